@@ -1,0 +1,50 @@
+# make demo    set up, then compress a network on real MNIST digits (about two minutes)
+# make test    set up, then run every test
+# make check   set up, then lint and type-check
+# make format  let ruff rewrite what it can
+# make bench   set up, then print the speed ratios (tests/bench/)
+# make clean   remove what these commands made
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@sed -n 's/^# //p' Makefile
+
+# One stamp file for each set of extras, so that a second run installs nothing.
+$(VENV)/.with-%: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "tinyadtn needs Python 3.10 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/.with-plot
+	$(BIN)/tinyadtn compress fc2 --out runs/demo
+
+.PHONY: test
+test: $(VENV)/.with-test
+	$(BIN)/python -m pytest -n 2
+
+.PHONY: check
+check: $(VENV)/.with-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.with-test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: $(VENV)/.with-bench
+	$(BIN)/python tests/bench/bench_contraction.py
+
+.PHONY: clean
+clean:
+	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

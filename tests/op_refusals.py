@@ -1,0 +1,92 @@
+"""What each op refuses: op, arguments, options, error class, a pattern found in the message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import tinyadtn as ta
+from tinyadtn.errors import DTypeError, ShapeError
+
+
+def _zeros(*shapes: tuple) -> tuple:
+    return tuple(np.zeros(shape) for shape in shapes)
+
+
+_UNBROADCASTABLE = _zeros((2, 3), (4,))
+
+REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
+    *(
+        (function.__name__, function, _UNBROADCASTABLE, {}, ShapeError, r"\(2, ?3\).*\(4,\)")
+        for function in (ta.add, ta.subtract, ta.multiply, ta.divide, ta.power)
+    ),
+    ("maximum", ta.maximum, _UNBROADCASTABLE, {}, ShapeError, r"\(2, ?3\)"),
+    ("minimum", ta.minimum, _UNBROADCASTABLE, {}, ShapeError, r"\(2, ?3\)"),
+    ("where", ta.where, (np.ones(2, bool), *_zeros((3,), ())), {}, ShapeError, r"\(3,\)"),
+    *(
+        (f.__name__, f, (np.zeros(2, np.complex64),), {}, DTypeError, "complex64")
+        for f in (ta.negative, ta.exp, ta.log, ta.sqrt, ta.absolute, ta.tanh, ta.sigmoid)
+    ),
+    ("relu", ta.relu, (np.zeros(2, np.float16),), {}, DTypeError, "float16"),
+    ("leaky_relu", ta.leaky_relu, (np.array([object()]),), {}, DTypeError, "object"),
+    ("matmul", ta.matmul, _zeros((2, 3), (4, 5)), {}, ShapeError, "3 columns.*4"),
+    ("matmul", ta.matmul, _zeros((), (4, 5)), {}, ShapeError, r"\(\)"),
+    ("matmul", ta.matmul, _zeros((2, 3, 4), (5, 4, 6)), {}, ShapeError, r"\(2, ?3, ?4\)"),
+    ("sum", ta.sum, _zeros((2, 3)), {"axis": 2}, ShapeError, "axis 2"),
+    ("sum", ta.sum, _zeros((2, 3)), {"axis": (1, -1)}, ShapeError, "twice"),
+    ("mean", ta.mean, _zeros((2, 0)), {}, ShapeError, r"\(2, 0\)"),
+    ("mean", ta.mean, _zeros((2, 3)), {"axis": -3}, ShapeError, "axis -3"),
+    ("max", ta.max, _zeros((2, 0)), {"axis": 1}, ShapeError, r"\(2, 0\)"),
+    ("min", ta.min, _zeros((2, 0)), {}, ShapeError, r"\(2, 0\)"),
+    ("max", ta.max, _zeros((2, 3)), {"axis": 5}, ShapeError, "axis 5"),
+    ("softmax", ta.softmax, _zeros((2, 3)), {"axis": 2}, ShapeError, "axis 2"),
+    ("softmax", ta.softmax, _zeros((2, 0)), {}, ShapeError, r"\(2, 0\)|zero-size"),
+    ("log_softmax", ta.log_softmax, _zeros((2, 3)), {"axis": -3}, ShapeError, "axis -3"),
+    ("reshape", ta.reshape, _zeros((2, 3)), {"shape": (4, 2)}, ShapeError, r"6 numbers.*\(4, 2\)"),
+    ("reshape", ta.reshape, _zeros((2, 3)), {"shape": (-1, 4)}, ShapeError, r"\(2, 3\)"),
+    ("transpose", ta.transpose, _zeros((2, 3)), {"axes": (0,)}, ShapeError, "each of them once"),
+    ("transpose", ta.transpose, _zeros((2, 3)), {"axes": (0, 0)}, ShapeError, "twice"),
+    ("broadcast_to", ta.broadcast_to, _zeros((2, 3)), {"shape": (2, 4)}, ShapeError, r"\(2, 4\)"),
+    ("concatenate", ta.concatenate, _zeros((2, 3), (3, 3)), {"axis": 1}, ShapeError, r"\(3, 3\)"),
+    ("concatenate", ta.concatenate, _zeros((2, 3), (2,)), {}, ShapeError, r"\(2,\)"),
+    ("concatenate", ta.concatenate, _zeros((2, 3)), {"axis": 2}, ShapeError, "axis 2"),
+    ("concatenate", ta.concatenate, (), {}, ShapeError, None),
+    ("getitem", ta.getitem, _zeros((2, 3)), {"index": 2}, IndexError, "out of bounds"),
+    ("getitem", ta.getitem, _zeros((2, 3)), {"index": (0, 0, 0)}, IndexError, "too many"),
+    *(
+        ("contract", ta.contract, _zeros(*shapes), {"pattern": pattern}, ShapeError, word)
+        for pattern, shapes, word in [
+            ("ij,jk", ((2, 3), (3, 4)), "no"),
+            ("ij->i->j", ((2, 3),), "only letters"),
+            ("ij,jk->ik", ((2, 3),), "2 operands, got 1"),
+            ("ij,jk->ik", ((2, 3), (4, 5)), "axis j is 3 and 4"),
+            ("ij->ij", ((2, 3, 4),), "needs 2 axes"),
+            ("ii->i", ((3, 3),), "twice"),
+            ("ij->ii", ((3, 3),), "twice"),
+            ("ij->ik", ((2, 3),), "no operand"),
+            ("...i->i", ((2, 3),), "only letters"),
+            ("i1->i", ((2, 3),), "only letters"),
+            ("iä->i", ((2, 3),), "only letters"),
+            ("i,i->i", ((1,), (3,)), "axis i is 1 and 3"),
+            ("->", (), None),
+        ]
+    ),
+    (
+        "softmax_cross_entropy",
+        ta.softmax_cross_entropy,
+        _zeros((2, 3)),
+        {"labels": [0, 3]},
+        ShapeError,
+        r"0 … 2",
+    ),
+    (
+        "mean_squared_error",
+        ta.mean_squared_error,
+        _zeros((2, 3), (3,)),
+        {},
+        ShapeError,
+        r"\(2, 3\) and \(3,\)",
+    ),
+    ("mean_squared_error", ta.mean_squared_error, _zeros((0,), (0,)), {}, ShapeError, "no element"),
+]

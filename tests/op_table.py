@@ -1,0 +1,205 @@
+"""One table of ops, which drives every generic test.
+
+A row says what an op should compute (an independent NumPy formula, and torch's spelling of it),
+on which shapes, where its inputs may lie and how its gradient is checked. A public op without a
+row fails ``test_every_public_op_has_a_row``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tinyadtn as ta
+
+# --- domains: shape, number of the argument, generator -> values ---------------------------------
+
+
+def normal(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarray:
+    return np.asarray(rng.normal(size=shape))
+
+
+def positive(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarray:
+    return np.asarray(rng.uniform(0.5, 2.0, size=shape))
+
+
+def first_positive(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarray:
+    return (normal if k else positive)(rng, shape, k)
+
+
+def second_positive(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarray:
+    return (positive if k else normal)(rng, shape, k)
+
+
+def distinct(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarray:
+    """No two values equal, none near 0, no value of one argument near one of another."""
+    count = int(np.prod(shape))
+    return 0.1 * (rng.permutation(count).reshape(shape) - count // 2) + 0.013 + 0.03 * k
+
+
+# --- the rows ------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One op with one set of options.
+
+    ``kind``: "linear" in each argument alone (also: multilinear), "additive" (linear in all
+    arguments together), "smooth" or "piecewise" (kinks or ties).
+    ``torch``: the same from torch, as ``f(torch, *tensors)``.
+    ``empty``: shapes with a zero that the op takes; None where it refuses them (see op_refusals).
+    """
+
+    function: Callable[..., Any]
+    reference: Callable[..., Any]
+    torch: Callable[..., Any]
+    shapes: tuple[tuple[int, ...], ...]
+    kind: str
+    options: dict = dataclasses.field(default_factory=dict)
+    domain: Callable[..., np.ndarray] = normal
+    empty: tuple[tuple[int, ...], ...] | None = None
+    case: str = ""
+    op: str = ""  # the public name, where ``function`` is not it
+
+    @property
+    def name(self) -> str:
+        return self.op or self.function.__name__
+
+    def __str__(self) -> str:
+        return self.name + (f"-{self.case}" if self.case else "")
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments, **self.options)
+
+    def draw(self, seed: int = 0, dtype: Any = np.float64, shapes: Any = None) -> list[np.ndarray]:
+        rng = np.random.default_rng(seed)
+        shapes = self.shapes if shapes is None else shapes
+        return [self.domain(rng, shape, k).astype(dtype) for k, shape in enumerate(shapes)]
+
+
+def _sigmoid(a: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-a))
+
+
+def _softmax(a: np.ndarray, axis: int) -> np.ndarray:
+    return np.exp(a) / np.exp(a).sum(axis=axis, keepdims=True)
+
+
+def _cross_entropy(a: np.ndarray, labels: Any) -> np.ndarray:
+    rows = [np.log(np.exp(row).sum()) - row[label] for row, label in zip(a, labels)]
+    return np.sum(rows) / len(rows)
+
+
+CONDITION = np.array([[True, False, True, True], [False, True, False, True], [True] * 4])
+PICKS = np.array([2, 0, 2, 2])
+LABELS = np.array([2, 0, 1])
+BOTH = ((2, 3), (2, 3))
+STRETCHED = ((3, 1, 4), (2, 1))  # broadcasts to (3, 2, 4)
+
+# fmt: off
+ROWS = [
+    # arithmetic
+    Row(ta.add, np.add, lambda t, a, b: a + b, BOTH, "additive", empty=((0, 3), (3,))),
+    Row(ta.add, np.add, lambda t, a, b: a + b, STRETCHED, "additive", case="stretched"),
+    Row(ta.subtract, np.subtract, lambda t, a, b: a - b, STRETCHED, "additive",
+        empty=((2, 0), (1, 0))),
+    Row(ta.multiply, np.multiply, lambda t, a, b: a * b, STRETCHED, "linear", empty=((0, 3), (1,))),
+    Row(ta.divide, np.divide, lambda t, a, b: a / b, STRETCHED, "smooth", domain=second_positive,
+        empty=((0, 3), ())),
+    Row(ta.negative, np.negative, lambda t, a: -a, ((2, 3),), "linear", empty=((0,),)),
+    Row(ta.power, np.power, lambda t, a, b: a**b, STRETCHED, "smooth", domain=first_positive,
+        empty=((0, 3), ())),
+    # elementwise functions
+    Row(ta.exp, np.exp, lambda t, a: a.exp(), ((2, 3),), "smooth", empty=((0, 2),)),
+    Row(ta.log, np.log, lambda t, a: a.log(), ((2, 3),), "smooth", domain=positive,
+        empty=((0, 2),)),
+    Row(ta.sqrt, np.sqrt, lambda t, a: a.sqrt(), ((2, 3),), "smooth", domain=positive,
+        empty=((0, 2),)),
+    Row(ta.absolute, lambda a: np.where(a < 0, -a, a), lambda t, a: a.abs(), ((2, 3),), "piecewise",
+        domain=distinct, empty=((0, 2),)),
+    Row(ta.tanh, lambda a: (np.exp(2 * a) - 1) / (np.exp(2 * a) + 1), lambda t, a: a.tanh(),
+        ((2, 3),), "smooth", empty=((0, 2),)),
+    Row(ta.sigmoid, _sigmoid, lambda t, a: a.sigmoid(), ((2, 3),), "smooth", empty=((0, 2),)),
+    Row(ta.relu, lambda a: np.where(a <= 0, 0, a), lambda t, a: a.relu(), ((3, 4),), "piecewise",
+        domain=distinct, empty=((0, 2),)),
+    Row(ta.leaky_relu, lambda a, slope: np.where(a <= 0, slope * a, a),
+        lambda t, a: t.nn.functional.leaky_relu(a, 0.2), ((3, 4),), "piecewise", {"slope": 0.2},
+        distinct, ((0, 2),)),
+    Row(ta.maximum, lambda a, b: np.where((a >= b) | np.isnan(a), a, b),
+        lambda t, a, b: t.maximum(a, b), STRETCHED, "piecewise", domain=distinct,
+        empty=((0, 3), (3,))),
+    Row(ta.minimum, lambda a, b: np.where((a <= b) | np.isnan(a), a, b),
+        lambda t, a, b: t.minimum(a, b), STRETCHED, "piecewise", domain=distinct,
+        empty=((0, 3), (3,))),
+    Row(lambda a, b: ta.where(CONDITION, a, b), lambda a, b: np.where(CONDITION, a, b),
+        lambda t, a, b: t.where(t.from_numpy(CONDITION), a, b), ((4,), (3, 1)), "additive",
+        op="where"),
+    # products
+    Row(ta.matmul, np.matmul, lambda t, a, b: a @ b, ((2, 3), (3, 4)), "linear",
+        empty=((2, 0), (0, 4))),
+    Row(ta.matmul, np.matmul, lambda t, a, b: a @ b, ((5, 1, 2, 3), (4, 3, 2)), "linear",
+        empty=((0, 2, 3), (3, 4)), case="stacks"),
+    Row(ta.matmul, np.matmul, lambda t, a, b: a @ b, ((3,), (5, 3, 2)), "linear",
+        case="vector_left"),
+    Row(ta.matmul, np.matmul, lambda t, a, b: a @ b, ((5, 2, 3), (3,)), "linear",
+        case="vector_right"),
+    Row(ta.matmul, lambda a, b: sum(x * y for x, y in zip(a, b)), lambda t, a, b: a @ b,
+        ((3,), (3,)), "linear", case="vectors"),
+    # reductions
+    Row(ta.sum, np.sum, lambda t, a: a.sum(), ((2, 3),), "linear", empty=((0, 3),)),
+    Row(ta.sum, np.sum, lambda t, a: a.sum((0, 2)), ((2, 3, 4),), "linear", {"axis": (0, -1)},
+        empty=((2, 3, 0),), case="axes"),
+    Row(ta.sum, np.sum, lambda t, a: a.sum(1, keepdim=True), ((2, 3, 4),), "linear",
+        {"axis": 1, "keepdims": True}, empty=((2, 0, 4),), case="keepdims"),
+    Row(ta.mean, lambda a, axis: a.sum(axis=axis) / 8, lambda t, a: a.mean((0, 2)), ((2, 3, 4),),
+        "linear", {"axis": (2, 0)}, empty=((2, 0, 4),)),
+    Row(ta.max, lambda a, axis: np.sort(a, axis=axis).take(-1, axis=axis),
+        lambda t, a: a.max(1).values, ((2, 3, 4),), "piecewise", {"axis": 1}, distinct,
+        ((2, 3, 0),)),
+    Row(ta.max, lambda a: np.sort(a, axis=None)[-1], lambda t, a: a.max(), ((2, 3),), "piecewise",
+        domain=distinct, case="all"),
+    Row(ta.min, np.min, lambda t, a: a.amin((0, 2), keepdim=True), ((2, 3, 4),), "piecewise",
+        {"axis": (0, 2), "keepdims": True}, distinct, ((2, 0, 3),)),
+    Row(ta.softmax, _softmax, lambda t, a: a.softmax(1), ((2, 4, 3),), "smooth", {"axis": 1},
+        empty=((0, 4, 3),)),
+    Row(ta.log_softmax, lambda a, axis: np.log(_softmax(a, axis)), lambda t, a: a.log_softmax(-1),
+        ((3, 4),), "smooth", {"axis": -1}, empty=((0, 4),)),
+    # shapes
+    Row(ta.reshape, lambda a, shape: np.array(a.ravel()).reshape(shape),
+        lambda t, a: a.reshape(4, 3), ((2, 6),), "linear", {"shape": (4, -1)}, empty=((0, 4),)),
+    Row(ta.transpose, lambda a: np.transpose(a), lambda t, a: a.permute(2, 1, 0), ((2, 3, 4),),
+        "linear", empty=((0, 3, 4),)),
+    Row(ta.transpose, lambda a, axes: np.moveaxis(a, 2, 0), lambda t, a: a.permute(2, 0, 1),
+        ((2, 3, 4),), "linear", {"axes": (2, 0, 1)}, empty=((0, 3, 4),), case="cycle"),
+    Row(ta.broadcast_to, lambda a, shape: a + np.zeros(shape), lambda t, a: a.broadcast_to(4, 2, 3),
+        ((2, 1),), "linear", {"shape": (4, 2, 3)}),
+    Row(ta.concatenate, lambda *arrays, axis: np.concatenate(arrays, axis),
+        lambda t, a, b, c: t.cat([a, b, c], 1), ((2, 3), (2, 1), (2, 4)), "additive", {"axis": -1},
+        empty=((2, 0), (2, 3), (2, 0))),
+    Row(ta.getitem, lambda a, index: a[index], lambda t, a: a[1:, 0], ((4, 2, 3),), "linear",
+        {"index": (slice(1, None), 0)}, empty=((3, 2, 0),), case="slices"),
+    Row(ta.getitem, lambda a, index: np.stack([a[i] for i in index]),
+        lambda t, a: a[t.from_numpy(PICKS)], ((3, 2),), "linear", {"index": PICKS}, empty=((3, 0),),
+        case="repeated"),
+    # contractions
+    Row(ta.contract, lambda x, w, pattern: x @ w.T, lambda t, x, w: t.einsum("ni,oi->no", x, w),
+        ((3, 4), (2, 4)), "linear", {"pattern": "ni,oi->no"}, empty=((0, 4), (2, 4))),
+    Row(ta.contract, lambda a, b, c, pattern: np.einsum(pattern, a, b, c),
+        lambda t, a, b, c: t.einsum("abc,cbd,da->b", a, b, c), ((2, 3, 4), (4, 3, 5), (5, 2)),
+        "linear", {"pattern": "abc,cbd,da->b"}, empty=((2, 3, 0), (0, 3, 5), (5, 2)), case="ring"),
+    Row(ta.contract, lambda a, b, pattern: a.sum(1)[None, :] * b[:, None],
+        lambda t, a, b: t.einsum("ij,k->ki", a, b), ((2, 3), (4,)), "linear",
+        {"pattern": "ij,k->ki"}, empty=((2, 0), (4,)), case="lone"),
+    Row(ta.contract, lambda a, pattern: a.sum(1).T, lambda t, a: t.einsum("abc->ca", a),
+        ((2, 3, 4),), "linear", {"pattern": "abc->ca"}, empty=((2, 0, 4),), case="one"),
+    # losses
+    Row(ta.softmax_cross_entropy, _cross_entropy,
+        lambda t, a: t.nn.functional.cross_entropy(a, t.from_numpy(LABELS)), ((3, 4),), "smooth",
+        {"labels": LABELS}),
+    Row(ta.mean_squared_error, lambda a, b: np.sum((a - b) ** 2) / 6,
+        lambda t, a, b: t.nn.functional.mse_loss(a, b), BOTH, "smooth"),
+]
+# fmt: on

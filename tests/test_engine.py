@@ -1,0 +1,309 @@
+"""The engine: what backward computes, when a graph dies, and what it holds on to."""
+
+import gc
+import sys
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinyadtn as ta
+from tinyadtn.engine import op, unbroadcast
+from tinyadtn.errors import GraphError, ShapeError
+
+
+def leaf(*values, dtype=np.float64):
+    return ta.Tensor(np.array(values, dtype), requires_grad=True)
+
+
+# --- what backward computes ----------------------------------------------------------------------
+
+
+@st.composite
+def graphs(draw):
+    """A list of steps: (operation, first source, second source), sources being earlier results."""
+    steps = []
+    for k in range(2, draw(st.integers(3, 14))):
+        sources = st.integers(0, k - 1)
+        steps.append((draw(st.sampled_from("+-*")), draw(sources), draw(sources)))
+    return steps
+
+
+def sum_over_paths(steps, values, target, source):
+    """d(target)/d(source): the sum over all paths of the product of the slopes along the path."""
+    if target == source:
+        return 1.0
+    if target < 2:
+        return 0.0
+    sign, i, j = steps[target - 2]
+    slopes = {"+": (1, 1), "-": (1, -1), "*": (values[j], values[i])}[sign]
+    return sum(slope * sum_over_paths(steps, values, k, source) for slope, k in zip(slopes, (i, j)))
+
+
+@given(steps=graphs())
+def test_random_graphs_against_the_sum_over_paths(steps):
+    x, y = leaf(0.7), leaf(-1.3)
+    results = [x, y]
+    for sign, i, j in steps:
+        a, b = results[i], results[j]
+        results.append({"+": a + b, "-": a - b, "*": a * b}[sign])
+    results[-1].backward(np.array([2.5]))
+    values = [float(r.data[0]) for r in results]
+    for k, source in enumerate((x, y)):
+        expected = 2.5 * sum_over_paths(steps, values, len(values) - 1, k)
+        found = 0.0 if source.grad is None else source.grad[0]
+        assert found == pytest.approx(expected, rel=1e-10, abs=1e-10)
+
+
+@given(counts=st.lists(st.integers(1, 3), min_size=1, max_size=4))
+def test_gradients_accumulate_over_graphs_until_they_are_cleared(counts):
+    x = leaf(1.0, 2.0)
+    for n in counts:
+        (x * n).backward(np.array([1.0, 10.0]))
+    assert x.grad.tolist() == [sum(counts), 10 * sum(counts)]
+
+
+def test_two_graphs_that_share_a_leaf_only_may_go_in_any_order():
+    x = leaf(3.0)
+    first, second = x * x, x * 5
+    second.backward(np.array([1.0]))
+    first.backward(np.array([1.0]))
+    assert x.grad.tolist() == [11]
+
+
+def test_add_hands_one_array_to_both_and_neither_is_corrupted():
+    x, y = leaf(1.0), leaf(1.0)
+    z = x + y
+    total = z + z + x
+    total.backward(np.array([1.0]))
+    assert (x.grad.tolist(), y.grad.tolist()) == ([3], [2])
+
+
+def test_backward_of_a_single_number_starts_from_one():
+    for shape in ((), (1,), (1, 1)):
+        x = ta.Tensor(np.full(shape, 3.0), requires_grad=True)
+        (x * x).backward()
+        assert x.grad.shape == shape and x.grad.item() == 6
+        assert type(x.grad) is np.ndarray
+
+
+def test_gradient_of_a_0d_leaf_stays_an_array_when_it_accumulates():
+    x = ta.Tensor(np.array(2.0), requires_grad=True)
+    for _ in range(3):
+        (x * 3.0).backward()
+        assert type(x.grad) is np.ndarray and x.grad.shape == ()
+    assert x.grad == 9
+
+
+def test_the_seed_is_neither_kept_nor_changed():
+    x, seed = leaf(1.0, 2.0), np.array([3.0, 4.0])
+    (x + 0.0).backward(seed)
+    seed[:] = 0
+    assert x.grad.tolist() == [3, 4]
+    x.grad[:] = 7
+    assert seed.tolist() == [0, 0]
+
+
+def test_a_joint_op_computes_all_gradients_in_one_sweep():
+    sweeps = []
+
+    @op(joint=True)
+    def product(a, b):
+        def grads(g):
+            sweeps.append(1)
+            return [g * b, g * a]
+
+        return a * b, grads
+
+    x, y = leaf(2.0), leaf(5.0)
+    product(x, y).backward()
+    assert (x.grad.item(), y.grad.item(), len(sweeps)) == (5, 2, 1)
+
+
+def test_a_gradient_nobody_asked_for_is_not_computed():
+    @op
+    def product(a, b):
+        return a * b, lambda g: g * b, lambda g: pytest.fail("computed in vain")
+
+    x = leaf(2.0)
+    product(x, np.array([5.0])).backward()
+    assert x.grad.item() == 5
+
+
+@pytest.mark.parametrize(
+    ("given_shape", "shape"),
+    [((3, 2), (2, 3)), ((6,), (2, 3)), ((2,), (2, 3)), ((3,), (3, 1)), ((4, 3), (2, 3))],
+)
+def test_a_gradient_of_the_wrong_shape_is_refused_not_reshaped(given_shape, shape):
+    """(3, 2) for (2, 3): a forgotten transposition, which would pass as wrong numbers."""
+    with pytest.raises((GraphError, ShapeError)) as refusal:
+        unbroadcast(np.ones(given_shape), shape)
+    assert str(shape) in str(refusal.value) and str(given_shape) in str(refusal.value)
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+def test_backward_needs_something_recorded():
+    with pytest.raises(GraphError, match="requires_grad"):
+        (ta.Tensor([1.0]) * 2).backward()
+
+
+def test_backward_needs_a_gradient_of_the_right_shape():
+    y = leaf(1.0, 2.0) * 1
+    with pytest.raises(ShapeError, match=r"\(2,\) needs gradient"):
+        y.backward()
+    for wrong in (np.ones(3), np.ones((2, 1)), np.float64(1), [[1.0, 1.0]]):
+        with pytest.raises(ShapeError, match=r"the tensor has \(2,\)"):
+            y.backward(wrong)
+    y.backward(np.ones(2))  # a refused call left the graph as it was
+
+
+@pytest.mark.parametrize("through", ["itself", "a shared part", "a longer graph"])
+def test_second_backward_is_refused_and_leaves_grad_alone(through):
+    x = leaf(2.0)
+    shared = x * 3
+    loss = shared * shared
+    again = {"itself": loss, "a shared part": shared + x, "a longer graph": (loss + x) * 2}[through]
+    loss.backward()
+    before = x.grad.copy()
+    with pytest.raises(GraphError, match="freed"):
+        again.backward()
+    np.testing.assert_array_equal(x.grad, before)
+
+
+def test_assignment_into_a_tensor_is_refused():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(GraphError, match=r"ta\.where"):
+        x[0] = 5.0
+
+
+def test_numpy_may_not_take_a_gradient_away_in_silence():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(GraphError, match="numpy"):
+        np.asarray(x)
+    assert np.asarray(x.detach()).tolist() == x.numpy().tolist() == [1, 2]
+    with pytest.raises(TypeError):
+        np.exp(x)
+
+
+# --- how long things live ------------------------------------------------------------------------
+
+DEEP = 50_000
+
+
+def test_a_deep_chain_needs_no_recursion():
+    x = leaf(1.0)
+    y = x
+    for _ in range(DEEP):
+        y = y + x
+    y.backward()
+    assert x.grad.item() == DEEP + 1
+
+
+def test_a_deep_chain_dropped_without_backward_needs_no_recursion():
+    x = leaf(1.0)
+    y = x
+    for _ in range(DEEP):
+        y = y * x
+    assert not x.data.flags.writeable
+    del y
+    assert x.data.flags.writeable
+
+
+@pytest.fixture
+def no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def small_network(x, w, labels):
+    hidden = ta.relu(x @ w)
+    joined = ta.concatenate(hidden, ta.softmax(hidden), hidden[:, [0, 0]], axis=1)
+    scores = ta.contract(joined, joined, pattern="ni,mi->nm") + ta.mean(hidden, axis=1)
+    return hidden, ta.softmax_cross_entropy(scores, labels=labels) + hidden.max() * 0.1
+
+
+@pytest.mark.parametrize("end", ["dropped", "backward"])
+def test_every_intermediate_dies_with_the_loss(no_collector, rng, end):
+    x, w = leaf(*rng.normal(size=(3, 4))), leaf(*rng.normal(size=(4, 2)))
+    hidden, loss = small_network(x, w, [0, 1, 2])
+    watched = [weakref.ref(thing) for thing in (hidden, hidden.data, loss, loss.data)]
+    del hidden
+    assert watched[1]() is not None, "the graph needs this array"
+    if end == "backward":
+        loss.backward()
+        assert watched[1]() is None, "backward frees the graph while the loss is still there"
+    del loss
+    assert [ref() for ref in watched] == [None] * 4
+    assert x.data.flags.writeable and w.data.flags.writeable
+
+
+def test_no_reference_cycles(no_collector, rng):
+    x, w = leaf(*rng.normal(size=(3, 4))), leaf(*rng.normal(size=(4, 2)))
+    small_network(x, w, [0, 1, 2])[1].backward()  # warm the caches
+    gc.collect()
+    small_network(x, w, [0, 1, 2])[1].backward()
+    small_network(x, w, [0, 1, 2])
+    assert gc.collect() == 0
+
+
+def test_leaves_hold_no_graph():
+    x = leaf(1.0)
+    before = sys.getrefcount(x)
+    y = x * 2
+    assert sys.getrefcount(x) > before
+    del y
+    assert sys.getrefcount(x) == before
+
+
+# --- the tensor as a thing -----------------------------------------------------------------------
+
+
+def test_a_tensor_shows_what_it_is():
+    x = ta.Tensor([[1.0, 2.0]], requires_grad=True)
+    assert repr(x) == "Tensor([[1., 2.]], float32)"
+    assert repr(x * 2) == "Tensor([[2., 4.]], float32, from multiply)"
+    assert (x.shape, x.ndim, x.size, len(x)) == ((1, 2), 2, 2, 1)
+    assert (x * 2)[0, 1].item() == 4.0
+
+
+def test_comparisons_are_plain_booleans_and_hash_is_identity():
+    x, y = leaf(1.0, 2.0), leaf(2.0, 2.0)
+    for found, expected in [
+        (x < y, [True, False]),
+        (x <= 1.5, [True, False]),
+        (x < 1.5, [True, False]),
+        (np.array([1.0, 3.0]) >= x, [True, True]),
+        (x == y, [False, True]),
+        (x != y, [True, False]),
+    ]:
+        assert type(found) is np.ndarray and found.tolist() == expected
+    assert len({x, y, x}) == 2
+
+
+def test_iteration_goes_over_the_first_axis_and_0d_has_none():
+    x = leaf([1.0, 2.0], [3.0, 4.0])
+    rows = [row.data.tolist() for row in x]
+    assert rows == [[1, 2], [3, 4]]
+    first, second = x
+    (first * second).backward(np.ones(2))
+    assert x.grad.tolist() == [[3, 4], [1, 2]]
+    with pytest.raises(TypeError):
+        list(ta.Tensor(3.0))
+
+
+def test_truth_is_that_of_the_number_inside():
+    assert not ta.Tensor([0.0]) and not ta.Tensor(0.0) and ta.Tensor(2.0)
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(ta.Tensor([1.0, 1.0]))
+
+
+def test_tensor_of_tensor_and_detach_are_cut_off():
+    x = leaf(1.0)
+    for cut in (ta.Tensor(x * 2), (x * 2).detach()):
+        assert not cut.requires_grad and cut.node is None

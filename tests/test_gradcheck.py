@@ -1,0 +1,212 @@
+"""The gradient checker finds planted bugs and raises no false alarm."""
+
+import numpy as np
+import pytest
+from op_table import ROWS
+
+import tinyadtn as ta
+from tinyadtn.engine import op, unbroadcast
+from tinyadtn.errors import DTypeError, GraphError, ShapeError, TinyADTNError
+from tinyadtn.gradcheck import GradientMismatchError, check_vjp, numerical_vjp, vjp
+
+RNG = np.random.default_rng(5)
+A, B = RNG.normal(size=(2, 3)), RNG.normal(size=(2, 3))
+SQUARE, OTHER = RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3))
+POSITIVE = np.abs(A) + 0.5
+TIES = np.array([[0.5, 0.2, -0.3], [0.1, 0.9, 0.4]])
+
+
+def wrong(forward, *grads):
+    """An op with the gradient functions ``grads(g, *arrays)``."""
+
+    @op
+    def planted(*arrays):
+        return forward(*arrays), *(lambda g, f=f: f(g, *arrays) for f in grads)
+
+    return planted
+
+
+def softmax(a):
+    e = np.exp(a - a.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+# name: (method, forward, wrong gradients, arrays)
+PLANTED = {
+    "missing term of a product": (
+        "smooth",
+        lambda a: a * np.exp(a),
+        [lambda g, a: g * np.exp(a)],
+        [A],
+    ),
+    "wrong sign": ("linear", lambda a, b: a - b, [lambda g, a, b: g, lambda g, a, b: g], [A, B]),
+    "off by two": ("smooth", lambda a: a**2, [lambda g, a: g * a], [A]),
+    "transposed": (
+        "linear",
+        lambda a, b: a @ b,
+        [lambda g, a, b: (g @ b.T).T, lambda g, a, b: a.T @ g],
+        [SQUARE, OTHER],
+    ),
+    "operands swapped": (
+        "linear",
+        lambda a, b: a @ b,
+        [lambda g, a, b: b @ g, lambda g, a, b: a.T @ g],
+        [SQUARE, OTHER],
+    ),
+    "kept broadcast axis": (
+        "linear",
+        lambda a: a.sum(axis=0),
+        [lambda g, a: np.broadcast_to(g / len(a), a.shape)],
+        [A],
+    ),
+    "first row of a broadcast instead of the sum": (
+        "linear",
+        lambda a, b: a * b,
+        [lambda g, a, b: g * b, lambda g, a, b: (g * a)[:1]],
+        [A, B[:1]],
+    ),
+    "every tie the full gradient": (
+        "piecewise",
+        lambda a: a.max(axis=1),
+        [lambda g, a: np.ones_like(a) * g[:, None]],
+        [TIES],
+    ),
+    "softmax that .sum() would hide": (
+        "smooth",
+        softmax,
+        [lambda g, a: softmax(a) * (g - g.mean(axis=-1, keepdims=True))],
+        [A],
+    ),
+    "softmax without its second term": (
+        "smooth",
+        softmax,
+        [lambda g, a: softmax(a) * (1 - softmax(a)) * g],
+        [A],
+    ),
+    "nan": ("smooth", lambda a: a**2, [lambda g, a: np.where(a > 0, 2 * a * g, np.nan)], [A]),
+    "infinite": ("smooth", lambda a: a**2, [lambda g, a: np.full_like(a, np.inf)], [A]),
+    "one element of many": (
+        "smooth",
+        np.tanh,
+        [lambda g, a: g * (1 - np.tanh(a) ** 2) * (np.arange(6).reshape(2, 3) != 4)],
+        [A],
+    ),
+    "zero": ("smooth", np.sqrt, [lambda g, a: 0 * g], [POSITIVE]),
+    "relu that passes everything": (
+        "piecewise",
+        lambda a: np.maximum(a, 0),
+        [lambda g, a: g],
+        [TIES],
+    ),
+    "= for += in repeated indices": (
+        "linear",
+        lambda a: a[[0, 1, 0]],
+        [lambda g, a: np.stack([g[2], g[1]])],
+        [A],
+    ),
+    "height and width swapped": (
+        "linear",
+        lambda a: a.reshape(3, 3)[::-1],
+        [lambda g, a: g[:, ::-1].reshape(a.shape)],
+        [SQUARE],
+    ),
+    "only the last of two arguments": (
+        "smooth",
+        lambda a, b: a * b**2,
+        [lambda g, a, b: g * b**2, lambda g, a, b: g * a * b],
+        [A, B],
+    ),
+    "slightly off": ("smooth", np.exp, [lambda g, a: g * np.exp(a) * (1 + 1e-6)], [A]),
+    "ignores the cotangent": ("smooth", np.exp, [lambda g, a: np.exp(a)], [A]),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_every_planted_bug_is_found(name):
+    method, forward, grads, arrays = PLANTED[name]
+    with pytest.raises((GradientMismatchError, TinyADTNError), match=r"planted|shape"):
+        check_vjp(wrong(forward, *grads), *arrays, method=method)
+
+
+def test_the_sum_would_hide_what_the_checker_finds():
+    """The reason for a random cotangent, as a fact: with ones, this wrong softmax is 'right'."""
+    _, forward, grads, (a,) = PLANTED["softmax that .sum() would hide"]
+    gradient = vjp(wrong(forward, *grads), [a], np.ones_like(a))[0]
+    np.testing.assert_allclose(gradient, 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("seed", [11, 12])
+def test_no_false_alarm(row, seed):
+    method = {"additive": "smooth"}.get(row.kind, row.kind)
+    worst = check_vjp(row, *row.draw(seed=seed), method=method, seed=seed)
+    assert 0 <= worst <= {"linear": 1e-11, "smooth": 1e-7, "piecewise": 1e-5}[method]
+
+
+def test_an_infinite_measurement_is_no_agreement():
+    step_to_infinity = wrong(lambda a: np.where(a > 1, np.inf, a), lambda g, a: 7 * g)
+    with np.errstate(all="ignore"), pytest.raises(GradientMismatchError):
+        check_vjp(step_to_infinity, np.array([1.0, 0.0]), method="piecewise")
+
+
+def test_a_gradient_of_the_wrong_shape_is_found():
+    flipped = wrong(lambda a: a * 2, lambda g, a: 2 * g.T)
+    with pytest.raises((GradientMismatchError, GraphError, ShapeError)):
+        check_vjp(flipped, A)
+    with pytest.raises((GraphError, ShapeError)):
+        unbroadcast(np.ones((3, 2)), (2, 3))
+
+
+def test_a_cut_graph_is_found():
+    with pytest.raises((GradientMismatchError, GraphError)):
+        check_vjp(lambda a: ta.exp(a.detach() if isinstance(a, ta.Tensor) else a), A)
+
+
+def test_an_argument_that_was_cut_off_is_found():
+    def half(a, b):
+        return ta.multiply(a, b.detach() if isinstance(b, ta.Tensor) else b)
+
+    with pytest.raises(GradientMismatchError, match="half, argument 1"):
+        check_vjp(half, A, B, method="linear")
+
+
+def test_the_message_says_where_and_by_how_much():
+    off = wrong(lambda a: a * 1, lambda g, a: g * (1 + (np.arange(6).reshape(2, 3) == 5)))
+    with pytest.raises(
+        GradientMismatchError, match=r"argument 0 at \(1, 2\): gradient .* measured"
+    ):
+        check_vjp(off, A, method="linear")
+
+
+def test_a_function_that_is_not_linear_fails_as_linear():
+    with pytest.raises(GradientMismatchError):
+        check_vjp(ta.exp, A, method="linear")
+
+
+def test_the_tolerance_may_be_set():
+    nearly = wrong(np.exp, lambda g, a: g * np.exp(a) * (1 + 1e-6))
+    assert check_vjp(nearly, A, tolerance=1e-4) > 1e-8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_only_float64_can_be_measured(dtype):
+    with pytest.raises(DTypeError, match=f"argument 1 is {dtype}"):
+        check_vjp(ta.add, A, np.ones(A.shape, dtype))
+
+
+def test_unknown_methods_are_refused():
+    with pytest.raises(ValueError, match="linear, smooth, piecewise"):
+        check_vjp(ta.exp, A, method="forward")
+
+
+def test_nothing_given_is_changed_and_zero_sizes_pass():
+    a = A.copy()
+    check_vjp(ta.exp, a)
+    np.testing.assert_array_equal(a, A)
+    assert check_vjp(ta.exp, np.zeros((0, 3))) == 0
+
+
+def test_measured_gradient_of_a_known_function():
+    g = np.array([1.0, 10.0, 100.0])
+    x = np.array([0.5, 1.0, 2.0])
+    np.testing.assert_allclose(numerical_vjp(ta.log, [x], g, 0), g / x, rtol=1e-9)

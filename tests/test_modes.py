@@ -1,0 +1,202 @@
+"""The switches (no_grad, detect_anomaly, unprotected): nesting, exceptions, generators, threads."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn.engine import op
+from tinyadtn.errors import NonFiniteError
+
+X = ta.Tensor(np.array([1.0, 2.0]), requires_grad=True)
+
+
+def records():
+    return (X * 2).requires_grad
+
+
+def test_no_grad_nests_and_ends():
+    assert records()
+    with ta.no_grad():
+        assert not records()
+        with ta.no_grad():
+            assert not records()
+        assert not records()
+    assert records()
+
+
+def test_no_grad_ends_with_an_exception():
+    with pytest.raises(KeyError), ta.no_grad():
+        raise KeyError
+    assert records()
+
+
+def test_one_switch_may_be_used_again_and_inside_itself():
+    switch = ta.no_grad()
+    for _ in range(2):
+        with switch, switch:
+            assert not records()
+        assert records()
+
+
+def test_under_no_grad_nothing_is_kept():
+    with ta.no_grad():
+        y = X * 2
+    assert y.node is None and X.data.flags.writeable
+
+
+def test_a_decorated_function():
+    @ta.no_grad()
+    def function(depth):
+        """Its name and text stay."""
+        return records() if depth == 0 else function(depth - 1)
+
+    assert not function(0) and not function(3) and records()
+    assert function.__name__ == "function" and function.__doc__ == "Its name and text stay."
+
+
+def test_a_decorated_generator_switches_only_while_it_runs():
+    @ta.no_grad()
+    def generator():
+        for _ in range(3):
+            yield records()
+        return "end"
+
+    found = []
+    steps = generator()
+    try:
+        while True:
+            found.append((next(steps), records()))
+    except StopIteration as stop:
+        assert stop.value == "end"
+    assert found == [(False, True)] * 3
+
+
+def test_a_decorated_generator_receives_what_is_sent_thrown_and_closed():
+    events = []
+
+    @ta.no_grad()
+    def generator():
+        try:
+            events.append((yield 1))
+            try:
+                yield 2
+            except KeyError:
+                events.append(("caught", records()))
+                yield 3
+        finally:
+            events.append(("closed", records()))
+
+    steps = generator()
+    assert next(steps) == 1
+    assert steps.send("sent") == 2
+    assert steps.throw(KeyError()) == 3
+    assert records()
+    steps.close()
+    assert events == ["sent", ("caught", False), ("closed", False)]
+    assert records()
+
+
+def test_a_generator_that_raises_leaves_the_switch_as_it_was():
+    @ta.no_grad()
+    def generator():
+        yield 1
+        raise KeyError
+
+    steps = generator()
+    next(steps)
+    with pytest.raises(KeyError):
+        next(steps)
+    assert records()
+
+
+def test_every_thread_has_its_own_setting():
+    inside, seen = threading.Barrier(2), {}
+
+    def work(name, switch):
+        if switch:
+            with ta.no_grad():
+                inside.wait(10)
+                seen[name] = records()
+                inside.wait(10)
+        else:
+            inside.wait(10)
+            seen[name] = records()
+            inside.wait(10)
+
+    with ta.no_grad():  # of the main thread: nobody else notices
+        threads = [threading.Thread(target=work, args=(str(k), k == 0)) for k in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert seen == {"0": False, "1": True}
+
+
+def test_every_task_has_its_own_setting():
+    async def work(switch):
+        if not switch:
+            await asyncio.sleep(0)
+            return records()
+        with ta.no_grad():
+            await asyncio.sleep(0)
+            return records()
+
+    async def both():
+        return await asyncio.gather(work(True), work(False))
+
+    assert asyncio.run(both()) == [False, True]
+
+
+# --- detect_anomaly ------------------------------------------------------------------------------
+
+
+def test_anomaly_names_the_op_that_went_bad_going_forward():
+    x = ta.Tensor([1.0, 0.0, -1.0])
+    with ta.detect_anomaly(), np.errstate(all="ignore"):
+        with pytest.raises(NonFiniteError, match="log gave 2 of 3"):
+            ta.exp(ta.log(x) * 0)
+        with pytest.raises(NonFiniteError, match="divide gave 1 of 3"):
+            1 / x
+        with pytest.raises(NonFiniteError, match=r"^where gave"):
+            ta.where(np.array([True, False, False]), np.nan, x)
+
+
+def test_anomaly_names_the_op_that_went_bad_going_backward():
+    @op
+    def treacherous(a):
+        return a * 1, lambda g: g * np.nan
+
+    x = ta.Tensor([1.0, 2.0], requires_grad=True)
+    with (
+        ta.detect_anomaly(),
+        pytest.raises(NonFiniteError, match="gradient of treacherous gave 2 of 2"),
+    ):
+        (treacherous(x * 3) * 2).sum().backward()
+    assert x.grad is None
+
+
+def test_anomaly_at_the_square_root_of_zero():
+    x = ta.Tensor([0.0, 1.0], requires_grad=True)
+    with (
+        ta.detect_anomaly(),
+        np.errstate(divide="ignore"),
+        pytest.raises(NonFiniteError, match="gradient of sqrt gave 1 of 2"),
+    ):
+        ta.sqrt(x).backward(np.ones(2))
+
+
+def test_without_the_switch_nan_passes_through():
+    x = ta.Tensor([np.nan, 1.0], requires_grad=True)
+    (x * 2).backward(np.ones(2))
+    assert x.grad.tolist() == [2, 2]
+    with ta.detect_anomaly():
+        pass
+    assert np.isnan((x * 2).data[0])
+
+
+def test_integers_are_never_an_anomaly():
+    with ta.detect_anomaly():
+        assert ta.Tensor(np.arange(3)).max().item() == 2

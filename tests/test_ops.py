@@ -1,0 +1,202 @@
+"""What holds for every op: one test for each promise, one row of the table for each case."""
+
+import inspect
+import sys
+
+import numpy as np
+import pytest
+from op_refusals import REFUSED
+from op_table import BOTH, ROWS, STRETCHED, first_positive
+
+import tinyadtn as ta
+from tinyadtn.gradcheck import check_vjp
+
+EVERY_OP = pytest.mark.parametrize("row", ROWS, ids=str)
+NOT_DIFFERENTIABLE = {"accuracy"}
+METHOD = {"linear": "linear", "additive": "smooth", "smooth": "smooth", "piecewise": "piecewise"}
+
+
+def cotangent_for(row, seed=1):
+    shape = np.shape(row.reference(*row.draw(), **row.options))
+    return np.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+def gradients(row, arrays, cotangent):
+    """The value and the gradient of every argument."""
+    inputs = [ta.Tensor(a, requires_grad=True) for a in arrays]
+    value = row(*inputs)
+    value.backward(cotangent)
+    return value, [x.grad for x in inputs]
+
+
+def public_functions():
+    for module in (sys.modules[f"tinyadtn.{name}"] for name in ("ops", "contract", "loss")):
+        for name, thing in vars(module).items():
+            here = inspect.isfunction(thing) and thing.__module__ == module.__name__
+            if here and not name.startswith("_"):
+                yield name
+
+
+def test_every_public_op_has_a_row():
+    assert set(public_functions()) - NOT_DIFFERENTIABLE == {row.name for row in ROWS}
+
+
+def test_every_public_op_refuses_something():
+    total = {"add", "broadcast_to"}  # listed for another reason than a wrong argument
+    assert set(public_functions()) - NOT_DIFFERENTIABLE - total <= {case[0] for case in REFUSED}
+
+
+def test_the_rows_cannot_hide_a_transposition():
+    for row in ROWS:
+        for shape in row.shapes:
+            assert len(set(shape)) == len(shape), f"{row}: {shape} has two equal lengths"
+
+
+@EVERY_OP
+def test_forward_equals_the_reference(row):
+    arrays = row.draw()
+    expected = row.reference(*arrays, **row.options)
+    value = row(*arrays)
+    assert value.shape == np.shape(expected)
+    np.testing.assert_allclose(value.data, expected, rtol=1e-12, atol=1e-12)
+
+
+@EVERY_OP
+def test_forward_in_float32_stays_float32(row):
+    value = row(*row.draw(dtype=np.float32))
+    expected = row.reference(*row.draw(), **row.options)
+    assert value.dtype == np.float32
+    np.testing.assert_allclose(value.data, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+@EVERY_OP
+def test_gradient_agrees_with_difference_quotients(row):
+    check_vjp(row, *row.draw(), method=METHOD[row.kind])
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.kind in ("linear", "additive")], ids=str)
+def test_adjoint_identity(row):
+    """⟨g, f(x)⟩ = ⟨vjp(g), x⟩, for each argument or (additive) for all of them together."""
+    arrays, g = row.draw(), cotangent_for(row)
+    value, grads = gradients(row, arrays, g)
+    forward = np.vdot(g, value.data)
+    backward = [np.vdot(grad, a) for grad, a in zip(grads, arrays)]
+    scale = np.linalg.norm(g) * np.linalg.norm(value.data)
+    for product in backward if row.kind == "linear" else [sum(backward)]:
+        assert abs(product - forward) <= 1e-11 * scale
+
+
+@EVERY_OP
+def test_float32_gradient_is_close_to_the_float64_one(row):
+    g = cotangent_for(row)
+    _, exact = gradients(row, row.draw(), g)
+    _, rough = gradients(row, row.draw(dtype=np.float32), g)
+    for a, b in zip(rough, exact):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if len(row.shapes) > 1], ids=str)
+@pytest.mark.parametrize("narrow", [0, 1])
+def test_mixed_dtypes_promote_and_each_gradient_is_cast_back(row, narrow):
+    arrays, g = row.draw(), cotangent_for(row)
+    arrays[narrow] = arrays[narrow].astype(np.float32)
+    value, grads = gradients(row, arrays, g)
+    wide_value, wide = gradients(row, [a.astype(np.float64) for a in arrays], g)
+    assert value.dtype == np.float64
+    np.testing.assert_allclose(value.data, wide_value.data, rtol=1e-12, atol=1e-12)
+    for k, (a, b) in enumerate(zip(grads, wide)):
+        assert a.dtype == arrays[k].dtype
+        np.testing.assert_allclose(a, b, atol=(1e-6 if k == narrow else 1e-12) * np.abs(b).max())
+
+
+@EVERY_OP
+def test_arguments_without_requires_grad_are_skipped(row):
+    """Each argument alone as the only leaf: its gradient is the same, the others get none."""
+    arrays, g = row.draw(), cotangent_for(row)
+    _, together = gradients(row, arrays, g)
+    for k, expected in enumerate(together):
+        inputs = [ta.Tensor(a, requires_grad=j == k) for j, a in enumerate(arrays)]
+        row(*inputs).backward(g)
+        np.testing.assert_array_equal(inputs[k].grad, expected)
+        assert all(x.grad is None for x in inputs if x is not inputs[k])
+
+
+@EVERY_OP
+def test_nothing_given_is_changed(row):
+    arrays, g = row.draw(), cotangent_for(row)
+    before = [a.copy() for a in [*arrays, g]]
+    gradients(row, arrays, g)
+    for a, b in zip([*arrays, g], before):
+        np.testing.assert_array_equal(a, b)
+
+
+@EVERY_OP
+def test_gradients_own_their_buffers(row):
+    arrays, g = row.draw(), cotangent_for(row)
+    value, grads = gradients(row, arrays, g)
+    others = [*arrays, g, value.data, *(o for o in row.options.values() if np.ndim(o))]
+    for k, grad in enumerate(grads):
+        assert type(grad) is np.ndarray and grad.flags.writeable
+        for other in [*others, *grads[:k]]:
+            assert not np.shares_memory(grad, np.asarray(other))
+        grad += 1  # the true test of ownership: nobody notices
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.shapes in (BOTH, STRETCHED)], ids=str)
+def test_same_array_in_both_places(row):
+    """f(x, x): the gradient is the sum of the gradients of both places."""
+    a = first_positive(np.random.default_rng(0), (2, 3), 0)
+    x = ta.Tensor(a, requires_grad=True)
+    value = row(x, x)
+    g = np.asarray(np.random.default_rng(1).normal(size=value.shape))
+    value.backward(g)
+    _, separate = gradients(row, [a, a.copy()], g)
+    np.testing.assert_allclose(x.grad, separate[0] + separate[1], rtol=1e-13)
+
+
+def test_a_matrix_times_its_own_transpose(rng):
+    a, g = rng.normal(size=(2, 3)), rng.normal(size=(2, 2))
+    x = ta.Tensor(a, requires_grad=True)
+    (x @ x.T).backward(g)
+    np.testing.assert_allclose(x.grad, (g + g.T) @ a, rtol=1e-13)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.empty], ids=str)
+def test_zero_size_arrays(row):
+    arrays = row.draw(shapes=row.empty)
+    expected = row.reference(*arrays, **row.options)
+    cotangent = np.ones(np.shape(expected))
+    value, grads = gradients(row, arrays, cotangent)
+    np.testing.assert_array_equal(value.data, expected)
+    assert [g.shape for g in grads] == [a.shape for a in arrays]
+
+
+@EVERY_OP
+@pytest.mark.parametrize("intruder", [np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings("ignore:invalid value|divide by zero|overflow:RuntimeWarning")
+def test_what_is_not_finite_goes_where_numpy_says(row, intruder):
+    for k in range(len(row.shapes)):
+        arrays = row.draw()
+        arrays[k].flat[0] = intruder
+        value = row(*arrays).data
+        expected = row.reference(*arrays, **row.options)
+        if row.name in ("softmax", "log_softmax", "softmax_cross_entropy", "tanh"):
+            # The textbook formula breaks at infinity, so only NaN can be compared.
+            if np.isnan(intruder):
+                np.testing.assert_array_equal(np.isnan(value), np.isnan(expected))
+        elif row.name == "contract":
+            # inf - inf depends on the order of summation: inf or NaN, but never a number.
+            np.testing.assert_array_equal(np.isfinite(value), np.isfinite(expected))
+        else:
+            np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "options", "error", "words"),
+    [case[1:] for case in REFUSED],
+    ids=[f"{case[0]}{k}" for k, case in enumerate(REFUSED)],
+)
+def test_what_does_not_fit_is_refused(function, arguments, options, error, words):
+    with pytest.raises(error, match=words):
+        function(*arguments, **options)

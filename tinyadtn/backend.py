@@ -1,0 +1,128 @@
+"""Which array module an array belongs to, and which arrays are welcome.
+
+The rest of the library never names CuPy: it asks ``array_module`` for ``xp`` and calls ``xp.exp``.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, ShapeError, TinyADTNError
+
+
+def array_module(array: Any) -> ModuleType:
+    """The module (``xp``) that the array belongs to: NumPy, or CuPy for an array on a GPU.
+
+    >>> array_module(np.zeros(2)).__name__
+    'numpy'
+    """
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return sys.modules["cupy"]
+    return np
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """The same numbers in NumPy's hands; a NumPy array is returned as it is."""
+    return array if array_module(array) is np else array.get()
+
+
+def to_device(array: Any, device: str) -> Any:
+    """The array on ``"cpu"`` or ``"cuda"`` (CuPy); one already there is returned as it is."""
+    if device == "cpu":
+        return to_numpy(array)
+    if device != "cuda":
+        raise TinyADTNError(f'device must be "cpu" or "cuda", got {device!r}')
+    try:
+        import cupy
+    except ImportError as error:
+        raise TinyADTNError('device "cuda" needs CuPy: pip install "tinyadtn[gpu]"') from error
+    return cupy.asarray(array)
+
+
+def as_array(value: Any) -> Any:
+    """The value as an array that tinyadtn computes with.
+
+    Python numbers and lists become float32. Arrays keep float32, float64, integers and booleans;
+    foreign byte orders become native. Anything else is refused.
+
+    >>> as_array([1, 2]).dtype, as_array(np.arange(3)).dtype.kind
+    (dtype('float32'), 'i')
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        if isinstance(value, np.ma.MaskedArray):
+            raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
+        value = np.asarray(value)
+    elif array_module(value) is np:
+        return _from_python(value, np.dtype(np.float32))
+    kind, size = value.dtype.kind, value.dtype.itemsize
+    if kind in "iub" or (kind == "f" and size in (4, 8)):
+        return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
+    raise DTypeError(
+        f"an array of {value.dtype} cannot be used; convert it: array.astype(numpy.float32)"
+    )
+
+
+def as_float(array: Any) -> Any:
+    """Integers as float32, for functions whose results are no integers; floats as they are."""
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+
+def _from_python(value: Any, dtype: np.dtype) -> np.ndarray:
+    """A number or a nested list of numbers as an array of that type."""
+    if isinstance(value, (list, tuple)) and any(hasattr(part, "backward") for part in value):
+        raise DTypeError("cannot use a list of tensors; pass them one by one, as in f(x, y)")
+    try:
+        raw = np.asarray(value)
+        if raw.dtype.kind not in "biuf" and not isinstance(
+            value, int
+        ):  # an int may be beyond int64
+            raise DTypeError(f"cannot make an array of numbers of {_shortened(value)}")
+        return raw.astype(dtype)
+    except DTypeError:
+        raise
+    except ValueError as error:
+        raise ShapeError(f"this nested list is not a regular array: {error}") from error
+    except (TypeError, OverflowError) as error:
+        raise DTypeError(f"cannot make an array of {_shortened(value)}: {error}") from error
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return f"{text[:60]}… ({type(value).__name__})" if len(text) > 60 else text
+
+
+def settle_dtypes(values: list, from_tensor: list[bool]) -> list:
+    """The values as arrays of one type.
+
+    Arrays with axes decide between float32 and float64. Everything else adapts to them: Python
+    numbers and lists, integers, 0-d arrays and NumPy scalars (float32 would leak to float64 through
+    ``x * np.sqrt(2)``). Where no float has axes, a 0-d tensor decides before a bare 0-d array.
+    """
+    if not values:
+        raise ShapeError("at least one array is needed")
+    if type(values[0]) is np.ndarray and len({getattr(v, "dtype", None) for v in values}) == 1:
+        return [as_array(v) for v in values]  # the usual case: nothing to settle
+    arrays = [as_array(v) if hasattr(v, "dtype") else None for v in values]
+    agreed = _agreed(arrays, from_tensor, values)
+    return [
+        _from_python(v, agreed) if a is None else a.astype(agreed, copy=False)
+        for a, v in zip(arrays, values)
+    ]
+
+
+def _agreed(arrays: list, from_tensor: list[bool], values: list) -> np.dtype:
+    known = [(a, t) for a, t in zip(arrays, from_tensor) if a is not None]
+    floats = [(a, t) for a, t in known if a.dtype.kind == "f"]
+    python_float = any(a is None and not isinstance(v, (bool, int)) for a, v in zip(arrays, values))
+    if not floats and (python_float or not known):
+        return np.dtype(np.float32)
+    group = floats or known
+    for decides in (lambda a, t: a.ndim > 0, lambda a, t: t, lambda a, t: True):
+        types = [a.dtype for a, t in group if decides(a, t)]
+        if types:
+            return np.result_type(*types)
+    raise AssertionError("the last rule accepts everything")

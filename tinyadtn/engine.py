@@ -1,0 +1,289 @@
+"""Reverse-mode automatic differentiation.
+
+Going forward, every op leaves a ``Node``: where its inputs came from, and one function for each
+input that turns dL/d(output) into dL/d(input) (a vector-Jacobian product, VJP). ``backward`` walks
+the nodes from the newest to the oldest. An op's inputs exist before its output, so the order in
+which nodes were made is already a topological order, and no recursion is needed.
+
+Gradient functions hold arrays, never Tensors: there is no reference cycle, and everything that
+belonged to a loss goes when the loss goes. First derivatives only.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from .backend import array_module, as_array, settle_dtypes, to_numpy
+from .errors import DTypeError, GraphError, NonFiniteError, ShapeError, TinyADTNError
+from .modes import looking_for_nan, protect, protecting, recording, release
+
+_clock = itertools.count()
+
+
+class Tensor:
+    """An array and, if it was computed from something that needs a gradient, how.
+
+    ``.data`` is the array; ``.grad`` is dL/d(data), same shape and dtype, after ``L.backward()``
+    (only for tensors made with ``requires_grad=True``; it accumulates). ``.node`` is the recorded
+    step, None for a tensor that was not computed.
+
+    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> loss = (x * x).sum()
+    >>> loss.backward()
+    >>> x.grad
+    array([2., 4., 6.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
+    __array_ufunc__ = None  # so that NumPy leaves `array * tensor` to Tensor.__rmul__
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self.data = as_array(data.data if isinstance(data, Tensor) else data)
+        if requires_grad and self.data.dtype.kind != "f":
+            raise DTypeError(f"only floats can require a gradient, got {self.data.dtype}")
+        self.requires_grad = requires_grad
+        self.grad: Any = None
+        self.node: Node | None = None
+
+    shape = property(lambda self: self.data.shape)
+    dtype = property(lambda self: self.data.dtype)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+
+    def item(self) -> float:
+        """The one number inside, as a Python number."""
+        return self.data.item()
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array; nothing is recorded."""
+        return to_numpy(self.data)
+
+    def detach(self) -> Tensor:
+        """The same values, cut off from the graph."""
+        return Tensor(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("a single number cannot be iterated over")
+        return (self[k] for k in range(len(self)))
+
+    def __repr__(self) -> str:
+        history = f", from {self.node.name}" if self.node else ""
+        return f"Tensor({np.array2string(self.numpy(), separator=', ')}, {self.dtype}{history})"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise GraphError(
+                "NumPy would lose this tensor's gradient; say tensor.numpy() to allow it"
+            )
+        return np.array(self.numpy(), dtype=dtype)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise GraphError("a tensor is never changed in place; build a new one with ta.where")
+
+    def backward(self, gradient: Any = None) -> None:
+        """Add dL/d(leaf) to ``.grad`` of every leaf that this tensor L was computed from.
+
+        ``gradient`` is dL/d(self), of this tensor's shape; without it L must be a single number.
+        The graph is freed on the way, so a second call raises GraphError.
+        """
+        if self.node is None:
+            raise GraphError(
+                "nothing to differentiate: not computed from a tensor that requires_grad"
+            )
+        if gradient is None and self.size != 1:
+            raise ShapeError(f"backward() of a tensor {self.shape} needs gradient= of that shape")
+        g = array_module(self.data).ones_like(self.data) if gradient is None else gradient
+        g = as_array(g.data if isinstance(g, Tensor) else g).astype(self.dtype, copy=False)
+        if g.shape != self.shape:
+            raise ShapeError(f"gradient has shape {g.shape}, the tensor has {self.shape}")
+        cotangents = {self.node: g}
+        for node in _newest_first(self.node):
+            node.push(cotangents)
+
+    if TYPE_CHECKING:  # ops.py gives Tensor its operators and methods; these lines tell the types
+        __add__: Callable[..., Tensor]
+        __radd__: Callable[..., Tensor]
+        __sub__: Callable[..., Tensor]
+        __rsub__: Callable[..., Tensor]
+        __mul__: Callable[..., Tensor]
+        __rmul__: Callable[..., Tensor]
+        __truediv__: Callable[..., Tensor]
+        __rtruediv__: Callable[..., Tensor]
+        __pow__: Callable[..., Tensor]
+        __rpow__: Callable[..., Tensor]
+        __matmul__: Callable[..., Tensor]
+        __rmatmul__: Callable[..., Tensor]
+        __neg__: Callable[[], Tensor]
+        __getitem__: Callable[[Any], Tensor]
+        sum: Callable[..., Tensor]
+        mean: Callable[..., Tensor]
+        max: Callable[..., Tensor]
+        min: Callable[..., Tensor]
+        reshape: Callable[..., Tensor]
+        transpose: Callable[..., Tensor]
+        T: Tensor
+
+
+Source = Union["Node", Tensor, None]  # where a gradient goes: further back, to a leaf, or nowhere
+
+
+class Node:
+    """One recorded op: its name, the shape and dtype of its result, its sources and its VJPs."""
+
+    __slots__ = ("dtype", "holds", "name", "order", "shape", "sources", "vjps")
+
+    def __init__(self, name: str, sources: list[Source], vjps: Any, out: Tensor):
+        self.name, self.sources, self.vjps = name, sources, vjps
+        self.shape, self.dtype = out.shape, out.dtype
+        self.order = next(_clock)
+        self.holds: list = []  # what the guard made read-only for this node
+
+    def push(self, cotangents: dict[Node, Any]) -> None:
+        """Take this node's cotangent, hand each source its share, and forget everything."""
+        g = cotangents.pop(self)
+        together = self.vjps(g) if callable(self.vjps) else None  # a joint op
+        for k, source in enumerate(self.sources):
+            if source is None:
+                continue
+            share = self.vjps[k](g) if together is None else together[k]
+            share = array_module(share).asarray(unbroadcast(share, source.shape), source.dtype)
+            if looking_for_nan.get():
+                _require_finite(share, f"the gradient of {self.name}")
+            if isinstance(source, Tensor):
+                # A leaf owns its gradient: a copy, for `share` may belong to somebody else.
+                if source.grad is None:
+                    source.grad = share.copy()
+                else:
+                    source.grad += share
+            else:
+                known = cotangents.get(source)
+                cotangents[source] = share if known is None else known + share
+        self.free()
+
+    def free(self) -> None:
+        release(self.holds)
+        self.sources, self.vjps, self.holds = [], None, []
+
+    def __del__(self) -> None:
+        release(self.holds)
+
+
+def op(function: Any = None, *, joint: bool = False) -> Any:
+    """Lift a function on arrays to Tensors.
+
+    The function takes its arrays as positional arguments and everything else by keyword. It returns
+    its value, then for each array a function ``g -> dL/d(array)`` where ``g = dL/d(value)``; it may
+    leave broadcasting in place, the engine sums it away. With ``joint=True`` it returns instead one
+    function that gives the list of all gradients, for ops where one sweep finds them together.
+
+    >>> @op
+    ... def cube(a):
+    ...     return a**3, lambda g: g * 3 * a**2
+    >>> x = Tensor([2.0], requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad
+    array([12.], dtype=float32)
+    """
+    if function is None:
+        return functools.partial(op, joint=joint)
+    name = function.__name__.strip("_")
+
+    @functools.wraps(function)
+    def apply(*arguments: Any, **options: Any) -> Tensor:
+        arrays = _arrays(arguments)
+        options = {k: v.data if isinstance(v, Tensor) else v for k, v in options.items()}
+        try:
+            value, *vjps = function(*arrays, **options)
+        except ValueError as error:
+            if isinstance(error, TinyADTNError):
+                raise
+            shapes = ", ".join(str(a.shape) for a in arrays)
+            raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
+        if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
+            value = value.astype(arrays[0].dtype, copy=False)
+        out = Tensor(value)
+        if looking_for_nan.get():
+            _require_finite(out.data, name)
+        if recording.get():
+            sources = [_source(argument) for argument in arguments]
+            if any(source is not None for source in sources):
+                out.requires_grad = True
+                out.node = Node(name, sources, vjps[0] if joint else vjps, out)
+                if protecting.get():
+                    out.node.holds = protect([*arrays, *_inside(options.values()), out.data])
+        return out
+
+    return apply
+
+
+def _inside(options: Iterable[Any]) -> Iterator[Any]:
+    """The arrays among options, also those in tuples (an index may be one)."""
+    for option in options:
+        if isinstance(option, tuple):
+            yield from _inside(option)
+        else:
+            yield option.data if isinstance(option, Tensor) else option
+
+
+def _source(argument: Any) -> Source:
+    if isinstance(argument, Tensor) and argument.requires_grad:
+        return argument.node or argument
+    return None
+
+
+def _arrays(arguments: tuple) -> list:
+    """The arrays behind the arguments, in one float type."""
+    data = [a.data if isinstance(a, Tensor) else a for a in arguments]
+    return settle_dtypes(data, [isinstance(a, Tensor) for a in arguments])
+
+
+def _newest_first(root: Node) -> list[Node]:
+    """Every node that the root was computed from, newest first; refuses a graph that is gone."""
+    found, waiting = {root}, [root]
+    while waiting:
+        node = waiting.pop()
+        if node.vjps is None:
+            raise GraphError(
+                f"the graph behind {root.name} was freed by an earlier backward(); compute it "
+                "again, or add the losses and call backward() once"
+            )
+        for source in node.sources:
+            if isinstance(source, Node) and source not in found:
+                found.add(source)
+                waiting.append(source)
+    return sorted(found, key=lambda node: node.order, reverse=True)
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """The adjoint of broadcasting: what was stretched forward is summed backward.
+
+    >>> unbroadcast(np.ones((4, 2, 3)), (2, 1)).tolist()
+    [[12.0], [12.0]]
+    """
+    if g.shape == shape:
+        return g
+    new = g.ndim - len(shape)  # axes that broadcasting put in front
+    fits = new >= 0 and all(n in (1, m) for n, m in zip(shape, g.shape[max(new, 0) :]))
+    if not fits:
+        raise GraphError(f"a gradient of shape {g.shape} for an input of shape {shape}")
+    stretched = [new + k for k, n in enumerate(shape) if n == 1 != g.shape[new + k]]
+    return g.sum(axis=(*range(new), *stretched)).reshape(shape)
+
+
+def _require_finite(values: Any, what: str) -> None:
+    xp = array_module(values)
+    bad = 0 if values.dtype.kind != "f" else int((~xp.isfinite(values)).sum())
+    if bad:
+        raise NonFiniteError(f"{what} gave {bad} of {values.size} values that are not finite")

@@ -1,0 +1,37 @@
+"""The errors that tinyadtn raises on purpose: one family, each also the built-in it resembles.
+
+``except TinyADTNError`` catches what the library has to say; ``except ValueError`` still works.
+Every message says what went wrong, with which numbers, and what to do.
+"""
+
+
+class TinyADTNError(Exception):
+    """Something that tinyadtn can explain."""
+
+
+class ShapeError(TinyADTNError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DTypeError(TinyADTNError, TypeError):
+    """A number type that cannot be used here."""
+
+
+class GraphError(TinyADTNError, RuntimeError):
+    """A backward pass that cannot run: nothing recorded, or already freed."""
+
+
+class DataFileError(TinyADTNError, ValueError):
+    """A data file that is missing, damaged, or not what it should be."""
+
+
+class CheckpointError(TinyADTNError, ValueError):
+    """A checkpoint that is damaged, unsafe, or belongs to something else."""
+
+
+class NonFiniteError(TinyADTNError, ArithmeticError):
+    """NaN or infinity where a finite number is needed."""
+
+
+class SizeLimitError(TinyADTNError, MemoryError):
+    """A tensor that would not fit in memory, refused before anything is allocated."""

@@ -1,0 +1,160 @@
+"""Three switches around the engine: record or not, look for NaN or not, protect arrays or not."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import weakref
+from collections.abc import Iterable
+from contextlib import ContextDecorator
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+# A ContextVar rather than a global: every thread and every asyncio task has its own setting.
+recording: ContextVar[bool] = ContextVar("recording", default=True)
+looking_for_nan: ContextVar[bool] = ContextVar("looking_for_nan", default=False)
+protecting: ContextVar[bool] = ContextVar("protecting", default=True)
+
+
+class _Switch(ContextDecorator):
+    """Sets one variable for the length of a ``with`` block or of a decorated function."""
+
+    variable: ContextVar[bool]
+    value: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> _Switch:
+        self._before.append(self.variable.get())
+        self.variable.set(self.value)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.variable.set(self._before.pop())
+
+    def _recreate_cm(self) -> _Switch:
+        return type(self)()  # each call of a decorated function gets its own memory of "before"
+
+    def __call__(self, function: Any) -> Any:
+        if not inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+
+        # A generator runs in its caller's context, so the switch must be off at every yield.
+        @functools.wraps(function)
+        def stepwise(*args: Any, **kwargs: Any) -> Any:
+            generator, sent, thrown = function(*args, **kwargs), None, None
+            while True:
+                try:
+                    with type(self)():
+                        item = generator.throw(thrown) if thrown else generator.send(sent)
+                except StopIteration as end:
+                    return end.value
+                sent = thrown = None
+                try:
+                    sent = yield item
+                except BaseException as error:
+                    thrown = error
+
+        return stepwise
+
+
+class no_grad(_Switch):  # noqa: N801 - it reads as a statement
+    """Inside, nothing is recorded: results need no gradient and no memory is kept for one.
+
+    A ``with`` block, or a decorator of functions and generators.
+
+    >>> import tinyadtn as ta
+    >>> x = ta.Tensor([1.0, 2.0], requires_grad=True)
+    >>> with no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    variable, value = recording, False
+
+
+class detect_anomaly(_Switch):  # noqa: N801
+    """Inside, the first op whose result or gradient is NaN or infinite raises NonFiniteError.
+
+    >>> import tinyadtn as ta
+    >>> with detect_anomaly(), np.errstate(divide="ignore"):
+    ...     ta.log(ta.Tensor([1.0, 0.0]))
+    Traceback (most recent call last):
+    tinyadtn.errors.NonFiniteError: log gave 1 of 2 values that are not finite...
+    """
+
+    variable, value = looking_for_nan, True
+
+
+class unprotected(_Switch):  # noqa: N801
+    """Inside, arrays that a graph needs stay writeable: a little faster, and mistakes go unseen."""
+
+    variable, value = protecting, False
+
+
+# --- the guard -----------------------------------------------------------------------------------
+# A gradient function keeps arrays of the forward pass. If one of them were changed before backward
+# runs, the gradient would be silently wrong. So those arrays are made read-only while a graph needs
+# them: NumPy itself then refuses the write, at the line that tries it.
+
+
+class _Hold:
+    """How many nodes need one array that the guard made read-only."""
+
+    __slots__ = ("array", "count", "waiting")
+
+    def __init__(self, array: np.ndarray) -> None:
+        key = id(array)
+        self.array = weakref.ref(array, lambda _: _holds.pop(key, None))
+        self.count = 0
+        self.waiting: list[Any] = []  # views that nobody needs but whose owner, this, is needed
+
+
+_holds: dict[int, _Hold] = {}
+_lock = threading.RLock()  # reentrant, for a node may die while another is being made
+
+
+def protect(arrays: Iterable[Any]) -> list[_Hold]:
+    """Make the arrays, and the arrays that they are views of, read-only until ``release``."""
+    holds = []
+    with _lock:
+        for array in arrays:
+            while type(array) is np.ndarray:
+                hold = _holds.get(id(array))
+                if hold is None and array.flags.writeable:
+                    array.flags.writeable = False
+                    hold = _holds[id(array)] = _Hold(array)
+                if hold is not None:
+                    hold.count += 1
+                    holds.append(hold)
+                array = array.base
+    return holds
+
+
+def release(holds: list[_Hold]) -> None:
+    """Give back what ``protect`` took: the last to release makes the array writeable again."""
+    with _lock:
+        for hold in holds:
+            hold.count -= 1
+            array = hold.array()
+            if hold.count == 0 and array is not None:
+                del _holds[id(array)]
+                _unlock(array, hold.waiting)
+
+
+def _unlock(array: np.ndarray, waiting: list[Any]) -> None:
+    """Make an array writeable; NumPy lets a view be that only after its owner."""
+    owner = _holds.get(id(array.base))
+    if owner is not None:
+        owner.waiting += [weakref.ref(array), *waiting]
+        return
+    if not isinstance(array.base, np.ndarray) or array.base.flags.writeable:
+        array.flags.writeable = True
+    for reference in waiting:
+        view = reference()
+        if view is not None and id(view) not in _holds:
+            _unlock(view, [])
