@@ -1,0 +1,408 @@
+"""load_data and batches: the bundled digits, the fixed draws, and every refusal."""
+
+import csv
+import gzip
+import hashlib
+import re
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyadtn.data import Data, Split, batches, load_data
+from tinyadtn.errors import DataFileError, ShapeError
+from tinyadtn.sources import BUNDLED, locate
+
+README = BUNDLED / "README.md"
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_data("mnist-5k")
+
+
+def fresh(values):
+    """The same values in other memory."""
+    return np.array(values)
+
+
+# The bundled digits
+
+
+def test_mnist_5k_is_balanced_and_scaled(digits):
+    assert digits.name == "mnist-5k"
+    assert digits.classes == tuple("0123456789")
+    for name, count in (("train", 350), ("validation", 50), ("test", 100)):
+        split = getattr(digits, name)
+        assert len(split) == 10 * count
+        assert split.images.shape == (10 * count, 1, 28, 28)
+        assert split.images.dtype == np.float32
+        assert split.labels.dtype == np.int64
+        assert np.bincount(split.labels).tolist() == [count] * 10
+        assert split.images.min() == 0
+        assert split.images.max() == 1
+
+
+def test_no_digit_is_in_two_splits(digits):
+    images = [image.tobytes() for name in SPLITS for image in getattr(digits, name).images]
+    assert len(set(images)) == 5000
+
+
+def test_any_first_hundred_shows_every_digit(digits):
+    for name in SPLITS:
+        assert set(getattr(digits, name).labels[:100]) == set(range(10))
+
+
+def test_pixels_are_the_bytes_of_the_file_over_255(digits):
+    payload = gzip.decompress((BUNDLED / "mnist-5k/t10k-images-idx3-ubyte.gz").read_bytes())[16:]
+    expected = np.array([byte / 255 for byte in payload], np.float32)
+    np.testing.assert_array_equal(digits.test.images.ravel(), expected)
+
+
+def test_the_default_is_the_bundled_set_and_each_load_is_its_own(digits):
+    other = load_data()
+    assert repr(other) == repr(digits)
+    other.train.images[:] = 0
+    assert load_data().train.images.any()
+
+
+def test_loading_is_small():
+    tracemalloc.start()
+    load_data("mnist-5k")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 * 2**20  # 16 MB of float32 pixels, 4 MB of bytes
+
+
+# Where they come from
+
+
+def test_the_hashes_in_the_readme_are_those_of_the_files():
+    rows = re.findall(r"\| `(\S+)` \| ([0-9a-f]{64}) \|", README.read_text("utf-8"))
+    assert len(rows) == 6
+    for name, sha256 in rows:
+        packed = (BUNDLED / "mnist-5k" / name).read_bytes()
+        assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == sha256
+        assert packed[4:8] == bytes(4), "a time in the gzip: its bytes could not be made again"
+
+
+def test_the_licence_is_stated():
+    text = (BUNDLED / "mnist-5k" / "LICENSE").read_text("utf-8")
+    for words in (
+        "Yann LeCun and Corinna Cortes",
+        "Attribution-ShareAlike 3.0",
+        "https://creativecommons.org/licenses/by-sa/3.0/legalcode",
+        "Changes",
+    ):
+        assert words in text
+
+
+@pytest.fixture(scope="module")
+def official():
+    """The bytes of MNIST's training files, read by hand."""
+    try:
+        folder = locate("mnist")
+    except DataFileError:
+        pytest.skip("full MNIST is not on this machine: run `tinyadtn data get mnist`")
+    contents = []
+    for kind in ("images-idx3", "labels-idx1"):
+        content = next(folder.glob(f"train-{kind}-ubyte*")).read_bytes()
+        contents.append(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+    images, labels = contents
+    pixels = np.frombuffer(images, np.uint8, offset=16).reshape(60000, 784)
+    return pixels, np.frombuffer(labels, np.uint8, offset=8)
+
+
+def test_the_recipe_in_the_readme_makes_the_files(official, tmp_path, monkeypatch):
+    images, labels = official
+    monkeypatch.chdir(tmp_path)
+    with gzip.open("mnist_5k.csv.gz", "wt", newline="") as file:
+        writer = csv.writer(file)
+        for digit in range(10):
+            for row in np.flatnonzero(labels == digit)[:500]:
+                writer.writerow([*images[row].tolist(), digit])
+    (recipe,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    exec(compile(recipe, str(README), "exec"), {})
+    made = sorted(tmp_path.glob("*-ubyte.gz"))
+    assert len(made) == 6
+    for path in made:
+        bundled = (BUNDLED / "mnist-5k" / path.name).read_bytes()
+        assert gzip.decompress(path.read_bytes()) == gzip.decompress(bundled)
+
+
+def test_full_mnist(official):
+    images, labels = official
+    data = load_data("mnist")
+    assert [len(getattr(data, name)) for name in SPLITS] == [55_000, 5_000, 10_000]
+    assert data.classes == tuple("0123456789")
+    together = np.concatenate([data.train.labels, data.validation.labels])
+    assert np.bincount(together).tolist() == np.bincount(labels).tolist()
+    # In the order of the file, none lost: walking through it meets the next of one or the other.
+    pixels = {"train": iter(data.train.images), "validation": iter(data.validation.images)}
+    heads = {name: next(rows) for name, rows in pixels.items()}
+    for image in images[:500].reshape(-1, 1, 28, 28) / np.float32(255):
+        (name,) = [name for name in heads if np.array_equal(heads[name], image)]
+        heads[name] = next(pixels[name])
+
+
+# The draw of a validation split
+
+
+def numbered(count, start=0):
+    """Images that carry their own number."""
+    images = np.zeros((count, 2, 2), np.uint8)
+    images[:, 0, 0] = np.arange(start, start + count)
+    return images, np.arange(count) % 2
+
+
+def test_the_draw_is_fixed():
+    data = load_data((numbered(48), numbered(6, start=200)))
+    drawn = np.rint(data.validation.images[:, 0, 0, 0] * 255).astype(int).tolist()
+    kept = np.rint(data.train.images[:, 0, 0, 0] * 255).astype(int).tolist()
+    assert drawn == DRAWN_FROM_48
+    assert kept == [number for number in range(48) if number not in DRAWN_FROM_48]
+    np.testing.assert_array_equal(data.train.labels, np.array(kept) % 2)
+    np.testing.assert_array_equal(data.validation.labels, np.array(drawn) % 2)
+
+
+DRAWN_FROM_48 = [10, 31, 41, 44]
+
+
+@given(count=st.integers(2, 60))
+def test_the_draw_is_a_twelfth_and_loses_nothing(count):
+    data = load_data((numbered(count), numbered(3, start=200)))
+    assert len(data.validation) == max(1, count // 12)
+    both = np.concatenate([data.train.images, data.validation.images])[:, 0, 0, 0] * 255
+    assert sorted(np.rint(both).astype(int)) == list(range(count))
+
+
+# Arrays
+
+
+def pair(count=6, shape=(4, 5), seed=0, dtype=np.uint8):
+    rng = np.random.default_rng(seed)
+    if dtype == np.uint8:
+        images = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+    else:
+        images = rng.random((count, *shape)).astype(dtype)
+    return images, np.arange(count) % 3
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64, ">f4"])
+@pytest.mark.parametrize("shape", [(4, 5), (1, 4, 5), (3, 4, 5)])
+def test_arrays_of_every_kind(dtype, shape):
+    pairs = {name: pair(6 + seed, shape, seed, dtype) for seed, name in enumerate(SPLITS)}
+    data = load_data(pairs)
+    for name in SPLITS:
+        split, (images, labels) = getattr(data, name), pairs[name]
+        scale = 255 if dtype == np.uint8 else 1
+        expected = (images.astype(np.float64) / scale).reshape(len(images), -1, 4, 5)
+        np.testing.assert_allclose(split.images, expected, rtol=1e-6)
+        assert split.images.dtype == np.float32 and split.images.dtype.isnative
+        np.testing.assert_array_equal(split.labels, labels)
+        assert split.labels.dtype == np.int64
+        assert not np.shares_memory(split.images, images)
+        assert not np.shares_memory(split.labels, labels)
+    assert data.classes == ("0", "1", "2")
+    assert data.name == "arrays"
+
+
+def test_pairs_in_order_are_the_same_as_pairs_by_name():
+    train, validation, test = (pair(seed=seed) for seed in range(3))
+    by_name = load_data({"test": test, "train": train, "validation": validation})
+    for in_order in (load_data((train, validation, test)), load_data([train, validation, test])):
+        for name in SPLITS:
+            expected = getattr(by_name, name)
+            np.testing.assert_array_equal(getattr(in_order, name).images, expected.images)
+    np.testing.assert_array_equal(
+        load_data((train, test)).test.images, load_data({"train": train, "test": test}).test.images
+    )
+
+
+def test_lists_are_arrays_too():
+    train, test = ([[[0.0, 1.0]], [[1.0, 0.0]]], [0, 1]), ([[[0.5, 0.5]]], [1])
+    assert load_data((train, test)).test.images.tolist() == [[[[0.5, 0.5]]]]
+
+
+GOOD, OTHER = pair(seed=1), pair(seed=2)
+IMAGES, LABELS = pair()
+FLOATS = IMAGES / 255
+
+
+def with_value(value):
+    images = fresh(FLOATS)
+    images[3, 2, 1] = value
+    return images
+
+
+BAD_PAIRS = {
+    "no pair": (IMAGES, r"expected a pair \(images, labels\)"),
+    "a number": (7, r"expected a pair \(images, labels\)"),
+    "three arrays": ((IMAGES, LABELS, LABELS), r"expected a pair"),
+    "ragged": (([[[1], [2, 3]]], [0]), r"expected a pair"),
+    "one image": ((IMAGES[0], LABELS), r"\(n, c, h, w\), at least one, found \(4, 5\)"),
+    "flat images": ((IMAGES.reshape(6, 20), LABELS), r"found \(6, 20\)"),
+    "no images": ((IMAGES[:0], LABELS[:0]), r"at least one, found \(0, 1, 4, 5\)"),
+    "five axes": ((IMAGES[..., None, None], LABELS), r"found \(6, 4, 5, 1, 1\)"),
+    "too few labels": ((IMAGES, LABELS[:5]), r"6 images need as many labels, \(6,\), found \(5,\)"),
+    "one-hot labels": ((IMAGES, np.eye(3)[LABELS]), r"found \(6, 3\)"),
+    "float labels": ((IMAGES, LABELS * 1.0), r"expected integer labels, found float64"),
+    "text labels": ((IMAGES, [*"abcdef"]), r"expected integer labels, found <U1"),
+    "bool labels": ((IMAGES, LABELS > 0), r"expected integer labels, found bool"),
+    "a negative label": ((IMAGES, LABELS - 1), r"from 0 to 999, found -1 to 1"),
+    "a huge label": ((IMAGES, LABELS.astype(np.uint64) + 2**63), r"found 9223372036854775808 to"),
+    "int64 pixels": ((IMAGES.astype(np.int64), LABELS), r"uint8 or floats, found int64"),
+    "bool pixels": ((IMAGES > 99, LABELS), r"uint8 or floats, found bool"),
+    "complex pixels": ((FLOATS + 0j, LABELS), r"uint8 or floats, found complex128"),
+    "objects": ((IMAGES.astype(object), LABELS), r"uint8 or floats, found object"),
+    "floats up to 255": (
+        (IMAGES * 1.0, LABELS),
+        r"expected pixels in \[0, 1\], found .*scale them",
+    ),
+    "below zero": ((with_value(-0.5), LABELS), r"found -0\.5 to"),
+    "NaN": ((with_value(np.nan), LABELS), r"found nan to nan"),
+    "infinity": ((with_value(np.inf), LABELS), r"found .* to inf"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_PAIRS)
+@pytest.mark.parametrize("name", SPLITS)
+def test_arrays_that_are_no_images_and_labels_are_refused(fault, name):
+    bad, expected = BAD_PAIRS[fault]
+    pairs = {"train": GOOD, "validation": OTHER, "test": pair(seed=3), name: bad}
+    with pytest.raises(DataFileError, match=rf"^arrays: {name}: .*{expected}"):
+        load_data(pairs)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ({}, "expected train, test"),
+        ({"train": GOOD}, r"found \['train'\]"),
+        ({"train": GOOD, "test": OTHER, "valid": OTHER}, "'valid'"),
+        ({"train": GOOD, 3: OTHER}, "3"),
+        ((GOOD, fresh(GOOD[0])), "test: expected a pair"),
+        ((GOOD,), "expected one of mnist-5k, mnist, a folder, or"),
+        ((GOOD,) * 4, "found tuple"),
+        (IMAGES, "found ndarray"),
+        (None, "found NoneType"),
+        (5000, "found int"),
+    ],
+)
+def test_other_things_than_splits_are_refused(pairs, expected):
+    with pytest.raises(DataFileError, match=expected):
+        load_data(pairs)
+
+
+def test_splits_that_do_not_fit_together_are_refused():
+    with pytest.raises(DataFileError, match=r"test images are \(1, 5, 4\), training images"):
+        load_data((GOOD, pair(shape=(5, 4))))
+    with pytest.raises(DataFileError, match="test has label 3, training only 0 to 2"):
+        load_data((GOOD, (OTHER[0], OTHER[1] + 1)))
+    with pytest.raises(DataFileError, match="train and test hold the same images"):
+        load_data((GOOD, (fresh(GOOD[0]), OTHER[1])))
+    with pytest.raises(DataFileError, match="train and validation hold the same images"):
+        load_data((GOOD, GOOD, OTHER))
+
+
+def test_data_say_what_they_are(digits):
+    assert repr(digits.test) == "Split(1,000 images 1×28×28)"
+    assert repr(digits) == (
+        "Data(mnist-5k: train 3,500, validation 500, test 1,000; images 1×28×28; 10 classes)"
+    )
+    with pytest.raises(AttributeError):
+        digits.train = digits.test
+    with pytest.raises(AttributeError):
+        digits.test.labels = digits.train.labels
+    assert digits.test != load_data().test  # identity: comparing arrays would not be one answer
+    assert isinstance(digits, Data)
+
+
+# Batches
+
+
+def numbered_split(count):
+    rows = np.arange(count)
+    return Split(np.tile(rows[:, None, None, None], (1, 1, 2, 2)).astype(np.float32), rows)
+
+
+@given(
+    count=st.integers(0, 40),
+    size=st.integers(1, 45),
+    seed=st.integers(0, 2**64),
+    epoch=st.integers(0, 10**6),
+    skip=st.integers(0, 50),
+)
+def test_batches_cover_each_row_once_and_can_start_anywhere(count, size, seed, epoch, skip):
+    split = numbered_split(count)
+    whole = list(batches(split, size, seed=seed, epoch=epoch))
+    assert sorted(label for _, labels in whole for label in labels) == list(range(count))
+    lengths = [len(labels) for _, labels in whole]
+    assert lengths == [size] * (count // size) + [count % size] * (count % size > 0)
+    for images, labels in whole:
+        assert images.shape == (len(labels), 1, 2, 2)
+        assert images.dtype == np.float32
+        np.testing.assert_array_equal(images[:, 0, 1, 1], labels)
+    resumed = list(batches(split, size, seed=seed, epoch=epoch, skip=skip))
+    assert [labels.tolist() for _, labels in resumed] == [
+        labels.tolist() for _, labels in whole[skip:]
+    ]
+
+
+def order(seed, epoch, count=12, size=5):
+    return [
+        row
+        for _, labels in batches(numbered_split(count), size, seed=seed, epoch=epoch)
+        for row in labels.tolist()
+    ]
+
+
+def test_the_order_follows_from_seed_and_epoch_alone():
+    expected = order(3, 4)
+    np.random.seed(0)  # noqa: NPY002, nobody else's generator matters
+    assert order(3, 4) == expected
+    assert order(3, 4, size=1) == expected
+    orders = {tuple(order(seed, epoch, count=30)) for seed in range(8) for epoch in range(8)}
+    assert len(orders) == 64
+    assert tuple(range(30)) not in orders
+
+
+def test_the_order_is_the_one_that_old_checkpoints_mean():
+    assert order(0, 0) == ORDER_0_0
+    assert order(7, 2) == ORDER_7_2
+
+
+ORDER_0_0 = [10, 5, 8, 0, 2, 11, 1, 6, 3, 7, 9, 4]
+ORDER_7_2 = [8, 1, 6, 3, 11, 5, 0, 10, 7, 9, 4, 2]
+
+
+def test_batches_own_their_memory(digits):
+    images, labels = next(batches(digits.test, 10, seed=0, epoch=0))
+    assert not np.shares_memory(images, digits.test.images)
+    assert not np.shares_memory(labels, digits.test.labels)
+    assert images.flags.c_contiguous
+
+
+def test_batches_hold_one_batch_at_a_time(digits):
+    tracemalloc.start()
+    for _ in batches(digits.train, 100, seed=0, epoch=0):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * digits.train.images[:100].nbytes
+
+
+@pytest.mark.parametrize(("size", "skip"), [(0, 0), (-1, 0), (10, -1)])
+def test_sizes_are_checked_at_the_call(digits, size, skip):
+    with pytest.raises(ShapeError, match=f"got size {size} and skip {skip}"):
+        batches(digits.test, size, seed=0, epoch=0, skip=skip)
+
+
+def test_only_numpy_is_imported():
+    code = "import sys, tinyadtn.data; print({'pooch', 'tqdm', 'requests'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

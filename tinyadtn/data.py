@@ -1,0 +1,207 @@
+"""Images and labels in three splits: loading and checking them, and dealing out batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyadtn.errors import DataFileError, ShapeError
+from tinyadtn.sources import KNOWN, locate, read_folder
+
+SPLITS = ("train", "validation", "test")
+MAX_CLASSES = 1000  # as many as ImageNet has; a larger label is a mistake
+VALIDATION_SHARE = 12  # one training image in twelve: 5,000 of MNIST's 60,000
+VALIDATION_SEED = 2305
+ORDER_STREAM = 6058  # keeps the draws for batch order apart from other uses of the same seed
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images, float32 (n, c, h, w) in [0, 1], and their labels, int64 (n,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Split({len(self):,} images {'×'.join(map(str, self.images.shape[1:]))})"
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a network is trained, chosen and judged on, and the names of the classes."""
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    name: str = "arrays"
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{split} {len(getattr(self, split)):,}" for split in SPLITS)
+        shape = "×".join(map(str, self.train.images.shape[1:]))
+        return f"Data({self.name}: {sizes}; images {shape}; {len(self.classes)} classes)"
+
+
+def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") -> Data:
+    """Images scaled to [0, 1] and labels, as train, validation and test.
+
+    ``source`` is a known set ("mnist-5k" is bundled; "mnist" is looked for, see
+    ``sources.locate``), a folder of IDX files named as MNIST's are, or arrays: a pair
+    (images, labels) for each split, as ``{"train": …, "validation": …, "test": …}`` or in this
+    order. Images of arrays are uint8 or floats in [0, 1], (n, h, w) or (n, c, h, w). Where there is
+    no validation split, a twelfth of the training images, drawn with a fixed seed, becomes it.
+    ``DataFileError`` for everything that does not fit.
+
+    >>> load_data("mnist-5k")
+    Data(mnist-5k: train 3,500, validation 500, test 1,000; images 1×28×28; 10 classes)
+    """
+    if isinstance(source, Mapping):
+        return _from_pairs(dict(source), name="arrays")
+    if isinstance(source, str) and source in KNOWN:
+        return _from_pairs(read_folder(locate(source), KNOWN[source].sha256), name=source)
+    if isinstance(source, (str, os.PathLike)):
+        pairs = read_folder(Path(source))
+        _refuse_gaps(pairs["train"][1], f"{source}: train")
+        return _from_pairs(pairs, name=str(source))
+    if isinstance(source, (tuple, list)) and len(source) in (2, 3):
+        names = SPLITS if len(source) == 3 else ("train", "test")
+        return _from_pairs(dict(zip(names, source, strict=True)), name="arrays")
+    raise DataFileError(
+        f"data: expected one of {', '.join(KNOWN)}, a folder, or a pair (images, labels) for each "
+        f"of train, validation (may be left out) and test, found {type(source).__name__}"
+    )
+
+
+def batches(
+    split: Split, size: int, *, seed: int, epoch: int, skip: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(images, labels) of ``size`` rows at a time, every row once, the last batch perhaps shorter.
+
+    The order follows from (seed, epoch) alone; ``skip`` leaves out that many batches at the start,
+    so a run that stopped inside an epoch goes on with the batch it would have had next.
+    ``ShapeError`` for a size below 1 or a negative skip.
+
+    >>> test = load_data().test
+    >>> [len(labels) for _, labels in batches(test, 400, seed=0, epoch=1)]
+    [400, 400, 200]
+    """
+    if size < 1 or skip < 0:
+        raise ShapeError(f"batches need size >= 1 and skip >= 0, got size {size} and skip {skip}")
+    order = np.random.default_rng((ORDER_STREAM, seed, epoch)).permutation(len(split))
+    starts = range(skip * size, len(split), size)
+    rows = (order[start : start + size] for start in starts)
+    return ((split.images[chosen], split.labels[chosen]) for chosen in rows)
+
+
+def _from_pairs(pairs: dict[str, Any], *, name: str) -> Data:
+    if not {"train", "test"} <= set(pairs) <= set(SPLITS):
+        raise DataFileError(
+            f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
+        )
+    checked = {split: _check_pair(pairs[split], f"{name}: {split}") for split in pairs}
+    _check_together(checked, name)
+    num_classes = int(checked["train"][1].max()) + 1
+    if "validation" not in checked:
+        checked["train"], checked["validation"] = _draw_validation(*checked["train"], name)
+    train, validation, test = (Split(_to_unit_floats(checked[s][0]), checked[s][1]) for s in SPLITS)
+    return Data(train, validation, test, tuple(map(str, range(num_classes))), name)
+
+
+def _check_pair(pair: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, c, h, w), still uint8 or float, and labels int64 (n,)."""
+    try:
+        images, labels = (np.asarray(array) for array in pair)
+    except (TypeError, ValueError) as error:
+        raise DataFileError(f"{what}: expected a pair (images, labels): {error}") from error
+    if images.ndim == 3:
+        images = images[:, None]
+    if images.ndim != 4 or images.size == 0:
+        raise DataFileError(
+            f"{what}: expected images (n, h, w) or (n, c, h, w), at least one, found {images.shape}"
+        )
+    if labels.shape != images.shape[:1]:
+        raise DataFileError(
+            f"{what}: {len(images):,} images need as many labels, ({len(images)},), "
+            f"found {labels.shape}; do the two belong together?"
+        )
+    if labels.dtype.kind not in "iu":
+        raise DataFileError(f"{what}: expected integer labels, found {labels.dtype}")
+    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
+        raise DataFileError(
+            f"{what}: expected labels from 0 to {MAX_CLASSES - 1}, "
+            f"found {labels.min()} to {labels.max()}; number the classes 0, 1, 2, …"
+        )
+    _check_pixels(images, what)
+    return images, labels.astype(np.int64)
+
+
+def _check_pixels(images: np.ndarray, what: str) -> None:
+    if images.dtype == np.uint8:
+        return
+    if images.dtype.kind != "f":
+        raise DataFileError(f"{what}: expected images of uint8 or floats, found {images.dtype}")
+    low, high = images.min(), images.max()
+    if not (low >= 0 and high <= 1):  # false for NaN, which min and max hand on
+        raise DataFileError(
+            f"{what}: expected pixels in [0, 1], found {low:g} to {high:g}; scale them, "
+            "or give uint8, which is divided by 255"
+        )
+
+
+def _check_together(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], name: str) -> None:
+    train_images, train_labels = pairs["train"]
+    for split, (images, labels) in pairs.items():
+        if images.shape[1:] != train_images.shape[1:]:
+            raise DataFileError(
+                f"{name}: {split} images are {images.shape[1:]}, training images "
+                f"{train_images.shape[1:]}; give all splits the same shape"
+            )
+        if labels.max() > train_labels.max():
+            raise DataFileError(
+                f"{name}: {split} has label {labels.max()}, training only "
+                f"0 to {train_labels.max()}; do the files belong together?"
+            )
+    for one, other in combinations(pairs, 2):
+        if np.array_equal(pairs[one][0], pairs[other][0]):
+            raise DataFileError(
+                f"{name}: {one} and {other} hold the same images; a result on images that were "
+                "trained on means nothing. Give each split its own"
+            )
+
+
+def _refuse_gaps(labels: np.ndarray, what: str) -> None:
+    # A damaged label file rarely names every class: 255 among ten digits leaves 245 gaps.
+    missing = np.setdiff1d(np.arange(int(labels.max(initial=0)) + 1), labels)
+    if labels.size and missing.size:
+        raise DataFileError(
+            f"{what}: labels go to {labels.max()} but {missing.size} of the classes, such as "
+            f"{missing[0]}, have no image; number the labels 0, 1, 2, … or repair the file"
+        )
+
+
+def _draw_validation(
+    images: np.ndarray, labels: np.ndarray, name: str
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """(training pair, validation pair): a fixed draw, each in the order of the file."""
+    if len(labels) < 2:
+        raise DataFileError(f"{name}: one training image leaves none for validation; give more")
+    count = max(1, len(labels) // VALIDATION_SHARE)
+    drawn = np.zeros(len(labels), bool)
+    drawn[np.random.default_rng(VALIDATION_SEED).permutation(len(labels))[:count]] = True
+    return (images[~drawn], labels[~drawn]), (images[drawn], labels[drawn])
+
+
+def _to_unit_floats(images: np.ndarray) -> np.ndarray:
+    """float32 in [0, 1], in memory of its own."""
+    if images.dtype == np.uint8:
+        return np.divide(images, 255, dtype=np.float32)
+    return images.astype(np.float32)

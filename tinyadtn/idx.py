@@ -1,0 +1,120 @@
+"""IDX, the format of the MNIST files: a magic number, the lengths of the axes, then the bytes.
+
+    00 00 08 03 | 00 00 ea 60 | 00 00 00 1c | 00 00 00 1c | …       the 60,000 training images
+    bytes, 3 axes      60,000            28            28   47,040,000 pixels
+
+A file is not believed: nothing is allocated until the bytes that its header promises were counted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from tinyadtn.errors import DataFileError
+
+UNSIGNED_BYTE = 0x08
+MAX_BYTES = 2**28  # five times MNIST, inflated in under a second; a larger promise is refused
+CHUNK = 2**20
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """The uint8 array in an IDX file, plain or gzip: labels (n,) or images (n, h, w).
+
+    Read to its end, so that gzip's checksum is verified. ``DataFileError`` for everything that is
+    not exactly one such array. Format: http://yann.lecun.com/exdb/mnist/
+
+    >>> from tinyadtn.sources import BUNDLED
+    >>> read_idx(BUNDLED / "mnist-5k" / "t10k-images-idx3-ubyte.gz").shape
+    (1000, 28, 28)
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise refusal(path, "an IDX file", _describe_other(path))
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            return _read_stream(gzip.open(file) if zipped else file, path)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise refusal(path, "a whole gzip file", f"a damaged one ({error})") from error
+    except OSError as error:
+        raise refusal(path, "a readable file", error.strerror or str(error)) from error
+
+
+def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
+    shape = _read_header(stream, path)
+    promised = math.prod(shape)
+    start = stream.tell()
+    # Count first, one chunk in memory at a time and never past one byte too many: a small gzip
+    # can hold gigabytes of zeros. Only then is the array allocated and the stream read again.
+    present = 0
+    while chunk := stream.read(min(CHUNK, promised + 1 - present)):
+        present += len(chunk)
+    if present != promised:
+        found = "more" if present > promised else f"{present:,}"
+        raise refusal(path, f"{promised:,} bytes after its header {shape}", found)
+    stream.seek(start)
+    return np.frombuffer(bytearray(stream.read(promised)), np.uint8).reshape(shape)
+
+
+def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[int, ...]:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise refusal(path, "an IDX file, which starts with 00 00 08", _describe(magic))
+    kind, ndim = magic[2:]
+    if kind != UNSIGNED_BYTE:
+        raise refusal(path, "unsigned bytes (IDX type 0x08)", f"IDX type 0x{kind:02x}")
+    if not 1 <= ndim <= 3:
+        raise refusal(path, "1 axis (labels) to 3 (images)", f"{ndim} axes")
+    lengths = stream.read(4 * ndim)
+    if len(lengths) < 4 * ndim:
+        raise refusal(path, f"the lengths of {ndim} axes", "the end of the file")
+    shape = struct.unpack(f">{ndim}I", lengths)
+    if math.prod(shape) > MAX_BYTES:
+        raise refusal(path, f"at most {MAX_BYTES:,} bytes", f"a header that promises {shape}")
+    return shape
+
+
+def _describe_other(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    return "something that is not an ordinary file" if path.exists() else "no such file"
+
+
+def _describe(start: bytes) -> str:
+    if not start:
+        return "an empty file"
+    if start.lstrip().startswith(b"<"):
+        return "a web page, perhaps the error page of a failed download"
+    return f"the bytes {start.hex(' ')}"
+
+
+def payload_sha256(values: np.ndarray) -> str:
+    """SHA-256 of the unpacked IDX file that holds ``values``: header, then bytes.
+
+    Copies of MNIST differ in how they were gzipped and agree in this.
+
+    >>> payload_sha256(np.zeros(3, np.uint8))[:8]
+    'c51ace58'
+    """
+    header = struct.pack(f">HBB{values.ndim}I", 0, UNSIGNED_BYTE, values.ndim, *values.shape)
+    digest = hashlib.sha256(header)
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
+def refusal(path: Path, expected: str, found: str) -> DataFileError:
+    """The error for a data file: which one, what should be there, what is, what to do."""
+    return DataFileError(
+        f"{path}: expected {expected}, found {found}. Put a good copy in its place "
+        "(for MNIST: tinyadtn data get mnist)"
+    )

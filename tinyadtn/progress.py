@@ -1,0 +1,43 @@
+"""The progress bar that every long loop uses: tqdm, imported only when a bar is shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def progress(
+    items: Iterable[Item],
+    *,
+    total: int | None = None,
+    label: str = "",
+    note: Callable[[Item], str] | None = None,
+    show: bool = True,
+) -> Iterator[Item]:
+    """Yield the items unchanged while a bar on stderr counts them.
+
+    ``note(item)`` gives the few words behind the bar (a loss, say). ``show=False`` is silence.
+
+    >>> sum(progress([1, 2, 3], show=False))
+    6
+    """
+    if not show:
+        yield from items
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield from items
+        return
+    # On a terminal the bar moves ten times a second; in a log file a line now and then is enough.
+    every = 0.1 if sys.stderr.isatty() else 5.0
+    bar = tqdm(
+        items, total=total, desc=label, mininterval=every, dynamic_ncols=True, file=sys.stderr
+    )
+    for item in bar:
+        if note is not None:
+            bar.set_postfix_str(note(item), refresh=False)
+        yield item
