@@ -24,11 +24,12 @@ $(VENV)/.with-%: pyproject.toml
 
 .PHONY: demo
 demo: $(VENV)/.with-plot
-	$(BIN)/tinyadtn compress fc2 --out runs/demo
+	$(BIN)/tinyadtn compress fc2 --out runs/demo --overwrite
 
+# With TORCH=1 the comparison with torch is not skipped: torch is installed and must be there.
 .PHONY: test
-test: $(VENV)/.with-test
-	$(BIN)/python -m pytest -n 2
+test: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch)
+	$(if $(TORCH),TINYADTN_REQUIRE_TORCH=1) OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 .PHONY: check
 check: $(VENV)/.with-test

@@ -98,13 +98,18 @@ def test_foreign_arrays_are_refused_or_understood_never_half_used():
     """Anything may have a ``dtype``: a torch tensor, a pandas column."""
 
     class Foreign:
-        dtype, shape = "torch.float32", (2,)
+        dtype, shape = "torch.float64", (2,)
+
+        def __init__(self, inside):
+            self.inside = inside
 
         def __array__(self, dtype=None, copy=None):
-            return np.array([1.0, 2.0], dtype)
+            return self.inside if dtype is None else self.inside.astype(dtype)
 
-    with contextlib.suppress(DTypeError):
-        assert type(as_array(Foreign())) is np.ndarray
+    for inside in (np.array([0.1, 2.0]), np.array([1, 2])):
+        with contextlib.suppress(DTypeError):
+            ours = as_array(Foreign(inside))
+            assert type(ours) is np.ndarray and ours.dtype == inside.dtype
 
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
@@ -151,8 +156,6 @@ OTHERS = {
 @pytest.mark.parametrize("apply", OPERATORS, ids=lambda f: f.__name__)
 def test_what_stands_beside_a_tensor_takes_its_dtype(apply, tensor, other):
     x, b = TENSORS[tensor], OTHERS[other]
-    if b is OTHERS["list"] and not x.ndim:
-        return
     with np.errstate(all="ignore"):
         assert apply(x, b).dtype == x.dtype
         assert apply(b, x).dtype == x.dtype
@@ -232,6 +235,33 @@ def test_integers_stay_what_they_are(dtype):
 def test_a_number_beside_integers_is_weak(other):
     x = ta.Tensor(np.arange(3, dtype=np.int32))
     assert (x + other).dtype == (other * x).dtype == np.int32
+
+
+@pytest.mark.parametrize("two", [2, np.int64(2), np.array(2)], ids=repr)
+def test_a_number_beside_booleans_stays_a_number(two):
+    x = ta.Tensor(np.array([True, False]))
+    assert (x * two).data.tolist() == (two * x).data.tolist() == [2, 0]
+    assert (x + two).data.tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("wrap", [int, np.int64, np.array], ids=lambda f: f.__name__)
+def test_a_number_that_does_not_fit_never_wraps_around(wrap):
+    x = ta.Tensor(np.array([1, 2], np.uint8))
+    for function, expected in [
+        (lambda: x + wrap(300), [301, 302]),
+        (lambda: ta.maximum(x, wrap(-1)), [1, 2]),
+        (lambda: ta.minimum(wrap(1000), x), [1, 2]),
+    ]:
+        with contextlib.suppress(TinyADTNError):
+            assert function().data.tolist() == expected
+
+
+def test_lists_are_as_exact_as_the_tensor_beside_them():
+    x = ta.Tensor(np.array([1.0, 1.0]), requires_grad=True)
+    y = x * [0.1, 0.2]
+    assert y.data.tolist() == [0.1, 0.2]
+    y.backward([0.5, 0.1])
+    assert x.grad.tolist() == [0.5 * 0.1, 0.1 * 0.2]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "bool"])

@@ -65,6 +65,27 @@ def test_gradients_accumulate_over_graphs_until_they_are_cleared(counts):
     assert x.grad.tolist() == [sum(counts), 10 * sum(counts)]
 
 
+def test_a_gradient_that_someone_kept_or_uses_does_not_change():
+    """.grad may be in a live graph of its own, where it is read-only."""
+    x = leaf(1.0, 2.0)
+    (x * 2).backward(np.ones(2))
+    kept = x.grad
+    other = leaf(1.0, 1.0) * kept
+    (x * 3).backward(np.ones(2))
+    assert x.grad.tolist() == [5, 5] and kept.tolist() == [2, 2]
+    other.backward(np.ones(2))
+
+
+def test_many_paths_cost_no_more_than_their_steps():
+    """2^100 paths through 100 steps: who walks every path never comes back."""
+    x = leaf(1.0)
+    y = x
+    for _ in range(100):
+        y = y + y
+    y.backward()
+    assert x.grad.item() == 2.0**100
+
+
 def test_two_graphs_that_share_a_leaf_only_may_go_in_any_order():
     x = leaf(3.0)
     first, second = x * x, x * 5

@@ -178,9 +178,21 @@ def test_the_message_says_where_and_by_how_much():
         check_vjp(off, A, method="linear")
 
 
-def test_a_function_that_is_not_linear_fails_as_linear():
+@pytest.mark.parametrize(
+    "function",
+    [ta.exp, lambda a: ta.multiply(a, a), lambda a: ta.add(a, 1.0), ta.relu],
+    ids=["exp", "square", "affine", "relu"],
+)
+def test_a_function_that_is_not_linear_fails_as_linear(function):
+    """Of a square and of an affine function the difference is exact: the adjoint tells."""
     with pytest.raises(GradientMismatchError):
-        check_vjp(ta.exp, A, method="linear")
+        check_vjp(function, A, method="linear")
+
+
+def test_a_function_may_be_written_with_operators_and_methods():
+    assert check_vjp(lambda a, b: (a * b + 1 / (a * a + 1)).sum(axis=0) @ b.T, A, B) < 1e-9
+    measured = numerical_vjp(lambda a: a.reshape(6) * 2, [A], np.ones(6), 0, method="linear")
+    np.testing.assert_allclose(measured, 2)
 
 
 def test_the_tolerance_may_be_set():

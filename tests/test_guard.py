@@ -150,20 +150,39 @@ def test_stretched_views_and_foreign_buffers():
     assert not wide.flags.writeable and wide[1, 0] == 5
 
 
-@pytest.mark.parametrize("name", ["index", "index in a tuple", "condition", "labels"])
+# name: (an option, the op that takes it)
+OPTIONS = {
+    "index": ([0, 1], lambda x, option: x[option]),
+    "index in a tuple": ([0, 1], lambda x, option: x[:, option]),
+    "condition": ([True, False, True], lambda x, option: ta.where(option, x, 0.0)),
+    "labels": ([0, 1], lambda x, option: ta.softmax_cross_entropy(x, labels=option)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
 def test_arrays_given_as_options_are_protected_too(name):
-    x = leaf(np.ones((2, 3)))
-    option = np.array([True, False, True]) if name == "condition" else np.array([0, 1])
-    y = {
-        "index": lambda: x[option],
-        "index in a tuple": lambda: x[:, option],
-        "condition": lambda: ta.where(option, x, 0.0),
-        "labels": lambda: ta.softmax_cross_entropy(x, labels=option),
-    }[name]()
+    values, function = OPTIONS[name]
+    option = np.array(values)
+    y = function(leaf(np.ones((2, 3))), option)
     with READ_ONLY:
         option[0] = option[1]
     y.backward(np.ones(y.shape))
     option[0] = option[1]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_list_given_as_an_option_may_change_afterwards(name):
+    """A list cannot be protected, so the op keeps a copy."""
+    values, function = OPTIONS[name]
+    grads = []
+    for later in (False, True):
+        x, option = leaf(np.arange(6.0).reshape(2, 3)), list(values)
+        y = function(x, option)
+        if later:
+            option[0] = option[1]
+        y.backward(np.ones(y.shape))
+        grads.append(x.grad)
+    np.testing.assert_array_equal(*grads)
 
 
 def test_an_index_given_as_a_tensor_is_protected_too():
@@ -255,6 +274,22 @@ def test_threads_may_share_an_array():
         sys.setswitchinterval(interval)
     assert trouble == []
     assert shared.flags.writeable
+
+
+@pytest.mark.parametrize("step", ["make a graph", "free a graph"])
+def test_one_thread_at_a_time_keeps_the_books(step):
+    a, graphs = np.ones(3), []
+    x = leaf(a)
+    if step == "free a graph":
+        graphs.append(x * 2)
+    work = graphs.pop if graphs else lambda: graphs.append(x * 2)
+    thread = threading.Thread(target=work)
+    with modes._lock:
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive() and a.flags.writeable == (step == "make a graph")
+    thread.join()
+    assert a.flags.writeable == (step == "free a graph")
 
 
 def test_a_graph_that_lives_until_the_interpreter_ends_makes_no_noise():

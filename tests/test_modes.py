@@ -77,13 +77,17 @@ def test_a_decorated_generator_switches_only_while_it_runs():
 def test_a_decorated_generator_receives_what_is_sent_thrown_and_closed():
     events = []
 
+    class FalsyError(Exception):
+        def __bool__(self):
+            return False
+
     @ta.no_grad()
     def generator():
         try:
             events.append((yield 1))
             try:
                 yield 2
-            except KeyError:
+            except FalsyError:
                 events.append(("caught", records()))
                 yield 3
         finally:
@@ -92,7 +96,7 @@ def test_a_decorated_generator_receives_what_is_sent_thrown_and_closed():
     steps = generator()
     assert next(steps) == 1
     assert steps.send("sent") == 2
-    assert steps.throw(KeyError()) == 3
+    assert steps.throw(FalsyError()) == 3
     assert records()
     steps.close()
     assert events == ["sent", ("caught", False), ("closed", False)]
@@ -133,6 +137,34 @@ def test_every_thread_has_its_own_setting():
         for thread in threads:
             thread.join()
     assert seen == {"0": False, "1": True}
+
+
+def test_a_decorated_function_may_run_in_two_threads_at_once():
+    """The first to come is the first to go: a shared memory of "before" would mix them up."""
+    both_are_in, first_is_out, seen = threading.Barrier(2, timeout=10), threading.Event(), {}
+
+    @ta.no_grad()
+    def function(name):
+        both_are_in.wait()
+        if name == "second":
+            first_is_out.wait(10)
+
+    def first():
+        function("first")
+        seen["first"] = records()
+        first_is_out.set()
+
+    def second():
+        with ta.no_grad():
+            function("second")
+            seen["second"] = records()
+
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {"first": True, "second": False}
 
 
 def test_every_task_has_its_own_setting():

@@ -57,6 +57,8 @@ def as_array(value: Any) -> Any:
             raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
         value = np.asarray(value)
     elif array_module(value) is np:
+        if hasattr(value, "__array__"):  # a torch tensor, a pandas column, …
+            return as_array(np.asarray(value))
         return _from_python(value, np.dtype(np.float32))
     kind, size = value.dtype.kind, value.dtype.itemsize
     if kind in "iub" or (kind == "f" and size in (4, 8)):
@@ -81,13 +83,21 @@ def _from_python(value: Any, dtype: np.dtype) -> np.ndarray:
             value, int
         ):  # an int may be beyond int64
             raise DTypeError(f"cannot make an array of numbers of {_shortened(value)}")
-        return raw.astype(dtype)
+        return _cast(raw, dtype)
     except DTypeError:
         raise
     except ValueError as error:
         raise ShapeError(f"this nested list is not a regular array: {error}") from error
     except (TypeError, OverflowError) as error:
         raise DTypeError(f"cannot make an array of {_shortened(value)}: {error}") from error
+
+
+def _cast(array: Any, dtype: np.dtype) -> Any:
+    """The array in another type; an integer that would become another number is refused."""
+    result = array.astype(dtype, copy=False)
+    if dtype.kind != "f" and result.dtype != array.dtype and (result != array).any():
+        raise DTypeError(f"{_shortened(array.tolist())} does not fit into {dtype}")
+    return result
 
 
 def _shortened(value: Any) -> str:
@@ -109,8 +119,7 @@ def settle_dtypes(values: list, from_tensor: list[bool]) -> list:
     arrays = [as_array(v) if hasattr(v, "dtype") else None for v in values]
     agreed = _agreed(arrays, from_tensor, values)
     return [
-        _from_python(v, agreed) if a is None else a.astype(agreed, copy=False)
-        for a, v in zip(arrays, values)
+        _from_python(v, agreed) if a is None else _cast(a, agreed) for a, v in zip(arrays, values)
     ]
 
 
@@ -120,9 +129,11 @@ def _agreed(arrays: list, from_tensor: list[bool], values: list) -> np.dtype:
     python_float = any(a is None and not isinstance(v, (bool, int)) for a, v in zip(arrays, values))
     if not floats and (python_float or not known):
         return np.dtype(np.float32)
-    group = floats or known
-    for decides in (lambda a, t: a.ndim > 0, lambda a, t: t, lambda a, t: True):
-        types = [a.dtype for a, t in group if decides(a, t)]
-        if types:
-            return np.result_type(*types)
-    raise AssertionError("the last rule accepts everything")
+    if not floats:
+        with_axes = [a.dtype for a, _ in known if a.ndim > 0]
+        agreed = np.result_type(*(with_axes or [a.dtype for a, _ in known]))
+        counts = any(np.asarray(v).dtype.kind != "b" for v in values)
+        return np.dtype(np.int64) if agreed.kind == "b" and counts else agreed
+    with_axes = [a.dtype for a, _ in floats if a.ndim > 0]
+    tensors = [a.dtype for a, is_tensor in floats if is_tensor]
+    return np.result_type(*(with_axes or tensors or [a.dtype for a, _ in floats]))

@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Iterator
+from typing import Any, Union
 
 import numpy as np
 
 from .backend import array_module, as_array, settle_dtypes, to_numpy
-from .errors import DTypeError, GraphError, NonFiniteError, ShapeError, TinyADTNError
-from .modes import looking_for_nan, protect, protecting, recording, release
+from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
+from .modes import check_finite, protect, recording, release
+from .operators import Operators
 
 _clock = itertools.count()
 
 
-class Tensor:
+class Tensor(Operators):
     """An array and, if it was computed from something that needs a gradient, how.
 
     ``.data`` is the array; ``.grad`` is dL/d(data), same shape and dtype, after ``L.backward()``
@@ -43,17 +44,17 @@ class Tensor:
     __array_ufunc__ = None  # so that NumPy leaves `array * tensor` to Tensor.__rmul__
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data = as_array(data.data if isinstance(data, Tensor) else data)
+        self.data: Any = as_array(data.data if isinstance(data, Tensor) else data)
         if requires_grad and self.data.dtype.kind != "f":
             raise DTypeError(f"only floats can require a gradient, got {self.data.dtype}")
         self.requires_grad = requires_grad
         self.grad: Any = None
         self.node: Node | None = None
 
-    shape = property(lambda self: self.data.shape)
-    dtype = property(lambda self: self.data.dtype)
-    ndim = property(lambda self: self.data.ndim)
-    size = property(lambda self: self.data.size)
+    shape: Any = property(lambda self: self.data.shape)
+    dtype: Any = property(lambda self: self.data.dtype)
+    ndim: Any = property(lambda self: self.data.ndim)
+    size: Any = property(lambda self: self.data.size)
 
     def item(self) -> float:
         """The one number inside, as a Python number."""
@@ -105,35 +106,13 @@ class Tensor:
         if gradient is None and self.size != 1:
             raise ShapeError(f"backward() of a tensor {self.shape} needs gradient= of that shape")
         g = array_module(self.data).ones_like(self.data) if gradient is None else gradient
-        g = as_array(g.data if isinstance(g, Tensor) else g).astype(self.dtype, copy=False)
+        g = settle_dtypes([self.data, g.data if isinstance(g, Tensor) else g], [True, False])[1]
+        g = g.astype(self.dtype, copy=False)
         if g.shape != self.shape:
             raise ShapeError(f"gradient has shape {g.shape}, the tensor has {self.shape}")
         cotangents = {self.node: g}
         for node in _newest_first(self.node):
             node.push(cotangents)
-
-    if TYPE_CHECKING:  # ops.py gives Tensor its operators and methods; these lines tell the types
-        __add__: Callable[..., Tensor]
-        __radd__: Callable[..., Tensor]
-        __sub__: Callable[..., Tensor]
-        __rsub__: Callable[..., Tensor]
-        __mul__: Callable[..., Tensor]
-        __rmul__: Callable[..., Tensor]
-        __truediv__: Callable[..., Tensor]
-        __rtruediv__: Callable[..., Tensor]
-        __pow__: Callable[..., Tensor]
-        __rpow__: Callable[..., Tensor]
-        __matmul__: Callable[..., Tensor]
-        __rmatmul__: Callable[..., Tensor]
-        __neg__: Callable[[], Tensor]
-        __getitem__: Callable[[Any], Tensor]
-        sum: Callable[..., Tensor]
-        mean: Callable[..., Tensor]
-        max: Callable[..., Tensor]
-        min: Callable[..., Tensor]
-        reshape: Callable[..., Tensor]
-        transpose: Callable[..., Tensor]
-        T: Tensor
 
 
 Source = Union["Node", Tensor, None]  # where a gradient goes: further back, to a leaf, or nowhere
@@ -159,14 +138,11 @@ class Node:
                 continue
             share = self.vjps[k](g) if together is None else together[k]
             share = array_module(share).asarray(unbroadcast(share, source.shape), source.dtype)
-            if looking_for_nan.get():
-                _require_finite(share, f"the gradient of {self.name}")
+            check_finite(share, f"the gradient of {self.name}")
             if isinstance(source, Tensor):
                 # A leaf owns its gradient: a copy, for `share` may belong to somebody else.
-                if source.grad is None:
-                    source.grad = share.copy()
-                else:
-                    source.grad += share
+                total = share.copy() if source.grad is None else source.grad + share
+                source.grad = array_module(total).asarray(total)
             else:
                 known = cotangents.get(source)
                 cotangents[source] = share if known is None else known + share
@@ -214,27 +190,16 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
         if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
             value = value.astype(arrays[0].dtype, copy=False)
         out = Tensor(value)
-        if looking_for_nan.get():
-            _require_finite(out.data, name)
+        check_finite(out.data, name)
         if recording.get():
             sources = [_source(argument) for argument in arguments]
             if any(source is not None for source in sources):
                 out.requires_grad = True
                 out.node = Node(name, sources, vjps[0] if joint else vjps, out)
-                if protecting.get():
-                    out.node.holds = protect([*arrays, *_inside(options.values()), out.data])
+                out.node.holds = protect([*arrays, *options.values(), out.data])
         return out
 
     return apply
-
-
-def _inside(options: Iterable[Any]) -> Iterator[Any]:
-    """The arrays among options, also those in tuples (an index may be one)."""
-    for option in options:
-        if isinstance(option, tuple):
-            yield from _inside(option)
-        else:
-            yield option.data if isinstance(option, Tensor) else option
 
 
 def _source(argument: Any) -> Source:
@@ -280,10 +245,3 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
         raise GraphError(f"a gradient of shape {g.shape} for an input of shape {shape}")
     stretched = [new + k for k, n in enumerate(shape) if n == 1 != g.shape[new + k]]
     return g.sum(axis=(*range(new), *stretched)).reshape(shape)
-
-
-def _require_finite(values: Any, what: str) -> None:
-    xp = array_module(values)
-    bad = 0 if values.dtype.kind != "f" else int((~xp.isfinite(values)).sum())
-    if bad:
-        raise NonFiniteError(f"{what} gave {bad} of {values.size} values that are not finite")

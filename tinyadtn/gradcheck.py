@@ -65,7 +65,7 @@ def numerical_vjp(
             moved = x.copy()
             moved[place] += point * h
             others[argument] = moved
-            value = function(*others, **options).numpy()
+            value = function(*map(Tensor, others), **options).numpy()
             measured[place] += weight / h * np.sum(cotangent * value)
     return measured
 
@@ -80,8 +80,8 @@ def check_vjp(
 ) -> float:
     """Compare the engine's gradients with measured ones; return the largest relative difference.
 
-    Every argument must be float64; it raises GradientMismatchError above the tolerance. ``method`` is
-    "smooth" (1e-7), "piecewise" (1e-5) or "linear" (1e-11, with the adjoint identity on top).
+    Every argument must be float64. ``method`` is "smooth" (tolerance 1e-7), "piecewise" (1e-5) or
+    "linear" (1e-11, with the adjoint identity on top); GradientMismatchError above the tolerance.
 
     >>> import tinyadtn as ta
     >>> check_vjp(ta.tanh, np.array([[0.3, -1.2, 2.0]])) < 1e-10
@@ -105,7 +105,7 @@ def check_vjp(
             )
     limit = _METHODS[method][2] if tolerance is None else tolerance
     name = getattr(function, "__name__", "function")
-    value = function(*arrays, **options).numpy()
+    value = function(*map(Tensor, arrays), **options).numpy()
     cotangent = np.asarray(np.random.default_rng(seed).normal(size=value.shape))
     gradients = vjp(function, arrays, cotangent, **options)
     worst = 0.0

@@ -6,12 +6,15 @@ import functools
 import inspect
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+
+from .backend import array_module
+from .errors import NonFiniteError
 
 # A ContextVar rather than a global: every thread and every asyncio task has its own setting.
 recording: ContextVar[bool] = ContextVar("recording", default=True)
@@ -50,7 +53,7 @@ class _Switch(ContextDecorator):
             while True:
                 try:
                     with type(self)():
-                        item = generator.throw(thrown) if thrown else generator.send(sent)
+                        item = generator.send(sent) if thrown is None else generator.throw(thrown)
                 except StopIteration as end:
                     return end.value
                 sent = thrown = None
@@ -96,6 +99,14 @@ class unprotected(_Switch):  # noqa: N801
     variable, value = protecting, False
 
 
+def check_finite(values: Any, what: str) -> None:
+    """Under ``detect_anomaly``, refuse values that are not finite and say who made them."""
+    if looking_for_nan.get() and values.dtype.kind == "f":
+        bad = int((~array_module(values).isfinite(values)).sum())
+        if bad:
+            raise NonFiniteError(f"{what} gave {bad} of {values.size} values that are not finite")
+
+
 # --- the guard -----------------------------------------------------------------------------------
 # A gradient function keeps arrays of the forward pass. If one of them were changed before backward
 # runs, the gradient would be silently wrong. So those arrays are made read-only while a graph needs
@@ -118,11 +129,16 @@ _holds: dict[int, _Hold] = {}
 _lock = threading.RLock()  # reentrant, for a node may die while another is being made
 
 
-def protect(arrays: Iterable[Any]) -> list[_Hold]:
-    """Make the arrays, and the arrays that they are views of, read-only until ``release``."""
-    holds = []
+def protect(values: Iterable[Any]) -> list[_Hold]:
+    """Make the arrays, and the arrays that they are views of, read-only until ``release``.
+
+    What is no array is passed over; tuples (an index may be one) and tensors are looked into.
+    """
+    holds: list[_Hold] = []
+    if not protecting.get():
+        return holds
     with _lock:
-        for array in arrays:
+        for array in _arrays_in(values):
             while type(array) is np.ndarray:
                 hold = _holds.get(id(array))
                 if hold is None and array.flags.writeable:
@@ -133,6 +149,14 @@ def protect(arrays: Iterable[Any]) -> list[_Hold]:
                     holds.append(hold)
                 array = array.base
     return holds
+
+
+def _arrays_in(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _arrays_in(value)
+        else:
+            yield value if isinstance(value, np.ndarray) else getattr(value, "data", None)
 
 
 def release(holds: list[_Hold]) -> None:

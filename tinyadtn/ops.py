@@ -155,6 +155,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     >>> where(np.array([True, False]), [1.0, 2.0], 0.0).data
     array([1., 0.], dtype=float32)
     """
+    condition = condition if hasattr(condition, "dtype") else np.array(condition)
     return _where(a, b, condition=condition)
 
 
@@ -329,6 +330,7 @@ def getitem(a: Any, *, index: Any) -> Any:
     """c = a[index], any index that NumPy takes; an element picked twice gets both gradients."""
     parts = index if isinstance(index, tuple) else (index,)
     parts = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+    parts = tuple(np.array(part) if isinstance(part, list) else part for part in parts)
     simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
 
     def grad_a(g: Any) -> Any:

@@ -1,0 +1,197 @@
+"""FC-2 on full MNIST with its first layer encoded: order, depth, start and schedule.
+
+    TINYADTN_DATA=FOLDER python tests/bench/study_fc1.py SET [SET …]     run what is not done yet
+    python tests/bench/study_fc1.py --table SET [SET …]                  print what is done
+
+Sets: recipe (4 epochs, peak 5e-3), depth (10 epochs, all orders and depths), start (fit first or
+random), deep (M = 6 and 8: scales, rates, schedules). Every run is appended to
+data/results/fc1_mnist.jsonl as it ends, so a stopped study goes on where it was. Test accuracy is
+measured once a run, after its last step; nothing was chosen by it. Set OPENBLAS_NUM_THREADS=1 to
+run two sets side by side on two cores.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import tinyadtn as ta
+
+RESULTS = Path(__file__).parents[2] / "data" / "results" / "fc1_mnist.jsonl"
+IMAGE_AXES = [256, [28, 28]]
+PLACEMENTS = [("output_first", None), ("interleaved", None), ("interleaved", IMAGE_AXES)]
+SHORT = {"epochs": 4, "learning_rate": 5e-3, "batch_size": 256}
+
+
+DEEP = {"epochs": 4, "batch_size": 256, "learning_rate": 1e-2}
+
+
+def adtn(depth, order="interleaved", axes=IMAGE_AXES, **rest):
+    return {"layer": "adtn", "depth": depth, "order": order, "axes": axes, **rest}
+
+
+def with_seeds(configs, seeds=3):
+    return [{**config, "seed": seed} for seed in range(seeds) for config in configs]
+
+
+def sets():
+    placed = [adtn(m, *place) for m in (1, 2, 4, 8) for place in PLACEMENTS]
+    return {
+        "recipe": with_seeds(
+            [
+                {**SHORT, **config}
+                for config in [
+                    {"layer": "dense", "learning_rate": 1e-3},
+                    {"layer": "frozen"},
+                    *(adtn(m, order, None) for order, _ in PLACEMENTS[:2] for m in (1, 2, 3, 4)),
+                    adtn(1),
+                    adtn(2),
+                ]
+            ]
+        ),
+        "depth": with_seeds(
+            [
+                {**config, "epochs": 10, "batch_size": 256}
+                for config in [
+                    {"layer": "dense", "learning_rate": 1e-3},
+                    {"layer": "frozen", "learning_rate": 5e-3},
+                    *(
+                        {**config, "learning_rate": lr}
+                        for config in placed
+                        for lr in ([1e-2, 2e-2] if config["depth"] > 2 else [2e-2])
+                    ),
+                ]
+            ]
+        ),
+        # As many steps in all as 10 epochs: 430 to fit the dense weights, 8 epochs to train.
+        "fit": with_seeds(
+            [
+                {**adtn(m), "epochs": 8, "fit_steps": 430, "learning_rate": 2e-2, "batch_size": 256}
+                for m in (1, 2, 4)
+            ]
+        ),
+        "deep": with_seeds(
+            [
+                {**DEEP, **adtn(m), **change}
+                for m in (6, 8)
+                for change in [
+                    *({"learning_rate": lr} for lr in (2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2)),
+                    {"schedule": "cosine"},
+                    {"schedule": "constant", "learning_rate": 5e-3},
+                    {"weight_std": 0.0125},
+                    {"weight_std": 0.2},
+                    {"start": "orthogonal"},
+                    {"start": "near identity"},
+                    {"activation": "leaky_relu"},
+                    {"activation": "identity"},
+                    {"clip": 1.0},
+                ]
+            ],
+            seeds=1,
+        ),
+    }
+
+
+def run(config, data):
+    """Train one network; the config with what came of it."""
+    start = time.perf_counter()
+    model = ta.models.fc2(rng=config["seed"])
+    if config["layer"] == "frozen":
+        model = ta.compress(model, {"fc1": ta.Frozen}, rng=config["seed"])
+    elif config["layer"] == "adtn":
+        model = encoded(model, config, data)
+    options = ("epochs", "batch_size", "learning_rate", "seed", "schedule", "clip")
+    plan = {k: config[k] for k in options if k in config}
+    losses = []
+    validation = []
+    for step in ta.train(model, data, **plan):
+        losses.append(step.loss)
+        if step.validation:
+            validation.append(round(step.validation.accuracy, 5))
+    return {
+        "config": config,
+        "stored": ta.report(model).rows[0].counts.stored,
+        "validation": validation,
+        "test": ta.evaluate(model, data.test).accuracy,
+        "last_loss": statistics.fmean(losses[-100:]),
+        "seconds": round(time.perf_counter() - start, 1),
+        "numpy": np.__version__,
+    }
+
+
+def encoded(model, config, data):
+    """The model with fc1 an ADTN, started as the config says."""
+    options = {k: config[k] for k in ("depth", "order", "axes", "activation") if k in config}
+    if "fit_steps" in config:  # a dense network has to be trained first; its steps are not counted
+        plan = {"epochs": 10, "batch_size": 256, "learning_rate": 1e-3, "seed": config["seed"]}
+        for _ in ta.train(model, data, **plan):
+            pass
+    small = ta.compress(model, {"fc1": ta.ADTN.like(**options)}, rng=config["seed"])
+    if "fit_steps" in config:
+        ta.fit(small, model, steps=config["fit_steps"], learning_rate=0.05, show_progress=False)
+    restart(small.fc1.weight, config)
+    return small
+
+
+def restart(weight, config):
+    """Another start for the gates than N(0, 1/4), another spread for the decoded weight."""
+    rng = np.random.default_rng(config["seed"])
+    for column in weight.columns[1:]:
+        if config.get("start") == "orthogonal":
+            column.data = np.linalg.qr(rng.normal(size=column.shape))[0].astype(np.float32)
+        elif config.get("start") == "near identity":
+            noise = 0.1 * rng.standard_normal(column.shape, dtype=np.float32)
+            column.data = np.eye(4, dtype=np.float32) + noise
+    if "start" in config or "weight_std" in config:
+        wanted = config.get("weight_std", math.sqrt(2 / 784))
+        now = float(weight.decode().numpy().std())
+        weight.scale = ta.Tensor(weight.scale.data * np.float32(wanted / now))
+
+
+def done():
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
+
+
+def main(names):
+    if names[:1] == ["--table"]:
+        table([config for name in names[1:] for config in sets()[name]])
+        return
+    finished = [result["config"] for result in done()]
+    configs = [config for name in names for config in sets()[name] if config not in finished]
+    data = ta.load_data("mnist")
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    for k, config in enumerate(configs):
+        result = run(config, data)
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        print(f"{k + 1}/{len(configs)} {config} {100 * result['test']:.2f} % {result['seconds']} s")
+
+
+def table(configs):
+    """One line for each config: stored numbers, validation and test accuracy over the seeds."""
+    results = done()
+    lines: dict[str, list] = {}
+    for config in configs:
+        label = ", ".join(f"{k} {v}" for k, v in config.items() if k != "seed")
+        lines.setdefault(label, []).extend(r for r in results if r["config"] == config)
+    for label, rows in lines.items():
+        if rows:
+            test = [100 * r["test"] for r in rows]
+            valid = statistics.fmean(100 * r["validation"][-1] for r in rows)
+            spread = statistics.stdev(test) if len(test) > 1 else math.nan
+            print(
+                f"{rows[0]['stored']:>8,}  validation {valid:.2f}  "
+                f"test {statistics.fmean(test):.2f} ± {spread:.2f} (n={len(test)})  {label}"
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

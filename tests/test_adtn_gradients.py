@@ -1,0 +1,94 @@
+"""The gradient of a decoded weight: slopes, a law that every gate obeys, and the padding."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from test_encodings import KINDS, adtn
+from test_sites import positions_by_digits
+
+import tinyadtn as ta
+
+
+def gradients(weight, cotangent):
+    for column in weight.columns:
+        column.grad = None
+    weight.decode().backward(cotangent)
+    return [column.grad for column in weight.columns]
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity", "tanh"])
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [KINDS[k] for k in (1, 3, 5, 8, 12, 15, 18, 21)] + [((9, 11), {"depth": 3})],
+)
+def test_the_gradient_is_the_slope(shape, options, activation):
+    """⟨dA, D⟩ against the central difference along random directions D of each column."""
+    weight = adtn(shape, options, activation)
+    rng, h = np.random.default_rng(1), 1e-6
+    cotangent = rng.normal(size=shape)
+    grads = gradients(weight, cotangent)
+    for column, grad in zip(weight.columns, grads):
+        middle, direction = column.data, rng.normal(size=column.shape)
+        values = []
+        for sign in (1, -1):
+            column.data = middle + sign * h * direction
+            values.append(np.vdot(cotangent, weight.decode().data))
+        column.data = middle
+        slope = (values[0] - values[1]) / (2 * h)
+        assert np.vdot(grad, direction) == pytest.approx(slope, rel=2e-6, abs=2e-8)
+
+
+def gate_products(weight, cotangent):
+    """|⟨A_k, dA_k⟩ - ⟨T, dT⟩| over its scale, for every gate."""
+    grads = gradients(weight, cotangent)
+    value = weight.decode().data
+    whole = np.vdot(value, cotangent)
+    size = np.linalg.norm(value) * np.linalg.norm(cotangent)
+    for column, grad in zip(weight.columns, grads):
+        for a, da in zip(column.data, grad):
+            yield abs(np.vdot(a, da) - whole) / (np.linalg.norm(a) * np.linalg.norm(da) + size)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity"])
+@pytest.mark.parametrize(
+    ("shape", "options"), [*KINDS, ((12, 30), {"depth": 4}), ((64, 50), {"depth": 3})]
+)
+def test_every_gate_carries_the_whole_product(shape, options, activation):
+    """⟨A_k, dA_k⟩ = ⟨T, dT⟩, because T scales with each gate."""
+    weight = adtn(shape, options, activation)
+    cotangent = np.random.default_rng(2).normal(size=shape)
+    assert max(gate_products(weight, cotangent)) <= 1e-12
+
+
+def test_tanh_breaks_the_law():
+    """Gates before the tanh carry less; those after it still carry all."""
+    weight = adtn((8, 8), {"depth": 2}, "tanh")
+    off = list(gate_products(weight, np.random.default_rng(2).normal(size=(8, 8))))
+    assert min(off[:5]) > 1e-6 > 1e-12 >= max(off[5:])
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (9, 17), (6, 3, 3, 3)])
+def test_the_padding_has_no_gradient(shape):
+    """T's gradient, seen through the gates: noise in the padding of T must not reach them."""
+    weight = adtn(shape, {"depth": 1})
+    sites, cotangent = weight.sites, np.random.default_rng(3).normal(size=shape)
+    expected = np.zeros(sites.padded_size)
+    places = positions_by_digits(shape, sites.groups, sites.dims, sites.order)
+    expected[places] = cotangent.ravel() * float(weight.scale.data)
+    decoded = gradients(weight, cotangent)
+    for column in weight.columns:
+        column.grad = None
+    weight.contract().backward(expected)
+    for column, grad in zip(weight.columns, decoded):
+        np.testing.assert_allclose(column.grad, grad, atol=1e-13 * np.abs(grad).max())
+
+
+def test_fast_and_plain_decode_the_same():
+    """The same wiring by name (fast) and as a list of pairs (gate by gate)."""
+    for num_sites, depth in product((2, 3, 6, 9), (1, 2, 3)):
+        shape = (2, 2 ** (num_sites - 1) - (num_sites > 2))
+        pairs = [[(k, k + 1) for k in range(first, num_sites - 1, 2)] for first in (0, 1)]
+        fast = ta.ADTN(shape, depth, activation="leaky_relu", rng=0)
+        plain = ta.ADTN(shape, depth, activation="leaky_relu", wiring=pairs, rng=0)
+        np.testing.assert_allclose(fast.decode().data, plain.decode().data, atol=2e-6)

@@ -1,0 +1,253 @@
+"""Saving and loading: what goes in comes out, and a write that fails leaves the old file."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn.checkpoint import read_state, replacing, write_state
+from tinyadtn.errors import CheckpointError
+
+
+def values(model):
+    return {name: (a.dtype, a.shape, a.tobytes()) for name, a in model.arrays().items()}
+
+
+def fc2(seed=0):
+    return ta.models.fc2(hidden=6, image_size=4, rng=seed)
+
+
+def child(code, *arguments):
+    """A Python process that runs the code."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    pipe, root = subprocess.PIPE, Path(__file__).parent.parent
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=root)
+
+
+# --- there and back ------------------------------------------------------------------------------
+
+
+def test_a_model_comes_back_bit_for_bit(tmp_path):
+    for model in (fc2(), ta.compress(fc2(), {"fc*": 2}, rng=1)):
+        ta.save(tmp_path / "m.npz", model)
+        again = ta.load(str(tmp_path / "m.npz"))
+        assert values(again) == values(model)
+        assert json.dumps(again.config) == json.dumps(model.config)
+        x = np.random.default_rng(0).random((3, 1, 4, 4), np.float32)
+        np.testing.assert_array_equal(again(x).data, model(x).data)
+
+
+def test_saving_twice_gives_the_same_arrays_and_description(tmp_path):
+    ta.save(tmp_path / "a.npz", fc2())
+    ta.save(tmp_path / "b.npz", ta.load(tmp_path / "a.npz"))
+    (one, meta), (two, other) = (read_state(tmp_path / name) for name in ("a.npz", "b.npz"))
+    assert meta == other
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_double_precision_comes_back_double(tmp_path):
+    model = fc2()
+    for _, tensor in model.named_tensors():
+        tensor.data = tensor.data + np.float64(1) / 3
+    ta.save(tmp_path / "m.npz", model)
+    assert values(ta.load(tmp_path / "m.npz")) == values(model)
+
+
+def test_numpy_alone_can_read_the_weights(tmp_path):
+    model = fc2()
+    ta.save(tmp_path / "m.npz", model)
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["fc1.weight"], model.fc1.weight.data)
+
+
+def test_a_module_of_ones_own_is_loaded_into_another(tmp_path):
+    one, other = (ta.Sequential(a=ta.Linear(3, 2, rng=seed)) for seed in (0, 1))
+    ta.save(tmp_path / "m.npz", one)
+    with pytest.raises(CheckpointError, match=r"into=model"):
+        ta.load(tmp_path / "m.npz")
+    assert ta.load(tmp_path / "m.npz", into=other) is other
+    assert values(other) == values(one)
+
+
+class Odd(ta.Module):
+    """A parameter of any name."""
+
+    def __init__(self, name, value):
+        setattr(self, name, ta.Tensor([value], requires_grad=True))
+
+
+@pytest.mark.parametrize("name", ["meta", "file", "allow_pickle", "optimizer", "café"])
+def test_a_parameter_may_have_any_name(name, tmp_path):
+    ta.save(tmp_path / "m.npz", Odd(name, 1.0))
+    again = ta.load(tmp_path / "m.npz", into=Odd(name, 2.0))
+    assert values(again) == values(Odd(name, 1.0))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: ta.models.fc2(hidden=7, image_size=4, rng=0),
+        lambda: ta.compress(fc2(), {"fc1": 1}, rng=0),
+        lambda: ta.Sequential(fc1=ta.Linear(16, 6, rng=0)),
+    ],
+)
+def test_weights_of_another_model_are_refused_and_change_nothing(other, tmp_path):
+    ta.save(tmp_path / "m.npz", fc2())
+    model = other()
+    before = values(model)
+    with pytest.raises(CheckpointError, match=r"m\.npz.*fc"):
+        ta.load(tmp_path / "m.npz", into=model)
+    assert values(model) == before
+
+
+# --- writing whole or not at all -----------------------------------------------------------------
+
+
+def fail(error):
+    def raiser(*_, **__):
+        raise error
+
+    return raiser
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("broken", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("old", [True, False])
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(
+    broken, error, old, tmp_path, monkeypatch
+):
+    path = tmp_path / "m.npz"
+    if old:
+        ta.save(path, fc2(0))
+    before = path.read_bytes() if old else None
+    with monkeypatch.context() as patch:
+        if broken == "fsync":
+            patch.setattr(os, "fsync", fail(error))
+        else:  # whether it is called through os or through pathlib
+            patch.setattr(os, broken, fail(error))
+            patch.setattr(Path, broken, fail(error))
+        with pytest.raises(type(error)):
+            ta.save(path, fc2(1))
+    assert [p.name for p in tmp_path.iterdir()] == (["m.npz"] if old else [])
+    assert not old or path.read_bytes() == before
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as file:
+        file.write(b"half")
+        _ = 1 / 0
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_data_is_on_the_disk_before_the_name_and_the_name_before_the_end(tmp_path, monkeypatch):
+    path, order, fsync = tmp_path / "m.npz", [], os.fsync
+    ta.save(path, fc2(0))
+    old = path.stat().st_ino
+
+    def note(handle):
+        kind = "folder" if os.fstat(handle).st_ino == tmp_path.stat().st_ino else "file"
+        order.append((kind, path.stat().st_ino == old))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    ta.save(path, fc2(1))
+    assert order == [("file", True), ("folder", False)]
+
+
+def test_the_mode_of_a_file_is_kept_and_a_new_one_follows_the_umask(tmp_path):
+    path = tmp_path / "m.npz"
+    before = os.umask(0o027)
+    try:
+        ta.save(path, fc2())
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+    path.chmod(0o604)
+    ta.save(path, fc2())
+    assert path.stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.parametrize("name", ["m.npz", "m[1].npz", "*.npz"])
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(name, tmp_path):
+    stale = tmp_path / f".{name}.abc.tmp"
+    others = [tmp_path / other for other in (".other.npz.abc.tmp", "m.npz.tmp", ".m1.npz.x.tmp")]
+    for path in (stale, *others):
+        path.write_bytes(b"half")
+    ta.save(tmp_path / name, fc2())
+    assert not stale.exists()
+    assert all(path.exists() for path in others)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    """A limit on the size of files stands for the disk: the write fails in the middle."""
+    path = tmp_path / "m.npz"
+    ta.save(path, fc2())
+    before = path.read_bytes()
+    process = child(
+        """
+        import resource, sys, tinyadtn as ta
+        model = ta.models.fc2(rng=0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+        try:
+            ta.save(sys.argv[1], model)
+        except OSError as error:
+            print(type(error).__name__, error.errno)
+        """,
+        path,
+    )
+    out, err = process.communicate(timeout=60)
+    assert out.startswith("OSError"), err
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_writer_leaves_a_whole_file(tmp_path):
+    """SIGKILL at times spread over many saves: the file that has the name is always complete."""
+    path = tmp_path / "m.npz"
+    process = child(
+        """
+        import itertools, sys, tinyadtn as ta
+        models = [ta.models.fc2(hidden=64, rng=seed) for seed in (0, 1)]
+        ta.save(sys.argv[1], models[0])
+        print("ready", flush=True)
+        for k in itertools.count():
+            ta.save(sys.argv[1], models[k % 2])
+        """,
+        path,
+    )
+    known = [values(ta.models.fc2(hidden=64, rng=seed)) for seed in (0, 1)]
+    try:
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(20):  # readers, while it writes
+            time.sleep(0.003)
+            assert values(ta.load(path)) in known
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert values(ta.load(path)) in known
+    ta.save(path, ta.models.fc2(hidden=64, rng=0))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_is_the_systems_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        ta.save(tmp_path / "no" / "m.npz", fc2())
+
+
+def test_meta_comes_back_as_it_was(tmp_path):
+    meta = {"kind": "training", "numbers": [0.1, 1e-300, 2**60], "text": "|0⟩", "none": None}
+    write_state(tmp_path / "s.npz", {"a": np.arange(3)}, meta)
+    arrays, again = read_state(tmp_path / "s.npz")
+    assert {key: again[key] for key in meta} == meta
+    np.testing.assert_array_equal(arrays["a"], np.arange(3))

@@ -1,0 +1,179 @@
+"""The command line: what it prints, which exit code it gives, what it leaves on the disk."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn.cli import build_parser, main
+
+SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder of IDX files with few enough digits for a test."""
+    from test_sources import idx_bytes  # writes the format independently of the reader
+
+    data = ta.load_data("mnist-5k")
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    for split, name in ((data.train, "train"), (data.test, "t10k")):
+        images = np.uint8(255 * split.images[:200, 0] + 0.5)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(np.uint8(split.labels[:200])))
+    return str(folder)
+
+
+def test_compress_does_the_whole_job(tiny, tmp_path, capsys):
+    assert main(["compress", "fc2", "--data", tiny, "--seeds", "2", *SHORT]) == 0
+    printed = capsys.readouterr().out
+    for word in ("fc1.weight", "whole model", "fitted only", "random start", "frozen", "±"):
+        assert word in printed
+    folder = tmp_path / "runs" / "compress-fc2"
+    results = json.loads((folder / "results.json").read_text())
+    assert [outcome["seed"] for outcome in results["outcomes"]] == [0, 1]
+    assert results["settings"]["epochs"] == 1
+    for outcome in results["outcomes"]:
+        assert set(outcome["test_accuracy"]) == {
+            "dense", "fitted only", "fine-tuned", "random start", "frozen"
+        }  # fmt: skip
+        assert all(0 <= share <= 1 for share in outcome["test_accuracy"].values())
+    for picture in ("curves", "weights", "brick_wall", "singular_values"):
+        assert (folder / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "gates.npz").stat().st_size < 10_000
+    # The numbers printed are those of the checkpoint that was saved.
+    small, data = ta.load(folder / "fine-tuned.npz"), ta.load_data(tiny)
+    measured = ta.evaluate(small, data.test).accuracy
+    assert measured == results["outcomes"][0]["test_accuracy"]["fine-tuned"]
+
+
+def test_an_earlier_run_is_not_overwritten_unasked(tiny, tmp_path, capsys):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "results.json").write_text("precious")
+    assert main(["compress", "fc2", "--data", tiny, "--out", "old", *SHORT]) == 2
+    assert "holds an earlier run" in capsys.readouterr().err
+    assert (tmp_path / "old" / "results.json").read_text() == "precious"
+
+
+def test_train_evaluate_report_draw_predict(tiny, tmp_path, capsys):
+    from PIL import Image
+
+    assert main(["train", "fc2", "--data", tiny, "--epochs", "2", "--quiet"]) == 0
+    assert "validation accuracy" in capsys.readouterr().out
+    dense = "runs/train/best.npz"
+    assert main(["evaluate", dense, "--data", tiny, "--split", "validation"]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert main(["report", dense]) == 0
+    assert "203,530" in capsys.readouterr().out
+    assert main(["draw", dense]) == 2  # there is no brick wall in a dense model
+    ta.save("small.npz", ta.compress(ta.load(dense), {"fc1": 2}, rng=0))
+    assert main(["draw", "small.npz", "--out", "pictures"]) == 0
+    assert (tmp_path / "pictures" / "fc1_brick_wall.png").exists()
+
+    split = ta.load_data(tiny).test
+    for name, pixels in (("digit.png", split.images[0, 0]), ("paper.png", 1 - split.images[0, 0])):
+        Image.fromarray(np.uint8(255 * pixels)).save(name)
+    capsys.readouterr()
+    assert main(["predict", "digit.png", "paper.png", "--model", dense]) == 0
+    answers = [line for line in capsys.readouterr().out.splitlines() if ".png: " in line]
+    expected = ta.predict(ta.load(dense), split.images[:1]).argmax()
+    assert [answer.split(": ")[1] for answer in answers] == [str(expected)] * 2
+
+
+def test_a_stopped_run_goes_on_where_it_was(tiny, capsys):
+    whole = ["train", "fc2", "--data", tiny, "--epochs", "3", "--quiet", "--batch-size", "50"]
+    assert main([*whole, "--out", "whole"]) == 0
+    model, data = ta.models.fc2(rng=0), ta.load_data(tiny)
+    run = ta.train(model, data, epochs=3, batch_size=50, out="part")
+    for _ in range(5):  # stops inside the second epoch
+        next(run)
+    run.close()
+    assert main(["train", "fc2", "--data", tiny, "--quiet", "--out", "part",
+                 "--resume", "part/last.npz"]) == 0  # fmt: skip
+    one, other = ta.load("whole/last.npz"), ta.load("part/last.npz")
+    for (name, a), (_, b) in zip(one.named_tensors(), other.named_tensors(), strict=True):
+        np.testing.assert_array_equal(a.data, b.data, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["evaluate", "missing.npz"], 4, "no such file"),
+        (["train", "fc2", "--data", "nowhere"], 3, "nowhere"),
+        (["data", "get", "nothing"], 3, "nothing"),
+        (["report", "."], 4, "folder"),
+        (["compress", "fc2", "--layers", "fc9", *SHORT], 2, "fc9"),
+        (["compress", "fc2", "--order", "sideways", *SHORT], 2, "sideways"),
+        (["train", "fc2", "--learning-rate", "1e30", "--epochs", "1", "--quiet"], 5, "epoch 1"),
+        (["train", "fc2", "--out", "file/below"], 7, "file"),
+        (["predict", "file", "--model", "dense.npz"], 3, "not a picture"),
+        (["predict", "nowhere.png", "--model", "dense.npz"], 7, "nowhere.png"),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(arguments, code, words, tmp_path, capsys):
+    (tmp_path / "file").write_text("text")
+    ta.save("dense.npz", ta.models.fc2(rng=0))
+    assert main(arguments) == code
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and words in error and "\n" not in error
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["train"], ["train", "fc2", "--epochs", "0"]])
+def test_usage_errors_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(ta.errors.CheckpointError):
+        main(["evaluate", "missing.npz", "--debug"])
+
+
+def test_every_command_has_help(capsys):
+    for command in ("train", "compress", "evaluate", "predict", "report", "draw", "data"):
+        with pytest.raises(SystemExit) as end:
+            build_parser().parse_args([command, "--help"])
+        assert end.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: tinyadtn {command}")
+
+
+def test_data_list(capsys):
+    assert main(["data", "list"]) == 0
+    assert "mnist-5k" in capsys.readouterr().out
+
+
+def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
+    """A signal in the middle of training: the step ends, the state is saved, exit code 130."""
+    program = (
+        "import os, signal, sys\n"
+        "import tinyadtn.commands as commands\n"
+        "from tinyadtn.cli import main\n"
+        "plain = commands.experiment.with_progress\n"
+        "def with_signal(steps, *rest):\n"
+        "    for k, step in enumerate(plain(steps, *rest)):\n"
+        "        if k == 3:\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        yield step\n"
+        "commands.experiment.with_progress = with_signal\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    arguments = ["train", "fc2", "--data", tiny, "--epochs", "9", "--quiet", "--out", "run"]
+    end = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert end.returncode == 130, end.stderr
+    assert "--resume run/last.npz" in end.stdout
+    assert ta.load(tmp_path / "run" / "last.npz").num_parameters == 203_530

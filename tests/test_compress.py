@@ -1,0 +1,281 @@
+"""Compressing: a new model, an untouched old one, and a report that adds up."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn.compress import build, format_table
+from tinyadtn.errors import TinyADTNError
+from tinyadtn.module import named_layers
+
+
+def dense(**options):
+    return ta.models.fc2(**{"hidden": 16, "image_size": 8, "rng": 0, **options})
+
+
+def values(model):
+    return {name: array.tobytes() for name, array in model.arrays().items()}
+
+
+X = np.random.default_rng(5).random((3, 1, 8, 8), np.float32)
+
+
+# --- the new model and the old -------------------------------------------------------------------
+
+
+def test_the_old_model_is_untouched():
+    model = dense()
+    before, config, weight = values(model), json.dumps(model.config), model.fc1.weight
+    small = ta.compress(model, {"fc1": 2}, rng=0)
+    for p in small.parameters():
+        p.data += 1
+    assert values(model) == before
+    assert model.fc1.weight is weight
+    assert json.dumps(model.config) == config
+
+
+def test_what_is_not_named_is_copied():
+    model = dense()
+    small = ta.compress(model, {"fc1": 2}, rng=0)
+    assert isinstance(small.fc1.weight, ta.ADTN)
+    for old, new in ((model.fc2.weight, small.fc2.weight), (model.fc1.bias, small.fc1.bias)):
+        np.testing.assert_array_equal(old.data, new.data)
+        assert not np.shares_memory(old.data, new.data)
+
+
+def test_the_compressed_model_computes_with_the_decoded_weight():
+    small = ta.compress(dense(), {"fc1": 2}, rng=0)
+    w1 = small.fc1.weight.decode().data
+    hidden = np.maximum(X.reshape(3, -1) @ w1.T + small.fc1.bias.data, 0)
+    expected = hidden @ small.fc2.weight.data.T + small.fc2.bias.data
+    np.testing.assert_allclose(small(X).data, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_encoding_learns_through_the_network():
+    small = ta.compress(dense(), {"fc1": 1}, rng=0)
+    small(X).sum().backward()
+    assert all(np.abs(column.grad).max() > 0 for column in small.fc1.weight.columns)
+    assert small.fc1.weight.scale.grad is None
+
+
+def test_a_compressed_model_can_be_compressed_again():
+    once = ta.compress(dense(), {"fc1": 1}, rng=0)
+    twice = ta.compress(once, {"fc2": 2}, rng=1)
+    assert (twice.fc1.weight.depth, twice.fc2.weight.depth) == (1, 2)
+    assert set(twice.config["encodings"]) == {"fc1", "fc2"}
+    assert set(once.config["encodings"]) == {"fc1"}
+    deeper = ta.compress(once, {"fc1": 3}, rng=1)
+    assert (deeper.fc1.weight.depth, once.fc1.weight.depth) == (3, 1)
+
+
+def test_layers_in_a_list_are_compressed():
+    class Stack(ta.Module):
+        def __init__(self):
+            self.blocks = [ta.Linear(4, 4, rng=0), ta.Linear(4, 4, rng=1)]
+
+    small = ta.compress(Stack(), {"blocks.1": 1}, rng=0)
+    assert isinstance(small.blocks[0].weight, ta.Tensor)
+    assert isinstance(small.blocks[1].weight, ta.ADTN)
+
+
+# --- the wish ------------------------------------------------------------------------------------
+
+
+def test_a_depth_means_an_adtn_that_knows_the_image():
+    weight = ta.compress(dense(), {"fc1": 3}, rng=0).fc1.weight
+    assert (weight.depth, weight.shape) == (3, (16, 64))
+    assert weight.sites.lengths == (16, 8, 8)
+
+
+@pytest.mark.parametrize("pattern", ["fc*", "*", "fc[12]", "?c?"])
+def test_a_pattern_names_every_layer_that_it_matches(pattern):
+    small = ta.compress(dense(), {pattern: 1}, rng=0)
+    assert all(isinstance(layer.weight, ta.ADTN) for layer in named_layers(small).values())
+
+
+def test_layers_of_one_pattern_have_gates_of_their_own():
+    small = ta.compress(dense(hidden=64, num_classes=64), {"fc*": 1}, rng=0)
+    one, two = small.fc1.weight.columns[0].data, small.fc2.weight.columns[0].data
+    assert one.shape == two.shape
+    assert np.abs(one - two).max() > 0.01
+
+
+def test_a_recipe_is_told_the_shape_the_structure_and_the_generator():
+    told = {}
+
+    def recipe(shape, axes, rng):
+        told.update(shape=shape, axes=axes, rng=rng)
+        return ta.Frozen(shape, rng=rng)
+
+    small = ta.compress(dense(), {"fc1": recipe}, rng=0)
+    assert isinstance(small.fc1.weight, ta.Frozen)
+    assert (told["shape"], told["axes"]) == ((16, 64), (16, (8, 8)))
+    assert isinstance(told["rng"], np.random.Generator)
+
+
+def test_like_takes_every_option():
+    recipe = ta.ADTN.like(
+        depth=2, activation="tanh", order="output_first", axes=(16, 64), site_dim=4
+    )
+    weight = ta.compress(dense(), {"fc1": recipe}, rng=0).fc1.weight
+    assert (weight.depth, weight.activation, weight.num_sites) == (2, "tanh", 5)
+    assert weight.sites.order == (0, 1, 2, 3, 4)
+
+
+def test_a_ready_encoding_is_used():
+    weight = ta.ADTN((16, 64), 2, rng=5)
+    expected = weight.decode().data.copy()
+    small = ta.compress(dense(), {"fc1": weight}, rng=0)
+    np.testing.assert_array_equal(small.fc1.weight.decode().data, expected)
+
+
+def test_seeds_decide_the_gates():
+    one, same, other = (ta.compress(dense(), {"fc*": 1}, rng=seed) for seed in (1, 1, 2))
+    assert values(one) == values(same) != values(other)
+
+
+def test_without_rng_there_are_shapes_only():
+    one, two = (ta.compress(dense(rng=None), {"fc*": 1}, rng=None) for _ in range(2))
+    assert one.num_parameters == two.num_parameters
+    assert np.isnan(one.fc1.weight.columns[0].data).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"conv1": 1}, "'conv1'; there is fc1, fc2"),
+        ({"FC*": 1}, "'FC\\*'"),
+        ({"relu1": 1}, "'relu1'"),
+        ({"fc1": 1, "fc*": 2}, "fc1 is named twice"),
+        ({"fc1": 0}, "depth of 1 or more, got 0"),
+        ({"fc1": ta.Frozen((64, 16), rng=0)}, r"fc1 .*\(16, 64\).*\(64, 16\)"),
+        ({"fc1": lambda shape, axes, rng: ta.Frozen((2, 2), rng=rng)}, r"\(16, 64\).*\(2, 2\)"),
+        ({"fc1": "2"}, "fc1.*'2'"),
+        ({"fc1": None}, "fc1.*None"),
+        ({"fc1": lambda shape, axes, rng: np.zeros(shape)}, "fc1.*ndarray"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_refused(spec, says):
+    model = dense()
+    before = values(model)
+    with pytest.raises(TinyADTNError, match=says):
+        ta.compress(model, spec, rng=0)
+    assert values(model) == before
+
+
+# --- and back ------------------------------------------------------------------------------------
+
+
+def test_decompress_computes_the_same_with_plain_weights():
+    small = ta.compress(dense(), {"fc1": 2, "fc2": ta.Frozen((10, 16), rng=3)}, rng=0)
+    plain = ta.decompress(small)
+    np.testing.assert_array_equal(plain(X).data, small(X).data)
+    assert [name for name, _ in plain.named_parameters()] == [
+        name for name, _ in dense().named_parameters()
+    ]
+    assert plain.num_parameters == dense().num_parameters
+    assert plain.config == dense().config
+    assert isinstance(small.fc1.weight, ta.ADTN)  # still
+
+
+def test_decompressed_weights_can_be_trained_and_have_nothing_in_common():
+    small = ta.compress(dense(), {"fc1": ta.Frozen((16, 64), rng=3)}, rng=0)
+    plain = ta.decompress(small)
+    before = values(small)
+    plain(X).sum().backward()
+    ta.SGD(plain.parameters(), 0.1).step()
+    assert values(small) == before
+
+
+# --- built again from a configuration -------------------------------------------------------------
+
+ENCODINGS = {
+    "depth": {"depth": 3},
+    "activation": {"activation": "tanh"},
+    "order": {"order": "output_first"},
+    "order list": {"order": [9, 0, 8, 1, 7, 2, 6, 3, 5, 4]},
+    "order array": {"order": np.arange(10)[::-1]},
+    "axes": {"axes": (16, (4, 2, 8))},
+    "site_dim": {"site_dim": 4},
+    "site_dim list": {"site_dim": [4, 4, 2, 4, 8], "axes": (16, 64)},
+    "wiring": {"wiring": [[(0, 1), (4, 5)], [(3, 2)], ((6, 7), (9, 8))]},
+    "integers of NumPy": {"depth": np.int64(2), "site_dim": np.int64(4)},
+}
+
+
+@pytest.mark.parametrize("options", ENCODINGS.values(), ids=ENCODINGS)
+def test_every_option_survives_a_file(options, tmp_path):
+    small = ta.compress(dense(), {"fc1": ta.ADTN.like(**options)}, rng=0)
+    ta.save(tmp_path / "m.npz", small)
+    again = ta.load(tmp_path / "m.npz")
+    assert values(again) == values(small)
+    np.testing.assert_array_equal(again(X).data, small(X).data)
+    assert again.fc1.weight.counts() == small.fc1.weight.counts()
+
+
+def test_frozen_survives_a_file(tmp_path):
+    small = ta.compress(dense(), {"fc1": lambda shape, axes, rng: ta.Frozen(shape, rng=rng)}, rng=0)
+    ta.save(tmp_path / "m.npz", small)
+    again = ta.load(tmp_path / "m.npz")
+    assert again.num_parameters == small.num_parameters
+    np.testing.assert_array_equal(again(X).data, small(X).data)
+
+
+def test_building_draws_no_numbers():
+    again = build(ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0).config)
+    assert np.isnan(again.fc1.weight.columns[0].data).all()
+
+
+# --- the report ----------------------------------------------------------------------------------
+
+
+def npz_size(path, arrays):
+    np.savez(path, **arrays)
+    return path.stat().st_size
+
+
+def test_the_report_by_hand(tmp_path):
+    small = ta.compress(ta.models.fc2(rng=0), {"fc1": 2}, rng=0)
+    fc1, fc2, whole = ta.report(small).rows
+    # Q = 8 + 5 + 5 sites, M = 2: 16·2·17 - 12·9
+    assert (fc1.name, fc1.counts.dense, fc1.counts.padded) == ("fc1.weight", 256 * 784, 2**18)
+    assert fc1.counts.stored == 16 * 2 * 17 - 12 * 9 == 436
+    assert fc1.counts.full_gates == 16 * 2 * 17
+    assert fc1.counts.ratio == pytest.approx(200_704 / 436)
+    assert (fc2.counts.dense, fc2.counts.stored, fc2.encoding) == (2560, 2560, "dense")
+    biases = 256 + 10
+    assert whole.counts.dense == 203_530
+    assert whole.counts.stored == 436 + 2560 + biases == small.num_parameters
+    assert whole.counts.live == fc1.counts.live + 2560 + biases
+    assert whole.counts.padded == 2**18 + 2560 + biases
+    assert fc1.bytes == npz_size(tmp_path / "a.npz", small.fc1.weight.arrays())
+    assert fc2.bytes == npz_size(tmp_path / "b.npz", {"weight": small.fc2.weight.data})
+    assert whole.bytes == npz_size(tmp_path / "c.npz", small.arrays())
+
+
+def test_the_report_of_a_frozen_layer_stores_nothing():
+    recipe = lambda shape, axes, rng: ta.Frozen(shape, rng=rng)  # noqa: E731
+    rows = ta.report(ta.compress(dense(), {"fc1": recipe}, rng=0)).rows
+    assert rows[0].counts.stored == 0
+    assert rows[0].counts.ratio == math.inf
+    assert rows[-1].counts.stored == 16 + 160 + 10
+    assert "–" in str(ta.report(ta.compress(dense(), {"fc1": recipe}, rng=0)))
+
+
+def test_a_row_as_a_dictionary_is_json():
+    row = ta.report(ta.compress(dense(), {"fc1": 1}, rng=0)).rows[0]
+    entry = json.loads(json.dumps(row.as_dict()))
+    assert entry["stored"] == 16 * 9 - 12 * 5
+    assert entry["ratio"] == pytest.approx(1024 / 84)
+    assert entry["encoding"] == "ADTN M=1"
+
+
+def test_a_report_of_shapes_only():
+    assert ta.report(dense(rng=None)).rows[-1].counts.stored == 16 * 64 + 16 + 160 + 10
+
+
+def test_table_columns_are_aligned():
+    assert format_table([["a", "bb"], ["ccc", "d"]]) == "a    bb\nccc   d"

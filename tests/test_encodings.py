@@ -1,0 +1,294 @@
+"""ADTN and Frozen: how many numbers there are, where each goes, and how they start."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from test_brickwall import oracle
+from test_sites import positions_by_digits
+
+import tinyadtn as ta
+from tinyadtn.encodings import memory_limit
+from tinyadtn.errors import GraphError, SizeLimitError
+
+STAIRCASE = [((k, k + 1),) for k in range(3)]
+BACKWARDS = [((3, 0),), ((2, 1),), ((0, 2),)]
+SOME_SITES = [((0, 2),), ((2, 1),)]  # site 3 is never touched
+
+# Shapes and options that between them have every kind of site, crop, order and wiring.
+KINDS = [
+    ((4, 4), {}),
+    ((8, 4), {"depth": 2}),
+    ((8, 4), {"depth": 3, "order": "output_first"}),
+    ((5, 3), {"depth": 2}),
+    ((5, 3), {"depth": 1, "order": "output_first"}),
+    ((3, 3, 3, 2), {"depth": 1}),
+    ((2, 9), {"depth": 1}),
+    ((1, 6), {"depth": 2}),
+    ((5,), {"depth": 2}),
+    ((4, 9), {"depth": 1, "axes": (4, (3, 3))}),
+    ((3, 30), {"depth": 1, "axes": (3, (6, 5))}),
+    ((6, 6), {"depth": 2, "order": [5, 2, 0, 4, 1, 3]}),
+    ((9, 9), {"depth": 2, "site_dim": 3}),
+    ((5, 7), {"depth": 1, "site_dim": 3}),
+    ((16, 6), {"depth": 1, "site_dim": 4}),
+    ((6, 10), {"depth": 2, "site_dim": (2, 3, 5, 2)}),
+    ((5, 9), {"depth": 1, "site_dim": (4, 2, 3, 3), "order": [2, 0, 3, 1]}),
+    ((4, 4), {"depth": 2, "wiring": STAIRCASE}),
+    ((3, 4), {"depth": 2, "wiring": BACKWARDS}),
+    ((4, 3), {"depth": 1, "wiring": BACKWARDS, "order": [3, 1, 0, 2]}),
+    ((4, 4), {"depth": 2, "wiring": SOME_SITES}),
+    ((4, 4), {"depth": 2, "wiring": [((0, 1), (2, 3)), ((0, 2),), ((1, 3), (2, 0))]}),
+    ((3, 6), {"depth": 2, "wiring": [((0, 1),), ((1, 2), (3, 4))]}),
+]
+
+
+def double(weight):
+    """The same encoding in float64."""
+    for tensor in (*weight.columns, weight.scale):
+        tensor.data = tensor.data.astype(np.float64)
+    return weight
+
+
+def adtn(shape, options, activation="leaky_relu", rng=0):
+    return double(ta.ADTN(shape, **{"activation": activation, **options}, rng=rng))
+
+
+# --- counts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", range(1, 9))
+def test_stored_numbers_follow_the_formula(depth):
+    for num_sites in range(2, 25):
+        weight = ta.ADTN((2 ** (num_sites // 2), 2 ** ((num_sites + 1) // 2)), depth)
+        stored = 16 * depth * (num_sites - 1) - 12 * (num_sites // 2)
+        counts = weight.counts()
+        assert counts.stored == weight.num_parameters == stored
+        assert counts.full_gates == 16 * depth * (num_sites - 1)
+        assert counts.dense == counts.padded == 2**num_sites
+
+
+def test_the_two_vgg_layers_take_424_numbers():
+    pair = [
+        ta.ADTN(shape, 1, order="output_first").counts() for shape in ((4096, 512), (4096, 4096))
+    ]
+    assert [counts.stored for counts in pair] == [200, 224]
+    assert sum(counts.live for counts in pair) == 416
+    assert sum(counts.full_gates for counts in pair) == 688
+
+
+def stored_by_rule(wiring, dims, depth):
+    """A gate on two untouched sites stores one column, every other its whole matrix."""
+    touched, total = set(), 0
+    for pairs in wiring * depth:
+        for i, j in pairs:
+            fresh = touched.isdisjoint({i, j})
+            total += dims[i] * dims[j] if fresh else (dims[i] * dims[j]) ** 2
+        touched |= {site for pair in pairs for site in pair}
+    return total
+
+
+@pytest.mark.parametrize(("shape", "options"), KINDS)
+def test_stored_numbers_of_any_wiring_and_sites(shape, options):
+    weight = ta.ADTN(shape, **options)
+    wiring = options.get("wiring") or [
+        [(k, k + 1) for k in range(first, weight.num_sites - 1, 2)] for first in (0, 1)
+    ]
+    depth = options.get("depth", 1)
+    dims = [weight.sites.dims[site] for site in weight.sites.order]
+    assert weight.counts().stored == weight.num_parameters == stored_by_rule(wiring, dims, depth)
+    full = sum((dims[i] * dims[j]) ** 2 for pairs in wiring for i, j in pairs)
+    assert weight.counts().full_gates == depth * full
+
+
+def live_by_perturbation(weight):
+    """How many stored numbers change the decoded weight when they change."""
+    before, live = weight.decode().data, 0
+    for column in weight.columns:
+        for place in np.ndindex(column.shape):
+            kept = column.data[place]
+            column.data[place] += 1.0
+            live += np.abs(weight.decode().data - before).max() > 1e-12 * np.abs(before).max()
+            column.data[place] = kept
+    return live
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "identity"])
+@pytest.mark.parametrize(("shape", "options"), KINDS)
+def test_live_numbers_are_those_that_change_the_weight(shape, options, activation):
+    weight = adtn(shape, options, activation)
+    with ta.no_grad():
+        assert weight.counts().live == live_by_perturbation(weight)
+
+
+def test_padding_is_counted():
+    counts = ta.ADTN((256, 784), axes=(256, (28, 28))).counts()
+    assert (counts.dense, counts.padded) == (200_704, 262_144)
+    assert counts.ratio == 200_704 / counts.stored
+
+
+# --- decoding ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shape", "options"), KINDS)
+def test_decode_puts_every_entry_of_the_oracle_in_its_place(shape, options):
+    weight = adtn(shape, options)
+    sites = weight.sites
+    dims = sites.wall_dims
+    state = oracle([c.data for c in weight.columns], weight.wall, dims, "leaky_relu")
+    lengths = [n for part in options.get("axes", shape) for n in np.atleast_1d(part).tolist()]
+    places = positions_by_digits(lengths, sites.groups, sites.dims, sites.order)
+    expected = float(weight.scale.data) * state[places].reshape(shape)
+    np.testing.assert_allclose(weight.decode().data, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_weight_has_the_number_type_of_its_gates(dtype):
+    weight = ta.ADTN((6, 5), 2, rng=0)
+    for column in weight.columns:
+        column.data = column.data.astype(dtype)
+    decoded = weight.decode()
+    decoded.backward(np.ones((6, 5), dtype))
+    assert decoded.dtype == dtype
+    assert {column.grad.dtype for column in weight.columns} == {np.dtype(dtype)}
+
+
+# --- the start -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "identity"])
+@pytest.mark.parametrize("shape", [(16, 16), (10, 33), (6, 3, 3, 3), (256, 784), (4, 2, 3)])
+def test_the_start_is_spread_like_a_dense_one(shape, activation):
+    for depth in (1, 2, 4):
+        weight = ta.ADTN(shape, depth, activation=activation, rng=depth)
+        std = weight.decode().numpy().astype(np.float64).std()
+        assert std == pytest.approx(math.sqrt(2 / math.prod(shape[1:])), rel=1e-5)
+
+
+def test_the_factor_is_a_buffer():
+    weight = ta.ADTN((16, 16), 2, rng=0)
+    assert "scale" in weight.arrays()
+    assert "scale" not in dict(weight.named_parameters())
+    assert float(weight.scale.data) != 1
+
+
+def test_gates_start_with_variance_a_quarter():
+    gates = np.concatenate(
+        [c.data.ravel() for c in ta.ADTN((16, 16), 100, activation="identity", rng=0).columns]
+    )
+    assert len(gates) > 10_000
+    assert gates.var() == pytest.approx(0.25, rel=0.05)
+    assert abs(gates.mean()) < 0.02
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+    one, same, other = (ta.ADTN((10, 12), 2, rng=seed).decode().data for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).max() > 1e-3
+
+
+def test_a_generator_goes_on_from_where_it_is():
+    generator = np.random.default_rng(3)
+    one, two = (ta.ADTN((10, 12), rng=generator).decode().data for _ in range(2))
+    np.testing.assert_array_equal(one, ta.ADTN((10, 12), rng=3).decode().data)
+    assert np.abs(one - two).max() > 1e-3
+
+
+def test_a_start_that_relu_would_silence_is_drawn_again():
+    for seed in range(200):  # a third of the starts of so small a wall decode to zero
+        assert ta.ADTN((2, 2), 3, rng=seed).decode().data.any()
+
+
+# --- shapes only ---------------------------------------------------------------------------------
+
+
+def test_without_rng_there_are_shapes_and_no_numbers():
+    weight = ta.ADTN((4096, 4096), 2)
+    assert weight.num_parameters == 16 * 2 * 23 - 12 * 12
+    assert not any(column.data.strides != (0, 0, 0) for column in weight.columns)
+
+
+@pytest.mark.parametrize("make", [lambda: ta.ADTN((8, 4)), lambda: ta.Frozen((8, 4))])
+def test_shapes_only_cannot_compute(make):
+    layer = ta.Linear(4, 8, rng=0)
+    layer.weight = make()
+    with pytest.raises(GraphError, match="shapes only"):
+        layer(np.ones((2, 4)))
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+
+def test_steps_are_named_and_end_with_the_contraction():
+    weight = ta.ADTN((4, 8), 2, activation="tanh", rng=0)
+    steps = list(weight.steps())
+    assert [step.name for step in steps] == [
+        "all sites in |0⟩",
+        "layer 1: gates on (0,1) (2,3)",
+        "layer 1: gates on (1,2) (3,4)",
+        "tanh after layer 1",
+        "layer 2: gates on (0,1) (2,3)",
+        "layer 2: gates on (1,2) (3,4)",
+    ]
+    assert all(step.state.shape == (32,) and not step.state.requires_grad for step in steps)
+    np.testing.assert_allclose(steps[-1].state.data, weight.contract().data, rtol=1e-4, atol=1e-7)
+
+
+def test_identity_is_no_step():
+    assert len(list(ta.ADTN((4, 4), 3, activation="identity", rng=0).steps())) == 1 + 2 * 3
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"depth": 0}, "depth of 1 or more, got 0"),
+        ({"depth": -1}, "got -1"),
+        ({"activation": "gelu"}, "relu, leaky_relu, tanh, identity, got 'gelu'"),
+        ({"wiring": "ladder"}, "brick_wall or a list .* got 'ladder'"),
+        ({"order": "random"}, "got 'random'"),
+        ({"order": [0, 1, 2]}, "0 … 3 once"),
+        ({"axes": (4, (2, 3))}, "6"),
+        ({"site_dim": (2, 2, 2)}, "3 entries"),
+        ({"wiring": [((0, 1), (1, 2))]}, r"different sites of 0 … 3"),
+        ({"wiring": [((0, 4),)]}, r"0 … 3"),
+        ({"wiring": []}, "at least one gate"),
+        ({"wiring": [(), ()]}, "at least one gate"),
+    ],
+)
+def test_bad_arguments_are_refused(options, says):
+    with pytest.raises(ValueError, match=says):
+        ta.ADTN((4, 4), **options, rng=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"wiring": [((0, 1),)]}, {"site_dim": 4}, {"depth": 30}])
+def test_a_tensor_beyond_the_memory_is_refused_before_it_is_made(options):
+    tracemalloc.start()
+    try:
+        with pytest.raises(SizeLimitError, match=r"1,099,511,627,776 numbers.* GiB"):
+            ta.ADTN((2**20, 2**20), rng=0, **options)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_memory_limit_is_not_beyond_the_machine():
+    with open("/proc/meminfo") as file:  # noqa: PTH123
+        total = int(file.readline().split()[1]) * 1024
+    assert total / 2 < memory_limit() < total
+
+
+# --- frozen --------------------------------------------------------------------------------------
+
+
+def test_frozen_weights_are_random_and_never_trained():
+    frozen = ta.Frozen((64, 128), rng=0)
+    assert frozen.parameters() == []
+    assert not frozen.decode().requires_grad
+    assert frozen.decode().numpy().std() == pytest.approx(math.sqrt(2 / 128), rel=0.05)
+    assert frozen.counts().stored == frozen.counts().live == 0
+    assert frozen.counts().ratio == math.inf
+    assert list(frozen.arrays()) == ["weight"]  # but saved

@@ -1,0 +1,142 @@
+"""Stage (a): bringing the decoded weight close to a given one."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn.errors import NonFiniteError, ShapeError
+
+
+def distance(weight, target):
+    """‖W - target‖ / ‖target‖ in float64."""
+    decoded = weight.decode().numpy().astype(np.float64)
+    return np.linalg.norm(decoded - target) / np.linalg.norm(target)
+
+
+def fit(weight, target, **options):
+    return weight.fit(target, show_progress=False, **options)
+
+
+def smooth_target(shape):
+    rows, columns = (np.linspace(0, 3, n) for n in shape)
+    return np.sin(rows[:, None] + columns) * 0.3
+
+
+@pytest.mark.parametrize(("shape", "depth"), [((16, 16), 1), ((12, 20), 2)])
+def test_fit_reaches_what_it_returns(shape, depth):
+    target = smooth_target(shape)
+    weight = ta.ADTN(shape, depth, activation="leaky_relu", rng=0)
+    errors = fit(weight, target, steps=60)
+    assert len(errors) == 61
+    assert errors[-1] < 0.7 * errors[0]
+    assert errors[-1] == pytest.approx(distance(weight, target), rel=1e-3)
+
+
+def test_the_errors_on_the_way_are_those_of_the_best_scale():
+    """Before any step: √(1 - cos²) of the random start, computed by hand."""
+    target = smooth_target((16, 16))
+    weight = ta.ADTN((16, 16), rng=3)
+    w = weight.decode().numpy().astype(np.float64)
+    cosine = np.vdot(w, target) / (np.linalg.norm(w) * np.linalg.norm(target))
+    errors = fit(weight, target, steps=0)
+    assert errors == [pytest.approx(math.sqrt(1 - cosine**2), rel=1e-5)]
+    assert distance(weight, target) == pytest.approx(errors[0], rel=1e-5)
+
+
+def test_no_other_scale_is_better():
+    target = smooth_target((16, 16))
+    weight = ta.ADTN((16, 16), rng=0)
+    fit(weight, target, steps=20)
+    best, scale = distance(weight, target), weight.scale.data
+    for factor in (0.98, 1.02, -1):
+        weight.scale = ta.Tensor(np.float32(scale * factor))
+        assert distance(weight, target) > best
+
+
+def test_a_depth_one_target_is_recovered():
+    target = ta.ADTN((32, 32), 1, rng=7).decode().numpy()
+    weight = ta.ADTN((32, 32), 1, rng=1)
+    assert fit(weight, target, steps=600)[-1] < 0.05
+
+
+def test_more_depth_fits_better():
+    target = np.random.default_rng(0).normal(size=(16, 16))
+    shallow, deep = (
+        fit(ta.ADTN((16, 16), depth, activation="identity", rng=0), target, steps=200)[-1]
+        for depth in (1, 4)
+    )
+    assert deep < shallow - 0.03
+
+
+def test_fit_changes_values_and_nothing_else():
+    target = smooth_target((16, 12))
+    before = target.copy()
+    weight = ta.ADTN((16, 12), 2, rng=0)
+    columns, shapes = list(weight.columns), [c.shape for c in weight.columns]
+    fit(weight, target, steps=5)
+    assert [c.shape for c in weight.columns] == shapes
+    assert all(one is other for one, other in zip(weight.columns, columns))
+    assert all(c.grad is None and c.requires_grad for c in weight.columns)
+    assert weight.scale.dtype == weight.columns[0].dtype == np.float32
+    assert not weight.scale.requires_grad
+    np.testing.assert_array_equal(target, before)
+
+
+def test_a_tensor_is_a_target_too():
+    target = smooth_target((16, 12)).astype(np.float32)
+    one, other = (ta.ADTN((16, 12), rng=0) for _ in range(2))
+    assert fit(one, target, steps=5) == fit(other, ta.Tensor(target), steps=5)
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_the_size_of_the_target_does_not_matter(size):
+    target = smooth_target((16, 16))
+    plain, scaled = ta.ADTN((16, 16), rng=0), ta.ADTN((16, 16), rng=0)
+    assert fit(plain, target, steps=10) == pytest.approx(fit(scaled, target * size, steps=10))
+    assert distance(scaled, target * size) == pytest.approx(distance(plain, target), rel=1e-4)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf])
+def test_a_target_without_a_direction_is_refused(bad):
+    weight = ta.ADTN((4, 4), rng=0)
+    before = weight.decode().data
+    target = np.zeros((4, 4))
+    target[1, 2] = bad
+    with pytest.raises(NonFiniteError, match="finite norm above 0"):
+        fit(weight, target, steps=3)
+    np.testing.assert_array_equal(weight.decode().data, before)
+
+
+def test_a_target_of_another_shape_is_refused():
+    with pytest.raises(ShapeError, match=r"\(4, 8\).*\(8, 4\)"):
+        fit(ta.ADTN((8, 4), rng=0), np.ones((4, 8)))
+
+
+def test_a_weight_that_is_zero_cannot_be_fitted():
+    weight = ta.ADTN((4, 4), rng=0)
+    for column in weight.columns:
+        column.data = np.zeros_like(column.data)
+    with pytest.raises(NonFiniteError, match="zero"):
+        fit(weight, np.ones((4, 4)), steps=3)
+
+
+def test_every_encoded_layer_is_fitted_to_its_dense_twin():
+    dense = ta.models.fc2(hidden=16, image_size=8, rng=0)
+    small = ta.compress(dense, {"fc*": 1}, rng=1)
+    errors = ta.fit(small, dense, steps=30, show_progress=False)
+    assert sorted(errors) == ["fc1", "fc2"]
+    for name, layer in (("fc1", small.fc1), ("fc2", small.fc2)):
+        target = getattr(dense, name).weight.numpy()
+        assert errors[name][-1] == pytest.approx(distance(layer.weight, target), rel=1e-3)
+        assert errors[name][-1] < errors[name][0]
+
+
+def test_fit_leaves_dense_and_frozen_layers_alone():
+    dense = ta.models.fc2(hidden=16, image_size=8, rng=0)
+    small = ta.compress(dense, {"fc1": 1}, rng=1)
+    mixed = ta.compress(small, {"fc2": ta.Frozen((10, 16), rng=0)}, rng=1)
+    frozen = mixed.fc2.weight.decode().numpy().copy()
+    assert list(ta.fit(mixed, dense, steps=2, show_progress=False)) == ["fc1"]
+    np.testing.assert_array_equal(mixed.fc2.weight.decode().numpy(), frozen)

@@ -1,0 +1,105 @@
+"""The networks: their layers' names, shapes and counts, and how they are built again."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn.compress import build
+from tinyadtn.errors import TinyADTNError
+from tinyadtn.models import MODELS
+from tinyadtn.module import named_layers
+
+
+def test_fc2_is_the_network_of_the_paper():
+    model = ta.models.fc2(rng=0)
+    assert list(named_layers(model)) == ["fc1", "fc2"]
+    assert model.fc1.weight.shape == (256, 784)
+    assert model.fc2.weight.shape == (10, 256)
+    assert model.num_parameters == 784 * 256 + 256 + 256 * 10 + 10 == 203_530
+
+
+def test_fc2_computes_its_formula(rng):
+    model = ta.models.fc2(hidden=12, image_size=5, num_classes=3, rng=0)
+    model.fc1.bias.data[:] = rng.normal(size=12)
+    model.fc2.bias.data[:] = rng.normal(size=3)
+    x = rng.random((4, 1, 5, 5))
+    w1, b1, w2, b2 = (p.data.astype(np.float64) for p in model.parameters())
+    hidden = np.where((h := x.reshape(4, 25) @ w1.T + b1) > 0, h, 0)
+    np.testing.assert_allclose(model(x).data, hidden @ w2.T + b2, rtol=1e-6, atol=1e-6)
+    assert (h < 0).any()
+
+
+def test_the_layers_have_different_starts():
+    model = ta.models.fc2(hidden=784, num_classes=784, rng=0)
+    assert np.abs(model.fc1.weight.data - model.fc2.weight.data).max() > 0.01
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_seeds_decide_the_weights(name):
+    one, same, other = (MODELS[name](rng=seed).arrays() for seed in (1, 1, 2))
+    assert all(np.array_equal(one[k], same[k]) for k in one)
+    assert any(not np.array_equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_configuration_builds_the_model_again(name):
+    model = MODELS[name](rng=0)
+    again = build(json.loads(json.dumps(model.config)))
+    assert again.config == model.config
+    assert {n: t.shape for n, t in again.named_tensors()} == {
+        n: t.shape for n, t in model.named_tensors()
+    }
+
+
+def test_options_are_part_of_the_configuration():
+    options = {"num_classes": 7, "image_size": 12, "channels": 3, "hidden": 20}
+    again = build(ta.models.fc2(**options).config)
+    assert again.fc1.weight.shape == (20, 3 * 12 * 12)
+    assert again.fc2.weight.shape == (7, 20)
+    assert again.fc1.axes == (20, (3, 12, 12))
+
+
+def test_one_channel_needs_no_axis():
+    assert ta.models.fc2().fc1.axes == (256, (28, 28))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"model": "fc3"},
+        {"model": "fc2", "depth": 3},
+        {"model": "fc2", "image_size": "28"},
+        {"model": "fc2", "hidden": 0},
+        {"model": "fc2", "encodings": {"fc1": {"encoding": "Zip"}}},
+        {"model": "fc2", "encodings": {"fc1": {"encoding": "ADTN"}}},
+        {"model": "fc2", "encodings": {"fc1": {}}},
+        {"model": "fc2", "encodings": {"fc1": None}},
+        {
+            "model": "fc2",
+            "encodings": {"fc1": {"encoding": "ADTN", "shape": [256, 784], "depth": 0}},
+        },
+        {
+            "model": "fc2",
+            "encodings": {"fc1": {"encoding": "ADTN", "shape": [256, 784], "knob": 1}},
+        },
+        {
+            "model": "fc2",
+            "encodings": {"fc1": {"encoding": "ADTN", "shape": [256, 784], "activation": "gelu"}},
+        },
+        {"model": "fc2", "encodings": {"fc1": {"encoding": "ADTN", "shape": [256, 785]}}},
+        {"model": "fc2", "encodings": {"fc9": {"encoding": "ADTN", "shape": [256, 784]}}},
+        {"model": "fc2", "encodings": [1, 2]},
+        ["fc2"],
+    ],
+)
+def test_a_configuration_of_nothing_known_is_refused(config):
+    with pytest.raises(TinyADTNError):
+        build(config)
+
+
+def test_shapes_only_need_no_memory():
+    model = ta.models.fc2(image_size=2**11, hidden=2**17)
+    assert model.fc1.weight.shape == (2**17, 2**22)  # two terabytes, had they been drawn

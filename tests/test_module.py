@@ -1,0 +1,309 @@
+"""Modules: names, buffers, loading, copying, decoding, and what a layer says when it cannot."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn.errors import GraphError, ShapeError, TinyADTNError
+from tinyadtn.module import he_std, named_layers, with_weights
+
+
+class Normalise(ta.Module):
+    """A module with a parameter, a buffer, and things that are neither."""
+
+    def __init__(self):
+        self.label = "x"
+        self.gain = ta.Tensor(np.ones(3, np.float32), requires_grad=True)
+        self.mean = ta.Tensor(np.arange(3, dtype=np.float32))
+        self.notes = {"gain": 1}
+
+    def forward(self, x, *, training, rng):
+        return (x - self.mean) * self.gain
+
+
+class Stack(ta.Module):
+    """Layers in a list."""
+
+    def __init__(self):
+        self.blocks = [ta.Linear(4, 4, rng=0), ta.Linear(4, 4, rng=1)]
+
+    def forward(self, x, *, training, rng):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def small_net():
+    return ta.Sequential(
+        fc1=ta.Linear(6, 8, rng=0), relu1=ta.ReLU(), norm=ta.Linear(8, 3, rng=1), scale=Normalise()
+    )
+
+
+def values(model):
+    return {name: array.tobytes() for name, array in model.arrays().items()}
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def test_parameters_are_found_in_the_order_of_the_attributes():
+    assert [name for name, _ in small_net().named_parameters()] == [
+        "fc1.weight",
+        "fc1.bias",
+        "norm.weight",
+        "norm.bias",
+        "scale.gain",
+    ]
+
+
+def test_gate_columns_have_names_with_numbers():
+    model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
+    names = [name for name, _ in model.named_parameters()]
+    assert names[:3] == ["fc1.weight.columns.0", "fc1.weight.columns.1", "fc1.bias"]
+    assert model.fc1.weight.columns[0].shape == (9, 2, 2)
+    assert model.fc1.weight.columns[1].shape == (8, 4, 4)
+
+
+def test_buffers_are_saved_and_not_trained():
+    net = small_net()
+    assert "scale.mean" in net.arrays()
+    assert "scale.mean" not in dict(net.named_parameters())
+    model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
+    assert "fc1.weight.scale" in model.arrays()
+    assert "fc1.weight.scale" not in dict(model.named_parameters())
+
+
+def test_layers_in_a_list_have_names():
+    assert [name for name, _ in Stack().named_parameters()] == [
+        "blocks.0.weight",
+        "blocks.0.bias",
+        "blocks.1.weight",
+        "blocks.1.bias",
+    ]
+    assert list(named_layers(Stack())) == ["blocks.0", "blocks.1"]
+
+
+def test_a_shared_tensor_is_one_parameter():
+    model = Stack()
+    model.blocks[1].weight = model.blocks[0].weight
+    assert model.num_parameters == 16 + 4 + 4
+    assert [name for name, _ in model.named_parameters()] == [
+        "blocks.0.weight",
+        "blocks.0.bias",
+        "blocks.1.bias",
+    ]
+
+
+def test_counting_parameters():
+    assert small_net().num_parameters == 6 * 8 + 8 + 8 * 3 + 3 + 3
+
+
+# --- loading -------------------------------------------------------------------------------------
+
+
+def test_arrays_go_out_and_come_back():
+    one, other = ta.models.fc2(hidden=4, rng=0), ta.models.fc2(hidden=4, rng=1)
+    assert values(one) != values(other)
+    other.load_arrays(one.arrays())
+    assert values(one) == values(other)
+
+
+def test_arrays_are_copies_both_ways():
+    model = small_net()
+    out = model.arrays()
+    out["fc1.weight"][:] = 7
+    assert not (model.fc1.weight.data == 7).any()
+    model.load_arrays(out)
+    out["fc1.weight"][:] = 8
+    assert (model.fc1.weight.data == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda a: a.pop("norm.bias"), r"missing \['norm.bias'\], unknown none"),
+        (lambda a: a.update(extra=np.ones(2)), r"missing none, unknown \['extra'\]"),
+        (lambda a: a.update({"norm.bias": np.ones(4)}), r"norm.bias has shape \(3,\).*\(4,\)"),
+        (lambda a: a.update({"norm.bias": np.ones((1, 3))}), r"\(1, 3\)"),
+        (lambda a: a.update({"norm.bias": 1.0}), r"given has \(\)"),
+        (lambda a: a.pop("scale.mean"), "scale.mean"),
+    ],
+)
+def test_arrays_of_another_model_change_nothing(change, says):
+    model = small_net()
+    before, arrays = values(model), {name: array + 1 for name, array in model.arrays().items()}
+    change(arrays)
+    with pytest.raises(ShapeError, match=says):
+        model.load_arrays(arrays)
+    assert values(model) == before
+
+
+@pytest.mark.parametrize("bad", [np.array(["a", "b", "c"]), np.array([1j, 2, 3])])
+def test_arrays_that_are_no_real_numbers_change_nothing(bad):
+    model = small_net()
+    before, arrays = values(model), {name: array + 1 for name, array in model.arrays().items()}
+    arrays["scale.mean"] = bad  # the last one
+    with pytest.raises(TinyADTNError, match=r"scale\.mean"):
+        model.load_arrays(arrays)
+    assert values(model) == before
+
+
+def test_loading_keeps_the_number_type():
+    model = small_net()
+    model.load_arrays({name: array.astype(np.float64) for name, array in model.arrays().items()})
+    assert {tensor.dtype for _, tensor in model.named_tensors()} == {np.dtype(np.float32)}
+
+
+# --- copying -------------------------------------------------------------------------------------
+
+
+def test_a_copy_has_the_same_values_and_nothing_in_common():
+    model = ta.compress(ta.models.fc2(hidden=8, rng=0), {"fc1": 2}, rng=0)
+    model(np.ones((2, 1, 28, 28), np.float32)).sum().backward()
+    twin = model.copy()
+    assert values(twin) == values(model)
+    for (_, one), (_, other) in zip(twin.named_tensors(), model.named_tensors()):
+        assert one is not other
+        assert not np.shares_memory(one.data, other.data)
+    assert all(p.grad is None for p in twin.parameters())
+    assert all(p.grad is not None for p in model.parameters())
+    assert twin.config == model.config
+    assert twin.config is not model.config
+
+
+def test_a_copy_can_be_trained_while_the_original_is_in_a_graph():
+    model = ta.Linear(4, 3, rng=0)
+    loss = model(np.ones((2, 4), np.float32)).sum()
+    twin = model.copy()
+    twin.weight.data += 1
+    loss.backward()
+
+
+def test_a_copy_keeps_what_is_shared_shared():
+    model = Stack()
+    model.blocks[1].weight = model.blocks[0].weight
+    twin = model.copy()
+    assert twin.blocks[0].weight is twin.blocks[1].weight
+
+
+# --- decoded -------------------------------------------------------------------------------------
+
+
+def test_decoded_computes_the_same_and_decodes_once(monkeypatch):
+    model = ta.compress(ta.models.fc2(hidden=8, rng=0), {"fc*": 2}, rng=0)
+    x = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
+    expected = model(x).data
+    calls = []
+    decode = ta.ADTN.decode
+    monkeypatch.setattr(ta.ADTN, "decode", lambda self: calls.append(self) or decode(self))
+    with ta.decoded(model) as dense:
+        for _ in range(3):
+            logits = dense(x)
+            np.testing.assert_array_equal(logits.data, expected)
+    assert calls == [model.fc1.weight, model.fc2.weight]
+    assert not logits.requires_grad
+    assert isinstance(model.fc1.weight, ta.ADTN)
+
+
+def test_decoded_reaches_layers_in_a_list():
+    model = Stack()
+    model.blocks[1].weight = ta.ADTN((4, 4), rng=0)
+    with ta.decoded(model) as dense:
+        assert isinstance(dense.blocks[1].weight, ta.Tensor)
+
+
+def test_after_decoded_gradients_are_recorded_again():
+    model = ta.models.fc2(hidden=4, rng=0)
+    with pytest.raises(ValueError, match="out"), ta.decoded(model):
+        raise ValueError("out")
+    assert model(np.ones((1, 1, 28, 28), np.float32)).requires_grad
+
+
+def test_with_weights_asks_for_every_layer_and_changes_no_original():
+    model, asked = small_net(), []
+    before = values(model)
+    twin = with_weights(model, lambda name, w: asked.append(name) or ta.Tensor(w.data * 0))
+    assert asked == ["fc1.weight", "norm.weight"]
+    assert not twin.fc1.weight.data.any()
+    assert twin.fc1.bias is model.fc1.bias
+    assert values(model) == before
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_is_a_matrix_product(bias, rng):
+    layer = ta.Linear(5, 3, bias=bias, rng=0)
+    x = rng.normal(size=(4, 5)).astype(np.float32)
+    expected = np.array(
+        [[sum(w * v for w, v in zip(row, xs)) for row in layer.weight.data] for xs in x]
+    )
+    if bias:
+        layer.bias.data[:] = [1, 2, 3]
+        expected += [1, 2, 3]
+    np.testing.assert_allclose(layer(x).data, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_linear_starts_as_he_says():
+    layer = ta.Linear(800, 600, rng=0)
+    assert layer.weight.data.std() == pytest.approx(math.sqrt(2 / 800), rel=0.01)
+    assert abs(layer.weight.data.mean()) < 1e-3
+    assert not layer.bias.data.any()
+    assert he_std((7, 3, 2, 5)) == math.sqrt(2 / 30)
+
+
+def test_linear_knows_the_structure_of_its_input():
+    layer = ta.Linear((28, 28), 256, rng=0)
+    assert layer.weight.shape == (256, 784)
+    assert layer.axes == (256, (28, 28))
+    assert ta.Linear(784, 256).axes == (256, 784)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (4,), (2, 4, 1), (2, 4, 4)])
+def test_linear_refuses_other_inputs_with_the_numbers(shape):
+    with pytest.raises(ShapeError, match=rf"\(n, 4\), got \({shape[0]},"):
+        ta.Linear(4, 3, rng=0)(np.ones(shape, np.float32))
+
+
+@pytest.mark.parametrize(("inside", "outside"), [(0, 3), (3, 0), (-2, 3), ((2, 0), 3)])
+def test_a_layer_without_width_is_refused(inside, outside):
+    with pytest.raises(ShapeError, match="1 or more"):
+        ta.Linear(inside, outside, rng=0)
+
+
+def test_sequential_says_which_layer_refused():
+    with pytest.raises(ShapeError, match=r"fc1: Linear expects \(n, 6\), got \(2, 5\)"):
+        small_net()(np.ones((2, 5), np.float32))
+
+
+def test_sequential_lists_its_layers_when_one_is_missing():
+    with pytest.raises(AttributeError, match="no layer 'fc7'; there is fc1, relu1, norm, scale"):
+        _ = small_net().fc7
+
+
+def test_flatten_keeps_rows():
+    x = np.arange(24.0).reshape(2, 3, 2, 2)
+    np.testing.assert_array_equal(ta.Flatten()(x).data, x.reshape(2, 12))
+    assert ta.Flatten()(np.ones((0, 3, 2, 2))).shape == (0, 12)
+
+
+def test_shapes_only_cannot_compute():
+    model = ta.models.fc2(hidden=4)
+    assert model.num_parameters == 784 * 4 + 4 + 4 * 10 + 10
+    with pytest.raises(GraphError, match="shapes only; build it with rng="):
+        model(np.ones((1, 1, 28, 28)))
+
+
+def test_shapes_only_takes_weights_and_then_computes():
+    drawn, empty = ta.models.fc2(hidden=4, rng=0), ta.models.fc2(hidden=4)
+    empty.load_arrays(drawn.arrays())
+    x = np.ones((1, 1, 28, 28), np.float32)
+    np.testing.assert_array_equal(empty(x).data, drawn(x).data)
+
+
+def test_a_module_without_forward_says_so():
+    with pytest.raises(TypeError, match="Module computes nothing"):
+        ta.Module()(np.ones(3))

@@ -1,0 +1,200 @@
+"""The differential leg: every op, its value and its gradients, against torch.
+
+Skipped aloud where torch is missing; with TINYADTN_REQUIRE_TORCH=1 (what CI sets) it fails instead.
+Values at the borders, where torch decides otherwise, are in DELIBERATE_DIFFERENCES.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from op_table import ROWS
+from test_ops import cotangent_for, gradients
+
+import tinyadtn as ta
+
+try:
+    import torch
+except ImportError:
+    torch = None
+    if os.environ.get("TINYADTN_REQUIRE_TORCH") == "1":
+        pytest.fail("TINYADTN_REQUIRE_TORCH=1, but torch is not installed", pytrace=False)
+    pytest.skip("torch is not installed: ops are not compared with it", allow_module_level=True)
+
+CONTRACTIONS = {"matmul", "contract"}
+
+
+def torch_gradients(function, arrays, cotangent):
+    inputs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    value = function(torch, *inputs)
+    value.backward(torch.tensor(cotangent, dtype=value.dtype))
+    return value.detach().numpy(), [x.grad.numpy() for x in inputs]
+
+
+def compare(row, arrays, tolerance):
+    """Every number within the tolerance, relative to the largest of its array."""
+    g = cotangent_for(row).astype(arrays[0].dtype)
+    value, grads = gradients(row, arrays, g)
+    torch_value, torch_grads = torch_gradients(row.torch, arrays, g)
+    for ours, theirs in zip([value.data, *grads], [torch_value, *torch_grads]):
+        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        scale = max(1.0, np.abs(theirs).max(initial=0))
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_float64(row, seed):
+    compare(row, row.draw(seed), 1e-11 if row.name in CONTRACTIONS else 1e-12)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_float32(row, seed):
+    compare(row, row.draw(seed, np.float32), 2e-5)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.empty], ids=str)
+def test_zero_size(row):
+    if row.name in ("reshape", "broadcast_to"):
+        pytest.skip("torch's spelling of this row names the other shape")
+    arrays = row.draw(shapes=row.empty)
+    g = np.ones(row(*arrays).shape)
+    value, grads = gradients(row, arrays, g)
+    torch_value, torch_grads = torch_gradients(row.torch, arrays, g)
+    np.testing.assert_array_equal(value.data, torch_value)
+    for ours, theirs in zip(grads, torch_grads):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# name: (function of tinyadtn, of torch, arrays, our gradients, torch's gradients)
+DELIBERATE_DIFFERENCES = {
+    "max over everything: the first of equals wins, torch shares": (
+        lambda a: ta.max(a),
+        lambda t, a: a.max(),
+        [[1.0, 3.0, 3.0]],
+        [[0, 1, 0]],
+        [[0, 0.5, 0.5]],
+    ),
+    "min over several axes: the first of equals wins, torch's amin shares": (
+        lambda a: ta.min(a, axis=(0, 1)),
+        lambda t, a: a.amin((0, 1)),
+        [[[1.0, 1.0], [1.0, 2.0]]],
+        [[[1, 0], [0, 0]]],
+        [[[1 / 3, 1 / 3], [1 / 3, 0]]],
+    ),
+    "relu at NaN: the slope is 0, torch says 1": (
+        ta.relu,
+        lambda t, a: a.relu(),
+        [[np.nan]],
+        [[0]],
+        [[1]],
+    ),
+    "absolute at NaN: the slope is NaN, torch says 0": (
+        ta.absolute,
+        lambda t, a: a.abs(),
+        [[np.nan]],
+        [[np.nan]],
+        [[0]],
+    ),
+    "maximum beside NaN: nobody wins, torch gives both the whole gradient": (
+        ta.maximum,
+        lambda t, a, b: t.maximum(a, b),
+        [[np.nan], [1.0]],
+        [[0], [0]],
+        [[1], [1]],
+    ),
+    "minimum beside NaN: nobody wins, torch gives both the whole gradient": (
+        ta.minimum,
+        lambda t, a, b: t.minimum(a, b),
+        [[1.0], [np.nan]],
+        [[0], [0]],
+        [[1], [1]],
+    ),
+}
+
+# the same, where torch agrees at the border
+AGREEMENTS = {
+    "max along an axis": (
+        lambda a: ta.max(a, axis=0),
+        lambda t, a: a.max(0).values,
+        [[1.0, 3.0, 3.0]],
+    ),
+    "maximum": (ta.maximum, lambda t, a, b: t.maximum(a, b), [[2.0, 1.0], [2.0, 3.0]]),
+    "minimum": (ta.minimum, lambda t, a, b: t.minimum(a, b), [[2.0, 1.0], [2.0, 3.0]]),
+    "relu": (ta.relu, lambda t, a: a.relu(), [[0.0, -0.0]]),
+    "leaky_relu": (
+        ta.leaky_relu,
+        lambda t, a: t.nn.functional.leaky_relu(a, 0.01),
+        [[0.0, -0.0]],
+    ),
+    "absolute": (ta.absolute, lambda t, a: a.abs(), [[0.0, -0.0]]),
+    "power": (ta.power, lambda t, a, b: a**b, [[0.0, 0.0, 0.0, 2.0], [0.0, 1.0, 2.0, 0.0]]),
+    "power of infinity": (lambda a: a**0, lambda t, a: a**0, [[np.inf, -np.inf]]),
+    "where": (
+        lambda a, b: ta.where(np.array([True, False]), a, b),
+        lambda t, a, b: t.where(t.tensor([True, False]), a, b),
+        [[1.0, np.nan], [np.inf, 2.0]],
+    ),
+}
+
+
+def both(ours, theirs, arrays):
+    arrays = [np.array(a) for a in arrays]
+    value, grads = gradients(ours, arrays, np.ones(np.shape(ours(*arrays).data)))
+    torch_value, torch_grads = torch_gradients(theirs, arrays, np.ones(value.shape))
+    np.testing.assert_array_equal(value.data, torch_value)
+    return grads, torch_grads
+
+
+@pytest.mark.parametrize("name", DELIBERATE_DIFFERENCES)
+def test_a_deliberate_difference_is_still_there(name):
+    ours, theirs, arrays, our_grads, torch_grads = DELIBERATE_DIFFERENCES[name]
+    found = both(ours, theirs, arrays)
+    for grads, expected in zip(found, (our_grads, torch_grads)):
+        for a, b in zip(grads, expected):
+            np.testing.assert_allclose(a, b, rtol=1e-15)
+    assert our_grads != torch_grads
+
+
+@pytest.mark.parametrize("name", AGREEMENTS)
+def test_torch_agrees_at_the_borders(name):
+    for a, b in zip(*both(*AGREEMENTS[name])):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4])
+def test_cross_entropy_of_large_logits(size):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.uniform(-size, size, (5, 4)), np.array([0, 3, 1, 2, 0])
+    value, (grad,) = gradients(
+        lambda a: ta.softmax_cross_entropy(a, labels=labels), [logits], np.array(1.0)
+    )
+    torch_value, (torch_grad,) = torch_gradients(
+        lambda t, a: t.nn.functional.cross_entropy(a, t.from_numpy(labels)), [logits], 1.0
+    )
+    np.testing.assert_allclose(value.data, torch_value, rtol=1e-12)
+    np.testing.assert_allclose(grad, torch_grad, rtol=1e-12, atol=1e-15)
+
+
+def test_a_small_network_end_to_end():
+    """Three layers with shared and reused values: loss and all gradients."""
+    rng = np.random.default_rng(1)
+    x, labels = rng.normal(size=(6, 5)), np.array([0, 1, 2, 2, 1, 0])
+    weights = [rng.normal(size=s) for s in [(4, 5), (4,), (3, 4), (3,)]]
+
+    def ours(w1, b1, w2, b2):
+        hidden = ta.tanh(ta.contract(x, w1, pattern="ni,oi->no") + b1)
+        hidden = ta.relu(hidden * hidden - 0.3) + hidden / 2
+        return ta.softmax_cross_entropy(hidden @ w2.T + b2, labels=labels)
+
+    def theirs(t, w1, b1, w2, b2):
+        hidden = (t.from_numpy(x) @ w1.T + b1).tanh()
+        hidden = (hidden * hidden - 0.3).relu() + hidden / 2
+        return t.nn.functional.cross_entropy(hidden @ w2.T + b2, t.from_numpy(labels))
+
+    value, grads = gradients(ours, weights, np.array(1.0))
+    torch_value, torch_grads = torch_gradients(theirs, weights, 1.0)
+    np.testing.assert_allclose(value.data, torch_value, rtol=1e-12)
+    for a, b in zip(grads, torch_grads):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)

@@ -1,0 +1,56 @@
+"""tinyadtn: networks in tensor-network clothes, on a hand-written autodiff engine.
+
+import tinyadtn as ta
+
+data = ta.load_data("mnist-5k")
+model = ta.models.fc2(rng=0)
+for step in ta.train(model, data, epochs=5):
+    print(step.loss)
+small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
+"""
+
+from . import models
+from .checkpoint import load, save
+from .compress import compress, decompress, fit, report
+from .contract import contract
+from .data import Data, Split, batches, load_data
+from .encodings import ADTN, Encoding, Frozen
+from .engine import Tensor, op
+from .gradcheck import check_vjp
+from .loss import accuracy, mean_squared_error, softmax_cross_entropy
+from .modes import detect_anomaly, no_grad, unprotected
+from .module import Flatten, Linear, Module, ReLU, Sequential, decoded
+from .ops import (
+    absolute,
+    add,
+    broadcast_to,
+    concatenate,
+    divide,
+    exp,
+    getitem,
+    leaky_relu,
+    log,
+    log_softmax,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    multiply,
+    negative,
+    power,
+    relu,
+    reshape,
+    sigmoid,
+    softmax,
+    sqrt,
+    subtract,
+    sum,
+    tanh,
+    transpose,
+    where,
+)
+from .optim import SGD, Adam, Cosine, OneCycle
+from .train import evaluate, predict, train
+from .version import __version__

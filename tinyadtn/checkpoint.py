@@ -1,0 +1,164 @@
+"""Saving and loading: one ``.npz`` file a state, written whole or not at all, read without trust.
+
+Inside are the arrays by name and a JSON text: format, model configuration, the SHA-256 of every
+array, and whatever else the writer wants back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .compress import build
+from .errors import CheckpointError, TinyADTNError
+from .module import Module
+from .npz import read_npz, write_npz
+
+FORMAT = 1
+META = "meta json"  # with a space, so that no attribute can have this name
+
+
+def save(path: str | os.PathLike[str], model: Module) -> None:
+    """Write the model's weights, and how to build it again, to a ``.npz`` file.
+
+    The file is complete or untouched: a crash or a full disk leaves the old one as it was.
+
+    >>> import tempfile, tinyadtn as ta
+    >>> model = ta.models.fc2(rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/fc2.npz", model)
+    ...     ta.load(f"{folder}/fc2.npz").num_parameters
+    203530
+    """
+    write_state(path, model.arrays(), {"kind": "weights", "config": model.config})
+
+
+def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Any:
+    """The model in a checkpoint, whether weights only or a training state.
+
+    What ``ta.models`` and ``ta.compress`` made is built again from the stored configuration; for
+    any other module give one of the same shape as ``into``, which receives the weights.
+    CheckpointError for a file that is damaged, unsafe, newer, or for another model.
+    """
+    arrays, meta = read_state(path)
+    if into is None and meta.get("config") is None:
+        raise CheckpointError(
+            f"{path}: this model was not made by ta.models, so it cannot be built from the file; "
+            "build it yourself and call ta.load(path, into=model)"
+        )
+    try:
+        model = into if into is not None else build(meta["config"])
+        model.load_arrays(model_arrays(arrays))
+    except (TinyADTNError, MemoryError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return model
+
+
+def model_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Those of a state's arrays that belong to the model, not to the optimiser."""
+    return {name: array for name, array in arrays.items() if not name.startswith("optimizer/")}
+
+
+def write_state(
+    path: str | os.PathLike[str],
+    arrays: dict[str, Any],
+    meta: dict[str, Any],
+    *,
+    keep: Path | None = None,
+) -> None:
+    """Write arrays and a JSON-able ``meta`` to one file, atomically; ``keep`` gets the old one."""
+    hashes = {name: _hash(array) for name, array in arrays.items()}
+    text = json.dumps({**meta, "format": FORMAT, "sha256": hashes})
+    with replacing(Path(path), keep=keep) as file:
+        write_npz(file, {META: np.frombuffer(text.encode(), np.uint8), **arrays})
+
+
+def read_state(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and ``meta`` of a checkpoint, every array checked against its hash."""
+    arrays = read_npz(path)
+    if META not in arrays:
+        raise CheckpointError(f"{path}: holds no {META!r}; it was not written by tinyadtn")
+    try:
+        meta = json.loads(arrays.pop(META).tobytes().decode())
+        version, hashes = meta["format"], dict(meta["sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its description cannot be read ({error})") from error
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {version}, this tinyadtn reads format {FORMAT}; use the tinyadtn that "
+            "wrote it"
+        )
+    if arrays.keys() != hashes.keys():
+        odd = ", ".join(sorted(arrays.keys() ^ hashes.keys()))
+        raise CheckpointError(f"{path}: arrays missing or extra: {odd}")
+    for name, array in arrays.items():
+        if _hash(array) != hashes[name]:
+            raise CheckpointError(f"{path}: {name} is damaged: it is not what was written")
+    return arrays, meta
+
+
+def _hash(array: np.ndarray) -> str:
+    described = f"{array.dtype.str} {array.shape}".encode()
+    return hashlib.sha256(described + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+# --- writing whole or not at all -----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
+    """A file to write that takes the place of ``path`` only once it is complete and on the disk.
+
+    ``keep`` names a file that is to be what ``path`` was before.
+    """
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    for stale in path.parent.glob(
+        f".{glob.escape(path.name)}.*.tmp"
+    ):  # of writers that were killed
+        stale.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        if keep is not None and path.exists():
+            _second_name(path, keep)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    with contextlib.suppress(OSError):  # some systems cannot sync a folder
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _second_name(path: Path, keep: Path) -> None:
+    """Give the file another name too, so that at no moment there is none."""
+    link = keep.with_name(f".{keep.name}.link")
+    link.unlink(missing_ok=True)
+    try:
+        link.hardlink_to(path)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, link)
+    link.replace(keep)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

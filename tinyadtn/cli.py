@@ -1,0 +1,203 @@
+"""The command line: ``tinyadtn train | compress | evaluate | predict | report | draw | data``.
+
+One ``error:`` line on stderr says what went wrong (``--debug`` adds the traceback). Exit codes:
+0 ok, 2 usage, 3 data, 4 checkpoint, 5 not finite, 6 too large, 7 input/output, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from . import commands
+from .errors import (
+    CheckpointError,
+    DataFileError,
+    NonFiniteError,
+    SizeLimitError,
+    TinyADTNError,
+)
+from .models import MODELS
+from .runs import OPTIMIZERS, SCHEDULES
+from .version import __version__
+
+EXIT_CODES: list[tuple[type[BaseException], int]] = [
+    (DataFileError, 3),
+    (CheckpointError, 4),
+    (NonFiniteError, 5),
+    (SizeLimitError, 6),
+    (MemoryError, 6),
+    (OSError, 7),
+    (ImportError, 2),
+    (TinyADTNError, 2),
+    (ValueError, 2),
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        with stopping_gently():
+            return options.run(options) or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
+        return 7
+    except tuple(kind for kind, _ in EXIT_CODES) as error:
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+
+
+@contextmanager
+def stopping_gently():
+    """SIGTERM and SIGINT are both the polite request to stop."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="tinyadtn",
+        description="Compress neural networks with tensor networks, in plain NumPy.",
+        epilog='Begin with "tinyadtn compress fc2": two minutes, on bundled MNIST digits.',
+    )
+    parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
+    actions = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in (_train, _compress, _evaluate, _predict, _report, _draw, _data):
+        add(actions)
+    return parser
+
+
+def _command(actions: Any, name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+    command = actions.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress bars")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.set_defaults(run=run)
+    return command
+
+
+def _train(actions: Any) -> None:
+    command = _command(actions, "train", commands.train_model, "train a dense network")
+    command.add_argument("model", choices=sorted(MODELS), help="the network")
+    _add_data(command)
+    command.add_argument("--epochs", type=_positive, help="passes over the data (default: 10)")
+    command.add_argument("--batch-size", type=_positive, help="images a step (default: 128)")
+    command.add_argument("--learning-rate", type=float, help="the highest of the run (0.001)")
+    command.add_argument("--optimizer", choices=sorted(OPTIMIZERS), help="(adam)")
+    command.add_argument("--schedule", choices=sorted(SCHEDULES), help="(one_cycle)")
+    command.add_argument("--seed", type=int, help="start, batch order and all else (0)")
+    command.add_argument("--out", default="runs/train", help="folder for checkpoints")
+    command.add_argument("--resume", metavar="FILE", help="go on from this last.npz")
+    # A resumed run keeps its plan, so an option that was not given must stay unsaid.
+    command.set_defaults(**dict.fromkeys(commands.PLAN_OPTIONS, None))
+    command.formatter_class = argparse.HelpFormatter
+
+
+def _compress(actions: Any) -> None:
+    command = _command(
+        actions,
+        "compress",
+        commands.compress_model,
+        "train a network, encode its layers as ADTNs, fine-tune, and weigh what came of it",
+    )
+    command.add_argument("model", choices=sorted(MODELS), help="the network")
+    _add_data(command)
+    command.add_argument(
+        "--layers", nargs="+", default=["fc1", "fc2"], help="names or patterns of layers to encode"
+    )
+    command.add_argument("--depth", type=_positive, default=2, help="M, the number of TN layers")
+    command.add_argument("--activation", default="relu", help="between TN layers")
+    command.add_argument("--order", default="interleaved", help="of the sites; or output_first")
+    command.add_argument("--epochs", type=_positive, default=40, help="for the ADTNs")
+    command.add_argument("--dense-epochs", type=_positive, default=10, help="for the dense network")
+    command.add_argument("--fit-steps", type=_positive, default=500, help="to reach the weights")
+    command.add_argument("--learning-rate", type=float, default=0.03, help="highest, for the ADTNs")
+    command.add_argument("--batch-size", type=_positive, default=128, help="images a step")
+    command.add_argument("--seeds", type=_positive, default=1, help="repeat with seeds 0, 1, …")
+    command.add_argument("--out", help="folder for everything (default: runs/compress-MODEL)")
+    command.add_argument(
+        "--overwrite", action="store_true", help="use --out even if it holds an earlier run"
+    )
+
+
+def _evaluate(actions: Any) -> None:
+    command = _command(actions, "evaluate", commands.evaluate_model, "loss and accuracy of a model")
+    _add_checkpoint(command)
+    _add_data(command)
+    command.add_argument(
+        "--split", choices=["train", "validation", "test"], default="test", help="which images"
+    )
+
+
+def _predict(actions: Any) -> None:
+    command = _command(actions, "predict", commands.predict_image, "which digit is in a picture?")
+    command.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or the like")
+    command.add_argument(
+        "--model",
+        default="runs/demo/fine-tuned.npz",
+        metavar="FILE",
+        help="checkpoint of the network to ask",
+    )
+
+
+def _report(actions: Any) -> None:
+    command = _command(actions, "report", commands.print_report, "what a model's weights take")
+    _add_checkpoint(command)
+
+
+def _draw(actions: Any) -> None:
+    command = _command(
+        actions, "draw", commands.draw_model, "pictures of a model's ADTNs and their spectra"
+    )
+    _add_checkpoint(command)
+    command.add_argument("--out", default="runs/pictures", help="folder for the PNG files")
+
+
+def _data(actions: Any) -> None:
+    data = actions.add_parser("data", help="list or get data sets", description="Data sets.")
+    inner = data.add_subparsers(metavar="list | get", required=True)
+    _command(inner, "list", commands.list_data, "list the data sets and where they are")
+    get = _command(inner, "get", commands.get_data, "download a data set and check its contents")
+    get.add_argument("name", help="a name that `tinyadtn data list` shows")
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data", default="mnist-5k", help="mnist-5k (bundled), mnist, or a folder of IDX files"
+    )
+
+
+def _add_checkpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="an .npz file of tinyadtn's")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

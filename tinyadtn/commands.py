@@ -1,0 +1,190 @@
+"""What each command of the command line does."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import draw, experiment
+from .checkpoint import load, read_state
+from .compress import format_table, report
+from .data import load_data
+from .encodings import ADTN
+from .errors import DataFileError, TinyADTNError
+from .models import MODELS
+from .module import named_layers
+from .runs import writable_folder
+from .sources import available, download
+from .train import evaluate, predict, train
+
+PLAN_OPTIONS = ("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "seed")
+
+
+def train_model(options: Namespace) -> int:
+    """Train a dense network; stop gently when asked to."""
+    data = load_data(options.data)
+    given = {k: v for k in PLAN_OPTIONS if (v := getattr(options, k)) is not None}
+    if options.resume:
+        model = load(options.resume)
+    else:
+        _check_free(Path(options.out), "last.npz")
+        channels, size = data.train.images.shape[1], data.train.images.shape[-1]
+        model = MODELS[options.model](
+            len(data.classes), size, channels=channels, rng=given.get("seed", 0)
+        )
+    steps = train(model, data, out=options.out, resume=options.resume, **given)
+    with interruption() as asked_to_stop:
+        for _ in experiment.with_progress(steps, options.model, not options.quiet):
+            if asked_to_stop.is_set():
+                break
+    if asked_to_stop.is_set():
+        steps.close()  # saves last.npz
+        print(
+            f"stopped and saved; go on with\n  tinyadtn train {options.model} "
+            f"--data {options.data} --out {options.out} --resume {options.out}/last.npz"
+        )
+        return 130
+    result = evaluate(model, data.validation)
+    print(data)
+    print(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
+    print(f"checkpoints in {options.out}: last.npz, best.npz (highest validation accuracy)")
+    print(f"test it once you are done choosing: tinyadtn evaluate {options.out}/best.npz")
+    return 0
+
+
+@contextmanager
+def interruption() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that the step can end; a second one kills."""
+    event = threading.Event()
+
+    def stop(number: int, _: Any) -> None:
+        event.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def compress_model(options: Namespace) -> None:
+    """The main job: see ``experiment``."""
+    data = load_data(options.data)
+    encoding = {name: getattr(options, name) for name in ("depth", "order", "activation")}
+    settings = experiment.Settings(
+        model=options.model,
+        layers=tuple(options.layers),
+        encoding=encoding,
+        epochs=options.epochs,
+        dense_epochs=options.dense_epochs,
+        fit_steps=options.fit_steps,
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+        seeds=options.seeds,
+    )
+    folder = _output_folder(options)
+    print(f"{options.model} on {data}")
+    outcomes = experiment.run_experiment(data, settings, show_progress=not options.quiet)
+    files = experiment.write_all(folder, data, settings, outcomes)
+    print(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
+    print(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
+    print(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
+    print(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
+    print(f"\nNext: tinyadtn predict {folder}/digit-*.png --model {folder}/fine-tuned.npz")
+
+
+def evaluate_model(options: Namespace) -> None:
+    """Loss and accuracy of a checkpoint on a split."""
+    model, data = load(options.checkpoint), load_data(options.data)
+    result = evaluate(model, getattr(data, options.split))
+    print(
+        f"{options.split} of {data.name}, {result.count:,} images: "
+        f"accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}"
+    )
+
+
+def predict_image(options: Namespace) -> None:
+    """The digit in each picture, with the probabilities of all."""
+    model = load(options.model)
+    config = read_state(options.model)[1]["config"]
+    size = config["image_size"]
+    images = np.stack([read_image(path, size) for path in options.images])
+    for path, probabilities in zip(options.images, predict(model, images)):
+        print(f"{path}: {probabilities.argmax()}")
+        for digit in np.argsort(-probabilities)[:3]:
+            share = float(probabilities[digit])
+            print(f"  {digit}  {100 * share:5.1f} %  {'█' * round(30 * share)}")
+
+
+def read_image(path: str, size: int) -> np.ndarray:
+    """A picture as the networks know them: (1, size, size), 0 background to 1 ink."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            grey = picture.convert("L").resize((size, size), Image.Resampling.BILINEAR)
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
+    pixels = np.asarray(grey, np.float32) / 255
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if border.mean() > 0.5:  # dark ink on light paper; MNIST is light ink on black
+        pixels = 1 - pixels
+    return pixels[None]
+
+
+def print_report(options: Namespace) -> None:
+    """The table of stored numbers."""
+    print(report(load(options.checkpoint)))
+
+
+def draw_model(options: Namespace) -> None:
+    """The brick wall and the spectrum of every ADTN in a checkpoint."""
+    model = load(options.checkpoint)
+    folder = Path(options.out)
+    walls = {n: p.weight for n, p in named_layers(model).items() if isinstance(p.weight, ADTN)}
+    if not walls:
+        raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, weight in walls.items():
+        draw.save(draw.brick_wall(weight), folder / f"{name}_brick_wall.png")
+        print(folder / f"{name}_brick_wall.png")
+    spectra = {f"{n}, M={w.depth}": draw.cut_spectrum(w) for n, w in walls.items()}
+    draw.save(draw.singular_values(spectra), folder / "singular_values.png")
+    print(folder / "singular_values.png")
+
+
+def list_data(options: Namespace) -> None:
+    """The data sets and where they are."""
+    print(format_table([["name", "what", "where"], *map(list, available())]))
+
+
+def get_data(options: Namespace) -> None:
+    """Download a data set."""
+    print(download(options.name))
+
+
+# --- folders -------------------------------------------------------------------------------------
+
+
+def _output_folder(options: Namespace) -> Path:
+    """A folder that holds no earlier run, unless asked to overwrite it; writable now, not later."""
+    folder = Path(options.out or f"runs/compress-{options.model}")
+    if not options.overwrite:
+        _check_free(folder, "results.json")
+    return writable_folder(folder)
+
+
+def _check_free(folder: Path, file: str) -> None:
+    if (folder / file).exists():
+        raise TinyADTNError(
+            f"{folder} holds an earlier run ({file}); name another folder with --out"
+        )

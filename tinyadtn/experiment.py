@@ -1,0 +1,245 @@
+"""The main job, start to end: train a dense network, encode its layers, and weigh what came of it.
+
+Five candidates meet the same data:
+
+    dense         the network as it is
+    fitted only   its layers replaced by ADTNs fitted to the trained weights
+    fine-tuned    the same, then trained through the task loss
+    random start  the same ADTNs trained from a random start, no dense network needed
+    frozen        the control: random, untrained weights in the same layers, the rest trained
+
+Whatever a compressed network has above *frozen* is due to the numbers that were stored. Everything
+is chosen on the validation split; the test split is touched once, when all candidates are done.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import draw
+from .checkpoint import replacing, save
+from .compress import compress, fit, format_table, report
+from .data import Data
+from .encodings import ADTN, Frozen
+from .models import MODELS
+from .module import Module, dense, layer_named, named_layers
+from .npz import write_npz
+from .progress import progress
+from .train import TrainStep, evaluate, train
+from .version import __version__
+
+CANDIDATES = ("dense", "fitted only", "fine-tuned", "random start", "frozen")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an experiment does: ``layers`` become ADTNs with these options (depth, order, …)."""
+
+    model: str
+    layers: tuple[str, ...]
+    encoding: dict[str, Any]
+    epochs: int
+    dense_epochs: int
+    fit_steps: int
+    learning_rate: float = 3e-2
+    dense_learning_rate: float = 2e-3
+    batch_size: int = 128
+    seeds: int = 1
+
+
+@dataclass
+class Outcome:
+    """The networks of one seed, how they were trained, and how well they do."""
+
+    seed: int
+    models: dict[str, Module] = field(default_factory=dict)
+    histories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    fit_errors: dict[str, list[float]] = field(default_factory=dict)
+    validation: dict[str, float] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
+
+
+def run_experiment(data: Data, settings: Settings, *, show_progress: bool = True) -> list[Outcome]:
+    """Train all candidates for every seed; judge them on the test split at the very end."""
+    outcomes = [_train_all(data, settings, seed, show_progress) for seed in range(settings.seeds)]
+    for outcome in outcomes:
+        for name, model in outcome.models.items():
+            outcome.validation[name] = evaluate(model, data.validation).accuracy
+            outcome.test[name] = evaluate(model, data.test).accuracy
+    return outcomes
+
+
+def _train_all(data: Data, settings: Settings, seed: int, show: bool) -> Outcome:
+    outcome = Outcome(seed)
+    shape = data.train.images.shape
+
+    def trained(name: str, model: Module, epochs: int, learning_rate: float) -> Module:
+        plan: dict[str, Any] = {
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "batch_size": settings.batch_size,
+            "seed": seed,
+        }
+        steps = with_progress(train(model, data, **plan), f"{name} (seed {seed})", show)
+        outcome.histories[name] = [step.record() for step in steps if step.validation]
+        outcome.models[name] = model
+        return model
+
+    original = MODELS[settings.model](
+        num_classes=len(data.classes), image_size=shape[-1], channels=shape[1], rng=seed
+    )
+    untrained = original.copy()
+    trained("dense", original, settings.dense_epochs, settings.dense_learning_rate)
+
+    layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
+    fitted = compress(original, layers, rng=seed)
+    outcome.fit_errors = fit(fitted, original, steps=settings.fit_steps, show_progress=show)
+    outcome.models["fitted only"] = fitted.copy()
+    trained("fine-tuned", fitted, settings.epochs, settings.learning_rate)
+
+    random = compress(untrained, layers, rng=seed)
+    trained("random start", random, settings.epochs, settings.learning_rate)
+    control = compress(untrained, dict.fromkeys(layers, Frozen), rng=seed)
+    trained("frozen", control, settings.epochs, settings.learning_rate)
+    return outcome
+
+
+def with_progress(steps: Iterator[TrainStep], label: str, show: bool) -> Iterator[TrainStep]:
+    """The steps of a run behind a progress bar that tells the loss and the validation accuracy."""
+    told = ""
+
+    def note(step: TrainStep) -> str:
+        nonlocal told
+        if step.validation:
+            told = f", validation {100 * step.validation.accuracy:.1f} %"
+        return f"loss {step.loss:.3f}{told}"
+
+    first = next(steps, None)
+    if first is None:
+        return
+
+    def all_steps() -> Iterator[TrainStep]:
+        yield first
+        yield from steps
+
+    yield from progress(all_steps(), total=first.total, label=label, note=note, show=show)
+
+
+# --- what is shown -------------------------------------------------------------------------------
+
+
+def accuracy_table(outcomes: list[Outcome]) -> str:
+    """Validation and test accuracy of every candidate, mean ± standard deviation over the seeds."""
+    rows = [["", "numbers trained", "validation", "test"]]
+    for name in CANDIDATES:
+        models = [outcome.models[name] for outcome in outcomes]
+        validation = [outcome.validation[name] for outcome in outcomes]
+        test = [outcome.test[name] for outcome in outcomes]
+        rows.append([name, f"{models[0].num_parameters:,}", _spread(validation), _spread(test)])
+    return format_table(rows)
+
+
+def _spread(shares: list[float]) -> str:
+    percent = [100 * share for share in shares]
+    if len(percent) == 1:
+        return f"{percent[0]:.1f} %"
+    return f"{statistics.fmean(percent):.1f} ± {statistics.stdev(percent):.1f} %"
+
+
+def results(data: Data, settings: Settings, outcomes: list[Outcome]) -> dict[str, Any]:
+    """Everything that was set and measured, for ``results.json``."""
+    small = outcomes[0].models["fine-tuned"]
+    return {
+        "data": {"name": data.name, "train": len(data.train), "test": len(data.test)},
+        "settings": asdict(settings),
+        "model": small.config,
+        "versions": {
+            "tinyadtn": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "report": [row.as_dict() for row in report(small).rows],
+        "outcomes": [
+            {
+                "seed": outcome.seed,
+                "validation_accuracy": outcome.validation,
+                "test_accuracy": outcome.test,
+                "fit_error": {name: errors[-1] for name, errors in outcome.fit_errors.items()},
+                "histories": outcome.histories,
+            }
+            for outcome in outcomes
+        ],
+    }
+
+
+def write_all(
+    folder: Path, data: Data, settings: Settings, outcomes: list[Outcome]
+) -> dict[str, str]:
+    """Checkpoints, numbers and pictures of an experiment; says which file is what.
+
+    Checkpoints and pictures are those of the first seed.
+    """
+    first = outcomes[0]
+    files = {
+        "results.json": "settings, versions, histories and every number",
+        "dense.npz": "the network as it was",
+        "fine-tuned.npz": "compressed: fitted, then fine-tuned",
+        "random-start.npz": "compressed: trained from a random start",
+        "gates.npz": "the gates of fine-tuned.npz alone",
+    }
+    with replacing(folder / "results.json") as file:
+        file.write(json.dumps(results(data, settings, outcomes), indent=1).encode())
+    for name in ("dense", "fine-tuned", "random start"):
+        save(folder / f"{name.replace(' ', '-')}.npz", first.models[name])
+    walls = _walls(first.models["fine-tuned"])
+    gates: dict[str, Any] = {
+        f"{name}.{k}": a for name, w in walls.items() for k, a in w.arrays().items()
+    }
+    with replacing(folder / "gates.npz") as file:
+        write_npz(file, gates)
+    files["gates.npz"] += f", {(folder / 'gates.npz').stat().st_size:,} bytes"
+    return files | _write_pictures(folder, first) | _write_digits(folder, data)
+
+
+def _walls(model: Module) -> dict[str, ADTN]:
+    return {n: p.weight for n, p in named_layers(model).items() if isinstance(p.weight, ADTN)}
+
+
+def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:
+    name, wall = next(iter(_walls(outcome.models["fine-tuned"]).items()))
+    layer = layer_named(outcome.models["dense"], name)
+    stages = ("dense", "fitted only", "fine-tuned", "random start")
+    matrices = {s: dense(layer_named(outcome.models[s], name).weight).numpy() for s in stages}
+    image = layer.axes[1] if isinstance(layer.axes[1], tuple) else None
+    spectra = {f"fine-tuned, M={wall.depth}": draw.cut_spectrum(wall)}
+    for depth in range(1, 5):
+        start = ADTN(**{**wall.options(), "depth": depth}, rng=outcome.seed)
+        spectra[f"random gates, M={depth}"] = draw.cut_spectrum(start)
+    figures = {
+        "curves": (draw.training_curves(outcome.histories), "training loss and validation"),
+        "weights": (draw.weights(matrices, image_shape=image), f"{name}, dense and decoded"),
+        "brick_wall": (draw.brick_wall(wall), f"the tensor network behind {name}"),
+        "singular_values": (draw.singular_values(spectra), "across a cut, M = 1 … 4"),
+    }
+    for file, (figure, _) in figures.items():
+        draw.save(figure, folder / f"{file}.png")
+    return {f"{file}.png": what for file, (_, what) in figures.items()}
+
+
+def _write_digits(folder: Path, data: Data, count: int = 3) -> dict[str, str]:
+    """A few validation images as pictures, so that there is something to predict."""
+    from PIL import Image
+
+    split = data.validation
+    for k in range(min(count, len(split))):
+        pixels = np.uint8(255 * split.images[k, 0])
+        Image.fromarray(pixels).save(folder / f"digit-{k}.png")
+    return {"digit-*.png": "validation images, to try predict on"}

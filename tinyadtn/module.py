@@ -1,0 +1,308 @@
+"""Layers, and how a network is put together from them.
+
+A module keeps its parameters as plain attributes; whoever wants them walks ``vars(module)``. There
+is no global mode and no hidden state: ``model(x, training=False, rng=None)``.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .backend import array_module
+from .contract import contract
+from .engine import Tensor
+from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
+from .modes import no_grad
+from .ops import relu
+
+Seed = int | np.random.Generator | None
+
+
+class Module:
+    """Anything with parameters.
+
+    A tensor that requires a gradient is a parameter, one that does not is a buffer: saved and
+    loaded, never trained. A name like ``fc1.weight.columns.0`` is the way to it through attributes
+    and lists. ``config`` says how to build the module again (``ta.load`` does).
+
+    >>> import tinyadtn as ta
+    >>> [name for name, _ in ta.models.fc2(rng=0).named_parameters()]
+    ['fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias']
+    """
+
+    config: Any = None
+
+    def __call__(self, x: Any, training: bool = False, rng: Seed = None) -> Tensor:
+        x = x if isinstance(x, Tensor) else Tensor(x)
+        return self.forward(x, training=training, rng=rng)
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """The module's function; what ``module(x)`` calls."""
+        raise TypeError(f"{type(self).__name__} computes nothing: it has no forward()")
+
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter and buffer with its name, once each, in the order of the attributes."""
+        seen: set[int] = set()
+        for name, part in _walk(self):
+            if isinstance(part, Tensor) and id(part) not in seen:
+                seen.add(id(part))
+                yield name, part
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Every module inside this one with its name."""
+        return ((name, part) for name, part in _walk(self) if isinstance(part, Module))
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """What training changes, with names."""
+        return ((name, t) for name, t in self.named_tensors() if t.requires_grad)
+
+    def parameters(self) -> list[Tensor]:
+        """What training changes."""
+        return [tensor for _, tensor in self.named_parameters()]
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers training changes."""
+        return sum(math.prod(t.shape) for t in self.parameters())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers by name, as ``load_arrays`` takes them."""
+        return {name: tensor.numpy().copy() for name, tensor in self.named_tensors()}
+
+    def load_arrays(self, arrays: dict[str, Any]) -> None:
+        """Take the values of all parameters and buffers from arrays with the same names and shapes.
+
+        Nothing is changed unless everything fits; a missing, surplus or misshapen array is named.
+        """
+        tensors = dict(self.named_tensors())
+        missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()
+        if missing or surplus:
+            raise ShapeError(
+                f"these arrays are for another model: missing {sorted(missing) or 'none'}, "
+                f"unknown {sorted(surplus) or 'none'}"
+            )
+        for name, tensor in tensors.items():
+            if np.shape(arrays[name]) != tensor.shape:
+                raise ShapeError(
+                    f"{name} has shape {tensor.shape}, the array given has {np.shape(arrays[name])}"
+                )
+            dtype = getattr(arrays[name], "dtype", np.asarray(arrays[name]).dtype)
+            if dtype.kind not in "fiub":
+                raise DTypeError(f"{name}: cannot load an array of {dtype}")
+        for name, tensor in tensors.items():
+            array = arrays[name]
+            if _has_no_values(tensor) and getattr(array, "dtype", None) == np.float64:
+                tensor.data = np.array(array)  # only a shape so far: double precision stays double
+            else:
+                tensor.data = array_module(tensor.data).array(array, dtype=tensor.dtype)
+
+    def copy(self) -> Any:
+        """A module with the same values and nothing in common."""
+        twin = copy.deepcopy(self)
+        for tensor in twin.parameters():
+            tensor.grad = None
+        return twin
+
+
+def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every Tensor and Module below a module, a list or a tuple, with its dotted name."""
+    if isinstance(part, Module):
+        inside: Any = vars(part).items()
+    elif isinstance(part, (list, tuple)):
+        inside = enumerate(part)
+    else:
+        return
+    for key, child in inside:
+        path = f"{name}.{key}" if name else str(key)
+        if isinstance(child, (Tensor, Module)):
+            yield path, child
+        yield from _walk(child, path)
+
+
+# --- weights -------------------------------------------------------------------------------------
+
+
+def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:
+    """A trainable tensor with values N(0, std²); without ``rng`` a shape that holds no memory."""
+    if rng is None:  # a stride of 0 everywhere: one NaN seen from all places
+        values = np.broadcast_to(np.float32(np.nan), shape)
+    else:
+        values = std * np.random.default_rng(rng).standard_normal(shape, dtype=np.float32)
+    return Tensor(values, requires_grad=True)
+
+
+def he_std(shape: tuple[int, ...]) -> float:
+    """std = √(2 / fan_in): keeps the size of the signal through relu layers.
+
+    ``shape`` is (out, in, …), fan_in the product of all lengths but the first.
+    Source: He et al., "Delving Deep into Rectifiers", arXiv 1502.01852.
+    """
+    return math.sqrt(2 / math.prod(shape[1:]))
+
+
+def dense(weight: Any) -> Tensor:
+    """The weight as a tensor, decoded if it is an encoding: all that a layer has to know."""
+    tensor = weight if isinstance(weight, Tensor) else weight.decode()
+    require_values([tensor])
+    return tensor
+
+
+def require_values(tensors: Iterable[Tensor]) -> None:
+    """Refuse what ``parameter`` made without ``rng``: one place in memory for all entries."""
+    if any(map(_has_no_values, tensors)):
+        raise GraphError("this model has shapes only; build it with rng=, or load weights into it")
+
+
+def _has_no_values(tensor: Tensor) -> bool:
+    return tensor.size > 1 and not any(tensor.data.strides)
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+class Linear(Module):
+    """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o].
+
+    ``weight`` (out, in) is a Tensor or an encoding (anything with ``decode()``). The start is
+    N(0, 2/in), biases 0. Where the input is an image, ``in_features`` may say so: (28, 28) is 784
+    features, and an encoding then gives rows and columns sites of their own (``axes``).
+
+    >>> Linear(4, 3, rng=0)(np.ones((2, 4))).shape
+    (2, 3)
+    """
+
+    weight: Any
+    bias: Tensor | None
+
+    axes: tuple[int | tuple[int, ...], ...]
+
+    def __init__(
+        self,
+        in_features: int | tuple[int, ...],
+        out_features: int,
+        *,
+        bias: bool = True,
+        rng: Seed = None,
+    ):
+        structure = (in_features,) if isinstance(in_features, int) else tuple(in_features)
+        if min(out_features, *structure) < 1:
+            raise ShapeError(f"Linear needs widths of 1 or more, got {in_features}, {out_features}")
+        shape = (out_features, math.prod(structure))
+        self.axes = (out_features, structure if len(structure) > 1 else structure[0])
+        self.weight = parameter(shape, he_std(shape), rng)
+        self.bias = parameter((out_features,), 0.0, rng) if bias else None
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        expected = self.weight.shape[1]
+        if x.ndim != 2 or x.shape[1] != expected:
+            raise ShapeError(f"Linear expects (n, {expected}), got {x.shape}")
+        y = contract(x, dense(self.weight), pattern="ni,oi->no")
+        return y if self.bias is None else y + self.bias
+
+
+class Flatten(Module):
+    """(n, c, h, w) to (n, c·h·w)."""
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+class ReLU(Module):
+    """y = max(x, 0)."""
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return relu(x)
+
+
+class Sequential(Module):
+    """Layers one behind the other, each with a name that becomes an attribute.
+
+    >>> model = Sequential(fc1=Linear(4, 3, rng=0), relu1=ReLU(), fc2=Linear(3, 2, rng=1))
+    >>> model.fc2.weight.shape
+    (2, 3)
+    """
+
+    def __init__(self, **layers: Module):
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def __getattr__(self, name: str) -> Any:
+        layers = ", ".join(name for name, _ in self.layers())
+        raise AttributeError(f"no layer {name!r}; there is {layers}")
+
+    def layers(self) -> Iterator[tuple[str, Module]]:
+        """The layers with their names, first to last."""
+        return ((name, part) for name, part in vars(self).items() if isinstance(part, Module))
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        rng = None if rng is None else np.random.default_rng(rng)  # one stream for all the layers
+        for name, layer in self.layers():
+            try:
+                x = layer(x, training=training, rng=rng)
+            except ShapeError as error:
+                raise ShapeError(f"{name}: {error}") from error
+        return x
+
+
+# --- models as wholes ----------------------------------------------------------------------------
+
+
+def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
+    """A model that shares everything with this one, but for the weights.
+
+    ``change(name, weight)`` is asked about the weight of every layer.
+    """
+    return _rebuilt(model, "", change)
+
+
+def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
+    def below(key: Any, child: Any) -> Any:
+        inner = f"{path}.{key}" if path else str(key)
+        return change(inner, child) if key == "weight" else _rebuilt(child, inner, change)
+
+    if isinstance(part, Module):
+        twin = copy.copy(part)
+        vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
+        return twin
+    if isinstance(part, (list, tuple)):
+        return type(part)(below(key, child) for key, child in enumerate(part))
+    return part
+
+
+@contextmanager
+def decoded(model: Module) -> Iterator[Any]:
+    """``with decoded(model) as dense:`` every encoded weight is decoded once, for many batches.
+
+    Nothing is cached: the dense model lives as long as you hold it, and knows nothing of updates.
+
+    >>> import tinyadtn as ta
+    >>> model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
+    >>> with decoded(model) as dense:
+    ...     type(dense.fc1.weight).__name__
+    'Tensor'
+    """
+    with no_grad():
+        yield with_weights(model, lambda _, weight: dense(weight).detach())
+
+
+def named_layers(model: Module) -> dict[str, Any]:
+    """The layers that have a weight, by name."""
+    return {
+        name: part
+        for name, part in model.named_modules()
+        if getattr(part, "weight", None) is not None
+    }
+
+
+def layer_named(model: Module, name: str) -> Any:
+    """The layer with that name; otherwise an error that lists the names there are."""
+    layers = named_layers(model)
+    if name not in layers:
+        raise TinyADTNError(f"no layer {name!r} with a weight; there is {', '.join(layers)}")
+    return layers[name]

@@ -1,0 +1,222 @@
+"""How parameters follow their gradients: SGD with momentum, Adam, and two learning-rate schedules.
+
+A schedule is a function of the step number alone, so a resumed run needs nothing from it:
+
+    optimizer.step(schedule(step))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .backend import array_module
+from .engine import Tensor
+from .errors import GraphError, ShapeError
+
+
+class Optimizer:
+    """What all optimisers share: the parameters, clipping, and state that can be saved.
+
+    ``weight_decay`` λ shrinks every parameter by lr·λ a step, apart from the gradient (decoupled,
+    as in AdamW, arXiv 1711.05101). ``clip`` is the largest norm of all gradients together.
+    """
+
+    slots: tuple[str, ...] = ()  # the arrays that are remembered for each parameter
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float,
+        *,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+    ):
+        if clip is not None and not clip > 0:
+            raise ValueError(f"clip must be above 0, got {clip}")
+        if not 0 <= weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or more, got {weight_decay}")
+        self.parameters = list(parameters)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.count = 0
+        self.memory = [
+            [array_module(p.data).zeros_like(p.data) for p in self.parameters] for _ in self.slots
+        ]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for p in self.parameters:
+            p.grad = None
+
+    def step(self, learning_rate: float | None = None) -> None:
+        """Change every parameter that has a gradient, in place."""
+        lr = self.learning_rate if learning_rate is None else learning_rate
+        # A parameter that a graph still needs is read-only (CuPy arrays have no such flag).
+        if not all(getattr(p.data.flags, "writeable", True) for p in self.parameters):
+            raise GraphError(
+                "a parameter is still needed by a graph: call backward() on the loss, or drop "
+                "it, before the optimiser's step"
+            )
+        shrink = self._clipping()
+        self.count += 1
+        for k, p in enumerate(self.parameters):
+            if p.grad is None:
+                continue
+            gradient = p.grad if shrink == 1 else p.grad * p.dtype.type(shrink)
+            if self.weight_decay:
+                p.data *= p.dtype.type(1 - lr * self.weight_decay)
+            self.update(p.data, gradient, lr, *(arrays[k] for arrays in self.memory))
+
+    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+        """Change one parameter and what is remembered of it, in place."""
+        raise TypeError("Optimizer is only the frame; use SGD or Adam")
+
+    def _clipping(self) -> float:
+        if self.clip is None:
+            return 1.0
+        squares = (float((p.grad * p.grad).sum()) for p in self.parameters if p.grad is not None)
+        norm = math.sqrt(sum(squares))
+        return min(1.0, self.clip / norm) if norm > 0 else 1.0
+
+    def state(self) -> dict[str, Any]:
+        """All that is remembered, as arrays by name; ``load_state`` takes it back."""
+        arrays = {
+            f"{slot}.{k}": array.copy()
+            for slot, arrays in zip(self.slots, self.memory)
+            for k, array in enumerate(arrays)
+        }
+        return {"count": self.count, **arrays}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; nothing is changed unless everything fits."""
+        now = self.state()
+        if now.keys() != state.keys() or any(np.shape(now[k]) != np.shape(state[k]) for k in now):
+            raise ShapeError(
+                f"this state is for another optimiser or model: {sorted(state)} with shapes "
+                f"{[np.shape(a) for a in state.values()]}"
+            )
+        self.count = int(state["count"])
+        for slot, arrays in zip(self.slots, self.memory):
+            for k, array in enumerate(arrays):
+                array[...] = state[f"{slot}.{k}"]
+
+
+class SGD(Optimizer):
+    """v ← μ·v + g;  p ← p - lr·v   (μ = momentum).
+
+    >>> w = Tensor([1.0], requires_grad=True)
+    >>> (w * w).backward()
+    >>> SGD([w], learning_rate=0.25).step()
+    >>> w.data
+    array([0.5], dtype=float32)
+    """
+
+    slots = ("velocity",)
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float,
+        *,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+    ):
+        super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+        self.momentum = momentum
+
+    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+        (velocity,) = memory
+        velocity *= data.dtype.type(self.momentum)
+        velocity += gradient
+        data -= data.dtype.type(lr) * velocity
+
+
+class Adam(Optimizer):
+    """m ← β₁·m + (1-β₁)·g;  v ← β₂·v + (1-β₂)·g²;  p ← p - lr·m̂ / (√v̂ + ε).
+
+    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the start at zero; t counts the steps from 1.
+    Source: Kingma and Ba, arXiv 1412.6980.
+
+    >>> w = Tensor([1.0, -3.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> Adam([w], learning_rate=0.5).step()  # the first step is lr, whatever the gradient's size
+    >>> w.data
+    array([ 0.5, -2.5], dtype=float32)
+    """
+
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+    ):
+        super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+        self.betas, self.epsilon = betas, epsilon
+
+    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+        (mean, square), (beta1, beta2), number = memory, self.betas, data.dtype.type
+        mean += number(1 - beta1) * (gradient - mean)
+        square += number(1 - beta2) * (gradient * gradient - square)
+        # lr·m̂ / (√v̂ + ε), with both corrections drawn into two numbers.
+        correction = math.sqrt(1 - beta2**self.count)
+        rate = number(lr * correction / (1 - beta1**self.count))
+        denominator = array_module(square).sqrt(square)
+        denominator += number(self.epsilon * correction)
+        data -= rate * mean / denominator
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Up to ``peak`` over the first ``warmup`` share of the steps, then down; both half cosines.
+
+    Starts at peak/25 and ends at peak/10,000.
+    Source: Smith and Topin, "Super-Convergence", arXiv 1708.07120.
+
+    >>> schedule = OneCycle(peak=1.0, steps=100, warmup=0.3)
+    >>> round(schedule(0), 3), schedule(30), round(schedule(100), 4)
+    (0.04, 1.0, 0.0001)
+    """
+
+    peak: float
+    steps: int
+    warmup: float = 0.3
+
+    def __call__(self, step: int) -> float:
+        turn = self.warmup * self.steps
+        if step < turn:
+            return _half_cosine(self.peak / 25, self.peak, step / turn)
+        return _half_cosine(self.peak, self.peak / 1e4, (step - turn) / max(self.steps - turn, 1))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From ``peak`` down to ``floor`` along half a cosine.
+
+    >>> round(Cosine(peak=1.0, steps=100)(50), 3)
+    0.5
+    """
+
+    peak: float
+    steps: int
+    floor: float = 0.0
+
+    def __call__(self, step: int) -> float:
+        return _half_cosine(self.peak, self.floor, step / self.steps)
+
+
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    progress = min(max(progress, 0.0), 1.0)
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,0 +1,166 @@
+"""What a training run is, between two steps: its plan and its state, on disk and back."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checkpoint import model_arrays, read_state, replacing, write_state
+from .errors import CheckpointError, NonFiniteError
+from .module import Module
+from .optim import SGD, Adam, Cosine, OneCycle, Optimizer
+
+OPTIMIZERS = {"adam": Adam, "sgd": SGD}
+SCHEDULES: dict[str, Any] = {
+    "one_cycle": OneCycle,
+    "cosine": Cosine,
+    "constant": lambda peak, steps: lambda step: peak,
+}
+
+
+@dataclass
+class TrainingPlan:
+    """Everything that decides the course of a run; a checkpoint holds it."""
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    schedule: str = "one_cycle"
+    weight_decay: float = 0.0
+    clip: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+
+    def optimizer_for(self, model: Module) -> Optimizer:
+        """A fresh optimiser over the model's parameters."""
+        return OPTIMIZERS[self.optimizer](
+            model.parameters(), self.learning_rate, weight_decay=self.weight_decay, clip=self.clip
+        )
+
+
+@dataclass
+class RunState:
+    """Where a run stands."""
+
+    step: int = 0
+    epoch_loss: float = 0.0  # the sum over the steps of the current epoch
+    best: float = -1.0  # the highest validation accuracy so far
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    """A model in training: all that a checkpoint of it holds."""
+
+    model: Module
+    plan: TrainingPlan
+    optimizer: Optimizer
+    state: RunState
+    images: int  # how many there are to train on; other data would be another run
+    folder: Path | None = None
+    saved_step: int = 0
+
+    def save(self, *, best: bool = False) -> None:
+        """Write ``last.npz``, the old one becoming ``previous.npz``; with ``best`` also that."""
+        if self.folder is None:
+            return
+        arrays = self.model.arrays()
+        if not all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f"):
+            raise NonFiniteError(
+                f"after step {self.state.step} the parameters are not finite; nothing was saved, "
+                f"{self.folder / 'last.npz'} is from before; try a smaller learning rate, or clip="
+            )
+        arrays |= {f"optimizer/{k}": np.asarray(v) for k, v in self.optimizer.state().items()}
+        meta = {
+            "kind": "training",
+            "config": self.model.config,
+            "plan": asdict(self.plan),
+            "images": self.images,
+            "training": asdict(self.state),
+            "versions": {"numpy": np.__version__, "python": platform.python_version()},
+        }
+        if self.saved_step != self.state.step:
+            write_state(self.folder / "last.npz", arrays, meta, keep=self.folder / "previous.npz")
+            self.saved_step = self.state.step
+        if best:
+            write_state(self.folder / "best.npz", arrays, meta)
+
+
+def resume_run(
+    path: str | os.PathLike[str],
+    model: Module,
+    images: int,
+    wishes: dict[str, Any],
+    folder: Path | None,
+) -> Run:
+    """The run that a checkpoint holds, continued in ``model``; nothing changes unless all fits."""
+    arrays, meta = read_state(path)
+    if meta.get("kind") != "training":
+        raise CheckpointError(
+            f"{path}: holds weights only, nothing to resume; load it and start a new run"
+        )
+    memory = {
+        name.removeprefix("optimizer/"): array
+        for name, array in arrays.items()
+        if name.startswith("optimizer/")
+    }
+    try:
+        _check_plan(path, meta["plan"], wishes)
+        plan = TrainingPlan(**meta["plan"])
+        if meta["images"] != images:
+            raise CheckpointError(
+                f"{path}: was trained on {meta['images']:,} images, these are {images:,}"
+            )
+        if meta["training"].keys() != asdict(RunState()).keys():
+            raise KeyError(f"state {sorted(meta['training'])}")
+        state = RunState(**meta["training"])
+        optimizer = plan.optimizer_for(model)
+        optimizer.load_state(memory)
+        model.load_arrays(model_arrays(arrays))
+    except CheckpointError:
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: not a state of this training run ({error})") from error
+    return Run(model, plan, optimizer, state, images, folder, saved_step=state.step)
+
+
+def _check_plan(path: Any, plan: dict[str, Any], wishes: dict[str, Any]) -> None:
+    for name, wish in wishes.items():
+        if plan.get(name) != wish:
+            raise CheckpointError(
+                f"{path}: was planned with {name}={plan.get(name)}, not {wish}; a resumed run "
+                "keeps its plan (leave the option out), a new plan is a new run"
+            )
+
+
+def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """What a training checkpoint has recorded: one entry an epoch."""
+    return read_state(path)[1].get("training", {}).get("history", [])
+
+
+def writable_folder(folder: str | os.PathLike[str]) -> Path:
+    """The folder, made if need be; refused now rather than after an hour of work."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / ".writable"):
+        pass
+    (folder / ".writable").unlink()
+    return folder

@@ -1,0 +1,144 @@
+"""How the axes of a weight become sites, and how the sites become the weight again.
+
+An axis of length n gets ⌈log2 n⌉ sites of dimension 2: the bits of its index, most significant
+first. A length that is no power of two is padded up, and the decoded tensor is cropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .errors import ShapeError
+
+Axes = Sequence[int | Sequence[int]] | None
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The sites of one weight.
+
+    ``lengths`` are the axes that get sites of their own (a split axis counts as several), ``dims``
+    the dimension of every site by its number, ``groups[k]`` the site numbers of axis k, and
+    ``order[position]`` the number of the site at that position in the wall.
+    """
+
+    shape: tuple[int, ...]
+    lengths: tuple[int, ...]
+    dims: tuple[int, ...]
+    groups: tuple[tuple[int, ...], ...]
+    order: tuple[int, ...]
+
+    @property
+    def wall_dims(self) -> tuple[int, ...]:
+        """The dimension of each site in wall order."""
+        return tuple(self.dims[site] for site in self.order)
+
+    @property
+    def padded_size(self) -> int:
+        """How many entries the wall's tensor has: 2^Q for Q sites of dimension 2."""
+        return math.prod(self.dims)
+
+    def kept(self) -> list[tuple[list[int], np.ndarray]]:
+        """For every axis, its sites' wall positions and which settings of them survive the crop."""
+        position = {site: place for place, site in enumerate(self.order)}
+        masks = []
+        for length, group in zip(self.lengths, self.groups):
+            dims = [self.dims[site] for site in group]
+            mask = np.arange(math.prod(dims)).reshape(dims) < length
+            masks.append(([position[site] for site in group], mask))
+        return masks
+
+    @cached_property
+    def index(self) -> np.ndarray | None:
+        """Where every entry of the weight stands in T, an array of the weight's shape.
+
+        None where the weight is T itself, reshaped.
+        """
+        if self.order == tuple(range(len(self.dims))) and math.prod(self.shape) == self.padded_size:
+            return None
+        wall_dims = self.wall_dims
+        stride = {site: math.prod(wall_dims[place + 1 :]) for place, site in enumerate(self.order)}
+        index = np.zeros(1, np.intp)
+        for length, group in zip(self.lengths, self.groups):
+            digits = np.unravel_index(np.arange(length), [self.dims[site] for site in group] or [1])
+            offset = sum(digit * stride[site] for digit, site in zip(digits, group))
+            index = (index[:, None] + np.broadcast_to(offset, length)).ravel()
+        return index.reshape(self.shape)
+
+
+def assign_sites(
+    shape: tuple[int, ...], axes: Axes, site_dim: int | Sequence[int], order: str | Sequence[int]
+) -> Sites:
+    """Give every axis its sites and put them in order.
+
+    >>> assign_sites((4, 6), None, 2, "interleaved").order
+    (2, 0, 3, 1, 4)
+    """
+    lengths = _split(shape, axes)
+    if not isinstance(site_dim, int):
+        site_dim = tuple(site_dim)
+    dims: list[int] = []
+    groups = []
+    for length in lengths:
+        group: list[int] = []
+        while math.prod(dims[site] for site in group) < length:
+            group.append(len(dims))
+            dims.append(_dim(site_dim, len(dims)))
+        groups.append(tuple(group))
+    if not isinstance(site_dim, int) and len(site_dim) != len(dims):
+        raise ShapeError(f"site_dim has {len(site_dim)} entries, shape {shape} needs {len(dims)}")
+    if len(dims) < 2:
+        raise ShapeError(f"a weight of shape {shape} has {len(dims)} sites; a gate needs two")
+    return Sites(shape, lengths, tuple(dims), tuple(groups), _ordered(order, groups))
+
+
+def _dim(site_dim: int | tuple[int, ...], site: int) -> int:
+    if not isinstance(site_dim, int):
+        if site >= len(site_dim):
+            raise ShapeError(f"site_dim has {len(site_dim)} entries, and the shape needs more")
+        site_dim = site_dim[site]
+    if site_dim < 2:
+        raise ShapeError(f"a site needs dimension 2 or more, got {site_dim}")
+    return site_dim
+
+
+def _split(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    parts = [(n,) if isinstance(n, int) else tuple(n) for n in (shape if axes is None else axes)]
+    if any(n < 1 for part in (shape, *parts) for n in part):
+        raise ShapeError(f"every axis needs a length of 1 or more, got {shape} split as {axes}")
+    if [math.prod(part) for part in parts] != list(shape):
+        raise ShapeError(f"axes {axes} multiply to {[math.prod(p) for p in parts]}, not to {shape}")
+    return tuple(n for part in parts for n in part)
+
+
+def _ordered(order: str | Sequence[int], groups: list[tuple[int, ...]]) -> tuple[int, ...]:
+    num_sites = sum(map(len, groups))
+    if order == "output_first":
+        return tuple(range(num_sites))
+    if order == "interleaved":
+        return _interleaved(groups)
+    if isinstance(order, str):
+        raise ShapeError(
+            f'order must be "output_first", "interleaved" or a permutation, got {order!r}'
+        )
+    if sorted(order) != list(range(num_sites)):
+        raise ShapeError(f"order must hold each of 0 … {num_sites - 1} once, got {list(order)}")
+    return tuple(order)
+
+
+def _interleaved(groups: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """The axes take turns, the one that is least far along first; ties go to the earlier axis."""
+    taken = [0] * len(groups)
+    order = []
+    for _ in range(sum(map(len, groups))):
+        open_axes = [k for k, group in enumerate(groups) if taken[k] < len(group)]
+        # Division rounds equal quotients alike, so a tie is a tie and min() takes the first.
+        k = min(open_axes, key=lambda k: (taken[k] + 0.5) / len(groups[k]))
+        order.append(groups[k][taken[k]])
+        taken[k] += 1
+    return tuple(order)

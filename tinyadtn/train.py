@@ -1,0 +1,193 @@
+"""The training loop: a generator, so that the loop body is yours.
+
+    for step in ta.train(model, data, epochs=5):
+        print(step.epoch, step.loss)
+
+It yields after every update. Leave the loop whenever you like; with ``out=`` the state is then
+saved, and ``resume=`` goes on as if nothing had happened: the same numbers, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .data import Data, Split, batches
+from .errors import NonFiniteError, ShapeError
+from .loss import accuracy, softmax_cross_entropy
+from .modes import detect_anomaly
+from .module import Module, decoded
+from .ops import softmax
+from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_folder
+
+DROPOUT_STREAM = 1  # keeps draws inside the network apart from other uses of the same seed
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss in nats and accuracy (0 to 1) over a split of ``count`` images."""
+
+    loss: float
+    accuracy: float
+    count: int
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """One update. ``mean_loss`` and ``validation`` of an epoch are there on its last step."""
+
+    epoch: int
+    step: int
+    total: int
+    loss: float
+    learning_rate: float
+    mean_loss: float | None = None
+    validation: Evaluation | None = None
+
+    def record(self) -> dict[str, Any]:
+        """An epoch in the history of a run."""
+        return {
+            "epoch": self.epoch,
+            "loss": self.mean_loss,
+            "learning_rate": self.learning_rate,
+            "validation_loss": self.validation and self.validation.loss,
+            "validation_accuracy": self.validation and self.validation.accuracy,
+        }
+
+
+def train(
+    model: Module,
+    data: Data,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    save_minutes: float = 5.0,
+    **plan: Any,
+) -> Generator[TrainStep, None, None]:
+    """Minimise the softmax cross-entropy of the model on ``data.train``, in place; yield each step.
+
+    Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
+    (or "sgd"), learning_rate=1e-3 (the schedule's peak), schedule="one_cycle" (or "cosine",
+    "constant"), weight_decay=0, clip=None, seed=0. Batch order depends on (seed, epoch) alone.
+
+    With ``out``, a folder, ``last.npz`` (and ``previous.npz``) hold the state after every epoch,
+    every ``save_minutes``, and when the loop is left; ``best.npz`` the best validation accuracy.
+    ``resume`` names such a file: model, optimiser and plan are taken from it.
+    NonFiniteError before an update whose loss or gradient is not finite; nothing is overwritten.
+
+    >>> import tinyadtn as ta
+    >>> data = ta.load_data("mnist-5k")
+    >>> model = ta.models.fc2(rng=0)
+    >>> losses = [step.loss for step in train(model, data, epochs=1)]
+    >>> len(losses), losses[-1] < losses[0]
+    (28, True)
+    """
+    folder = None if out is None else writable_folder(out)
+    if resume is not None:
+        run = resume_run(resume, model, len(data.train), plan, folder)
+    else:
+        settings = TrainingPlan(**plan)
+        optimizer = settings.optimizer_for(model)
+        run = Run(model, settings, optimizer, RunState(), len(data.train), folder)
+    return _steps(run, data, save_minutes)
+
+
+def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, None, None]:
+    plan, state = run.plan, run.state
+    per_epoch = math.ceil(len(data.train) / plan.batch_size)
+    total = plan.epochs * per_epoch
+    schedule = SCHEDULES[plan.schedule](plan.learning_rate, total)
+    saved_at = time.monotonic()
+    run.optimizer.zero_grad()
+    for epoch in range(state.step // per_epoch, plan.epochs):
+        done = state.step - epoch * per_epoch
+        order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)
+        for images, labels in order:
+            now = _update(run, images, labels, epoch + 1, total, schedule(state.step))
+            last_of_epoch = state.step == (epoch + 1) * per_epoch
+            if last_of_epoch:
+                validation = evaluate(run.model, data.validation)
+                mean_loss = state.epoch_loss / per_epoch
+                now = replace(now, mean_loss=mean_loss, validation=validation)
+                improved = validation.accuracy > state.best
+                state.history.append(now.record())
+                state.epoch_loss = 0.0
+                state.best = max(state.best, validation.accuracy)
+                run.save(best=improved)
+            elif time.monotonic() - saved_at > 60 * save_minutes:
+                run.save()
+            if last_of_epoch or run.saved_step == state.step:
+                saved_at = time.monotonic()
+            try:
+                yield now
+            except GeneratorExit:  # whoever ran the loop left it
+                run.save()
+                raise
+
+
+def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: float) -> TrainStep:
+    """One step: forward, backward, update. Numbers that would spoil the parameters are refused."""
+    step = run.state.step + 1
+
+    def loss_of_batch() -> Any:
+        # Dropout and its like draw from a stream of their own for every step.
+        rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed, step))
+        logits = run.model(images, training=True, rng=rng)
+        return softmax_cross_entropy(logits, labels=labels)
+
+    with np.errstate(all="ignore"):  # whatever overflows is found below, and named
+        loss = loss_of_batch()
+        value = loss.item()
+        if math.isfinite(value):
+            loss.backward()
+            gradients = [p.grad for p in run.optimizer.parameters if p.grad is not None]
+        if not math.isfinite(value) or not all(math.isfinite((g * g).sum()) for g in gradients):
+            run.optimizer.zero_grad()
+            where = f"epoch {epoch}, step {step}, learning rate {lr:.3g}: the loss is {value:.6g}"
+            _name_the_culprit(loss_of_batch, where)
+    run.optimizer.step(lr)
+    run.optimizer.zero_grad()
+    run.state.step = step
+    run.state.epoch_loss += value
+    return TrainStep(epoch, step, total, value, lr)
+
+
+def _name_the_culprit(loss_of_batch: Any, where: str) -> None:
+    """Compute the batch again, looking at every op, and raise NonFiniteError with what is found."""
+    found = "a gradient is too large to be squared"
+    try:
+        with detect_anomaly():
+            loss_of_batch().backward()
+    except NonFiniteError as error:
+        found = str(error)
+    raise NonFiniteError(f"{where}; {found}. Try a smaller learning rate, or clip=")
+
+
+# --- judging -------------------------------------------------------------------------------------
+
+
+def evaluate(model: Module, split: Split, *, batch_size: int = 1000) -> Evaluation:
+    """Mean loss and accuracy over a split; every encoded weight is decoded once."""
+    if len(split) == 0:
+        raise ShapeError("there are no images in this split to judge by")
+    loss = correct = 0.0
+    with decoded(model) as dense:
+        for start in range(0, len(split), batch_size):
+            images = split.images[start : start + batch_size]
+            labels = split.labels[start : start + batch_size]
+            logits = dense(images)
+            loss += softmax_cross_entropy(logits, labels=labels).item() * len(labels)
+            correct += accuracy(logits, labels) * len(labels)
+    return Evaluation(loss / len(split), correct / len(split), len(split))
+
+
+def predict(model: Module, images: Any) -> np.ndarray:
+    """Class probabilities (n, classes) of images (n, c, h, w); ``.argmax(axis=1)`` answers."""
+    with decoded(model) as dense:
+        return softmax(dense(images)).numpy()
