@@ -101,7 +101,7 @@ def test_only_the_first_column_of_the_first_layer_is_fresh():
 
 def test_a_staircase_has_one_fresh_gate():
     stairs = [((k, k + 1),) for k in range(4)]
-    assert [column.fresh for column in build_wall(stairs, [2] * 5, 1)] == [True] + [False] * 3
+    assert [c.fresh for c in build_wall(stairs, [2] * 5, 1)] == [True, False, False, False]
 
 
 def test_a_tree_is_fresh_at_its_leaves():
@@ -295,8 +295,7 @@ def test_depth_two_with_relu_has_a_higher_rank_than_without(rng):
 def test_steps_show_the_state_after_every_column(rng):
     wall, dims = brick(4, 2), [2] * 4
     columns = random_columns(wall, rng)
-    steps = list(contraction_steps(columns, wall, dims, "tanh"))
-    arrays = [c.data for c in columns]
+    steps, arrays = list(contraction_steps(columns, wall, dims, "tanh")), [c.data for c in columns]
     np.testing.assert_array_equal(steps[0].state.data, np.eye(16)[0])
     np.testing.assert_allclose(
         steps[2].state.data, oracle(arrays[:2], wall[:2], dims, "tanh"), atol=1e-14

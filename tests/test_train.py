@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import tinyadtn as ta
 from tinyadtn.checkpoint import read_state
 from tinyadtn.errors import NonFiniteError
 from tinyadtn.runs import history
+from tinyadtn.train import Evaluation
 
 
 def part(split, count):
@@ -258,21 +260,28 @@ def test_parameters_that_an_update_made_infinite_are_not_saved(data, tmp_path):
 # --- what it saves -------------------------------------------------------------------------------
 
 
-def test_last_previous_and_best(data, tmp_path):
-    states = {}
-    model = net()
-    for step in ta.train(model, data, batch_size=100, epochs=4, learning_rate=0.02, out=tmp_path):
+def test_last_and_previous_are_the_last_two_epochs(data, tmp_path):
+    states, model = {}, net()
+    for step in ta.train(model, data, batch_size=100, epochs=3, out=tmp_path):
         if step.validation:
-            states[step.epoch] = values(model), step.validation
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "best.npz",
-        "last.npz",
-        "previous.npz",
-    ]
-    assert values(ta.load(tmp_path / "last.npz")) == states[4][0]
-    assert values(ta.load(tmp_path / "previous.npz")) == states[3][0]
-    best = max(states, key=lambda epoch: (states[epoch][1].accuracy, -epoch))
-    assert values(ta.load(tmp_path / "best.npz")) == states[best][0]
+            states[step.epoch] = values(model)
+    assert {p.name for p in tmp_path.iterdir()} == {"best.npz", "last.npz", "previous.npz"}
+    assert values(ta.load(tmp_path / "last.npz")) == states[3]
+    assert values(ta.load(tmp_path / "previous.npz")) == states[2]
+
+
+def test_best_is_the_first_of_the_highest_accuracies(data, tmp_path, monkeypatch):
+    accuracies = iter([0.2, 0.5, 0.5, 0.3])
+    monkeypatch.setattr(
+        sys.modules["tinyadtn.train"],
+        "evaluate",
+        lambda *_: Evaluation(1.0, next(accuracies), 100),
+    )
+    states, model = {}, net()
+    for step in ta.train(model, data, batch_size=100, epochs=4, out=tmp_path):
+        if step.validation:
+            states[step.epoch] = values(model)
+    assert values(ta.load(tmp_path / "best.npz")) == states[2]
 
 
 def test_the_history_has_an_entry_an_epoch(data, tmp_path):

@@ -158,7 +158,8 @@ def draw_model(options: Namespace) -> None:
         draw.save(draw.brick_wall(weight), folder / f"{name}_brick_wall.png")
         print(folder / f"{name}_brick_wall.png")
     spectra = {f"{n}, M={w.depth}": draw.cut_spectrum(w) for n, w in walls.items()}
-    draw.save(draw.singular_values(spectra), folder / "singular_values.png")
+    title = "T cut in the middle of the wall"
+    draw.save(draw.singular_values(spectra, title=title), folder / "singular_values.png")
     print(folder / "singular_values.png")
 
 

@@ -125,7 +125,7 @@ def cut_spectrum(weight: ADTN, cut: int | None = None) -> np.ndarray:
     return np.linalg.svd(_matrix("T", state.reshape(rows, -1)), compute_uv=False)
 
 
-def singular_values(spectra: Mapping[str, Any]) -> Figure:
+def singular_values(spectra: Mapping[str, Any], *, title: str = "Singular values") -> Figure:
     """Singular values relative to the largest, both axes logarithmic, one curve a label.
 
     An entry is a weight, taken as a matrix (out, everything else), or singular values, as
@@ -149,7 +149,7 @@ def singular_values(spectra: Mapping[str, Any]) -> Figure:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(
-        title="Singular values",
+        title=title,
         xlabel="number of the singular value",
         ylabel="singular value / the largest",
         yscale="log",

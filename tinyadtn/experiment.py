@@ -227,7 +227,10 @@ def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:
         "curves": (draw.training_curves(outcome.histories), "training loss and validation"),
         "weights": (draw.weights(matrices, image_shape=image), f"{name}, dense and decoded"),
         "brick_wall": (draw.brick_wall(wall), f"the tensor network behind {name}"),
-        "singular_values": (draw.singular_values(spectra), "across a cut, M = 1 … 4"),
+        "singular_values": (
+            draw.singular_values(spectra, title=f"{name}: T cut in the middle of the wall"),
+            "across a cut, M = 1 … 4",
+        ),
     }
     for file, (figure, _) in figures.items():
         draw.save(figure, folder / f"{file}.png")

@@ -112,7 +112,8 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
             now = _update(run, images, labels, epoch + 1, total, schedule(state.step))
             last_of_epoch = state.step == (epoch + 1) * per_epoch
             if last_of_epoch:
-                validation = evaluate(run.model, data.validation)
+                with np.errstate(all="ignore"):  # save() refuses what is not finite
+                    validation = evaluate(run.model, data.validation)
                 mean_loss = state.epoch_loss / per_epoch
                 now = replace(now, mean_loss=mean_loss, validation=validation)
                 improved = validation.accuracy > state.best
@@ -151,7 +152,7 @@ def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: floa
             run.optimizer.zero_grad()
             where = f"epoch {epoch}, step {step}, learning rate {lr:.3g}: the loss is {value:.6g}"
             _name_the_culprit(loss_of_batch, where)
-    run.optimizer.step(lr)
+        run.optimizer.step(lr)
     run.optimizer.zero_grad()
     run.state.step = step
     run.state.epoch_loss += value
