@@ -16,7 +16,8 @@ ORDER = [
     "version", "errors", "backend", "modes", "npz", "operators",
     "engine", "contract", "ops", "progress", "conv", "norm", "loss",
     "gradcheck", "module", "optim", "idx", "sources", "fast_wall", "sites", "brickwall",
-    "encodings", "models", "compress", "checkpoint", "data", "runs", "train", "draw_style", "draw_wall",
+    "encodings", "models", "compress", "checkpoint", "data", "runs", "train",
+    "draw_style", "draw_wall",
     "draw", "experiment", "sweep", "teach", "commands", "cli", "__init__", "__main__",
 ]
 # fmt: on

@@ -184,29 +184,30 @@ def live_entries(
 
     ``kept`` says what the crop keeps: for each axis its sites and a boolean array with one axis a
     site. Going backward, a gate mixes its two sites, so before it every setting of them matters if
-    any did after it. Going forward, an untouched site is 0.
+    any did after it. Going forward, an untouched site is 0: that limits a gate's inputs, and never
+    its outputs, for with an entry the crop keeps all that have a 1 of its index turned into a 0.
     """
     kept = [(sites, mask.copy()) for sites, mask in kept]
     total = 0
     for k in range(len(wall) - 1, -1, -1):
-        column = wall[k]
+        pairs = wall[k].pairs
         touched = {s for earlier in wall[:k] for pair in earlier.pairs for s in pair}
-        for pair in column.pairs:
+        for pair in pairs:
             inputs = math.prod(site_dims[s] if s in touched else 1 for s in pair)
-            untouched = [s for s in range(len(site_dims)) if s not in touched and s not in pair]
-            untouched = [s for s in untouched if not any(s in other for other in column.pairs)]
-            total += inputs * _reachable_outputs(pair, site_dims, kept, untouched)
+            total += inputs * _reachable_outputs(pair, site_dims, kept)
         for sites, mask in kept:
-            axes = tuple(sites.index(s) for pair in column.pairs for s in pair if s in sites)
+            axes = tuple(sites.index(s) for pair in pairs for s in pair if s in sites)
             mask |= mask.any(axis=axes, keepdims=True)
     return total
 
 
-def _reachable_outputs(pair, site_dims, kept, untouched) -> int:
+def _reachable_outputs(
+    pair: tuple[int, int], site_dims: Sequence[int], kept: list[tuple[list[int], np.ndarray]]
+) -> int:
     """Settings of the pair's two sites with which some kept entry agrees."""
     count = 0
     for values in np.ndindex(*(site_dims[s] for s in pair)):
-        fixed = {**dict.fromkeys(untouched, 0), **dict(zip(pair, values))}
+        fixed = dict(zip(pair, values))
         count += all(
             mask[tuple(fixed.get(site, slice(None)) for site in sites)].any()
             for sites, mask in kept

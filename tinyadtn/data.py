@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyadtn.errors import DataFileError, ShapeError
-from tinyadtn.sources import KNOWN, locate, read_folder
+from .errors import DataFileError, ShapeError
+from .sources import KNOWN, locate, read_folder
 
 SPLITS = ("train", "validation", "test")
 MAX_CLASSES = 1000  # as many as ImageNet has; a larger label is a mistake

@@ -34,7 +34,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tinyadtn.errors import GraphError, ShapeError
+from .errors import GraphError, ShapeError
 
 BLOCK_SITES = 16  # 2^16 numbers in a block: the few blocks that a group works on fit an L2 cache
 TAIL_SITES = 17  # but a row of the tail is not cut: its block may hold 2^17

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tinyadtn.errors import DataFileError
+from .errors import DataFileError
 
 UNSIGNED_BYTE = 0x08
 MAX_BYTES = 2**28  # five times MNIST, inflated in under a second; a larger promise is refused
