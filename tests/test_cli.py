@@ -113,11 +113,11 @@ def test_a_stopped_run_goes_on_where_it_was(tiny, capsys):
         (["data", "get", "nothing"], 3, "nothing"),
         (["report", "."], 4, "folder"),
         (["compress", "fc2", "--layers", "fc9", *SHORT], 2, "fc9"),
-        (["compress", "fc2", "--order", "sideways", *SHORT], 2, "sideways"),
+        (["compress", "fc2", "--depth", "100000", *SHORT], 6, "depth 100000"),
         (["train", "fc2", "--learning-rate", "1e30", "--epochs", "1", "--quiet"], 5, "epoch 1"),
         (["train", "fc2", "--out", "file/below"], 7, "file"),
         (["predict", "file", "--model", "dense.npz"], 3, "not a picture"),
-        (["predict", "nowhere.png", "--model", "dense.npz"], 7, "nowhere.png"),
+        (["predict", "nowhere.png", "--model", "dense.npz"], 7, "nowhere.png: no such file"),
     ],
 )
 def test_errors_are_one_line_and_an_exit_code(arguments, code, words, tmp_path, capsys):
@@ -128,12 +128,32 @@ def test_errors_are_one_line_and_an_exit_code(arguments, code, words, tmp_path, 
     assert error.startswith("error: ") and words in error and "\n" not in error
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["train"], ["train", "fc2", "--epochs", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["train"],
+        ["train", "fc2", "--epochs", "0"],
+        ["train", "fc2", "--seed", "-1"],
+        ["train", "fc2", "--learning-rate", "nan"],
+        ["compress", "fc2", "--order", "sideways"],
+    ],
+)
 def test_usage_errors_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_compress_refuses_bad_settings_before_the_first_step(monkeypatch):
+    def no_training(*_, **__):
+        raise AssertionError("trained before it looked at the settings")
+
+    monkeypatch.setattr("tinyadtn.experiment.train", no_training)
+    assert main(["compress", "fc2", "--layers", "fc9"]) == 2
+    assert main(["compress", "fc2", "--depth", "100000"]) == 6
 
 
 def test_debug_shows_the_traceback():

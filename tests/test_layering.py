@@ -13,7 +13,7 @@ PACKAGE = Path(tinyadtn.__file__).parent
 # From the ground to the roof. A new file must be given its place here.
 # fmt: off
 ORDER = [
-    "version", "errors", "backend", "modes", "npz", "operators",
+    "version", "errors", "backend", "modes", "npz", "arraylike",
     "engine", "contract", "ops", "progress", "conv", "norm", "loss",
     "gradcheck", "module", "optim", "idx", "sources", "fast_wall", "sites", "brickwall",
     "encodings", "models", "compress", "checkpoint", "data", "runs", "train",

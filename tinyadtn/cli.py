@@ -7,6 +7,7 @@ One ``error:`` line on stderr says what went wrong (``--debug`` adds the traceba
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import commands
+from .brickwall import ACTIVATIONS
 from .errors import (
     CheckpointError,
     DataFileError,
@@ -22,7 +24,7 @@ from .errors import (
     TinyADTNError,
 )
 from .models import MODELS
-from .runs import OPTIMIZERS, SCHEDULES
+from .runs import OPTIMIZERS, SCHEDULES, TrainingPlan
 from .version import __version__
 
 EXIT_CODES: list[tuple[type[BaseException], int]] = [
@@ -53,8 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except tuple(kind for kind, _ in EXIT_CODES) as error:
         if options.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explained(error)}", file=sys.stderr)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+
+
+def explained(error: BaseException) -> str:
+    """The error as one line; the operating system's own errors with their path first."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return str(error)
 
 
 @contextmanager
@@ -86,12 +95,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _command(actions: Any, name: str, run: Any, summary: str) -> argparse.ArgumentParser:
-    command = actions.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    description = summary[0].upper() + summary[1:] + ("" if summary.endswith("?") else ".")
+    command = actions.add_parser(name, help=summary, description=description)
     command.add_argument("--quiet", action="store_true", help="no progress bars")
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     command.set_defaults(run=run)
@@ -102,17 +107,25 @@ def _train(actions: Any) -> None:
     command = _command(actions, "train", commands.train_model, "train a dense network")
     command.add_argument("model", choices=sorted(MODELS), help="the network")
     _add_data(command)
-    command.add_argument("--epochs", type=_positive, help="passes over the data (default: 10)")
-    command.add_argument("--batch-size", type=_positive, help="images a step (default: 128)")
-    command.add_argument("--learning-rate", type=float, help="the highest of the run (0.001)")
-    command.add_argument("--optimizer", choices=sorted(OPTIMIZERS), help="(adam)")
-    command.add_argument("--schedule", choices=sorted(SCHEDULES), help="(one_cycle)")
-    command.add_argument("--seed", type=int, help="start, batch order and all else (0)")
-    command.add_argument("--out", default="runs/train", help="folder for checkpoints")
+    # A resumed run keeps its plan, so an option that was not given must stay unsaid: no defaults.
+    plan = TrainingPlan()
+
+    def option(name: str, help: str, **rest: Any) -> None:
+        default = getattr(plan, name[2:].replace("-", "_"))
+        command.add_argument(name, help=f"{help} (default: {default})", **rest)
+
+    option("--epochs", "passes over the data", type=_positive)
+    option("--batch-size", "images a step", type=_positive)
+    option("--learning-rate", "the highest of the run", type=_rate)
+    option("--optimizer", "how gradients become steps", choices=sorted(OPTIMIZERS))
+    option("--schedule", "of the learning rate", choices=sorted(SCHEDULES))
+    option("--weight-decay", "share of every weight lost a step, times the rate", type=float)
+    option("--clip", "largest norm of all gradients together", type=_rate)
+    option("--seed", "start, batch order and all else", type=_whole)
+    command.add_argument(
+        "--out", default="runs/train", help="folder for checkpoints (default: %(default)s)"
+    )
     command.add_argument("--resume", metavar="FILE", help="go on from this last.npz")
-    # A resumed run keeps its plan, so an option that was not given must stay unsaid.
-    command.set_defaults(**dict.fromkeys(commands.PLAN_OPTIONS, None))
-    command.formatter_class = argparse.HelpFormatter
 
 
 def _compress(actions: Any) -> None:
@@ -125,17 +138,25 @@ def _compress(actions: Any) -> None:
     command.add_argument("model", choices=sorted(MODELS), help="the network")
     _add_data(command)
     command.add_argument(
-        "--layers", nargs="+", default=["fc1", "fc2"], help="names or patterns of layers to encode"
+        "--layers",
+        nargs="+",
+        default=["fc1", "fc2"],
+        help="names or patterns of the layers to encode (default: fc1 fc2)",
     )
-    command.add_argument("--depth", type=_positive, default=2, help="M, the number of TN layers")
-    command.add_argument("--activation", default="relu", help="between TN layers")
-    command.add_argument("--order", default="interleaved", help="of the sites; or output_first")
-    command.add_argument("--epochs", type=_positive, default=40, help="for the ADTNs")
-    command.add_argument("--dense-epochs", type=_positive, default=10, help="for the dense network")
-    command.add_argument("--fit-steps", type=_positive, default=500, help="to reach the weights")
-    command.add_argument("--learning-rate", type=float, default=0.03, help="highest, for the ADTNs")
-    command.add_argument("--batch-size", type=_positive, default=128, help="images a step")
-    command.add_argument("--seeds", type=_positive, default=1, help="repeat with seeds 0, 1, …")
+
+    def option(name: str, help: str, **rest: Any) -> None:
+        command.add_argument(name, help=f"{help} (default: %(default)s)", **rest)
+
+    option("--depth", "M, the number of TN layers", type=_positive, default=2)
+    option("--activation", "between TN layers", choices=list(ACTIVATIONS), default="relu")
+    orders = ["interleaved", "output_first"]
+    option("--order", "of the sites", choices=orders, default="interleaved")
+    option("--epochs", "for the ADTNs", type=_positive, default=40)
+    option("--dense-epochs", "for the dense network", type=_positive, default=10)
+    option("--fit-steps", "to come close to the dense weights", type=_positive, default=500)
+    option("--learning-rate", "the highest, for the ADTNs", type=_rate, default=0.03)
+    option("--batch-size", "images a step", type=_positive, default=128)
+    option("--seeds", "repeat with the seeds 0, 1, …", type=_positive, default=1)
     command.add_argument("--out", help="folder for everything (default: runs/compress-MODEL)")
     command.add_argument(
         "--overwrite", action="store_true", help="use --out even if it holds an earlier run"
@@ -147,7 +168,10 @@ def _evaluate(actions: Any) -> None:
     _add_checkpoint(command)
     _add_data(command)
     command.add_argument(
-        "--split", choices=["train", "validation", "test"], default="test", help="which images"
+        "--split",
+        choices=["train", "validation", "test"],
+        default="test",
+        help="which images (default: %(default)s)",
     )
 
 
@@ -158,7 +182,7 @@ def _predict(actions: Any) -> None:
         "--model",
         default="runs/demo/fine-tuned.npz",
         metavar="FILE",
-        help="checkpoint of the network to ask",
+        help="checkpoint of the network to ask (default: %(default)s)",
     )
 
 
@@ -172,7 +196,9 @@ def _draw(actions: Any) -> None:
         actions, "draw", commands.draw_model, "pictures of a model's ADTNs and their spectra"
     )
     _add_checkpoint(command)
-    command.add_argument("--out", default="runs/pictures", help="folder for the PNG files")
+    command.add_argument(
+        "--out", default="runs/pictures", help="folder for PNG files (default: %(default)s)"
+    )
 
 
 def _data(actions: Any) -> None:
@@ -185,7 +211,9 @@ def _data(actions: Any) -> None:
 
 def _add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--data", default="mnist-5k", help="mnist-5k (bundled), mnist, or a folder of IDX files"
+        "--data",
+        default="mnist-5k",
+        help="mnist-5k (bundled), mnist, or a folder of IDX files (default: %(default)s)",
     )
 
 
@@ -193,10 +221,23 @@ def _add_checkpoint(command: argparse.ArgumentParser) -> None:
     command.add_argument("checkpoint", metavar="CHECKPOINT", help="an .npz file of tinyadtn's")
 
 
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text!r}")
+    return int(text)
+
+
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if _whole(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
     return int(text)
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return number
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
@@ -24,7 +25,16 @@ from .runs import writable_folder
 from .sources import available, download
 from .train import evaluate, predict, train
 
-PLAN_OPTIONS = ("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "seed")
+PLAN_OPTIONS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "optimizer",
+    "schedule",
+    "weight_decay",
+    "clip",
+    "seed",
+)
 
 
 def train_model(options: Namespace) -> int:
@@ -47,7 +57,7 @@ def train_model(options: Namespace) -> int:
     if asked_to_stop.is_set():
         steps.close()  # saves last.npz
         print(
-            f"stopped and saved; go on with\n  tinyadtn train {options.model} "
+            f"stopped and saved; go on with\n  {program()} train {options.model} "
             f"--data {options.data} --out {options.out} --resume {options.out}/last.npz"
         )
         return 130
@@ -55,7 +65,7 @@ def train_model(options: Namespace) -> int:
     print(data)
     print(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
     print(f"checkpoints in {options.out}: last.npz, best.npz (highest validation accuracy)")
-    print(f"test it once you are done choosing: tinyadtn evaluate {options.out}/best.npz")
+    print(f"test it once you are done choosing: {program()} evaluate {options.out}/best.npz")
     return 0
 
 
@@ -99,7 +109,7 @@ def compress_model(options: Namespace) -> None:
     print(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
     print(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
     print(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
-    print(f"\nNext: tinyadtn predict {folder}/digit-*.png --model {folder}/fine-tuned.npz")
+    print(f"\nNext: {program()} predict {folder}/digit-*.png --model {folder}/fine-tuned.npz")
 
 
 def evaluate_model(options: Namespace) -> None:
@@ -165,12 +175,17 @@ def draw_model(options: Namespace) -> None:
 
 def list_data(options: Namespace) -> None:
     """The data sets and where they are."""
-    print(format_table([["name", "what", "where"], *map(list, available())]))
+    print(format_table([["name", "what", "where"], *map(list, available())], left=3))
 
 
 def get_data(options: Namespace) -> None:
     """Download a data set."""
     print(download(options.name))
+
+
+def program() -> str:
+    """How this program was called, for commands that the reader may copy."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "tinyadtn" else "tinyadtn"
 
 
 # --- folders -------------------------------------------------------------------------------------
@@ -180,12 +195,12 @@ def _output_folder(options: Namespace) -> Path:
     """A folder that holds no earlier run, unless asked to overwrite it; writable now, not later."""
     folder = Path(options.out or f"runs/compress-{options.model}")
     if not options.overwrite:
-        _check_free(folder, "results.json")
+        _check_free(folder, "results.json", ", or add --overwrite")
     return writable_folder(folder)
 
 
-def _check_free(folder: Path, file: str) -> None:
+def _check_free(folder: Path, file: str, hint: str = "") -> None:
     if (folder / file).exists():
         raise TinyADTNError(
-            f"{folder} holds an earlier run ({file}); name another folder with --out"
+            f"{folder} holds an earlier run ({file}); name another folder with --out{hint}"
         )

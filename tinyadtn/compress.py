@@ -104,7 +104,7 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     """
     targets = named_layers(dense_model)
     return {
-        name: layer.weight.fit(dense(targets[name].weight), **options)
+        name: layer.weight.fit(dense(targets[name].weight), **{"label": f"fit {name}", **options})
         for name, layer in named_layers(model).items()
         if hasattr(layer.weight, "fit")
     }
@@ -221,12 +221,12 @@ def npz_bytes(arrays: Mapping[str, Any]) -> int:
     return len(file.getvalue())
 
 
-def format_table(rows: list[list[str]]) -> str:
-    """Rows of text in columns: the first to the left, all others to the right."""
+def format_table(rows: list[list[str]], *, left: int = 1) -> str:
+    """Rows of text in columns: so many to the left, all others, numbers, to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if k == 0 else cell.rjust(width)
+            cell.ljust(width) if k < left else cell.rjust(width)
             for k, (cell, width) in enumerate(zip(row, widths))
         ).rstrip()
         for row in rows

@@ -217,6 +217,7 @@ class ADTN(Encoding):
         steps: int = 500,
         learning_rate: float = 0.02,
         show_progress: bool = True,
+        label: str = "fit",
     ) -> list[float]:
         """Bring the decoded weight W close to the target in Euclidean distance.
 
@@ -239,8 +240,8 @@ class ADTN(Encoding):
         errors: list[float] = []
         bar = progress(
             range(steps + 1),
-            label="fit",
-            note=lambda _: f"error {errors[-1]:.3f}" if errors else "",
+            label=label,
+            note=lambda _: f"relative error {errors[-1]:.3f}" if errors else "",
             show=show_progress,
         )
         for step in bar:
@@ -334,9 +335,10 @@ def _check_size(weight: ADTN) -> None:
     limit = memory_limit()
     if needed > limit:
         raise SizeLimitError(
-            f"a weight of shape {weight.shape} is a tensor of {padded:,} numbers; training it "
-            f"takes about {needed / 2**30:,.1f} GiB, the limit here is {limit / 2**30:,.1f} GiB "
-            "(three quarters of the memory); use a smaller weight or encode it in parts"
+            f"a weight of shape {weight.shape} is a tensor of {padded:,} numbers; to train it at "
+            f"depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, the limit here is "
+            f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight or a "
+            "smaller depth, or encode the weight in parts"
         )
 
 

@@ -13,20 +13,17 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
 from typing import Any, Union
 
-import numpy as np
-
-from .backend import array_module, as_array, settle_dtypes, to_numpy
+from .arraylike import ArrayLike
+from .backend import array_module, as_array, settle_dtypes
 from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
 from .modes import check_finite, protect, recording, release
-from .operators import Operators
 
 _clock = itertools.count()
 
 
-class Tensor(Operators):
+class Tensor(ArrayLike):
     """An array and, if it was computed from something that needs a gradient, how.
 
     ``.data`` is the array; ``.grad`` is dL/d(data), same shape and dtype, after ``L.backward()``
@@ -41,7 +38,6 @@ class Tensor(Operators):
     """
 
     __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
-    __array_ufunc__ = None  # so that NumPy leaves `array * tensor` to Tensor.__rmul__
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self.data: Any = as_array(data.data if isinstance(data, Tensor) else data)
@@ -51,47 +47,9 @@ class Tensor(Operators):
         self.grad: Any = None
         self.node: Node | None = None
 
-    shape: Any = property(lambda self: self.data.shape)
-    dtype: Any = property(lambda self: self.data.dtype)
-    ndim: Any = property(lambda self: self.data.ndim)
-    size: Any = property(lambda self: self.data.size)
-
-    def item(self) -> float:
-        """The one number inside, as a Python number."""
-        return self.data.item()
-
-    def numpy(self) -> np.ndarray:
-        """The values as a NumPy array; nothing is recorded."""
-        return to_numpy(self.data)
-
     def detach(self) -> Tensor:
         """The same values, cut off from the graph."""
         return Tensor(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __bool__(self) -> bool:
-        return bool(self.data)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.ndim == 0:
-            raise TypeError("a single number cannot be iterated over")
-        return (self[k] for k in range(len(self)))
-
-    def __repr__(self) -> str:
-        history = f", from {self.node.name}" if self.node else ""
-        return f"Tensor({np.array2string(self.numpy(), separator=', ')}, {self.dtype}{history})"
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad:
-            raise GraphError(
-                "NumPy would lose this tensor's gradient; say tensor.numpy() to allow it"
-            )
-        return np.array(self.numpy(), dtype=dtype)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise GraphError("a tensor is never changed in place; build a new one with ta.where")
 
     def backward(self, gradient: Any = None) -> None:
         """Add dL/d(leaf) to ``.grad`` of every leaf that this tensor L was computed from.
@@ -234,6 +192,7 @@ def _newest_first(root: Node) -> list[Node]:
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """The adjoint of broadcasting: what was stretched forward is summed backward.
 
+    >>> import numpy as np
     >>> unbroadcast(np.ones((4, 2, 3)), (2, 1)).tolist()
     [[12.0], [12.0]]
     """

@@ -33,6 +33,7 @@ from .models import MODELS
 from .module import Module, dense, layer_named, named_layers
 from .npz import write_npz
 from .progress import progress
+from .runs import TrainingPlan
 from .train import TrainStep, evaluate, train
 from .version import __version__
 
@@ -68,7 +69,11 @@ class Outcome:
 
 
 def run_experiment(data: Data, settings: Settings, *, show_progress: bool = True) -> list[Outcome]:
-    """Train all candidates for every seed; judge them on the test split at the very end."""
+    """Train all candidates for every seed; judge them on the test split at the very end.
+
+    Whatever is wrong with the settings is found before the first step.
+    """
+    _check(data, settings)
     outcomes = [_train_all(data, settings, seed, show_progress) for seed in range(settings.seeds)]
     for outcome in outcomes:
         for name, model in outcome.models.items():
@@ -77,9 +82,26 @@ def run_experiment(data: Data, settings: Settings, *, show_progress: bool = True
     return outcomes
 
 
+def _build(data: Data, settings: Settings, seed: int | None) -> Module:
+    shape = data.train.images.shape
+    return MODELS[settings.model](
+        num_classes=len(data.classes), image_size=shape[-1], channels=shape[1], rng=seed
+    )
+
+
+def _check(data: Data, settings: Settings) -> None:
+    """Encode a model of shapes only, and plan both trainings: this raises what can be raised."""
+    layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
+    compress(_build(data, settings, None), layers, rng=None)
+    for epochs, rate in (
+        (settings.dense_epochs, settings.dense_learning_rate),
+        (settings.epochs, settings.learning_rate),
+    ):
+        TrainingPlan(epochs=epochs, learning_rate=rate, batch_size=settings.batch_size)
+
+
 def _train_all(data: Data, settings: Settings, seed: int, show: bool) -> Outcome:
     outcome = Outcome(seed)
-    shape = data.train.images.shape
 
     def trained(name: str, model: Module, epochs: int, learning_rate: float) -> Module:
         plan: dict[str, Any] = {
@@ -93,9 +115,7 @@ def _train_all(data: Data, settings: Settings, seed: int, show: bool) -> Outcome
         outcome.models[name] = model
         return model
 
-    original = MODELS[settings.model](
-        num_classes=len(data.classes), image_size=shape[-1], channels=shape[1], rng=seed
-    )
+    original = _build(data, settings, seed)
     untrained = original.copy()
     trained("dense", original, settings.dense_epochs, settings.dense_learning_rate)
 

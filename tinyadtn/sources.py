@@ -7,6 +7,7 @@ taken over the unpacked bytes, was found to be right.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,7 +206,7 @@ def _download_file(path: Path, sha256: str, mirrors: tuple[str, ...]) -> None:
             part.replace(path)
             return
         except (OSError, DataFileError) as error:  # every error of requests is an OSError
-            reasons.append(f"{mirror}: {' '.join(str(error).split())}")
+            reasons.append(f"{mirror}: {textwrap.shorten(str(error), 100, placeholder=' …')}")
         finally:
             part.unlink(missing_ok=True)
     raise DataFileError(
