@@ -24,7 +24,7 @@ $(VENV)/.with-%: pyproject.toml
 
 .PHONY: demo
 demo: $(VENV)/.with-plot
-	$(BIN)/tinyadtn compress fc2 --out runs/demo --overwrite
+	OPENBLAS_NUM_THREADS=1 $(BIN)/tinyadtn compress fc2 --out runs/demo --overwrite
 
 # With TORCH=1 the comparison with torch is not skipped: torch is installed and must be there.
 .PHONY: test

@@ -51,6 +51,14 @@ def test_compress_does_the_whole_job(tiny, tmp_path, capsys):
     for picture in ("curves", "weights", "brick_wall", "singular_values"):
         assert (folder / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "gates.npz").stat().st_size < 10_000
+    # A dense network that was trained before can be taken instead.
+    dense = str(folder / "dense.npz")
+    assert (
+        main(["compress", "fc2", "--data", tiny, "--dense", dense, "--out", "again", *SHORT]) == 0
+    )
+    again = json.loads((tmp_path / "again" / "results.json").read_text())
+    same = [r["outcomes"][0]["test_accuracy"]["fine-tuned"] for r in (results, again)]
+    assert same[0] == same[1]
     # The numbers printed are those of the checkpoint that was saved.
     small, data = ta.load(folder / "fine-tuned.npz"), ta.load_data(tiny)
     measured = ta.evaluate(small, data.test).accuracy
@@ -180,13 +188,13 @@ def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
         "import os, signal, sys\n"
         "import tinyadtn.commands as commands\n"
         "from tinyadtn.cli import main\n"
-        "plain = commands.experiment.with_progress\n"
+        "plain = commands.with_progress\n"
         "def with_signal(steps, *rest):\n"
         "    for k, step in enumerate(plain(steps, *rest)):\n"
         "        if k == 3:\n"
         "            os.kill(os.getpid(), signal.SIGTERM)\n"
         "        yield step\n"
-        "commands.experiment.with_progress = with_signal\n"
+        "commands.with_progress = with_signal\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     arguments = ["train", "fc2", "--data", tiny, "--epochs", "9", "--quiet", "--out", "run"]

@@ -293,4 +293,4 @@ def test_frozen_weights_are_random_and_never_trained():
     assert frozen.decode().numpy().std() == pytest.approx(math.sqrt(2 / 128), rel=0.05)
     assert frozen.counts().stored == frozen.counts().live == 0
     assert frozen.counts().ratio == math.inf
-    assert list(frozen.arrays()) == ["weight"]  # but saved
+    assert list(frozen.arrays()) == ["values"]  # but saved

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import modes
+from tinyadtn import guard
 
 READ_ONLY = pytest.raises(ValueError, match="read-only")
 
@@ -229,15 +229,15 @@ def test_the_guard_keeps_no_array_alive():
 
 
 def test_the_guard_forgets_every_array():
-    before = len(modes._holds)
+    before = len(guard._holds)
     whole = np.ones((2, 3))
     for end in ("backward", "dropped"):
         y = leaf(whole) * leaf(whole[0]) * 2.0
-        assert len(modes._holds) > before
+        assert len(guard._holds) > before
         if end == "backward":
             y.backward(np.ones((2, 3)))
         del y
-        assert len(modes._holds) == before
+        assert len(guard._holds) == before
 
 
 def test_a_step_of_training_in_place():
@@ -284,7 +284,7 @@ def test_one_thread_at_a_time_keeps_the_books(step):
         graphs.append(x * 2)
     work = graphs.pop if graphs else lambda: graphs.append(x * 2)
     thread = threading.Thread(target=work)
-    with modes._lock:
+    with guard._lock:
         thread.start()
         thread.join(0.1)
         assert thread.is_alive() and a.flags.writeable == (step == "make a graph")

@@ -13,12 +13,12 @@ PACKAGE = Path(tinyadtn.__file__).parent
 # From the ground to the roof. A new file must be given its place here.
 # fmt: off
 ORDER = [
-    "version", "errors", "backend", "modes", "npz", "arraylike",
-    "engine", "contract", "ops", "progress", "conv", "norm", "loss",
+    "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
+    "engine", "contract", "ops", "progress", "loss",
     "gradcheck", "module", "optim", "idx", "sources", "fast_wall", "sites", "brickwall",
     "encodings", "models", "compress", "checkpoint", "data", "runs", "train",
     "draw_style", "draw_wall",
-    "draw", "experiment", "sweep", "teach", "commands", "cli", "__init__", "__main__",
+    "draw", "picture", "experiment", "commands", "cli", "__init__", "__main__",
 ]
 # fmt: on
 FILES = sorted(path.stem for path in PACKAGE.rglob("*.py"))

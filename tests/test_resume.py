@@ -186,7 +186,7 @@ def refused(model, data, path, says, **options):
         ("schedule", "constant"),
         ("weight_decay", 0.2),
         ("clip", None),
-        ("momentum", 0.9),
+        ("momentum", 0.5),
     ],
 )
 def test_another_plan_is_refused(option, value, stopped, data):

@@ -178,8 +178,8 @@ def test_a_plan_that_makes_no_sense_is_refused_at_the_call(options, says, data):
 
 
 def test_an_unknown_option_is_refused_at_the_call(data):
-    with pytest.raises(TypeError, match="momentum"):
-        ta.train(net(), data, momentum=0.9)
+    with pytest.raises(TypeError, match="nesterov"):
+        ta.train(net(), data, nesterov=True)
 
 
 @pytest.mark.parametrize("below", ["", "deeper/still"])

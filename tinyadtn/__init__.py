@@ -9,7 +9,7 @@ for step in ta.train(model, data, epochs=5):
 small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 """
 
-from . import models
+from . import draw, models
 from .checkpoint import load, save
 from .compress import compress, decompress, fit, report
 from .contract import contract

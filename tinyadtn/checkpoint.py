@@ -7,6 +7,7 @@ array, and whatever else the writer wants back.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
@@ -121,6 +122,8 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
 
     ``keep`` names a file that is to be what ``path`` was before.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(path.parent))
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
     for stale in path.parent.glob(
         f".{glob.escape(path.name)}.*.tmp"
@@ -136,8 +139,10 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
         if keep is not None and path.exists():
             _second_name(path, keep)
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk, say
+            error.filename = str(path)
         raise
     with contextlib.suppress(OSError):  # some systems cannot sync a folder
         folder = os.open(path.parent, os.O_RDONLY)

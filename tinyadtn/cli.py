@@ -119,11 +119,12 @@ def _train(actions: Any) -> None:
     option("--learning-rate", "the highest of the run", type=_rate)
     option("--optimizer", "how gradients become steps", choices=sorted(OPTIMIZERS))
     option("--schedule", "of the learning rate", choices=sorted(SCHEDULES))
+    option("--momentum", "for sgd: what is kept of the last step", type=float)
     option("--weight-decay", "share of every weight lost a step, times the rate", type=float)
     option("--clip", "largest norm of all gradients together", type=_rate)
     option("--seed", "start, batch order and all else", type=_whole)
     command.add_argument(
-        "--out", default="runs/train", help="folder for checkpoints (default: %(default)s)"
+        "--out", help="folder for checkpoints (default: runs/train, or that of --resume)"
     )
     command.add_argument("--resume", metavar="FILE", help="go on from this last.npz")
 
@@ -151,10 +152,14 @@ def _compress(actions: Any) -> None:
     option("--activation", "between TN layers", choices=list(ACTIVATIONS), default="relu")
     orders = ["interleaved", "output_first"]
     option("--order", "of the sites", choices=orders, default="interleaved")
+    command.add_argument(
+        "--dense", metavar="FILE", help="a dense network trained before, instead of training one"
+    )
     option("--epochs", "for the ADTNs", type=_positive, default=40)
-    option("--dense-epochs", "for the dense network", type=_positive, default=10)
+    option("--dense-epochs", "for the dense network", type=_positive, default=40)
     option("--fit-steps", "to come close to the dense weights", type=_positive, default=500)
     option("--learning-rate", "the highest, for the ADTNs", type=_rate, default=0.03)
+    option("--dense-learning-rate", "the same for the dense network", type=_rate, default=0.002)
     option("--batch-size", "images a step", type=_positive, default=128)
     option("--seeds", "repeat with the seeds 0, 1, …", type=_positive, default=1)
     command.add_argument("--out", help="folder for everything (default: runs/compress-MODEL)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -14,16 +15,14 @@ from typing import Any
 import numpy as np
 
 from . import draw, experiment
-from .checkpoint import load, read_state
+from .checkpoint import load
 from .compress import format_table, report
 from .data import load_data
-from .encodings import ADTN
-from .errors import DataFileError, TinyADTNError
-from .models import MODELS
-from .module import named_layers
+from .errors import TinyADTNError
+from .picture import read_picture
 from .runs import writable_folder
 from .sources import available, download
-from .train import evaluate, predict, train
+from .train import evaluate, predict, train, with_progress
 
 PLAN_OPTIONS = (
     "epochs",
@@ -31,6 +30,7 @@ PLAN_OPTIONS = (
     "learning_rate",
     "optimizer",
     "schedule",
+    "momentum",
     "weight_decay",
     "clip",
     "seed",
@@ -43,15 +43,16 @@ def train_model(options: Namespace) -> int:
     given = {k: v for k in PLAN_OPTIONS if (v := getattr(options, k)) is not None}
     if options.resume:
         model = load(options.resume)
+        options.out = options.out or str(Path(options.resume).parent)
+        print(f"goes on from {options.resume}, saving in {options.out}")
     else:
+        options.out = options.out or "runs/train"
+        model = experiment.build_for(data, options.model, given.get("seed", 0))
+    if not options.resume or Path(options.out).resolve() != Path(options.resume).resolve().parent:
         _check_free(Path(options.out), "last.npz")
-        channels, size = data.train.images.shape[1], data.train.images.shape[-1]
-        model = MODELS[options.model](
-            len(data.classes), size, channels=channels, rng=given.get("seed", 0)
-        )
     steps = train(model, data, out=options.out, resume=options.resume, **given)
     with interruption() as asked_to_stop:
-        for _ in experiment.with_progress(steps, options.model, not options.quiet):
+        for _ in with_progress(steps, options.model, not options.quiet):
             if asked_to_stop.is_set():
                 break
     if asked_to_stop.is_set():
@@ -90,6 +91,7 @@ def compress_model(options: Namespace) -> None:
     """The main job: see ``experiment``."""
     data = load_data(options.data)
     encoding = {name: getattr(options, name) for name in ("depth", "order", "activation")}
+    dense = load(options.dense) if options.dense else None
     settings = experiment.Settings(
         model=options.model,
         layers=tuple(options.layers),
@@ -98,16 +100,25 @@ def compress_model(options: Namespace) -> None:
         dense_epochs=options.dense_epochs,
         fit_steps=options.fit_steps,
         learning_rate=options.learning_rate,
+        dense_learning_rate=options.dense_learning_rate,
         batch_size=options.batch_size,
         seeds=options.seeds,
     )
     folder = _output_folder(options)
     print(f"{options.model} on {data}")
-    outcomes = experiment.run_experiment(data, settings, show_progress=not options.quiet)
-    files = experiment.write_all(folder, data, settings, outcomes)
+    try:
+        outcomes = experiment.run_experiment(
+            data, settings, trained=dense, show_progress=not options.quiet
+        )
+    except KeyboardInterrupt:
+        print("\nnothing was saved: results are written when all candidates are done")
+        raise
     print(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
     print(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
+    spread = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
     print(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
+    print(f"{len(data.test):,} test images tell 90 % apart to about ±{spread:.1f} points.")
+    files = experiment.write_all(folder, data, settings, outcomes)
     print(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
     print(f"\nNext: {program()} predict {folder}/digit-*.png --model {folder}/fine-tuned.npz")
 
@@ -125,30 +136,13 @@ def evaluate_model(options: Namespace) -> None:
 def predict_image(options: Namespace) -> None:
     """The digit in each picture, with the probabilities of all."""
     model = load(options.model)
-    config = read_state(options.model)[1]["config"]
-    size = config["image_size"]
-    images = np.stack([read_image(path, size) for path in options.images])
+    size = model.config["image_size"]
+    images = np.stack([read_picture(path, size) for path in options.images])
     for path, probabilities in zip(options.images, predict(model, images)):
         print(f"{path}: {probabilities.argmax()}")
         for digit in np.argsort(-probabilities)[:3]:
             share = float(probabilities[digit])
             print(f"  {digit}  {100 * share:5.1f} %  {'█' * round(30 * share)}")
-
-
-def read_image(path: str, size: int) -> np.ndarray:
-    """A picture as the networks know them: (1, size, size), 0 background to 1 ink."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            grey = picture.convert("L").resize((size, size), Image.Resampling.BILINEAR)
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
-    pixels = np.asarray(grey, np.float32) / 255
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    if border.mean() > 0.5:  # dark ink on light paper; MNIST is light ink on black
-        pixels = 1 - pixels
-    return pixels[None]
 
 
 def print_report(options: Namespace) -> None:
@@ -160,7 +154,7 @@ def draw_model(options: Namespace) -> None:
     """The brick wall and the spectrum of every ADTN in a checkpoint."""
     model = load(options.checkpoint)
     folder = Path(options.out)
-    walls = {n: p.weight for n, p in named_layers(model).items() if isinstance(p.weight, ADTN)}
+    walls = experiment.walls(model)
     if not walls:
         raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
     folder.mkdir(parents=True, exist_ok=True)

@@ -103,6 +103,8 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     The options are those of ``ADTN.fit``; returns each layer's relative error after every step.
     """
     targets = named_layers(dense_model)
+    if not any(hasattr(layer.weight, "fit") for layer in named_layers(model).values()):
+        raise TinyADTNError("nothing to fit: the first model holds no ADTN (are the two swapped?)")
     return {
         name: layer.weight.fit(dense(targets[name].weight), **{"label": f"fit {name}", **options})
         for name, layer in named_layers(model).items()

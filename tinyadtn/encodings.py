@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,9 @@ class ADTN(Encoding):
     dimension 2 hold 2^Q entries in 16·M·(Q-1) - 12·⌊Q/2⌋ numbers. ``order`` puts the sites of the
     axes "interleaved", "output_first" or in a given permutation. ``axes`` splits an axis whose
     structure is known: ``axes=(256, (28, 28))`` for 784 pixels. ``activation`` is relu, leaky_relu,
-    tanh or identity.
+    tanh or identity. ``wiring`` is "brick_wall" or a list of columns, each a list of pairs of wall
+    positions. ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two
+    bits a site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
 
     The start: gates N(0, 1/4), then one untrained factor ``scale`` that gives the decoded weight
     the standard deviation of a dense start, √(2/fan_in). Without ``rng``, only shapes.
@@ -111,8 +113,10 @@ class ADTN(Encoding):
         shape, depth, order, axes, site_dim, wiring = map(
             _plain, (shape, depth, order, axes, site_dim, wiring)
         )
-        if depth < 1:
-            raise ShapeError(f"an ADTN needs a depth of 1 or more, got {depth}")
+        if not isinstance(depth, int) or depth < 1:
+            raise ShapeError(f"an ADTN needs a whole depth of 1 or more, got {depth!r}")
+        if not isinstance(shape, tuple):
+            raise ShapeError(f"a weight's shape has a length for each axis, got {shape!r}")
         if activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
@@ -176,6 +180,7 @@ class ADTN(Encoding):
             return tensor.reshape(self.shape) * self.scale
         return _pick(tensor, index=self.sites.index) * self.scale
 
+    @no_grad()
     def steps(self) -> Iterator[Step]:
         """The contraction one column at a time, each step with a name and the state after it.
 
@@ -188,11 +193,8 @@ class ADTN(Encoding):
         layer 2: gates on (0,1) (2,3)
         layer 2: gates on (1,2)
         """
-        with no_grad():
-            steps = list(
-                contraction_steps(self.columns, self.wall, self.sites.wall_dims, self.activation)
-            )
-        yield from steps
+        require_values(self.columns)
+        yield from contraction_steps(self.columns, self.wall, self.sites.wall_dims, self.activation)
 
     def counts(self) -> Counts:
         """Dense, padded, stored and live numbers.
@@ -225,9 +227,13 @@ class ADTN(Encoding):
         error √(1 - cos²) with cos the cosine between W and the target. So the gates maximise cos²
         (Adam, one cycle) and the scale follows: the distance alone would pull a random start to
         W = 0 first. Returns the relative error ‖W - target‖ / ‖target‖ at every step; the last is
-        what was reached. Source of the elimination: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413
-        (1973).
+        what was reached. After NonFiniteError the gates are as they were before. Source of the
+        elimination: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973).
         """
+        if steps < 0 or not 0 < learning_rate < math.inf:
+            raise ValueError(
+                f"fit needs steps >= 0 and a learning rate above 0, got {steps}, {learning_rate}"
+            )
         target = target.data if isinstance(target, Tensor) else np.asarray(target)
         if target.shape != self.shape:
             raise ShapeError(f"the target has shape {target.shape}, this ADTN {self.shape}")
@@ -238,6 +244,7 @@ class ADTN(Encoding):
         optimizer = Adam(self.parameters(), clip=1.0)
         schedule = OneCycle(peak=learning_rate, steps=steps)
         errors: list[float] = []
+        before = self.arrays()
         bar = progress(
             range(steps + 1),
             label=label,
@@ -247,10 +254,12 @@ class ADTN(Encoding):
         for step in bar:
             weight = self.decode()
             overlap, square = (weight * direction).sum(), (weight * weight).sum()
-            if not square.item() > 0:
+            if not 0 < square.item() < math.inf:
+                self.load_arrays(before)
+                what = "zero" if square.item() == 0 else "numbers that are not finite"
                 raise NonFiniteError(
-                    f"after {step} steps this ADTN decodes to zero; try leaky_relu, another rng or "
-                    "a smaller learning_rate"
+                    f"after {step} steps this ADTN decodes to {what}; try a smaller learning_rate, "
+                    "another rng or leaky_relu"
                 )
             error = 1 - overlap * overlap / square
             errors.append(math.sqrt(max(error.item(), 0.0)))
@@ -292,19 +301,19 @@ class Frozen(Encoding):
 
     def __init__(self, shape: Sequence[int], *, axes: Axes = None, rng: Seed = None):
         self.shape = tuple(shape)
-        self.weight = parameter(self.shape, he_std(self.shape), rng).detach()
+        self.values = parameter(self.shape, he_std(self.shape), rng).detach()
         self.config = {"encoding": "Frozen", "shape": list(self.shape)}
 
     def decode(self) -> Tensor:
         """The weights as they were drawn."""
-        return self.weight
+        return self.values
 
 
 def _plain(value: Any) -> Any:
     """Integers and (nested) lists of NumPy's or anyone's as Python's own, fit for a JSON file."""
     if isinstance(value, numbers.Integral):
         return int(value)
-    if value is None or isinstance(value, str):
+    if isinstance(value, str) or not isinstance(value, Iterable):
         return value
     return tuple(map(_plain, value))
 

@@ -18,7 +18,8 @@ from typing import Any, Union
 from .arraylike import ArrayLike
 from .backend import array_module, as_array, settle_dtypes
 from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
-from .modes import check_finite, protect, recording, release
+from .guard import protect, release
+from .modes import check_finite, recording
 
 _clock = itertools.count()
 
@@ -50,6 +51,11 @@ class Tensor(ArrayLike):
     def detach(self) -> Tensor:
         """The same values, cut off from the graph."""
         return Tensor(self.data)
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        if self.node is not None:
+            raise GraphError("only tensors that were not computed can be copied; detach() it first")
+        return Tensor(self.data.copy(), self.requires_grad)
 
     def backward(self, gradient: Any = None) -> None:
         """Add dL/d(leaf) to ``.grad`` of every leaf that this tensor L was computed from.
@@ -139,12 +145,19 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
         arrays = _arrays(arguments)
         options = {k: v.data if isinstance(v, Tensor) else v for k, v in options.items()}
         try:
-            value, *vjps = function(*arrays, **options)
+            result = function(*arrays, **options)
+            value, *vjps = result if isinstance(result, tuple) else (result,)
         except ValueError as error:
             if isinstance(error, TinyADTNError):
                 raise
             shapes = ", ".join(str(a.shape) for a in arrays)
             raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
+        if len(vjps) != (1 if joint else len(arrays)) or not all(map(callable, vjps)):
+            raise TypeError(
+                f"{name} must return its value and "
+                f"{'one function for all gradients' if joint else 'a function for each array'}: "
+                f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
+            )
         if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
             value = value.astype(arrays[0].dtype, copy=False)
         out = Tensor(value)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import platform
 import statistics
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,14 @@ import numpy as np
 from . import draw
 from .checkpoint import replacing, save
 from .compress import compress, fit, format_table, report
-from .data import Data
+from .data import Data, Split
 from .encodings import ADTN, Frozen
+from .errors import ShapeError, TinyADTNError
 from .models import MODELS
 from .module import Module, dense, layer_named, named_layers
 from .npz import write_npz
-from .progress import progress
 from .runs import TrainingPlan
-from .train import TrainStep, evaluate, train
+from .train import evaluate, train, with_progress
 from .version import __version__
 
 CANDIDATES = ("dense", "fitted only", "fine-tuned", "random start", "frozen")
@@ -68,13 +67,18 @@ class Outcome:
     test: dict[str, float] = field(default_factory=dict)
 
 
-def run_experiment(data: Data, settings: Settings, *, show_progress: bool = True) -> list[Outcome]:
+def run_experiment(
+    data: Data, settings: Settings, *, trained: Module | None = None, show_progress: bool = True
+) -> list[Outcome]:
     """Train all candidates for every seed; judge them on the test split at the very end.
 
-    Whatever is wrong with the settings is found before the first step.
+    With ``trained`` that network is the dense candidate of every seed. Whatever is wrong with the
+    settings is found before the first step.
     """
-    _check(data, settings)
-    outcomes = [_train_all(data, settings, seed, show_progress) for seed in range(settings.seeds)]
+    _check(data, settings, trained)
+    outcomes = [
+        _train_all(data, settings, trained, seed, show_progress) for seed in range(settings.seeds)
+    ]
     for outcome in outcomes:
         for name, model in outcome.models.items():
             outcome.validation[name] = evaluate(model, data.validation).accuracy
@@ -82,17 +86,22 @@ def run_experiment(data: Data, settings: Settings, *, show_progress: bool = True
     return outcomes
 
 
-def _build(data: Data, settings: Settings, seed: int | None) -> Module:
-    shape = data.train.images.shape
-    return MODELS[settings.model](
-        num_classes=len(data.classes), image_size=shape[-1], channels=shape[1], rng=seed
-    )
+def build_for(data: Data, model: str, seed: int | None) -> Any:
+    """The named network for the images and classes of this data; without a seed, shapes only."""
+    _, channels, height, width = data.train.images.shape
+    if height != width:
+        raise ShapeError(f"the networks take square images, these are {height}×{width}; pad them")
+    return MODELS[model](len(data.classes), width, channels=channels, rng=seed)
 
 
-def _check(data: Data, settings: Settings) -> None:
+def _check(data: Data, settings: Settings, dense_model: Module | None) -> None:
     """Encode a model of shapes only, and plan both trainings: this raises what can be raised."""
+    if dense_model is not None:
+        if walls(dense_model):
+            raise TinyADTNError("the network to compress is compressed already; name a dense one")
+        evaluate(dense_model, Split(data.validation.images[:1], data.validation.labels[:1]))
     layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
-    compress(_build(data, settings, None), layers, rng=None)
+    compress(build_for(data, settings.model, None), layers, rng=None)
     for epochs, rate in (
         (settings.dense_epochs, settings.dense_learning_rate),
         (settings.epochs, settings.learning_rate),
@@ -100,7 +109,9 @@ def _check(data: Data, settings: Settings) -> None:
         TrainingPlan(epochs=epochs, learning_rate=rate, batch_size=settings.batch_size)
 
 
-def _train_all(data: Data, settings: Settings, seed: int, show: bool) -> Outcome:
+def _train_all(
+    data: Data, settings: Settings, dense_model: Module | None, seed: int, show: bool
+) -> Outcome:
     outcome = Outcome(seed)
 
     def trained(name: str, model: Module, epochs: int, learning_rate: float) -> Module:
@@ -115,9 +126,12 @@ def _train_all(data: Data, settings: Settings, seed: int, show: bool) -> Outcome
         outcome.models[name] = model
         return model
 
-    original = _build(data, settings, seed)
-    untrained = original.copy()
-    trained("dense", original, settings.dense_epochs, settings.dense_learning_rate)
+    untrained = build_for(data, settings.model, seed)
+    if dense_model is None:
+        original = untrained.copy()
+        trained("dense", original, settings.dense_epochs, settings.dense_learning_rate)
+    else:
+        original = outcome.models["dense"] = dense_model
 
     layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
     fitted = compress(original, layers, rng=seed)
@@ -132,38 +146,19 @@ def _train_all(data: Data, settings: Settings, seed: int, show: bool) -> Outcome
     return outcome
 
 
-def with_progress(steps: Iterator[TrainStep], label: str, show: bool) -> Iterator[TrainStep]:
-    """The steps of a run behind a progress bar that tells the loss and the validation accuracy."""
-    told = ""
-
-    def note(step: TrainStep) -> str:
-        nonlocal told
-        if step.validation:
-            told = f", validation {100 * step.validation.accuracy:.1f} %"
-        return f"loss {step.loss:.3f}{told}"
-
-    first = next(steps, None)
-    if first is None:
-        return
-
-    def all_steps() -> Iterator[TrainStep]:
-        yield first
-        yield from steps
-
-    yield from progress(all_steps(), total=first.total, label=label, note=note, show=show)
-
-
 # --- what is shown -------------------------------------------------------------------------------
 
 
 def accuracy_table(outcomes: list[Outcome]) -> str:
     """Validation and test accuracy of every candidate, mean ± standard deviation over the seeds."""
-    rows = [["", "numbers trained", "validation", "test"]]
+    rows = [["", "numbers trained", "epochs", "validation", "test"]]
     for name in CANDIDATES:
         models = [outcome.models[name] for outcome in outcomes]
         validation = [outcome.validation[name] for outcome in outcomes]
         test = [outcome.test[name] for outcome in outcomes]
-        rows.append([name, f"{models[0].num_parameters:,}", _spread(validation), _spread(test)])
+        epochs = str(len(outcomes[0].histories.get(name, []))) if name != "fitted only" else "–"
+        numbers = f"{models[0].num_parameters:,}"
+        rows.append([name, numbers, epochs, _spread(validation), _spread(test)])
     return format_table(rows)
 
 
@@ -219,25 +214,31 @@ def write_all(
         file.write(json.dumps(results(data, settings, outcomes), indent=1).encode())
     for name in ("dense", "fine-tuned", "random start"):
         save(folder / f"{name.replace(' ', '-')}.npz", first.models[name])
-    walls = _walls(first.models["fine-tuned"])
+    stored = walls(first.models["fine-tuned"])
     gates: dict[str, Any] = {
-        f"{name}.{k}": a for name, w in walls.items() for k, a in w.arrays().items()
+        f"{name}.{k}": a for name, w in stored.items() for k, a in w.arrays().items()
     }
     with replacing(folder / "gates.npz") as file:
         write_npz(file, gates)
     files["gates.npz"] += f", {(folder / 'gates.npz').stat().st_size:,} bytes"
-    return files | _write_pictures(folder, first) | _write_digits(folder, data)
+    try:
+        return files | _write_pictures(folder, first) | _write_digits(folder, data)
+    except ImportError as error:
+        return files | {"no pictures": str(error)}
 
 
-def _walls(model: Module) -> dict[str, ADTN]:
+def walls(model: Module) -> dict[str, ADTN]:
+    """The ADTNs in a model, by the names of their layers."""
     return {n: p.weight for n, p in named_layers(model).items() if isinstance(p.weight, ADTN)}
 
 
 def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:
-    name, wall = next(iter(_walls(outcome.models["fine-tuned"]).items()))
+    name, wall = next(iter(walls(outcome.models["fine-tuned"]).items()))
     layer = layer_named(outcome.models["dense"], name)
     stages = ("dense", "fitted only", "fine-tuned", "random start")
     matrices = {s: dense(layer_named(outcome.models[s], name).weight).numpy() for s in stages}
+    error = outcome.fit_errors[name][-1]
+    matrices[f"fitted only\n(‖difference‖ = {error:.2f} ‖dense‖)"] = matrices.pop("fitted only")
     image = layer.axes[1] if isinstance(layer.axes[1], tuple) else None
     spectra = {f"fine-tuned, M={wall.depth}": draw.cut_spectrum(wall)}
     for depth in range(1, 5):

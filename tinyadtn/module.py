@@ -104,10 +104,13 @@ class Module:
 
     def copy(self) -> Any:
         """A module with the same values and nothing in common."""
-        twin = copy.deepcopy(self)
-        for tensor in twin.parameters():
-            tensor.grad = None
-        return twin
+        return copy.deepcopy(self)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(
+            f"{name}={part!r}" for name, part in vars(self).items() if isinstance(part, Module)
+        )
+        return f"{type(self).__name__}({inside})"
 
 
 def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -197,6 +200,14 @@ class Linear(Module):
         self.axes = (out_features, structure if len(structure) > 1 else structure[0])
         self.weight = parameter(shape, he_std(shape), rng)
         self.bias = parameter((out_features,), 0.0, rng) if bias else None
+
+    def __repr__(self) -> str:
+        widths = f"{self.weight.shape[1]}, {self.weight.shape[0]}"
+        return (
+            f"Linear({widths})"
+            if isinstance(self.weight, Tensor)
+            else (f"Linear({widths}, weight={self.weight!r})")
+        )
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         expected = self.weight.shape[1]
@@ -293,11 +304,7 @@ def decoded(model: Module) -> Iterator[Any]:
 
 def named_layers(model: Module) -> dict[str, Any]:
     """The layers that have a weight, by name."""
-    return {
-        name: part
-        for name, part in model.named_modules()
-        if getattr(part, "weight", None) is not None
-    }
+    return {name: part for name, part in model.named_modules() if "weight" in vars(part)}
 
 
 def layer_named(model: Module, name: str) -> Any:

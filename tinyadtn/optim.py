@@ -129,6 +129,8 @@ class SGD(Optimizer):
         clip: float | None = None,
     ):
         super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum must be from 0 to below 1, got {momentum}")
         self.momentum = momentum
 
     def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:

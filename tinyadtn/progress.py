@@ -13,6 +13,7 @@ def progress(
     items: Iterable[Item],
     *,
     total: int | None = None,
+    initial: int = 0,
     label: str = "",
     note: Callable[[Item], str] | None = None,
     show: bool = True,
@@ -35,7 +36,13 @@ def progress(
     # On a terminal the bar moves ten times a second; in a log file a line now and then is enough.
     every = 0.1 if sys.stderr.isatty() else 5.0
     bar = tqdm(
-        items, total=total, desc=label, mininterval=every, dynamic_ncols=True, file=sys.stderr
+        items,
+        total=total,
+        initial=initial,
+        desc=label,
+        mininterval=every,
+        dynamic_ncols=True,
+        file=sys.stderr,
     )
     for item in bar:
         if note is not None:

@@ -16,7 +16,7 @@ from .errors import CheckpointError, NonFiniteError
 from .module import Module
 from .optim import SGD, Adam, Cosine, OneCycle, Optimizer
 
-OPTIMIZERS = {"adam": Adam, "sgd": SGD}
+OPTIMIZERS: dict[str, Any] = {"adam": Adam, "sgd": SGD}
 SCHEDULES: dict[str, Any] = {
     "one_cycle": OneCycle,
     "cosine": Cosine,
@@ -33,6 +33,7 @@ class TrainingPlan:
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     schedule: str = "one_cycle"
+    momentum: float = 0.9  # for sgd
     weight_decay: float = 0.0
     clip: float | None = None
     seed: int = 0
@@ -51,8 +52,13 @@ class TrainingPlan:
 
     def optimizer_for(self, model: Module) -> Optimizer:
         """A fresh optimiser over the model's parameters."""
+        own = {"momentum": self.momentum} if self.optimizer == "sgd" else {}
         return OPTIMIZERS[self.optimizer](
-            model.parameters(), self.learning_rate, weight_decay=self.weight_decay, clip=self.clip
+            model.parameters(),
+            self.learning_rate,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            **own,
         )
 
 
@@ -127,7 +133,8 @@ def resume_run(
         plan = TrainingPlan(**meta["plan"])
         if meta["images"] != images:
             raise CheckpointError(
-                f"{path}: was trained on {meta['images']:,} images, these are {images:,}"
+                f"{path}: was trained on {meta['images']:,} images, these are {images:,}; give the "
+                "data that it began with"
             )
         if meta["training"].keys() != asdict(RunState()).keys():
             raise KeyError(f"state {sorted(meta['training'])}")

@@ -7,7 +7,6 @@ taken over the unpacked bytes, was found to be right.
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,7 +205,10 @@ def _download_file(path: Path, sha256: str, mirrors: tuple[str, ...]) -> None:
             part.replace(path)
             return
         except (OSError, DataFileError) as error:  # every error of requests is an OSError
-            reasons.append(f"{mirror}: {textwrap.shorten(str(error), 100, placeholder=' …')}")
+            reason = " ".join(str(error).split())
+            if isinstance(error, OSError) and len(reason) > 100:
+                reason = f"… {reason[-70:]}"  # requests tells the whole story; the cause is its end
+            reasons.append(f"{mirror}: {reason}")
         finally:
             part.unlink(missing_ok=True)
     raise DataFileError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from .loss import accuracy, softmax_cross_entropy
 from .modes import detect_anomaly
 from .module import Module, decoded
 from .ops import softmax
+from .progress import progress
 from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_folder
 
 DROPOUT_STREAM = 1  # keeps draws inside the network apart from other uses of the same seed
@@ -74,11 +75,12 @@ def train(
 
     Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
     (or "sgd"), learning_rate=1e-3 (the schedule's peak), schedule="one_cycle" (or "cosine",
-    "constant"), weight_decay=0, clip=None, seed=0. Batch order depends on (seed, epoch) alone.
+    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, seed=0. Batch order
+    depends on (seed, epoch) alone.
 
     With ``out``, a folder, ``last.npz`` (and ``previous.npz``) hold the state after every epoch,
-    every ``save_minutes``, and when the loop is left; ``best.npz`` the best validation accuracy.
-    ``resume`` names such a file: model, optimiser and plan are taken from it.
+    every ``save_minutes``, and when the loop is left with ``break``; ``best.npz`` the best
+    validation accuracy. ``resume`` names such a file: model, optimiser and plan come from it.
     NonFiniteError before an update whose loss or gradient is not finite; nothing is overwritten.
 
     >>> import tinyadtn as ta
@@ -88,6 +90,8 @@ def train(
     >>> len(losses), losses[-1] < losses[0]
     (28, True)
     """
+    if not isinstance(data, Data):
+        raise TypeError(f"train needs Data with all splits, got {type(data).__name__}")
     folder = None if out is None else writable_folder(out)
     if resume is not None:
         run = resume_run(resume, model, len(data.train), plan, folder)
@@ -175,6 +179,8 @@ def _name_the_culprit(loss_of_batch: Any, where: str) -> None:
 
 def evaluate(model: Module, split: Split, *, batch_size: int = 1000) -> Evaluation:
     """Mean loss and accuracy over a split; every encoded weight is decoded once."""
+    if not isinstance(split, Split):
+        raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")
     if len(split) == 0:
         raise ShapeError("there are no images in this split to judge by")
     loss = correct = 0.0
@@ -192,3 +198,30 @@ def predict(model: Module, images: Any) -> np.ndarray:
     """Class probabilities (n, classes) of images (n, c, h, w); ``.argmax(axis=1)`` answers."""
     with decoded(model) as dense:
         return softmax(dense(images)).numpy()
+
+
+# --- watching ------------------------------------------------------------------------------------
+
+
+def with_progress(steps: Iterator[TrainStep], label: str, show: bool) -> Iterator[TrainStep]:
+    """The steps of a run behind a progress bar that tells the loss and the validation accuracy."""
+    told = ""
+
+    def note(step: TrainStep) -> str:
+        nonlocal told
+        if step.validation:
+            told = f", validation {100 * step.validation.accuracy:.1f} %"
+        return f"loss {step.loss:.3f}{told}"
+
+    first = next(steps, None)
+    if first is None:
+        return
+
+    def all_steps() -> Iterator[TrainStep]:
+        yield first
+        yield from steps
+
+    done = first.step - 1  # more than 0 in a resumed run
+    yield from progress(
+        all_steps(), total=first.total, initial=done, label=label, note=note, show=show
+    )

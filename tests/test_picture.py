@@ -1,0 +1,73 @@
+"""Pictures from anywhere become digits as MNIST has them."""
+
+import numpy as np
+import pytest
+
+from tinyadtn.errors import DataFileError
+from tinyadtn.picture import read_picture
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def bar(height=480, width=640):
+    """A slim upright bar, ink 1 on 0, off to one side."""
+    ink = np.zeros((height, width))
+    ink[40:440, 100:160] = 1
+    return ink
+
+
+def written(path, levels):
+    Image.fromarray(np.uint8(255 * levels)).save(path)
+    return path
+
+
+def test_a_picture_of_the_right_size_is_taken_as_it_is(tmp_path):
+    levels = np.random.default_rng(0).uniform(0, 0.4, (28, 28))
+    levels[10:20, 10:20] = 1
+    read = read_picture(written(tmp_path / "digit.png", levels))
+    assert read.shape == (1, 28, 28) and read.dtype == np.float32
+    np.testing.assert_allclose(read[0], levels, atol=1 / 255)
+
+
+@pytest.mark.parametrize("paper", [False, True])
+def test_another_size_is_cut_scaled_and_centred(tmp_path, paper):
+    levels = 1 - bar() if paper else bar()
+    (read,) = read_picture(written(tmp_path / "bar.png", levels))
+    rows, columns = np.flatnonzero(read.any(axis=1)), np.flatnonzero(read.any(axis=0))
+    assert len(rows) == 20 and len(columns) == 3  # 400 by 60 pixels, the longer side becomes 20
+    assert abs(rows.mean() - 13.5) <= 0.5 and abs(columns.mean() - 13.5) <= 0.5
+    assert read.max() > 0.99
+
+
+def test_transparent_paper_is_white(tmp_path):
+    pixels = np.zeros((480, 640, 4), np.uint8)  # black everywhere, opaque only where the ink is
+    pixels[..., 3] = np.uint8(255 * bar())
+    Image.fromarray(pixels).save(tmp_path / "clear.png")
+    written(tmp_path / "opaque.png", 1 - bar())
+    np.testing.assert_allclose(
+        read_picture(tmp_path / "clear.png"), read_picture(tmp_path / "opaque.png"), atol=0.01
+    )
+
+
+def test_sixteen_bits_are_not_cut_off(tmp_path):
+    Image.fromarray(np.uint16(65535 * (0.2 + 0.6 * bar(28, 28)[:, :28]))).save(
+        tmp_path / "deep.png"
+    )
+    with pytest.raises(DataFileError, match="nothing"):  # no ink in these 28 columns, all 0.2
+        read_picture(tmp_path / "deep.png")
+    levels = np.full((28, 28), 0.2)
+    levels[5:20, 12:15] = 0.8
+    Image.fromarray(np.uint16(65535 * levels)).save(tmp_path / "deep.png")
+    np.testing.assert_allclose(read_picture(tmp_path / "deep.png")[0], levels, atol=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_a_blank_picture_is_refused(tmp_path, level):
+    with pytest.raises(DataFileError, match="shows nothing"):
+        read_picture(written(tmp_path / "blank.png", np.full((50, 50), level)))
+
+
+def test_a_text_is_no_picture(tmp_path):
+    (tmp_path / "text.png").write_text("a digit")
+    with pytest.raises(DataFileError, match="not a picture"):
+        read_picture(tmp_path / "text.png")
