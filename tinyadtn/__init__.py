@@ -10,11 +10,12 @@ small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 """
 
 from . import draw, models
+from .adtn import ADTN
 from .checkpoint import load, save
 from .compress import compress, decompress, fit, report
 from .contract import contract
 from .data import Data, Split, batches, load_data
-from .encodings import ADTN, Encoding, Frozen
+from .encodings import Encoding, Frozen
 from .engine import Tensor, op
 from .gradcheck import check_vjp
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy

@@ -5,19 +5,22 @@ from __future__ import annotations
 import fnmatch
 import io
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from .encodings import ADTN, ENCODINGS, Counts, Encoding, Recipe
+from .adtn import ADTN
+from .encodings import Counts, Encoding, Frozen, Recipe
 from .engine import Tensor
 from .errors import ShapeError, TinyADTNError
 from .models import MODELS
 from .modes import no_grad
 from .module import Module, Seed, dense, layer_named, named_layers, with_weights
 from .npz import write_npz
+
+ENCODINGS: dict[str, Callable[..., Encoding]] = {"ADTN": ADTN, "Frozen": Frozen}
 
 
 def compress(model: Module, spec: Mapping[str, int | Encoding | Recipe], *, rng: Seed) -> Any:

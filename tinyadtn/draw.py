@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .adtn import ADTN
 from .draw_style import REFERENCE, SERIES, SIGNED, new_figure, save
 from .draw_wall import brick_wall
-from .encodings import ADTN
 from .engine import Tensor
 from .errors import NonFiniteError, ShapeError
 from .modes import no_grad

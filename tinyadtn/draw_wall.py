@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .adtn import ADTN
 from .brickwall import Column
 from .draw_style import FRESH_GATE, GATE, SIGMA, SITES, new_figure
-from .encodings import ADTN
 from .errors import TinyADTNError
 
 if TYPE_CHECKING:

@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 
 from . import draw
+from .adtn import ADTN
 from .checkpoint import replacing, save
 from .compress import compress, fit, format_table, report
 from .data import Data, Split
-from .encodings import ADTN, Frozen
+from .encodings import Frozen
 from .errors import ShapeError, TinyADTNError
 from .models import MODELS
 from .module import Module, dense, layer_named, named_layers

@@ -1,0 +1,299 @@
+"""ADTN: a weight as an automatically differentiable tensor network.
+
+The start, the decoding, the fit to given weights, and the counting of what is stored.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import fast_wall
+from .backend import array_module
+from .brickwall import (
+    ACTIVATIONS,
+    WIRINGS,
+    Pairs,
+    Step,
+    build_wall,
+    contract_brick_wall,
+    contract_gate_by_gate,
+    contraction_steps,
+    live_entries,
+)
+from .encodings import Counts, Encoding, Recipe
+from .engine import Tensor, op
+from .errors import NonFiniteError, ShapeError, SizeLimitError
+from .modes import no_grad
+from .module import Seed, he_std, parameter, require_values
+from .optim import Adam, OneCycle
+from .progress import progress
+from .sites import Axes, assign_sites
+
+
+class ADTN(Encoding):
+    """A weight as a deep tensor network: T = L_M σ(… σ(L_1 |0…0⟩)), cropped to ``shape``.
+
+    Each TN layer L is two columns of gates on neighbouring sites. ``depth`` is M; Q sites of
+    dimension 2 hold 2^Q entries in 16·M·(Q-1) - 12·⌊Q/2⌋ numbers. ``order`` puts the sites of the
+    axes "interleaved", "output_first" or in a given permutation. ``axes`` splits an axis whose
+    structure is known: ``axes=(256, (28, 28))`` for 784 pixels. ``activation`` is relu, leaky_relu,
+    tanh or identity. ``wiring`` is "brick_wall" or a list of columns, each a list of pairs of wall
+    positions. ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two
+    bits a site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
+
+    The start: gates N(0, 1/4), then one untrained factor ``scale`` that gives the decoded weight
+    the standard deviation of a dense start, √(2/fan_in). Without ``rng``, only shapes.
+    Raises SizeLimitError, before anything is allocated, for a tensor beyond this machine's memory.
+    Source: Qing, Li, Zhou, Ran, arXiv 2305.06058; the counting rule is our reading of it.
+
+    >>> weight = ADTN((256, 784), depth=2, axes=(256, (28, 28)), rng=0)
+    >>> weight.num_parameters, weight.decode().shape
+    (436, (256, 784))
+    """
+
+    columns: list[Tensor]
+    scale: Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        depth: int = 1,
+        *,
+        activation: str = "relu",
+        wiring: str | Sequence[Pairs] = "brick_wall",
+        order: str | Sequence[int] = "interleaved",
+        axes: Axes = None,
+        site_dim: int | Sequence[int] = 2,
+        rng: Seed = None,
+    ):
+        shape, depth, order, axes, site_dim, wiring = map(
+            _plain, (shape, depth, order, axes, site_dim, wiring)
+        )
+        if not isinstance(depth, int) or depth < 1:
+            raise ShapeError(f"an ADTN needs a whole depth of 1 or more, got {depth!r}")
+        if not isinstance(shape, tuple):
+            raise ShapeError(f"a weight's shape has a length for each axis, got {shape!r}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
+            )
+        if isinstance(wiring, str) and wiring not in WIRINGS:
+            raise ValueError(
+                f"wiring must be {', '.join(WIRINGS)} or a list of columns of pairs, got {wiring!r}"
+            )
+        self.shape = tuple(shape)
+        self.depth, self.activation, self.wiring = depth, activation, wiring
+        self.sites = assign_sites(self.shape, axes, site_dim, order)
+        self._fast = wiring == "brick_wall" and set(self.sites.dims) == {2} and self.num_sites > 2
+        _check_size(self)
+        pairs = WIRINGS[wiring](self.num_sites) if isinstance(wiring, str) else wiring
+        self.wall = build_wall(pairs, self.sites.wall_dims, depth)
+        self.config = {
+            "encoding": "ADTN",
+            "shape": list(self.shape),
+            "depth": depth,
+            "activation": activation,
+            "wiring": wiring,
+            "order": order,
+            "axes": axes,
+            "site_dim": site_dim,
+        }
+        rng = None if rng is None else np.random.default_rng(rng)
+        self.scale = Tensor(np.float32(1))
+        self.columns = [parameter(column.shape, 0.5, rng) for column in self.wall]
+        if rng is not None:
+            self._match_scale(rng)
+
+    @staticmethod
+    def like(depth: int = 1, **options: Any) -> Recipe:
+        """A recipe: an ADTN of this kind for whatever shape (and structure of axes) a layer has."""
+        return lambda shape, axes=None, rng=None: ADTN(
+            shape, depth, **{"axes": axes, **options}, rng=rng
+        )
+
+    def options(self) -> dict[str, Any]:
+        """The arguments that make another ADTN of this kind."""
+        return {key: value for key, value in self.config.items() if key != "encoding"}
+
+    @property
+    def num_sites(self) -> int:
+        """Q."""
+        return len(self.sites.dims)
+
+    def contract(self) -> Tensor:
+        """T as a vector over all sites in wall order: before the crop and the scale factor."""
+        require_values(self.columns)
+        if self._fast:
+            return contract_brick_wall(
+                *self.columns, num_sites=self.num_sites, activation=self.activation
+            )
+        return contract_gate_by_gate(self.columns, self.wall, self.sites.wall_dims, self.activation)
+
+    def decode(self) -> Tensor:
+        """The weight: T contracted, put in the axes' order, cropped and scaled."""
+        tensor = self.contract()
+        if self.sites.index is None:
+            return tensor.reshape(self.shape) * self.scale
+        return _pick(tensor, index=self.sites.index) * self.scale
+
+    @no_grad()
+    def steps(self) -> Iterator[Step]:
+        """The contraction one column at a time, each step with a name and the state after it.
+
+        >>> for step in ADTN((4, 4), depth=2, rng=0).steps():
+        ...     print(step.name)
+        all sites in |0⟩
+        layer 1: gates on (0,1) (2,3)
+        layer 1: gates on (1,2)
+        relu after layer 1
+        layer 2: gates on (0,1) (2,3)
+        layer 2: gates on (1,2)
+        """
+        require_values(self.columns)
+        yield from contraction_steps(self.columns, self.wall, self.sites.wall_dims, self.activation)
+
+    def counts(self) -> Counts:
+        """Dense, padded, stored and live numbers.
+
+        >>> vgg = [ADTN(s, 1, order="output_first").counts() for s in ((4096, 512), (4096, 4096))]
+        >>> [sum(getattr(c, kind) for c in vgg) for kind in ("stored", "live", "full_gates")]
+        [424, 416, 688]
+        """
+        pairs = [(column, pair) for column in self.wall for pair in column.pairs]
+        return Counts(
+            dense=math.prod(self.shape),
+            padded=self.sites.padded_size,
+            stored=sum(math.prod(column.shape) for column in self.wall),
+            live=live_entries(self.wall, self.sites.wall_dims, self.sites.kept()),
+            full_gates=sum(math.prod(column.dims) ** 2 for column, _ in pairs),
+        )
+
+    def fit(
+        self,
+        target: Any,
+        *,
+        steps: int = 500,
+        learning_rate: float = 0.02,
+        show_progress: bool = True,
+        label: str = "fit",
+    ) -> list[float]:
+        """Bring the decoded weight W close to the target in Euclidean distance.
+
+        For given gates the best ``scale`` is known, ⟨W, target⟩ / ⟨W, W⟩, and leaves the relative
+        error √(1 - cos²) with cos the cosine between W and the target. So the gates maximise cos²
+        (Adam, one cycle) and the scale follows: the distance alone would pull a random start to
+        W = 0 first. Returns the relative error ‖W - target‖ / ‖target‖ at every step; the last is
+        what was reached. After NonFiniteError the gates are as they were before. Source of the
+        elimination: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973).
+        """
+        if steps < 0 or not 0 < learning_rate < math.inf:
+            raise ValueError(
+                f"fit needs steps >= 0 and a learning rate above 0, got {steps}, {learning_rate}"
+            )
+        target = target.data if isinstance(target, Tensor) else np.asarray(target)
+        if target.shape != self.shape:
+            raise ShapeError(f"the target has shape {target.shape}, this ADTN {self.shape}")
+        norm = math.sqrt(float((target.astype(np.float64) ** 2).sum()))
+        if not 0 < norm < math.inf:
+            raise NonFiniteError(f"the target needs a finite norm above 0, it is {norm}")
+        direction = (target / norm).astype(self.columns[0].dtype)
+        optimizer = Adam(self.parameters(), clip=1.0)
+        schedule = OneCycle(peak=learning_rate, steps=steps)
+        errors: list[float] = []
+        before = self.arrays()
+        bar = progress(
+            range(steps + 1),
+            label=label,
+            note=lambda _: f"relative error {errors[-1]:.3f}" if errors else "",
+            show=show_progress,
+        )
+        for step in bar:
+            weight = self.decode()
+            overlap, square = (weight * direction).sum(), (weight * weight).sum()
+            if not 0 < square.item() < math.inf:
+                self.load_arrays(before)
+                what = "zero" if square.item() == 0 else "numbers that are not finite"
+                raise NonFiniteError(
+                    f"after {step} steps this ADTN decodes to {what}; try a smaller learning_rate, "
+                    "another rng or leaky_relu"
+                )
+            error = 1 - overlap * overlap / square
+            errors.append(math.sqrt(max(error.item(), 0.0)))
+            if step < steps:
+                error.backward()
+                optimizer.step(schedule(step))
+                optimizer.zero_grad()
+        best = norm * overlap.item() / square.item()
+        self.scale = Tensor(self.scale.data * self.scale.dtype.type(best))
+        return errors
+
+    def __repr__(self) -> str:
+        return (
+            f"ADTN({self.shape}, depth={self.depth}): {self.num_parameters} numbers "
+            f"for {math.prod(self.shape):,}"
+        )
+
+    def _match_scale(self, rng: np.random.Generator) -> None:
+        """Set ``scale`` so that the decoded weight is spread like a dense start."""
+        for _ in range(100):
+            with no_grad():
+                std = float(self.decode().numpy().std())
+            if std > 0:
+                self.scale = Tensor(np.float32(he_std(self.shape) / std))
+                return
+            # A relu can silence a small wall altogether; then other gates are drawn.
+            self.columns = [parameter(column.shape, 0.5, rng) for column in self.wall]
+        raise NonFiniteError(f"100 random starts of {self!r} decode to zero; try leaky_relu")
+
+
+def _plain(value: Any) -> Any:
+    """Integers and (nested) lists of NumPy's or anyone's as Python's own, fit for a JSON file."""
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    return tuple(map(_plain, value))
+
+
+@op
+def _pick(tensor: Any, *, index: Any) -> Any:
+    """weight[…] = tensor[index[…]]; the index names no entry twice, so its adjoint just writes."""
+
+    def grad_tensor(g: Any) -> Any:
+        share = array_module(g).zeros(tensor.shape, g.dtype)
+        share[index] = g
+        return share
+
+    return tensor.take(index), grad_tensor
+
+
+def _check_size(weight: ADTN) -> None:
+    """Refuse what would not fit: Linux promises memory it does not have and kills who uses it."""
+    padded = weight.sites.padded_size
+    if weight._fast:
+        floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
+    else:
+        floats = 3 * padded * weight.depth * weight.num_sites  # every gate keeps its input
+    needed = 4 * floats + 8 * math.prod(weight.shape)
+    limit = memory_limit()
+    if needed > limit:
+        raise SizeLimitError(
+            f"a weight of shape {weight.shape} is a tensor of {padded:,} numbers; to train it at "
+            f"depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, the limit here is "
+            f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight or a "
+            "smaller depth, or encode the weight in parts"
+        )
+
+
+def memory_limit() -> int:
+    """Bytes that one weight may take: three quarters of the machine's memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return 8 * 2**30
