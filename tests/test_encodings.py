@@ -294,3 +294,13 @@ def test_frozen_weights_are_random_and_never_trained():
     assert frozen.counts().stored == frozen.counts().live == 0
     assert frozen.counts().ratio == math.inf
     assert list(frozen.arrays()) == ["values"]  # but saved
+
+
+@pytest.mark.parametrize("site_dim", [2, 3])
+def test_an_orthogonal_start_keeps_the_norm(site_dim):
+    """The layers behind the first keep the norm of what they get; the scale is matched as ever."""
+    deep = ta.ADTN((64, 64), 5, activation="identity", start="orthogonal", site_dim=site_dim, rng=0)
+    norms = [np.linalg.norm(step.state.numpy()) for step in deep.steps()]
+    np.testing.assert_allclose(norms[2:], norms[-1], rtol=1e-4)
+    assert deep.decode().numpy().std() == pytest.approx(math.sqrt(2 / 64), rel=1e-5)
+    assert deep.num_parameters == ta.ADTN((64, 64), 5, site_dim=site_dim).num_parameters

@@ -47,8 +47,10 @@ class ADTN(Encoding):
     positions. ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two
     bits a site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
 
-    The start: gates N(0, 1/4), then one untrained factor ``scale`` that gives the decoded weight
-    the standard deviation of a dense start, √(2/fan_in). Without ``rng``, only shapes.
+    The start: gates N(0, 1/4), or with ``start="orthogonal"`` random orthogonal ones, which keep the
+    norm and train better in walls of depth 4 and more. Then one untrained factor, ``scale``, gives
+    the decoded weight the standard deviation of a dense start, √(2/fan_in). Without ``rng``, only
+    shapes.
     Raises SizeLimitError, before anything is allocated, for a tensor beyond this machine's memory.
     Source: Qing, Li, Zhou, Ran, arXiv 2305.06058; the counting rule is our reading of it.
 
@@ -70,6 +72,7 @@ class ADTN(Encoding):
         order: str | Sequence[int] = "interleaved",
         axes: Axes = None,
         site_dim: int | Sequence[int] = 2,
+        start: str = "normal",
         rng: Seed = None,
     ):
         shape, depth, order, axes, site_dim, wiring = map(
@@ -83,12 +86,14 @@ class ADTN(Encoding):
             raise ValueError(
                 f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
             )
+        if start not in ("normal", "orthogonal"):
+            raise ValueError(f"start must be normal or orthogonal, got {start!r}")
         if isinstance(wiring, str) and wiring not in WIRINGS:
             raise ValueError(
                 f"wiring must be {', '.join(WIRINGS)} or a list of columns of pairs, got {wiring!r}"
             )
         self.shape = tuple(shape)
-        self.depth, self.activation, self.wiring = depth, activation, wiring
+        self.depth, self.activation, self.wiring, self.start = depth, activation, wiring, start
         self.sites = assign_sites(self.shape, axes, site_dim, order)
         self._fast = wiring == "brick_wall" and set(self.sites.dims) == {2} and self.num_sites > 2
         _check_size(self)
@@ -103,10 +108,11 @@ class ADTN(Encoding):
             "order": order,
             "axes": axes,
             "site_dim": site_dim,
+            "start": start,
         }
         rng = None if rng is None else np.random.default_rng(rng)
         self.scale = Tensor(np.float32(1))
-        self.columns = [parameter(column.shape, 0.5, rng) for column in self.wall]
+        self.columns = self._draw_gates(rng)
         if rng is not None:
             self._match_scale(rng)
 
@@ -239,6 +245,14 @@ class ADTN(Encoding):
             f"for {math.prod(self.shape):,}"
         )
 
+    def _draw_gates(self, rng: np.random.Generator | None) -> list[Tensor]:
+        columns = [parameter(column.shape, 0.5, rng) for column in self.wall]
+        if rng is not None and self.start == "orthogonal":
+            for column, gates in zip(self.wall, columns):
+                if not column.fresh:  # a fresh gate is a state, not a matrix
+                    gates.data = np.linalg.qr(gates.data)[0].astype(gates.dtype)
+        return columns
+
     def _match_scale(self, rng: np.random.Generator) -> None:
         """Set ``scale`` so that the decoded weight is spread like a dense start."""
         for _ in range(100):
@@ -248,7 +262,7 @@ class ADTN(Encoding):
                 self.scale = Tensor(np.float32(he_std(self.shape) / std))
                 return
             # A relu can silence a small wall altogether; then other gates are drawn.
-            self.columns = [parameter(column.shape, 0.5, rng) for column in self.wall]
+            self.columns = self._draw_gates(rng)
         raise NonFiniteError(f"100 random starts of {self!r} decode to zero; try leaky_relu")
 
 

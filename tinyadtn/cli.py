@@ -150,6 +150,8 @@ def _compress(actions: Any) -> None:
 
     option("--depth", "M, the number of TN layers", type=_positive, default=2)
     option("--activation", "between TN layers", choices=list(ACTIVATIONS), default="relu")
+    starts = ["normal", "orthogonal"]
+    option("--start", "of the gates; orthogonal for deep walls", choices=starts, default="normal")
     orders = ["interleaved", "output_first"]
     option("--order", "of the sites", choices=orders, default="interleaved")
     command.add_argument(

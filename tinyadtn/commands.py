@@ -90,7 +90,7 @@ def interruption() -> Iterator[threading.Event]:
 def compress_model(options: Namespace) -> None:
     """The main job: see ``experiment``."""
     data = load_data(options.data)
-    encoding = {name: getattr(options, name) for name in ("depth", "order", "activation")}
+    encoding = {name: getattr(options, name) for name in ("depth", "order", "activation", "start")}
     dense = load(options.dense) if options.dense else None
     settings = experiment.Settings(
         model=options.model,

@@ -3,8 +3,9 @@
     TINYADTN_DATA=FOLDER python tests/bench/study_fc1.py SET [SET …]     run what is not done yet
     python tests/bench/study_fc1.py --table SET [SET …]                  print what is done
 
-Sets: recipe (4 epochs, peak 5e-3), depth (10 epochs, all orders and depths), start (fit first or
-random), deep (M = 6 and 8: scales, rates, schedules). Every run is appended to
+Sets: recipe (4 epochs, peak 5e-3), spread (the same, output first, 10 seeds), depth (10 epochs, all
+orders and depths), fit (fit first, as many steps in all), deep (M = 6 and 8: rates, schedules,
+scales, starts), orthogonal (10 epochs with that start). Every run is appended to
 data/results/fc1_mnist.jsonl as it ends, so a stopped study goes on where it was. Test accuracy is
 measured once a run, after its last step; nothing was chosen by it. Set OPENBLAS_NUM_THREADS=1 to
 run two sets side by side on two cores.
@@ -55,6 +56,9 @@ def sets():
                 ]
             ]
         ),
+        "spread": with_seeds(
+            [{**SHORT, **adtn(m, "output_first", None)} for m in (1, 2, 4)], seeds=10
+        ),
         "depth": with_seeds(
             [
                 {**config, "epochs": 10, "batch_size": 256}
@@ -76,6 +80,13 @@ def sets():
                 for m in (1, 2, 4)
             ]
         ),
+        "orthogonal": with_seeds(
+            [
+                {**adtn(m), "epochs": 10, "batch_size": 256, "learning_rate": 2e-2, **start}
+                for m in (2, 4, 8)
+                for start in [{"start": "orthogonal"}]
+            ]
+        ),
         "deep": with_seeds(
             [
                 {**DEEP, **adtn(m), **change}
@@ -87,7 +98,7 @@ def sets():
                     {"weight_std": 0.0125},
                     {"weight_std": 0.2},
                     {"start": "orthogonal"},
-                    {"start": "near identity"},
+                    {"gates": "near identity"},
                     {"activation": "leaky_relu"},
                     {"activation": "identity"},
                     {"clip": 1.0},
@@ -127,7 +138,9 @@ def run(config, data):
 
 def encoded(model, config, data):
     """The model with fc1 an ADTN, started as the config says."""
-    options = {k: config[k] for k in ("depth", "order", "axes", "activation") if k in config}
+    options = {
+        k: config[k] for k in ("depth", "order", "axes", "activation", "start") if k in config
+    }
     if "fit_steps" in config:  # a dense network has to be trained first; its steps are not counted
         plan = {"epochs": 10, "batch_size": 256, "learning_rate": 1e-3, "seed": config["seed"]}
         for _ in ta.train(model, data, **plan):
@@ -143,12 +156,10 @@ def restart(weight, config):
     """Another start for the gates than N(0, 1/4), another spread for the decoded weight."""
     rng = np.random.default_rng(config["seed"])
     for column in weight.columns[1:]:
-        if config.get("start") == "orthogonal":
-            column.data = np.linalg.qr(rng.normal(size=column.shape))[0].astype(np.float32)
-        elif config.get("start") == "near identity":
+        if config.get("gates") == "near identity":
             noise = 0.1 * rng.standard_normal(column.shape, dtype=np.float32)
             column.data = np.eye(4, dtype=np.float32) + noise
-    if "start" in config or "weight_std" in config:
+    if "gates" in config or "weight_std" in config:
         wanted = config.get("weight_std", math.sqrt(2 / 784))
         now = float(weight.decode().numpy().std())
         weight.scale = ta.Tensor(weight.scale.data * np.float32(wanted / now))
