@@ -47,10 +47,10 @@ class ADTN(Encoding):
     positions. ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two
     bits a site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
 
-    The start: gates N(0, 1/4), or with ``start="orthogonal"`` random orthogonal ones, which keep the
-    norm and train better in walls of depth 4 and more. Then one untrained factor, ``scale``, gives
-    the decoded weight the standard deviation of a dense start, √(2/fan_in). Without ``rng``, only
-    shapes.
+    The start: gates N(0, 1/4), or with ``start="orthogonal"`` random orthogonal ones, which keep
+    the norm and train better in walls of depth 4 and more. Then one untrained factor, ``scale``,
+    gives the decoded weight the standard deviation of a dense start, √(2/fan_in). Without ``rng``,
+    only shapes.
     Raises SizeLimitError, before anything is allocated, for a tensor beyond this machine's memory.
     Source: Qing, Li, Zhou, Ran, arXiv 2305.06058; the counting rule is our reading of it.
 

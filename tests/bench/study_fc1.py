@@ -49,6 +49,7 @@ def sets():
                 {**SHORT, **config}
                 for config in [
                     {"layer": "dense", "learning_rate": 1e-3},
+                    {"layer": "dense", "learning_rate": 5e-3},
                     {"layer": "frozen"},
                     *(adtn(m, order, None) for order, _ in PLACEMENTS[:2] for m in (1, 2, 3, 4)),
                     adtn(1),
@@ -64,6 +65,7 @@ def sets():
                 {**config, "epochs": 10, "batch_size": 256}
                 for config in [
                     {"layer": "dense", "learning_rate": 1e-3},
+                    {"layer": "dense", "learning_rate": 5e-3},
                     {"layer": "frozen", "learning_rate": 5e-3},
                     *(
                         {**config, "learning_rate": lr}
