@@ -192,17 +192,19 @@ def table(configs):
     """One line for each config: stored numbers, validation and test accuracy over the seeds."""
     results = done()
     lines: dict[str, list] = {}
-    for config in configs:
+    for k, config in enumerate(configs):
+        if config in configs[:k]:  # two sets share some runs
+            continue
         label = ", ".join(f"{k} {v}" for k, v in config.items() if k != "seed")
         lines.setdefault(label, []).extend(r for r in results if r["config"] == config)
     for label, rows in lines.items():
         if rows:
             test = [100 * r["test"] for r in rows]
             valid = statistics.fmean(100 * r["validation"][-1] for r in rows)
-            spread = statistics.stdev(test) if len(test) > 1 else math.nan
+            spread = f" ± {statistics.stdev(test):.2f}" if len(test) > 1 else ""
             print(
                 f"{rows[0]['stored']:>8,}  validation {valid:.2f}  "
-                f"test {statistics.fmean(test):.2f} ± {spread:.2f} (n={len(test)})  {label}"
+                f"test {statistics.fmean(test):.2f}{spread} (n={len(test)})  {label}"
             )
 
 
