@@ -236,10 +236,17 @@ def walls(model: Module) -> dict[str, ADTN]:
 def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:
     name, wall = next(iter(walls(outcome.models["fine-tuned"]).items()))
     layer = layer_named(outcome.models["dense"], name)
-    stages = ("dense", "fitted only", "fine-tuned", "random start")
-    matrices = {s: dense(layer_named(outcome.models[s], name).weight).numpy() for s in stages}
     error = outcome.fit_errors[name][-1]
-    matrices[f"fitted only\n(‖difference‖ = {error:.2f} ‖dense‖)"] = matrices.pop("fitted only")
+    labels = {
+        "dense": "dense",
+        "fitted only": f"fitted only: ‖difference‖ is\n{error:.2f} of ‖dense‖",
+        "fine-tuned": "fine-tuned",
+        "random start": "random start",
+    }
+    matrices = {
+        label: dense(layer_named(outcome.models[stage], name).weight).numpy()
+        for stage, label in labels.items()
+    }
     image = layer.axes[1] if isinstance(layer.axes[1], tuple) else None
     spectra = {f"fine-tuned, M={wall.depth}": draw.cut_spectrum(wall)}
     for depth in range(1, 5):
