@@ -36,6 +36,15 @@ class ArrayLike:
         """The values as a NumPy array; nothing is recorded."""
         return to_numpy(self.data)
 
+    def detach(self) -> Any:
+        """The same values, cut off from the graph."""
+        return type(self)(self.data)
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        if self.node is not None:
+            raise GraphError("only tensors that were not computed can be copied; detach() it first")
+        return type(self)(self.data.copy(), self.requires_grad)
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -61,7 +70,10 @@ class ArrayLike:
     def __setitem__(self, index: Any, value: Any) -> None:
         raise GraphError("a tensor is never changed in place; build a new one with ta.where")
 
-    if TYPE_CHECKING:  # given by ops.py; written down for type checkers
+    if TYPE_CHECKING:  # given by the engine and by ops.py; written down for type checkers
+
+        def __init__(self, data: Any, requires_grad: bool = False) -> None: ...
+
         __add__: Method
         __radd__: Method
         __sub__: Method

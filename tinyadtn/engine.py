@@ -48,15 +48,6 @@ class Tensor(ArrayLike):
         self.grad: Any = None
         self.node: Node | None = None
 
-    def detach(self) -> Tensor:
-        """The same values, cut off from the graph."""
-        return Tensor(self.data)
-
-    def __deepcopy__(self, memo: dict) -> Tensor:
-        if self.node is not None:
-            raise GraphError("only tensors that were not computed can be copied; detach() it first")
-        return Tensor(self.data.copy(), self.requires_grad)
-
     def backward(self, gradient: Any = None) -> None:
         """Add dL/d(leaf) to ``.grad`` of every leaf that this tensor L was computed from.
 
