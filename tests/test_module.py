@@ -307,3 +307,10 @@ def test_shapes_only_takes_weights_and_then_computes():
 def test_a_module_without_forward_says_so():
     with pytest.raises(TypeError, match="Module computes nothing"):
         ta.Module()(np.ones(3))
+
+
+def test_a_copy_of_shapes_only_holds_no_memory_and_cannot_compute():
+    twin = ta.models.fc2(hidden=2**20).copy()  # 784 · 2^20 weights would be 3 GB
+    assert not any(twin.fc1.weight.data.strides)
+    with pytest.raises(GraphError, match="shapes only"):
+        twin(np.zeros((1, 784), np.float32))

@@ -43,7 +43,9 @@ class ArrayLike:
     def __deepcopy__(self, memo: dict) -> Any:
         if self.node is not None:
             raise GraphError("only tensors that were not computed can be copied; detach() it first")
-        return type(self)(self.data.copy(), self.requires_grad)
+        # A shape without values (all strides 0, see module.parameter) stays one.
+        shape_only = self.size > 1 and not any(self.data.strides)
+        return type(self)(self.data if shape_only else self.data.copy(), self.requires_grad)
 
     def __len__(self) -> int:
         return len(self.data)
