@@ -304,3 +304,15 @@ def test_an_orthogonal_start_keeps_the_norm(site_dim):
     np.testing.assert_allclose(norms[2:], norms[-1], rtol=1e-4)
     assert deep.decode().numpy().std() == pytest.approx(math.sqrt(2 / 64), rel=1e-5)
     assert deep.num_parameters == ta.ADTN((64, 64), 5, site_dim=site_dim).num_parameters
+
+
+def test_orthogonal_gates_have_no_favourite_direction():
+    gates = np.concatenate(
+        [c.data for c in ta.ADTN((256, 784), 8, start="orthogonal", rng=0).columns[1:]]
+    )
+    np.testing.assert_allclose(
+        gates @ gates.swapaxes(1, 2), np.broadcast_to(np.eye(4), gates.shape), atol=1e-5
+    )
+    # 127 gates: a share of signs outside 0.5 ± 0.2 has a chance below 1e-5 for each of 17 shares.
+    assert np.all(np.abs((gates > 0).mean(axis=0) - 0.5) < 0.2)
+    assert abs((np.linalg.det(gates) > 0).mean() - 0.5) < 0.2

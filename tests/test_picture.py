@@ -22,7 +22,7 @@ def written(path, levels):
 
 
 def test_a_picture_of_the_right_size_is_taken_as_it_is(tmp_path):
-    levels = np.random.default_rng(0).uniform(0, 0.4, (28, 28))
+    levels = np.pad(np.random.default_rng(0).uniform(0, 0.4, (24, 24)), 2)
     levels[10:20, 10:20] = 1
     read = read_picture(written(tmp_path / "digit.png", levels))
     assert read.shape == (1, 28, 28) and read.dtype == np.float32
@@ -55,10 +55,35 @@ def test_sixteen_bits_are_not_cut_off(tmp_path):
     )
     with pytest.raises(DataFileError, match="nothing"):  # no ink in these 28 columns, all 0.2
         read_picture(tmp_path / "deep.png")
-    levels = np.full((28, 28), 0.2)
+    levels = np.full((28, 28), 0.01)
     levels[5:20, 12:15] = 0.8
     Image.fromarray(np.uint16(65535 * levels)).save(tmp_path / "deep.png")
     np.testing.assert_allclose(read_picture(tmp_path / "deep.png")[0], levels, atol=1e-3)
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(0.6, 0.1), (0.4, 0.05), (0.45, 0.9), (0.9, 0.5)])
+def test_grey_paper_is_taken_away(tmp_path, paper, ink):
+    """Whatever the paper and the ink, the digit read is the same."""
+    grey = read_picture(written(tmp_path / "grey.png", paper + (ink - paper) * bar()))
+    black = read_picture(written(tmp_path / "black.png", bar()))
+    np.testing.assert_allclose(grey, black, atol=0.02)
+
+
+def test_a_rotated_photograph_is_turned_upright(tmp_path):
+    upright = Image.fromarray(np.uint8(255 * bar()))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "turn a quarter clockwise to see it upright"
+    upright.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_allclose(
+        read_picture(tmp_path / "turned.png"), read_picture(written(tmp_path / "a.png", bar()))
+    )
+
+
+def test_a_truncated_picture_is_refused(tmp_path):
+    whole = written(tmp_path / "whole.png", np.random.default_rng(0).uniform(size=(64, 64)))
+    (tmp_path / "half.png").write_bytes(whole.read_bytes()[:600])
+    with pytest.raises(DataFileError, match=r"half\.png"):
+        read_picture(tmp_path / "half.png")
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])

@@ -112,7 +112,8 @@ def _train(actions: Any) -> None:
 
     def option(name: str, help: str, **rest: Any) -> None:
         default = getattr(plan, name[2:].replace("-", "_"))
-        command.add_argument(name, help=f"{help} (default: {default})", **rest)
+        shown = "no limit" if default is None else default
+        command.add_argument(name, help=f"{help} (default: {shown})", **rest)
 
     option("--epochs", "passes over the data", type=_positive)
     option("--batch-size", "images a step", type=_positive)
@@ -235,13 +236,16 @@ def _whole(text: str) -> int:
 
 
 def _positive(text: str) -> int:
-    if _whole(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+    if len(text) > 9 or _whole(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text[:20]!r}")
     return int(text)
 
 
 def _rate(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return number

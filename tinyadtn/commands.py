@@ -65,8 +65,10 @@ def train_model(options: Namespace) -> int:
     result = evaluate(model, data.validation)
     print(data)
     print(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
-    print(f"checkpoints in {options.out}: last.npz, best.npz (highest validation accuracy)")
-    print(f"test it once you are done choosing: {program()} evaluate {options.out}/best.npz")
+    best = Path(options.out) / "best.npz"  # not there if a resumed run was never better
+    kept = best if best.exists() else Path(options.resume or best.with_name("last.npz"))
+    print(f"checkpoints in {options.out}; highest validation accuracy: best.npz, latest: last.npz")
+    print(f"test it once you are done choosing: {program()} evaluate {kept}")
     return 0
 
 
@@ -103,7 +105,9 @@ def compress_model(options: Namespace) -> None:
         dense_learning_rate=options.dense_learning_rate,
         batch_size=options.batch_size,
         seeds=options.seeds,
+        dense_from=options.dense,
     )
+    experiment.check(data, settings, dense)
     folder = _output_folder(options)
     print(f"{options.model} on {data}")
     try:
@@ -120,7 +124,8 @@ def compress_model(options: Namespace) -> None:
     print(f"{len(data.test):,} test images tell 90 % apart to about ±{spread:.1f} points.")
     files = experiment.write_all(folder, data, settings, outcomes)
     print(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
-    print(f"\nNext: {program()} predict {folder}/digit-*.png --model {folder}/fine-tuned.npz")
+    if "digit-*.png" in files:
+        print(f"\nNext: {program()} predict {folder}/digit-*.png --model {folder}/fine-tuned.npz")
 
 
 def evaluate_model(options: Namespace) -> None:

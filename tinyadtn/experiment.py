@@ -15,6 +15,7 @@ is chosen on the validation split; the test split is touched once, when all cand
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 from dataclasses import asdict, dataclass, field
@@ -53,7 +54,9 @@ class Settings:
     learning_rate: float = 3e-2
     dense_learning_rate: float = 2e-3
     batch_size: int = 128
+    clip: float = 1.0  # without it, a deep wall may leave for good in one large step
     seeds: int = 1
+    dense_from: str | None = None  # the file of a network trained before
 
 
 @dataclass
@@ -76,7 +79,7 @@ def run_experiment(
     With ``trained`` that network is the dense candidate of every seed. Whatever is wrong with the
     settings is found before the first step.
     """
-    _check(data, settings, trained)
+    check(data, settings, trained)
     outcomes = [
         _train_all(data, settings, trained, seed, show_progress) for seed in range(settings.seeds)
     ]
@@ -95,7 +98,7 @@ def build_for(data: Data, model: str, seed: int | None) -> Any:
     return MODELS[model](len(data.classes), width, channels=channels, rng=seed)
 
 
-def _check(data: Data, settings: Settings, dense_model: Module | None) -> None:
+def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
     """Encode a model of shapes only, and plan both trainings: this raises what can be raised."""
     if dense_model is not None:
         if walls(dense_model):
@@ -120,6 +123,7 @@ def _train_all(
             "epochs": epochs,
             "learning_rate": learning_rate,
             "batch_size": settings.batch_size,
+            "clip": settings.clip,
             "seed": seed,
         }
         steps = with_progress(train(model, data, **plan), f"{name} (seed {seed})", show)
@@ -157,7 +161,7 @@ def accuracy_table(outcomes: list[Outcome]) -> str:
         models = [outcome.models[name] for outcome in outcomes]
         validation = [outcome.validation[name] for outcome in outcomes]
         test = [outcome.test[name] for outcome in outcomes]
-        epochs = str(len(outcomes[0].histories.get(name, []))) if name != "fitted only" else "–"
+        epochs = str(len(outcomes[0].histories.get(name, [])) or "–")
         numbers = f"{models[0].num_parameters:,}"
         rows.append([name, numbers, epochs, _spread(validation), _spread(test)])
     return format_table(rows)
@@ -181,6 +185,8 @@ def results(data: Data, settings: Settings, outcomes: list[Outcome]) -> dict[str
             "tinyadtn": __version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
+            "platform": platform.platform(),
+            "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "as BLAS chooses"),
         },
         "report": [row.as_dict() for row in report(small).rows],
         "outcomes": [

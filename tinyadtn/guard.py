@@ -3,6 +3,8 @@
 A gradient function keeps arrays of the forward pass. If one of them were changed before backward
 runs, the gradient would be silently wrong. So those arrays are read-only while a graph needs them:
 NumPy itself then refuses the write, at the line that tries it. ``unprotected()`` switches it off.
+What NumPy does not tell cannot be guarded: a view that was there before still writes, and a view
+that is taken meanwhile stays read-only.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -92,6 +93,13 @@ def _read_array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -
 
 def _read_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_2_0
     if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file, max_header_size=_LARGEST_HEADER)
-    return np.lib.format.read_array_header_2_0(file, max_header_size=_LARGEST_HEADER)
+        read = np.lib.format.read_array_header_1_0
+    try:
+        shape, fortran, dtype = read(file, max_header_size=_LARGEST_HEADER)
+    except (TypeError, SyntaxError, tokenize.TokenError) as error:
+        raise ValueError(f"its header is no header: {error}") from error
+    if any(isinstance(n, bool) for n in shape):
+        raise ValueError(f"its header is no header: shape {shape}")
+    return shape, fortran, dtype

@@ -13,40 +13,46 @@ from .errors import DataFileError
 def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
     """A picture file as (1, size, size), from 0, background, to 1, ink.
 
-    One that has this size is taken as it is. Any other is prepared as MNIST's digits were: cut to
-    its ink, scaled so that the longer side fills 20 of 28 pixels, centred by its centre of mass
-    (LeCun et al., Proc. IEEE 86, 2278, 1998). Dark ink on light paper is turned round.
+    The paper is what the border shows, so there must be no frame; ink is what differs from it. A
+    picture of this size with black paper is taken as it is. Any other is prepared as MNIST's digits
+    were: cut to its ink, scaled so that the longer side fills 20 of 28 pixels, centred by its
+    centre of mass (LeCun et al., Proc. IEEE 86, 2278, 1998).
     DataFileError for a file that is no picture, or holds no ink.
     """
     grey = _grey_levels(path)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    ink = 1 - grey if border.mean() > 0.5 else grey
-    if ink.max() - ink.min() < 0.1:
+    paper = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+    if grey.max() - grey.min() < 0.1:
         raise DataFileError(f"{path}: shows nothing: all of its pixels are about equally bright")
-    if ink.shape != (size, size):
-        ink = _centred(_cut_to_ink(ink), size)
-    return ink[None]
+    if grey.shape == (size, size) and paper < 0.05:
+        return grey[None]
+    dark_ink = paper - grey.min() > grey.max() - paper
+    ink = np.clip(paper - grey if dark_ink else grey - paper, 0, None)
+    ink /= ink.max()
+    return (ink if grey.shape == (size, size) else _centred(_cut_to_ink(ink), size))[None]
 
 
 def _grey_levels(path: Any) -> np.ndarray:
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageOps
     except ImportError:
         raise ImportError('reading pictures needs Pillow: pip install "tinyadtn[plot]"') from None
     try:
-        with Image.open(path) as picture:
+        with Image.open(path) as opened:
+            picture: Any = ImageOps.exif_transpose(opened)
             if "A" in picture.getbands() or "transparency" in picture.info:
                 paper = Image.new("RGBA", picture.size, "white")
                 picture = Image.alpha_composite(paper, picture.convert("RGBA"))
             if picture.mode.startswith("I;16"):
                 return np.asarray(picture, np.float32) / 65535
             return np.asarray(picture.convert("L"), np.float32) / 255
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
 
 
 def _cut_to_ink(ink: np.ndarray) -> np.ndarray:
-    dark = ink > (ink.max() + ink.min()) / 2
+    dark = ink > 0.5
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
