@@ -65,9 +65,10 @@ def train_model(options: Namespace) -> int:
     result = evaluate(model, data.validation)
     print(data)
     print(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
-    best = Path(options.out) / "best.npz"  # not there if a resumed run was never better
-    kept = best if best.exists() else Path(options.resume or best.with_name("last.npz"))
-    print(f"checkpoints in {options.out}; highest validation accuracy: best.npz, latest: last.npz")
+    # A resumed run that was done, or never better than before, leaves fewer files in a new folder.
+    files = [file for file in ("best.npz", "last.npz") if (Path(options.out) / file).exists()]
+    print(f"in {options.out}: {', '.join(files) or 'nothing new'} (best is by validation accuracy)")
+    kept = Path(options.out) / files[0] if files else options.resume
     print(f"test it once you are done choosing: {program()} evaluate {kept}")
     return 0
 

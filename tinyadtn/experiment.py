@@ -118,7 +118,7 @@ def _train_all(
 ) -> Outcome:
     outcome = Outcome(seed)
 
-    def trained(name: str, model: Module, epochs: int, learning_rate: float) -> Module:
+    def trained(name: str, model: Module, epochs: int, learning_rate: float) -> None:
         plan: dict[str, Any] = {
             "epochs": epochs,
             "learning_rate": learning_rate,
@@ -129,7 +129,6 @@ def _train_all(
         steps = with_progress(train(model, data, **plan), f"{name} (seed {seed})", show)
         outcome.histories[name] = [step.record() for step in steps if step.validation]
         outcome.models[name] = model
-        return model
 
     untrained = build_for(data, settings.model, seed)
     if dense_model is None:

@@ -1,0 +1,52 @@
+"""The main job on few digits: what each candidate is, and how it was trained."""
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn import experiment
+
+
+@pytest.fixture(scope="module")
+def data():
+    whole = ta.load_data("mnist-5k")
+    parts = (whole.train, whole.validation, whole.test)
+    return ta.load_data([(part.images[:200], part.labels[:200]) for part in parts])
+
+
+def settings(**changes):
+    few = {"epochs": 2, "dense_epochs": 1, "fit_steps": 3}
+    return experiment.Settings("fc2", ("fc1", "fc2"), {"depth": 2}, **{**few, **changes})
+
+
+def test_every_training_is_clipped_and_has_its_own_rate(data, monkeypatch):
+    plans = []
+
+    def train(model, data, **plan):
+        plans.append(plan)
+        return ta.train(model, data, **plan)
+
+    monkeypatch.setattr(experiment, "train", train)
+    experiment.run_experiment(data, settings(clip=0.5), show_progress=False)
+    assert [plan["clip"] for plan in plans] == [0.5] * 4
+    assert [plan["learning_rate"] for plan in plans] == [2e-3, 3e-2, 3e-2, 3e-2]
+    assert [plan["epochs"] for plan in plans] == [1, 2, 2, 2]
+
+
+def test_the_control_trains_everything_but_the_encoded_weights(data):
+    (outcome,) = experiment.run_experiment(data, settings(), show_progress=False)
+    control, start = outcome.models["frozen"], experiment.build_for(data, "fc2", 0)
+    assert [name for name, _ in control.named_parameters()] == ["fc1.bias", "fc2.bias"]
+    assert np.any(control.fc1.bias.data != start.fc1.bias.data)
+    assert outcome.models["fine-tuned"].num_parameters == 436 + 280 + 256 + 10
+
+
+def test_a_network_trained_before_is_used_and_left_as_it_was(data):
+    dense = ta.models.fc2(rng=7)
+    before = dense.arrays()
+    (outcome,) = experiment.run_experiment(data, settings(), trained=dense, show_progress=False)
+    assert outcome.models["dense"] is dense and "dense" not in outcome.histories
+    for name, array in dense.arrays().items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+    row = next(r for r in experiment.accuracy_table([outcome]).splitlines() if "dense" in r)
+    assert row.split()[2] == "–"  # no epochs of its own
