@@ -14,9 +14,9 @@ PACKAGE = Path(tinyadtn.__file__).parent
 # fmt: off
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
-    "engine", "contract", "ops", "progress", "loss",
+    "engine", "contract", "ops", "progress", "conv", "norm", "loss",
     "gradcheck", "module", "layers", "optim", "idx", "sources", "fast_wall", "sites", "brickwall",
-    "encodings", "adtn", "models", "compress", "checkpoint", "data", "runs", "train",
+    "encodings", "adtn", "models", "compress", "summary", "checkpoint", "data", "runs", "train",
     "draw_style", "draw_wall",
     "draw", "picture", "experiment", "commands", "cli", "__init__", "__main__",
 ]

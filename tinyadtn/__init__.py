@@ -14,14 +14,29 @@ from .adtn import ADTN
 from .checkpoint import load, save
 from .compress import compress, decompress, fit, report
 from .contract import contract
+from .conv import avg_pool2d, conv2d, max_pool2d
 from .data import Data, Split, batches, load_data
 from .encodings import Encoding, Frozen
 from .engine import Tensor, op
 from .gradcheck import check_vjp
-from .layers import Flatten, Linear, ReLU, Sequential
+from .layers import (
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Linear,
+    LocalContrastNorm,
+    LocalResponseNorm,
+    MaxPool2d,
+    Normalize,
+    ReLU,
+    Sequential,
+)
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected
 from .module import Module, decoded
+from .norm import batch_norm, dropout, local_contrast_norm, local_response_norm
 from .ops import (
     absolute,
     add,
@@ -54,5 +69,6 @@ from .ops import (
     where,
 )
 from .optim import SGD, Adam, Cosine, OneCycle
+from .summary import summary
 from .train import evaluate, predict, train
 from .version import __version__
