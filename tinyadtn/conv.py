@@ -109,7 +109,7 @@ def window_over(
 
 def pair(size: Size) -> tuple[int, int]:
     """One number for both axes, or a number for each."""
-    both = (size, size) if isinstance(size, int) else tuple(size)
+    both = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(both) != 2 or not all(isinstance(n, int) for n in both):
         raise ShapeError(f"expected one whole number or a pair of them, got {size!r}")
     return both

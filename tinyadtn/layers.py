@@ -6,6 +6,7 @@ front everywhere else.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,6 @@ from .errors import ShapeError
 from .module import Module, Seed, Shape, dense, he_std, parameter
 from .norm import (
     batch_norm,
-    batch_norm_and_statistics,
     dropout,
     local_contrast_norm,
     local_response_norm,
@@ -278,26 +278,22 @@ class BatchNorm2d(Module):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         self.output_shape(x.shape[1:])
-        if training:
-            return self._of_batch(x)
-        constants = {"mean": self.running_mean.data, "variance": self.running_variance.data}
-        return batch_norm(x, self.scale, self.shift, **constants, epsilon=self.epsilon)
-
-    def _of_batch(self, x: Tensor) -> Tensor:
         count = x.size // self.scale.size
-        if count < 2:
+        if training and count < 2:
             raise ShapeError(f"one number a channel has no variance: a batch of {x.shape}")
-        y, mean, variance = batch_norm_and_statistics(
-            x, self.scale, self.shift, epsilon=self.epsilon
-        )
-        for buffer, new in (
-            (self.running_mean, mean),
-            (self.running_variance, variance * (count / (count - 1))),
-        ):
+        if training:
+            statistics: dict[str, Any] = {"observe": functools.partial(self._follow, count)}
+        else:
+            statistics = {"mean": self.running_mean.data, "variance": self.running_variance.data}
+        return batch_norm(x, self.scale, self.shift, epsilon=self.epsilon, **statistics)
+
+    def _follow(self, count: int, mean: Any, variance: Any) -> None:
+        """Let the running statistics follow those of a batch of ``count`` numbers a channel."""
+        unbiased = variance * (count / (count - 1))
+        for buffer, new in ((self.running_mean, mean), (self.running_variance, unbiased)):
             # A new array, for a graph may still need the old one.
             mixed = (1 - self.momentum) * buffer.data + self.momentum * new
             buffer.data = mixed.astype(buffer.dtype, copy=False)
-        return y
 
 
 class LocalResponseNorm(Module):

@@ -6,6 +6,7 @@ function here works on that matrix, one channel a row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,10 +52,34 @@ def batch_statistics(x: Any) -> tuple[Any, Any]:
 
 
 @op(joint=True)
-def _batch_norm(
-    x: Any, scale: Any, shift: Any, *, mean: Any, variance: Any, epsilon: float, of_batch: bool
+def batch_norm(
+    x: Any,
+    scale: Any,
+    shift: Any,
+    *,
+    mean: Any = None,
+    variance: Any = None,
+    epsilon: float = 1e-5,
+    observe: Callable[[Any, Any], None] | None = None,
 ) -> Any:
+    """y = scale · (x - mean) / √(variance + ε) + shift, channel by channel.
+
+    ``x`` is (n, c, h, w), all else (c,). Without ``mean`` and ``variance`` those of the batch are
+    taken, ``observe`` is told them, and the gradient knows that they depend on x; given, they are
+    constants (evaluation). Source: Ioffe and Szegedy, arXiv 1502.03167.
+
+    >>> x = np.array([1.0, 3.0]).reshape(2, 1, 1, 1)
+    >>> batch_norm(x, [1.0], [0.0], epsilon=0).data.ravel()
+    array([-1.,  1.])
+    """
     _require_images(x, "batch_norm")
+    if (mean is None) != (variance is None):
+        raise ShapeError("batch_norm takes mean and variance together, or neither")
+    of_batch = mean is None
+    if of_batch:
+        mean, variance = batch_statistics(x)
+        if observe is not None:
+            observe(mean, variance)
     constants = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
     for name, values in constants.items():
         if values.shape != (x.shape[1],):
@@ -78,38 +103,6 @@ def _batch_norm(
     value = normal * scale[:, None]
     value += shift[:, None]
     return _from_channel_rows(value, x.shape), gradients
-
-
-def batch_norm(
-    x: Any, scale: Any, shift: Any, *, mean: Any = None, variance: Any = None, epsilon: float = 1e-5
-) -> Tensor:
-    """y = scale · (x - mean) / √(variance + ε) + shift, channel by channel.
-
-    ``x`` is (n, c, h, w), all else (c,). Without ``mean`` and ``variance`` those of the batch are
-    taken, and the gradient knows that they depend on x; given, they are constants (evaluation).
-    Source: Ioffe and Szegedy, arXiv 1502.03167.
-
-    >>> x = np.array([1.0, 3.0]).reshape(2, 1, 1, 1)
-    >>> batch_norm(x, [1.0], [0.0], epsilon=0).data.ravel()
-    array([-1.,  1.])
-    """
-    if (mean is None) != (variance is None):
-        raise ShapeError("batch_norm takes mean and variance together, or neither")
-    if mean is None:
-        return batch_norm_and_statistics(x, scale, shift, epsilon=epsilon)[0]
-    return _batch_norm(
-        x, scale, shift, mean=mean, variance=variance, epsilon=epsilon, of_batch=False
-    )
-
-
-def batch_norm_and_statistics(
-    x: Any, scale: Any, shift: Any, *, epsilon: float
-) -> tuple[Tensor, Any, Any]:
-    """``batch_norm`` by the batch's own mean and variance; and these, as arrays."""
-    x = x if isinstance(x, Tensor) else Tensor(x)
-    mean, variance = batch_statistics(x.data)
-    options = {"mean": mean, "variance": variance, "epsilon": epsilon, "of_batch": True}
-    return _batch_norm(x, scale, shift, **options), mean, variance
 
 
 # --- normalisation by the neighbourhood ----------------------------------------------------------

@@ -1,7 +1,7 @@
 """LeNet-5 on full MNIST, and one epoch of AlexNet, ZFNet and VGG-16 on CIFAR-10.
 
-    TINYADTN_DATA=FOLDER python tests/bench/study_networks.py SET [SET …]    run what is not done yet
-    python tests/bench/study_networks.py --table SET [SET …]                 print what is done
+    TINYADTN_DATA=FOLDER python tests/bench/study_networks.py SET [SET …]   run what is not done
+    python tests/bench/study_networks.py --table SET [SET …]                print what is done
 
 Sets: rates (LeNet-5, 2 epochs, one seed: the learning rate of every method, chosen on validation),
 lenet5 (8 epochs, 3 seeds), cifar (one epoch each, dense and with fc1 and fc2 encoded at M=1; run
