@@ -250,7 +250,7 @@ def test_identity_is_no_step():
         ({"depth": 0}, "depth of 1 or more, got 0"),
         ({"depth": -1}, "got -1"),
         ({"activation": "gelu"}, "relu, leaky_relu, tanh, identity, got 'gelu'"),
-        ({"wiring": "ladder"}, "brick_wall or a list .* got 'ladder'"),
+        ({"wiring": "ladder"}, "butterfly or a list .* got 'ladder'"),
         ({"order": "random"}, "got 'random'"),
         ({"order": [0, 1, 2]}, "0 … 3 once"),
         ({"axes": (4, (2, 3))}, "6"),
