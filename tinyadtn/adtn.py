@@ -307,14 +307,16 @@ def _check_size(weight: ADTN, layer: Sequence[Column]) -> None:
         floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
     else:
         floats = peak_floats(layer, weight.sites.wall_dims, weight.depth)
-    needed = 4 * floats + 8 * math.prod(weight.shape)
+    # Beside T: its gradient, the index, and the weight as picked, as scaled, and its gradient.
+    needed = 4 * (floats + padded) + (8 + 3 * 4) * math.prod(weight.shape)
     limit = memory_limit()
     if needed > limit:
+        fast = "" if weight._fast else ', or wiring="brick_wall" and site_dim=2, which take less'
         raise SizeLimitError(
             f"a weight of shape {weight.shape} is a tensor of {padded:,} numbers; to train it at "
             f"depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, the limit here is "
-            f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight, a "
-            "smaller depth or a smaller site_dim"
+            f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight or a "
+            f"smaller depth{fast}"
         )
 
 

@@ -163,12 +163,12 @@ def peak_floats(layer: Sequence[Column], site_dims: Sequence[int], depth: int) -
     T's size. So does an activation. A gate's number has a gradient and two moments in Adam.
 
     >>> peak_floats(build_wall([((0, 1),), ((1, 2),)], (2, 2, 2), 1), (2, 2, 2), depth=1)
-    160
+    128
     """
     gates = sum(len(column.pairs) for column in layer)
     first = sum(math.prod(column.shape) for column in layer)
     later = sum(len(column.pairs) * math.prod(column.dims) ** 2 for column in layer)
-    states = 2 * depth * gates + 2 * (depth - 1) + 6  # 6: decoding, and one step of backward
+    states = 2 * depth * gates + 2 * (depth - 1) + 2  # and two on the way back
     return states * math.prod(site_dims) + 4 * (first + (depth - 1) * later)
 
 
