@@ -27,8 +27,9 @@ B(Q) is how many bits of the numbers 0 … Q-1 are 1: ½·Q·log2(Q) for a power
 
 What one layer can do shows in its cut ranks: the rank of T as a matrix, the sites before a cut
 against those behind it. They are 2, 4, 2, 4, … for the brick wall and 2 everywhere for the
-staircase. The tree has 2 wherever a branch is cut off, so in the middle too; the butterfly has full
-rank in the middle.
+staircase. The tree has 2 wherever a branch is cut off; for a power of two that is so in the middle,
+and there the butterfly has full rank. For generic gates each is the smallest cut through the lines
+of the network that separates the two sides, as the tests find for all four.
 """
 
 from __future__ import annotations
