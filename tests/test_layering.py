@@ -15,7 +15,8 @@ PACKAGE = Path(tinyadtn.__file__).parent
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
     "engine", "contract", "ops", "progress", "loss",
-    "gradcheck", "module", "layers", "optim", "idx", "sources", "fast_wall", "sites", "brickwall",
+    "gradcheck", "module", "layers", "optim", "datafile", "idx", "sources",
+    "fast_wall", "sites", "brickwall",
     "encodings", "adtn", "models", "compress", "checkpoint", "data", "runs", "train",
     "draw_style", "draw_wall",
     "draw", "picture", "experiment", "commands", "cli", "__init__", "__main__",

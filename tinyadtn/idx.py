@@ -19,11 +19,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .errors import DataFileError
+from .datafile import CHUNK, MAX_BYTES, describe, opened, refusal
 
 UNSIGNED_BYTE = 0x08
-MAX_BYTES = 2**28  # five times MNIST, inflated in under a second; a larger promise is refused
-CHUNK = 2**20
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
@@ -37,17 +35,13 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     (1000, 28, 28)
     """
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise refusal(path, "an IDX file", _describe_other(path))
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
+    with opened(path, "an IDX file") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        try:
             return _read_stream(gzip.open(file) if zipped else file, path)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise refusal(path, "a whole gzip file", f"a damaged one ({error})") from error
-    except OSError as error:
-        raise refusal(path, "a readable file", error.strerror or str(error)) from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise refusal(path, "a whole gzip file", f"a damaged one ({error})") from error
 
 
 def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
@@ -69,7 +63,7 @@ def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
 def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise refusal(path, "an IDX file, which starts with 00 00 08", _describe(magic))
+        raise refusal(path, "an IDX file, which starts with 00 00 08", describe(magic))
     kind, ndim = magic[2:]
     if kind != UNSIGNED_BYTE:
         raise refusal(path, "unsigned bytes (IDX type 0x08)", f"IDX type 0x{kind:02x}")
@@ -84,20 +78,6 @@ def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[int, ...
     return shape
 
 
-def _describe_other(path: Path) -> str:
-    if path.is_dir():
-        return "a folder"
-    return "something that is not an ordinary file" if path.exists() else "no such file"
-
-
-def _describe(start: bytes) -> str:
-    if not start:
-        return "an empty file"
-    if start.lstrip().startswith(b"<"):
-        return "a web page, perhaps the error page of a failed download"
-    return f"the bytes {start.hex(' ')}"
-
-
 def payload_sha256(values: np.ndarray) -> str:
     """SHA-256 of the unpacked IDX file that holds ``values``: header, then bytes.
 
@@ -110,11 +90,3 @@ def payload_sha256(values: np.ndarray) -> str:
     digest = hashlib.sha256(header)
     digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
-
-
-def refusal(path: Path, expected: str, found: str) -> DataFileError:
-    """The error for a data file: which one, what should be there, what is, what to do."""
-    return DataFileError(
-        f"{path}: expected {expected}, found {found}. Put a good copy in its place "
-        "(for MNIST: tinyadtn data get mnist)"
-    )

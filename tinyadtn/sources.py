@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .datafile import refusal
 from .errors import DataFileError
-from .idx import payload_sha256, read_idx, refusal
+from .idx import payload_sha256, read_idx
 
 # A split's name here, and what MNIST's file names call it.
 PREFIX = {"train": "train", "validation": "validation", "test": "t10k"}
