@@ -15,7 +15,8 @@ PACKAGE = Path(tinyadtn.__file__).parent
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
     "engine", "contract", "ops", "progress", "loss",
-    "gradcheck", "module", "layers", "optim", "datafile", "idx", "sources",
+    "gradcheck", "module", "layers", "optim", "datafile", "idx", "cifar",
+    "archive", "mirrors", "datasets", "sources", "augment", "normalize",
     "fast_wall", "sites", "brickwall",
     "encodings", "adtn", "models", "compress", "checkpoint", "data", "runs", "train",
     "draw_style", "draw_wall",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from .errors import DataFileError
 
@@ -14,7 +14,7 @@ CHUNK = 2**20  # read and converted at a time
 
 
 @contextmanager
-def opened(path: Path, expected: str) -> Iterator[BinaryIO]:
+def opened(path: Path, expected: str) -> Iterator[BufferedReader]:
     """The ordinary file ``path``, open to read bytes; ``DataFileError`` if the system refuses.
 
     >>> with opened(Path("missing"), "labels") as file:

@@ -14,6 +14,7 @@ import math
 import os
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,8 @@ import numpy as np
 from .datafile import CHUNK, MAX_BYTES, describe, opened, refusal
 
 UNSIGNED_BYTE = 0x08
+# A split's name here, and what MNIST's file names call it.
+PREFIX = {"train": "train", "validation": "validation", "test": "t10k"}
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
@@ -90,3 +93,73 @@ def payload_sha256(values: np.ndarray) -> str:
     digest = hashlib.sha256(header)
     digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
+
+
+# --- folders -------------------------------------------------------------------------------------
+
+
+def read_idx_folder(folder: Path, sha256: Mapping[str, str] | None = None) -> dict[str, tuple]:
+    """{split: (images (n, h, w), labels (n,))}, uint8, from files named as MNIST's are.
+
+    ``validation-images-idx3-ubyte`` and its labels may be absent. Where ``sha256`` is given it says
+    which files there are, and each must have its hash.
+
+    >>> from tinyadtn.sources import BUNDLED
+    >>> images, labels = read_idx_folder(BUNDLED / "mnist-5k")["test"]
+    >>> images.shape, labels[:5].tolist()
+    ((1000, 28, 28), [7, 5, 1, 5, 0])
+    """
+    if sha256 is None:
+        has_validation = find(folder, "validation-images") is not None
+    else:
+        has_validation = "validation-images" in sha256
+    pairs = {}
+    for split, prefix in PREFIX.items():
+        if split != "validation" or has_validation:
+            images = _read_file(folder, f"{prefix}-images", sha256)
+            pairs[split] = images, _read_file(folder, f"{prefix}-labels", sha256)
+    return pairs
+
+
+def _read_file(folder: Path, key: str, sha256: Mapping[str, str] | None) -> np.ndarray:
+    path = find(folder, key)
+    if path is None:
+        raise refusal(folder, f"{file_name(key)} or {file_name(key)}.gz in it", "neither")
+    values = read_idx(path)
+    if key.endswith("images") != (values.ndim == 3):
+        raise refusal(
+            path,
+            "images (n, h, w)" if key.endswith("images") else "labels (n,)",
+            f"an array {values.shape}; are the files of images and labels swapped?",
+        )
+    if sha256 is not None:
+        _compare(path, values, sha256[key])
+    return values
+
+
+def check_hash(path: Path, sha256: str) -> None:
+    """``DataFileError`` unless ``path`` is an IDX file with this hash when unpacked."""
+    _compare(path, read_idx(path), sha256)
+
+
+def _compare(path: Path, values: np.ndarray, sha256: str) -> None:
+    found = payload_sha256(values)
+    if found != sha256:
+        raise refusal(path, f"unpacked bytes with SHA-256 {sha256}", found)
+
+
+def file_name(key: str) -> str:
+    """The name of MNIST's file ``key``.
+
+    >>> file_name("t10k-labels")
+    't10k-labels-idx1-ubyte'
+    """
+    return f"{key}-idx{3 if key.endswith('images') else 1}-ubyte"
+
+
+def find(folder: Path, key: str) -> Path | None:
+    """The file ``key`` in a folder, plain or gzip, if it is there."""
+    for path in (folder / file_name(key), folder / f"{file_name(key)}.gz"):
+        if path.exists():
+            return path
+    return None
