@@ -11,6 +11,7 @@ small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 
 from . import draw, models
 from .adtn import ADTN
+from .augment import crop_and_flip
 from .checkpoint import load, save
 from .compress import compress, decompress, fit, report
 from .contract import contract
@@ -22,6 +23,7 @@ from .layers import Flatten, Linear, ReLU, Sequential
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected
 from .module import Module, decoded
+from .normalize import channel_statistics
 from .ops import (
     absolute,
     add,
