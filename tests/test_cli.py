@@ -22,7 +22,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 @pytest.fixture
 def tiny(tmp_path):
     """A folder of IDX files with few enough digits for a test."""
-    from test_sources import idx_bytes  # writes the format independently of the reader
+    from data_files import idx_bytes  # writes the format independently of the reader
 
     data = ta.load_data("mnist-5k")
     folder = tmp_path / "digits"

@@ -15,8 +15,10 @@ PACKAGE = Path(tinyadtn.__file__).parent
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
     "engine", "contract", "ops", "progress", "conv", "norm", "loss",
-    "gradcheck", "module", "layers", "optim", "idx", "sources", "fast_wall", "sites", "wirings",
-    "brickwall", "encodings", "adtn", "models", "compress", "summary", "checkpoint", "data",
+    "gradcheck", "module", "layers", "optim", "datafile", "idx", "cifar",
+    "archive", "mirrors", "datasets", "sources", "augment", "normalize",
+    "fast_wall", "sites", "wirings", "brickwall",
+    "encodings", "adtn", "models", "compress", "summary", "checkpoint", "data",
     "runs", "train", "memory",
     "draw_style", "draw_wall",
     "draw", "picture", "experiment", "commands", "cli", "__init__", "__main__",

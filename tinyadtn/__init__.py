@@ -11,6 +11,7 @@ small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 
 from . import draw, models
 from .adtn import ADTN
+from .augment import crop_and_flip
 from .checkpoint import load, save
 from .compress import compress, decompress, fit, report
 from .contract import contract
@@ -37,6 +38,7 @@ from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected
 from .module import Module, decoded
 from .norm import batch_norm, dropout, local_contrast_norm, local_response_norm
+from .normalize import channel_statistics
 from .ops import (
     absolute,
     add,
