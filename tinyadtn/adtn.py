@@ -17,7 +17,6 @@ from . import fast_wall
 from .backend import array_module
 from .brickwall import (
     ACTIVATIONS,
-    Column,
     Step,
     build_wall,
     contract_brick_wall,
@@ -99,7 +98,8 @@ class ADTN(Encoding):
         self.sites = assign_sites(self.shape, axes, site_dim, order)
         self._fast = wiring == "brick_wall" and set(self.sites.dims) == {2} and self.num_sites > 2
         pairs = WIRINGS[wiring](self.num_sites) if isinstance(wiring, str) else wiring
-        _check_size(self, build_wall(pairs, self.sites.wall_dims, 1))
+        self.wall = build_wall(pairs, self.sites.wall_dims, 1)  # enough to tell what all will take
+        _check_size(self)
         self.wall = build_wall(pairs, self.sites.wall_dims, depth)
         self.config = {
             "encoding": "ADTN",
@@ -133,6 +133,16 @@ class ADTN(Encoding):
     def num_sites(self) -> int:
         """Q."""
         return len(self.sites.dims)
+
+    def peak_bytes(self) -> int:
+        """About how many bytes are held at once while a loss of the decoded weight trains it."""
+        if self._fast:
+            floats = fast_wall.peak_floats(self.num_sites, self.depth)
+        else:
+            layer = [column for column in self.wall if column.layer == 1]
+            floats = peak_floats(layer, self.sites.wall_dims, self.depth)
+        # Beside T: its gradient, the index, and the weight as picked, as scaled, and its gradient.
+        return 4 * (floats + self.sites.padded_size) + (8 + 3 * 4) * math.prod(self.shape)
 
     def contract(self) -> Tensor:
         """T as a vector over all sites in wall order: before the crop and the scale factor."""
@@ -300,23 +310,16 @@ def _pick(tensor: Any, *, index: Any) -> Any:
     return tensor.take(index), grad_tensor
 
 
-def _check_size(weight: ADTN, layer: Sequence[Column]) -> None:
+def _check_size(weight: ADTN) -> None:
     """Refuse what would not fit: Linux promises memory it does not have and kills who uses it."""
-    padded = weight.sites.padded_size
-    if weight._fast:
-        floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
-    else:
-        floats = peak_floats(layer, weight.sites.wall_dims, weight.depth)
-    # Beside T: its gradient, the index, and the weight as picked, as scaled, and its gradient.
-    needed = 4 * (floats + padded) + (8 + 3 * 4) * math.prod(weight.shape)
-    limit = memory_limit()
+    needed, limit = weight.peak_bytes(), memory_limit()
     if needed > limit:
         fast = "" if weight._fast else ', or wiring="brick_wall" and site_dim=2, which take less'
         raise SizeLimitError(
-            f"a weight of shape {weight.shape} is a tensor of {padded:,} numbers; to train it at "
-            f"depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, the limit here is "
-            f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight or a "
-            f"smaller depth{fast}"
+            f"a weight of shape {weight.shape} is a tensor of {weight.sites.padded_size:,} "
+            f"numbers; to train it at depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, "
+            f"the limit here is {limit / 2**30:,.1f} GiB (three quarters of the memory); use a "
+            f"smaller weight or a smaller depth{fast}"
         )
 
 

@@ -109,8 +109,9 @@ def read_state(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
 
 
 def _hash(array: np.ndarray) -> str:
-    described = f"{array.dtype.str} {array.shape}".encode()
-    return hashlib.sha256(described + np.ascontiguousarray(array).tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)  # no copy: a weight may be most of the memory
+    return digest.hexdigest()
 
 
 # --- writing whole or not at all -----------------------------------------------------------------

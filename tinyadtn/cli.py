@@ -105,7 +105,7 @@ def _command(actions: Any, name: str, run: Any, summary: str) -> argparse.Argume
 
 
 def _train(actions: Any) -> None:
-    command = _command(actions, "train", commands.train_model, "train a dense network")
+    command = _command(actions, "train", commands.train_model, "train a network, dense or encoded")
     command.add_argument("model", choices=sorted(MODELS), help="the network")
     _add_data(command)
     # A resumed run keeps its plan, so an option that was not given must stay unsaid: no defaults.
@@ -124,11 +124,26 @@ def _train(actions: Any) -> None:
     option("--momentum", "for sgd: what is kept of the last step", type=float)
     option("--weight-decay", "share of every weight lost a step, times the rate", type=float)
     option("--clip", "largest norm of all gradients together", type=_rate)
+    option("--augment", "crop and flip the images at random", action="store_const", const=True)
     option("--seed", "start, batch order and all else", type=_whole)
     command.add_argument(
         "--out", help="folder for checkpoints (default: runs/train, or that of --resume)"
     )
     command.add_argument("--resume", metavar="FILE", help="go on from this last.npz")
+    command.add_argument(
+        "--save-minutes",
+        type=_rate,
+        default=5.0,
+        help="save at least this often, and after every epoch (default: %(default)g)",
+    )
+    command.add_argument(
+        "--encode",
+        nargs="+",
+        type=_layer_depth,
+        default=[],
+        metavar="LAYER=DEPTH",
+        help="put ADTNs in the place of these layers' weights, as in fc1=1 conv4_*=2",
+    )
 
 
 def _compress(actions: Any) -> None:
@@ -224,7 +239,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--data",
         default="mnist-5k",
-        help="mnist-5k (bundled), mnist, or a folder of IDX files (default: %(default)s)",
+        help="a name that `tinyadtn data list` shows, or a folder (default: %(default)s)",
     )
 
 
@@ -242,6 +257,13 @@ def _positive(text: str) -> int:
     if len(text) > 9 or _whole(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text[:20]!r}")
     return int(text)
+
+
+def _layer_depth(text: str) -> tuple[str, int]:
+    layer, equals, depth = text.rpartition("=")
+    if not (equals and layer):
+        raise argparse.ArgumentTypeError(f"expected LAYER=DEPTH, as fc1=2, got {text!r}")
+    return layer, _positive(depth)
 
 
 def _rate(text: str) -> float:

@@ -16,11 +16,12 @@ import numpy as np
 
 from . import draw, experiment
 from .checkpoint import load
-from .compress import format_table, report
+from .compress import compress, format_table, report
 from .data import load_data
 from .errors import TinyADTNError
+from .memory import check_memory, training_memory
 from .picture import read_picture
-from .runs import writable_folder
+from .runs import TrainingPlan, planned, writable_folder
 from .sources import available, download
 from .train import evaluate, predict, train, with_progress
 
@@ -33,24 +34,44 @@ PLAN_OPTIONS = (
     "momentum",
     "weight_decay",
     "clip",
+    "augment",
     "seed",
 )
 
 
 def train_model(options: Namespace) -> int:
-    """Train a dense network; stop gently when asked to."""
+    """Train a network, dense or with encoded layers; stop gently when asked to."""
     data = load_data(options.data)
     given = {k: v for k in PLAN_OPTIONS if (v := getattr(options, k)) is not None}
     if options.resume:
-        model = load(options.resume)
+        model, plan = load(options.resume), planned(options.resume)
         options.out = options.out or str(Path(options.resume).parent)
-        print(f"goes on from {options.resume}, saving in {options.out}")
     else:
+        plan, spec = TrainingPlan(**given), dict(options.encode)
         options.out = options.out or "runs/train"
-        model = experiment.build_for(data, options.model, given.get("seed", 0))
+        shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
+        check_memory(training_memory(shapes, data, plan))
+        model = experiment.build_for(data, options.model, plan.seed)
+        model = compress(model, spec, rng=plan.seed) if spec else model
+    needed = training_memory(model, data, plan)
+    check_memory(needed)
+    print(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
+    print(f"takes {needed}")
+    print(
+        f"{plan.epochs} epochs of {math.ceil(len(data.train) / plan.batch_size):,} steps; saves in "
+        f"{options.out} every {options.save_minutes:g} minutes and after every epoch"
+        + (f"; goes on from {options.resume}" if options.resume else "")
+    )
     if not options.resume or Path(options.out).resolve() != Path(options.resume).resolve().parent:
         _check_free(Path(options.out), "last.npz")
-    steps = train(model, data, out=options.out, resume=options.resume, **given)
+    steps = train(
+        model,
+        data,
+        out=options.out,
+        resume=options.resume,
+        save_minutes=options.save_minutes,
+        **given,
+    )
     with interruption() as asked_to_stop:
         for _ in with_progress(steps, options.model, not options.quiet):
             if asked_to_stop.is_set():
@@ -63,7 +84,6 @@ def train_model(options: Namespace) -> int:
         )
         return 130
     result = evaluate(model, data.validation)
-    print(data)
     print(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
     # A resumed run that was done, or never better than before, leaves fewer files in a new folder.
     files = [file for file in ("best.npz", "last.npz") if (Path(options.out) / file).exists()]
@@ -143,7 +163,12 @@ def evaluate_model(options: Namespace) -> None:
 def predict_image(options: Namespace) -> None:
     """The digit in each picture, with the probabilities of all."""
     model = load(options.model)
-    size = model.config["image_size"]
+    size, channels = model.config["image_size"], model.config["channels"]
+    if channels != 1:
+        raise TinyADTNError(
+            f"{options.model} takes images with {channels} channels; predict reads pictures of "
+            "digits (in Python: ta.predict(model, images))"
+        )
     images = np.stack([read_picture(path, size) for path in options.images])
     for path, probabilities in zip(options.images, predict(model, images)):
         print(f"{path}: {probabilities.argmax()}")

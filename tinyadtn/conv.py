@@ -297,13 +297,14 @@ def avg_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Siz
     """
     window, xp = pool_window(x.shape, kernel, stride, padding), array_module(x)
     image, count = batch_innermost(x), math.prod(window.kernel)
+    shape = image.shape
     out = xp.zeros((len(image), *window.outputs, len(x)), x.dtype)
     for _, outputs, inputs in window.cells(0, window.outputs[0]):
         out[outputs] += image[inputs]
     out /= count
 
     def grad_x(g: Any) -> Any:
-        g, share = batch_innermost(g) / count, xp.zeros(image.shape, g.dtype)
+        g, share = batch_innermost(g) / count, xp.zeros(shape, g.dtype)
         for _, outputs, inputs in window.cells(0, window.outputs[0]):
             share[inputs] += g[outputs]
         return batch_first(share)

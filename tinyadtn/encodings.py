@@ -47,6 +47,10 @@ class Encoding(Module):
         """The weight; differentiable, so that a loss can train what it was decoded from."""
         raise TypeError(f"{type(self).__name__} has no decode()")
 
+    def peak_bytes(self) -> int:
+        """About how many bytes are held at once while a loss of the decoded weight trains it."""
+        return 3 * 4 * math.prod(self.shape)  # decoded, with its gradient, and one on the way
+
     def counts(self) -> Counts:
         """How many numbers this takes."""
         n, stored = math.prod(self.shape), self.num_parameters

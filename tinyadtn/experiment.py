@@ -33,6 +33,7 @@ from .encodings import Frozen
 from .errors import ShapeError, TinyADTNError
 from .models import MODELS
 from .module import Module, dense, layer_named, named_layers
+from .normalize import channel_statistics
 from .npz import write_npz
 from .runs import TrainingPlan
 from .train import evaluate, train, with_progress
@@ -91,11 +92,18 @@ def run_experiment(
 
 
 def build_for(data: Data, model: str, seed: int | None) -> Any:
-    """The named network for the images and classes of this data; without a seed, shapes only."""
+    """The named network for the images and classes of this data; without a seed, shapes only.
+
+    A network that normalises its input is given the mean and spread of the training images.
+    """
     _, channels, height, width = data.train.images.shape
     if height != width:
         raise ShapeError(f"the networks take square images, these are {height}×{width}; pad them")
-    return MODELS[model](len(data.classes), width, channels=channels, rng=seed)
+    built = MODELS[model](len(data.classes), width, channels=channels, rng=seed)
+    if "normalize" in vars(built) and seed is not None:
+        mean, std = channel_statistics(data.train.images)
+        built.normalize.load_arrays({"mean": mean, "std": std})
+    return built
 
 
 def check(data: Data, settings: Settings, dense_model: Module | None) -> None:

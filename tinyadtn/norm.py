@@ -86,7 +86,7 @@ def batch_norm(
             raise ShapeError(
                 f"batch_norm of {x.shape} needs {x.shape[1]} numbers as {name}, got {values.shape}"
             )
-    rows, count = _channel_rows(x), x.size // x.shape[1]
+    rows, shape, count = _channel_rows(x), x.shape, x.size // x.shape[1]
     inverse = 1 / array_module(x).sqrt(variance + x.dtype.type(epsilon))
     normal = rows - mean[:, None]
     normal *= inverse[:, None]  # x̂
@@ -98,11 +98,11 @@ def batch_norm(
         if of_batch:  # mean and variance move with x: take away what would move them
             share = g - (grad_shift / count)[:, None] - normal * (grad_scale / count)[:, None]
         share = share * (scale * inverse)[:, None]
-        return [_from_channel_rows(share, x.shape), grad_scale, grad_shift]
+        return [_from_channel_rows(share, shape), grad_scale, grad_shift]
 
     value = normal * scale[:, None]
     value += shift[:, None]
-    return _from_channel_rows(value, x.shape), gradients
+    return _from_channel_rows(value, shape), gradients
 
 
 # --- normalisation by the neighbourhood ----------------------------------------------------------
@@ -124,7 +124,7 @@ def local_response_norm(
     _require_images(x, "local_response_norm")
     if size < 1 or size % 2 == 0:
         raise ShapeError(f"local_response_norm needs an odd size from 1, got {size}")
-    rows, xp, number = _channel_rows(x), array_module(x), x.dtype.type
+    rows, shape, xp, number = _channel_rows(x), x.shape, array_module(x), x.dtype.type
     base = number(alpha) * _sum_of_neighbours(rows * rows, size) + number(k)
     power = xp.exp(number(-beta) * xp.log(base))  # base^-β, much sooner than by `**`
 
@@ -133,9 +133,9 @@ def local_response_norm(
         # x_c stands in its own numerator, and in the sum of each of its neighbours.
         through_sums = _sum_of_neighbours(g * rows * power / base, size)
         share = g * power - number(2 * alpha * beta) * rows * through_sums
-        return _from_channel_rows(share, x.shape)
+        return _from_channel_rows(share, shape)
 
-    return _from_channel_rows(rows * power, x.shape), grad_x
+    return _from_channel_rows(rows * power, shape), grad_x
 
 
 def _sum_of_neighbours(rows: Any, size: int) -> Any:

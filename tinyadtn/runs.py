@@ -36,6 +36,7 @@ class TrainingPlan:
     momentum: float = 0.9  # for sgd
     weight_decay: float = 0.0
     clip: float | None = None
+    augment: bool = False  # crop and flip the images of every batch at random
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -156,6 +157,15 @@ def _check_plan(path: Any, plan: dict[str, Any], wishes: dict[str, Any]) -> None
                 f"{path}: was planned with {name}={plan.get(name)}, not {wish}; a resumed run "
                 "keeps its plan (leave the option out), a new plan is a new run"
             )
+
+
+def planned(path: str | os.PathLike[str]) -> TrainingPlan:
+    """The plan of the run that a training checkpoint holds."""
+    meta = read_state(path)[1]
+    try:
+        return TrainingPlan(**meta["plan"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: holds no training run to go on with ({error})") from error
 
 
 def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

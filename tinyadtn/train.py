@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .augment import crop_and_flip
 from .data import Data, Split, batches
 from .errors import NonFiniteError, ShapeError
 from .loss import accuracy, softmax_cross_entropy
@@ -27,7 +28,9 @@ from .ops import softmax
 from .progress import progress
 from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_folder
 
-DROPOUT_STREAM = 1  # keeps draws inside the network apart from other uses of the same seed
+# They keep draws inside the network, and those for its images, apart from other uses of a seed.
+DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
+EVALUATION_BATCH = 500  # images that are judged at a time: large enough to be fast
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,9 @@ def train(
 
     Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
     (or "sgd"), learning_rate=1e-3 (the schedule's peak), schedule="one_cycle" (or "cosine",
-    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, seed=0. Batch order
-    depends on (seed, epoch) alone.
+    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, augment=False (True: every
+    batch through ``crop_and_flip``), seed=0. Batch order depends on (seed, epoch) alone, all other
+    draws on (seed, step).
 
     With ``out``, a folder, ``last.npz`` (and ``previous.npz``) hold the state after every epoch,
     every ``save_minutes``, and when the loop is left with ``break``; ``best.npz`` the best
@@ -139,6 +143,10 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
 def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: float) -> TrainStep:
     """One step: forward, backward, update. Numbers that would spoil the parameters are refused."""
     step = run.state.step + 1
+    if run.plan.augment:
+        rng = np.random.default_rng((AUGMENT_STREAM, run.plan.seed, step))
+        images = crop_and_flip(images, rng)
+    buffers = [(t, t.data) for _, t in run.model.named_tensors() if not t.requires_grad]
 
     def loss_of_batch() -> Any:
         # Dropout and its like draw from a stream of their own for every step.
@@ -155,7 +163,11 @@ def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: floa
         if not math.isfinite(value) or not all(math.isfinite((g * g).sum()) for g in gradients):
             run.optimizer.zero_grad()
             where = f"epoch {epoch}, step {step}, learning rate {lr:.3g}: the loss is {value:.6g}"
-            _name_the_culprit(loss_of_batch, where)
+            try:
+                _name_the_culprit(loss_of_batch, where)
+            finally:
+                for buffer, before in buffers:  # running statistics have seen the bad numbers
+                    buffer.data = before
         run.optimizer.step(lr)
     run.optimizer.zero_grad()
     run.state.step = step
@@ -177,7 +189,7 @@ def _name_the_culprit(loss_of_batch: Any, where: str) -> None:
 # --- judging -------------------------------------------------------------------------------------
 
 
-def evaluate(model: Module, split: Split, *, batch_size: int = 1000) -> Evaluation:
+def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH) -> Evaluation:
     """Mean loss and accuracy over a split; every encoded weight is decoded once."""
     if not isinstance(split, Split):
         raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")

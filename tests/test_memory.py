@@ -1,0 +1,78 @@
+"""What a training run is said to take, against what it takes."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn import memory
+from tinyadtn.errors import SizeLimitError
+from tinyadtn.memory import check_memory, training_memory
+from tinyadtn.runs import TrainingPlan
+
+
+def images_and_labels(rng, count, shape):
+    return rng.random((count, *shape), np.float32), np.arange(count) % 10
+
+
+def small_data(rng, shape):
+    return ta.load_data([images_and_labels(rng, n, shape) for n in (40, 12, 10)])
+
+
+def peak_of_training(model, data, folder, **plan):
+    """Bytes at the peak of one epoch, saving included, above what was there before."""
+    gc.collect()
+    tracemalloc.start()
+    for _ in ta.train(model, data, epochs=1, out=folder, **plan):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "spec"),
+    [
+        ("lenet5", (1, 28, 28), {}),
+        ("vgg16", (3, 32, 32), {}),
+        ("alexnet", (3, 32, 32), {"fc1": 1, "fc2": 1}),
+        ("fc2", (1, 28, 28), {"fc1": 2}),
+    ],
+)
+def test_the_estimate_bounds_what_is_used_and_not_by_much(
+    rng, tmp_path, network, shape, spec, monkeypatch
+):
+    monkeypatch.setattr(memory, "EVALUATION_BATCH", 12)  # there are no more images to judge
+    data, plan = small_data(rng, shape), {"batch_size": 20, "learning_rate": 1e-4}
+    model = getattr(ta.models, network)(rng=0)
+    model = ta.compress(model, spec, rng=0) if spec else model
+    told = training_memory(model, data, TrainingPlan(epochs=1, **plan))
+    weights = sum(t.data.nbytes for _, t in model.named_tensors())  # they were there before
+    used = peak_of_training(model, data, tmp_path, **plan) + weights
+    assert used < told.total - told.images < 2.5 * used + 2**22
+
+
+def test_shapes_only_are_enough_to_tell(rng):
+    data = small_data(rng, (3, 32, 32))
+    tracemalloc.start()
+    told = training_memory(ta.models.vgg16(), data, TrainingPlan(batch_size=128))
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert told.weights > 4 * 5 * 33_000_000
+
+
+def test_a_run_beyond_the_memory_is_refused_with_the_numbers(rng, monkeypatch):
+    data = small_data(rng, (3, 32, 32))
+    told = training_memory(ta.models.vgg16(), data, TrainingPlan(batch_size=10**6))
+    with pytest.raises(SizeLimitError, match=r"takes about [\d.]+ GiB .* use a smaller batch"):
+        check_memory(told)
+    monkeypatch.setattr(memory, "memory_limit", lambda: told.total)
+    check_memory(told)
+
+
+def test_the_parts_are_named():
+    assert str(memory.TrainingMemory(2**30, 2**31, 2**29)) == (
+        "about 3.5 GiB of memory (images 1.0, weights and optimiser 2.0, activations 0.5)"
+    )

@@ -1,0 +1,81 @@
+"""How much memory a training run takes, told before it starts.
+
+What a step keeps for its backward pass is about one array for every layer's output. Weights are
+held once, their gradients once more, and once for each thing that the optimiser remembers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .adtn import memory_limit
+from .data import SPLITS, Data
+from .engine import Tensor
+from .errors import SizeLimitError
+from .layers import Sequential
+from .module import named_layers
+from .runs import OPTIMIZERS, TrainingPlan
+from .train import EVALUATION_BATCH
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes of a training run at their peak, by what they hold."""
+
+    images: int
+    weights: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.images + self.weights + self.activations
+
+    def __str__(self) -> str:
+        parts = {
+            "images": self.images,
+            "weights and optimiser": self.weights,
+            "activations": self.activations,
+        }
+        inside = ", ".join(f"{what} {size / GIB:.1f}" for what, size in parts.items())
+        return f"about {self.total / GIB:.1f} GiB of memory ({inside})"
+
+
+def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> TrainingMemory:
+    """An estimate from shapes alone, rather above than below what is then used.
+
+    >>> import tinyadtn as ta
+    >>> plan = TrainingPlan(batch_size=1000)
+    >>> print(training_memory(ta.models.lenet5(), ta.load_data("mnist-5k"), plan))
+    about 0.1 GiB of memory (images 0.0, weights and optimiser 0.0, activations 0.1)
+    """
+    image = data.train.images.shape[1:]
+    outputs = [math.prod(after) for _, _, _, after in model.shapes(image)]
+    largest = max(outputs)
+    # Three more of the largest: a gradient, the one it becomes, and what lies between.
+    kept = plan.batch_size * (math.prod(image) + sum(outputs) + 3 * largest)
+    judged = EVALUATION_BATCH * 4 * largest  # nothing is kept: a layer's input and output
+    # In a step weights, gradients, one on the way and what the optimiser remembers; while saving
+    # there are no gradients, and a copy of all that remains.
+    slots = len(OPTIMIZERS[plan.optimizer].slots)
+    copies = max(3 + slots, 2 + 2 * slots)
+    decoded = sum(
+        layer.weight.peak_bytes()
+        for layer in named_layers(model).values()
+        if not isinstance(layer.weight, Tensor)
+    )
+    weights = 4 * copies * model.num_parameters + decoded
+    pixels = sum(getattr(data, split).images.nbytes for split in SPLITS)
+    return TrainingMemory(pixels, weights, 4 * max(kept, judged))
+
+
+def check_memory(needed: TrainingMemory) -> None:
+    """SizeLimitError, before anything is allocated, for a run that this machine cannot hold."""
+    if needed.total > memory_limit():
+        raise SizeLimitError(
+            f"this run takes {needed}, the limit here is {memory_limit() / GIB:.1f} GiB (three "
+            "quarters of the memory); use a smaller batch"
+        )
