@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.compress import build, format_table
+from tinyadtn.compress import build
 from tinyadtn.errors import TinyADTNError
 from tinyadtn.module import named_layers
+from tinyadtn.reports import format_table
 
 
 def dense(**options):

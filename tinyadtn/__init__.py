@@ -12,11 +12,12 @@ small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 from . import draw, models
 from .adtn import ADTN
 from .checkpoint import load, save
-from .compress import compress, decompress, fit, report
+from .compress import compress, decompress, fit
 from .contract import contract
 from .data import Data, Split, batches, load_data
 from .encodings import Encoding, Frozen
 from .engine import Tensor, op
+from .factored import LowRank, Tucker
 from .gradcheck import check_vjp
 from .layers import Flatten, Linear, ReLU, Sequential
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy
@@ -54,5 +55,7 @@ from .ops import (
     where,
 )
 from .optim import SGD, Adam, Cosine, OneCycle
+from .reports import report
+from .tensor_train import TensorTrain
 from .train import evaluate, predict, train
 from .version import __version__

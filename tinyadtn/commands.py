@@ -16,10 +16,10 @@ import numpy as np
 
 from . import draw, experiment
 from .checkpoint import load
-from .compress import format_table, report
 from .data import load_data
 from .errors import TinyADTNError
 from .picture import read_picture
+from .reports import format_table, report
 from .runs import writable_folder
 from .sources import available, download
 from .train import evaluate, predict, train, with_progress

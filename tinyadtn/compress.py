@@ -1,26 +1,32 @@
-"""A dense model becomes an encoded one, and says what that saves."""
+"""A dense model becomes an encoded one, and back."""
 
 from __future__ import annotations
 
 import fnmatch
-import io
+import inspect
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from .adtn import ADTN
-from .encodings import Counts, Encoding, Frozen, Recipe
+from .encodings import Encoding, Frozen, Recipe
 from .engine import Tensor
 from .errors import ShapeError, TinyADTNError
+from .factored import LowRank, Tucker
 from .models import MODELS
 from .modes import no_grad
 from .module import Module, Seed, dense, layer_named, named_layers, with_weights
-from .npz import write_npz
+from .tensor_train import TensorTrain
 
-ENCODINGS: dict[str, Callable[..., Encoding]] = {"ADTN": ADTN, "Frozen": Frozen}
+ENCODINGS: dict[str, Callable[..., Encoding]] = {
+    "ADTN": ADTN,
+    "LowRank": LowRank,
+    "TensorTrain": TensorTrain,
+    "Tucker": Tucker,
+    "Frozen": Frozen,
+}
 
 
 def compress(model: Module, spec: Mapping[str, int | Encoding | Recipe], *, rng: Seed) -> Any:
@@ -103,15 +109,38 @@ def decompress(model: Module) -> Any:
 def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[float]]:
     """Bring every encoded weight of ``model`` close to the dense weight of the same layer.
 
-    The options are those of ``ADTN.fit``; returns each layer's relative error after every step.
+    Returns each layer's relative errors ‖W - target‖ / ‖target‖. An encoding that iterates gives
+    one a step and takes the options of ``ADTN.fit`` (``steps``, ``learning_rate``, …); one whose
+    best fit is a formula gives one error and needs no options. What has no fit, or is frozen, is
+    left alone.
+
+    >>> import tinyadtn as ta
+    >>> model = ta.models.fc2(rng=0)
+    >>> small = ta.compress(model, {"fc1": 1, "fc2": ta.LowRank.like(10)}, rng=0)
+    >>> errors = ta.fit(small, model, steps=5, show_progress=False)
+    >>> len(errors["fc1"]), len(errors["fc2"]), errors["fc2"][0] < 1e-5  # rank 10 is all of fc2
+    (6, 1, True)
     """
     targets = named_layers(dense_model)
-    if not any(hasattr(layer.weight, "fit") for layer in named_layers(model).values()):
-        raise TinyADTNError("nothing to fit: the first model holds no ADTN (are the two swapped?)")
-    return {
-        name: layer.weight.fit(dense(targets[name].weight), **{"label": f"fit {name}", **options})
+    fits = {
+        name: layer.weight.fit
         for name, layer in named_layers(model).items()
-        if hasattr(layer.weight, "fit")
+        if hasattr(layer.weight, "fit") and layer.weight.parameters()
+    }
+    if not fits:
+        raise TinyADTNError(
+            "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
+        )
+    takes = {name: set(inspect.signature(method).parameters) for name, method in fits.items()}
+    known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
+    if not options.keys() <= known:
+        raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
+    return {
+        name: method(
+            dense(targets[name].weight),
+            **{k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]},
+        )
+        for name, method in fits.items()
     }
 
 
@@ -128,111 +157,3 @@ def build(config: dict[str, Any]) -> Any:
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise TinyADTNError(f"this configuration describes no known model: {error!r}") from error
     return encoded(model, weights) if weights else model
-
-
-# --- what it saves -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a report: a layer's weight, or a whole model with its biases."""
-
-    name: str
-    encoding: str
-    counts: Counts
-    bytes: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """The numbers by name."""
-        return {
-            "name": self.name,
-            "encoding": self.encoding,
-            **asdict(self.counts),
-            "ratio": self.counts.ratio,
-            "bytes": self.bytes,
-        }
-
-
-@dataclass(frozen=True)
-class Report:
-    """What each weight takes, dense and as stored; printing it gives a table."""
-
-    rows: tuple[Row, ...]
-
-    def __str__(self) -> str:
-        head = ["", "encoding", "dense", "stored", "live", "ratio", "padding", "bytes on disk"]
-        return format_table([head, *map(self._cells, self.rows)])
-
-    @staticmethod
-    def _cells(row: Row) -> list[str]:
-        c = row.counts
-        return [
-            row.name,
-            row.encoding,
-            f"{c.dense:,}",
-            f"{c.stored:,}",
-            f"{c.live:,}",
-            f"{c.ratio:,.1f}×" if c.stored else "–",
-            f"{100 * (c.padded / c.dense - 1):.0f} %",
-            f"{row.bytes:,}",
-        ]
-
-
-def report(model: Module) -> Report:
-    """Dense weights, stored and live numbers, ratio, padding and bytes, for each layer and in all.
-
-    The last row counts the whole model with its biases. Bytes are those of an uncompressed
-    ``.npz`` file with the row's arrays.
-
-    >>> import tinyadtn as ta
-    >>> print(report(compress(ta.models.fc2(rng=0), {"fc1": 2}, rng=0)))
-                 encoding    dense  stored   live   ratio  padding  bytes on disk
-    fc1.weight   ADTN M=2  200,704     436    436  460.3×     31 %          3,012
-    fc2.weight      dense    2,560   2,560  2,560    1.0×      0 %         10,506
-    whole model            203,530   3,262  3,262   62.4×     30 %         15,174
-    """
-    rows = []
-    biases = sum(t.size for t in model.parameters())
-    for name, layer in named_layers(model).items():
-        weight = layer.weight
-        if isinstance(weight, Tensor):
-            n = weight.size
-            counts, label, arrays = Counts(n, n, n, n, n), "dense", {"weight": weight.numpy()}
-        else:
-            counts, arrays = weight.counts(), weight.arrays()
-            label = f"ADTN M={weight.depth}" if isinstance(weight, ADTN) else type(weight).__name__
-        biases -= counts.stored
-        rows.append(
-            Row(
-                f"{name}.weight",
-                label.lower() if label == "Frozen" else label,
-                counts,
-                npz_bytes(arrays),
-            )
-        )
-    total = Counts(
-        **{
-            key: biases + sum(getattr(row.counts, key) for row in rows)
-            for key in Counts.__annotations__
-        }
-    )
-    return Report((*rows, Row("whole model", "", total, npz_bytes(model.arrays()))))
-
-
-def npz_bytes(arrays: Mapping[str, Any]) -> int:
-    """The size of an uncompressed ``.npz`` file with these arrays."""
-    file = io.BytesIO()
-    write_npz(file, arrays)
-    return len(file.getvalue())
-
-
-def format_table(rows: list[list[str]], *, left: int = 1) -> str:
-    """Rows of text in columns: so many to the left, all others, numbers, to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if k < left else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    )

@@ -27,13 +27,14 @@ import numpy as np
 from . import draw
 from .adtn import ADTN
 from .checkpoint import replacing, save
-from .compress import compress, fit, format_table, report
+from .compress import compress, fit
 from .data import Data, Split
-from .encodings import Frozen
+from .encodings import Encoding, Frozen
 from .errors import ShapeError, TinyADTNError
 from .models import MODELS
 from .module import Module, dense, layer_named, named_layers
 from .npz import write_npz
+from .reports import format_table, report
 from .runs import TrainingPlan
 from .train import evaluate, train, with_progress
 from .version import __version__
@@ -101,7 +102,7 @@ def build_for(data: Data, model: str, seed: int | None) -> Any:
 def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
     """Encode a model of shapes only, and plan both trainings: this raises what can be raised."""
     if dense_model is not None:
-        if walls(dense_model):
+        if any(isinstance(p.weight, Encoding) for p in named_layers(dense_model).values()):
             raise TinyADTNError("the network to compress is compressed already; name a dense one")
         evaluate(dense_model, Split(data.validation.images[:1], data.validation.labels[:1]))
     layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
