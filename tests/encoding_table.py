@@ -12,6 +12,19 @@ from collections.abc import Callable
 from typing import Any
 
 import tinyadtn as ta
+from tinyadtn.joint import joint_shape
+
+
+def part(index: int, recipe: Callable[..., Any], *others: tuple[int, ...]) -> Callable[..., Any]:
+    """A recipe for one layer's part of an encoding of this layer and others."""
+
+    def make(shape: Any, axes: Any = None, rng: Any = None) -> Any:
+        shapes = list(others)
+        shapes.insert(index, shape)
+        whole = recipe(joint_shape(shapes), rng=rng)
+        return ta.Part(whole, index, {f"fc{k}": s for k, s in enumerate(shapes)})
+
+    return make
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +37,6 @@ class Row:
     label: str
     kind: str = "linear"  # or "smooth" or "piecewise"; "fixed" has nothing to train
     axes: Any = None
-    name: str = ""  # in the registry, where it is not the class of what the recipe makes
 
     def make(self, rng: Any = None) -> Any:
         return self.recipe(self.shape, axes=self.axes, rng=rng)
@@ -59,4 +71,12 @@ ROWS = [
     ),
     Row(ta.Tucker.like((3, 2)), (5, 4, 3, 2), 15 + 36 + 8, "Tucker 3×2"),
     Row(ta.Tucker.like(2), (3, 4, 5), 6 + 20 + 8, "Tucker 2×2"),
+    Row(part(1, ta.LowRank.like(2), (6, 5)), (6, 5), 2 * (2 + 30), "low rank r=2"),
+    Row(
+        part(1, ta.ADTN.like(1), (3, 2), (5,)),  # 6 + 8 + 5 entries in 2^5
+        (2, 4),
+        16 * 4 - 12 * 2,
+        "ADTN M=1",
+        "smooth",
+    ),
 ]

@@ -19,6 +19,7 @@ from .encodings import Encoding, Frozen
 from .engine import Tensor, op
 from .factored import LowRank, Tucker
 from .gradcheck import check_vjp
+from .joint import Part
 from .layers import Flatten, Linear, ReLU, Sequential
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import inspect
+import json
 import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,10 +16,23 @@ from .encodings import Encoding, Frozen, Recipe
 from .engine import Tensor
 from .errors import ShapeError, TinyADTNError
 from .factored import LowRank, Tucker
+from .joint import Part, by_encoding, joint_axes, joint_shape, whole_of
 from .models import MODELS
 from .modes import no_grad
-from .module import Module, Seed, dense, layer_named, named_layers, with_weights
+from .module import (
+    Module,
+    Seed,
+    dense,
+    layer_named,
+    named_layers,
+    with_tensors,
+    with_weights,
+)
+from .sites import Axes
 from .tensor_train import TensorTrain
+
+# By the name of a layer, a pattern, or a tuple of these.
+Spec = Mapping[Any, "int | Encoding | Recipe"]
 
 ENCODINGS: dict[str, Callable[..., Encoding]] = {
     "ADTN": ADTN,
@@ -26,14 +40,22 @@ ENCODINGS: dict[str, Callable[..., Encoding]] = {
     "TensorTrain": TensorTrain,
     "Tucker": Tucker,
     "Frozen": Frozen,
+    "Part": Part,
 }
 
 
-def compress(model: Module, spec: Mapping[str, int | Encoding | Recipe], *, rng: Seed) -> Any:
+def compress(
+    model: Module,
+    spec: Spec,
+    *,
+    rng: Seed,
+) -> Any:
     """A new model in which the named layers' weights are encoded; the old one is left alone.
 
     ``spec`` maps a layer's name or a pattern ("fc*") to a depth (an ADTN of that depth), to an
     encoding, or to a recipe: ``recipe(shape, axes=…, rng=…)``, such as ``ADTN.like(depth=2)``.
+    A tuple of names or patterns is encoded jointly: its weights, stacked on a new first axis if
+    they have one shape and flattened to one vector if not, are parts of a single encoding.
     Everything else is copied. The encodings start at random; ``fit`` brings them near the old
     weights.
 
@@ -41,39 +63,64 @@ def compress(model: Module, spec: Mapping[str, int | Encoding | Recipe], *, rng:
     >>> small = compress(ta.models.fc2(rng=0), {"fc*": 2}, rng=0)
     >>> small.fc1.weight
     ADTN((256, 784), depth=2): 436 numbers for 200,704
+    >>> joint = compress(ta.models.fc2(rng=0), {("fc1", "fc2"): 2}, rng=0)
+    >>> joint.fc1.weight.whole
+    ADTN((203264,), depth=2): 436 numbers for 203,264
     """
     rng = None if rng is None else np.random.default_rng(rng)
     layers = named_layers(model)
     chosen: dict[str, Encoding] = {}
-    for pattern, wish in spec.items():
-        names = fnmatch.filter(layers, pattern)
-        if not names:
-            raise TinyADTNError(f"no layer matches {pattern!r}; there is {', '.join(layers)}")
+    for key, wish in spec.items():
+        patterns = key if isinstance(key, tuple) else (key,)
+        names = [name for pattern in patterns for name in _matching(layers, pattern)]
         for name in names:
-            if name in chosen:
+            if name in chosen or names.count(name) > 1:
                 raise TinyADTNError(f"{name} is named twice in {list(spec)}")
-            chosen[name] = _encode(name, layers[name], wish, rng)
+        if isinstance(key, tuple):
+            chosen |= _encode_jointly({name: layers[name] for name in names}, wish, rng)
+        else:
+            for name in names:
+                layer = layers[name]
+                chosen[name] = _encode(name, tuple(layer.weight.shape), layer.axes, wish, rng)
     return encoded(model.copy(), chosen)
 
 
-def _encode(name: str, layer: Any, wish: Any, rng: Seed) -> Encoding:
+def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
+    names = fnmatch.filter(layers, pattern)
+    if not names:
+        raise TinyADTNError(f"no layer matches {pattern!r}; there is {', '.join(layers)}")
+    return names
+
+
+def _encode(name: str, shape: tuple[int, ...], axes: Axes, wish: Any, rng: Seed) -> Encoding:
     if isinstance(wish, numbers.Integral):
         wish = ADTN.like(depth=int(wish))
-    if not isinstance(wish, Encoding):
+    if isinstance(wish, Encoding):
+        wish = wish.copy()  # nothing is shared with the caller, nor between layers
+    else:
         if not callable(wish):
             raise TinyADTNError(f"{name}: {wish!r} is no depth, encoding or recipe")
-        wish = wish(tuple(layer.weight.shape), axes=layer.axes, rng=rng)
+        wish = wish(shape, axes=axes, rng=rng)
     if not isinstance(wish, Encoding):
         raise TinyADTNError(f"{name}: the recipe returned {type(wish).__name__}, not an encoding")
-    _check_shape(name, layer, wish)
+    _check_shape(name, shape, wish)
     return wish
 
 
-def _check_shape(name: str, layer: Any, encoding: Encoding) -> None:
-    if encoding.shape != tuple(layer.weight.shape):
+def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str, Encoding]:
+    if len(layers) < 2:
+        raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
+    shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
+    shape = joint_shape(list(shapes.values()))
+    axes = joint_axes(list(shapes.values()), [layer.axes for layer in layers.values()])
+    whole = _encode("+".join(layers), shape, axes, wish, rng)
+    return {name: Part(whole, k, shapes) for k, name in enumerate(layers)}
+
+
+def _check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
+    if encoding.shape != shape:
         raise ShapeError(
-            f"{name} has a weight of shape {layer.weight.shape}, the encoding is for "
-            f"{encoding.shape}"
+            f"{name} has a weight of shape {shape}, the encoding is for {encoding.shape}"
         )
 
 
@@ -99,7 +146,8 @@ def decompress(model: Module) -> Any:
     """
     with no_grad():
         result = with_weights(
-            model.copy(), lambda _, weight: Tensor(dense(weight).numpy().copy(), requires_grad=True)
+            with_tensors(model.copy()),
+            lambda _, weight: Tensor(weight.numpy().copy(), requires_grad=True),
         )
     if model.config is not None:
         result.config = {key: value for key, value in model.config.items() if key != "encodings"}
@@ -111,8 +159,8 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
 
     Returns each layer's relative errors ‖W - target‖ / ‖target‖. An encoding that iterates gives
     one a step and takes the options of ``ADTN.fit`` (``steps``, ``learning_rate``, …); one whose
-    best fit is a formula gives one error and needs no options. What has no fit, or is frozen, is
-    left alone.
+    best fit is a formula gives one error and needs no options. A joint encoding is fitted once, to
+    all its layers, under the name "fc1+fc2". What has no fit, or is frozen, is left alone.
 
     >>> import tinyadtn as ta
     >>> model = ta.models.fc2(rng=0)
@@ -122,26 +170,31 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     (6, 1, True)
     """
     targets = named_layers(dense_model)
-    fits = {
-        name: layer.weight.fit
-        for name, layer in named_layers(model).items()
-        if hasattr(layer.weight, "fit") and layer.weight.parameters()
+    groups = {
+        name: next(iter(weights.values()))
+        for name, weights in by_encoding(model).items()
+        if all(hasattr(whole_of(w), "fit") and w.parameters() for w in weights.values())
     }
-    if not fits:
+    if not groups:
         raise TinyADTNError(
             "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
         )
+    fits = {name: whole_of(weight).fit for name, weight in groups.items()}
     takes = {name: set(inspect.signature(method).parameters) for name, method in fits.items()}
     known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
     if not options.keys() <= known:
         raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
-    return {
-        name: method(
-            dense(targets[name].weight),
-            **{k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]},
-        )
-        for name, method in fits.items()
-    }
+    errors = {}
+    for name, weight in groups.items():
+        given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
+        errors[name] = fits[name](_target(name, weight, targets), **given)
+    return errors
+
+
+def _target(name: str, weight: Encoding, targets: Mapping[str, Any]) -> Any:
+    if isinstance(weight, Part):
+        return weight.target({n: dense(targets[n].weight).numpy() for n in weight.layers})
+    return dense(targets[name].weight)
 
 
 def build(config: dict[str, Any]) -> Any:
@@ -150,10 +203,21 @@ def build(config: dict[str, Any]) -> Any:
         options = {k: v for k, v in config.items() if k not in ("model", "encodings")}
         model = MODELS[config["model"]](**options)
         weights = {}
+        wholes: dict[str, Encoding] = {}
         for name, entry in config.get("encodings", {}).items():
-            arguments = {k: v for k, v in entry.items() if k != "encoding"}
-            weights[name] = ENCODINGS[entry["encoding"]](**arguments)
-            _check_shape(name, layer_named(model, name), weights[name])
+            weights[name] = build_encoding(entry, wholes)
+            _check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name])
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise TinyADTNError(f"this configuration describes no known model: {error!r}") from error
     return encoded(model, weights) if weights else model
+
+
+def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encoding:
+    """The encoding of an entry; parts of the same layers get the same whole."""
+    arguments = {k: v for k, v in entry.items() if k != "encoding"}
+    if entry["encoding"] == "Part":
+        key = json.dumps([entry["whole"], entry["layers"]], sort_keys=True)
+        if key not in wholes:
+            wholes[key] = build_encoding(entry["whole"], wholes)
+        arguments["whole"] = wholes[key]
+    return ENCODINGS[entry["encoding"]](**arguments)

@@ -31,6 +31,7 @@ from .compress import compress, fit
 from .data import Data, Split
 from .encodings import Encoding, Frozen
 from .errors import ShapeError, TinyADTNError
+from .joint import by_encoding, whole_of
 from .models import MODELS
 from .module import Module, dense, layer_named, named_layers
 from .npz import write_npz
@@ -235,8 +236,10 @@ def write_all(
 
 
 def walls(model: Module) -> dict[str, ADTN]:
-    """The ADTNs in a model, by the names of their layers."""
-    return {n: p.weight for n, p in named_layers(model).items() if isinstance(p.weight, ADTN)}
+    """The ADTNs in a model, by the names of their layers; one for several layers stands once."""
+    groups = by_encoding(model).items()
+    stored = {name: whole_of(next(iter(weights.values()))) for name, weights in groups}
+    return {name: weight for name, weight in stored.items() if isinstance(weight, ADTN)}
 
 
 def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:

@@ -202,7 +202,22 @@ def decoded(model: Module) -> Iterator[Any]:
     'Tensor'
     """
     with no_grad():
-        yield with_weights(model, lambda _, weight: dense(weight).detach())
+        yield with_tensors(model)
+
+
+def with_tensors(model: Module) -> Any:
+    """The model with a tensor for every weight; what layers hold parts of is decoded once."""
+    wholes: dict[int, Tensor] = {}
+
+    def change(_: str, weight: Any) -> Tensor:
+        whole = getattr(weight, "whole", None)  # see ``joint``
+        if whole is None:
+            return dense(weight).detach()
+        if id(whole) not in wholes:
+            wholes[id(whole)] = dense(whole).detach()
+        return weight.cut(wholes[id(whole)]).detach()
+
+    return with_weights(model, change)
 
 
 def named_layers(model: Module) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .encodings import Counts
 from .engine import Tensor
-from .module import Module, named_layers
+from .joint import by_encoding, whole_of
+from .module import Module
 from .npz import write_npz
 
 
@@ -61,8 +63,8 @@ class Report:
 def report(model: Module) -> Report:
     """Dense weights, stored and live numbers, ratio, padding and bytes, for each layer and in all.
 
-    The last row counts the whole model with its biases. Bytes are those of an uncompressed
-    ``.npz`` file with the row's arrays.
+    An encoding that several layers share has one row. The last row counts the whole model with its
+    biases. Bytes are those of an uncompressed ``.npz`` file with the row's arrays.
 
     >>> import tinyadtn as ta
     >>> print(report(ta.compress(ta.models.fc2(rng=0), {"fc1": 2}, rng=0)))
@@ -73,13 +75,14 @@ def report(model: Module) -> Report:
     """
     rows = []
     biases = sum(t.size for t in model.parameters())
-    for name, layer in named_layers(model).items():
-        weight = layer.weight
+    for name, weights in by_encoding(model).items():
+        weight = whole_of(next(iter(weights.values())))
         if isinstance(weight, Tensor):
             n = weight.size
             counts, label, arrays = Counts(n, n, n, n, n), "dense", {"weight": weight.numpy()}
         else:
             counts, label, arrays = weight.counts(), weight.label, weight.arrays()
+        counts = replace(counts, dense=sum(math.prod(w.shape) for w in weights.values()))
         biases -= counts.stored
         rows.append(Row(f"{name}.weight", label, counts, npz_bytes(arrays)))
     total = Counts(
