@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -309,6 +310,17 @@ def test_a_row_as_a_dictionary_is_json():
 
 def test_a_report_of_shapes_only():
     assert ta.report(dense(rng=None)).rows[-1].counts.stored == 16 * 64 + 16 + 160 + 10
+
+
+def test_a_report_allocates_no_weights():
+    model = ta.Sequential(fc1=ta.Linear(4096, 4096, bias=False))  # 64 MiB, were it there
+    tracemalloc.start()
+    try:
+        row, _ = ta.report(model).rows
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
+    assert 0 < row.bytes - 4 * 4096**2 < 1000
 
 
 def test_table_columns_are_aligned():

@@ -23,7 +23,7 @@ from .joint import Part
 from .layers import Flatten, Linear, ReLU, Sequential
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected
-from .module import Module, decoded
+from .module import Module, decoded, freeze
 from .ops import (
     absolute,
     add,

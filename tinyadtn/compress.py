@@ -25,6 +25,7 @@ from .module import (
     dense,
     layer_named,
     named_layers,
+    with_frozen,
     with_tensors,
     with_weights,
 )
@@ -49,6 +50,7 @@ def compress(
     spec: Spec,
     *,
     rng: Seed,
+    train_others: bool = True,
 ) -> Any:
     """A new model in which the named layers' weights are encoded; the old one is left alone.
 
@@ -56,7 +58,8 @@ def compress(
     encoding, or to a recipe: ``recipe(shape, axes=…, rng=…)``, such as ``ADTN.like(depth=2)``.
     A tuple of names or patterns is encoded jointly: its weights, stacked on a new first axis if
     they have one shape and flattened to one vector if not, are parts of a single encoding.
-    Everything else is copied. The encodings start at random; ``fit`` brings them near the old
+    Everything else is copied; with ``train_others=False`` all that is not part of an encoded layer
+    is frozen (see ``freeze``). The encodings start at random; ``fit`` brings them near the old
     weights.
 
     >>> import tinyadtn as ta
@@ -82,7 +85,14 @@ def compress(
             for name in names:
                 layer = layers[name]
                 chosen[name] = _encode(name, tuple(layer.weight.shape), layer.axes, wish, rng)
-    return encoded(model.copy(), chosen)
+    small = encoded(model.copy(), chosen)
+    if train_others:
+        return small
+    kept = [n for n, layer in named_layers(small).items() if isinstance(layer.weight, Encoding)]
+    inside = tuple(f"{name}." for name in kept)
+    return with_frozen(
+        small, [name for name, _ in small.named_parameters() if not name.startswith(inside)]
+    )
 
 
 def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
@@ -133,25 +143,43 @@ def encoded(model: Module, weights: Mapping[str, Encoding]) -> Any:
     result = with_weights(model, change)
     if model.config is not None:
         now = {name: weight.config for name, weight in weights.items()}
-        result.config = {**model.config, "encodings": {**model.config.get("encodings", {}), **now}}
+        _configure(result, model, {**model.config.get("encodings", {}), **now})
     return result
 
 
 def decompress(model: Module) -> Any:
     """The ordinary dense model with the weights that the encodings decode to.
 
+    What is frozen in it and was not encoded stays frozen.
+
     >>> import tinyadtn as ta
     >>> decompress(compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)).num_parameters
     203530
     """
+    twin = model.copy()
     with no_grad():
-        result = with_weights(
-            with_tensors(model.copy()),
-            lambda _, weight: Tensor(weight.numpy().copy(), requires_grad=True),
-        )
+        decoded = named_layers(with_tensors(twin))
+
+    def change(path: str, weight: Any) -> Tensor:
+        if isinstance(weight, Tensor):
+            return weight
+        values = decoded[path.removesuffix(".weight")].weight.numpy()
+        return Tensor(values.copy(), requires_grad=True)
+
+    result = with_weights(twin, change)
     if model.config is not None:
-        result.config = {key: value for key, value in model.config.items() if key != "encodings"}
+        _configure(result, twin, {})
     return result
+
+
+def _configure(result: Module, model: Module, encodings: dict[str, Any]) -> None:
+    """Give the result the model's configuration, with these encodings and what is still frozen."""
+    frozen = set(model.config.get("frozen", ()))
+    still = {id(tensor) for name, tensor in model.named_tensors() if name in frozen}
+    names = sorted(name for name, tensor in result.named_tensors() if id(tensor) in still)
+    new = {"encodings": encodings, "frozen": names}
+    result.config = {key: value for key, value in model.config.items() if key not in new}
+    result.config |= {key: value for key, value in new.items() if value}
 
 
 def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[float]]:
@@ -200,16 +228,16 @@ def _target(name: str, weight: Encoding, targets: Mapping[str, Any]) -> Any:
 def build(config: dict[str, Any]) -> Any:
     """The model that a configuration describes, with shapes only."""
     try:
-        options = {k: v for k, v in config.items() if k not in ("model", "encodings")}
+        options = {k: v for k, v in config.items() if k not in ("model", "encodings", "frozen")}
         model = MODELS[config["model"]](**options)
         weights = {}
         wholes: dict[str, Encoding] = {}
         for name, entry in config.get("encodings", {}).items():
             weights[name] = build_encoding(entry, wholes)
             _check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name])
+        return with_frozen(encoded(model, weights) if weights else model, config.get("frozen", ()))
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise TinyADTNError(f"this configuration describes no known model: {error!r}") from error
-    return encoded(model, weights) if weights else model
 
 
 def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encoding:

@@ -74,31 +74,60 @@ def report(model: Module) -> Report:
     whole model            203,530   3,262  3,262   62.4×     30 %         15,174
     """
     rows = []
-    biases = sum(t.size for t in model.parameters())
+    frozen = (model.config or {}).get("frozen", ())
+    others = {id(t): t.size for n, t in model.named_tensors() if t.requires_grad or n in frozen}
     for name, weights in by_encoding(model).items():
         weight = whole_of(next(iter(weights.values())))
         if isinstance(weight, Tensor):
             n = weight.size
-            counts, label, arrays = Counts(n, n, n, n, n), "dense", {"weight": weight.numpy()}
+            counts, label, stored = Counts(n, n, n, n, n), "dense", {"weight": weight}
         else:
-            counts, label, arrays = weight.counts(), weight.label, weight.arrays()
+            counts, label, stored = weight.counts(), weight.label, dict(weight.named_tensors())
+        if counts.stored and not any(tensor.requires_grad for tensor in stored.values()):
+            label += ", frozen"
+        for tensor in stored.values():
+            others.pop(id(tensor), None)
         counts = replace(counts, dense=sum(math.prod(w.shape) for w in weights.values()))
-        biases -= counts.stored
-        rows.append(Row(f"{name}.weight", label, counts, npz_bytes(arrays)))
+        rows.append(Row(f"{name}.weight", label, counts, npz_bytes(stored)))
+    biases = sum(others.values())
     total = Counts(
         **{
             key: biases + sum(getattr(row.counts, key) for row in rows)
             for key in Counts.__annotations__
         }
     )
-    return Report((*rows, Row("whole model", "", total, npz_bytes(model.arrays()))))
+    return Report((*rows, Row("whole model", "", total, npz_bytes(dict(model.named_tensors())))))
 
 
-def npz_bytes(arrays: Mapping[str, Any]) -> int:
-    """The size of an uncompressed ``.npz`` file with these arrays."""
-    file = io.BytesIO()
-    write_npz(file, arrays)
-    return len(file.getvalue())
+def npz_bytes(tensors: Mapping[str, Tensor]) -> int:
+    """The size of an uncompressed ``.npz`` file with these tensors, which is written nowhere."""
+    file = _Nowhere()
+    write_npz(file, {name: tensor.numpy() for name, tensor in tensors.items()})
+    return file.length
+
+
+class _Nowhere(io.RawIOBase):
+    """A file that keeps nothing but its length."""
+
+    length = position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.position = offset + (0, self.position, self.length)[whence]
+        return self.position
+
+    def write(self, data: Any) -> int:
+        self.position += memoryview(data).nbytes
+        self.length = max(self.length, self.position)
+        return memoryview(data).nbytes
 
 
 def format_table(rows: list[list[str]], *, left: int = 1) -> str:
