@@ -16,8 +16,8 @@ ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
     "engine", "contract", "ops", "progress", "loss",
     "gradcheck", "module", "layers", "optim", "idx", "sources", "fast_wall", "sites", "brickwall",
-    "encodings", "factored", "tensor_train", "adtn", "joint", "models", "reports", "compress",
-    "checkpoint", "data", "runs", "train",
+    "encodings", "factored", "tensor_train", "adtn", "joint", "models", "reports", "suggest",
+    "compress", "checkpoint", "data", "runs", "train",
     "draw_style", "draw_wall",
     "draw", "picture", "experiment", "commands", "cli", "__init__", "__main__",
 ]

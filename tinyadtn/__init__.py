@@ -57,6 +57,7 @@ from .ops import (
 )
 from .optim import SGD, Adam, Cosine, OneCycle
 from .reports import report
+from .suggest import suggest
 from .tensor_train import TensorTrain
 from .train import evaluate, predict, train
 from .version import __version__
