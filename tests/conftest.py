@@ -4,7 +4,10 @@ import os
 
 import numpy as np
 import pytest
+from data_files import Mirror
 from hypothesis import HealthCheck, settings
+
+from tinyadtn import mirrors
 
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("dev", max_examples=25, deadline=None)
@@ -28,3 +31,32 @@ settings.load_profile(
 def rng() -> np.random.Generator:
     """A generator that every test starts afresh, so that no test depends on another."""
     return np.random.default_rng(20240607)
+
+
+@pytest.fixture
+def empty_home(tmp_path, monkeypatch):
+    """No test sees the machine's own data, and none reaches past this machine."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("TINYADTN_DATA", raising=False)
+    for variable in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.upper(), raising=False)
+    return tmp_path / "cache" / "tinyadtn"
+
+
+@pytest.fixture
+def mirror():
+    """A server on this machine."""
+    mirror = Mirror()
+    yield mirror
+    mirror.close()
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Whatever asks for a download fails the test."""
+
+    def download(url, path):
+        raise AssertionError(f"{url} was asked for")
+
+    monkeypatch.setattr(mirrors, "_download", download)

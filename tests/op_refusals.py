@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 import tinyadtn as ta
-from tinyadtn.errors import DTypeError, ShapeError
+from tinyadtn.errors import DTypeError, GraphError, ShapeError
 
 
 def _zeros(*shapes: tuple) -> tuple:
@@ -72,6 +72,52 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             ("->", (), None),
         ]
     ),
+    *(
+        ("conv2d", ta.conv2d, _zeros(*shapes), options, ShapeError, word)
+        for shapes, options, word in [
+            (((2, 3, 5, 5), (4, 2, 3, 3)), {}, r"expects 2 channels, got 3 .*\(2, 3, 5, 5\)"),
+            (((2, 3, 5, 5), (4, 3, 6, 3)), {}, r"\(6, 3\).*\(5, 5\)"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"dilation": 3}, "dilation"),
+            (((2, 3, 5, 5), (4, 1, 3, 3)), {"groups": 2}, "2 groups do not divide 3"),
+            (((2, 4, 5, 5), (3, 2, 3, 3)), {"groups": 2}, "3 outputs"),
+            (((3, 5, 5), (4, 3, 3, 3)), {}, r"\(3, 5, 5\)"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": 0}, "from 1"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"padding": -1}, "padding from 0"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": (1, 2, 3)}, "pair"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": 1.5}, "whole number|pair"),
+        ]
+    ),
+    *(
+        (f.__name__, f, _zeros(shape), options, ShapeError, word)
+        for f in (ta.max_pool2d, ta.avg_pool2d)
+        for shape, options, word in [
+            ((2, 3, 4), {"kernel": 2}, r"\(2, 3, 4\)"),
+            ((2, 3, 4, 4), {"kernel": 5}, r"\(5, 5\)"),
+            ((2, 3, 4, 4), {"kernel": 3, "padding": 2}, "half"),
+        ]
+    ),
+    ("batch_norm", ta.batch_norm, _zeros((2, 3, 4, 4), (4,), (3,)), {}, ShapeError, "3 numbers"),
+    ("batch_norm", ta.batch_norm, _zeros((2, 3), (3,), (3,)), {}, ShapeError, r"\(2, 3\)"),
+    ("batch_norm", ta.batch_norm, _zeros((0, 3, 4, 4), (3,), (3,)), {}, ShapeError, "empty"),
+    (
+        "batch_norm",
+        ta.batch_norm,
+        _zeros((2, 3, 4, 4), (3,), (3,)),
+        {"mean": np.zeros(3)},
+        ShapeError,
+        "together",
+    ),
+    *(
+        (f.__name__, f, _zeros(shape), options, ShapeError, word)
+        for f in (ta.local_response_norm, ta.local_contrast_norm)
+        for shape, options, word in [
+            ((2, 3, 4), {}, r"\(2, 3, 4\)"),
+            ((2, 3, 4, 4), {"size": 4}, "odd size from 1, got 4"),
+            ((2, 3, 4, 4), {"size": -1}, "odd size"),
+        ]
+    ),
+    ("dropout", ta.dropout, _zeros((2, 3)), {"rate": 1.0, "rng": 0}, ValueError, "below 1"),
+    ("dropout", ta.dropout, _zeros((2, 3)), {"rate": 0.5, "rng": None}, GraphError, "rng="),
     (
         "softmax_cross_entropy",
         ta.softmax_cross_entropy,

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import image_references as images
 import numpy as np
 
 import tinyadtn as ta
@@ -96,7 +97,29 @@ def _cross_entropy(a: np.ndarray, labels: Any) -> np.ndarray:
 CONDITION = np.array([[True, False, True, True], [False, True, False, True], [True] * 4])
 PICKS = np.array([2, 0, 2, 2])
 LABELS = np.array([2, 0, 1])
+MOMENTS = np.array([0.5, -1.0, 0.0, 2.0]), np.array([0.3, 1.0, 2.0, 0.1])
+
+
+def _torch_contrast(t: Any, x: Any) -> Any:
+    """Local contrast normalisation, window 3, in torch's words."""
+    near = t.exp(-0.5 * ((t.arange(3).to(x) - 1) * 4 / 3) ** 2)
+    window = (near[:, None] * near)[None, None]
+    inside = t.nn.functional.conv2d(t.ones_like(x[:1, :1]), window, padding=1)
+
+    def local_mean(a: Any) -> Any:
+        return t.nn.functional.conv2d(a.mean(1, keepdim=True), window, padding=1) / inside
+
+    v = x - local_mean(x)
+    spread = (local_mean(v * v) + 1e-8).sqrt()
+    return v / t.maximum(spread, spread.mean((1, 2, 3), keepdim=True))
+
+
+def _torch_dropout(t: Any, a: Any) -> Any:
+    return a * t.from_numpy(images.dropout(np.ones(a.shape), 0.4, 3)).to(a)
+
+
 BOTH = ((2, 3), (2, 3))
+IMAGES = (2, 4, 5, 7)
 STRETCHED = ((3, 1, 4), (2, 1))  # broadcasts to (3, 2, 4)
 
 # fmt: off
@@ -195,6 +218,39 @@ ROWS = [
         {"pattern": "ij,k->ki"}, empty=((2, 0), (4,)), case="lone"),
     Row(ta.contract, lambda a, pattern: a.sum(1).T, lambda t, a: t.einsum("abc->ca", a),
         ((2, 3, 4),), "linear", {"pattern": "abc->ca"}, empty=((2, 0, 4),), case="one"),
+    # images
+    Row(ta.conv2d, images.conv2d, lambda t, x, w: t.nn.functional.conv2d(x, w),
+        (IMAGES, (6, 4, 3, 2)), "linear", empty=((0, 4, 5, 7), (6, 4, 3, 2))),
+    Row(ta.conv2d, images.conv2d,
+        lambda t, x, w: t.nn.functional.conv2d(x, w, None, (2, 3), (2, 1), (1, 2)),
+        (IMAGES, (3, 4, 5, 2)), "linear", {"stride": (2, 3), "padding": (2, 1), "dilation": (1, 2)},
+        empty=((0, 4, 5, 7), (3, 4, 5, 2)), case="strided"),
+    Row(ta.conv2d, images.conv2d, lambda t, x, w: t.nn.functional.conv2d(x, w, padding=1, groups=2),
+        (IMAGES, (6, 2, 3, 1)), "linear", {"padding": 1, "groups": 2}, case="groups"),
+    Row(ta.max_pool2d, images.max_pool2d, lambda t, x: t.nn.functional.max_pool2d(x, 2),
+        (IMAGES,), "piecewise", {"kernel": 2}, distinct, ((0, 4, 5, 7),)),
+    Row(ta.max_pool2d, images.max_pool2d, lambda t, x: t.nn.functional.max_pool2d(x, 3, 2, 1),
+        (IMAGES,), "piecewise", {"kernel": 3, "stride": 2, "padding": 1}, distinct,
+        case="overlap"),
+    Row(ta.avg_pool2d, images.avg_pool2d,
+        lambda t, x: t.nn.functional.avg_pool2d(x, (3, 2), (1, 2), (1, 0)), (IMAGES,), "linear",
+        {"kernel": (3, 2), "stride": (1, 2), "padding": (1, 0)}, empty=((0, 4, 5, 7),)),
+    Row(ta.batch_norm, images.batch_norm,
+        lambda t, x, a, b: t.nn.functional.batch_norm(x, None, None, a, b, training=True),
+        (IMAGES, (4,), (4,)), "smooth"),
+    Row(ta.batch_norm, images.batch_norm,
+        lambda t, x, a, b: t.nn.functional.batch_norm(
+            x, t.from_numpy(MOMENTS[0]).to(x), t.from_numpy(MOMENTS[1]).to(x), a, b, eps=0.1),
+        (IMAGES, (4,), (4,)), "smooth",
+        {"mean": MOMENTS[0], "variance": MOMENTS[1], "epsilon": 0.1}, case="constants",
+        empty=((0, 4, 5, 7), (4,), (4,))),
+    Row(ta.local_response_norm, images.local_response_norm,
+        lambda t, x: t.nn.functional.local_response_norm(x, 3, 0.9, 0.6, 2.0), (IMAGES,), "smooth",
+        {"size": 3, "alpha": 0.3, "beta": 0.6}, empty=((0, 4, 5, 7),)),
+    Row(ta.local_contrast_norm, images.local_contrast_norm, _torch_contrast, ((2, 3, 5, 4),),
+        "piecewise", {"size": 3}),
+    Row(ta.dropout, images.dropout, _torch_dropout, ((3, 4),), "linear", {"rate": 0.4, "rng": 3},
+        empty=((0, 4),)),
     # losses
     Row(ta.softmax_cross_entropy, _cross_entropy,
         lambda t, a: t.nn.functional.cross_entropy(a, t.from_numpy(LABELS)), ((3, 4),), "smooth",

@@ -4,10 +4,11 @@ from itertools import product
 
 import numpy as np
 import pytest
-from test_encodings import KINDS, adtn
+from test_encodings import KINDS, NAMED, adtn
 from test_sites import positions_by_digits
 
 import tinyadtn as ta
+from tinyadtn.wirings import WIRINGS
 
 
 def gradients(weight, cotangent):
@@ -20,7 +21,7 @@ def gradients(weight, cotangent):
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity", "tanh"])
 @pytest.mark.parametrize(
     ("shape", "options"),
-    [KINDS[k] for k in (1, 3, 5, 8, 12, 15, 18, 21)] + [((9, 11), {"depth": 3})],
+    [KINDS[k] for k in (1, 3, 5, 8, 12, 15, 18, 21)] + NAMED + [((9, 11), {"depth": 3})],
 )
 def test_the_gradient_is_the_slope(shape, options, activation):
     """⟨dA, D⟩ against the central difference along random directions D of each column."""
@@ -61,11 +62,16 @@ def test_every_gate_carries_the_whole_product(shape, options, activation):
     assert max(gate_products(weight, cotangent)) <= 1e-12
 
 
-def test_tanh_breaks_the_law():
+@pytest.mark.parametrize("site_dim", [2, 4, (2, 4, 4, 2)])
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_tanh_breaks_the_law(wiring, site_dim):
     """Gates before the tanh carry less; those after it still carry all."""
-    weight = adtn((8, 8), {"depth": 2}, "tanh")
+    weight = adtn((8, 8), {"depth": 2, "wiring": wiring, "site_dim": site_dim}, "tanh")
     off = list(gate_products(weight, np.random.default_rng(2).normal(size=(8, 8))))
-    assert min(off[:5]) > 1e-6 > 1e-12 >= max(off[5:])
+    first = len(off) // 2  # as many gates in either layer
+    assert min(off[:first]) > 1e-6 > 1e-12 >= max(off[first:])
+    shallow = adtn((8, 8), {"wiring": wiring, "site_dim": site_dim}, "tanh")
+    assert max(gate_products(shallow, np.random.default_rng(2).normal(size=(8, 8)))) <= 1e-12
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (9, 17), (6, 3, 3, 3)])

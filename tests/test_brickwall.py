@@ -1,6 +1,7 @@
 """The wall of gates against an oracle that writes every gate as a matrix on all sites."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 from tinyadtn.brickwall import (
     ACTIVATIONS,
     apply_gate,
-    brick_wall,
     build_wall,
     contract_brick_wall,
     contract_gate_by_gate,
@@ -18,6 +18,7 @@ from tinyadtn.brickwall import (
 )
 from tinyadtn.engine import Tensor
 from tinyadtn.errors import ShapeError
+from tinyadtn.wirings import WIRINGS
 
 SIGMA = {
     "relu": lambda x: np.where(x > 0, x, 0.0),
@@ -28,18 +29,12 @@ SIGMA = {
 
 
 def on_all_sites(gate, pair, dims):
-    """The gate as a matrix on the product of all sites, entry by entry."""
-    total = math.prod(dims)
-    (i, j), matrix = pair, np.zeros((total, total))
-    for column in range(total):
-        before = list(np.unravel_index(column, dims))
-        for p in range(dims[i]):
-            for q in range(dims[j]):
-                after = list(before)
-                after[i], after[j] = p, q
-                row = np.ravel_multi_index(after, dims)
-                matrix[row, column] = gate[p * dims[j] + q, before[i] * dims[j] + before[j]]
-    return matrix
+    """The gate as a matrix on the product of all sites: 0 where another site would change."""
+    digits = np.array(np.unravel_index(np.arange(math.prod(dims)), dims))  # (Q, settings)
+    i, j = pair
+    own, others = digits[i] * dims[j] + digits[j], np.delete(digits, pair, axis=0)
+    unchanged = (others[:, :, None] == others[:, None, :]).all(axis=0)
+    return np.where(unchanged, gate[np.ix_(own, own)], 0)
 
 
 def oracle(columns, wall, dims, activation):
@@ -69,24 +64,18 @@ def random_columns(wall, rng, dtype=np.float64):
 
 
 def brick(num_sites, depth):
-    return build_wall(brick_wall(num_sites), [2] * num_sites, depth)
+    return build_wall(WIRINGS["brick_wall"](num_sites), [2] * num_sites, depth)
+
+
+# The dimensions of all sites, at most 256 settings, odd numbers of sites among them.
+DIMS = [(2,) * num_sites for num_sites in range(2, 9)]
+DIMS += [(4, 4), (4,) * 3, (4,) * 4, (2, 4, 2), (4, 2, 2, 4), (2, 3, 2, 4, 2), (3, 2, 2, 2, 2, 3)]
+every_wall = pytest.mark.parametrize(
+    ("wiring", "dims"), [*product(WIRINGS, DIMS)], ids=lambda value: "".join(map(str, value))
+)
 
 
 # --- which gates there are -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("num_sites", "columns"),
-    [
-        (2, [((0, 1),), ()]),
-        (3, [((0, 1),), ((1, 2),)]),
-        (4, [((0, 1), (2, 3)), ((1, 2),)]),
-        (5, [((0, 1), (2, 3)), ((1, 2), (3, 4))]),
-        (6, [((0, 1), (2, 3), (4, 5)), ((1, 2), (3, 4))]),
-    ],
-)
-def test_brick_wall_columns(num_sites, columns):
-    assert brick_wall(num_sites) == columns
 
 
 def test_only_the_first_column_of_the_first_layer_is_fresh():
@@ -99,18 +88,10 @@ def test_only_the_first_column_of_the_first_layer_is_fresh():
     ]
 
 
-def test_a_staircase_has_one_fresh_gate():
-    stairs = [((k, k + 1),) for k in range(4)]
-    assert [c.fresh for c in build_wall(stairs, [2] * 5, 1)] == [True, False, False, False]
-
-
-def test_a_tree_is_fresh_at_its_leaves():
-    tree = [((0, 1), (2, 3), (4, 5), (6, 7)), ((0, 2), (4, 6)), ((0, 4),)]
-    assert [column.shape for column in build_wall(tree, [2] * 8, 1)] == [
-        (4, 2, 2),
-        (2, 4, 4),
-        (1, 4, 4),
-    ]
+@pytest.mark.parametrize("wiring", ["staircase", "tree"])
+def test_a_staircase_and_a_tree_have_one_fresh_gate(wiring):
+    wall = build_wall(WIRINGS[wiring](8), [2] * 8, 2)
+    assert [len(column.pairs) for column in wall if column.fresh] == [1]
 
 
 def test_a_column_of_mixed_gates_becomes_one_column_a_kind():
@@ -178,46 +159,42 @@ def test_any_wiring_equals_the_product_of_big_matrices(wiring, depth, activation
     np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("num_sites", range(2, 9))
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_the_brick_wall_equals_the_product_of_big_matrices(num_sites, depth, rng):
-    wall = brick(num_sites, depth)
-    columns = random_columns(wall, rng)
-    expected = oracle([c.data for c in columns], wall, [2] * num_sites, "relu")
-    value = contract_gate_by_gate(columns, wall, [2] * num_sites, "relu").data
-    np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-13)
+@every_wall
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_every_wiring_equals_the_product_of_big_matrices(wiring, dims, activation, rng):
+    for depth in (1, 2, 3):
+        wall = build_wall(WIRINGS[wiring](len(dims)), dims, depth)
+        columns = random_columns(wall, rng)
+        expected = oracle([c.data for c in columns], wall, dims, activation)
+        value = contract_gate_by_gate(columns, wall, dims, activation).data
+        np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-13)
 
 
-def identity_gates(wall):
-    return [
-        Tensor(
-            np.broadcast_to(np.eye(4)[0].reshape(2, 2) if c.fresh else np.eye(4), c.shape).copy()
-        )
-        for c in wall
-    ]
-
-
-@pytest.mark.parametrize("num_sites", [2, 5, 8])
-def test_identity_gates_leave_all_sites_in_zero(num_sites):
-    wall = brick(num_sites, 3)
-    value = contract_gate_by_gate(identity_gates(wall), wall, [2] * num_sites, "relu").data
-    np.testing.assert_array_equal(value, np.eye(2**num_sites)[0])
-
-
-def orthogonal(wall, rng):
-    """Columns of orthogonal gates; a fresh one is a unit vector."""
+def from_matrices(wall, make):
+    """Columns of gates that are the matrices make(d_i·d_j); a fresh one stores its first column."""
     columns = []
     for column in wall:
-        gates = [np.linalg.qr(rng.normal(size=(4, 4)))[0] for _ in column.pairs]
-        gates = [gate[:, 0].reshape(2, 2) if column.fresh else gate for gate in gates]
+        gates = [make(math.prod(column.dims)) for _ in column.pairs]
+        gates = [gate[:, 0].reshape(column.dims) if column.fresh else gate for gate in gates]
         columns.append(Tensor(np.array(gates)))
     return columns
 
 
-@pytest.mark.parametrize("num_sites", [2, 3, 6, 9])
-def test_orthogonal_gates_keep_the_norm(num_sites, rng):
-    wall = brick(num_sites, 3)
-    value = contract_gate_by_gate(orthogonal(wall, rng), wall, [2] * num_sites, "identity").data
+@every_wall
+def test_identity_gates_leave_all_sites_in_zero(wiring, dims):
+    wall = build_wall(WIRINGS[wiring](len(dims)), dims, 3)
+    value = contract_gate_by_gate(from_matrices(wall, np.eye), wall, dims, "relu").data
+    np.testing.assert_array_equal(value, np.eye(math.prod(dims))[0])
+
+
+def orthogonal(wall, rng):
+    return from_matrices(wall, lambda size: np.linalg.qr(rng.normal(size=(size, size)))[0])
+
+
+@every_wall
+def test_orthogonal_gates_keep_the_norm(wiring, dims, rng):
+    wall = build_wall(WIRINGS[wiring](len(dims)), dims, 3)
+    value = contract_gate_by_gate(orthogonal(wall, rng), wall, dims, "identity").data
     assert abs(np.linalg.norm(value) - 1) < 1e-13
 
 
@@ -237,17 +214,24 @@ def marginal(state, sites, num_sites):
 
 
 @pytest.mark.parametrize(
-    ("depth", "column", "gate", "cone"),
+    ("wiring", "depth", "column", "gate", "cone"),
     [
-        (1, 0, 1, {1, 2, 3, 4}),  # (2,3), spread by (1,2) and (3,4)
-        (1, 1, 0, {1, 2}),
-        (2, 1, 0, {0, 1, 2, 3, 4}),  # (1,2); then (0,1), (2,3); then (1,2), (3,4)
-        (2, 3, 2, {5, 6}),
+        ("brick_wall", 1, 0, 1, {1, 2, 3, 4}),  # (2,3), spread by (1,2) and (3,4)
+        ("brick_wall", 1, 1, 0, {1, 2}),
+        ("brick_wall", 2, 1, 0, {0, 1, 2, 3, 4}),  # (1,2); then (0,1), (2,3); then (1,2), (3,4)
+        ("brick_wall", 2, 3, 2, {5, 6}),
+        ("staircase", 1, 3, 0, {3, 4, 5, 6, 7}),  # all that come after it
+        ("staircase", 1, 6, 0, {6, 7}),
+        ("tree", 1, 1, 1, {4, 5, 6, 7}),  # its branch
+        ("tree", 1, 2, 1, {2, 3}),
+        ("butterfly", 1, 0, 1, set(range(8))),
+        ("butterfly", 1, 1, 2, {0, 2, 4, 6}),  # (4,6), spread by (0,4) and (2,6)
+        ("butterfly", 2, 5, 3, {3, 7}),
     ],
 )
-def test_a_gate_is_seen_in_its_light_cone_and_nowhere_else(depth, column, gate, cone, rng):
+def test_a_gate_is_seen_in_its_light_cone_and_nowhere_else(wiring, depth, column, gate, cone, rng):
     """With orthogonal gates, what is measured outside the cone does not know the gate."""
-    num_sites, wall = 8, brick(8, depth)
+    num_sites, wall = 8, build_wall(WIRINGS[wiring](8), [2] * 8, depth)
     columns = orthogonal(wall, rng)
     before = contract_gate_by_gate(columns, wall, [2] * num_sites, "identity").data
     columns[column].data[gate] = orthogonal(wall, rng)[column].data[gate]
@@ -264,26 +248,66 @@ def test_a_gate_is_seen_in_its_light_cone_and_nowhere_else(depth, column, gate, 
 # --- ranks ---------------------------------------------------------------------------------------
 
 
-def cut_ranks(state, num_sites):
-    return [
-        np.linalg.matrix_rank(state.reshape(2**cut, -1), tol=1e-10 * np.abs(state).max())
-        for cut in range(1, num_sites)
-    ]
+def cut_ranks(state, dims):
+    ranks = []
+    for cut in range(1, len(dims)):
+        values = np.linalg.svd(state.reshape(math.prod(dims[:cut]), -1), compute_uv=False)
+        ranks.append((values > 1e-10 * values[0]).sum())
+    return ranks
 
 
 @pytest.mark.parametrize("num_sites", [4, 7, 8, 11])
 def test_depth_one_has_cut_ranks_2_4_2_4(num_sites, rng):
-    wall = brick(num_sites, 1)
-    state = contract_gate_by_gate(random_columns(wall, rng), wall, [2] * num_sites, "relu").data
+    wall, dims = brick(num_sites, 1), [2] * num_sites
+    state = contract_gate_by_gate(random_columns(wall, rng), wall, dims, "relu").data
     expected = [min(2 if cut % 2 else 4, 2 ** (num_sites - cut)) for cut in range(1, num_sites)]
-    assert cut_ranks(state, num_sites) == expected
+    assert cut_ranks(state, dims) == expected
+
+
+@pytest.mark.parametrize(
+    ("wiring", "ranks"),
+    [
+        ("staircase", [2, 2, 2, 2, 2, 2, 2]),
+        ("tree", [2, 2, 4, 2, 4, 2, 2]),  # a 4 where the cut is no branch: {0, 1} and {2}
+        ("butterfly", [2, 4, 8, 16, 8, 4, 2]),  # all that the lengths allow
+    ],
+)
+def test_depth_one_has_the_cut_ranks_of_its_wiring(wiring, ranks, rng):
+    wall, dims = build_wall(WIRINGS[wiring](8), [2] * 8, 1), [2] * 8
+    state = contract_gate_by_gate(orthogonal(wall, rng), wall, dims, "relu").data
+    assert cut_ranks(state, dims) == ranks
+
+
+def smallest_cut(wall, dims, cut):
+    """No rank exceeds it: the smallest product of the dimensions of all lines that join two sides.
+
+    The ends of the sites belong to the side they are on, every gate to either: all are tried.
+    """
+    gates = [pair for column in wall for pair in column.pairs]
+    sides = np.array(list(np.ndindex(*[2] * len(gates))))  # (choices, gates)
+    lines, last = np.ones(len(sides)), {}
+    for k, pair in enumerate(gates):
+        for site in pair:
+            if site in last:
+                lines[sides[:, k] != sides[:, last[site]]] *= dims[site]
+            last[site] = k
+    for site, k in last.items():
+        lines[sides[:, k] != int(site >= cut)] *= dims[site]
+    return lines.min()
+
+
+@every_wall
+def test_depth_one_has_the_rank_of_the_smallest_cut(wiring, dims, rng):
+    wall = build_wall(WIRINGS[wiring](len(dims)), dims, 1)
+    state = contract_gate_by_gate(orthogonal(wall, rng), wall, dims, "relu").data
+    assert cut_ranks(state, dims) == [smallest_cut(wall, dims, cut) for cut in range(1, len(dims))]
 
 
 def test_depth_two_with_relu_has_a_higher_rank_than_without(rng):
     wall = brick(12, 2)
     columns = random_columns(wall, rng)
     relu, linear = (
-        cut_ranks(contract_gate_by_gate(columns, wall, [2] * 12, sigma).data, 12)[5]
+        cut_ranks(contract_gate_by_gate(columns, wall, [2] * 12, sigma).data, [2] * 12)[5]
         for sigma in ("relu", "identity")
     )
     assert linear <= 16 < relu

@@ -22,7 +22,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 @pytest.fixture
 def tiny(tmp_path):
     """A folder of IDX files with few enough digits for a test."""
-    from test_sources import idx_bytes  # writes the format independently of the reader
+    from data_files import idx_bytes  # writes the format independently of the reader
 
     data = ta.load_data("mnist-5k")
     folder = tmp_path / "digits"
@@ -63,6 +63,23 @@ def test_compress_does_the_whole_job(tiny, tmp_path, capsys):
     small, data = ta.load(folder / "fine-tuned.npz"), ta.load_data(tiny)
     measured = ta.evaluate(small, data.test).accuracy
     assert measured == results["outcomes"][0]["test_accuracy"]["fine-tuned"]
+
+
+def test_compress_takes_every_knob_of_an_adtn(tiny):
+    knobs = {
+        "depth": 3,
+        "activation": "leaky_relu",
+        "start": "orthogonal",
+        "order": "output_first",
+        "wiring": "butterfly",
+        "site_dim": 4,
+    }
+    asked = [word for name, value in knobs.items()
+             for word in (f"--{name.replace('_', '-')}", str(value))]  # fmt: skip
+    job = ["compress", "fc2", "--data", tiny, "--layers", "fc2", "--out", "out"]
+    assert main([*job, *asked, *SHORT]) == 0
+    config = ta.load("out/fine-tuned.npz").fc2.weight.config
+    assert {name: config[name] for name in knobs} == knobs
 
 
 def test_an_earlier_run_is_not_overwritten_unasked(tiny, tmp_path, capsys):
@@ -122,6 +139,7 @@ def test_a_stopped_run_goes_on_where_it_was(tiny, capsys):
         (["report", "."], 4, "folder"),
         (["compress", "fc2", "--layers", "fc9", *SHORT], 2, "fc9"),
         (["compress", "fc2", "--depth", "100000", *SHORT], 6, "depth 100000"),
+        (["compress", "fc2", "--site-dim", "1", *SHORT], 2, "dimension 2 or more, got 1"),
         (["train", "fc2", "--learning-rate", "1e30", "--epochs", "1", "--quiet"], 5, "epoch 1"),
         (["train", "fc2", "--out", "file/below"], 7, "file"),
         (["predict", "file", "--model", "dense.npz"], 3, "not a picture"),
@@ -146,6 +164,8 @@ def test_errors_are_one_line_and_an_exit_code(arguments, code, words, tmp_path, 
         ["train", "fc2", "--seed", "-1"],
         ["train", "fc2", "--learning-rate", "nan"],
         ["compress", "fc2", "--order", "sideways"],
+        ["compress", "fc2", "--wiring", "ladder"],
+        ["compress", "fc2", "--site-dim", "0"],
     ],
 )
 def test_usage_errors_exit_with_2(arguments, capsys):

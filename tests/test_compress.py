@@ -214,6 +214,9 @@ ENCODINGS = {
     "site_dim": {"site_dim": 4},
     "site_dim list": {"site_dim": [4, 4, 2, 4, 8], "axes": (16, 64)},
     "wiring": {"wiring": [[(0, 1), (4, 5)], [(3, 2)], ((6, 7), (9, 8))]},
+    "staircase": {"wiring": "staircase", "start": "orthogonal"},
+    "tree": {"wiring": "tree", "site_dim": 4},
+    "butterfly": {"wiring": "butterfly", "site_dim": [4, 4, 2, 4, 8], "depth": 2},
     "integers of NumPy": {"depth": np.int64(2), "site_dim": np.int64(4)},
 }
 

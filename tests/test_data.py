@@ -150,6 +150,17 @@ def test_full_mnist(official):
         heads[name] = next(pixels[name])
 
 
+def test_full_fashion_mnist():
+    try:
+        locate("fashion-mnist")
+    except DataFileError:
+        pytest.skip("Fashion-MNIST is not here: run `tinyadtn data get fashion-mnist`")
+    data = load_data("fashion-mnist")
+    assert [len(getattr(data, name)) for name in SPLITS] == [55_000, 5_000, 10_000]
+    assert (data.classes[0], data.classes[9]) == ("T-shirt/top", "Ankle boot")
+    assert np.bincount(data.test.labels).tolist() == [1000] * 10
+
+
 # The draw of a validation split
 
 
@@ -287,7 +298,7 @@ def test_arrays_that_are_no_images_and_labels_are_refused(fault, name):
         ({"train": GOOD, "test": OTHER, "valid": OTHER}, "'valid'"),
         ({"train": GOOD, 3: OTHER}, "3"),
         ((GOOD, fresh(GOOD[0])), "test: expected a pair"),
-        ((GOOD,), "expected one of mnist-5k, mnist, a folder, or"),
+        ((GOOD,), "expected one of mnist-5k, mnist, .*, a folder, or"),
         ((GOOD,) * 4, "found tuple"),
         (IMAGES, "found ndarray"),
         (None, "found NoneType"),

@@ -1,6 +1,5 @@
 """Pictures hold what they say, in words that can be read, and leave matplotlib's state alone."""
 
-import math
 import subprocess
 import sys
 from collections import Counter
@@ -18,12 +17,6 @@ from tinyadtn import draw, draw_wall
 from tinyadtn.draw_style import FRESH_GATE, GATE, SERIES
 from tinyadtn.errors import NonFiniteError, ShapeError, TinyADTNError
 
-STAIRCASE = [((i, i + 1),) for i in range(7)]
-BUTTERFLY = [
-    ((0, 4), (5, 1), (2, 6), (7, 3)),
-    ((0, 2), (1, 3), (4, 6), (5, 7)),
-    ((0, 1), (2, 3), (4, 5), (6, 7)),
-]
 WALLS = {
     "fc1": ((256, 784), {"depth": 2, "axes": (256, (28, 28))}),
     "one layer": ((64, 100), {"order": "output_first"}),
@@ -32,8 +25,12 @@ WALLS = {
     "kernel": ((16, 6, 5, 5), {"depth": 3, "activation": "tanh"}),
     "digits": ((16, 64), {"depth": 2, "site_dim": 4}),
     "bits and digits": ((8, 6), {"depth": 2, "site_dim": (2, 4, 2, 3)}),
-    "staircase": ((16, 16), {"depth": 2, "wiring": STAIRCASE}),
-    "butterfly": ((16, 16), {"depth": 2, "wiring": BUTTERFLY}),
+    "staircase": ((16, 16), {"depth": 2, "wiring": "staircase"}),
+    "tree": ((256, 784), {"depth": 2, "wiring": "tree", "axes": (256, (28, 28))}),
+    "butterfly": ((32, 64), {"depth": 2, "wiring": "butterfly"}),
+    "butterfly of digits": ((64, 64), {"depth": 2, "wiring": "butterfly", "site_dim": 8}),
+    "large digits": ((256, 16), {"depth": 2, "wiring": "tree", "site_dim": 16}),
+    "flipped": ((16, 16), {"wiring": [((7, 0), (2, 1)), ((3, 6), (5, 4))]}),
     "nested": ((4, 4), {"depth": 2, "wiring": [((1, 2), (0, 3)), ((0, 1),)]}),
 }
 
@@ -60,6 +57,12 @@ def boxes(figure, kind="gate"):
     return [patch for patch in figure.axes[0].patches if patch.get_gid() == kind]
 
 
+def extent(box):
+    """A box's place in the picture: in sites from top to bottom."""
+    outline = box.get_patch_transform().transform_path(box.get_path())
+    return outline.get_extents()
+
+
 def words(figure):
     """What stands beside the wall and in it, without the legend."""
     return [text.get_text() for text in figure.axes[0].texts]
@@ -70,14 +73,21 @@ def words(figure):
 
 @pytest.mark.parametrize("name", WALLS)
 def test_the_wall_has_a_box_for_every_gate_on_the_sites_it_acts_on(name):
+    """A box is wide on two lines, narrow on those in between, and nowhere else."""
     weight = wall(name)
     pairs = [(c.layer, tuple(sorted(p))) for c in weight.wall for p in c.pairs]
     drawn = []
-    sigmas = sorted(box.get_x() for box in boxes(draw.brick_wall(weight), "sigma"))
+    figure = draw.brick_wall(weight)
+    sigmas = sorted(extent(box).x0 for box in boxes(figure, "sigma"))
     assert len(sigmas) == weight.depth - 1
-    for box in boxes(draw.brick_wall(weight)):
-        top, bottom = math.ceil(box.get_y()), math.floor(box.get_y() + box.get_height())
-        drawn.append((1 + sum(x < box.get_x() for x in sigmas), (top, bottom)))
+    for box in boxes(figure):
+        place, outline = extent(box), box.get_path()
+        left, middle = place.x0 + 0.1 * place.width, place.x0 + 0.5 * place.width
+        lines = range(weight.num_sites)
+        wide = tuple(y for y in lines if outline.contains_point((left, y)))
+        covered = [y for y in lines if outline.contains_point((middle, y))]
+        assert covered == list(range(wide[0], wide[1] + 1))
+        drawn.append((1 + sum(x < place.x0 for x in sigmas), wide))
     assert Counter(drawn) == Counter(pairs)
 
 
@@ -86,15 +96,15 @@ def test_no_box_covers_another_and_gates_on_one_site_stand_in_the_order_they_act
     weight = wall(name)
     figure = draw.brick_wall(weight)
     gates = boxes(figure)
-    extents = [box.get_bbox() for box in gates + boxes(figure, "sigma")]
-    for k, extent in enumerate(extents):
-        assert not any(extent.overlaps(other) for other in extents[:k])
+    extents = [extent(box) for box in gates + boxes(figure, "sigma")]
+    for k, place in enumerate(extents):
+        assert not any(place.overlaps(other) for other in extents[:k])
     acting = [pair for column in weight.wall for pair in column.pairs]  # drawn in this order
     last = [-1.0] * weight.num_sites
     for box, pair in zip(gates, acting):
-        assert all(box.get_x() > last[site] for site in pair)
+        assert all(extent(box).x0 > last[site] for site in pair)
         for site in pair:
-            last[site] = box.get_x()
+            last[site] = extent(box).x0
 
 
 @pytest.mark.parametrize("name", WALLS)
@@ -105,6 +115,18 @@ def test_the_numbers_in_the_boxes_add_up_to_what_is_stored(name):
     assert len(inside) == len(boxes(figure))
     assert sum(inside) == weight.num_parameters
     assert f"{weight.num_parameters:,} numbers" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("name", WALLS)
+def test_every_number_stands_inside_its_box(name):
+    figure = draw.brick_wall(wall(name))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    numbers = [text for text in figure.axes[0].texts if text.get_text().isdigit()]
+    for text, box in zip(numbers, boxes(figure), strict=True):  # drawn together, so in one order
+        inner, outer = text.get_window_extent(), box.get_window_extent()
+        assert outer.x0 < inner.x0 and inner.x1 < outer.x1
+        assert outer.y0 < inner.y0 and inner.y1 < outer.y1
 
 
 def test_fresh_gates_look_different_and_the_legend_says_what_they_are():

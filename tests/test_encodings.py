@@ -12,9 +12,9 @@ from test_sites import positions_by_digits
 import tinyadtn as ta
 from tinyadtn.encodings import memory_limit
 from tinyadtn.errors import GraphError, SizeLimitError
+from tinyadtn.wirings import WIRINGS
 
 MEMINFO = Path("/proc/meminfo")
-STAIRCASE = [((k, k + 1),) for k in range(3)]
 BACKWARDS = [((3, 0),), ((2, 1),), ((0, 2),)]
 SOME_SITES = [((0, 2),), ((2, 1),)]  # site 3 is never touched
 
@@ -37,13 +37,26 @@ KINDS = [
     ((16, 6), {"depth": 1, "site_dim": 4}),
     ((6, 10), {"depth": 2, "site_dim": (2, 3, 5, 2)}),
     ((5, 9), {"depth": 1, "site_dim": (4, 2, 3, 3), "order": [2, 0, 3, 1]}),
-    ((4, 4), {"depth": 2, "wiring": STAIRCASE}),
     ((3, 4), {"depth": 2, "wiring": BACKWARDS}),
     ((4, 3), {"depth": 1, "wiring": BACKWARDS, "order": [3, 1, 0, 2]}),
     ((4, 4), {"depth": 2, "wiring": SOME_SITES}),
     ((4, 4), {"depth": 2, "wiring": [((0, 1), (2, 3)), ((0, 2),), ((1, 3), (2, 0))]}),
     ((3, 6), {"depth": 2, "wiring": [((0, 1),), ((1, 2), (3, 4))]}),
 ]
+# Every wiring on bits, on larger sites and on a mixture, with a crop and an odd number of sites.
+NAMED = [
+    (shape, {"wiring": wiring, **options})
+    for wiring in WIRINGS
+    for shape, options in (
+        ((8, 5), {"depth": 2}),
+        ((7, 4), {"depth": 2, "order": "output_first"}),
+        ((6, 13), {"depth": 1, "axes": (6, 13)}),
+        ((4, 16), {"depth": 2, "site_dim": 4}),
+        ((6, 10), {"depth": 2, "site_dim": (2, 4, 4, 3), "order": [2, 0, 3, 1]}),
+        ((3, 8, 2), {"depth": 1, "site_dim": (3, 2, 4, 2)}),
+    )
+]
+KINDS += NAMED
 
 
 def double(weight):
@@ -60,14 +73,27 @@ def adtn(shape, options, activation="leaky_relu", rng=0):
 # --- counts --------------------------------------------------------------------------------------
 
 
+# For Q sites of dimension 2: gates a layer, fresh gates, and how many stored numbers are not live.
+FORMULAS = {
+    "brick_wall": lambda q: (q - 1, q // 2, 8 * (q % 2)),
+    "staircase": lambda q: (q - 1, 1, 8 * (q - 2)),
+    "tree": lambda q: (q - 1, 1, 8 * (q - 2)),
+    "butterfly": lambda q: (sum(bin(site).count("1") for site in range(q)), q // 2, 8 * (q % 2)),
+}
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
 @pytest.mark.parametrize("depth", range(1, 9))
-def test_stored_numbers_follow_the_formula(depth):
+def test_stored_and_live_numbers_follow_the_formula(depth, wiring, monkeypatch):
+    monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: 2**50)  # shapes only: nothing is made
     for num_sites in range(2, 25):
-        weight = ta.ADTN((2 ** (num_sites // 2), 2 ** ((num_sites + 1) // 2)), depth)
-        stored = 16 * depth * (num_sites - 1) - 12 * (num_sites // 2)
+        shape = (2 ** (num_sites // 2), 2 ** ((num_sites + 1) // 2))
+        weight = ta.ADTN(shape, depth, wiring=wiring)
+        gates, fresh, dead = FORMULAS[wiring](num_sites)
         counts = weight.counts()
-        assert counts.stored == weight.num_parameters == stored
-        assert counts.full_gates == 16 * depth * (num_sites - 1)
+        assert counts.stored == weight.num_parameters == 16 * depth * gates - 12 * fresh
+        assert counts.full_gates == 16 * depth * gates
+        assert counts.live == counts.stored - dead
         assert counts.dense == counts.padded == 2**num_sites
 
 
@@ -94,9 +120,8 @@ def stored_by_rule(wiring, dims, depth):
 @pytest.mark.parametrize(("shape", "options"), KINDS)
 def test_stored_numbers_of_any_wiring_and_sites(shape, options):
     weight = ta.ADTN(shape, **options)
-    wiring = options.get("wiring") or [
-        [(k, k + 1) for k in range(first, weight.num_sites - 1, 2)] for first in (0, 1)
-    ]
+    wiring = options.get("wiring", "brick_wall")
+    wiring = WIRINGS[wiring](weight.num_sites) if isinstance(wiring, str) else wiring
     depth = options.get("depth", 1)
     dims = [weight.sites.dims[site] for site in weight.sites.order]
     assert weight.counts().stored == weight.num_parameters == stored_by_rule(wiring, dims, depth)
@@ -250,7 +275,7 @@ def test_identity_is_no_step():
         ({"depth": 0}, "depth of 1 or more, got 0"),
         ({"depth": -1}, "got -1"),
         ({"activation": "gelu"}, "relu, leaky_relu, tanh, identity, got 'gelu'"),
-        ({"wiring": "ladder"}, "brick_wall or a list .* got 'ladder'"),
+        ({"wiring": "ladder"}, "butterfly or a list .* got 'ladder'"),
         ({"order": "random"}, "got 'random'"),
         ({"order": [0, 1, 2]}, "0 … 3 once"),
         ({"axes": (4, (2, 3))}, "6"),
@@ -277,6 +302,46 @@ def test_a_tensor_beyond_the_memory_is_refused_before_it_is_made(options):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("site_dim", [2, 4, (2, 4, 4, 4, 2, 2, 4, 4, 2), 16])
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("depth", [1, 3])
+def test_what_a_step_takes_is_within_the_estimate(depth, wiring, site_dim, monkeypatch):
+    """2^14 numbers. A limit of what was measured is refused; twice as much is enough."""
+    ta.ADTN((4, 4), wiring=wiring, rng=0).decode().backward(np.ones((4, 4)))  # loads what is lazy
+    options = {"activation": "leaky_relu", "wiring": wiring, "site_dim": site_dim}
+    tracemalloc.start()
+    try:
+        weight = ta.ADTN((128, 128), depth, **options, rng=0)
+        optimizer, cotangent = ta.Adam(weight.parameters()), np.ones((128, 128), np.float32)
+        for _ in range(2):  # the second finds the optimiser's state there
+            optimizer.zero_grad()
+            weight.decode().backward(cotangent)
+            optimizer.step(0.1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    peak -= 2**13 * sum(len(column.pairs) for column in weight.wall)  # Python's own objects
+    monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: peak)
+    with pytest.raises(SizeLimitError):
+        ta.ADTN((128, 128), depth, **options)
+    monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: 2 * peak)
+    ta.ADTN((128, 128), depth, **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "says"),
+    [
+        ((2**10, 2**10), {"depth": 2, "site_dim": 2**10}, "16,384.* GiB.*wiring="),  # one gate
+        ((2**17, 2**17), {"depth": 1, "wiring": "butterfly"}, "wiring="),
+        ((2**17, 2**17), {"depth": 1}, "smaller depth$"),
+    ],
+)
+def test_gates_count_too_and_the_way_out_is_named(shape, options, says, monkeypatch):
+    monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: 2**34)
+    with pytest.raises(SizeLimitError, match=says):
+        ta.ADTN(shape, **options, rng=0)
+
+
 @pytest.mark.skipif(not MEMINFO.exists(), reason="only Linux tells its memory there")
 def test_the_memory_limit_is_not_beyond_the_machine():
     total = int(MEMINFO.read_text().split()[1]) * 1024
@@ -296,14 +361,18 @@ def test_frozen_weights_are_random_and_never_trained():
     assert list(frozen.arrays()) == ["values"]  # but saved
 
 
-@pytest.mark.parametrize("site_dim", [2, 3])
-def test_an_orthogonal_start_keeps_the_norm(site_dim):
-    """The layers behind the first keep the norm of what they get; the scale is matched as ever."""
-    deep = ta.ADTN((64, 64), 5, activation="identity", start="orthogonal", site_dim=site_dim, rng=0)
+@pytest.mark.parametrize("site_dim", [2, 3, 4, (2, 4, 2, 4, 4, 4, 2, 2)])
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_an_orthogonal_start_keeps_the_norm(wiring, site_dim):
+    """All gates but the fresh ones keep the norm of what they get; the scale is matched as ever."""
+    options = {"activation": "identity", "wiring": wiring, "site_dim": site_dim}
+    deep = ta.ADTN((64, 64), 5, start="orthogonal", **options, rng=0)
     norms = [np.linalg.norm(step.state.numpy()) for step in deep.steps()]
-    np.testing.assert_allclose(norms[2:], norms[-1], rtol=1e-4)
+    last_fresh = max(k for k, column in enumerate(deep.wall) if column.fresh)
+    assert last_fresh < 4
+    np.testing.assert_allclose(norms[last_fresh + 1 :], norms[-1], rtol=1e-4)
     assert deep.decode().numpy().std() == pytest.approx(math.sqrt(2 / 64), rel=1e-5)
-    assert deep.num_parameters == ta.ADTN((64, 64), 5, site_dim=site_dim).num_parameters
+    assert deep.num_parameters == ta.ADTN((64, 64), 5, **options).num_parameters
 
 
 def test_orthogonal_gates_have_no_favourite_direction():

@@ -14,10 +14,13 @@ PACKAGE = Path(tinyadtn.__file__).parent
 # fmt: off
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
-    "engine", "contract", "ops", "progress", "loss",
-    "gradcheck", "module", "layers", "optim", "idx", "sources", "fast_wall", "sites", "brickwall",
+    "engine", "contract", "ops", "progress", "conv", "norm", "loss",
+    "gradcheck", "module", "layers", "optim", "datafile", "idx", "cifar",
+    "archive", "mirrors", "datasets", "sources", "augment", "normalize",
+    "fast_wall", "sites", "wirings", "brickwall",
     "encodings", "factored", "tensor_train", "adtn", "joint", "models", "reports", "suggest",
-    "compress", "checkpoint", "data", "runs", "train",
+    "compress", "summary", "checkpoint", "data",
+    "runs", "train", "memory",
     "draw_style", "draw_wall",
     "draw", "picture", "experiment", "commands", "cli", "__init__", "__main__",
 ]

@@ -1,66 +1,21 @@
-"""Folders and named sets: found where they should be, checked, and fetched without a mess."""
+"""Folders and named sets: found where they should be, recognised, and checked."""
 
 import gzip
-import hashlib
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data_files import NAMES, cifar_files, hashes, small_set, write_files, write_set
 
 from tinyadtn import sources
+from tinyadtn.cifar import CIFAR10, CIFAR100
 from tinyadtn.data import load_data
+from tinyadtn.datasets import CifarSet, IdxSet
 from tinyadtn.errors import DataFileError
-from tinyadtn.sources import BUNDLED, KNOWN, Source, available, download, locate
+from tinyadtn.sources import BUNDLED, KNOWN, available, locate
 
-NAMES = {
-    "train-images": "train-images-idx3-ubyte",
-    "train-labels": "train-labels-idx1-ubyte",
-    "validation-images": "validation-images-idx3-ubyte",
-    "validation-labels": "validation-labels-idx1-ubyte",
-    "t10k-images": "t10k-images-idx3-ubyte",
-    "t10k-labels": "t10k-labels-idx1-ubyte",
-}
-
-
-def idx_bytes(values):
-    lengths = b"".join(length.to_bytes(4, "big") for length in values.shape)
-    return bytes([0, 0, 8, values.ndim]) + lengths + values.tobytes()
-
-
-def small_set(seed=0, *, train=24, test=6, validation=0):
-    """{file: array}, three classes, every image different."""
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for prefix, count in (("train", train), ("validation", validation), ("t10k", test)):
-        if count:
-            arrays[f"{prefix}-images"] = rng.integers(0, 256, (count, 4, 5), dtype=np.uint8)
-            arrays[f"{prefix}-labels"] = (np.arange(count) % 3).astype(np.uint8)
-    return arrays
-
-
-def write_set(folder, arrays, *, ending=".gz", pack=gzip.compress):
-    folder.mkdir(parents=True, exist_ok=True)
-    for key, values in arrays.items():
-        (folder / (NAMES[key] + ending)).write_bytes(pack(idx_bytes(values)))
-    return folder
-
-
-def hashes(arrays):
-    return {key: hashlib.sha256(idx_bytes(values)).hexdigest() for key, values in arrays.items()}
-
-
-@pytest.fixture(autouse=True)
-def empty_home(tmp_path, monkeypatch):
-    """No test sees the machine's own data, and none reaches past this machine."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("TINYADTN_DATA", raising=False)
-    for variable in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(variable, raising=False)
-        monkeypatch.delenv(variable.upper(), raising=False)
-    return tmp_path / "cache" / "tinyadtn"
+pytestmark = pytest.mark.usefixtures("empty_home")
 
 
 # Folders
@@ -205,16 +160,8 @@ def test_neither_a_folder_nor_a_name(tmp_path):
 def tiny(monkeypatch):
     """A named set of our own that is checked and fetched like MNIST."""
     arrays = small_set()
-    monkeypatch.setitem(KNOWN, "tiny", Source("a test", hashes(arrays), ("http://nowhere/",)))
+    monkeypatch.setitem(KNOWN, "tiny", IdxSet("a test", hashes(arrays), ("http://nowhere/",)))
     return arrays
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def fetch(url, path):
-        raise AssertionError(f"{url} was asked for")
-
-    monkeypatch.setattr(sources, "_fetch", fetch)
 
 
 def test_search_order(tmp_path, monkeypatch, empty_home, tiny, no_network):
@@ -278,175 +225,122 @@ def test_the_draw_of_a_known_set_ignores_stray_validation_files(tmp_path, monkey
 def test_available_has_a_row_for_each_set(tmp_path, monkeypatch, no_network, tiny, empty_home):
     write_set(empty_home / "tiny", tiny)
     rows = {name: (description, where) for name, description, where in available()}
-    assert list(rows) == ["mnist-5k", "mnist", "tiny"]
+    assert list(rows) == ["mnist-5k", "mnist", "fashion-mnist", "cifar10", "cifar100", "tiny"]
     assert rows["mnist-5k"][1] == str(BUNDLED / "mnist-5k")
     assert rows["mnist"][1] == "not here; run: tinyadtn data get mnist"
+    assert rows["cifar100"][1] == "not here; run: tinyadtn data get cifar100"
     assert rows["tiny"] == ("a test", str(empty_home / "tiny"))
 
 
-# Downloads, from a server on this machine
+def test_available_does_not_call_other_files_a_set(monkeypatch, no_network, tiny, tmp_path):
+    folder = write_set(tmp_path / "mine", tiny)
+    write_files(folder, {"data_batch_1.bin": bytes(3073)})
+    monkeypatch.setenv("TINYADTN_DATA", str(folder))
+    rows = {name: where for name, _, where in available()}
+    assert rows["tiny"] == str(folder)
+    for name in ("mnist", "fashion-mnist", "cifar10"):
+        expected = f"not here (other files in {folder}); run: tinyadtn data get {name}"
+        assert rows[name] == expected or (name == "fashion-mnist" and DEBIANS.is_dir())
 
 
-class Mirror:
-    """Serves ``files`` {path: bytes} and keeps a list of what was asked for."""
+# Several sets in reach
 
-    def __init__(self):
-        self.files, self.asked = {}, []
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                mirror.asked.append(self.path)
-                content = mirror.files.get(self.path)
-                self.send_response(404 if content is None else 200)
-                self.send_header("Content-Length", str(len(content or b"")))
-                self.end_headers()
-                self.wfile.write(content or b"")
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def serve(self, folder, arrays):
-        for key, values in arrays.items():
-            path = f"/{folder}/{NAMES[key]}.gz"
-            self.files[path] = gzip.compress(idx_bytes(values))
-        return f"{self.url}/{folder}/"
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+DEBIANS = Path("/usr/share/datasets/fashion-mnist")
 
 
-@pytest.fixture
-def mirror():
-    mirror = Mirror()
-    yield mirror
-    mirror.close()
-
-
-@pytest.fixture
-def served(monkeypatch, mirror):
-    """served(mirrors) declares the set "tiny" with the hashes of ``small_set()``."""
-
-    def declare(*mirrors):
-        source = Source("a test", hashes(small_set()), mirrors)
-        monkeypatch.setitem(KNOWN, "tiny", source)
-
-    return declare
-
-
-def test_download_then_load(mirror, served, empty_home):
-    served(mirror.serve("good", small_set()))
-    assert download("tiny") == empty_home / "tiny"
+def test_a_folder_with_another_sets_files_does_not_hide_the_right_one(
+    tmp_path, monkeypatch, tiny, empty_home
+):
+    other = {**tiny, "t10k-labels": tiny["t10k-labels"][::-1].copy()}
+    monkeypatch.setenv("TINYADTN_DATA", str(write_set(tmp_path / "mine", other)))
+    assert locate("tiny") == tmp_path / "mine"  # to be refused with the hashes
+    write_set(empty_home / "tiny", tiny)
+    assert locate("tiny") == empty_home / "tiny"
     assert len(load_data("tiny").test) == 6
-    assert sorted(path.name for path in (empty_home / "tiny").iterdir()) == sorted(
-        f"{NAMES[key]}.gz" for key in small_set()
+
+
+def test_where_debian_puts_fashion_mnist_is_the_last_place(
+    tmp_path, monkeypatch, empty_home, no_network
+):
+    fashion = KNOWN["fashion-mnist"]
+    assert fashion.elsewhere == (DEBIANS,)
+    arrays = small_set()
+    debians = write_set(tmp_path / "debian", arrays)
+    ours = IdxSet("a test", hashes(arrays), fashion.mirrors, tuple("abc"), (debians,))
+    monkeypatch.setitem(KNOWN, "clothes", ours)
+    assert locate("clothes") == debians
+    assert load_data("clothes").classes == ("a", "b", "c")
+    write_set(empty_home / "clothes", arrays)
+    assert locate("clothes") == empty_home / "clothes"
+    monkeypatch.setitem(KNOWN, "clothes", IdxSet("a test", hashes(arrays), fashion.mirrors))
+    assert locate("clothes") == empty_home / "clothes"
+
+
+# CIFAR
+
+
+@pytest.fixture(params=[CIFAR10, CIFAR100], ids=lambda layout: layout.title)
+def layout(request, monkeypatch):
+    """A layout, in which the set "colours" is known, of 200 training and 100 test images."""
+    made = CifarSet(
+        "a test",
+        request.param,
+        "a.tar.gz",
+        "",
+        ("http://nowhere/",),
+        counts=(200, 100),
+        validation=30,
     )
+    monkeypatch.setitem(KNOWN, "colours", made)
+    return request.param
 
 
-def test_what_is_there_and_good_is_not_fetched_again(mirror, served, empty_home):
-    served(mirror.serve("good", small_set()))
-    folder = download("tiny")
-    mirror.asked.clear()
-    download("tiny")
-    assert mirror.asked == []
-    damaged = folder / "t10k-labels-idx1-ubyte.gz"
-    damaged.write_bytes(damaged.read_bytes()[:-1])
-    download("tiny")
-    assert mirror.asked == ["/good/t10k-labels-idx1-ubyte.gz"]
-    load_data("tiny")
-
-
-def test_the_next_mirror_is_tried(mirror, served):
-    good = mirror.serve("good", small_set())
-    served(f"{mirror.url}/empty/", mirror.serve("other", small_set(seed=1)), good)
-    download("tiny")
-    load_data("tiny")
-    assert len(mirror.asked) == 3 + 2 + 3 + 2  # both seeds have the same labels
-
-
-def test_a_mirror_that_unpacks_on_the_way_is_as_good(mirror, served):
-    served(mirror.serve("good", small_set()))
-    mirror.files = {path: gzip.decompress(content) for path, content in mirror.files.items()}
-    download("tiny")
-    load_data("tiny")
-
-
-BAD_ANSWERS = {
-    "wrong digits": gzip.compress(idx_bytes(small_set(seed=1)["train-images"])),
-    "half a file": gzip.compress(idx_bytes(small_set()["train-images"]))[:100],
-    "a web page": b"<html>Please log in</html>",
-    "nothing": b"",
-}
-
-
-@pytest.mark.parametrize("answer", BAD_ANSWERS)
-def test_a_wrong_answer_is_refused_and_leaves_nothing(mirror, served, empty_home, answer):
-    served(mirror.serve("bad", small_set()))
-    mirror.files["/bad/train-images-idx3-ubyte.gz"] = BAD_ANSWERS[answer]
-    with pytest.raises(DataFileError, match="no mirror served a good copy"):
-        download("tiny")
-    assert list((empty_home / "tiny").iterdir()) == []
-
-
-def test_when_all_mirrors_fail_each_reason_is_told(mirror, served, empty_home):
-    closed = Mirror()
-    closed.close()
-    other = mirror.serve("other", small_set(seed=1))
-    served(f"{closed.url}/", f"{mirror.url}/empty/", other)
+def test_search_order_of_cifar(tmp_path, monkeypatch, empty_home, layout, no_network):
+    mine, files = tmp_path / "mine", cifar_files(layout)
+    monkeypatch.setenv("TINYADTN_DATA", str(mine))
     with pytest.raises(DataFileError) as caught:
-        download("tiny")
-    message = str(caught.value)
-    assert "\n" not in message
-    reasons = message.split(f"{closed.url}/: ")[1].split("; ")
-    assert "refused" in reasons[0]
-    assert reasons[1].startswith(f"{mirror.url}/empty/: 404")
-    assert reasons[2].startswith(f"{other}: ") and "SHA-256" in reasons[2]
-    assert str(empty_home / "tiny") in message
-    assert list((empty_home / "tiny").iterdir()) == []
+        load_data("colours")
+    places = [place / last for place in (empty_home / "colours", mine / "colours", mine)
+              for last in (layout.folder, "")]  # fmt: skip
+    for place in places:
+        assert re.search(rf"{re.escape(str(place))}[,.]", str(caught.value))
+    for place in places:  # from the last resort to the first choice
+        write_files(place, files)
+        assert locate("colours") == place
+    assert load_data("colours").name == "colours"
 
 
-@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_download_that_breaks_off_leaves_nothing(mirror, served, empty_home, monkeypatch, fault):
-    served(mirror.serve("good", small_set()))
-
-    def fetch(url, path):
-        Path(path).write_bytes(b"the first half")
-        raise fault
-
-    monkeypatch.setattr(sources, "_fetch", fetch)
-    with pytest.raises((DataFileError, KeyboardInterrupt)) as caught:
-        download("tiny")
-    if isinstance(fault, OSError):
-        assert "No space left on device" in str(caught.value)
-    assert list((empty_home / "tiny").iterdir()) == []
+def test_a_named_cifar_set_has_names_and_its_own_number_to_validate_on(
+    monkeypatch, layout, empty_home
+):
+    files = cifar_files(layout)
+    write_files(empty_home / "colours", files)
+    data = load_data("colours")
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [170, 30, 100]
+    assert data.classes == tuple(files[layout.names].decode().split("\n")[: layout.labels[-1]])
 
 
-def test_a_good_file_is_never_replaced_by_a_wrong_one(mirror, served, empty_home):
-    good = mirror.serve("good", small_set())
-    served(good)
-    folder = download("tiny")
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    mirror.files = dict.fromkeys(mirror.files, b"<html>")
-    with pytest.raises(DataFileError):
-        download("tiny")
-    del before["t10k-labels-idx1-ubyte.gz"]
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+def test_a_named_cifar_set_must_be_whole(empty_home, layout):
+    files = cifar_files(layout)
+    files[layout.train[0]] = files[layout.train[0]][layout.record :]
+    folder = write_files(empty_home / "colours", files)
+    assert locate("colours") == folder
+    with pytest.raises(DataFileError, match=rf"{layout.train[0]}: expected .* records of"):
+        load_data("colours")
+    assert len(load_data(folder).test) == 100
 
 
-def test_bundled_and_unknown_sets_are_not_downloaded(no_network):
-    assert download("mnist-5k") == BUNDLED / "mnist-5k"
-    with pytest.raises(DataFileError, match=r"cifar11: .*mnist-5k, mnist"):
-        download("cifar11")
-
-
-def test_mnist_is_fetched_over_tls_from_two_places():
-    assert len(KNOWN["mnist"].mirrors) == 2
-    assert all(re.fullmatch(r"https://[a-z0-9./-]+/", url) for url in KNOWN["mnist"].mirrors)
+def test_a_folder_in_no_layout_and_one_in_two(tmp_path):
+    with pytest.raises(DataFileError) as caught:
+        load_data(tmp_path)
+    for name in ("train-images-idx3-ubyte", "data_batch_1.bin", "train.bin"):
+        assert name in str(caught.value)
+    assert "found none in it" in str(caught.value)
+    write_files(tmp_path, cifar_files(CIFAR10))
+    assert len(load_data(tmp_path).classes) == 10
+    write_set(tmp_path, small_set())
+    with pytest.raises(DataFileError, match="found those of CIFAR-10 and MNIST"):
+        load_data(tmp_path)
+    write_files(tmp_path, cifar_files(CIFAR100))
+    with pytest.raises(DataFileError, match="those of CIFAR-10 and CIFAR-100 and MNIST"):
+        load_data(tmp_path)

@@ -21,7 +21,7 @@ except ImportError:
         pytest.fail("TINYADTN_REQUIRE_TORCH=1, but torch is not installed", pytrace=False)
     pytest.skip("torch is not installed: ops are not compared with it", allow_module_level=True)
 
-CONTRACTIONS = {"matmul", "contract"}
+CONTRACTIONS = {"matmul", "contract", "conv2d"}
 
 
 def torch_gradients(function, arrays, cotangent):

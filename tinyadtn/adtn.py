@@ -15,14 +15,14 @@ from . import fast_wall
 from .backend import array_module
 from .brickwall import (
     ACTIVATIONS,
-    WIRINGS,
-    Pairs,
+    Column,
     Step,
     build_wall,
     contract_brick_wall,
     contract_gate_by_gate,
     contraction_steps,
     live_entries,
+    peak_floats,
 )
 from .encodings import Cost, Counts, Encoding, Recipe, memory_limit, plain, target_of
 from .engine import Tensor, op
@@ -32,6 +32,7 @@ from .module import Seed, he_std, parameter, require_values
 from .optim import Adam, OneCycle
 from .progress import progress
 from .sites import Axes, assign_sites
+from .wirings import WIRINGS, Pairs
 
 
 class ADTN(Encoding):
@@ -41,9 +42,10 @@ class ADTN(Encoding):
     dimension 2 hold 2^Q entries in 16·M·(Q-1) - 12·⌊Q/2⌋ numbers. ``order`` puts the sites of the
     axes "interleaved", "output_first" or in a given permutation. ``axes`` splits an axis whose
     structure is known: ``axes=(256, (28, 28))`` for 784 pixels. ``activation`` is relu, leaky_relu,
-    tanh or identity. ``wiring`` is "brick_wall" or a list of columns, each a list of pairs of wall
-    positions. ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two
-    bits a site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
+    tanh or identity. ``wiring`` is "brick_wall", or "staircase", "tree", "butterfly" (pictures and
+    counts in ``wirings``), or a list of columns, each a list of pairs of wall positions.
+    ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two bits a
+    site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
 
     The start: gates N(0, 1/4), or with ``start="orthogonal"`` random orthogonal ones, which keep
     the norm; deep walls train better from them. Then one untrained factor, ``scale``, gives the
@@ -94,8 +96,8 @@ class ADTN(Encoding):
         self.depth, self.activation, self.wiring, self.start = depth, activation, wiring, start
         self.sites = assign_sites(self.shape, axes, site_dim, order)
         self._fast = wiring == "brick_wall" and set(self.sites.dims) == {2} and self.num_sites > 2
-        _check_size(self)
         pairs = WIRINGS[wiring](self.num_sites) if isinstance(wiring, str) else wiring
+        _check_size(self, build_wall(pairs, self.sites.wall_dims, 1))
         self.wall = build_wall(pairs, self.sites.wall_dims, depth)
         self.config = {
             "encoding": "ADTN",
@@ -295,19 +297,21 @@ def _pick(tensor: Any, *, index: Any) -> Any:
     return tensor.take(index), grad_tensor
 
 
-def _check_size(weight: ADTN) -> None:
+def _check_size(weight: ADTN, layer: Sequence[Column]) -> None:
     """Refuse what would not fit: Linux promises memory it does not have and kills who uses it."""
     padded = weight.sites.padded_size
     if weight._fast:
         floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
     else:
-        floats = 3 * padded * weight.depth * weight.num_sites  # every gate keeps its input
-    needed = 4 * floats + 8 * math.prod(weight.shape)
+        floats = peak_floats(layer, weight.sites.wall_dims, weight.depth)
+    # Beside T: its gradient, the index, and the weight as picked, as scaled, and its gradient.
+    needed = 4 * (floats + padded) + (8 + 3 * 4) * math.prod(weight.shape)
     limit = memory_limit()
     if needed > limit:
+        fast = "" if weight._fast else ', or wiring="brick_wall" and site_dim=2, which take less'
         raise SizeLimitError(
             f"a weight of shape {weight.shape} is a tensor of {padded:,} numbers; to train it at "
             f"depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, the limit here is "
             f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight or a "
-            "smaller depth"
+            f"smaller depth{fast}"
         )

@@ -8,7 +8,8 @@
               column 1   column 2 …
 
 Q sites start in |0⟩ = (1, 0). A gate is a matrix that acts on two sites. A *TN layer* is one pass
-through the wiring's columns; depth M means M layers with an activation σ between them.
+through the wiring's columns (here those of a brick wall; others are in ``wirings``); depth M means
+M layers with an activation σ between them.
 Source: Qing, Li, Zhou, Ran, arXiv 2305.06058.
 """
 
@@ -26,8 +27,7 @@ from .contract import contract
 from .engine import Tensor, op
 from .errors import ShapeError
 from .ops import leaky_relu, relu, tanh
-
-Pairs = tuple[tuple[int, int], ...]
+from .wirings import Pairs
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": relu,
@@ -35,18 +35,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": tanh,
     "identity": lambda state: state,
 }
-
-
-def brick_wall(num_sites: int) -> list[Pairs]:
-    """The two columns of a TN layer: pairs (0,1), (2,3), … and then (1,2), (3,4), …
-
-    >>> brick_wall(5)
-    [((0, 1), (2, 3)), ((1, 2), (3, 4))]
-    """
-    return [tuple((i, i + 1) for i in range(first, num_sites - 1, 2)) for first in (0, 1)]
-
-
-WIRINGS: dict[str, Callable[[int], list[Pairs]]] = {"brick_wall": brick_wall}
 
 
 @dataclass(frozen=True)
@@ -166,6 +154,22 @@ def contract_gate_by_gate(
     """T as a vector, by applying every gate to all 2^Q numbers: plain, and any wiring will do."""
     *_, last = contraction_steps(columns, wall, site_dims, activation)
     return last.state
+
+
+def peak_floats(layer: Sequence[Column], site_dims: Sequence[int], depth: int) -> int:
+    """About how many numbers training gate by gate holds at once, told from the first layer.
+
+    A gate keeps what it acted on in the order its product wants, and the new state: two tensors of
+    T's size. So does an activation. A gate's number has a gradient and two moments in Adam.
+
+    >>> peak_floats(build_wall([((0, 1),), ((1, 2),)], (2, 2, 2), 1), (2, 2, 2), depth=1)
+    128
+    """
+    gates = sum(len(column.pairs) for column in layer)
+    first = sum(math.prod(column.shape) for column in layer)
+    later = sum(len(column.pairs) * math.prod(column.dims) ** 2 for column in layer)
+    states = 2 * depth * gates + 2 * (depth - 1) + 2  # and two on the way back
+    return states * math.prod(site_dims) + 4 * (first + (depth - 1) * later)
 
 
 @op(joint=True)

@@ -26,6 +26,7 @@ from .errors import (
 from .models import MODELS
 from .runs import OPTIMIZERS, SCHEDULES, TrainingPlan
 from .version import __version__
+from .wirings import WIRINGS
 
 EXIT_CODES: list[tuple[type[BaseException], int]] = [
     (DataFileError, 3),
@@ -155,6 +156,8 @@ def _compress(actions: Any) -> None:
     option("--start", "of the gates; orthogonal for deep walls", choices=starts, default="normal")
     orders = ["interleaved", "output_first"]
     option("--order", "of the sites", choices=orders, default="interleaved")
+    option("--wiring", "which sites gates join", choices=list(WIRINGS), default="brick_wall")
+    option("--site-dim", "dimension of a site; 4 is two bits", type=_positive, default=2)
     command.add_argument(
         "--dense", metavar="FILE", help="a dense network trained before, instead of training one"
     )

@@ -93,7 +93,8 @@ def interruption() -> Iterator[threading.Event]:
 def compress_model(options: Namespace) -> None:
     """The main job: see ``experiment``."""
     data = load_data(options.data)
-    encoding = {name: getattr(options, name) for name in ("depth", "order", "activation", "start")}
+    knobs = ("depth", "order", "activation", "start", "wiring", "site_dim")
+    encoding = {name: getattr(options, name) for name in knobs}
     dense = load(options.dense) if options.dense else None
     settings = experiment.Settings(
         model=options.model,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .datafile import CHUNK
 from .errors import DataFileError, ShapeError
 from .sources import KNOWN, locate, read_folder
 
@@ -54,11 +55,13 @@ class Data:
 def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") -> Data:
     """Images scaled to [0, 1] and labels, as train, validation and test.
 
-    ``source`` is a known set ("mnist-5k" is bundled; "mnist" is looked for, see
-    ``sources.locate``), a folder of IDX files named as MNIST's are, or arrays: a pair
-    (images, labels) for each split, as ``{"train": …, "validation": …, "test": …}`` or in this
-    order. Images of arrays are uint8 or floats in [0, 1], (n, h, w) or (n, c, h, w). Where there is
-    no validation split, a twelfth of the training images, drawn with a fixed seed, becomes it.
+    ``source`` is a known set ("mnist-5k" is bundled; "mnist", "fashion-mnist", "cifar10" and
+    "cifar100" are looked for, see ``sources.locate``), a folder of IDX files named as MNIST's are
+    or of CIFAR's binary files, or arrays: a pair (images, labels) for each split, as
+    ``{"train": …, "validation": …, "test": …}`` or in this order. Images of arrays are uint8 or
+    floats in [0, 1], (n, h, w) or (n, c, h, w). Where there is no validation split, a twelfth of
+    the training images (of CIFAR by its name a tenth), drawn with a fixed seed, becomes it.
+    The images take four bytes a pixel, and one more while files are read.
     ``DataFileError`` for everything that does not fit.
 
     >>> load_data("mnist-5k")
@@ -67,11 +70,14 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
     if isinstance(source, Mapping):
         return _from_pairs(dict(source), name="arrays")
     if isinstance(source, str) and source in KNOWN:
-        return _from_pairs(read_folder(locate(source), KNOWN[source].sha256), name=source)
+        known = KNOWN[source]
+        pairs, classes = known.read(locate(source))
+        return _from_pairs(pairs, name=source, classes=classes, validation=known.validation)
     if isinstance(source, (str, os.PathLike)):
-        pairs = read_folder(Path(source))
-        _refuse_gaps(pairs["train"][1], f"{source}: train")
-        return _from_pairs(pairs, name=str(source))
+        pairs, classes = read_folder(Path(source))
+        if classes is None:
+            _refuse_gaps(pairs["train"][1], f"{source}: train")
+        return _from_pairs(pairs, name=str(source), classes=classes)
     if isinstance(source, (tuple, list)) and len(source) in (2, 3):
         names = SPLITS if len(source) == 3 else ("train", "test")
         return _from_pairs(dict(zip(names, source, strict=True)), name="arrays")
@@ -102,18 +108,27 @@ def batches(
     return ((split.images[chosen], split.labels[chosen]) for chosen in rows)
 
 
-def _from_pairs(pairs: dict[str, Any], *, name: str) -> Data:
+def _from_pairs(
+    pairs: dict[str, Any],
+    *,
+    name: str,
+    classes: tuple[str, ...] | None = None,
+    validation: int | None = None,
+) -> Data:
     if not {"train", "test"} <= set(pairs) <= set(SPLITS):
         raise DataFileError(
             f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
         )
     checked = {split: _check_pair(pairs[split], f"{name}: {split}") for split in pairs}
-    _check_together(checked, name)
-    num_classes = int(checked["train"][1].max()) + 1
+    if classes is None:
+        classes = tuple(map(str, range(int(checked["train"][1].max()) + 1)))
+    _check_together(checked, name, len(classes))
+    rows = {split: np.arange(len(labels)) for split, (_, labels) in checked.items()}
     if "validation" not in checked:
-        checked["train"], checked["validation"] = _draw_validation(*checked["train"], name)
-    train, validation, test = (Split(_to_unit_floats(checked[s][0]), checked[s][1]) for s in SPLITS)
-    return Data(train, validation, test, tuple(map(str, range(num_classes))), name)
+        checked["validation"] = checked["train"]
+        rows["train"], rows["validation"] = _draw(len(rows["train"]), validation, name)
+    train, validated, test = (_take(*checked[split], rows[split]) for split in SPLITS)
+    return Data(train, validated, test, classes, name)
 
 
 def _check_pair(pair: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -157,18 +172,20 @@ def _check_pixels(images: np.ndarray, what: str) -> None:
         )
 
 
-def _check_together(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], name: str) -> None:
-    train_images, train_labels = pairs["train"]
+def _check_together(
+    pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], name: str, num_classes: int
+) -> None:
+    train_images = pairs["train"][0]
     for split, (images, labels) in pairs.items():
         if images.shape[1:] != train_images.shape[1:]:
             raise DataFileError(
                 f"{name}: {split} images are {images.shape[1:]}, training images "
                 f"{train_images.shape[1:]}; give all splits the same shape"
             )
-        if labels.max() > train_labels.max():
+        if labels.max() >= num_classes:
             raise DataFileError(
                 f"{name}: {split} has label {labels.max()}, training only "
-                f"0 to {train_labels.max()}; do the files belong together?"
+                f"0 to {num_classes - 1}; do the files belong together?"
             )
     for one, other in combinations(pairs, 2):
         if np.array_equal(pairs[one][0], pairs[other][0]):
@@ -188,20 +205,27 @@ def _refuse_gaps(labels: np.ndarray, what: str) -> None:
         )
 
 
-def _draw_validation(
-    images: np.ndarray, labels: np.ndarray, name: str
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """(training pair, validation pair): a fixed draw, each in the order of the file."""
-    if len(labels) < 2:
+def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(rows to train on, rows to validate on): a fixed draw, each in the order of the file."""
+    if total < 2:
         raise DataFileError(f"{name}: one training image leaves none for validation; give more")
-    count = max(1, len(labels) // VALIDATION_SHARE)
-    drawn = np.zeros(len(labels), bool)
-    drawn[np.random.default_rng(VALIDATION_SEED).permutation(len(labels))[:count]] = True
-    return (images[~drawn], labels[~drawn]), (images[drawn], labels[drawn])
+    count = count or max(1, total // VALIDATION_SHARE)
+    drawn = np.zeros(total, bool)
+    drawn[np.random.default_rng(VALIDATION_SEED).permutation(total)[:count]] = True
+    return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 
 
-def _to_unit_floats(images: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1], in memory of its own."""
-    if images.dtype == np.uint8:
-        return np.divide(images, 255, dtype=np.float32)
-    return images.astype(np.float32)
+def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:
+    """These rows as float32 in [0, 1], in memory of their own.
+
+    A few rows at a time: drawing all of CIFAR's in one go would copy its bytes once more.
+    """
+    floats = np.empty((len(rows), *images.shape[1:]), np.float32)
+    step = max(1, CHUNK // images[0].size)
+    for start in range(0, len(rows), step):
+        some = images[rows[start : start + step]]
+        if some.dtype == np.uint8:
+            np.divide(some, 255, out=floats[start : start + step], dtype=np.float32)
+        else:
+            floats[start : start + step] = some
+    return Split(floats, labels[rows])

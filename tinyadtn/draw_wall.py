@@ -1,4 +1,4 @@
-"""The brick wall as a picture, drawn from the ADTN itself."""
+"""The wall of gates as a picture, drawn from the ADTN itself."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 LINE = 0.26  # inches from one site to the next, the unit of both axes
 SLOT = 1.5  # units from one gate of a site to its next
+WAIST = 0.12  # units: half the width of a gate where it leaves the sites in between alone
 
 
 def brick_wall(weight: ADTN) -> Figure:
     """The wall as it is contracted, left to right: one line a site, one box a gate.
 
-    The number in a box is how many numbers the gate stores. The name at the end of a line is what
-    the site stands for: ``row b4`` is bit 4, worth 2⁴, of the row's index; ``d4`` is a digit, where
-    a site is larger than a bit. Nothing is contracted: an ADTN without ``rng`` can be drawn too.
+    Where sites pass between the two that a gate acts on, it has a waist. The number in a box is how
+    many numbers the gate stores. The name at the end of a line is what the site stands for: ``row
+    b4`` is bit 4, worth 2⁴, of the row's index; ``d4`` is a digit, where a site is larger than a
+    bit. Nothing is contracted: an ADTN without ``rng`` can be drawn too.
 
     >>> figure = brick_wall(ADTN((256, 784), depth=2, axes=(256, (28, 28))))
     >>> print(figure.get_suptitle())
@@ -149,16 +151,25 @@ def _draw_sites(axes: Any, weight: ADTN, end: float) -> None:
 
 
 def _draw_gate(axes: Any, gate: _Gate) -> None:
-    from matplotlib.patches import Rectangle
+    """A box on the gate's two sites, with a waist where other sites pass between them."""
+    from matplotlib.patches import Polygon
 
     x, color = SLOT * (gate.slot + 0.5), FRESH_GATE if gate.column.fresh else GATE
-    box = (x - 0.5, gate.top - 0.3), 1.0, gate.bottom - gate.top + 0.6
-    axes.add_patch(Rectangle(*box, facecolor=color, edgecolor="black", zorder=2, gid="gate"))
-    for passing in range(gate.top + 1, gate.bottom):  # a gate leaves the sites in between alone
+    near = gate.bottom == gate.top + 1
+    edge = [(0.5, gate.top - 0.3), (0.5, gate.bottom + 0.3)]  # half widths, from top to bottom
+    if not near:
+        upper, lower = gate.top + 0.3, gate.bottom - 0.3
+        edge[1:1] = [(0.5, upper), (WAIST, upper), (WAIST, lower), (0.5, lower)]
+    outline = [(x + half, y) for half, y in edge] + [(x - half, y) for half, y in reversed(edge)]
+    axes.add_patch(Polygon(outline, facecolor=color, edgecolor="black", zorder=2, gid="gate"))
+    for passing in range(gate.top + 1, gate.bottom):
         colour = axes.lines[passing].get_color()
-        axes.plot([x - 0.5, x + 0.5], [passing, passing], color=colour, linewidth=1.3, zorder=3)
-    stored = math.prod(gate.column.shape[1:])
-    axes.text(x, gate.top + 0.5, str(stored), ha="center", va="center", fontsize=7, zorder=4)
+        across = [x - 1.2 * WAIST, x + 1.2 * WAIST]
+        axes.plot(across, [passing, passing], color=colour, linewidth=1.3, zorder=3)
+    stored = str(math.prod(gate.column.shape[1:]))
+    middle = gate.top + 0.5 if near else gate.top
+    size = min(7.0, 24 / len(stored))  # five digits still fit into a box
+    axes.text(x, middle, stored, ha="center", va="center", fontsize=size, zorder=4)
 
 
 def _draw_sigma(axes: Any, x: float, weight: ADTN) -> None:

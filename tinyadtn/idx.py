@@ -14,16 +14,17 @@ import math
 import os
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from .errors import DataFileError
+from .datafile import CHUNK, MAX_BYTES, describe, opened, refusal
 
 UNSIGNED_BYTE = 0x08
-MAX_BYTES = 2**28  # five times MNIST, inflated in under a second; a larger promise is refused
-CHUNK = 2**20
+# A split's name here, and what MNIST's file names call it.
+PREFIX = {"train": "train", "validation": "validation", "test": "t10k"}
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
@@ -37,17 +38,13 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     (1000, 28, 28)
     """
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise refusal(path, "an IDX file", _describe_other(path))
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
+    with opened(path, "an IDX file") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        try:
             return _read_stream(gzip.open(file) if zipped else file, path)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise refusal(path, "a whole gzip file", f"a damaged one ({error})") from error
-    except OSError as error:
-        raise refusal(path, "a readable file", error.strerror or str(error)) from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise refusal(path, "a whole gzip file", f"a damaged one ({error})") from error
 
 
 def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
@@ -69,7 +66,7 @@ def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
 def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise refusal(path, "an IDX file, which starts with 00 00 08", _describe(magic))
+        raise refusal(path, "an IDX file, which starts with 00 00 08", describe(magic))
     kind, ndim = magic[2:]
     if kind != UNSIGNED_BYTE:
         raise refusal(path, "unsigned bytes (IDX type 0x08)", f"IDX type 0x{kind:02x}")
@@ -82,20 +79,6 @@ def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[int, ...
     if math.prod(shape) > MAX_BYTES:
         raise refusal(path, f"at most {MAX_BYTES:,} bytes", f"a header that promises {shape}")
     return shape
-
-
-def _describe_other(path: Path) -> str:
-    if path.is_dir():
-        return "a folder"
-    return "something that is not an ordinary file" if path.exists() else "no such file"
-
-
-def _describe(start: bytes) -> str:
-    if not start:
-        return "an empty file"
-    if start.lstrip().startswith(b"<"):
-        return "a web page, perhaps the error page of a failed download"
-    return f"the bytes {start.hex(' ')}"
 
 
 def payload_sha256(values: np.ndarray) -> str:
@@ -112,9 +95,71 @@ def payload_sha256(values: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def refusal(path: Path, expected: str, found: str) -> DataFileError:
-    """The error for a data file: which one, what should be there, what is, what to do."""
-    return DataFileError(
-        f"{path}: expected {expected}, found {found}. Put a good copy in its place "
-        "(for MNIST: tinyadtn data get mnist)"
-    )
+# --- folders -------------------------------------------------------------------------------------
+
+
+def read_idx_folder(folder: Path, sha256: Mapping[str, str] | None = None) -> dict[str, tuple]:
+    """{split: (images (n, h, w), labels (n,))}, uint8, from files named as MNIST's are.
+
+    ``validation-images-idx3-ubyte`` and its labels may be absent. Where ``sha256`` is given it says
+    which files there are, and each must have its hash.
+
+    >>> from tinyadtn.sources import BUNDLED
+    >>> images, labels = read_idx_folder(BUNDLED / "mnist-5k")["test"]
+    >>> images.shape, labels[:5].tolist()
+    ((1000, 28, 28), [7, 5, 1, 5, 0])
+    """
+    if sha256 is None:
+        has_validation = find(folder, "validation-images") is not None
+    else:
+        has_validation = "validation-images" in sha256
+    pairs = {}
+    for split, prefix in PREFIX.items():
+        if split != "validation" or has_validation:
+            images = _read_file(folder, f"{prefix}-images", sha256)
+            pairs[split] = images, _read_file(folder, f"{prefix}-labels", sha256)
+    return pairs
+
+
+def _read_file(folder: Path, key: str, sha256: Mapping[str, str] | None) -> np.ndarray:
+    path = find(folder, key)
+    if path is None:
+        raise refusal(folder, f"{file_name(key)} or {file_name(key)}.gz in it", "neither")
+    values = read_idx(path)
+    if key.endswith("images") != (values.ndim == 3):
+        raise refusal(
+            path,
+            "images (n, h, w)" if key.endswith("images") else "labels (n,)",
+            f"an array {values.shape}; are the files of images and labels swapped?",
+        )
+    if sha256 is not None:
+        _compare(path, values, sha256[key])
+    return values
+
+
+def check_hash(path: Path, sha256: str) -> None:
+    """``DataFileError`` unless ``path`` is an IDX file with this hash when unpacked."""
+    _compare(path, read_idx(path), sha256)
+
+
+def _compare(path: Path, values: np.ndarray, sha256: str) -> None:
+    found = payload_sha256(values)
+    if found != sha256:
+        raise refusal(path, f"unpacked bytes with SHA-256 {sha256}", found)
+
+
+def file_name(key: str) -> str:
+    """The name of MNIST's file ``key``.
+
+    >>> file_name("t10k-labels")
+    't10k-labels-idx1-ubyte'
+    """
+    return f"{key}-idx{3 if key.endswith('images') else 1}-ubyte"
+
+
+def find(folder: Path, key: str) -> Path | None:
+    """The file ``key`` in a folder, plain or gzip, if it is there."""
+    for path in (folder / file_name(key), folder / f"{file_name(key)}.gz"):
+        if path.exists():
+            return path
+    return None

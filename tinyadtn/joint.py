@@ -19,10 +19,8 @@ import numpy as np
 from .encodings import Cost, Counts, Encoding
 from .engine import Tensor
 from .errors import ShapeError
-from .module import Module, he_std, named_layers
+from .module import Module, Shape, he_std, named_layers
 from .sites import Axes
-
-Shape = tuple[int, ...]
 
 
 class Part(Encoding):

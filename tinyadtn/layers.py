@@ -1,7 +1,12 @@
-"""Layers, each a line of mathematics around a few parameters, and the row of them: a network."""
+"""Layers, each a line of mathematics around a few parameters, and the row of them: a network.
+
+Shapes are those of one image or one row of features in ``output_shape``, and have the batch in
+front everywhere else.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +14,19 @@ from typing import Any
 import numpy as np
 
 from .contract import contract
+from .conv import Size, avg_pool2d, conv2d, conv_window, max_pool2d, pair, pool_window
 from .engine import Tensor
 from .errors import ShapeError
-from .module import Module, Seed, dense, he_std, parameter
+from .module import Module, Seed, Shape, dense, he_std, parameter
+from .norm import (
+    batch_norm,
+    dropout,
+    local_contrast_norm,
+    local_response_norm,
+)
 from .ops import relu
+
+# --- layers with a weight ------------------------------------------------------------------------
 
 
 class Linear(Module):
@@ -48,23 +62,138 @@ class Linear(Module):
         self.bias = parameter((out_features,), 0.0, rng) if bias else None
 
     def __repr__(self) -> str:
-        widths = f"{self.weight.shape[1]}, {self.weight.shape[0]}"
-        return (
-            f"Linear({widths})"
-            if isinstance(self.weight, Tensor)
-            else (f"Linear({widths}, weight={self.weight!r})")
-        )
+        return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{_encoded(self.weight)})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape != (self.weight.shape[1],):
+            got = ", ".join(["n", *map(str, shape)])
+            raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got ({got})")
+        return (self.weight.shape[0],)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return math.prod(self.weight.shape)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        expected = self.weight.shape[1]
-        if x.ndim != 2 or x.shape[1] != expected:
-            raise ShapeError(f"Linear expects (n, {expected}), got {x.shape}")
+        self.output_shape(x.shape[1:])
         y = contract(x, dense(self.weight), pattern="ni,oi->no")
         return y if self.bias is None else y + self.bias
 
 
+class Conv2d(Module):
+    """y = conv2d(x, weight) + bias[o]: see ``conv2d`` for stride, padding, dilation and groups.
+
+    ``weight`` (out, in / groups, kernel, kernel) is a Tensor or an encoding. The start is
+    N(0, 2 / fan_in), biases 0.
+
+    >>> Conv2d(3, 8, 5, padding=2, rng=0)(np.ones((2, 3, 9, 9))).shape
+    (2, 8, 9, 9)
+    """
+
+    weight: Any
+    bias: Tensor | None
+
+    axes: tuple[int, ...]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Size,
+        *,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        rng: Seed = None,
+    ):
+        rows, columns = pair(kernel)
+        if min(in_channels, out_channels, groups, rows, columns) < 1 or in_channels % groups:
+            raise ShapeError(
+                f"Conv2d needs channels, kernel and groups of 1 or more, and groups that divide "
+                f"the channels; got {in_channels}, {out_channels}, kernel {kernel}, {groups} groups"
+            )
+        self.axes = (out_channels, in_channels // groups, rows, columns)
+        self.weight = parameter(self.axes, he_std(self.axes), rng)
+        self.bias = parameter((out_channels,), 0.0, rng) if bias else None
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+
+    def __repr__(self) -> str:
+        o, c, *kernel = self.weight.shape
+        said = [f"{c * self.groups}, {o}, {tuple(kernel)}"]
+        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        said += [f"{k}={vars(self)[k]}" for k, v in usual.items() if vars(self)[k] != v]
+        return f"Conv2d({', '.join(said)}{_encoded(self.weight)})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3 or shape[0] != self.weight.shape[1] * self.groups:
+            raise ShapeError(
+                f"Conv2d expects {self.weight.shape[1] * self.groups} channels (n, c, h, w), got "
+                f"({', '.join(['n', *map(str, shape)])})"
+            )
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        window = conv_window((1, *shape), self.weight.shape, *geometry)
+        return (self.weight.shape[0], *window.outputs)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        pixels = math.prod(self.output_shape(shape)[1:])
+        return pixels * math.prod(self.weight.shape)
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        self.output_shape(x.shape[1:])
+        y = conv2d(
+            x,
+            dense(self.weight),
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+        return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
+
+
+def _encoded(weight: Any) -> str:
+    return "" if isinstance(weight, Tensor) else f", weight={weight!r}"
+
+
+# --- pooling and shapes --------------------------------------------------------------------------
+
+
+class MaxPool2d(Module):
+    """The largest number of each window: see ``max_pool2d``.
+
+    >>> MaxPool2d(3, stride=2).output_shape((96, 55, 55))
+    (96, 27, 27)
+    """
+
+    def __init__(self, kernel: Size, *, stride: Size | None = None, padding: Size = 0):
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+
+    def __repr__(self) -> str:
+        stride = self.kernel if self.stride is None else self.stride
+        padding = f", padding={self.padding}" if self.padding else ""
+        return f"{type(self).__name__}({self.kernel}, stride={stride}{padding})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        window = pool_window((1, *shape), self.kernel, self.stride, self.padding)
+        return (shape[0], *window.outputs)
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return max_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
+
+
+class AvgPool2d(MaxPool2d):
+    """The mean of each window: see ``avg_pool2d``."""
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return avg_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
+
+
 class Flatten(Module):
     """(n, c, h, w) to (n, c·h·w)."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
@@ -75,6 +204,138 @@ class ReLU(Module):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return relu(x)
+
+
+# --- normalisation and dropout -------------------------------------------------------------------
+
+
+class Normalize(Module):
+    """y = (x - mean) / std, channel by channel, with constants that belong to the data.
+
+    Both are buffers: 0 and 1 until ``load_arrays`` brings those of the training images (see
+    ``channel_statistics``), and saved with the model: whoever loads it gives it plain images.
+
+    >>> layer = Normalize(1)
+    >>> layer.load_arrays({"mean": [0.5], "std": [0.25]})
+    >>> layer(np.ones((1, 1, 1, 1))).item()
+    2.0
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int):
+        self.mean = Tensor(np.zeros(channels, np.float32))
+        self.std = Tensor(np.ones(channels, np.float32))
+
+    def __repr__(self) -> str:
+        return f"Normalize({self.mean.size})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return _same_channels(self, self.mean.size, shape)
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        self.output_shape(x.shape[1:])
+        return (x - self.mean.reshape(-1, 1, 1)) / self.std.reshape(-1, 1, 1)
+
+
+def _same_channels(layer: Module, channels: int, shape: Shape) -> Shape:
+    if len(shape) != 3 or shape[0] != channels:
+        got = ", ".join(["n", *map(str, shape)])
+        raise ShapeError(f"{type(layer).__name__} expects {channels} channels, got ({got})")
+    return shape
+
+
+class BatchNorm2d(Module):
+    """y = scale · (x - mean) / √(variance + ε) + shift, see ``batch_norm``.
+
+    In training mean and variance are the batch's, and the buffers follow them:
+    running ← (1 - momentum) · running + momentum · batch, with the unbiased variance. Otherwise the
+    buffers are used. It is ``scale``, not ``weight``: there is nothing here to encode.
+
+    >>> layer = BatchNorm2d(3)
+    >>> layer(np.ones((2, 3, 4, 4)), training=True).shape, layer.running_mean.data
+    ((2, 3, 4, 4), array([0.1, 0.1, 0.1], dtype=float32))
+    """
+
+    scale: Tensor
+    shift: Tensor
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(self, channels: int, *, momentum: float = 0.1, epsilon: float = 1e-5):
+        self.scale = Tensor(np.ones(channels, np.float32), requires_grad=True)
+        self.shift = Tensor(np.zeros(channels, np.float32), requires_grad=True)
+        self.running_mean = Tensor(np.zeros(channels, np.float32))
+        self.running_variance = Tensor(np.ones(channels, np.float32))
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def __repr__(self) -> str:
+        return f"BatchNorm2d({self.scale.size})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return _same_channels(self, self.scale.size, shape)
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        self.output_shape(x.shape[1:])
+        count = x.size // self.scale.size
+        if training and count < 2:
+            raise ShapeError(f"one number a channel has no variance: a batch of {x.shape}")
+        if training:
+            statistics: dict[str, Any] = {"observe": functools.partial(self._follow, count)}
+        else:
+            statistics = {"mean": self.running_mean.data, "variance": self.running_variance.data}
+        return batch_norm(x, self.scale, self.shift, epsilon=self.epsilon, **statistics)
+
+    def _follow(self, count: int, mean: Any, variance: Any) -> None:
+        """Let the running statistics follow those of a batch of ``count`` numbers a channel."""
+        unbiased = variance * (count / (count - 1))
+        for buffer, new in ((self.running_mean, mean), (self.running_variance, unbiased)):
+            # A new array, for a graph may still need the old one.
+            mixed = (1 - self.momentum) * buffer.data + self.momentum * new
+            buffer.data = mixed.astype(buffer.dtype, copy=False)
+
+
+class LocalResponseNorm(Module):
+    """AlexNet's normalisation across neighbouring channels: see ``local_response_norm``."""
+
+    def __init__(self, size: int = 5, *, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
+        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
+
+    def __repr__(self) -> str:
+        return f"LocalResponseNorm({self.size})"
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha, beta=self.beta)
+
+
+class LocalContrastNorm(Module):
+    """ZFNet's normalisation by the neighbouring pixels: see ``local_contrast_norm``."""
+
+    def __init__(self, size: int = 9):
+        self.size = size
+
+    def __repr__(self) -> str:
+        return f"LocalContrastNorm({self.size})"
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return local_contrast_norm(x, size=self.size)
+
+
+class Dropout(Module):
+    """In training, each number is 0 with probability ``rate`` and the others grow: ``dropout``."""
+
+    def __init__(self, rate: float = 0.5):
+        self.rate = rate
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.rate})"
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return dropout(x, rate=self.rate, rng=rng) if training and self.rate else x
+
+
+# --- networks ------------------------------------------------------------------------------------
 
 
 class Sequential(Module):
@@ -96,6 +357,22 @@ class Sequential(Module):
     def layers(self) -> Iterator[tuple[str, Module]]:
         """The layers with their names, first to last."""
         return ((name, part) for name, part in vars(self).items() if isinstance(part, Module))
+
+    def shapes(self, shape: Shape) -> Iterator[tuple[str, Module, Shape, Shape]]:
+        """(name, layer, input shape, output shape) for every layer; nothing is computed."""
+        for name, layer in self.layers():
+            try:
+                after = layer.output_shape(shape)
+            except ShapeError as error:
+                raise ShapeError(f"{name}: {error}") from error
+            yield name, layer, shape, after
+            shape = after
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return [shape, *(after for _, _, _, after in self.shapes(shape))][-1]
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return sum(layer.multiply_adds(before) for _, layer, before, _ in self.shapes(shape))
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         rng = None if rng is None else np.random.default_rng(rng)  # one stream for all the layers

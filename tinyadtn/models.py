@@ -1,11 +1,87 @@
-"""The networks, each a table that reads like its paper's."""
+"""The networks, each a table that reads like its paper's.
+
+A row names a layer and says what is new in it: widths, kernels, strides. How many channels and
+pixels arrive there follows from the rows above. ``rng`` is a seed or a generator; without it a
+network has shapes only, for counting.
+
+All but FC-2 and LeNet-5 come in two geometries: the original one (``image_size=224``), whose
+parameters can be counted against the published number, and one for the 32×32 images of CIFAR,
+which is an adaptation; each says why it is what it is. For 28×28 images the first convolution pads
+by 2 more, so that they are 32×32 from there on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from .layers import Flatten, Linear, ReLU, Sequential
-from .module import Seed
+from .errors import ShapeError
+from .layers import (
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Linear,
+    LocalContrastNorm,
+    LocalResponseNorm,
+    MaxPool2d,
+    Normalize,
+    ReLU,
+    Sequential,
+)
+from .module import Module, Seed, Shape
+
+Row = Callable[[Shape, Seed], Module]  # a layer for inputs of that shape
+
+
+def conv(width: int, kernel: int, **geometry: Any) -> Row:
+    """A table's row: a convolution to ``width`` channels."""
+    return lambda shape, rng: Conv2d(shape[0], width, kernel, **geometry, rng=rng)
+
+
+def linear(width: int) -> Row:
+    """A table's row: a linear layer to ``width`` features. It knows if its input was an image."""
+    # An axis of length 1 needs no site, so it is no structure either.
+    return lambda shape, rng: Linear(tuple(n for n in shape if n > 1) or 1, width, rng=rng)
+
+
+def network(config: dict[str, Any], rng: Seed, **table: Row | Module) -> Sequential:
+    """The network that a table describes, for images as ``config`` gives them.
+
+    >>> network({"channels": 1, "image_size": 8}, None, conv1=conv(4, 3), pool1=MaxPool2d(2))
+    Sequential(conv1=Conv2d(1, 4, (3, 3)), pool1=MaxPool2d(2, stride=2))
+    """
+    rng = None if rng is None else np.random.default_rng(rng)
+    shape: Shape = image_shape(config)
+    layers: dict[str, Module] = {}
+    image = shape  # what the next layer gets; behind a Flatten still the image that it flattened
+    for name, row in table.items():
+        layers[name] = row if isinstance(row, Module) else row(image, rng)
+        before = shape
+        try:
+            shape = layers[name].output_shape(before)
+        except ShapeError as error:
+            raise ShapeError(f"{name}: {error}") from error
+        image = before if isinstance(layers[name], Flatten) else shape
+    model = Sequential(**layers)
+    model.config = config
+    return model
+
+
+def image_shape(config: dict[str, Any]) -> Shape:
+    """(c, h, w) of the images that a network with this configuration takes."""
+    return (config["channels"], config["image_size"], config["image_size"])
+
+
+def _border(image_size: int, *others: int) -> int:
+    """What the first convolution pads more than for 32×32 images."""
+    border = {28: 2, 32: 0} | dict.fromkeys(others, 0)
+    if image_size not in border:
+        sizes = ", ".join(map(str, border))
+        raise ShapeError(f"this network is for images of {sizes} pixels a side, not {image_size}")
+    return border[image_size]
 
 
 def fc2(
@@ -21,23 +97,213 @@ def fc2(
     >>> fc2(rng=0).num_parameters
     203530
     """
-    rng = None if rng is None else np.random.default_rng(rng)
-    # The shape of the image, so that an encoding can tell rows from columns; 1 needs no site.
-    pixels = (*((channels,) if channels > 1 else ()), image_size, image_size)
-    model = Sequential(
-        flatten=Flatten(),
-        fc1=Linear(pixels, hidden, rng=rng),
-        relu1=ReLU(),
-        fc2=Linear(hidden, num_classes, rng=rng),
-    )
-    model.config = {
+    config = {
         "model": "fc2",
         "num_classes": num_classes,
         "image_size": image_size,
         "channels": channels,
         "hidden": hidden,
     }
-    return model
+    return network(
+        config, rng, flatten=Flatten(), fc1=linear(hidden), relu_fc1=ReLU(), fc2=linear(num_classes)
+    )
 
 
-MODELS = {"fc2": fc2}
+def lenet5(
+    num_classes: int = 10, image_size: int = 28, *, channels: int = 1, rng: Seed = None
+) -> Sequential:
+    """LeNet-5 on MNIST: two convolutions, three linear layers.
+
+    Source: LeCun et al., Proc. IEEE 86, 2278 (1998), in today's reading: relu for tanh, max-pooling
+    for trained subsampling, softmax for radial basis functions, and a conv2 that sees all six maps.
+
+    >>> lenet5().num_parameters
+    61706
+    """
+    config = {
+        "model": "lenet5",
+        "num_classes": num_classes,
+        "image_size": image_size,
+        "channels": channels,
+    }
+    return network(
+        config,
+        rng,
+        conv1=conv(6, 5, padding=_border(image_size)),
+        relu1=ReLU(),
+        pool1=MaxPool2d(2),
+        conv2=conv(16, 5),
+        relu2=ReLU(),
+        pool2=MaxPool2d(2),
+        flatten=Flatten(),
+        fc1=linear(120),
+        relu_fc1=ReLU(),
+        fc2=linear(84),
+        relu_fc2=ReLU(),
+        fc3=linear(num_classes),
+    )
+
+
+def alexnet(
+    num_classes: int = 10,
+    image_size: int = 32,
+    *,
+    channels: int = 3,
+    groups: int = 1,
+    rng: Seed = None,
+) -> Sequential:
+    """AlexNet: five convolutions, three linear layers, local response normalisation.
+
+    Source: Krizhevsky, Sutskever and Hinton, NeurIPS 2012; there conv2, conv4 and conv5 run in
+    ``groups=2``, one on each of two GPUs. For 32×32 images conv1 is 3×3 with stride 1, since an
+    11×11 window with stride 4 would leave 6×6 pixels of them; the widths and everything behind
+    conv1 are the paper's.
+
+    >>> alexnet(1000, 224, groups=2).num_parameters, alexnet(1000, 224).num_parameters
+    (60965224, 62378344)
+    """
+    config = {
+        "model": "alexnet",
+        "num_classes": num_classes,
+        "image_size": image_size,
+        "channels": channels,
+        "groups": groups,
+    }
+    border = _border(image_size, 224)
+    original = image_size == 224
+    first = conv(96, 11, stride=4, padding=2) if original else conv(96, 3, padding=1 + border)
+    return network(
+        config,
+        rng,
+        normalize=Normalize(channels),
+        conv1=first,
+        relu1=ReLU(),
+        norm1=LocalResponseNorm(5),
+        pool1=MaxPool2d(3, stride=2),
+        conv2=conv(256, 5, padding=2, groups=groups),
+        relu2=ReLU(),
+        norm2=LocalResponseNorm(5),
+        pool2=MaxPool2d(3, stride=2),
+        conv3=conv(384, 3, padding=1),
+        relu3=ReLU(),
+        conv4=conv(384, 3, padding=1, groups=groups),
+        relu4=ReLU(),
+        conv5=conv(256, 3, padding=1, groups=groups),
+        relu5=ReLU(),
+        pool5=MaxPool2d(3, stride=2),
+        flatten=Flatten(),
+        **_head(4096, num_classes),
+    )
+
+
+def zfnet(
+    num_classes: int = 10, image_size: int = 32, *, channels: int = 3, rng: Seed = None
+) -> Sequential:
+    """ZFNet: AlexNet with a finer first layer and local contrast normalisation.
+
+    Source: Zeiler and Fergus, arXiv 1311.2901. For 32×32 images conv1 is 5×5 with stride 1 (7×7
+    with stride 2 would leave 15×15 pixels), conv2 keeps its pixels, and the pools are AlexNet's,
+    so that as many pixels arrive at the linear layers as there: 3×3.
+
+    >>> zfnet(1000, 224).num_parameters
+    62357608
+    """
+    config = {
+        "model": "zfnet",
+        "num_classes": num_classes,
+        "image_size": image_size,
+        "channels": channels,
+    }
+    border = _border(image_size, 224)
+    if image_size == 224:
+        first, second = conv(96, 7, stride=2, padding=1), conv(256, 5, stride=2)
+        pools = [MaxPool2d(3, stride=2, padding=1) for _ in range(2)]
+    else:
+        first, second = conv(96, 5, padding=2 + border), conv(256, 5, padding=2)
+        pools = [MaxPool2d(3, stride=2) for _ in range(2)]
+    return network(
+        config,
+        rng,
+        normalize=Normalize(channels),
+        conv1=first,
+        relu1=ReLU(),
+        pool1=pools[0],
+        norm1=LocalContrastNorm(),
+        conv2=second,
+        relu2=ReLU(),
+        pool2=pools[1],
+        norm2=LocalContrastNorm(),
+        conv3=conv(384, 3, padding=1),
+        relu3=ReLU(),
+        conv4=conv(384, 3, padding=1),
+        relu4=ReLU(),
+        conv5=conv(256, 3, padding=1),
+        relu5=ReLU(),
+        pool5=MaxPool2d(3, stride=2),
+        flatten=Flatten(),
+        **_head(4096, num_classes),
+    )
+
+
+def vgg16(
+    num_classes: int = 10,
+    image_size: int = 32,
+    *,
+    channels: int = 3,
+    batch_norm: bool | None = None,
+    rng: Seed = None,
+) -> Sequential:
+    """VGG-16: thirteen 3×3 convolutions in five blocks, three linear layers.
+
+    Source: Simonyan and Zisserman, arXiv 1409.1556, configuration D. For 32×32 images one pixel of
+    512 channels is left behind the five pools, so fc1 has 512 inputs where the original has 25,088.
+    ``batch_norm`` puts a batch normalisation behind every convolution; unless said otherwise the
+    original is without, as published (it trained in stages), and the one for 32×32 images is with:
+    thirteen layers from a random start hardly train without.
+
+    >>> vgg16(1000, 224).num_parameters
+    138357544
+    """
+    batch_norm = image_size != 224 if batch_norm is None else batch_norm
+    config = {
+        "model": "vgg16",
+        "num_classes": num_classes,
+        "image_size": image_size,
+        "channels": channels,
+        "batch_norm": batch_norm,
+    }
+    padding = 1 + _border(image_size, 224)
+    table: dict[str, Row | Module] = {"normalize": Normalize(channels)}
+    for block, widths in enumerate(
+        [(64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)], start=1
+    ):
+        for k, width in enumerate(widths, start=1):
+            table[f"conv{block}_{k}"] = conv(width, 3, padding=padding)
+            if batch_norm:
+                table[f"norm{block}_{k}"] = BatchNorm2d(width)
+            table[f"relu{block}_{k}"] = ReLU()
+            padding = 1
+        table[f"pool{block}"] = MaxPool2d(2)
+    return network(config, rng, **table, flatten=Flatten(), **_head(4096, num_classes))
+
+
+def _head(width: int, num_classes: int) -> dict[str, Row | Module]:
+    """The three linear layers, with dropout behind the first two, of AlexNet, ZFNet and VGG-16."""
+    return {
+        "fc1": linear(width),
+        "relu_fc1": ReLU(),
+        "dropout1": Dropout(0.5),
+        "fc2": linear(width),
+        "relu_fc2": ReLU(),
+        "dropout2": Dropout(0.5),
+        "fc3": linear(num_classes),
+    }
+
+
+MODELS: dict[str, Callable[..., Sequential]] = {
+    "fc2": fc2,
+    "lenet5": lenet5,
+    "alexnet": alexnet,
+    "zfnet": zfnet,
+    "vgg16": vgg16,
+}

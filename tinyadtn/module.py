@@ -21,6 +21,7 @@ from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
 from .modes import no_grad
 
 Seed = int | np.random.Generator | None
+Shape = tuple[int, ...]
 
 
 class Module:
@@ -44,6 +45,20 @@ class Module:
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """The module's function; what ``module(x)`` calls."""
         raise TypeError(f"{type(self).__name__} computes nothing: it has no forward()")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The shape of one result, for one input of that shape: both without the batch axis.
+
+        ShapeError for an input that does not fit. The same shape, unless a module says otherwise.
+        """
+        return shape
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """How many multiplications, each with an addition, one input of that shape takes.
+
+        Those of weights alone; what is done once a number (activations, pools) is not counted.
+        """
+        return 0
 
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every parameter and buffer with its name, once each, in the order of the attributes."""

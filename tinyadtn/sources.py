@@ -1,37 +1,24 @@
-"""Where data come from: folders of IDX files, and the sets that have a name and known hashes.
+"""Where data come from: folders in a layout that is known, and the sets that have a name.
 
-Nothing is downloaded unless ``download`` is called, and a named set is used only after its hash,
-taken over the unpacked bytes, was found to be right.
+Nothing is downloaded unless ``download`` is called. A named set is used only after a check: in IDX
+files, of the hash of the unpacked bytes; of CIFAR, whose publisher gives a checksum of the archive
+alone, of that when it is fetched and of all that can be counted at every load.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from . import idx
+from .cifar import CIFAR10, CIFAR100, holds, read_cifar
+from .datafile import refusal
+from .datasets import CifarSet, Contents, IdxSet
 from .errors import DataFileError
-from .idx import payload_sha256, read_idx, refusal
 
-# A split's name here, and what MNIST's file names call it.
-PREFIX = {"train": "train", "validation": "validation", "test": "t10k"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set with a name: what it is, the hash of each unpacked file, who serves copies."""
-
-    description: str
-    sha256: Mapping[str, str]
-    mirrors: tuple[str, ...] = ()
-
-
-KNOWN = {
+KNOWN: dict[str, IdxSet | CifarSet] = {
     # The hashes of the files that data/README.md tells how to make.
-    "mnist-5k": Source(
+    "mnist-5k": IdxSet(
         "5,000 handwritten digits, bundled: 3,500 train, 500 validation, 1,000 test",
         {
             "train-images": "09be325d2089ddb7b27fed5c97e3eaebdb65c7ea37c44f0e97f783f1c3d4154c",
@@ -43,7 +30,7 @@ KNOWN = {
         },
     ),
     # Computed from the four official files.
-    "mnist": Source(
+    "mnist": IdxSet(
         "70,000 handwritten digits, 11 MB: 55,000 train, 5,000 validation, 10,000 test",
         {
             "train-images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -56,6 +43,41 @@ KNOWN = {
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
     ),
+    # Computed from the files in Debian's dataset-fashion-mnist, version 0.0~git20200523.55506a9-1.
+    # The two of labels agree with the publisher's, whose MD5 is in their repository's README.
+    "fashion-mnist": IdxSet(
+        "70,000 pictures of clothes, 31 MB: 55,000 train, 5,000 validation, 10,000 test",
+        {
+            "train-images": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+        mirrors=(
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+        classes=(
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ),
+        elsewhere=(Path("/usr/share/datasets/fashion-mnist"),),  # that Debian package
+    ),
+    # The MD5 sums of the archives are those on https://www.cs.toronto.edu/~kriz/cifar.html.
+    "cifar10": CifarSet(
+        "60,000 colour pictures, 10 classes, 170 MB: 45,000 train, 5,000 validation, 10,000 test",
+        CIFAR10,
+        archive="cifar-10-binary.tar.gz",
+        md5="c32a1d4ab5d03f1284b67883e8d87530",
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    ),
+    "cifar100": CifarSet(
+        "60,000 colour pictures, 100 classes, 169 MB: 45,000 train, 5,000 validation, 10,000 test",
+        CIFAR100,
+        archive="cifar-100-binary.tar.gz",
+        md5="03b5dce01913d631647c71ecec9e9cb8",
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    ),
 }
 
 
@@ -67,86 +89,60 @@ def _first(folders: list[Path]) -> Path:
 BUNDLED = _first([Path(__file__).parent / "data_files", Path(__file__).parent.parent / "data"])
 
 
-def read_folder(folder: Path, sha256: Mapping[str, str] | None = None) -> dict[str, tuple]:
-    """{split: (images (n, h, w), labels (n,))}, uint8, from files named as MNIST's are.
+def read_folder(folder: Path) -> Contents:
+    """What a folder holds, in IDX files named as MNIST's or in one of CIFAR's binary layouts.
 
-    ``validation-images-idx3-ubyte`` and its labels may be absent. Where ``sha256`` is given it says
-    which files there are, and each must have its hash.
+    ``DataFileError`` for no folder, none of these layouts, more than one, and damage.
 
-    >>> images, labels = read_folder(BUNDLED / "mnist-5k")["test"]
-    >>> images.shape, labels[:5].tolist()
-    ((1000, 28, 28), [7, 5, 1, 5, 0])
+    >>> pairs, names = read_folder(BUNDLED / "mnist-5k")
+    >>> list(pairs), names is None
+    (['train', 'validation', 'test'], True)
     """
     if not folder.is_dir():
         raise DataFileError(
             f"{folder}: neither a folder nor a data set that is known ({', '.join(KNOWN)})"
         )
-    if sha256 is None:
-        has_validation = _find(folder, "validation-images") is not None
-    else:
-        has_validation = "validation-images" in sha256
-    pairs = {}
-    for split, prefix in PREFIX.items():
-        if split != "validation" or has_validation:
-            images = _read_file(folder, f"{prefix}-images", sha256)
-            pairs[split] = images, _read_file(folder, f"{prefix}-labels", sha256)
-    return pairs
-
-
-def _read_file(folder: Path, key: str, sha256: Mapping[str, str] | None) -> np.ndarray:
-    path = _find(folder, key)
-    if path is None:
-        raise refusal(folder, f"{_file_name(key)} or {_file_name(key)}.gz in it", "neither")
-    values = read_idx(path)
-    if key.endswith("images") != (values.ndim == 3):
+    found = {layout.title: layout for layout in (CIFAR10, CIFAR100) if holds(folder, layout)}
+    is_idx = any(idx.find(folder, key) for key in ("train-images", "t10k-images"))
+    if len(found) + is_idx != 1:
         raise refusal(
-            path,
-            "images (n, h, w)" if key.endswith("images") else "labels (n,)",
-            f"an array {values.shape}; are the files of images and labels swapped?",
+            folder,
+            f"files of one layout: as MNIST's ({idx.file_name('train-images')}, …), as "
+            f"CIFAR-10's ({CIFAR10.train[0]}, …) or as CIFAR-100's ({CIFAR100.train[0]}, …)",
+            f"those of {' and '.join([*found, *['MNIST'] * is_idx])}" if found else "none in it",
         )
-    if sha256 is not None:
-        _check_hash(path, values, sha256[key])
-    return values
-
-
-def _check_hash(path: Path, values: np.ndarray, sha256: str) -> None:
-    found = payload_sha256(values)
-    if found != sha256:
-        raise refusal(path, f"unpacked bytes with SHA-256 {sha256}", found)
-
-
-def _file_name(key: str) -> str:
-    return f"{key}-idx{3 if key.endswith('images') else 1}-ubyte"
-
-
-def _find(folder: Path, key: str) -> Path | None:
-    for path in (folder / _file_name(key), folder / f"{_file_name(key)}.gz"):
-        if path.exists():
-            return path
-    return None
+    for layout in found.values():
+        return read_cifar(folder, layout)
+    return idx.read_idx_folder(folder), None
 
 
 def locate(name: str) -> Path:
     """The folder that holds the named set; ``DataFileError`` says where it was looked for.
 
     Looked for in ``$TINYADTN_DATA`` (that folder, or one called ``name`` in it), then in the user's
-    cache, where ``download`` puts it. A set without mirrors is bundled.
+    cache, where ``download`` puts it, then where Debian's package puts Fashion-MNIST; CIFAR also in
+    a folder in these that is called as in its archive. A folder with another set's files under the
+    same names is taken only when there is no better one. A set without mirrors is bundled.
 
     >>> locate("mnist-5k") == BUNDLED / "mnist-5k"
     True
     """
-    if not KNOWN[name].mirrors:
+    source = KNOWN[name]
+    if not source.mirrors:
         return BUNDLED / name
     places = [cache_folder() / name]
     if variable := os.environ.get("TINYADTN_DATA"):
         places = [Path(variable), Path(variable) / name, *places]
-    for folder in places:
-        if _find(folder, "train-images") is not None:
-            return folder
-    raise DataFileError(
-        f"{name}: no {_file_name('train-images')} or ….gz in {', '.join(map(str, places))}. "
-        f"Run: tinyadtn data get {name} (or set TINYADTN_DATA to the folder that holds it)"
-    )
+    if source.subfolder:
+        places = [folder for place in places for folder in (place, place / source.subfolder)]
+    places += source.elsewhere
+    candidates = [folder for folder in places if source.is_in(folder)]
+    if not candidates:
+        raise DataFileError(
+            f"{name}: found in none of {', '.join(map(str, places))}. "
+            f"Run: tinyadtn data get {name} (or set TINYADTN_DATA to the folder that holds it)"
+        )
+    return next(filter(source.fits, candidates), candidates[0])
 
 
 def cache_folder() -> Path:
@@ -158,14 +154,19 @@ def available() -> list[tuple[str, str, str]]:
     """A row (name, description, the folder or how to get it) for each known set.
 
     >>> [name for name, description, where in available()]
-    ['mnist-5k', 'mnist']
+    ['mnist-5k', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100']
     """
     rows = []
     for name, source in KNOWN.items():
+        missing = "not here"
         try:
-            where = str(locate(name))
+            folder = locate(name)
         except DataFileError:
-            where = f"not here; run: tinyadtn data get {name}"
+            fits = False
+        else:
+            fits = source.fits(folder)
+            missing = f"not here (other files in {folder})"
+        where = str(folder) if fits else f"{missing}; run: tinyadtn data get {name}"
         rows.append((name, source.description, where))
     return rows
 
@@ -173,8 +174,8 @@ def available() -> list[tuple[str, str, str]]:
 def download(name: str) -> Path:
     """Fetch the files of a named set that the cache lacks; the folder that then holds them all.
 
-    A file gets its place only after its hash was right, in one step: an interrupted or wrong
-    download leaves nothing behind. ``DataFileError`` when no mirror serves a good copy.
+    A file gets its place only after its check, in one step: an interrupted or wrong download leaves
+    nothing behind. ``DataFileError`` when no mirror serves a good copy.
 
     >>> download("mnist-5k") == locate("mnist-5k")  # bundled: nothing to fetch
     True
@@ -186,39 +187,5 @@ def download(name: str) -> Path:
         return locate(name)
     folder = cache_folder() / name
     folder.mkdir(parents=True, exist_ok=True)
-    for key, sha256 in source.sha256.items():
-        path = folder / f"{_file_name(key)}.gz"
-        try:
-            _check_hash(path, read_idx(path), sha256)
-        except DataFileError:
-            _download_file(path, sha256, source.mirrors)
+    source.fetch(folder)
     return folder
-
-
-def _download_file(path: Path, sha256: str, mirrors: tuple[str, ...]) -> None:
-    reasons = []
-    part = path.with_name(f".{os.getpid()}-{path.name}")
-    for mirror in mirrors:
-        try:
-            _fetch(mirror + path.name, part)
-            _check_hash(part, read_idx(part), sha256)
-            part.replace(path)
-            return
-        except (OSError, DataFileError) as error:  # every error of requests is an OSError
-            reason = " ".join(str(error).split())
-            if isinstance(error, OSError) and len(reason) > 100:
-                reason = f"… {reason[-70:]}"  # requests tells the whole story; the cause is its end
-            reasons.append(f"{mirror}: {reason}")
-        finally:
-            part.unlink(missing_ok=True)
-    raise DataFileError(
-        f"{path.name}: no mirror served a good copy ({'; '.join(reasons)}). Try again later, "
-        f"or put a copy into {path.parent}"
-    )
-
-
-def _fetch(url: str, path: Path) -> None:
-    """Download with a progress bar."""
-    from pooch import HTTPDownloader
-
-    HTTPDownloader(progressbar=True, chunk_size=2**16)(url, str(path), None)

@@ -13,18 +13,17 @@ run two sets side by side on two cores.
 
 from __future__ import annotations
 
-import json
+import functools
 import math
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from study import FOLDER, main, with_seeds
 
 import tinyadtn as ta
 
-RESULTS = Path(__file__).parents[2] / "data" / "results" / "fc1_mnist.jsonl"
+RESULTS = FOLDER / "fc1_mnist.jsonl"
 IMAGE_AXES = [256, [28, 28]]
 PLACEMENTS = [("output_first", None), ("interleaved", None), ("interleaved", IMAGE_AXES)]
 SHORT = {"epochs": 4, "learning_rate": 5e-3, "batch_size": 256}
@@ -35,10 +34,6 @@ DEEP = {"epochs": 4, "batch_size": 256, "learning_rate": 1e-2}
 
 def adtn(depth, order="interleaved", axes=IMAGE_AXES, **rest):
     return {"layer": "adtn", "depth": depth, "order": order, "axes": axes, **rest}
-
-
-def with_seeds(configs, seeds=3):
-    return [{**config, "seed": seed} for seed in range(seeds) for config in configs]
 
 
 def sets():
@@ -111,9 +106,14 @@ def sets():
     }
 
 
-def run(config, data):
-    """Train one network; the config with what came of it."""
-    start = time.perf_counter()
+@functools.cache
+def mnist():
+    return ta.load_data("mnist")
+
+
+def run(config):
+    """Train one network; what came of it."""
+    start, data = time.perf_counter(), mnist()
     model = ta.models.fc2(rng=config["seed"])
     if config["layer"] == "frozen":
         model = ta.compress(model, {"fc1": ta.Frozen}, rng=config["seed"])
@@ -128,7 +128,6 @@ def run(config, data):
         if step.validation:
             validation.append(round(step.validation.accuracy, 5))
     return {
-        "config": config,
         "stored": ta.report(model).rows[0].counts.stored,
         "validation": validation,
         "test": ta.evaluate(model, data.test).accuracy,
@@ -167,46 +166,5 @@ def restart(weight, config):
         weight.scale = ta.Tensor(weight.scale.data * np.float32(wanted / now))
 
 
-def done():
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
-
-
-def main(names):
-    if names[:1] == ["--table"]:
-        table([config for name in names[1:] for config in sets()[name]])
-        return
-    finished = [result["config"] for result in done()]
-    configs = [config for name in names for config in sets()[name] if config not in finished]
-    data = ta.load_data("mnist")
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    for k, config in enumerate(configs):
-        result = run(config, data)
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(result) + "\n")
-        print(f"{k + 1}/{len(configs)} {config} {100 * result['test']:.2f} % {result['seconds']} s")
-
-
-def table(configs):
-    """One line for each config: stored numbers, validation and test accuracy over the seeds."""
-    results = done()
-    lines: dict[str, list] = {}
-    for k, config in enumerate(configs):
-        if config in configs[:k]:  # two sets share some runs
-            continue
-        label = ", ".join(f"{k} {v}" for k, v in config.items() if k != "seed")
-        lines.setdefault(label, []).extend(r for r in results if r["config"] == config)
-    for label, rows in lines.items():
-        if rows:
-            test = [100 * r["test"] for r in rows]
-            valid = statistics.fmean(100 * r["validation"][-1] for r in rows)
-            spread = f" ± {statistics.stdev(test):.2f}" if len(test) > 1 else ""
-            print(
-                f"{rows[0]['stored']:>8,}  validation {valid:.2f}  "
-                f"test {statistics.fmean(test):.2f}{spread} (n={len(test)})  {label}"
-            )
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(RESULTS, sets(), run)

@@ -1,0 +1,141 @@
+"""LeNet-5 on full MNIST, and one epoch of AlexNet, ZFNet and VGG-16 on CIFAR-10.
+
+    TINYADTN_DATA=FOLDER python tests/bench/study_networks.py SET [SET …]   run what is not done
+    python tests/bench/study_networks.py --table SET [SET …]                print what is done
+
+Sets: rates (LeNet-5, 2 epochs, one seed: the learning rate of every method, chosen on validation),
+lenet5 (8 epochs, 3 seeds), cifar (one epoch each, dense and with fc1 and fc2 encoded at M=1; run
+each config in a process of its own, as `cifar` does not, to measure memory: `cifar-NAME`).
+Every run is appended to data/results/networks.jsonl as it ends, so a stopped study goes on where it
+was. Test accuracy is measured once a run, after its last step; nothing was chosen by it.
+"""
+
+from __future__ import annotations
+
+import functools
+import resource
+import statistics
+import time
+
+import numpy as np
+from study import FOLDER, main, with_seeds
+
+import tinyadtn as ta
+from tinyadtn.experiment import build_for
+
+RESULTS = FOLDER / "networks.jsonl"
+LENET5 = {"data": "mnist", "network": "lenet5", "batch_size": 256}
+LINEAR = ["fc1", "fc2", "fc3"]
+RATES = (2e-3, 5e-3, 1e-2, 2e-2)
+# What is encoded, and how: the rows of the table for LeNet-5.
+METHODS = {
+    "dense": {"layers": []},
+    **{
+        f"adtn {'+'.join(layers)} M={depth}": {"layers": layers, "encoding": "adtn", "depth": depth}
+        for layers in (["fc1"], LINEAR, ["conv2", "fc1"])
+        for depth in (2, 4)
+    },
+    "mpo": {"layers": LINEAR, "encoding": "mpo"},
+    "low rank": {"layers": LINEAR, "encoding": "low rank"},
+    "frozen fc1": {"layers": ["fc1"], "encoding": "frozen"},
+    "frozen linear": {"layers": LINEAR, "encoding": "frozen"},
+}
+# The peak of each row's one cycle: the best on validation of the set `rates`.
+CHOSEN: dict[str, float] = {}
+
+
+def sets():
+    rows = {name: {**LENET5, **method} for name, method in METHODS.items()}
+    cifar = {
+        f"cifar-{network}-{kind}": [
+            {
+                "data": "cifar10",
+                "network": network,
+                "batch_size": 128,
+                "epochs": 1,
+                "learning_rate": 1e-3,
+                "layers": layers,
+                **({"encoding": "adtn", "depth": 1} if layers else {}),
+                "seed": 0,
+            }
+        ]
+        for network in ("alexnet", "zfnet", "vgg16")
+        for kind, layers in (("dense", []), ("encoded", ["fc1", "fc2"]))
+    }
+    return {
+        "rates": with_seeds(
+            [
+                {**row, "epochs": 2, "learning_rate": rate}
+                for row in rows.values()
+                for rate in RATES
+            ],
+            seeds=1,
+        ),
+        "lenet5": with_seeds(
+            [
+                {**row, "epochs": 8, "learning_rate": CHOSEN[name]}
+                for name, row in rows.items()
+                if name in CHOSEN
+            ]
+        ),
+        **cifar,
+        "cifar": [config for configs in cifar.values() for config in configs],
+    }
+
+
+def recipes(config):
+    """What ``compress`` is told for each layer."""
+    if not config["layers"]:
+        return {}
+    if config["encoding"] == "adtn":
+        return dict.fromkeys(config["layers"], config["depth"])
+    if config["encoding"] == "frozen":
+        return dict.fromkeys(config["layers"], ta.Frozen)
+    if config["encoding"] == "low rank":  # 2,880 numbers, as near to the MPO's 2,860 as it goes
+        return {name: ta.LowRank.like(rank) for name, rank in zip(LINEAR, (4, 3, 2))}
+    modes = [(2, 10, 10, 2), (2, 5, 6, 2), (2, 3, 7, 2), (1, 5, 2, 1)]  # Gao et al. (2020)
+    return {
+        name: ta.TensorTrain.like((outputs, inputs), bond)
+        for name, inputs, outputs, bond in zip(LINEAR, modes, modes[1:], (4, 4, 2))
+    }
+
+
+load = functools.cache(ta.load_data)
+
+
+def run(config):
+    """Train one network; what came of it."""
+    data, seed = load(config["data"]), config["seed"]
+    model = build_for(data, config["network"], seed)
+    if config["layers"]:
+        model = ta.compress(model, recipes(config), rng=seed)
+    losses, validation = [], []
+    plan = {k: config[k] for k in ("epochs", "batch_size", "learning_rate", "seed")}
+    start = time.perf_counter()
+    for step in ta.train(model, data, **plan):
+        losses.append(step.loss)
+        if step.validation:
+            validation.append(round(step.validation.accuracy, 5))
+        elif step.step % 50 == 0 and config["data"] == "cifar10":
+            print(f"{config['network']} step {step.step}/{step.total} loss {step.loss:.3f}")
+    seconds = time.perf_counter() - start
+    tenth = max(1, len(losses) // 10)
+    stored = [row.counts.stored for row in ta.report(model).rows[:-1]]
+    names = [row.name.removesuffix(".weight") for row in ta.report(model).rows[:-1]]
+    return {
+        "stored": sum(n for name, n in zip(names, stored) if name in config["layers"]),
+        "parameters": model.num_parameters,
+        "validation": validation,
+        "test": ta.evaluate(model, data.test).accuracy,
+        "losses": [  # the mean over each tenth of the run
+            round(statistics.fmean(losses[i : i + tenth]), 4) for i in range(0, len(losses), tenth)
+        ],
+        "seconds": round(seconds, 1),
+        "images_per_second": round(config["epochs"] * len(data.train) / seconds, 1),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "numpy": np.__version__,
+    }
+
+
+if __name__ == "__main__":
+    main(RESULTS, sets(), run)

@@ -1,0 +1,109 @@
+"""Which sites the gates of one TN layer join, and in which order: four wirings.
+
+Time runs to the right; in one column, two sites with the same letter share a gate::
+
+    site   brick_wall   staircase        tree      butterfly
+      0       a ·       a · · · · · ·    a a a       a a a
+      1       a a       a a · · · · ·    · · a       a b b
+      2       b a       · a a · · · ·    · a b       b a c
+      3       b b       · · a a · · ·    · · b       b b d
+      4       c b       · · · a a · ·    a b c       c c a
+      5       c c       · · · · a a ·    · · c       c d b
+      6       d c       · · · · · a a    · b d       d c c
+      7       d ·       · · · · · · a    · · d       d d d
+
+A gate on two sites that no gate has touched acts on |00⟩ alone and stores one column of its matrix;
+every other stores all of it. Of a gate with *one* untouched site half the columns meet nothing but
+zeros (for sites of dimension 2): stored, but not live. That is every gate but the first of a
+staircase's or a tree's first layer. For Q sites of dimension 2 and depth M, weights uncropped:
+
+    wiring       gates a layer   stored                    of these not live
+    brick_wall   Q-1             16·M·(Q-1) - 12·⌊Q/2⌋     8 if Q is odd
+    staircase    Q-1             16·M·(Q-1) - 12           8·(Q-2)
+    tree         Q-1             16·M·(Q-1) - 12           8·(Q-2)
+    butterfly    B(Q)            16·M·B(Q) - 12·⌊Q/2⌋      8 if Q is odd
+
+B(Q) is how many bits of the numbers 0 … Q-1 are 1: ½·Q·log2(Q) for a power of two.
+
+What one layer can do shows in its cut ranks: the rank of T as a matrix, the sites before a cut
+against those behind it. They are 2, 4, 2, 4, … for the brick wall and 2 everywhere for the
+staircase. The tree has 2 wherever a branch is cut off; for a power of two that is so in the middle,
+and there the butterfly has full rank. For generic gates each is the smallest cut through the lines
+of the network that separates the two sides, as the tests find for all four.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+def brick_wall(num_sites: int) -> list[Pairs]:
+    """Two columns on neighbours: (0,1), (2,3), … and then (1,2), (3,4), …
+
+    Source: Qing, Li, Zhou, Ran, arXiv 2305.06058.
+
+    >>> brick_wall(5)
+    [((0, 1), (2, 3)), ((1, 2), (3, 4))]
+    """
+    return [tuple((i, i + 1) for i in range(first, num_sites - 1, 2)) for first in (0, 1)]
+
+
+def staircase(num_sites: int) -> list[Pairs]:
+    """One gate after the other on neighbours: (0,1), then (1,2), …; each meets one fresh site.
+
+    One layer is a matrix product state of bond 2, built site by site, and any such state is one.
+    Source: Schön, Solano, Verstraete, Cirac, Wolf, PRL 95, 110503 (2005).
+
+    >>> staircase(4)
+    [((0, 1),), ((1, 2),), ((2, 3),)]
+    """
+    return [((i, i + 1),) for i in range(num_sites - 1)]
+
+
+def tree(num_sites: int) -> list[Pairs]:
+    """From site 0 outward at half the distance each time; each gate meets one fresh site.
+
+    Site j is reached from j - 2^k, where 2^k is the lowest bit of j: from site 0 by ⌈log2 Q⌉ gates
+    at most, where a staircase needs up to Q-1. Sites past the end are left out: any Q will do.
+    Source of the state: Shi, Duan, Vidal, PRA 74, 022320 (2006).
+
+    >>> tree(8)
+    [((0, 4),), ((0, 2), (4, 6)), ((0, 1), (2, 3), (4, 5), (6, 7))]
+    >>> tree(6)
+    [((0, 4),), ((0, 2),), ((0, 1), (2, 3), (4, 5))]
+    """
+    return [
+        tuple((i, i + step) for i in range(0, num_sites - step, 2 * step))
+        for step in reversed(_powers_below(num_sites))
+    ]
+
+
+def butterfly(num_sites: int) -> list[Pairs]:
+    """All pairs at distance 1, then 2, then 4, …: the sites whose numbers differ in one bit.
+
+    For a power of two every site acts on every other within one layer, as in a fast Fourier
+    transform. Sites past the end are left out: any Q will do.
+    Source of the pattern: Cooley, Tukey, Math. Comput. 19, 297 (1965).
+
+    >>> butterfly(4)
+    [((0, 1), (2, 3)), ((0, 2), (1, 3))]
+    """
+    return [
+        tuple((i, i + step) for i in range(num_sites - step) if not i & step)
+        for step in _powers_below(num_sites)
+    ]
+
+
+def _powers_below(num_sites: int) -> list[int]:
+    """1, 2, 4, … below Q."""
+    return [2**k for k in range((num_sites - 1).bit_length())]
+
+
+WIRINGS: dict[str, Callable[[int], list[Pairs]]] = {
+    "brick_wall": brick_wall,
+    "staircase": staircase,
+    "tree": tree,
+    "butterfly": butterfly,
+}
