@@ -2,14 +2,16 @@
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.compress import build, format_table
+from tinyadtn.compress import build
 from tinyadtn.errors import TinyADTNError
 from tinyadtn.module import named_layers
+from tinyadtn.reports import format_table
 
 
 def dense(**options):
@@ -130,6 +132,16 @@ def test_a_ready_encoding_is_used():
     expected = weight.decode().data.copy()
     small = ta.compress(dense(), {"fc1": weight}, rng=0)
     np.testing.assert_array_equal(small.fc1.weight.decode().data, expected)
+
+
+def test_a_ready_encoding_is_copied_for_every_layer(tmp_path):
+    model, weight = dense(hidden=64, num_classes=64), ta.ADTN((64, 64), 1, rng=5)
+    small = ta.compress(model, {"fc*": weight}, rng=0)
+    before = values(weight)
+    small.fc1.weight.columns[0].data += 1
+    assert values(small.fc2.weight) == values(weight) == before
+    ta.save(tmp_path / "m.npz", small)
+    assert values(ta.load(tmp_path / "m.npz")) == values(small)
 
 
 def test_seeds_decide_the_gates():
@@ -259,6 +271,29 @@ def test_the_report_by_hand(tmp_path):
     assert whole.bytes == npz_size(tmp_path / "c.npz", small.arrays())
 
 
+def test_the_two_linear_layers_of_vgg16_take_424_numbers():
+    """The plain call: 424 stored and 416 live for 18,874,368 weights, from shapes alone."""
+    shapes = {"fc1": ta.Linear(512, 4096), "fc2": ta.Linear(4096, 4096)}
+    rows = ta.report(ta.compress(ta.Sequential(**shapes), {"fc1": 1, "fc2": 1}, rng=None)).rows
+    encoded = [row.counts for row in rows[:2]]
+    assert [counts.stored for counts in encoded] == [200, 224]
+    assert sum(counts.stored for counts in encoded) == 424
+    assert sum(counts.live for counts in encoded) == 416
+    assert sum(counts.full_gates for counts in encoded) == 688
+    dense = sum(counts.dense for counts in encoded)
+    assert dense == 4096 * 512 + 4096 * 4096 == 18_874_368
+    assert [counts.ratio for counts in encoded] == [2_097_152 / 200, 16_777_216 / 224]
+    assert dense / 424 == pytest.approx(44_515.0, abs=0.1)
+    assert rows[2].counts.stored == 424 + 4096 + 4096
+    assert rows[2].counts.live == 416 + 4096 + 4096
+
+
+@pytest.mark.parametrize("order", ["interleaved", "output_first"])
+def test_both_orders_of_sites_store_424_and_416_are_live(order):
+    pair = [ta.ADTN(shape, 1, order=order).counts() for shape in ((4096, 512), (4096, 4096))]
+    assert (sum(c.stored for c in pair), sum(c.live for c in pair)) == (424, 416)
+
+
 def test_the_report_of_a_frozen_layer_stores_nothing():
     recipe = lambda shape, axes, rng: ta.Frozen(shape, rng=rng)  # noqa: E731
     rows = ta.report(ta.compress(dense(), {"fc1": recipe}, rng=0)).rows
@@ -278,6 +313,17 @@ def test_a_row_as_a_dictionary_is_json():
 
 def test_a_report_of_shapes_only():
     assert ta.report(dense(rng=None)).rows[-1].counts.stored == 16 * 64 + 16 + 160 + 10
+
+
+def test_a_report_allocates_no_weights():
+    model = ta.Sequential(fc1=ta.Linear(4096, 4096, bias=False))  # 64 MiB, were it there
+    tracemalloc.start()
+    try:
+        row, _ = ta.report(model).rows
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
+    assert 0 < row.bytes - 4 * 4096**2 < 1000
 
 
 def test_table_columns_are_aligned():

@@ -10,7 +10,7 @@ from test_brickwall import oracle
 from test_sites import positions_by_digits
 
 import tinyadtn as ta
-from tinyadtn.adtn import memory_limit
+from tinyadtn.encodings import memory_limit
 from tinyadtn.errors import GraphError, SizeLimitError
 from tinyadtn.wirings import WIRINGS
 

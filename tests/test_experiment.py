@@ -5,6 +5,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn import experiment
+from tinyadtn.errors import TinyADTNError
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +51,10 @@ def test_a_network_trained_before_is_used_and_left_as_it_was(data):
         np.testing.assert_array_equal(array, before[name], err_msg=name)
     row = next(r for r in experiment.accuracy_table([outcome]).splitlines() if "dense" in r)
     assert row.split()[2] == "–"  # no epochs of its own
+
+
+@pytest.mark.parametrize("spec", [{"fc1": 1}, {"fc2": ta.LowRank.like(2)}, {("fc1", "fc2"): 1}])
+def test_a_network_that_is_encoded_in_any_way_is_not_compressed_again(data, spec):
+    small = ta.compress(ta.models.fc2(rng=0), spec, rng=0)
+    with pytest.raises(TinyADTNError, match="compressed already; name a dense one"):
+        experiment.check(data, settings(), small)

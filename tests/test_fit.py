@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.errors import NonFiniteError, ShapeError
+from tinyadtn.errors import NonFiniteError, ShapeError, TinyADTNError
 
 
 def distance(weight, target):
@@ -140,3 +140,40 @@ def test_fit_leaves_dense_and_frozen_layers_alone():
     frozen = mixed.fc2.weight.decode().numpy().copy()
     assert list(ta.fit(mixed, dense, steps=2, show_progress=False)) == ["fc1"]
     np.testing.assert_array_equal(mixed.fc2.weight.decode().numpy(), frozen)
+
+
+# --- a mixture -----------------------------------------------------------------------------------
+
+
+def mixture():
+    dense = ta.models.fc2(hidden=16, image_size=8, rng=0)
+    return dense, ta.compress(dense, {"fc1": 1, "fc2": ta.LowRank.like(4)}, rng=1)
+
+
+def test_options_go_to_those_that_iterate():
+    dense, small = mixture()
+    errors = ta.fit(small, dense, steps=3, learning_rate=0.01, show_progress=False)
+    assert {name: len(found) for name, found in errors.items()} == {"fc1": 4, "fc2": 1}
+    for name, layer in (("fc1", small.fc1), ("fc2", small.fc2)):
+        target = getattr(dense, name).weight.numpy()
+        assert errors[name][-1] == pytest.approx(distance(layer.weight, target), rel=1e-3)
+
+
+def test_options_that_nobody_takes_are_refused():
+    dense, small = mixture()
+    before = small.fc1.weight.decode().numpy()
+    with pytest.raises(TypeError, match=r"fit takes .*learning_rate.*steps; got step"):
+        ta.fit(small, dense, step=3)
+    np.testing.assert_array_equal(small.fc1.weight.decode().numpy(), before)
+
+
+def test_formulas_take_the_options_of_a_mixture_too():
+    dense = ta.models.fc2(hidden=16, image_size=8, rng=0)
+    small = ta.compress(dense, {"fc*": ta.LowRank.like(4)}, rng=None)
+    assert all(len(e) == 1 for e in ta.fit(small, dense, steps=3, show_progress=False).values())
+
+
+def test_nothing_to_fit_is_said():
+    dense, small = mixture()
+    with pytest.raises(TinyADTNError, match="are the two swapped"):
+        ta.fit(dense, small)

@@ -13,13 +13,15 @@ from . import draw, models
 from .adtn import ADTN
 from .augment import crop_and_flip
 from .checkpoint import load, save
-from .compress import compress, decompress, fit, report
+from .compress import compress, decompress, fit
 from .contract import contract
 from .conv import avg_pool2d, conv2d, max_pool2d
 from .data import Data, Split, batches, load_data
 from .encodings import Encoding, Frozen
 from .engine import Tensor, op
+from .factored import LowRank, Tucker
 from .gradcheck import check_vjp
+from .joint import Part
 from .layers import (
     AvgPool2d,
     BatchNorm2d,
@@ -36,7 +38,7 @@ from .layers import (
 )
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected
-from .module import Module, decoded
+from .module import Module, decoded, freeze
 from .norm import batch_norm, dropout, local_contrast_norm, local_response_norm
 from .normalize import channel_statistics
 from .ops import (
@@ -71,6 +73,9 @@ from .ops import (
     where,
 )
 from .optim import SGD, Adam, Cosine, OneCycle
+from .reports import report
+from .suggest import suggest
 from .summary import summary
+from .tensor_train import TensorTrain
 from .train import evaluate, predict, train
 from .version import __version__

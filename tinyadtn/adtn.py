@@ -6,9 +6,7 @@ The start, the decoding, the fit to given weights, and the counting of what is s
 from __future__ import annotations
 
 import math
-import numbers
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,7 @@ from .brickwall import (
     live_entries,
     peak_floats,
 )
-from .encodings import Counts, Encoding, Recipe
+from .encodings import Cost, Counts, Encoding, Recipe, memory_limit, plain, target_of
 from .engine import Tensor, op
 from .errors import NonFiniteError, ShapeError, SizeLimitError
 from .modes import no_grad
@@ -77,7 +75,7 @@ class ADTN(Encoding):
         rng: Seed = None,
     ):
         shape, depth, order, axes, site_dim, wiring = map(
-            _plain, (shape, depth, order, axes, site_dim, wiring)
+            plain, (shape, depth, order, axes, site_dim, wiring)
         )
         if not isinstance(depth, int) or depth < 1:
             raise ShapeError(f"an ADTN needs a whole depth of 1 or more, got {depth!r}")
@@ -118,16 +116,20 @@ class ADTN(Encoding):
         if rng is not None:
             self._match_scale(rng)
 
-    @staticmethod
-    def like(depth: int = 1, **options: Any) -> Recipe:
+    @classmethod
+    def like(cls, depth: int = 1, **options: Any) -> Recipe:
         """A recipe: an ADTN of this kind for whatever shape (and structure of axes) a layer has."""
-        return lambda shape, axes=None, rng=None: ADTN(
+        return lambda shape, axes=None, rng=None: cls(
             shape, depth, **{"axes": axes, **options}, rng=rng
         )
 
     def options(self) -> dict[str, Any]:
         """The arguments that make another ADTN of this kind."""
         return {key: value for key, value in self.config.items() if key != "encoding"}
+
+    @property
+    def label(self) -> str:
+        return f"ADTN M={self.depth}"
 
     @property
     def num_sites(self) -> int:
@@ -192,6 +194,15 @@ class ADTN(Encoding):
             full_gates=sum(math.prod(column.dims) ** 2 for column, _ in pairs),
         )
 
+    def cost(self) -> Cost:
+        """Multiply-adds of the plain contraction, every gate on all sites; ``fast_wall`` has fewer.
+
+        >>> ADTN((4, 4), depth=1).cost()  # two fresh gates, one of 4×4, on 2^4 numbers
+        Cost(decode=96, apply=None)
+        """
+        gates = ((len(c.pairs), 1 if c.fresh else math.prod(c.dims)) for c in self.wall)
+        return Cost(self.sites.padded_size * sum(n * terms for n, terms in gates), None)
+
     def fit(
         self,
         target: Any,
@@ -214,12 +225,7 @@ class ADTN(Encoding):
             raise ValueError(
                 f"fit needs steps >= 0 and a learning rate above 0, got {steps}, {learning_rate}"
             )
-        target = target.data if isinstance(target, Tensor) else np.asarray(target)
-        if target.shape != self.shape:
-            raise ShapeError(f"the target has shape {target.shape}, this ADTN {self.shape}")
-        norm = math.sqrt(float((target.astype(np.float64) ** 2).sum()))
-        if not 0 < norm < math.inf:
-            raise NonFiniteError(f"the target needs a finite norm above 0, it is {norm}")
+        target, norm = target_of(self, target)
         direction = (target / norm).astype(self.columns[0].dtype)
         optimizer = Adam(self.parameters(), clip=1.0)
         schedule = OneCycle(peak=learning_rate, steps=steps)
@@ -289,15 +295,6 @@ def _orthogonal(matrices: np.ndarray) -> np.ndarray:
     return (q * signs[..., None, :]).astype(matrices.dtype)
 
 
-def _plain(value: Any) -> Any:
-    """Integers and (nested) lists of NumPy's or anyone's as Python's own, fit for a JSON file."""
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return value
-    return tuple(map(_plain, value))
-
-
 @op
 def _pick(tensor: Any, *, index: Any) -> Any:
     """weight[…] = tensor[index[…]]; the index names no entry twice, so its adjoint just writes."""
@@ -321,11 +318,3 @@ def _check_size(weight: ADTN) -> None:
             f"the limit here is {limit / 2**30:,.1f} GiB (three quarters of the memory); use a "
             f"smaller weight or a smaller depth{fast}"
         )
-
-
-def memory_limit() -> int:
-    """Bytes that one weight may take: three quarters of the machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
-    except (AttributeError, ValueError, OSError):  # not every system tells
-        return 8 * 2**30

@@ -16,11 +16,12 @@ import numpy as np
 
 from . import draw, experiment
 from .checkpoint import load
-from .compress import compress, format_table, report
+from .compress import compress
 from .data import load_data
 from .errors import TinyADTNError
 from .memory import check_memory, training_memory
 from .picture import read_picture
+from .reports import format_table, report
 from .runs import TrainingPlan, planned, writable_folder
 from .sources import available, download
 from .train import evaluate, predict, train, with_progress

@@ -1,73 +1,136 @@
-"""A dense model becomes an encoded one, and says what that saves."""
+"""A dense model becomes an encoded one, and back."""
 
 from __future__ import annotations
 
 import fnmatch
-import io
+import inspect
+import json
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from .adtn import ADTN
-from .encodings import Counts, Encoding, Frozen, Recipe
+from .encodings import Encoding, Frozen, Recipe
 from .engine import Tensor
 from .errors import ShapeError, TinyADTNError
+from .factored import LowRank, Tucker
+from .joint import Part, by_encoding, joint_axes, joint_shape, whole_of
 from .models import MODELS
 from .modes import no_grad
-from .module import Module, Seed, dense, layer_named, named_layers, with_weights
-from .npz import write_npz
+from .module import (
+    Module,
+    Seed,
+    dense,
+    layer_named,
+    named_layers,
+    with_frozen,
+    with_tensors,
+    with_weights,
+)
+from .sites import Axes
+from .tensor_train import TensorTrain
 
-ENCODINGS: dict[str, Callable[..., Encoding]] = {"ADTN": ADTN, "Frozen": Frozen}
+# By the name of a layer, a pattern, or a tuple of these.
+Spec = Mapping[Any, "int | Encoding | Recipe"]
+
+ENCODINGS: dict[str, Callable[..., Encoding]] = {
+    "ADTN": ADTN,
+    "LowRank": LowRank,
+    "TensorTrain": TensorTrain,
+    "Tucker": Tucker,
+    "Frozen": Frozen,
+    "Part": Part,
+}
 
 
-def compress(model: Module, spec: Mapping[str, int | Encoding | Recipe], *, rng: Seed) -> Any:
+def compress(
+    model: Module,
+    spec: Spec,
+    *,
+    rng: Seed,
+    train_others: bool = True,
+) -> Any:
     """A new model in which the named layers' weights are encoded; the old one is left alone.
 
     ``spec`` maps a layer's name or a pattern ("fc*") to a depth (an ADTN of that depth), to an
     encoding, or to a recipe: ``recipe(shape, axes=…, rng=…)``, such as ``ADTN.like(depth=2)``.
-    Everything else is copied. The encodings start at random; ``fit`` brings them near the old
+    A tuple of names or patterns is encoded jointly: its weights, stacked on a new first axis if
+    they have one shape and flattened to one vector if not, are parts of a single encoding.
+    Everything else is copied; with ``train_others=False`` all that is not part of an encoded layer
+    is frozen (see ``freeze``). The encodings start at random; ``fit`` brings them near the old
     weights.
 
     >>> import tinyadtn as ta
     >>> small = compress(ta.models.fc2(rng=0), {"fc*": 2}, rng=0)
     >>> small.fc1.weight
     ADTN((256, 784), depth=2): 436 numbers for 200,704
+    >>> joint = compress(ta.models.fc2(rng=0), {("fc1", "fc2"): 2}, rng=0)
+    >>> joint.fc1.weight.whole
+    ADTN((203264,), depth=2): 436 numbers for 203,264
     """
     rng = None if rng is None else np.random.default_rng(rng)
     layers = named_layers(model)
     chosen: dict[str, Encoding] = {}
-    for pattern, wish in spec.items():
-        names = fnmatch.filter(layers, pattern)
-        if not names:
-            raise TinyADTNError(f"no layer matches {pattern!r}; there is {', '.join(layers)}")
+    for key, wish in spec.items():
+        patterns = key if isinstance(key, tuple) else (key,)
+        names = [name for pattern in patterns for name in _matching(layers, pattern)]
         for name in names:
-            if name in chosen:
+            if name in chosen or names.count(name) > 1:
                 raise TinyADTNError(f"{name} is named twice in {list(spec)}")
-            chosen[name] = _encode(name, layers[name], wish, rng)
-    return encoded(model.copy(), chosen)
+        if isinstance(key, tuple):
+            chosen |= _encode_jointly({name: layers[name] for name in names}, wish, rng)
+        else:
+            for name in names:
+                layer = layers[name]
+                chosen[name] = _encode(name, tuple(layer.weight.shape), layer.axes, wish, rng)
+    small = encoded(model.copy(), chosen)
+    if train_others:
+        return small
+    kept = [n for n, layer in named_layers(small).items() if isinstance(layer.weight, Encoding)]
+    inside = tuple(f"{name}." for name in kept)
+    return with_frozen(
+        small, [name for name, _ in small.named_parameters() if not name.startswith(inside)]
+    )
 
 
-def _encode(name: str, layer: Any, wish: Any, rng: Seed) -> Encoding:
+def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
+    names = fnmatch.filter(layers, pattern)
+    if not names:
+        raise TinyADTNError(f"no layer matches {pattern!r}; there is {', '.join(layers)}")
+    return names
+
+
+def _encode(name: str, shape: tuple[int, ...], axes: Axes, wish: Any, rng: Seed) -> Encoding:
     if isinstance(wish, numbers.Integral):
         wish = ADTN.like(depth=int(wish))
-    if not isinstance(wish, Encoding):
+    if isinstance(wish, Encoding):
+        wish = wish.copy()  # nothing is shared with the caller, nor between layers
+    else:
         if not callable(wish):
             raise TinyADTNError(f"{name}: {wish!r} is no depth, encoding or recipe")
-        wish = wish(tuple(layer.weight.shape), axes=layer.axes, rng=rng)
+        wish = wish(shape, axes=axes, rng=rng)
     if not isinstance(wish, Encoding):
         raise TinyADTNError(f"{name}: the recipe returned {type(wish).__name__}, not an encoding")
-    _check_shape(name, layer, wish)
+    _check_shape(name, shape, wish)
     return wish
 
 
-def _check_shape(name: str, layer: Any, encoding: Encoding) -> None:
-    if encoding.shape != tuple(layer.weight.shape):
+def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str, Encoding]:
+    if len(layers) < 2:
+        raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
+    shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
+    shape = joint_shape(list(shapes.values()))
+    axes = joint_axes(list(shapes.values()), [layer.axes for layer in layers.values()])
+    whole = _encode("+".join(layers), shape, axes, wish, rng)
+    return {name: Part(whole, k, shapes) for k, name in enumerate(layers)}
+
+
+def _check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
+    if encoding.shape != shape:
         raise ShapeError(
-            f"{name} has a weight of shape {layer.weight.shape}, the encoding is for "
-            f"{encoding.shape}"
+            f"{name} has a weight of shape {shape}, the encoding is for {encoding.shape}"
         )
 
 
@@ -80,159 +143,109 @@ def encoded(model: Module, weights: Mapping[str, Encoding]) -> Any:
     result = with_weights(model, change)
     if model.config is not None:
         now = {name: weight.config for name, weight in weights.items()}
-        result.config = {**model.config, "encodings": {**model.config.get("encodings", {}), **now}}
+        _configure(result, model, {**model.config.get("encodings", {}), **now})
     return result
 
 
 def decompress(model: Module) -> Any:
     """The ordinary dense model with the weights that the encodings decode to.
 
+    What is frozen in it and was not encoded stays frozen.
+
     >>> import tinyadtn as ta
     >>> decompress(compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)).num_parameters
     203530
     """
+    twin = model.copy()
     with no_grad():
-        result = with_weights(
-            model.copy(), lambda _, weight: Tensor(dense(weight).numpy().copy(), requires_grad=True)
-        )
+        decoded = named_layers(with_tensors(twin))
+
+    def change(path: str, weight: Any) -> Tensor:
+        if isinstance(weight, Tensor):
+            return weight
+        values = decoded[path.removesuffix(".weight")].weight.numpy()
+        return Tensor(values.copy(), requires_grad=True)
+
+    result = with_weights(twin, change)
     if model.config is not None:
-        result.config = {key: value for key, value in model.config.items() if key != "encodings"}
+        _configure(result, twin, {})
     return result
+
+
+def _configure(result: Module, model: Module, encodings: dict[str, Any]) -> None:
+    """Give the result the model's configuration, with these encodings and what is still frozen."""
+    frozen = set(model.config.get("frozen", ()))
+    still = {id(tensor) for name, tensor in model.named_tensors() if name in frozen}
+    names = sorted(name for name, tensor in result.named_tensors() if id(tensor) in still)
+    new = {"encodings": encodings, "frozen": names}
+    result.config = {key: value for key, value in model.config.items() if key not in new}
+    result.config |= {key: value for key, value in new.items() if value}
 
 
 def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[float]]:
     """Bring every encoded weight of ``model`` close to the dense weight of the same layer.
 
-    The options are those of ``ADTN.fit``; returns each layer's relative error after every step.
+    Returns each layer's relative errors ‖W - target‖ / ‖target‖. An encoding that iterates gives
+    one a step and takes the options of ``ADTN.fit`` (``steps``, ``learning_rate``, …); one whose
+    best fit is a formula gives one error and needs no options. A joint encoding is fitted once, to
+    all its layers, under the name "fc1+fc2". What has no fit, or is frozen, is left alone.
+
+    >>> import tinyadtn as ta
+    >>> model = ta.models.fc2(rng=0)
+    >>> small = ta.compress(model, {"fc1": 1, "fc2": ta.LowRank.like(10)}, rng=0)
+    >>> errors = ta.fit(small, model, steps=5, show_progress=False)
+    >>> len(errors["fc1"]), len(errors["fc2"]), errors["fc2"][0] < 1e-5  # rank 10 is all of fc2
+    (6, 1, True)
     """
     targets = named_layers(dense_model)
-    if not any(hasattr(layer.weight, "fit") for layer in named_layers(model).values()):
-        raise TinyADTNError("nothing to fit: the first model holds no ADTN (are the two swapped?)")
-    return {
-        name: layer.weight.fit(dense(targets[name].weight), **{"label": f"fit {name}", **options})
-        for name, layer in named_layers(model).items()
-        if hasattr(layer.weight, "fit")
+    groups = {
+        name: next(iter(weights.values()))
+        for name, weights in by_encoding(model).items()
+        if all(hasattr(whole_of(w), "fit") and w.parameters() for w in weights.values())
     }
+    if not groups:
+        raise TinyADTNError(
+            "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
+        )
+    fits = {name: whole_of(weight).fit for name, weight in groups.items()}
+    takes = {name: set(inspect.signature(method).parameters) for name, method in fits.items()}
+    known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
+    if not options.keys() <= known:
+        raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
+    errors = {}
+    for name, weight in groups.items():
+        given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
+        errors[name] = fits[name](_target(name, weight, targets), **given)
+    return errors
+
+
+def _target(name: str, weight: Encoding, targets: Mapping[str, Any]) -> Any:
+    if isinstance(weight, Part):
+        return weight.target({n: dense(targets[n].weight).numpy() for n in weight.layers})
+    return dense(targets[name].weight)
 
 
 def build(config: dict[str, Any]) -> Any:
     """The model that a configuration describes, with shapes only."""
     try:
-        options = {k: v for k, v in config.items() if k not in ("model", "encodings")}
+        options = {k: v for k, v in config.items() if k not in ("model", "encodings", "frozen")}
         model = MODELS[config["model"]](**options)
         weights = {}
+        wholes: dict[str, Encoding] = {}
         for name, entry in config.get("encodings", {}).items():
-            arguments = {k: v for k, v in entry.items() if k != "encoding"}
-            weights[name] = ENCODINGS[entry["encoding"]](**arguments)
-            _check_shape(name, layer_named(model, name), weights[name])
+            weights[name] = build_encoding(entry, wholes)
+            _check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name])
+        return with_frozen(encoded(model, weights) if weights else model, config.get("frozen", ()))
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise TinyADTNError(f"this configuration describes no known model: {error!r}") from error
-    return encoded(model, weights) if weights else model
 
 
-# --- what it saves -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a report: a layer's weight, or a whole model with its biases."""
-
-    name: str
-    encoding: str
-    counts: Counts
-    bytes: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """The numbers by name."""
-        return {
-            "name": self.name,
-            "encoding": self.encoding,
-            **asdict(self.counts),
-            "ratio": self.counts.ratio,
-            "bytes": self.bytes,
-        }
-
-
-@dataclass(frozen=True)
-class Report:
-    """What each weight takes, dense and as stored; printing it gives a table."""
-
-    rows: tuple[Row, ...]
-
-    def __str__(self) -> str:
-        head = ["", "encoding", "dense", "stored", "live", "ratio", "padding", "bytes on disk"]
-        return format_table([head, *map(self._cells, self.rows)])
-
-    @staticmethod
-    def _cells(row: Row) -> list[str]:
-        c = row.counts
-        return [
-            row.name,
-            row.encoding,
-            f"{c.dense:,}",
-            f"{c.stored:,}",
-            f"{c.live:,}",
-            f"{c.ratio:,.1f}×" if c.stored else "–",
-            f"{100 * (c.padded / c.dense - 1):.0f} %",
-            f"{row.bytes:,}",
-        ]
-
-
-def report(model: Module) -> Report:
-    """Dense weights, stored and live numbers, ratio, padding and bytes, for each layer and in all.
-
-    The last row counts the whole model with its biases. Bytes are those of an uncompressed
-    ``.npz`` file with the row's arrays.
-
-    >>> import tinyadtn as ta
-    >>> print(report(compress(ta.models.fc2(rng=0), {"fc1": 2}, rng=0)))
-                 encoding    dense  stored   live   ratio  padding  bytes on disk
-    fc1.weight   ADTN M=2  200,704     436    436  460.3×     31 %          3,012
-    fc2.weight      dense    2,560   2,560  2,560    1.0×      0 %         10,506
-    whole model            203,530   3,262  3,262   62.4×     30 %         15,174
-    """
-    rows = []
-    biases = sum(t.size for t in model.parameters())
-    for name, layer in named_layers(model).items():
-        weight = layer.weight
-        if isinstance(weight, Tensor):
-            n = weight.size
-            counts, label, arrays = Counts(n, n, n, n, n), "dense", {"weight": weight.numpy()}
-        else:
-            counts, arrays = weight.counts(), weight.arrays()
-            label = f"ADTN M={weight.depth}" if isinstance(weight, ADTN) else type(weight).__name__
-        biases -= counts.stored
-        rows.append(
-            Row(
-                f"{name}.weight",
-                label.lower() if label == "Frozen" else label,
-                counts,
-                npz_bytes(arrays),
-            )
-        )
-    total = Counts(
-        **{
-            key: biases + sum(getattr(row.counts, key) for row in rows)
-            for key in Counts.__annotations__
-        }
-    )
-    return Report((*rows, Row("whole model", "", total, npz_bytes(model.arrays()))))
-
-
-def npz_bytes(arrays: Mapping[str, Any]) -> int:
-    """The size of an uncompressed ``.npz`` file with these arrays."""
-    file = io.BytesIO()
-    write_npz(file, arrays)
-    return len(file.getvalue())
-
-
-def format_table(rows: list[list[str]], *, left: int = 1) -> str:
-    """Rows of text in columns: so many to the left, all others, numbers, to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if k < left else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    )
+def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encoding:
+    """The encoding of an entry; parts of the same layers get the same whole."""
+    arguments = {k: v for k, v in entry.items() if k != "encoding"}
+    if entry["encoding"] == "Part":
+        key = json.dumps([entry["whole"], entry["layers"]], sort_keys=True)
+        if key not in wholes:
+            wholes[key] = build_encoding(entry["whole"], wholes)
+        arguments["whole"] = wholes[key]
+    return ENCODINGS[entry["encoding"]](**arguments)

@@ -1,16 +1,23 @@
 """What can stand in for a weight: objects that decode to a tensor of the weight's shape.
 
-A layer never asks which one it has: it calls ``decode()`` and multiplies. The tensor network is in
-``adtn``; here is what all encodings have in common, and the simplest one.
+A layer never asks which one it has: it calls ``decode()`` and multiplies. The deep tensor network
+is in ``adtn``, its rivals are in ``factored`` and ``tensor_train``; here is what all encodings have
+in common, and the simplest one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import numbers
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from .engine import Tensor
+from .errors import NonFiniteError, ShapeError
 from .module import Module, Seed, he_std, parameter
 from .sites import Axes
 
@@ -38,10 +45,42 @@ class Counts:
         return self.dense / self.stored if self.stored else math.inf
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Multiply-adds: ``decode`` to decode the weight once, ``apply`` for one input vector.
+
+    ``apply`` is what it would take to put a vector (of a convolution: the patch at one position)
+    through the factors one by one, never decoding; None where there is no such way. The layers of
+    this library decode.
+    """
+
+    decode: int
+    apply: int | None
+
+
 class Encoding(Module):
-    """Something with a ``shape`` that decodes to a tensor of that shape."""
+    """Something with a ``shape`` that decodes to a tensor of that shape.
+
+    One that can be brought close to a given weight has ``fit(target)``, which returns the relative
+    errors ‖W - target‖ / ‖target‖ on the way: many where it iterates, one where it is a formula.
+    """
 
     shape: tuple[int, ...]
+
+    @classmethod
+    def like(cls, *arguments: Any, **options: Any) -> Recipe:
+        """A recipe: an encoding of this kind for whatever shape a layer has.
+
+        >>> Frozen.like()((256, 784), rng=0).shape
+        (256, 784)
+        """
+        make: Any = cls  # every encoding takes a shape first and rng by name
+        return lambda shape, axes=None, rng=None: make(shape, *arguments, **options, rng=rng)
+
+    @property
+    def label(self) -> str:
+        """What a report calls it."""
+        return type(self).__name__
 
     def decode(self) -> Tensor:
         """The weight; differentiable, so that a loss can train what it was decoded from."""
@@ -52,15 +91,27 @@ class Encoding(Module):
         return 3 * 4 * math.prod(self.shape)  # decoded, with its gradient, and one on the way
 
     def counts(self) -> Counts:
-        """How many numbers this takes."""
-        n, stored = math.prod(self.shape), self.num_parameters
+        """How many numbers this takes: all that are stored, whether or not they are frozen now."""
+        n, stored = math.prod(self.shape), sum(t.size for _, t in self.named_tensors())
         return Counts(dense=n, padded=n, stored=stored, live=stored, full_gates=stored)
+
+    def cost(self) -> Cost:
+        """Multiply-adds to use it."""
+        return Cost(0, None)
+
+    def __repr__(self) -> str:
+        stored, dense = self.counts().stored, math.prod(self.shape)
+        return (
+            f"{type(self).__name__}({self.shape}): {self.label}, {stored:,} numbers for {dense:,}"
+        )
 
 
 class Frozen(Encoding):
     """Random weights N(0, 2/fan_in) that are never trained: the control for every compression.
 
-    What a network reaches with a frozen layer, it owes to the layers around it.
+    What a network reaches with a frozen layer, it owes to the layers around it. A seed would bring
+    them back, so they count as no numbers at all; a file holds them all the same, because NumPy
+    does not promise the same normal numbers in every version (NEP 19).
 
     >>> Frozen((256, 784), rng=0).num_parameters
     0
@@ -71,6 +122,52 @@ class Frozen(Encoding):
         self.values = parameter(self.shape, he_std(self.shape), rng).detach()
         self.config = {"encoding": "Frozen", "shape": list(self.shape)}
 
+    @property
+    def label(self) -> str:
+        return "frozen"
+
     def decode(self) -> Tensor:
         """The weights as they were drawn."""
         return self.values
+
+    def counts(self) -> Counts:
+        """Nothing is stored but the seed."""
+        n = math.prod(self.shape)
+        return Counts(dense=n, padded=n, stored=0, live=0, full_gates=0)
+
+
+# --- what the encodings share --------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """Integers and (nested) lists of NumPy's or anyone's as Python's own, fit for a JSON file.
+
+    >>> plain([np.int64(3), (4, np.arange(2))])
+    (3, (4, (0, 1)))
+    """
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    return tuple(map(plain, value))
+
+
+def target_of(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
+    """The weight to fit and its Euclidean norm; refused if it has another shape or no direction."""
+    target = target.data if isinstance(target, Tensor) else np.asarray(target)
+    if target.shape != encoding.shape:
+        raise ShapeError(
+            f"the target has shape {target.shape}, this {type(encoding).__name__} {encoding.shape}"
+        )
+    norm = math.sqrt(float((target.astype(np.float64) ** 2).sum()))
+    if not 0 < norm < math.inf:
+        raise NonFiniteError(f"the target needs a finite norm above 0, it is {norm}")
+    return target, norm
+
+
+def memory_limit() -> int:
+    """Bytes that one weight may take: three quarters of the machine's memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    except (AttributeError, ValueError, OSError):  # not every system tells
+        return 8 * 2**30

@@ -27,14 +27,16 @@ import numpy as np
 from . import draw
 from .adtn import ADTN
 from .checkpoint import replacing, save
-from .compress import compress, fit, format_table, report
+from .compress import compress, fit
 from .data import Data, Split
-from .encodings import Frozen
+from .encodings import Encoding, Frozen
 from .errors import ShapeError, TinyADTNError
+from .joint import by_encoding, whole_of
 from .models import MODELS
 from .module import Module, dense, layer_named, named_layers
 from .normalize import channel_statistics
 from .npz import write_npz
+from .reports import format_table, report
 from .runs import TrainingPlan
 from .train import evaluate, train, with_progress
 from .version import __version__
@@ -109,7 +111,7 @@ def build_for(data: Data, model: str, seed: int | None) -> Any:
 def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
     """Encode a model of shapes only, and plan both trainings: this raises what can be raised."""
     if dense_model is not None:
-        if walls(dense_model):
+        if any(isinstance(p.weight, Encoding) for p in named_layers(dense_model).values()):
             raise TinyADTNError("the network to compress is compressed already; name a dense one")
         evaluate(dense_model, Split(data.validation.images[:1], data.validation.labels[:1]))
     layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
@@ -242,8 +244,10 @@ def write_all(
 
 
 def walls(model: Module) -> dict[str, ADTN]:
-    """The ADTNs in a model, by the names of their layers."""
-    return {n: p.weight for n, p in named_layers(model).items() if isinstance(p.weight, ADTN)}
+    """The ADTNs in a model, by the names of their layers; one for several layers stands once."""
+    groups = by_encoding(model).items()
+    stored = {name: whole_of(next(iter(weights.values()))) for name, weights in groups}
+    return {name: weight for name, weight in stored.items() if isinstance(weight, ADTN)}
 
 
 def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .adtn import memory_limit
 from .data import SPLITS, Data
+from .encodings import memory_limit
 from .engine import Tensor
 from .errors import SizeLimitError
 from .layers import Sequential

@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase as fnmatch
 from typing import Any
 
 import numpy as np
@@ -217,7 +218,60 @@ def decoded(model: Module) -> Iterator[Any]:
     'Tensor'
     """
     with no_grad():
-        yield with_weights(model, lambda _, weight: dense(weight).detach())
+        yield with_tensors(model)
+
+
+def with_tensors(model: Module) -> Any:
+    """The model with a tensor for every weight; what layers hold parts of is decoded once."""
+    wholes: dict[int, Tensor] = {}
+
+    def change(_: str, weight: Any) -> Tensor:
+        whole = getattr(weight, "whole", None)  # see ``joint``
+        if whole is None:
+            return dense(weight).detach()
+        if id(whole) not in wholes:
+            wholes[id(whole)] = dense(whole).detach()
+        return weight.cut(wholes[id(whole)]).detach()
+
+    return with_weights(model, change)
+
+
+def freeze(model: Module, *patterns: str) -> Any:
+    """A copy of the model in which some parameters are buffers: saved and loaded, never trained.
+
+    A pattern names parameters ("*.bias") or modules with all that is in them ("conv*", "fc1").
+    Nothing computes their gradients. Running statistics of normalisation layers still follow the
+    data. The configuration remembers what is frozen, so ``ta.load`` does. To train everything
+    again, give the values to a model that was not frozen: ``model.load_arrays(frozen.arrays())``.
+    TinyADTNError for a pattern that names nothing trained.
+
+    >>> import tinyadtn as ta
+    >>> model = freeze(ta.models.fc2(rng=0), "fc1")
+    >>> [name for name, _ in model.named_parameters()]
+    ['fc2.weight', 'fc2.bias']
+    """
+    trained = [name for name, _ in model.named_parameters()]
+    chosen: list[str] = []
+    for pattern in patterns:
+        names = [n for n in trained if fnmatch(n, pattern) or fnmatch(n, f"{pattern}.*")]
+        if not names:
+            raise TinyADTNError(
+                f"no trained parameter matches {pattern!r}; there is {', '.join(trained) or 'none'}"
+            )
+        chosen += names
+    return with_frozen(model.copy(), chosen)
+
+
+def with_frozen(model: Module, names: Iterable[str]) -> Any:
+    """The model itself, with these parameters frozen and the configuration saying so."""
+    tensors = dict(model.named_tensors())
+    for name in names:
+        tensors[name].requires_grad = False
+    if model.config is not None:
+        frozen = {*model.config.get("frozen", ()), *names}
+        if frozen:
+            model.config = {**model.config, "frozen": sorted(frozen)}
+    return model
 
 
 def named_layers(model: Module) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .compress import format_table
 from .errors import TinyADTNError
 from .layers import Sequential
 from .models import image_shape
 from .module import Shape
+from .reports import format_table
 
 
 @dataclass(frozen=True)

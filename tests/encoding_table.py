@@ -1,0 +1,82 @@
+"""One table of encodings, which drives every test that all of them must pass.
+
+A row makes an encoding of one shape. "linear" is linear in each of its parameters alone; an ADTN of
+depth 1 is so in every gate, but a parameter holds a column of gates: "smooth".
+An encoding that ``compress`` can rebuild but that has no row fails a test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tinyadtn as ta
+from tinyadtn.joint import joint_shape
+
+
+def part(index: int, recipe: Callable[..., Any], *others: tuple[int, ...]) -> Callable[..., Any]:
+    """A recipe for one layer's part of an encoding of this layer and others."""
+
+    def make(shape: Any, axes: Any = None, rng: Any = None) -> Any:
+        shapes = list(others)
+        shapes.insert(index, shape)
+        whole = recipe(joint_shape(shapes), rng=rng)
+        return ta.Part(whole, index, {f"fc{k}": s for k, s in enumerate(shapes)})
+
+    return make
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """An encoding: ``recipe(shape, axes=…, rng=…)`` makes it; its label; its count, by hand."""
+
+    recipe: Callable[..., Any]
+    shape: tuple[int, ...]
+    stored: int
+    label: str
+    kind: str = "linear"  # or "smooth" or "piecewise"; "fixed" has nothing to train
+    axes: Any = None
+
+    def make(self, rng: Any = None) -> Any:
+        return self.recipe(self.shape, axes=self.axes, rng=rng)
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.shape}".replace(" ", "-")
+
+
+ROWS = [
+    # Q = 3 + 2 sites: 16·2·4 - 12·2
+    Row(ta.ADTN.like(2), (5, 3), 104, "ADTN M=2", "piecewise"),
+    # Q = 2 + 2 + 1 + 1 sites, one layer: 16·5 - 12·3
+    Row(ta.ADTN.like(1), (4, 3, 2, 2), 44, "ADTN M=1", "smooth"),
+    Row(ta.ADTN.like(1), (4, 9), 16 * 5 - 12 * 3, "ADTN M=1", "smooth", axes=(4, (3, 3))),
+    Row(ta.Frozen, (4, 6), 0, "frozen", "fixed"),
+    Row(ta.LowRank.like(1), (3, 4), 3 + 4, "low rank r=1"),
+    Row(ta.LowRank.like(3), (6, 5), 3 * (6 + 5), "low rank r=3", axes=(6, 5)),
+    Row(ta.LowRank.like(2), (4, 3, 2, 3), 2 * (4 + 18), "low rank r=2"),
+    Row(ta.TensorTrain.like(((6,), (4,)), 1), (6, 4), 24, "tensor train D=1"),
+    Row(
+        ta.TensorTrain.like(((2, 3, 1), (1, 2, 4)), (2, 3)),
+        (6, 8),
+        2 * 1 * 2 + 2 * 3 * 2 * 3 + 3 * 1 * 4,
+        "tensor train D=3",
+        axes=(6, (2, 4)),
+    ),
+    Row(
+        ta.TensorTrain.like(((2, 2), (3, 6)), 4),
+        (4, 3, 2, 3),
+        6 * 4 + 4 * 12,
+        "tensor train D=4",
+    ),
+    Row(ta.Tucker.like((3, 2)), (5, 4, 3, 2), 15 + 36 + 8, "Tucker 3×2"),
+    Row(ta.Tucker.like(2), (3, 4, 5), 6 + 20 + 8, "Tucker 2×2"),
+    Row(part(1, ta.LowRank.like(2), (6, 5)), (6, 5), 2 * (2 + 30), "low rank r=2"),
+    Row(
+        part(1, ta.ADTN.like(1), (3, 2), (5,)),  # 6 + 8 + 5 entries in 2^5
+        (2, 4),
+        16 * 4 - 12 * 2,
+        "ADTN M=1",
+        "smooth",
+    ),
+]

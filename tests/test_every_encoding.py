@@ -1,0 +1,217 @@
+"""What every encoding must do alike, driven by ``encoding_table``."""
+
+import json
+
+import numpy as np
+import pytest
+from encoding_table import ROWS
+
+import tinyadtn as ta
+from tinyadtn.compress import ENCODINGS, build_encoding
+from tinyadtn.encodings import Encoding
+from tinyadtn.errors import GraphError, ShapeError
+from tinyadtn.module import he_std
+
+TRAINED = [row for row in ROWS if row.kind != "fixed"]
+WHOLE = [row for row in TRAINED if not isinstance(row.make(), ta.Part)]  # see test_joint for parts
+FITTED = [row for row in TRAINED if hasattr(row.make(), "fit")]
+every_row = pytest.mark.parametrize("row", ROWS, ids=str)
+every_trained_row = pytest.mark.parametrize("row", TRAINED, ids=str)
+
+
+class Holder(ta.Module):
+    """A layer that computes nothing but its weight, of whatever shape."""
+
+    def __init__(self, weight, axes=None):
+        self.weight, self.axes = weight, axes
+
+
+def values(module):
+    return {name: array.tobytes() for name, array in module.arrays().items()}
+
+
+def put(encoding, name, tensor):
+    """Put a tensor in the place that it is named after."""
+    *way, last = name.split(".")
+    for key in way:
+        encoding = encoding[int(key)] if isinstance(encoding, list) else getattr(encoding, key)
+    if isinstance(encoding, list):
+        encoding[int(last)] = tensor
+    else:
+        setattr(encoding, last, tensor)
+
+
+def test_every_encoding_that_can_be_rebuilt_has_a_row():
+    assert {type(row.make()).__name__ for row in ROWS} == set(ENCODINGS)
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+@every_row
+def test_counts_are_the_stored_entries(row):
+    counts, encoding = row.make().counts(), row.make(0)
+    assert counts == encoding.counts()
+    assert counts.stored == encoding.num_parameters == row.stored
+    assert counts.stored == sum(p.data.size for p in encoding.parameters())
+    assert counts.dense == np.prod(row.shape) == encoding.decode().size
+    assert counts.live <= counts.stored <= counts.full_gates
+    assert counts.padded >= counts.dense
+
+
+@every_trained_row
+def test_gradients_are_right(row):
+    """Of the decoded weight with respect to each parameter, measured with a random cotangent."""
+    encoding = row.make(0)
+    for tensor in (t for _, t in encoding.named_tensors()):
+        tensor.data = tensor.data.astype(np.float64)
+    names, parameters = zip(*encoding.named_parameters())
+
+    def decode(*tensors):
+        twin = encoding.copy()
+        for name, tensor in zip(names, tensors):
+            put(twin, name, tensor)
+        return twin.decode()
+
+    assert decode(*parameters).shape == row.shape
+    ta.check_vjp(decode, *(p.data for p in parameters), method=row.kind)
+
+
+@pytest.mark.parametrize("row", WHOLE, ids=str)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_start_is_spread_like_a_dense_one(row, seed):
+    std = row.make(seed).decode().numpy().astype(np.float64).std()
+    assert std == pytest.approx(he_std(row.shape), rel=1e-5)
+
+
+@every_row
+def test_the_same_seed_gives_the_same_bits_and_a_generator_goes_on(row):
+    generator = np.random.default_rng(3)
+    one, same = row.make(3), row.make(generator)
+    assert values(one) == values(same) != values(row.make(4))
+    assert values(row.make(generator)) != values(one)
+
+
+@every_trained_row
+def test_a_step_changes_the_weight_in_its_number_type(row):
+    encoding = row.make(0)
+    before = encoding.decode()
+    assert before.dtype == np.float32
+    assert all(p.dtype == np.float32 for p in encoding.parameters())
+    kept = before.numpy().copy()
+    before.backward(np.ones(row.shape, np.float32))
+    ta.SGD(encoding.parameters(), 0.1).step()
+    assert np.abs(encoding.decode().numpy() - kept).max() > 1e-4
+
+
+# --- shapes only ---------------------------------------------------------------------------------
+
+
+@every_row
+def test_shapes_only_hold_no_memory_and_cannot_compute(row):
+    encoding = row.make()
+    large = [p for p in encoding.parameters() if p.size > 1]
+    assert not any(any(p.data.strides) for p in large)
+    with pytest.raises(GraphError, match="shapes only"), ta.decoded(Holder(encoding)):
+        pass
+
+
+@every_row
+def test_shapes_only_takes_arrays_and_then_computes(row):
+    drawn, empty = row.make(0), row.make()
+    empty.load_arrays(drawn.arrays())
+    np.testing.assert_array_equal(empty.decode().numpy(), drawn.decode().numpy())
+
+
+# --- again ---------------------------------------------------------------------------------------
+
+
+@every_row
+def test_the_configuration_builds_it_again(row):
+    encoding = row.make(0)
+    config = json.loads(json.dumps(encoding.config))
+    again = build_encoding(config, {})
+    assert again.config == encoding.config
+    assert (type(again), again.counts(), again.label) == (
+        type(encoding),
+        encoding.counts(),
+        encoding.label,
+    )
+    again.load_arrays(encoding.arrays())
+    np.testing.assert_array_equal(again.decode().numpy(), encoding.decode().numpy())
+
+
+@every_row
+def test_a_copy_has_the_values_and_shares_nothing(row):
+    encoding = row.make(0)
+    twin = encoding.copy()
+    assert values(twin) == values(encoding)
+    before = values(encoding)
+    for _, tensor in twin.named_tensors():
+        tensor.data += 1
+    assert values(encoding) == before != values(twin)
+
+
+@every_row
+def test_a_module_that_holds_it_survives_a_file(row, tmp_path):
+    model, other = Holder(row.make(0)), Holder(row.make(1))
+    ta.save(tmp_path / "m.npz", model)
+    ta.load(tmp_path / "m.npz", into=other)
+    assert values(other) == values(model)
+
+
+@every_row
+def test_compress_makes_it_and_decompress_unmakes_it(row):
+    layer = Holder(ta.Tensor(np.ones(row.shape, np.float32), requires_grad=True), row.axes)
+    small = ta.compress(ta.Sequential(conv1=layer), {"conv1": row.recipe}, rng=0)
+    weight, plain = small.conv1.weight, ta.decompress(small).conv1.weight
+    assert isinstance(weight, Encoding)
+    assert isinstance(plain, ta.Tensor)
+    assert plain.requires_grad
+    np.testing.assert_array_equal(plain.numpy(), weight.decode().numpy())
+
+
+@every_row
+def test_the_report_names_and_counts_it(row):
+    model = ta.Sequential(conv1=Holder(row.make()), fc1=Holder(ta.Linear(3, 2).weight))
+    encoded, dense, whole = ta.report(model).rows
+    assert (encoded.encoding, dense.encoding) == (row.label, "dense")
+    assert encoded.counts == row.make().counts()
+    assert whole.counts.stored == row.stored + 6
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+@every_row
+def test_it_says_what_it_is(row):
+    encoding = row.make()
+    assert encoding.label == row.label
+    assert f"{row.stored} numbers for {np.prod(row.shape)}" in repr(encoding)
+
+
+@every_row
+def test_the_cost_of_decoding_is_counted(row):
+    """No trained weight comes for free, and applying the factors is worth knowing if cheaper."""
+    cost = row.make().cost()
+    assert (cost.decode > 0) == (row.kind != "fixed" and row.label != "tensor train D=1")
+    assert cost.apply is None or cost.apply > 0
+
+
+@pytest.mark.parametrize("row", FITTED, ids=str)
+def test_a_target_of_another_shape_is_refused(row):
+    with pytest.raises(ShapeError, match=r"\(2, 3, 4, 5\)"):
+        row.make(0).fit(np.ones((2, 3, 4, 5)))
+
+
+@pytest.mark.parametrize("row", FITTED, ids=str)
+def test_fit_brings_it_closer_and_returns_the_relative_errors(row):
+    target = np.random.default_rng(5).normal(size=row.shape)
+    encoding = row.make(0)
+    options = {"steps": 40, "show_progress": False} if row.label.startswith("ADTN") else {}
+    before = np.linalg.norm(encoding.decode().numpy() - target) / np.linalg.norm(target)
+    errors = encoding.fit(target, **options)
+    after = np.linalg.norm(encoding.decode().numpy() - target) / np.linalg.norm(target)
+    assert errors[-1] == pytest.approx(after, rel=1e-3, abs=1e-6)
+    assert after < before
+    assert all(p.requires_grad and p.dtype == np.float32 for p in encoding.parameters())

@@ -1,0 +1,315 @@
+"""Several layers encoded as one: cut, shared, counted once, fitted once, and back from a file."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn.compress import build
+from tinyadtn.errors import ShapeError, TinyADTNError
+from tinyadtn.experiment import walls
+from tinyadtn.joint import by_encoding, joint_axes, joint_shape
+from tinyadtn.module import he_std
+
+X = np.random.default_rng(5).random((3, 1, 8, 8), np.float32)
+WHOLE = 64 * 64 + 10 * 64  # the two weights of the model below
+
+
+def unlike():
+    """fc1 (64, 64) and fc2 (10, 64)."""
+    return ta.models.fc2(hidden=64, image_size=8, rng=0)
+
+
+def alike():
+    """fc1 and fc2 both (64, 64)."""
+    return ta.models.fc2(num_classes=64, hidden=64, image_size=8, rng=0)
+
+
+def joint(model, wish=2, rng=0):
+    return ta.compress(model, {("fc1", "fc2"): wish}, rng=rng)
+
+
+def values(model):
+    return {name: array.tobytes() for name, array in model.arrays().items()}
+
+
+class Layer(ta.Module):
+    """A layer with a weight of any shape."""
+
+    def __init__(self, shape, axes):
+        self.weight, self.axes = ta.Tensor(np.zeros(shape, np.float32), requires_grad=True), axes
+
+
+both = pytest.mark.parametrize("make", [unlike, alike])
+
+
+# --- shapes --------------------------------------------------------------------------------------
+
+
+def test_weights_of_one_shape_are_stacked_with_the_structure_of_their_axes():
+    layers = {f"conv{k}": Layer((4, 9, 3, 3), (4, (3, 3), 3, 3)) for k in (1, 2, 3)}
+    recipe = ta.ADTN.like(1, order="output_first")
+    small = ta.compress(ta.Sequential(**layers), {("conv1", "conv2", "conv3"): recipe}, rng=0)
+    whole = small.conv2.weight.whole
+    assert whole.shape == (3, 4, 9, 3, 3)
+    assert whole.sites.lengths == (3, 4, 3, 3, 3, 3)
+    assert whole.sites.order[:2] == whole.sites.groups[0] == (0, 1)
+
+
+def test_a_structure_that_differs_is_dropped():
+    shapes = [(4, 12), (4, 12)]
+    assert joint_axes(shapes, [(4, (3, 4)), (4, (3, 4))]) == (2, 4, (3, 4))
+    assert joint_axes(shapes, [(4, (3, 4)), (4, (4, 3))]) is None
+    assert joint_axes(shapes, [None, None]) is None
+    assert joint_axes([(4, 12), (2, 12)], [(4, 12), (2, 12)]) is None
+
+
+def test_weights_of_different_shapes_become_one_vector():
+    small = joint(unlike())
+    assert small.fc1.weight.whole.shape == (WHOLE,) == joint_shape([(64, 64), (10, 64)])
+
+
+@both
+def test_every_part_is_its_slice_times_its_gain(make):
+    small = joint(make())
+    whole = small.fc1.weight.whole.decode().numpy()
+    one, two = small.fc1.weight, small.fc2.weight
+    assert (one.decode().shape, two.decode().shape) == ((64, 64), tuple(make().fc2.weight.shape))
+    flat = np.concatenate([(p.decode().numpy() / p.gain).ravel() for p in (one, two)])
+    np.testing.assert_allclose(flat, whole.ravel(), rtol=1e-6)
+    assert one.gain == pytest.approx(he_std((64, 64)) / he_std(whole.shape))
+
+
+@pytest.mark.parametrize("wish", [1, ta.ADTN.like(3, activation="identity")])
+def test_together_the_parts_start_spread_like_dense_layers(wish):
+    """In units of each layer's own std; the layers differ in their number of inputs."""
+    layers = {"fc1": ta.Linear(300, 20), "fc2": ta.Linear(20, 100), "fc3": ta.Linear(100, 30)}
+    small = ta.compress(ta.Sequential(**layers), {("fc1", "fc2", "fc3"): wish}, rng=0)
+    parts = [small.fc1.weight, small.fc2.weight, small.fc3.weight]
+    entries = [p.decode().numpy().ravel() / math.sqrt(2 / p.shape[1]) for p in parts]
+    assert np.concatenate(entries).std() == pytest.approx(1, rel=1e-5)
+
+
+# --- shared --------------------------------------------------------------------------------------
+
+
+@both
+def test_the_shared_numbers_are_there_once(make):
+    small = joint(make())
+    whole = small.fc1.weight.whole
+    assert small.fc2.weight.whole is whole
+    biases = small.fc1.bias.size + small.fc2.bias.size
+    assert small.num_parameters == whole.num_parameters + biases
+    names = [name for name, _ in small.named_parameters() if "columns" in name]
+    assert names == [f"fc1.weight.whole.columns.{k}" for k in range(4)]
+
+
+def test_both_layers_train_the_whole():
+    model = joint(alike())
+    model(X).sum().backward()
+    together = [c.grad.copy() for c in model.fc1.weight.whole.columns]
+    one, two = (ta.compress(alike(), {}, rng=0) for _ in range(2))
+    one.fc1.weight, one.fc2.weight = model.fc1.weight, model.fc2.weight.decode().detach()
+    two.fc1.weight, two.fc2.weight = model.fc1.weight.decode().detach(), model.fc2.weight
+    shares = []
+    for half in (one, two):
+        for column in model.fc1.weight.whole.columns:
+            column.grad = None
+        half(X).sum().backward()
+        shares.append([c.grad.copy() for c in model.fc1.weight.whole.columns])
+    for g, a, b in zip(together, *shares):
+        assert np.abs(a).max() > 0 < np.abs(b).max()
+        np.testing.assert_allclose(g, a + b, rtol=1e-4, atol=1e-5 * np.abs(g).max())
+
+
+def test_an_optimiser_has_every_shared_number_once():
+    small = joint(unlike())
+    optimizer = ta.Adam(small.parameters())
+    assert len(optimizer.parameters) == len({id(p) for p in optimizer.parameters}) == 4 + 2
+
+
+@both
+def test_a_copy_shares_its_whole_and_nothing_with_the_old(make):
+    small = joint(make())
+    before, twin = values(small), small.copy()
+    assert twin.fc1.weight.whole is twin.fc2.weight.whole
+    for p in twin.parameters():
+        p.data += 1
+    assert values(small) == before
+
+
+@both
+def test_decoded_decodes_the_whole_once(make, monkeypatch):
+    small = joint(make())
+    expected, calls, decode = small(X).numpy(), [], ta.ADTN.decode
+    monkeypatch.setattr(ta.ADTN, "decode", lambda self: calls.append(self) or decode(self))
+    with ta.decoded(small) as dense:
+        np.testing.assert_array_equal(dense(X).numpy(), expected)
+    assert calls == [small.fc1.weight.whole]
+
+
+@both
+def test_decompress_gives_an_ordinary_model(make):
+    small = joint(make())
+    plain = ta.decompress(small)
+    np.testing.assert_array_equal(plain(X).numpy(), small(X).numpy())
+    assert plain.num_parameters == make().num_parameters
+    assert plain.config == make().config
+    assert not np.shares_memory(plain.fc1.weight.data, plain.fc2.weight.data)
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@both
+def test_a_file_brings_it_back_shared(make, tmp_path):
+    small = joint(make(), ta.ADTN.like(2, order="output_first"))
+    ta.save(tmp_path / "m.npz", small)
+    again = ta.load(tmp_path / "m.npz")
+    assert values(again) == values(small)
+    assert again.fc1.weight.whole is again.fc2.weight.whole
+    assert again.config == json.loads(json.dumps(small.config))
+    np.testing.assert_array_equal(again(X).numpy(), small(X).numpy())
+
+
+def test_a_run_goes_on_from_a_file(tmp_path):
+    data = ta.load_data("mnist-5k")
+    plan = {"epochs": 1, "batch_size": 1000}
+    small = ta.compress(ta.models.fc2(hidden=8, rng=0), {("fc1", "fc2"): 1}, rng=0)
+    whole, halves = small.copy(), small.copy()
+    for _ in ta.train(whole, data, **plan):
+        pass
+    for step in ta.train(halves, data, out=tmp_path, **plan):
+        if step.step == 2:
+            break
+    again = ta.load(tmp_path / "last.npz")
+    for _ in ta.train(again, data, resume=tmp_path / "last.npz"):
+        pass
+    assert values(again) == values(whole)
+
+
+def test_parts_of_two_wholes_are_kept_apart_in_a_file(tmp_path):
+    """One layer of an old joint encoding is left when the other is encoded anew."""
+    once = joint(alike())
+    twice = ta.compress(once, {"fc1": 1}, rng=3)
+    ta.save(tmp_path / "m.npz", twice)
+    again = ta.load(tmp_path / "m.npz")
+    assert values(again) == values(twice)
+    np.testing.assert_array_equal(again.fc2.weight.decode().numpy(), once.fc2.weight.decode().data)
+    assert again.num_parameters == (
+        twice.fc1.weight.num_parameters + once.fc1.weight.whole.num_parameters + 64 + 64
+    )
+    assert list(by_encoding(again)) == ["fc1", "fc2"]
+
+
+def test_building_draws_no_numbers():
+    again = build(joint(unlike()).config)
+    assert np.isnan(again.fc2.weight.whole.columns[0].data).all()
+
+
+# --- report, fit, walls --------------------------------------------------------------------------
+
+
+@both
+def test_the_report_has_one_row_for_both(make):
+    small = joint(make())
+    row, total = ta.report(small).rows
+    whole = small.fc1.weight.whole
+    assert (row.name, row.encoding) == ("fc1+fc2.weight", "ADTN M=2")
+    assert row.counts.dense == small.fc1.weight.decode().size + small.fc2.weight.decode().size
+    assert row.counts == whole.counts()
+    assert total.counts.stored == small.num_parameters
+    assert total.counts.dense == make().num_parameters
+
+
+def test_a_part_that_is_left_alone_has_its_own_entries_and_all_numbers():
+    left = ta.compress(joint(alike()), {"fc1": 1}, rng=0)
+    row = ta.report(left).rows[1]
+    assert (row.name, row.counts.dense) == ("fc2.weight", 64 * 64)
+    assert row.counts.stored == left.fc2.weight.whole.num_parameters
+
+
+def test_layers_that_hold_the_very_same_weight_are_counted_once():
+    one = ta.Linear(4, 4, rng=0)
+    two = ta.Linear(4, 4, bias=False, rng=1)
+    two.weight = one.weight
+    row, total = ta.report(ta.Sequential(fc1=one, fc2=two)).rows
+    assert (row.counts.dense, row.counts.stored) == (32, 16)
+    assert total.counts.stored == 16 + 4
+
+
+@both
+def test_fit_fits_the_whole_once_to_all_its_layers(make):
+    """The error is that of all weights, each in units of its start."""
+    model = make()
+    small = joint(model, ta.ADTN.like(2, activation="leaky_relu"))
+    errors = ta.fit(small, model, steps=40, show_progress=False)
+    assert list(errors) == ["fc1+fc2"]
+    assert len(errors["fc1+fc2"]) == 41
+    pairs = [(small.fc1, model.fc1), (small.fc2, model.fc2)]
+    left = np.concatenate(
+        [
+            (a.weight.decode().numpy() - b.weight.numpy()).ravel() / he_std(b.weight.shape)
+            for a, b in pairs
+        ]
+    )
+    norm = np.concatenate([b.weight.numpy().ravel() / he_std(b.weight.shape) for _, b in pairs])
+    error = np.linalg.norm(left) / np.linalg.norm(norm)
+    assert errors["fc1+fc2"][-1] == pytest.approx(error, rel=1e-3)
+    assert error < errors["fc1+fc2"][0]
+
+
+def test_a_joint_formula_is_exact_at_full_rank():
+    model = alike()
+    small = joint(model, ta.LowRank.like(2))
+    assert ta.fit(small, model)["fc1+fc2"] == [pytest.approx(0, abs=1e-6)]
+    for name in ("fc1", "fc2"):
+        weight, target = (getattr(m, name).weight for m in (small, model))
+        np.testing.assert_allclose(weight.decode().numpy(), target.numpy(), atol=1e-6)
+
+
+def test_a_wall_of_several_layers_is_found_once():
+    small = joint(unlike())
+    assert walls(small) == {"fc1+fc2": small.fc1.weight.whole}
+
+
+# --- the wish ------------------------------------------------------------------------------------
+
+
+def test_patterns_in_a_tuple_and_a_ready_encoding():
+    whole = ta.ADTN((WHOLE,), 1, rng=4)
+    small = ta.compress(unlike(), {("fc*",): whole}, rng=0)
+    np.testing.assert_array_equal(small.fc1.weight.whole.decode().data, whole.decode().data)
+    assert small.fc1.weight.whole is not whole
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({("fc1", "fc3"): 1}, "'fc3'; there is fc1, fc2"),
+        ({("fc1",): 1}, "fc1 alone is not joint"),
+        ({("fc1", "fc1"): 1}, "fc1 is named twice"),
+        ({("fc1", "fc*"): 1}, "fc1 is named twice"),
+        ({("fc1", "fc2"): 1, "fc2": 1}, "fc2 is named twice"),
+        ({("fc1", "fc2"): 0}, "depth of 1 or more"),
+        ({("fc1", "fc2"): ta.ADTN((64, 64))}, r"fc1\+fc2 has a weight of shape \(4736,\)"),
+        ({("fc1", "fc2"): ta.LowRank.like(2)}, r"2 axes or more, got \(4736,\)"),
+        ({("fc1", "fc2"): "1"}, r"fc1\+fc2.*'1'"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_refused(spec, says):
+    with pytest.raises(TinyADTNError, match=says):
+        ta.compress(unlike(), spec, rng=0)
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_a_part_that_is_not_there_is_refused(index):
+    with pytest.raises(ShapeError, match=f"parts 0 … 1, got {index}"):
+        ta.Part(ta.ADTN((2, 4, 4)), index, {"fc1": (4, 4), "fc2": (4, 4)})
+
+
+def test_a_whole_of_another_shape_is_refused():
+    with pytest.raises(ShapeError, match=r"fc1, fc2 together have shape \(2, 4, 4\).*\(4, 4\)"):
+        ta.Part(ta.ADTN((4, 4)), 0, {"fc1": (4, 4), "fc2": (4, 4)})
