@@ -105,7 +105,11 @@ def test_a_file_that_is_too_long_is_refused(room):
     assert "set/a.bin of at most 2,000 bytes, found 2,001" in message
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"\x1f\x8b", gzip.compress(b"<html>" * 200)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", b"\x1f\x8b", gzip.compress(b"<html>" * 200)],
+    ids=["empty", "page", "start", "zipped page"],
+)
 def test_no_archive_is_refused(room, content):
     refused(room, content)
 
