@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn.checkpoint import read_state
 from tinyadtn.cli import build_parser, main
+from tinyadtn.module import named_layers
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
@@ -113,6 +115,44 @@ def test_train_evaluate_report_draw_predict(tiny, tmp_path, capsys):
     answers = [line for line in capsys.readouterr().out.splitlines() if ".png: " in line]
     expected = ta.predict(ta.load(dense), split.images[:1]).argmax()
     assert [answer.split(": ")[1] for answer in answers] == [str(expected)] * 2
+
+
+def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
+    assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet", "--augment"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("lenet5, 61,706 numbers to train, on Data(")
+    assert "GiB of memory (images" in printed[1]
+    assert printed[2] == (
+        "1 epochs of 2 steps; saves in runs/train every 5 minutes and after every epoch"
+    )
+    assert read_state("runs/train/last.npz")[1]["plan"]["augment"] is True
+
+
+def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):
+    train = ["train", "lenet5", "--data", tiny, "--quiet"]
+    assert main([*train, "--epochs", "2", "--encode", "conv2=1", "fc*=2"]) == 0
+    model = ta.load("runs/train/last.npz")
+    layers = list(named_layers(model).values())
+    assert isinstance(layers[0].weight, ta.Tensor)
+    assert [layer.weight.label for layer in layers[1:]] == [
+        "ADTN M=1", "ADTN M=2", "ADTN M=2", "ADTN M=2"
+    ]  # fmt: skip
+    capsys.readouterr()
+    assert main([*train, "--resume", "runs/train/previous.npz", "--out", "runs/train"]) == 0
+    assert f"lenet5, {model.num_parameters:,} numbers" in capsys.readouterr().out
+
+
+def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys):
+    options = ["--data", tiny, "--batch-size", "99999999"]
+    assert main(["train", "lenet5", *options]) == 6
+    assert "use a smaller batch" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_predict_refuses_a_network_for_colour_images(tmp_path, capsys):
+    ta.save(tmp_path / "alexnet.npz", ta.compress(ta.models.alexnet(rng=0), {"fc*": 1}, rng=0))
+    assert main(["predict", "any.png", "--model", "alexnet.npz"]) == 2
+    assert "3 channels" in capsys.readouterr().err
 
 
 def test_a_stopped_run_goes_on_where_it_was(tiny, capsys):

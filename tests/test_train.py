@@ -212,6 +212,41 @@ def test_an_explosion_stops_before_the_update(data, tmp_path):
     assert "contract gave" in text
 
 
+def test_running_statistics_do_not_keep_the_numbers_of_a_bad_batch(data):
+    model = ta.Sequential(
+        norm=ta.BatchNorm2d(1), flatten=ta.Flatten(), fc=ta.Linear(784, 10, rng=0)
+    )
+    model.fc.weight.data[0, 0] = np.inf
+    before = values(model)
+    with pytest.raises(NonFiniteError):
+        run(model, data)
+    assert values(model) == before
+
+
+def test_augmented_images_are_others_every_epoch_and_the_same_for_the_same_seed(data):
+    class Watching(ta.Module):
+        """Adds up the images of each batch, column by column."""
+
+        def __init__(self):
+            self.fc = ta.Linear(28, 10, rng=0)
+            self.seen = []
+
+        def forward(self, x, *, training, rng):
+            if training:
+                self.seen.append(x.data.sum(axis=(0, 1, 2)).tolist())
+            return self.fc(x.sum(axis=(1, 2)))
+
+    def columns(**plan):
+        model = Watching()
+        run(model, data, batch_size=300, epochs=2, **plan)
+        return model.seen
+
+    plain, augmented = columns(), columns(augment=True)
+    np.testing.assert_allclose(plain[0], plain[1], rtol=1e-5)  # the same images, in another order
+    assert np.abs(np.subtract(*augmented)).max() > 10
+    assert augmented == columns(augment=True) != columns(augment=True, seed=1)
+
+
 def test_the_first_bad_op_is_named_and_not_a_later_one(data):
     class Root(ta.Module):
         """The value of √0 is fine, its slope is not."""
