@@ -112,10 +112,12 @@ class Conv2d(Module):
         rng: Seed = None,
     ):
         rows, columns = pair(kernel)
-        if min(in_channels, out_channels, groups, rows, columns) < 1 or in_channels % groups:
+        narrow = min(in_channels, out_channels, groups, rows, columns) < 1
+        if narrow or in_channels % groups or out_channels % groups:
             raise ShapeError(
-                f"Conv2d needs channels, kernel and groups of 1 or more, and groups that divide "
-                f"the channels; got {in_channels}, {out_channels}, kernel {kernel}, {groups} groups"
+                "Conv2d needs channels, kernel and groups of 1 or more, and groups that divide "
+                f"both channels; got {in_channels} to {out_channels}, kernel {kernel}, {groups} "
+                "groups"
             )
         self.axes = (out_channels, in_channels // groups, rows, columns)
         self.weight = parameter(self.axes, he_std(self.axes), rng)
@@ -164,6 +166,13 @@ def _require_channels(layer: Module, channels: int, batch: Batch) -> None:
         raise ShapeError(
             f"{type(layer).__name__} expects {channels} channels (n, c, h, w), got "
             f"{_written(batch)}"
+        )
+
+
+def _require_image(layer: Module, shape: Shape) -> None:
+    if len(shape) != 3:
+        raise ShapeError(
+            f"{type(layer).__name__} takes images (n, c, h, w), got {_written(('n', *shape))}"
         )
 
 
@@ -316,6 +325,10 @@ class LocalResponseNorm(Module):
     def __repr__(self) -> str:
         return f"LocalResponseNorm({self.size})"
 
+    def output_shape(self, shape: Shape) -> Shape:
+        _require_image(self, shape)
+        return shape
+
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha, beta=self.beta)
 
@@ -328,6 +341,10 @@ class LocalContrastNorm(Module):
 
     def __repr__(self) -> str:
         return f"LocalContrastNorm({self.size})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        _require_image(self, shape)
+        return shape
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return local_contrast_norm(x, size=self.size)
