@@ -181,7 +181,7 @@ def test_a_size_may_be_a_number_of_numpy():
 # --- blocks and memory ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", [1, 7, 100, 700, 1000])
+@pytest.mark.parametrize("block", [1, 7, 100, 200, 300, 400, 1000])
 def test_many_blocks_compute_what_one_does(monkeypatch, block):
     x, weight = whole_numbers((5, 4, 7, 6), 0), whole_numbers((6, 2, 3, 2), 1)
     options = {"stride": (2, 1), "padding": (2, 1), "groups": 2}
@@ -197,7 +197,7 @@ def test_many_blocks_compute_what_one_does(monkeypatch, block):
         np.testing.assert_array_equal(part, expected)
 
 
-@pytest.mark.parametrize("block", [1, 7, 100, 10**6])
+@pytest.mark.parametrize("block", [1, 7, 12, 20, 26, 100, 10**6])
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_blocks_cover_every_output_once_and_are_not_too_large(monkeypatch, block, n):
     monkeypatch.setattr(conv, "BLOCK", block)
