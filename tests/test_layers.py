@@ -1,12 +1,14 @@
-"""Layers: what they compute, how they start, and what they refuse."""
+"""Layers: what they compute, how they start, what they pass on and what they refuse."""
 
 import math
 
+import image_references as images
 import numpy as np
 import pytest
+from test_layer_shapes import STRIDED, batch_of, small_network
 
 import tinyadtn as ta
-from tinyadtn.errors import ShapeError
+from tinyadtn.errors import GraphError, ShapeError
 from tinyadtn.module import he_std
 
 
@@ -68,3 +70,124 @@ def test_flatten_keeps_rows():
     x = np.arange(24.0).reshape(2, 3, 2, 2)
     np.testing.assert_array_equal(ta.Flatten()(x).data, x.reshape(2, 12))
     assert ta.Flatten()(np.ones((0, 3, 2, 2))).shape == (0, 12)
+
+
+# --- convolutions, pools, normalisation ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_layer_is_the_op_and_a_bias_for_each_channel(bias):
+    layer = ta.Conv2d(4, 6, (3, 2), **STRIDED, bias=bias, rng=0)
+    x = batch_of((4, 8, 9))
+    expected = images.conv2d(x, layer.weight.data, **STRIDED)
+    if bias:
+        layer.bias.data[:] = np.arange(6)
+        expected += np.arange(6).reshape(6, 1, 1)
+    np.testing.assert_allclose(layer(x).data, expected, rtol=1e-5, atol=1e-5)
+    assert (layer.bias is not None) == bias
+
+
+def test_a_convolution_starts_as_he_says():
+    layer = ta.Conv2d(64, 96, (5, 3), groups=2, rng=0)
+    assert layer.weight.shape == layer.axes == (96, 32, 5, 3)
+    assert layer.weight.data.std() == pytest.approx(math.sqrt(2 / (32 * 15)), rel=0.01)
+    assert not layer.bias.data.any()
+
+
+def test_a_layer_shows_what_is_unusual_about_it():
+    assert repr(ta.Conv2d(3, 8, 5)) == "Conv2d(3, 8, (5, 5))"
+    strided = "Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)"
+    assert repr(ta.Conv2d(4, 6, (3, 2), **STRIDED)) == strided
+    assert repr(ta.MaxPool2d(3, stride=2, padding=1)) == "MaxPool2d(3, stride=2, padding=1)"
+    assert repr(ta.AvgPool2d((3, 2))) == "AvgPool2d((3, 2), stride=(3, 2))"
+    assert repr(ta.Normalize(3)) == "Normalize(3)"
+    assert repr(ta.BatchNorm2d(3)) == "BatchNorm2d(3)"
+    assert repr(ta.Dropout(0.25)) == "Dropout(0.25)"
+    assert repr(ta.LocalResponseNorm(3)) == "LocalResponseNorm(3)"
+    assert repr(ta.LocalContrastNorm(3)) == "LocalContrastNorm(3)"
+    encoded = ta.compress(ta.Sequential(conv1=ta.Conv2d(4, 8, 3, rng=0)), {"conv1": 1}, rng=0)
+    assert repr(encoded.conv1).startswith("Conv2d(4, 8, (3, 3), weight=ADTN((8, 4, 3, 3)")
+
+
+def test_an_encoded_convolution_computes_with_the_decoded_weight():
+    layer, x = ta.Conv2d(4, 8, 3, groups=2, rng=0), batch_of((4, 6, 5))
+    model = ta.compress(ta.Sequential(conv1=layer), {"conv1": 2}, rng=0)
+    weight = model.conv1.weight.decode().data
+    expected = ta.conv2d(x, weight, groups=2).data
+    np.testing.assert_allclose(model(x).data, expected, rtol=1e-6)
+
+
+def test_pools_pass_on_kernel_stride_and_padding():
+    x, options = batch_of((2, 7, 8)), {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1)}
+    for layer, reference in ((ta.MaxPool2d, images.max_pool2d), (ta.AvgPool2d, images.avg_pool2d)):
+        y = layer((3, 2), stride=(2, 1), padding=(1, 1))(x)
+        np.testing.assert_allclose(y.data, reference(x, **options), rtol=1e-6)
+
+
+def test_normalisation_layers_pass_on_their_options():
+    x = 10 * batch_of((6, 5, 4))
+    options = {"size": 3, "k": 1.5, "alpha": 0.2, "beta": 0.6}
+    expected = images.local_response_norm(x, **options)
+    np.testing.assert_allclose(
+        ta.LocalResponseNorm(3, k=1.5, alpha=0.2, beta=0.6)(x).data, expected, rtol=1e-5
+    )
+    expected = images.local_contrast_norm(x.astype(np.float64), 5)
+    np.testing.assert_allclose(ta.LocalContrastNorm(5)(x).data, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_normalize_takes_away_the_mean_and_divides_by_the_deviation_of_each_channel():
+    layer, x = ta.Normalize(2), batch_of((2, 3, 4))
+    np.testing.assert_array_equal(layer(x).data, x)  # 0 and 1 until it is told
+    layer.load_arrays({"mean": [1.0, -2.0], "std": [0.5, 4.0]})
+    np.testing.assert_allclose(layer(x).data[:, 0], (x[:, 0] - 1) / 0.5, rtol=1e-6)
+    np.testing.assert_allclose(layer(x).data[:, 1], (x[:, 1] + 2) / 4, rtol=1e-6)
+    assert layer.num_parameters == 0 and list(layer.arrays()) == ["mean", "std"]
+
+
+def test_dropout_acts_in_training_alone():
+    layer, x = ta.Dropout(0.5), batch_of((40,))
+    np.testing.assert_array_equal(layer(x).data, x)
+    np.testing.assert_array_equal(layer(x, rng=0).data, x)
+    np.testing.assert_array_equal(ta.Dropout(0)(x, training=True).data, x)  # and needs no rng
+    expected = ta.dropout(x, rate=0.5, rng=3).data
+    np.testing.assert_array_equal(layer(x, training=True, rng=3).data, expected)
+    with pytest.raises(GraphError, match="rng="):
+        layer(x, training=True)
+
+
+# --- rows of layers ------------------------------------------------------------------------------
+
+
+def test_a_network_lists_the_shapes_on_the_way():
+    listed = [(name, before, after) for name, _, before, after in small_network().shapes((2, 9, 8))]
+    assert listed == [
+        ("conv1", (2, 9, 8), (3, 9, 8)),
+        ("norm1", (3, 9, 8), (3, 9, 8)),
+        ("pool1", (3, 9, 8), (3, 4, 4)),
+        ("flatten", (3, 4, 4), (48,)),
+        ("fc1", (48,), (5,)),
+        ("dropout1", (5,), (5,)),
+    ]
+    assert ta.Sequential().output_shape((2, 3)) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ((1, 9, 8), r"^conv1: Conv2d expects 2 channels"),
+        ((2, 12, 8), r"^fc1: Linear expects \(n, 48\)"),
+    ],
+)
+def test_a_network_says_which_layer_refused_before_anything_is_computed_too(shape, says):
+    with pytest.raises(ShapeError, match=says):
+        small_network().output_shape(shape)
+    with pytest.raises(ShapeError, match=says):
+        small_network()(batch_of(shape))
+
+
+def test_two_dropouts_of_a_network_draw_different_masks_from_one_stream():
+    net, x = ta.Sequential(a=ta.Dropout(0.5), b=ta.Dropout(0.5)), np.ones((1, 2000), np.float32)
+    kept = (net(x, training=True, rng=0).data != 0).mean()
+    assert abs(kept - 0.25) < 0.05  # one mask twice would keep a half
+    again = net(x, training=True, rng=0).data
+    np.testing.assert_array_equal(again, net(x, training=True, rng=0).data)

@@ -14,11 +14,12 @@ functions keep that order, so it is established once, by the first convolution.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .backend import array_module
+from .backend import array_module, as_float
 from .engine import op
 from .errors import ShapeError
 
@@ -110,9 +111,9 @@ def window_over(
 def pair(size: Size) -> tuple[int, int]:
     """One number for both axes, or a number for each."""
     both = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(both) != 2 or not all(isinstance(n, int) for n in both):
+    if len(both) != 2 or not all(isinstance(n, numbers.Integral) for n in both):
         raise ShapeError(f"expected one whole number or a pair of them, got {size!r}")
-    return both
+    return int(both[0]), int(both[1])
 
 
 def batch_innermost(x: Any) -> Any:
@@ -266,8 +267,8 @@ def max_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Siz
     array([ 5.,  7., 13., 15.])
     """
     window, xp = pool_window(x.shape, kernel, stride, padding), array_module(x)
-    image = batch_innermost(x)
-    out = xp.full((len(image), *window.outputs, len(x)), -math.inf, x.dtype)
+    image = batch_innermost(as_float(x))
+    out = xp.full((len(image), *window.outputs, len(x)), -math.inf, image.dtype)
     for _, outputs, inputs in window.cells(0, window.outputs[0]):
         xp.maximum(out[outputs], image[inputs], out=out[outputs])
 
@@ -279,7 +280,7 @@ def max_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Siz
             won = (seen == out[outputs]) | (seen != seen)  # a NaN wins, and is the only one to
             won &= undecided[outputs]
             undecided[outputs] ^= won
-            share[inputs] += g[outputs] * won
+            share[inputs] += xp.where(won, g[outputs], 0)
         return batch_first(share)
 
     return batch_first(out), grad_x
@@ -296,9 +297,8 @@ def avg_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Siz
     array([ 2.5,  4.5, 10.5, 12.5])
     """
     window, xp = pool_window(x.shape, kernel, stride, padding), array_module(x)
-    image, count = batch_innermost(x), math.prod(window.kernel)
-    shape = image.shape
-    out = xp.zeros((len(image), *window.outputs, len(x)), x.dtype)
+    image, count = batch_innermost(as_float(x)), math.prod(window.kernel)
+    shape, out = image.shape, xp.zeros((len(image), *window.outputs, len(x)), image.dtype)
     for _, outputs, inputs in window.cells(0, window.outputs[0]):
         out[outputs] += image[inputs]
     out /= count

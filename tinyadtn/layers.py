@@ -26,6 +26,8 @@ from .norm import (
 )
 from .ops import relu
 
+Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the letter n
+
 # --- layers with a weight ------------------------------------------------------------------------
 
 
@@ -65,16 +67,18 @@ class Linear(Module):
         return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{_encoded(self.weight)})"
 
     def output_shape(self, shape: Shape) -> Shape:
-        if shape != (self.weight.shape[1],):
-            got = ", ".join(["n", *map(str, shape)])
-            raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got ({got})")
+        self._require(("n", *shape))
         return (self.weight.shape[0],)
+
+    def _require(self, batch: Batch) -> None:
+        if batch[1:] != (self.weight.shape[1],):
+            raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
 
     def multiply_adds(self, shape: Shape) -> int:
         return math.prod(self.weight.shape)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        self.output_shape(x.shape[1:])
+        self._require(x.shape)
         y = contract(x, dense(self.weight), pattern="ni,oi->no")
         return y if self.bias is None else y + self.bias
 
@@ -108,10 +112,12 @@ class Conv2d(Module):
         rng: Seed = None,
     ):
         rows, columns = pair(kernel)
-        if min(in_channels, out_channels, groups, rows, columns) < 1 or in_channels % groups:
+        narrow = min(in_channels, out_channels, groups, rows, columns) < 1
+        if narrow or in_channels % groups or out_channels % groups:
             raise ShapeError(
-                f"Conv2d needs channels, kernel and groups of 1 or more, and groups that divide "
-                f"the channels; got {in_channels}, {out_channels}, kernel {kernel}, {groups} groups"
+                "Conv2d needs channels, kernel and groups of 1 or more, and groups that divide "
+                f"both channels; got {in_channels} to {out_channels}, kernel {kernel}, {groups} "
+                "groups"
             )
         self.axes = (out_channels, in_channels // groups, rows, columns)
         self.weight = parameter(self.axes, he_std(self.axes), rng)
@@ -126,21 +132,20 @@ class Conv2d(Module):
         return f"Conv2d({', '.join(said)}{_encoded(self.weight)})"
 
     def output_shape(self, shape: Shape) -> Shape:
-        if len(shape) != 3 or shape[0] != self.weight.shape[1] * self.groups:
-            raise ShapeError(
-                f"Conv2d expects {self.weight.shape[1] * self.groups} channels (n, c, h, w), got "
-                f"({', '.join(['n', *map(str, shape)])})"
-            )
+        self._require(("n", *shape))
         geometry = (self.stride, self.padding, self.dilation, self.groups)
         window = conv_window((1, *shape), self.weight.shape, *geometry)
         return (self.weight.shape[0], *window.outputs)
+
+    def _require(self, batch: Batch) -> None:
+        _require_channels(self, self.weight.shape[1] * self.groups, batch)
 
     def multiply_adds(self, shape: Shape) -> int:
         pixels = math.prod(self.output_shape(shape)[1:])
         return pixels * math.prod(self.weight.shape)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        self.output_shape(x.shape[1:])
+        self._require(x.shape)
         y = conv2d(
             x,
             dense(self.weight),
@@ -154,6 +159,26 @@ class Conv2d(Module):
 
 def _encoded(weight: Any) -> str:
     return "" if isinstance(weight, Tensor) else f", weight={weight!r}"
+
+
+def _require_channels(layer: Module, channels: int, batch: Batch) -> None:
+    if len(batch) != 4 or batch[1] != channels:
+        raise ShapeError(
+            f"{type(layer).__name__} expects {channels} channels (n, c, h, w), got "
+            f"{_written(batch)}"
+        )
+
+
+def _require_image(layer: Module, shape: Shape) -> None:
+    if len(shape) != 3:
+        raise ShapeError(
+            f"{type(layer).__name__} takes images (n, c, h, w), got {_written(('n', *shape))}"
+        )
+
+
+def _written(batch: Batch) -> str:
+    """(n, 3, 32, 32), or with a number where the length of the batch is known."""
+    return str(batch).replace("'", "")
 
 
 # --- pooling and shapes --------------------------------------------------------------------------
@@ -232,18 +257,12 @@ class Normalize(Module):
         return f"Normalize({self.mean.size})"
 
     def output_shape(self, shape: Shape) -> Shape:
-        return _same_channels(self, self.mean.size, shape)
+        _require_channels(self, self.mean.size, ("n", *shape))
+        return shape
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        self.output_shape(x.shape[1:])
+        _require_channels(self, self.mean.size, x.shape)
         return (x - self.mean.reshape(-1, 1, 1)) / self.std.reshape(-1, 1, 1)
-
-
-def _same_channels(layer: Module, channels: int, shape: Shape) -> Shape:
-    if len(shape) != 3 or shape[0] != channels:
-        got = ", ".join(["n", *map(str, shape)])
-        raise ShapeError(f"{type(layer).__name__} expects {channels} channels, got ({got})")
-    return shape
 
 
 class BatchNorm2d(Module):
@@ -274,10 +293,11 @@ class BatchNorm2d(Module):
         return f"BatchNorm2d({self.scale.size})"
 
     def output_shape(self, shape: Shape) -> Shape:
-        return _same_channels(self, self.scale.size, shape)
+        _require_channels(self, self.scale.size, ("n", *shape))
+        return shape
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        self.output_shape(x.shape[1:])
+        _require_channels(self, self.scale.size, x.shape)
         count = x.size // self.scale.size
         if training and count < 2:
             raise ShapeError(f"one number a channel has no variance: a batch of {x.shape}")
@@ -305,6 +325,10 @@ class LocalResponseNorm(Module):
     def __repr__(self) -> str:
         return f"LocalResponseNorm({self.size})"
 
+    def output_shape(self, shape: Shape) -> Shape:
+        _require_image(self, shape)
+        return shape
+
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha, beta=self.beta)
 
@@ -317,6 +341,10 @@ class LocalContrastNorm(Module):
 
     def __repr__(self) -> str:
         return f"LocalContrastNorm({self.size})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        _require_image(self, shape)
+        return shape
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return local_contrast_norm(x, size=self.size)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, as_array, as_float
 from .conv import batch_first, batch_innermost, conv2d
 from .engine import Tensor, op
 from .errors import GraphError, ShapeError
@@ -31,6 +31,12 @@ def _from_channel_rows(rows: Any, shape: tuple[int, ...]) -> Any:
 def _require_images(x: Any, what: str) -> None:
     if x.ndim != 4:
         raise ShapeError(f"{what} takes images (n, c, h, w), got {x.shape}")
+
+
+def _float_tensor(x: Any) -> Tensor:
+    """The tensor; integers, which no gradient reaches, as float32."""
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    return x if x.dtype.kind == "f" else Tensor(as_float(x.data))
 
 
 # --- batch normalisation -------------------------------------------------------------------------
@@ -76,10 +82,13 @@ def batch_norm(
     if (mean is None) != (variance is None):
         raise ShapeError("batch_norm takes mean and variance together, or neither")
     of_batch = mean is None
+    x, scale, shift = as_float(x), as_float(scale), as_float(shift)
     if of_batch:
         mean, variance = batch_statistics(x)
         if observe is not None:
             observe(mean, variance)
+    else:
+        mean, variance = as_array(mean), as_array(variance)
     constants = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
     for name, values in constants.items():
         if values.shape != (x.shape[1],):
@@ -124,6 +133,7 @@ def local_response_norm(
     _require_images(x, "local_response_norm")
     if size < 1 or size % 2 == 0:
         raise ShapeError(f"local_response_norm needs an odd size from 1, got {size}")
+    x = as_float(x)
     rows, shape, xp, number = _channel_rows(x), x.shape, array_module(x), x.dtype.type
     base = number(alpha) * _sum_of_neighbours(rows * rows, size) + number(k)
     power = xp.exp(number(-beta) * xp.log(base))  # base^-β, much sooner than by `**`
@@ -158,7 +168,7 @@ def local_contrast_norm(x: Any, *, size: int = 9, epsilon: float = 1e-8) -> Tens
     >>> local_contrast_norm(np.ones((1, 2, 5, 5))).numpy().any()  # no contrast, nothing left
     np.False_
     """
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = _float_tensor(x)
     _require_images(x, "local_contrast_norm")
     if size < 1 or size % 2 == 0:
         raise ShapeError(f"local_contrast_norm needs an odd size from 1, got {size}")
@@ -192,7 +202,7 @@ def dropout(x: Any, *, rate: float, rng: int | np.random.Generator | None) -> Te
         raise ValueError(f"dropout needs a rate from 0 to below 1, got {rate}")
     if rng is None:
         raise GraphError("dropout draws random numbers: call the model with rng= in training")
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = _float_tensor(x)
     keep = np.random.default_rng(rng).random(x.shape, np.float32) >= rate
     mask = array_module(x.data).asarray(keep / (1 - rate), x.dtype)
     return x * mask
