@@ -14,4 +14,6 @@ except ImportError:
         pytest.fail("TINYADTN_REQUIRE_TORCH=1, but torch is not installed", pytrace=False)
     pytest.skip("torch is not installed: nothing is compared with it", allow_module_level=True)
 
+torch.set_num_threads(1)  # as OPENBLAS_NUM_THREADS=1 for NumPy: pytest has a process a core
+
 __all__ = ["torch"]
