@@ -3,6 +3,7 @@
 # make check   set up, then lint and type-check
 # make format  let ruff rewrite what it can
 # make bench   set up, then print the speed ratios (tests/bench/)
+# make agree   set up, then print how far the networks are from torch's
 # make clean   remove what these commands made
 
 PYTHON ?= python3
@@ -45,6 +46,10 @@ format: $(VENV)/.with-test
 .PHONY: bench
 bench: $(VENV)/.with-bench
 	$(BIN)/python tests/bench/bench_contraction.py
+
+.PHONY: agree
+agree: $(VENV)/.with-test $(VENV)/.with-torch
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/agree_with_torch.py
 
 .PHONY: clean
 clean:

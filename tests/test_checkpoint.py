@@ -53,8 +53,10 @@ def test_saving_twice_gives_the_same_arrays_and_description(tmp_path):
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
-def test_double_precision_comes_back_double(tmp_path):
+@pytest.mark.parametrize("encodings", [{}, {"fc1": 2}])
+def test_double_precision_comes_back_double(tmp_path, encodings):
     model = fc2()
+    model = ta.compress(model, encodings, rng=0) if encodings else model
     for _, tensor in model.named_tensors():
         tensor.data = tensor.data + np.float64(1) / 3
     ta.save(tmp_path / "m.npz", model)

@@ -154,6 +154,53 @@ def test_loading_keeps_the_number_type():
     assert {tensor.dtype for _, tensor in model.named_tensors()} == {np.dtype(np.float32)}
 
 
+def normalised_net(rng=None):
+    """Besides its weights it has what is never without values: a scale, statistics, one bias."""
+    return ta.Sequential(
+        normalize=ta.Normalize(1),
+        conv1=ta.Conv2d(1, 2, 3, rng=rng),
+        norm1=ta.BatchNorm2d(2),
+        flatten=ta.Flatten(),
+        fc1=ta.Linear(2, 1, rng=rng),
+    )
+
+
+@pytest.mark.parametrize("double", [("conv1.weight",), ("conv1.weight", "fc1.weight")])
+def test_a_model_of_shapes_only_becomes_float64_as_a_whole(double):
+    model = normalised_net()
+    third = {name: np.full(a.shape, 1 / 3) for name, a in normalised_net(0).arrays().items()}
+    narrow = {name: a.astype(np.float32) for name, a in third.items() if "weight" in name}
+    model.load_arrays({**third, **narrow, **{name: third[name] for name in double}})
+    for name, tensor in model.named_tensors():
+        expected = narrow[name] if name in narrow and name not in double else third[name]
+        np.testing.assert_array_equal(tensor.data, expected.astype(np.float64), strict=True)
+    assert model(np.ones((2, 1, 3, 3)), training=True).dtype == np.float64
+
+
+def test_statistics_in_float64_do_not_widen_a_model_in_float32():
+    """Constants that were typed in are float64, and no reason to compute at half the speed."""
+    model = normalised_net()
+    model.load_arrays({**normalised_net(0).arrays(), "normalize.mean": np.array([0.5])})
+    assert {tensor.dtype for _, tensor in model.named_tensors()} == {np.dtype(np.float32)}
+
+
+def test_what_can_be_an_array_is_loaded_like_one():
+    class Foreign:  # as much of a torch tensor as matters here
+        def __init__(self, array):
+            self.array, self.dtype = array, "its own"
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+    arrays = small_net().arrays()
+    for dtype in (np.float32, np.float64):
+        model = ta.Sequential(fc1=ta.Linear(6, 8))
+        mine = {name: arrays[name].astype(dtype) for name in ("fc1.weight", "fc1.bias")}
+        model.load_arrays({name: Foreign(array) for name, array in mine.items()})
+        for name, array in mine.items():
+            np.testing.assert_array_equal(model.arrays()[name], array, strict=True)
+
+
 # --- copying -------------------------------------------------------------------------------------
 
 

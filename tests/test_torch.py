@@ -1,25 +1,15 @@
 """The differential leg: every op, its value and its gradients, against torch.
 
-Skipped aloud where torch is missing; with TINYADTN_REQUIRE_TORCH=1 (what CI sets) it fails instead.
 Values at the borders, where torch decides otherwise, are in DELIBERATE_DIFFERENCES.
 """
-
-import os
 
 import numpy as np
 import pytest
 from op_table import ROWS
 from test_ops import cotangent_for, gradients
+from torch_leg import torch
 
 import tinyadtn as ta
-
-try:
-    import torch
-except ImportError:
-    torch = None
-    if os.environ.get("TINYADTN_REQUIRE_TORCH") == "1":
-        pytest.fail("TINYADTN_REQUIRE_TORCH=1, but torch is not installed", pytrace=False)
-    pytest.skip("torch is not installed: ops are not compared with it", allow_module_level=True)
 
 CONTRACTIONS = {"matmul", "contract", "conv2d"}
 

@@ -93,7 +93,14 @@ class Module:
         """Take the values of all parameters and buffers from arrays with the same names and shapes.
 
         Nothing is changed unless everything fits; a missing, surplus or misshapen array is named.
+        Numbers keep the type that the model has. A model of shapes only (``rng=None``) has none
+        yet: it becomes float64 as a whole if any weight that it lacks comes in float64.
         """
+        # What is no array yet but can be one, a torch tensor for instance.
+        foreign = {
+            k for k, a in arrays.items() if array_module(a) is np and hasattr(a, "__array__")
+        }
+        arrays = {k: np.asarray(a) if k in foreign else a for k, a in arrays.items()}
         tensors = dict(self.named_tensors())
         missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()
         if missing or surplus:
@@ -109,12 +116,14 @@ class Module:
             dtype = getattr(arrays[name], "dtype", np.asarray(arrays[name]).dtype)
             if dtype.kind not in "fiub":
                 raise DTypeError(f"{name}: cannot load an array of {dtype}")
+        double = any(
+            getattr(arrays[name], "dtype", None) == np.float64
+            for name, tensor in tensors.items()
+            if _has_no_values(tensor)
+        )
         for name, tensor in tensors.items():
-            array = arrays[name]
-            if _has_no_values(tensor) and getattr(array, "dtype", None) == np.float64:
-                tensor.data = np.array(array)  # only a shape so far: double precision stays double
-            else:
-                tensor.data = array_module(tensor.data).array(array, dtype=tensor.dtype)
+            dtype = np.float64 if double and tensor.dtype == np.float32 else tensor.dtype
+            tensor.data = array_module(tensor.data).array(arrays[name], dtype=dtype)
 
     def copy(self) -> Any:
         """A module with the same values and nothing in common."""
