@@ -106,7 +106,7 @@ def test_a_layer_shows_what_is_unusual_about_it():
     assert repr(ta.LocalResponseNorm(3)) == "LocalResponseNorm(3)"
     assert repr(ta.LocalContrastNorm(3)) == "LocalContrastNorm(3)"
     encoded = ta.compress(ta.Sequential(conv1=ta.Conv2d(4, 8, 3, rng=0)), {"conv1": 1}, rng=0)
-    assert repr(encoded.conv1).startswith("Conv2d(4, 8, (3, 3), weight=ADTN((8, 4, 3, 3)")
+    assert repr(encoded.conv1).startswith("Conv2d(4, 8, (3, 3), ADTN M=1)")
 
 
 def test_an_encoded_convolution_computes_with_the_decoded_weight():

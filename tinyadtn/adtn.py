@@ -129,7 +129,12 @@ class ADTN(Encoding):
 
     @property
     def label(self) -> str:
-        return f"ADTN M={self.depth}"
+        wiring = self.wiring if isinstance(self.wiring, str) else "own wiring"
+        dims = set(self.sites.dims)
+        said = [f"M={self.depth}"]
+        said += [] if wiring == "brick_wall" else [wiring.replace("_", " ")]
+        said += [] if dims == {2} else [f"d={'/'.join(map(str, sorted(dims)))}"]
+        return f"ADTN {' '.join(said)}"
 
     @property
     def num_sites(self) -> int:

@@ -158,7 +158,7 @@ class Conv2d(Module):
 
 
 def _encoded(weight: Any) -> str:
-    return "" if isinstance(weight, Tensor) else f", weight={weight!r}"
+    return "" if isinstance(weight, Tensor) else f", {weight.label}"
 
 
 def _require_channels(layer: Module, channels: int, batch: Batch) -> None:

@@ -35,6 +35,16 @@ METHODS = {
         for layers in (["fc1"], LINEAR, ["conv2", "fc1"])
         for depth in (2, 4)
     },
+    # The same without the structure of fc1's input, (16, 5, 5): are sites of its own worth it?
+    **{
+        f"adtn flat fc1 M={depth}": {
+            "layers": ["fc1"],
+            "encoding": "adtn",
+            "depth": depth,
+            "axes": [120, 400],
+        }
+        for depth in (2, 4)
+    },
     "mpo": {"layers": LINEAR, "encoding": "mpo"},
     "low rank": {"layers": LINEAR, "encoding": "low rank"},
     "frozen fc1": {"layers": ["fc1"], "encoding": "frozen"},
@@ -89,7 +99,8 @@ def recipes(config):
     if not config["layers"]:
         return {}
     if config["encoding"] == "adtn":
-        return dict.fromkeys(config["layers"], config["depth"])
+        options = {"axes": config["axes"]} if "axes" in config else {}
+        return dict.fromkeys(config["layers"], ta.ADTN.like(config["depth"], **options))
     if config["encoding"] == "frozen":
         return dict.fromkeys(config["layers"], ta.Frozen)
     if config["encoding"] == "low rank":  # 2,880 numbers, as near to the MPO's 2,860 as it goes
