@@ -84,6 +84,8 @@ def test_with_the_same_dropout_masks_logits_and_all_gradients_are_torchs():
         layer.rate = 0.3
         mask = layer(ones, training=True, rng=stream).numpy()
         assert 0.2 < (mask == 0).mean() < 0.4
+        drawn_there = torch.nn.functional.dropout(torch.from_numpy(ones), 0.3).numpy()
+        np.testing.assert_allclose(np.unique(mask), np.unique(drawn_there), rtol=1e-15)
         setattr(network, name, Mask(mask))
     plain = model(x).numpy()
     logits, _, gradients = ours_backward(model, x, labels, training=True, rng=7)
