@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import layers
+from tinyadtn import layers, norm_layers
 from tinyadtn.errors import ShapeError
 
 
@@ -47,8 +47,9 @@ def batch_of(shape, n=2):
 def test_every_layer_is_listed_here():
     public = {
         name
-        for name, thing in vars(layers).items()
-        if isinstance(thing, type) and thing.__module__ == layers.__name__
+        for module in (layers, norm_layers)
+        for name, thing in vars(module).items()
+        if isinstance(thing, type) and thing.__module__ == module.__name__
     }
     assert public == {type(make()).__name__ for make, _ in LAYERS.values()}
     assert all(hasattr(ta, name) for name in public)

@@ -24,15 +24,10 @@ from .gradcheck import check_vjp
 from .joint import Part
 from .layers import (
     AvgPool2d,
-    BatchNorm2d,
     Conv2d,
-    Dropout,
     Flatten,
     Linear,
-    LocalContrastNorm,
-    LocalResponseNorm,
     MaxPool2d,
-    Normalize,
     ReLU,
     Sequential,
 )
@@ -40,6 +35,7 @@ from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected
 from .module import Module, decoded, freeze
 from .norm import batch_norm, dropout, local_contrast_norm, local_response_norm
+from .norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
 from .normalize import channel_statistics
 from .ops import (
     absolute,

@@ -6,7 +6,6 @@ front everywhere else.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -18,12 +17,6 @@ from .conv import Size, avg_pool2d, conv2d, conv_window, max_pool2d, pair, pool_
 from .engine import Tensor
 from .errors import ShapeError
 from .module import Module, Seed, Shape, dense, he_std, parameter
-from .norm import (
-    batch_norm,
-    dropout,
-    local_contrast_norm,
-    local_response_norm,
-)
 from .ops import relu
 
 Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the letter n
@@ -138,7 +131,7 @@ class Conv2d(Module):
         return (self.weight.shape[0], *window.outputs)
 
     def _require(self, batch: Batch) -> None:
-        _require_channels(self, self.weight.shape[1] * self.groups, batch)
+        require_channels(self, self.weight.shape[1] * self.groups, batch)
 
     def multiply_adds(self, shape: Shape) -> int:
         pixels = math.prod(self.output_shape(shape)[1:])
@@ -161,7 +154,7 @@ def _encoded(weight: Any) -> str:
     return "" if isinstance(weight, Tensor) else f", {weight.label}"
 
 
-def _require_channels(layer: Module, channels: int, batch: Batch) -> None:
+def require_channels(layer: Module, channels: int, batch: Batch) -> None:
     if len(batch) != 4 or batch[1] != channels:
         raise ShapeError(
             f"{type(layer).__name__} expects {channels} channels (n, c, h, w), got "
@@ -169,7 +162,7 @@ def _require_channels(layer: Module, channels: int, batch: Batch) -> None:
         )
 
 
-def _require_image(layer: Module, shape: Shape) -> None:
+def require_image(layer: Module, shape: Shape) -> None:
     if len(shape) != 3:
         raise ShapeError(
             f"{type(layer).__name__} takes images (n, c, h, w), got {_written(('n', *shape))}"
@@ -229,138 +222,6 @@ class ReLU(Module):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return relu(x)
-
-
-# --- normalisation and dropout -------------------------------------------------------------------
-
-
-class Normalize(Module):
-    """y = (x - mean) / std, channel by channel, with constants that belong to the data.
-
-    Both are buffers: 0 and 1 until ``load_arrays`` brings those of the training images (see
-    ``channel_statistics``), and saved with the model: whoever loads it gives it plain images.
-
-    >>> layer = Normalize(1)
-    >>> layer.load_arrays({"mean": [0.5], "std": [0.25]})
-    >>> layer(np.ones((1, 1, 1, 1))).item()
-    2.0
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, channels: int):
-        self.mean = Tensor(np.zeros(channels, np.float32))
-        self.std = Tensor(np.ones(channels, np.float32))
-
-    def __repr__(self) -> str:
-        return f"Normalize({self.mean.size})"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        _require_channels(self, self.mean.size, ("n", *shape))
-        return shape
-
-    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        _require_channels(self, self.mean.size, x.shape)
-        return (x - self.mean.reshape(-1, 1, 1)) / self.std.reshape(-1, 1, 1)
-
-
-class BatchNorm2d(Module):
-    """y = scale · (x - mean) / √(variance + ε) + shift, see ``batch_norm``.
-
-    In training mean and variance are the batch's, and the buffers follow them:
-    running ← (1 - momentum) · running + momentum · batch, with the unbiased variance. Otherwise the
-    buffers are used. It is ``scale``, not ``weight``: there is nothing here to encode.
-
-    >>> layer = BatchNorm2d(3)
-    >>> layer(np.ones((2, 3, 4, 4)), training=True).shape, layer.running_mean.data
-    ((2, 3, 4, 4), array([0.1, 0.1, 0.1], dtype=float32))
-    """
-
-    scale: Tensor
-    shift: Tensor
-    running_mean: Tensor
-    running_variance: Tensor
-
-    def __init__(self, channels: int, *, momentum: float = 0.1, epsilon: float = 1e-5):
-        self.scale = Tensor(np.ones(channels, np.float32), requires_grad=True)
-        self.shift = Tensor(np.zeros(channels, np.float32), requires_grad=True)
-        self.running_mean = Tensor(np.zeros(channels, np.float32))
-        self.running_variance = Tensor(np.ones(channels, np.float32))
-        self.momentum, self.epsilon = momentum, epsilon
-
-    def __repr__(self) -> str:
-        return f"BatchNorm2d({self.scale.size})"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        _require_channels(self, self.scale.size, ("n", *shape))
-        return shape
-
-    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        _require_channels(self, self.scale.size, x.shape)
-        count = x.size // self.scale.size
-        if training and count < 2:
-            raise ShapeError(f"one number a channel has no variance: a batch of {x.shape}")
-        if training:
-            statistics: dict[str, Any] = {"observe": functools.partial(self._follow, count)}
-        else:
-            statistics = {"mean": self.running_mean.data, "variance": self.running_variance.data}
-        return batch_norm(x, self.scale, self.shift, epsilon=self.epsilon, **statistics)
-
-    def _follow(self, count: int, mean: Any, variance: Any) -> None:
-        """Let the running statistics follow those of a batch of ``count`` numbers a channel."""
-        unbiased = variance * (count / (count - 1))
-        for buffer, new in ((self.running_mean, mean), (self.running_variance, unbiased)):
-            # A new array, for a graph may still need the old one.
-            mixed = (1 - self.momentum) * buffer.data + self.momentum * new
-            buffer.data = mixed.astype(buffer.dtype, copy=False)
-
-
-class LocalResponseNorm(Module):
-    """AlexNet's normalisation across neighbouring channels: see ``local_response_norm``."""
-
-    def __init__(self, size: int = 5, *, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
-        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
-
-    def __repr__(self) -> str:
-        return f"LocalResponseNorm({self.size})"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        _require_image(self, shape)
-        return shape
-
-    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        return local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha, beta=self.beta)
-
-
-class LocalContrastNorm(Module):
-    """ZFNet's normalisation by the neighbouring pixels: see ``local_contrast_norm``."""
-
-    def __init__(self, size: int = 9):
-        self.size = size
-
-    def __repr__(self) -> str:
-        return f"LocalContrastNorm({self.size})"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        _require_image(self, shape)
-        return shape
-
-    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        return local_contrast_norm(x, size=self.size)
-
-
-class Dropout(Module):
-    """In training, each number is 0 with probability ``rate`` and the others grow: ``dropout``."""
-
-    def __init__(self, rate: float = 0.5):
-        self.rate = rate
-
-    def __repr__(self) -> str:
-        return f"Dropout({self.rate})"
-
-    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        return dropout(x, rate=self.rate, rng=rng) if training and self.rate else x
 
 
 # --- networks ------------------------------------------------------------------------------------

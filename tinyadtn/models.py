@@ -19,19 +19,15 @@ import numpy as np
 
 from .errors import ShapeError
 from .layers import (
-    BatchNorm2d,
     Conv2d,
-    Dropout,
     Flatten,
     Linear,
-    LocalContrastNorm,
-    LocalResponseNorm,
     MaxPool2d,
-    Normalize,
     ReLU,
     Sequential,
 )
 from .module import Module, Seed, Shape
+from .norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
 
 Row = Callable[[Shape, Seed], Module]  # a layer for inputs of that shape
 
