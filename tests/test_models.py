@@ -54,11 +54,11 @@ def test_the_configuration_builds_the_model_again(name):
 
 
 def test_options_are_part_of_the_configuration():
-    options = {"num_classes": 7, "image_size": 12, "channels": 3, "hidden": 20}
+    options = {"num_classes": 7, "image_size": 16, "channels": 3, "hidden": 20}
     again = build(ta.models.fc2(**options).config)
-    assert again.fc1.weight.shape == (20, 3 * 12 * 12)
+    assert again.fc1.weight.shape == (20, 3 * 16 * 16)
     assert again.fc2.weight.shape == (7, 20)
-    assert again.fc1.axes == (20, (3, 12, 12))
+    assert again.fc1.axes == (20, (3, 16, 16))
 
 
 def test_one_channel_needs_no_axis():

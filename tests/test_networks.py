@@ -170,8 +170,10 @@ def test_lenet_has_no_geometry_for_large_images():
         ta.models.lenet5(image_size=224)
 
 
-def test_linear_layers_know_the_image_in_front_of_them():
-    assert ta.models.lenet5().fc1.axes == (120, (16, 5, 5))
+def test_linear_layers_know_the_image_in_front_of_them_where_that_takes_no_more_sites():
+    assert ta.models.lenet5().fc1.axes == (120, 400)  # 9 sites, not 4 + 3 + 3
+    assert ta.models.fc2(channels=3, image_size=12).fc1.axes == (256, 432)
+    assert ta.models.fc2(channels=3, image_size=32).fc1.axes == (256, (3, 32, 32))
     assert ta.models.alexnet().fc1.axes == (4096, (256, 3, 3))
     assert ta.models.vgg16().fc1.axes == (4096, 512)  # one pixel is no structure
     assert ta.models.vgg16(image_size=224).fc1.axes == (4096, (512, 7, 7))

@@ -85,7 +85,7 @@ def test_an_encoded_layer_shows_what_it_stores_and_costs_what_its_weight_costs()
     rows = {row.name: row for row in found.rows}
     assert rows["fc1"].parameters == 200 + 4096
     assert rows["fc2"].parameters == 224 + 4096
-    assert "ADTN((4096, 512), depth=1)" in rows["fc1"].layer
+    assert rows["fc1"].layer == "Linear(512, 4096, ADTN M=1)"
     assert rows["fc3"] == dense["fc3"]
     assert rows["fc1"].multiply_adds == dense["fc1"].multiply_adds == 2**21
     assert found.parameters == small.num_parameters

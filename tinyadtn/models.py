@@ -12,6 +12,7 @@ by 2 more, so that they are 32×32 from there on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -38,9 +39,20 @@ def conv(width: int, kernel: int, **geometry: Any) -> Row:
 
 
 def linear(width: int) -> Row:
-    """A table's row: a linear layer to ``width`` features. It knows if its input was an image."""
-    # An axis of length 1 needs no site, so it is no structure either.
-    return lambda shape, rng: Linear(tuple(n for n in shape if n > 1) or 1, width, rng=rng)
+    """A table's row: a linear layer to ``width`` features.
+
+    It knows that its input was an image, and an encoding gives channels, rows and columns sites of
+    their own, where that takes no more sites than the features in one row: it does for 28×28 pixels
+    (5 + 5 bits, 784 need 10), not for 16 channels of 5×5 (4 + 3 + 3 bits, 400 need 9).
+    """
+
+    def layer(shape: Shape, rng: Seed) -> Linear:
+        bits = [math.ceil(math.log2(n)) for n in (*shape, math.prod(shape))]
+        structured = sum(bits[:-1]) == bits[-1]
+        axes = tuple(n for n in shape if n > 1) or 1  # one of length 1 needs no site
+        return Linear(axes if structured else math.prod(shape), width, rng=rng)
+
+    return layer
 
 
 def network(config: dict[str, Any], rng: Seed, **table: Row | Module) -> Sequential:
@@ -64,6 +76,14 @@ def network(config: dict[str, Any], rng: Seed, **table: Row | Module) -> Sequent
     model = Sequential(**layers)
     model.config = config
     return model
+
+
+def _config(
+    model: str, num_classes: int, image_size: int, channels: int, **own: Any
+) -> dict[str, Any]:
+    """How to build a network again: its name here, and the arguments of its function."""
+    common = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
+    return {"model": model, **common, **own}
 
 
 def image_shape(config: dict[str, Any]) -> Shape:
@@ -93,13 +113,7 @@ def fc2(
     >>> fc2(rng=0).num_parameters
     203530
     """
-    config = {
-        "model": "fc2",
-        "num_classes": num_classes,
-        "image_size": image_size,
-        "channels": channels,
-        "hidden": hidden,
-    }
+    config = _config("fc2", num_classes, image_size, channels, hidden=hidden)
     return network(
         config, rng, flatten=Flatten(), fc1=linear(hidden), relu_fc1=ReLU(), fc2=linear(num_classes)
     )
@@ -116,12 +130,7 @@ def lenet5(
     >>> lenet5().num_parameters
     61706
     """
-    config = {
-        "model": "lenet5",
-        "num_classes": num_classes,
-        "image_size": image_size,
-        "channels": channels,
-    }
+    config = _config("lenet5", num_classes, image_size, channels)
     return network(
         config,
         rng,
@@ -158,13 +167,7 @@ def alexnet(
     >>> alexnet(1000, 224, groups=2).num_parameters, alexnet(1000, 224).num_parameters
     (60965224, 62378344)
     """
-    config = {
-        "model": "alexnet",
-        "num_classes": num_classes,
-        "image_size": image_size,
-        "channels": channels,
-        "groups": groups,
-    }
+    config = _config("alexnet", num_classes, image_size, channels, groups=groups)
     border = _border(image_size, 224)
     original = image_size == 224
     first = conv(96, 11, stride=4, padding=2) if original else conv(96, 3, padding=1 + border)
@@ -204,12 +207,7 @@ def zfnet(
     >>> zfnet(1000, 224).num_parameters
     62357608
     """
-    config = {
-        "model": "zfnet",
-        "num_classes": num_classes,
-        "image_size": image_size,
-        "channels": channels,
-    }
+    config = _config("zfnet", num_classes, image_size, channels)
     border = _border(image_size, 224)
     if image_size == 224:
         first, second = conv(96, 7, stride=2, padding=1), conv(256, 5, stride=2)
@@ -261,13 +259,7 @@ def vgg16(
     138357544
     """
     batch_norm = image_size != 224 if batch_norm is None else batch_norm
-    config = {
-        "model": "vgg16",
-        "num_classes": num_classes,
-        "image_size": image_size,
-        "channels": channels,
-        "batch_norm": batch_norm,
-    }
+    config = _config("vgg16", num_classes, image_size, channels, batch_norm=batch_norm)
     padding = 1 + _border(image_size, 224)
     table: dict[str, Row | Module] = {"normalize": Normalize(channels)}
     for block, widths in enumerate(

@@ -31,18 +31,15 @@ RATES = (2e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 METHODS = {
     "dense": {"layers": []},
     **{
-        f"adtn {'+'.join(layers)} M={depth}": {"layers": layers, "encoding": "adtn", "depth": depth}
-        for layers in (["fc1"], LINEAR, ["conv2", "fc1"])
-        for depth in (2, 4)
-    },
-    # The same without the structure of fc1's input, (16, 5, 5): are sites of its own worth it?
-    **{
-        f"adtn flat fc1 M={depth}": {
-            "layers": ["fc1"],
+        f"adtn {'+'.join(layers)} M={depth} {'image' if structure else ''}": {
+            "layers": layers,
             "encoding": "adtn",
             "depth": depth,
-            "axes": [120, 400],
+            **structure,
         }
+        # With "image", fc1's 400 inputs are 16 channels of 5×5, with sites of their own.
+        for structure in ({}, {"structure": "image"})
+        for layers in (["fc1"], LINEAR, ["conv2", "fc1"])
         for depth in (2, 4)
     },
     "mpo": {"layers": LINEAR, "encoding": "mpo"},
@@ -79,6 +76,7 @@ def sets():
             [
                 {**row, "epochs": 2, "learning_rate": rate}
                 for row in rows.values()
+                if "structure" in row or row.get("encoding") != "adtn"
                 for rate in RATES
             ],
             seeds=1,
@@ -99,8 +97,10 @@ def recipes(config):
     if not config["layers"]:
         return {}
     if config["encoding"] == "adtn":
-        options = {"axes": config["axes"]} if "axes" in config else {}
-        return dict.fromkeys(config["layers"], ta.ADTN.like(config["depth"], **options))
+        recipes = dict.fromkeys(config["layers"], ta.ADTN.like(config["depth"]))
+        if "structure" in config:
+            recipes["fc1"] = ta.ADTN.like(config["depth"], axes=(120, (16, 5, 5)))
+        return recipes
     if config["encoding"] == "frozen":
         return dict.fromkeys(config["layers"], ta.Frozen)
     if config["encoding"] == "low rank":  # 2,880 numbers, as near to the MPO's 2,860 as it goes
