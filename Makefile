@@ -46,6 +46,7 @@ format: $(VENV)/.with-test
 .PHONY: bench
 bench: $(VENV)/.with-bench
 	$(BIN)/python tests/bench/bench_contraction.py
+	$(BIN)/python tests/bench/bench_networks.py
 
 .PHONY: agree
 agree: $(VENV)/.with-test $(VENV)/.with-torch

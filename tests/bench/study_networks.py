@@ -4,15 +4,17 @@
     python tests/bench/study_networks.py --table SET [SET …]                print what is done
 
 Sets: rates (LeNet-5, 2 epochs, one seed: the learning rate of every method, chosen on validation),
-lenet5 (8 epochs, 3 seeds), cifar (one epoch each, dense and with fc1 and fc2 encoded at M=1; run
-each config in a process of its own, as `cifar` does not, to measure memory: `cifar-NAME`).
-Every run is appended to data/results/networks.jsonl as it ends, so a stopped study goes on where it
-was. Test accuracy is measured once a run, after its last step; nothing was chosen by it.
+lenet5 (8 epochs, 3 seeds), and cifar-alexnet-dense, cifar-alexnet-encoded, the same for zfnet and
+vgg16: one epoch, dense or with fc1 and fc2 encoded at M=1. Every run is appended to
+data/results/networks.jsonl as it ends, so a stopped study goes on where it was. Peak memory is the
+process's: run one cifar set a process to have its own. Test accuracy is measured once a run, after
+its last step; nothing was chosen by it.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import resource
 import statistics
 import time
@@ -88,7 +90,6 @@ def sets():
             ]
         ),
         **cifar,
-        "cifar": [config for configs in cifar.values() for config in configs],
     }
 
 
@@ -145,6 +146,7 @@ def run(config):
         "seconds": round(seconds, 1),
         "images_per_second": round(config["epochs"] * len(data.train) / seconds, 1),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "as BLAS chooses"),
         "numpy": np.__version__,
     }
 
