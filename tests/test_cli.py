@@ -215,13 +215,17 @@ def test_usage_errors_exit_with_2(arguments, capsys):
     assert "usage" in capsys.readouterr().err
 
 
-def test_compress_refuses_bad_settings_before_the_first_step(monkeypatch):
+def test_compress_refuses_bad_settings_before_the_first_step(monkeypatch, capsys):
     def no_training(*_, **__):
         raise AssertionError("trained before it looked at the settings")
 
     monkeypatch.setattr("tinyadtn.experiment.train", no_training)
     assert main(["compress", "fc2", "--layers", "fc9"]) == 2
     assert main(["compress", "fc2", "--depth", "100000"]) == 6
+    ta.save("fc2.npz", ta.models.fc2(rng=0))
+    capsys.readouterr()
+    assert main(["compress", "lenet5", "--dense", "fc2.npz"]) == 2
+    assert "the dense network is fc2 (num_classes=10" in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback():

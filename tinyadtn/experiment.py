@@ -113,6 +113,12 @@ def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
     if dense_model is not None:
         if any(isinstance(p.weight, Encoding) for p in named_layers(dense_model).values()):
             raise TinyADTNError("the network to compress is compressed already; name a dense one")
+        found, wanted = dense_model.config, build_for(data, settings.model, None).config
+        if found != wanted:
+            raise TinyADTNError(
+                f"the dense network is {_described(found)}, this experiment is for "
+                f"{_described(wanted)}; name the network that it is, and data of its kind"
+            )
         evaluate(dense_model, Split(data.validation.images[:1], data.validation.labels[:1]))
     layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
     compress(build_for(data, settings.model, None), layers, rng=None)
@@ -121,6 +127,12 @@ def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
         (settings.epochs, settings.learning_rate),
     ):
         TrainingPlan(epochs=epochs, learning_rate=rate, batch_size=settings.batch_size)
+
+
+def _described(config: dict[str, Any] | None) -> str:
+    if config is None:
+        return "none that ta.models made"
+    return f"{config['model']} ({', '.join(f'{k}={v}' for k, v in config.items() if k != 'model')})"
 
 
 def _train_all(

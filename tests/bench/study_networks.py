@@ -46,8 +46,10 @@ METHODS = {
     },
     "mpo": {"layers": LINEAR, "encoding": "mpo"},
     "low rank": {"layers": LINEAR, "encoding": "low rank"},
-    "frozen fc1": {"layers": ["fc1"], "encoding": "frozen"},
-    "frozen linear": {"layers": LINEAR, "encoding": "frozen"},
+    **{
+        f"frozen {'+'.join(layers)}": {"layers": layers, "encoding": "frozen"}
+        for layers in (["fc1"], LINEAR, ["conv2", "fc1"])
+    },
 }
 # The peak of each method's one cycle: of RATES the best on validation in the set `rates`, over the
 # method's rows together; for ADTNs of the rates at which all six rows train. (At 4e-2 four of them
