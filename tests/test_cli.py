@@ -142,11 +142,55 @@ def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):
     assert f"lenet5, {model.num_parameters:,} numbers" in capsys.readouterr().out
 
 
-def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys):
-    options = ["--data", tiny, "--batch-size", "99999999"]
-    assert main(["train", "lenet5", *options]) == 6
+def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tinyadtn.memory.memory_limit", lambda: 2**20)
+    assert main(["train", "lenet5", "--data", tiny]) == 6
     assert "use a smaller batch" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_resumed_run_knows_its_data_and_refuses_another_network(tiny, capsys):
+    assert main(["train", "fc2", "--data", tiny, "--epochs", "1", "--quiet"]) == 0
+    again = ["--resume", "runs/train/last.npz", "--quiet"]
+    capsys.readouterr()
+    assert main(["train", "fc2", *again]) == 0
+    assert f"Data({tiny}" in capsys.readouterr().out
+    assert main(["evaluate", "runs/train/best.npz"]) == 0
+    assert tiny in capsys.readouterr().out
+    assert main(["train", "vgg16", *again]) == 2
+    assert "holds fc2, not vgg16" in capsys.readouterr().err
+    assert main(["train", "fc2", *again, "--encode", "fc1=1"]) == 2
+    assert "leave --encode out" in capsys.readouterr().err
+
+
+def test_an_earlier_run_is_named_with_the_way_to_go_on(tiny, capsys):
+    train = ["train", "fc2", "--data", tiny, "--epochs", "1", "--quiet"]
+    assert main(train) == 0
+    capsys.readouterr()
+    assert main(train) == 2
+    told = capsys.readouterr()
+    assert "--resume runs/train/last.npz" in told.err and not told.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "fc2", "--encode", "fc1=1", "fc1=2"],
+        ["compress", "fc2", "--layers", "fc1", "fc1"],
+    ],
+)
+def test_a_layer_named_twice_is_refused(arguments, capsys):
+    assert main(arguments) == 2
+    assert "twice" in capsys.readouterr().err
+
+
+def test_compress_draws_layers_that_see_no_picture(tiny, tmp_path):
+    layers = ["--layers", "conv2", "fc1", "--out", "lenet"]
+    assert main(["compress", "lenet5", "--data", tiny, *layers, *SHORT]) == 0
+    assert (tmp_path / "lenet" / "weights.png").exists()
+    layers = ["--layers", "fc1", "conv2", "--out", "other"]
+    assert main(["compress", "lenet5", "--data", tiny, *layers, *SHORT]) == 0
+    assert (tmp_path / "other" / "weights.png").exists()
 
 
 def test_predict_refuses_a_network_for_colour_images(tmp_path, capsys):

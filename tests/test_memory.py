@@ -65,11 +65,26 @@ def test_shapes_only_are_enough_to_tell(rng):
 
 def test_a_run_beyond_the_memory_is_refused_with_the_numbers(rng, monkeypatch):
     data = small_data(rng, (3, 32, 32))
-    told = training_memory(ta.models.vgg16(), data, TrainingPlan(batch_size=10**6))
-    with pytest.raises(SizeLimitError, match=r"takes about [\d.]+ GiB .* use a smaller batch"):
-        check_memory(told)
+    told = training_memory(ta.models.vgg16(), data, TrainingPlan())
     monkeypatch.setattr(memory, "memory_limit", lambda: told.total)
     check_memory(told)
+    monkeypatch.setattr(memory, "memory_limit", lambda: told.total - 1)
+    with pytest.raises(SizeLimitError, match=r"takes about [\d.]+ GiB .* use a smaller batch"):
+        check_memory(told)
+
+
+def test_a_batch_holds_no_more_images_than_there_are(rng, monkeypatch):
+    monkeypatch.setattr(memory, "EVALUATION_BATCH", 1)
+    data, model = small_data(rng, (1, 28, 28)), ta.models.lenet5()
+    told = [training_memory(model, data, TrainingPlan(batch_size=n)) for n in (39, 40, 10**6)]
+    assert told[0].activations < told[1].activations == told[2].activations
+
+
+def test_frozen_weights_are_held_too(rng):
+    data, model = small_data(rng, (3, 32, 32)), ta.models.vgg16(rng=0)
+    frozen = ta.freeze(model, "fc*", "conv*")
+    told = training_memory(frozen, data, TrainingPlan()).weights
+    assert 2 * 4 * 33_600_000 < told < training_memory(model, data, TrainingPlan()).weights / 2
 
 
 def test_the_parts_are_named():

@@ -227,6 +227,14 @@ def test_other_data_are_refused(stopped, data):
     refused(net(), other, stopped, "300.*150")
 
 
+def test_other_labels_on_the_same_images_are_other_data(stopped, data):
+    labels = data.train.labels[::-1].copy()
+    other = replace(data, train=ta.Split(data.train.images, labels), name="other")
+    refused(
+        net(), other, stopped, "the 300 images of mnist-5k .*, these are the 300 images of other"
+    )
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -237,7 +245,7 @@ def test_other_data_are_refused(stopped, data):
         lambda arrays, meta: arrays.pop("fc1.bias"),
         lambda arrays, meta: meta.pop("plan"),
         lambda arrays, meta: meta.pop("training"),
-        lambda arrays, meta: meta.pop("images"),
+        lambda arrays, meta: meta.pop("data"),
         lambda arrays, meta: meta["plan"].update(epochs=0),
         lambda arrays, meta: meta["plan"].update(knob=0),
         lambda arrays, meta: meta["plan"].update(optimizer="rmsprop"),

@@ -124,7 +124,12 @@ def _train(actions: Any) -> None:
     option("--momentum", "for sgd: what is kept of the last step", type=float)
     option("--weight-decay", "share of every weight lost a step, times the rate", type=float)
     option("--clip", "largest norm of all gradients together", type=_rate)
-    option("--augment", "crop and flip the images at random", action="store_const", const=True)
+    option(
+        "--augment",
+        "crop the images at random and mirror every second: not for digits",
+        action="store_const",
+        const=True,
+    )
     option("--seed", "start, batch order and all else", type=_whole)
     command.add_argument(
         "--out", help="folder for checkpoints (default: runs/train, or that of --resume)"
@@ -154,7 +159,7 @@ def _compress(actions: Any) -> None:
         "train a network, encode its layers as ADTNs, fine-tune, and weigh what came of it",
     )
     command.add_argument("model", choices=sorted(MODELS), help="the network")
-    _add_data(command)
+    _add_data(command, "mnist-5k")
     command.add_argument(
         "--layers",
         nargs="+",
@@ -235,11 +240,12 @@ def _data(actions: Any) -> None:
     get.add_argument("name", help="a name that `tinyadtn data list` shows")
 
 
-def _add_data(command: argparse.ArgumentParser) -> None:
+def _add_data(command: argparse.ArgumentParser, default: str | None = None) -> None:
+    usual = default or "what a training checkpoint names, else mnist-5k"
     command.add_argument(
         "--data",
-        default="mnist-5k",
-        help="a name that `tinyadtn data list` shows, or a folder (default: %(default)s)",
+        default=default,
+        help=f"a name that `tinyadtn data list` shows, or a folder (default: {usual})",
     )
 
 

@@ -17,12 +17,12 @@ import numpy as np
 from . import draw, experiment
 from .checkpoint import load
 from .compress import compress
-from .data import load_data
+from .data import Data, load_data
 from .errors import TinyADTNError
 from .memory import check_memory, training_memory
 from .picture import read_picture
 from .reports import format_table, report
-from .runs import TrainingPlan, planned, writable_folder
+from .runs import TrainingPlan, planned, trained_on, writable_folder
 from .sources import available, download
 from .train import evaluate, predict, train, with_progress
 
@@ -42,29 +42,26 @@ PLAN_OPTIONS = (
 
 def train_model(options: Namespace) -> int:
     """Train a network, dense or with encoded layers; stop gently when asked to."""
-    data = load_data(options.data)
     given = {k: v for k in PLAN_OPTIONS if (v := getattr(options, k)) is not None}
     if options.resume:
-        model, plan = load(options.resume), planned(options.resume)
+        plan, trained_on = planned(options.resume)
+        options.data = options.data or trained_on
         options.out = options.out or str(Path(options.resume).parent)
+        data, model = load_data(options.data), _model_to_go_on_with(options)
     else:
-        plan, spec = TrainingPlan(**given), dict(options.encode)
-        options.out = options.out or "runs/train"
-        shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
-        check_memory(training_memory(shapes, data, plan))
-        model = experiment.build_for(data, options.model, plan.seed)
-        model = compress(model, spec, rng=plan.seed) if spec else model
-    needed = training_memory(model, data, plan)
-    check_memory(needed)
+        plan, options.out = TrainingPlan(**given), options.out or "runs/train"
+        options.data = options.data or "mnist-5k"
+        data, model = load_data(options.data), None
+    if not options.resume or Path(options.out).resolve() != Path(options.resume).resolve().parent:
+        _check_free(Path(options.out), "last.npz", f", or go on: --resume {options.out}/last.npz")
+    model = model or _model_to_train(options, data, plan)
     print(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
-    print(f"takes {needed}")
+    print(f"takes {training_memory(model, data, plan)}")
     print(
         f"{plan.epochs} epochs of {math.ceil(len(data.train) / plan.batch_size):,} steps; saves in "
         f"{options.out} every {options.save_minutes:g} minutes and after every epoch"
         + (f"; goes on from {options.resume}" if options.resume else "")
     )
-    if not options.resume or Path(options.out).resolve() != Path(options.resume).resolve().parent:
-        _check_free(Path(options.out), "last.npz")
     steps = train(
         model,
         data,
@@ -94,6 +91,28 @@ def train_model(options: Namespace) -> int:
     return 0
 
 
+def _model_to_train(options: Namespace, data: Data, plan: TrainingPlan) -> Any:
+    """The named network with its layers encoded, once it is known that the memory will do."""
+    spec = dict(options.encode)
+    if len(spec) < len(options.encode):
+        raise TinyADTNError("--encode names a layer twice")
+    shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
+    check_memory(training_memory(shapes, data, plan))
+    model = experiment.build_for(data, options.model, plan.seed)
+    return compress(model, spec, rng=plan.seed) if spec else model
+
+
+def _model_to_go_on_with(options: Namespace) -> Any:
+    """The network in a checkpoint, if it is the one that was named."""
+    model = load(options.resume)
+    found = (model.config or {}).get("model")
+    if found != options.model:
+        raise TinyADTNError(f"{options.resume} holds {found}, not {options.model}; name that one")
+    if options.encode:
+        raise TinyADTNError("a resumed run keeps its layers as they are: leave --encode out")
+    return model
+
+
 @contextmanager
 def interruption() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set, so that the step can end; a second one kills."""
@@ -114,6 +133,8 @@ def interruption() -> Iterator[threading.Event]:
 def compress_model(options: Namespace) -> None:
     """The main job: see ``experiment``."""
     data = load_data(options.data)
+    if len(set(options.layers)) < len(options.layers):
+        raise TinyADTNError(f"--layers names one twice: {' '.join(options.layers)}")
     knobs = ("depth", "order", "activation", "start", "wiring", "site_dim")
     encoding = {name: getattr(options, name) for name in knobs}
     dense = load(options.dense) if options.dense else None
@@ -153,7 +174,8 @@ def compress_model(options: Namespace) -> None:
 
 def evaluate_model(options: Namespace) -> None:
     """Loss and accuracy of a checkpoint on a split."""
-    model, data = load(options.checkpoint), load_data(options.data)
+    model = load(options.checkpoint)
+    data = load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
     result = evaluate(model, getattr(data, options.split))
     print(
         f"{options.split} of {data.name}, {result.count:,} images: "

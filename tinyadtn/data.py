@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,16 @@ class Data:
     test: Split
     classes: tuple[str, ...]
     name: str = "arrays"
+
+    def identity(self) -> dict[str, Any]:
+        """What a run was trained on: the name, and the number and SHA-256 of the training images.
+
+        The hash covers pixels and labels: other data of the same size are other data.
+        """
+        digest = hashlib.sha256(repr(self.train.images.shape).encode())
+        for array in (self.train.images, self.train.labels):
+            digest.update(np.ascontiguousarray(array).data)
+        return {"name": self.name, "images": len(self.train), "sha256": digest.hexdigest()}
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(getattr(self, split)):,}" for split in SPLITS)

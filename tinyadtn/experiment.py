@@ -276,7 +276,8 @@ def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:
         label: dense(layer_named(outcome.models[stage], name).weight).numpy()
         for stage, label in labels.items()
     }
-    image = layer.axes[1] if isinstance(layer.axes[1], tuple) else None
+    pixels = layer.axes[1]
+    image = pixels if isinstance(pixels, tuple) and len(pixels) == 2 else None
     spectra = {f"fine-tuned, M={wall.depth}": draw.cut_spectrum(wall)}
     for depth in range(1, 5):
         start = ADTN(**{**wall.options(), "depth": depth}, rng=outcome.seed)

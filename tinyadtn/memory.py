@@ -56,18 +56,20 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
     outputs = [math.prod(after) for _, _, _, after in model.shapes(image)]
     largest = max(outputs)
     # Three more of the largest: a gradient, the one it becomes, and what lies between.
-    kept = plan.batch_size * (math.prod(image) + sum(outputs) + 3 * largest)
+    batch = min(plan.batch_size, len(data.train))
+    kept = batch * (math.prod(image) + sum(outputs) + 3 * largest)
     judged = EVALUATION_BATCH * 4 * largest  # nothing is kept: a layer's input and output
-    # In a step weights, gradients, one on the way and what the optimiser remembers; while saving
-    # there are no gradients, and a copy of all that remains.
+    held = sum(t.size for _, t in model.named_tensors())  # frozen ones and buffers among them
     slots = len(OPTIMIZERS[plan.optimizer].slots)
-    copies = max(3 + slots, 2 + 2 * slots)
+    remembered = slots * model.num_parameters
+    # A step has gradients, and one on the way; saving, a copy of all that is held and remembered.
+    numbers = held + remembered + max(2 * model.num_parameters, held + remembered)
     decoded = sum(
         layer.weight.peak_bytes()
         for layer in named_layers(model).values()
         if not isinstance(layer.weight, Tensor)
     )
-    weights = 4 * copies * model.num_parameters + decoded
+    weights = 4 * numbers + decoded
     pixels = sum(getattr(data, split).images.nbytes for split in SPLITS)
     return TrainingMemory(pixels, weights, 4 * max(kept, judged))
 

@@ -81,7 +81,7 @@ class Run:
     plan: TrainingPlan
     optimizer: Optimizer
     state: RunState
-    images: int  # how many there are to train on; other data would be another run
+    data: dict[str, Any] | None = None  # ``Data.identity``; other data would be another run
     folder: Path | None = None
     saved_step: int = 0
 
@@ -100,7 +100,7 @@ class Run:
             "kind": "training",
             "config": self.model.config,
             "plan": asdict(self.plan),
-            "images": self.images,
+            "data": self.data,
             "training": asdict(self.state),
             "versions": {"numpy": np.__version__, "python": platform.python_version()},
         }
@@ -114,7 +114,7 @@ class Run:
 def resume_run(
     path: str | os.PathLike[str],
     model: Module,
-    images: int,
+    data: dict[str, Any],
     wishes: dict[str, Any],
     folder: Path | None,
 ) -> Run:
@@ -132,9 +132,9 @@ def resume_run(
     try:
         _check_plan(path, meta["plan"], wishes)
         plan = TrainingPlan(**meta["plan"])
-        if meta["images"] != images:
+        if meta["data"]["sha256"] != data["sha256"]:
             raise CheckpointError(
-                f"{path}: was trained on {meta['images']:,} images, these are {images:,}; give the "
+                f"{path}: was trained on {_told(meta['data'])}, these are {_told(data)}; give the "
                 "data that it began with"
             )
         if meta["training"].keys() != asdict(RunState()).keys():
@@ -147,7 +147,11 @@ def resume_run(
         raise
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: not a state of this training run ({error})") from error
-    return Run(model, plan, optimizer, state, images, folder, saved_step=state.step)
+    return Run(model, plan, optimizer, state, data, folder, saved_step=state.step)
+
+
+def _told(data: dict[str, Any]) -> str:
+    return f"the {data['images']:,} images of {data['name']} (SHA-256 {data['sha256'][:8]}…)"
 
 
 def _check_plan(path: Any, plan: dict[str, Any], wishes: dict[str, Any]) -> None:
@@ -159,13 +163,19 @@ def _check_plan(path: Any, plan: dict[str, Any], wishes: dict[str, Any]) -> None
             )
 
 
-def planned(path: str | os.PathLike[str]) -> TrainingPlan:
-    """The plan of the run that a training checkpoint holds."""
+def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
+    """The plan of the run that a training checkpoint holds, and the name of its data."""
     meta = read_state(path)[1]
     try:
-        return TrainingPlan(**meta["plan"])
+        return TrainingPlan(**meta["plan"]), str(meta["data"]["name"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: holds no training run to go on with ({error})") from error
+
+
+def trained_on(path: str | os.PathLike[str]) -> str | None:
+    """The name of the data that a checkpoint was trained on; None if it holds weights only."""
+    data = read_state(path)[1].get("data")
+    return data.get("name") if isinstance(data, dict) else None
 
 
 def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -98,11 +98,12 @@ def train(
         raise TypeError(f"train needs Data with all splits, got {type(data).__name__}")
     folder = None if out is None else writable_folder(out)
     if resume is not None:
-        run = resume_run(resume, model, len(data.train), plan, folder)
+        run = resume_run(resume, model, data.identity(), plan, folder)
     else:
         settings = TrainingPlan(**plan)
         optimizer = settings.optimizer_for(model)
-        run = Run(model, settings, optimizer, RunState(), len(data.train), folder)
+        identity = data.identity() if folder else None
+        run = Run(model, settings, optimizer, RunState(), identity, folder)
     return _steps(run, data, save_minutes)
 
 
