@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from .conv import (
     sliding,
 )
 from .engine import Tensor
-from .errors import ShapeError
+from .errors import ShapeError, TinyADTNError
 from .module import Module, Seed, Shape, dense, he_std, parameter
 from .ops import relu
 
@@ -182,7 +183,7 @@ def require_image(layer: Module, shape: Shape) -> None:
 
 def _written(batch: Batch) -> str:
     """(n, 3, 32, 32), or with a number where the length of the batch is known."""
-    return str(batch).replace("'", "")
+    return f"({', '.join(map(str, batch))})"
 
 
 # --- pooling and shapes --------------------------------------------------------------------------
@@ -243,6 +244,15 @@ class ReLU(Module):
 # --- networks ------------------------------------------------------------------------------------
 
 
+@contextmanager
+def naming(layer: str) -> Iterator[None]:
+    """Whatever shape is refused in here, the message begins with the layer's name."""
+    try:
+        yield
+    except ShapeError as error:
+        raise ShapeError(f"{layer}: {error}") from error
+
+
 class Sequential(Module):
     """Layers one behind the other, each with a name that becomes an attribute.
 
@@ -253,6 +263,12 @@ class Sequential(Module):
 
     def __init__(self, **layers: Module):
         for name, layer in layers.items():
+            if hasattr(type(self), name) or name == "weight" or "." in name:
+                raise TinyADTNError(
+                    f"{name!r} means something else in a Sequential: give this layer another name"
+                )
+            if not isinstance(layer, Module):
+                raise TypeError(f"{name} is no layer: expected a Module, got {layer!r}")
             setattr(self, name, layer)
 
     def __getattr__(self, name: str) -> Any:
@@ -266,10 +282,8 @@ class Sequential(Module):
     def shapes(self, shape: Shape) -> Iterator[tuple[str, Module, Shape, Shape]]:
         """(name, layer, input shape, output shape) for every layer; nothing is computed."""
         for name, layer in self.layers():
-            try:
+            with naming(name):
                 after = layer.output_shape(shape)
-            except ShapeError as error:
-                raise ShapeError(f"{name}: {error}") from error
             yield name, layer, shape, after
             shape = after
 
@@ -282,8 +296,6 @@ class Sequential(Module):
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         rng = None if rng is None else np.random.default_rng(rng)  # one stream for all the layers
         for name, layer in self.layers():
-            try:
+            with naming(name):
                 x = layer(x, training=training, rng=rng)
-            except ShapeError as error:
-                raise ShapeError(f"{name}: {error}") from error
         return x
