@@ -85,6 +85,7 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"padding": -1}, "padding from 0"),
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": (1, 2, 3)}, "pair"),
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": 1.5}, "whole number|pair"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"groups": 1.0}, "groups.*whole number.*1.0"),
         ]
     ),
     *(
@@ -107,6 +108,14 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
         ShapeError,
         "together",
     ),
+    (
+        "batch_norm",
+        ta.batch_norm,
+        _zeros((2, 3, 4, 4), (3,), (3,)),
+        {"epsilon": -1},
+        ValueError,
+        "epsilon from 0, got -1",
+    ),
     *(
         (f.__name__, f, _zeros(shape), options, ShapeError, word)
         for f in (ta.local_response_norm, ta.local_contrast_norm)
@@ -114,6 +123,7 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             ((2, 3, 4), {}, r"\(2, 3, 4\)"),
             ((2, 3, 4, 4), {"size": 4}, "odd size from 1, got 4"),
             ((2, 3, 4, 4), {"size": -1}, "odd size"),
+            ((2, 3, 4, 4), {"size": 2.5}, "odd size from 1, got 2.5"),
         ]
     ),
     ("dropout", ta.dropout, _zeros((2, 3)), {"rate": 1.0, "rng": 0}, ValueError, "below 1"),

@@ -1,5 +1,7 @@
 """What every layer promises: the shape of its result, its refusals, its cost, its gradients."""
 
+import math
+
 import image_references as images
 import numpy as np
 import pytest
@@ -50,6 +52,7 @@ def test_every_layer_is_listed_here():
         for module in (layers, norm_layers)
         for name, thing in vars(module).items()
         if isinstance(thing, type) and thing.__module__ == module.__name__
+        if not name.startswith("_")
     }
     assert public == {type(make()).__name__ for make, _ in LAYERS.values()}
     assert all(hasattr(ta, name) for name in public)
@@ -120,22 +123,73 @@ def test_a_batch_that_does_not_fit_is_refused_with_the_numbers(make, shape, says
         make()(np.ones(shape, np.float32))
 
 
+WINDOW = "from 1 and padding from 0"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "options"),
+    ("make", "says"),
     [
-        ((0, 4, 3), {}),
-        ((3, 0, 3), {}),
-        ((3, 4, 0), {}),
-        ((3, 4, (3, -1)), {}),
-        ((3, 6, 3), {"groups": 2}),
-        ((4, 3, 3), {"groups": 2}),
-        ((4, 4, 3), {"groups": 0}),
-        ((4, 4, "3"), {}),
+        (lambda: ta.Conv2d(0, 4, 3), "Conv2d needs.*1 or more, got 0, 4"),
+        (lambda: ta.Conv2d(3, 0, 3), "Conv2d needs.*1 or more, got 3, 0"),
+        (lambda: ta.Conv2d(3.0, 4, 3), "whole numbers.*got 3.0, 4"),
+        (lambda: ta.Conv2d(3, 4, 0), WINDOW),
+        (lambda: ta.Conv2d(3, 4, (3, -1)), WINDOW),
+        (lambda: ta.Conv2d(3, 4, 3, stride=0), WINDOW),
+        (lambda: ta.Conv2d(3, 4, 3, padding=-1), WINDOW),
+        (lambda: ta.Conv2d(3, 4, 3, dilation=(1, 0)), WINDOW),
+        (lambda: ta.Conv2d(3, 4, "3"), "one whole number or a pair"),
+        (lambda: ta.Conv2d(3, 4, 3, stride=1.5), "one whole number or a pair"),
+        (lambda: ta.Conv2d(3, 6, 3, groups=2), "2 groups do not divide 3 channels and 6 outputs"),
+        (lambda: ta.Conv2d(4, 3, 3, groups=2), "2 groups do not divide 4 channels and 3 outputs"),
+        (lambda: ta.Conv2d(4, 4, 3, groups=0), "groups must be a whole number from 1, got 0"),
+        (lambda: ta.Conv2d(4, 4, 3, groups=1.0), "groups must be a whole number from 1, got 1.0"),
+        (lambda: ta.Linear(2.5, 3), "whole numbers.*got 2.5, 3"),
+        (lambda: ta.Normalize(0), "Normalize needs.*got 0"),
+        (lambda: ta.BatchNorm2d(0), "BatchNorm2d needs.*got 0"),
+        (lambda: ta.LocalResponseNorm(4), "odd size from 1, got 4"),
+        (lambda: ta.LocalResponseNorm(2.5), "odd size from 1, got 2.5"),
+        (lambda: ta.LocalContrastNorm(4), "odd size from 1, got 4"),
+        *(
+            (lambda pool=pool, kernel=kernel, options=options: pool(kernel, **options), says)
+            for pool in (ta.MaxPool2d, ta.AvgPool2d)
+            for kernel, options, says in [
+                (0, {}, WINDOW),
+                (2, {"stride": 0}, WINDOW),
+                (2, {"padding": -1}, WINDOW),
+                (2, {"padding": 2}, "padding 2 is more than half of the kernel 2"),
+                (2.5, {}, "one whole number or a pair"),
+            ]
+        ),
     ],
 )
-def test_a_convolution_that_cannot_be_is_refused_when_it_is_made(arguments, options):
-    with pytest.raises(ShapeError):
-        ta.Conv2d(*arguments, **options)
+def test_a_layer_that_fits_no_batch_is_refused_when_it_is_made(make, says):
+    with pytest.raises(ShapeError, match=says):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ta.Dropout(1.5), "rate from 0 to below 1, got 1.5"),
+        (lambda: ta.Dropout(-0.1), "got -0.1"),
+        (lambda: ta.BatchNorm2d(3, momentum=7), "momentum from 0 to 1, got 7"),
+        (lambda: ta.BatchNorm2d(3, momentum=-0.1), "momentum from 0 to 1, got -0.1"),
+        (lambda: ta.BatchNorm2d(3, epsilon=-1e-5), "epsilon from 0, got -1e-05"),
+        (lambda: ta.BatchNorm2d(3, epsilon=math.nan), "epsilon from 0, got nan"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_when_the_layer_is_made(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+def test_a_width_may_be_a_number_of_numpy():
+    assert ta.Linear(np.int64(4), np.int32(3), rng=0)(np.ones((2, 4))).shape == (2, 3)
+
+
+def test_no_pool_is_the_other_one():
+    assert not isinstance(ta.AvgPool2d(2), ta.MaxPool2d)
+    assert not isinstance(ta.MaxPool2d(2), ta.AvgPool2d)
 
 
 # --- what a layer costs --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from test_layer_shapes import STRIDED, batch_of, small_network
 
 import tinyadtn as ta
-from tinyadtn.errors import GraphError, ShapeError
+from tinyadtn.errors import GraphError, ShapeError, TinyADTNError
 from tinyadtn.module import he_std
 
 
@@ -46,7 +46,7 @@ def test_linear_knows_the_structure_of_its_input():
 
 @pytest.mark.parametrize("shape", [(2, 5), (4,), (2, 4, 1), (2, 4, 4)])
 def test_linear_refuses_other_inputs_with_the_numbers(shape):
-    with pytest.raises(ShapeError, match=rf"\(n, 4\), got \({shape[0]},"):
+    with pytest.raises(ShapeError, match=rf"\(n, 4\), got \({shape[0]}[,)]"):
         ta.Linear(4, 3, rng=0)(np.ones(shape, np.float32))
 
 
@@ -64,6 +64,25 @@ def test_sequential_says_which_layer_refused():
 def test_sequential_lists_its_layers_when_one_is_missing():
     with pytest.raises(AttributeError, match="no layer 'fc7'; there is fc1, relu1, fc2"):
         _ = two_layers().fc7
+
+
+@pytest.mark.parametrize(
+    "name", ["forward", "layers", "config", "shapes", "weight", "num_parameters", "__class__"]
+)
+def test_sequential_refuses_names_that_mean_something_else(name):
+    with pytest.raises(TinyADTNError, match=f"{name!r}.*another name"):
+        ta.Sequential(fc1=ta.Linear(4, 3), **{name: ta.ReLU()})
+
+
+def test_sequential_refuses_a_name_that_looks_like_a_path():
+    with pytest.raises(TinyADTNError, match=r"'block\.fc1'.*another name"):
+        ta.Sequential(**{"block.fc1": ta.Linear(4, 3)})
+
+
+@pytest.mark.parametrize("part", [ta.relu, ta.ReLU, None])
+def test_sequential_refuses_what_is_no_layer(part):
+    with pytest.raises(TypeError, match="act is no layer"):
+        ta.Sequential(fc1=ta.Linear(4, 3), act=part)
 
 
 def test_flatten_keeps_rows():

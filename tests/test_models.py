@@ -7,7 +7,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.compress import build
-from tinyadtn.errors import TinyADTNError
+from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.models import MODELS
 from tinyadtn.module import named_layers
 
@@ -98,6 +98,23 @@ def test_one_channel_needs_no_axis():
 def test_a_configuration_of_nothing_known_is_refused(config):
     with pytest.raises(TinyADTNError):
         build(config)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ta.models.alexnet(groups=3), "conv2: 3 groups do not divide 96 channels"),
+        (lambda: ta.models.alexnet(groups=0), "conv2: groups must be a whole number"),
+        (lambda: ta.models.fc2(hidden=0), "fc1: Linear needs .* got .*0"),
+        (lambda: ta.models.vgg16(0), "num_classes must be .*1 or more, got 0"),
+        (lambda: ta.models.lenet5(2.5), "num_classes must be a whole number.* got 2.5"),
+        (lambda: ta.models.zfnet(channels=0), "channels must be .*1 or more, got 0"),
+        (lambda: ta.models.fc2(image_size=0), "image_size must be .*1 or more, got 0"),
+    ],
+)
+def test_a_network_that_cannot_be_says_where(make, says):
+    with pytest.raises(ShapeError, match=f"^{says}"):
+        make()
 
 
 def test_shapes_only_need_no_memory():

@@ -144,7 +144,10 @@ def test_zero_grad_forgets():
     assert w.grad is None
 
 
-@pytest.mark.parametrize("options", [{"clip": 0.0}, {"clip": -1.0}, {"weight_decay": -0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [{"clip": 0.0}, {"clip": -1.0}, {"weight_decay": -0.1}, {"momentum": -0.1}, {"momentum": 1.0}],
+)
 def test_options_that_undo_learning_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         ta.SGD([ta.Tensor([1.0], requires_grad=True)], 0.1, **options)

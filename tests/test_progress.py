@@ -1,6 +1,7 @@
 """The progress bar changes nothing and shows what it should."""
 
 import io
+import re
 import sys
 from contextlib import contextmanager, redirect_stderr
 
@@ -33,6 +34,23 @@ def test_label_count_and_note_are_shown():
     assert "epoch 3" in shown
     assert "2/2" in shown
     assert "loss 0.25" in shown
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_the_count_is_that_of_the_item_in_the_note(taken):
+    """Whenever one looks: also while the last item taken is still in work."""
+    with watched() as stderr:
+        bar = progress(iter([1, 2, 3]), total=3, note=lambda item: f"item {item}")
+        for _ in range(taken):
+            next(bar)
+        bar.close()
+    assert re.search(rf"{taken}/3 .*item {taken}\S*\s*$", stderr.getvalue())
+
+
+def test_the_bar_begins_where_it_is_told_and_ends_full():
+    with watched() as stderr:
+        list(progress(iter([3, 4]), total=4, initial=2))
+    assert "100%" in stderr.getvalue() and "4/4" in stderr.getvalue()
 
 
 def test_total_is_for_items_that_cannot_be_counted():

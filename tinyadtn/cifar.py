@@ -110,19 +110,19 @@ def check_cifar(
     classes = _read_names(folder / layout.names, layout)
     sizes: dict[str, int] = {}
     seen: dict[bytes, str] = {}
-    for split, names in layout.splits.items():
-        images = counts and counts[split == "test"]
+    for (split, names), images in zip(layout.splits.items(), counts or (None, None)):
+        records = None if images is None else images // len(names)  # in each file
         limit = MAX_BYTES // len(names)  # so that a split is no larger than MAX_BYTES
         tally = np.zeros(layout.labels[-1], int)
         for name in names:
             path = folder / name
-            sizes[name] = _check_size(path, layout, images and images // len(names), limit)
+            sizes[name] = _check_size(path, layout, records, limit)
             digest, labels = _check_records(path, layout, sizes[name])
             tally += labels
             if digest in seen:
                 raise refusal(path, f"other images than in {seen[digest]}", "the same")
             seen[digest] = name
-        if images and (wrong := np.flatnonzero(tally * len(tally) != images)).size:
+        if images is not None and (wrong := np.flatnonzero(tally * len(tally) != images)).size:
             expected = f"{images // len(tally):,} {split} images of each class"
             raise refusal(folder, expected, f"{tally[wrong[0]]:,} of '{classes[wrong[0]]}'")
     return classes, sizes

@@ -23,7 +23,8 @@ from .backend import array_module, as_float
 from .engine import op
 from .errors import ShapeError
 
-Size = int | tuple[int, int]
+Pair = tuple[int, int]
+Size = int | Pair
 BLOCK = 2**19  # numbers that im2col lays out at once: they are multiplied while still in the cache
 
 
@@ -92,14 +93,7 @@ def window_over(
     >>> window_over((3, 224, 224), kernel=11, stride=4, padding=2).outputs
     (55, 55)
     """
-    window = Window(
-        (shape[-2], shape[-1]), pair(kernel), pair(stride), pair(padding), pair(dilation)
-    )
-    if min(*window.kernel, *window.stride, *window.dilation) < 1 or min(window.padding) < 0:
-        raise ShapeError(
-            f"a window needs kernel, stride and dilation from 1 and padding from 0, got {kernel}, "
-            f"{stride}, {dilation} and {padding}"
-        )
+    window = Window((shape[-2], shape[-1]), *sliding(kernel, stride, padding, dilation))
     if min(window.outputs) < 1:
         raise ShapeError(
             f"a kernel of {window.kernel} with dilation {window.dilation} does not fit into an "
@@ -108,7 +102,22 @@ def window_over(
     return window
 
 
-def pair(size: Size) -> tuple[int, int]:
+def sliding(kernel: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 1) -> list[Pair]:
+    """The four as pairs; ShapeError for those that slide over no image, whatever its size.
+
+    >>> sliding(3, stride=(2, 1))
+    [(3, 3), (2, 1), (0, 0), (1, 1)]
+    """
+    pairs = [pair(kernel), pair(stride), pair(padding), pair(dilation)]
+    if min(*pairs[0], *pairs[1], *pairs[3]) < 1 or min(pairs[2]) < 0:
+        raise ShapeError(
+            f"a window needs kernel, stride and dilation from 1 and padding from 0, got {kernel}, "
+            f"{stride}, {dilation} and {padding}"
+        )
+    return pairs
+
+
+def pair(size: Size) -> Pair:
     """One number for both axes, or a number for each."""
     both = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(both) != 2 or not all(isinstance(n, numbers.Integral) for n in both):
@@ -231,14 +240,21 @@ def conv_window(
         raise ShapeError(
             f"conv2d takes x (n, c, h, w) and weight (o, c, kh, kw), got {x_shape}, {weight_shape}"
         )
-    c, o = x_shape[1], weight_shape[0]
-    if groups < 1 or c % groups or o % groups:
-        raise ShapeError(f"{groups} groups do not divide {c} channels and {o} outputs")
+    c = x_shape[1]
+    require_groups(groups, c, weight_shape[0])
     if weight_shape[1] != c // groups:
         raise ShapeError(
             f"conv2d expects {weight_shape[1] * groups} channels, got {c} (input {x_shape})"
         )
     return window_over(x_shape, weight_shape[2:], stride, padding, dilation)
+
+
+def require_groups(groups: int, channels: int, outputs: int) -> None:
+    """ShapeError where the groups are no equal parts of the channels and of the outputs."""
+    if not isinstance(groups, numbers.Integral) or groups < 1:
+        raise ShapeError(f"groups must be a whole number from 1, got {groups!r}")
+    if channels % groups or outputs % groups:
+        raise ShapeError(f"{groups} groups do not divide {channels} channels and {outputs} outputs")
 
 
 def _blocks(depth: int, outputs: tuple[int, int], n: int) -> Iterator[tuple[slice, slice]]:
@@ -316,7 +332,12 @@ def pool_window(shape: tuple[int, ...], kernel: Size, stride: Size | None, paddi
     """The window of a pool; ShapeError where it does not fit."""
     if len(shape) != 4:
         raise ShapeError(f"a pool takes images (n, c, h, w), got {shape}")
-    window = window_over(shape, kernel, kernel if stride is None else stride, padding)
-    if any(2 * pad > size for pad, size in zip(window.padding, window.kernel)):
+    require_pool(kernel, stride, padding)
+    return window_over(shape, kernel, kernel if stride is None else stride, padding)
+
+
+def require_pool(kernel: Size, stride: Size | None, padding: Size) -> None:
+    """ShapeError for a pool that fits no image, or could lie in the padding altogether."""
+    kernels, _, paddings, _ = sliding(kernel, kernel if stride is None else stride, padding)
+    if any(2 * pad > size for pad, size in zip(paddings, kernels)):
         raise ShapeError(f"padding {padding} is more than half of the kernel {kernel}")
-    return window

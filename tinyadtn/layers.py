@@ -7,15 +7,27 @@ front everywhere else.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .contract import contract
-from .conv import Size, avg_pool2d, conv2d, conv_window, max_pool2d, pair, pool_window
+from .conv import (
+    Size,
+    avg_pool2d,
+    conv2d,
+    conv_window,
+    max_pool2d,
+    pool_window,
+    require_groups,
+    require_pool,
+    sliding,
+)
 from .engine import Tensor
-from .errors import ShapeError
+from .errors import ShapeError, TinyADTNError
 from .module import Module, Seed, Shape, dense, he_std, parameter
 from .ops import relu
 
@@ -48,9 +60,8 @@ class Linear(Module):
         bias: bool = True,
         rng: Seed = None,
     ):
-        structure = (in_features,) if isinstance(in_features, int) else tuple(in_features)
-        if min(out_features, *structure) < 1:
-            raise ShapeError(f"Linear needs widths of 1 or more, got {in_features}, {out_features}")
+        structure = tuple(in_features) if isinstance(in_features, (tuple, list)) else (in_features,)
+        require_widths(self, *structure, out_features)
         shape = (out_features, math.prod(structure))
         self.axes = (out_features, structure if len(structure) > 1 else structure[0])
         self.weight = parameter(shape, he_std(shape), rng)
@@ -104,15 +115,10 @@ class Conv2d(Module):
         bias: bool = True,
         rng: Seed = None,
     ):
-        rows, columns = pair(kernel)
-        narrow = min(in_channels, out_channels, groups, rows, columns) < 1
-        if narrow or in_channels % groups or out_channels % groups:
-            raise ShapeError(
-                "Conv2d needs channels, kernel and groups of 1 or more, and groups that divide "
-                f"both channels; got {in_channels} to {out_channels}, kernel {kernel}, {groups} "
-                "groups"
-            )
-        self.axes = (out_channels, in_channels // groups, rows, columns)
+        require_widths(self, in_channels, out_channels)
+        require_groups(groups, in_channels, out_channels)
+        kernels = sliding(kernel, stride, padding, dilation)[0]
+        self.axes = (out_channels, in_channels // groups, *kernels)
         self.weight = parameter(self.axes, he_std(self.axes), rng)
         self.bias = parameter((out_channels,), 0.0, rng) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
@@ -154,6 +160,12 @@ def _encoded(weight: Any) -> str:
     return "" if isinstance(weight, Tensor) else f", {weight.label}"
 
 
+def require_widths(layer: Module, *widths: int) -> None:
+    if not all(isinstance(n, numbers.Integral) and n >= 1 for n in widths):
+        got = ", ".join(map(str, widths))
+        raise ShapeError(f"{type(layer).__name__} needs whole numbers of 1 or more, got {got}")
+
+
 def require_channels(layer: Module, channels: int, batch: Batch) -> None:
     if len(batch) != 4 or batch[1] != channels:
         raise ShapeError(
@@ -171,20 +183,17 @@ def require_image(layer: Module, shape: Shape) -> None:
 
 def _written(batch: Batch) -> str:
     """(n, 3, 32, 32), or with a number where the length of the batch is known."""
-    return str(batch).replace("'", "")
+    return f"({', '.join(map(str, batch))})"
 
 
 # --- pooling and shapes --------------------------------------------------------------------------
 
 
-class MaxPool2d(Module):
-    """The largest number of each window: see ``max_pool2d``.
-
-    >>> MaxPool2d(3, stride=2).output_shape((96, 55, 55))
-    (96, 27, 27)
-    """
+class _Pool2d(Module):
+    """What the pools share: how their windows lie."""
 
     def __init__(self, kernel: Size, *, stride: Size | None = None, padding: Size = 0):
+        require_pool(kernel, stride, padding)
         self.kernel, self.stride, self.padding = kernel, stride, padding
 
     def __repr__(self) -> str:
@@ -196,11 +205,19 @@ class MaxPool2d(Module):
         window = pool_window((1, *shape), self.kernel, self.stride, self.padding)
         return (shape[0], *window.outputs)
 
+
+class MaxPool2d(_Pool2d):
+    """The largest number of each window: see ``max_pool2d``.
+
+    >>> MaxPool2d(3, stride=2).output_shape((96, 55, 55))
+    (96, 27, 27)
+    """
+
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return max_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
 
 
-class AvgPool2d(MaxPool2d):
+class AvgPool2d(_Pool2d):
     """The mean of each window: see ``avg_pool2d``."""
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
@@ -227,6 +244,15 @@ class ReLU(Module):
 # --- networks ------------------------------------------------------------------------------------
 
 
+@contextmanager
+def naming(layer: str) -> Iterator[None]:
+    """Whatever shape is refused in here, the message begins with the layer's name."""
+    try:
+        yield
+    except ShapeError as error:
+        raise ShapeError(f"{layer}: {error}") from error
+
+
 class Sequential(Module):
     """Layers one behind the other, each with a name that becomes an attribute.
 
@@ -237,6 +263,12 @@ class Sequential(Module):
 
     def __init__(self, **layers: Module):
         for name, layer in layers.items():
+            if hasattr(type(self), name) or name == "weight" or "." in name:
+                raise TinyADTNError(
+                    f"{name!r} means something else in a Sequential: give this layer another name"
+                )
+            if not isinstance(layer, Module):
+                raise TypeError(f"{name} is no layer: expected a Module, got {layer!r}")
             setattr(self, name, layer)
 
     def __getattr__(self, name: str) -> Any:
@@ -250,10 +282,8 @@ class Sequential(Module):
     def shapes(self, shape: Shape) -> Iterator[tuple[str, Module, Shape, Shape]]:
         """(name, layer, input shape, output shape) for every layer; nothing is computed."""
         for name, layer in self.layers():
-            try:
+            with naming(name):
                 after = layer.output_shape(shape)
-            except ShapeError as error:
-                raise ShapeError(f"{name}: {error}") from error
             yield name, layer, shape, after
             shape = after
 
@@ -266,8 +296,6 @@ class Sequential(Module):
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         rng = None if rng is None else np.random.default_rng(rng)  # one stream for all the layers
         for name, layer in self.layers():
-            try:
+            with naming(name):
                 x = layer(x, training=training, rng=rng)
-            except ShapeError as error:
-                raise ShapeError(f"{name}: {error}") from error
         return x

@@ -13,6 +13,7 @@ by 2 more, so that they are 32×32 from there on.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from .layers import (
     MaxPool2d,
     ReLU,
     Sequential,
+    naming,
 )
 from .module import Module, Seed, Shape
 from .norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
@@ -62,17 +64,15 @@ def network(config: dict[str, Any], rng: Seed, **table: Row | Module) -> Sequent
     Sequential(conv1=Conv2d(1, 4, (3, 3)), pool1=MaxPool2d(2, stride=2))
     """
     rng = None if rng is None else np.random.default_rng(rng)
-    shape: Shape = image_shape(config)
     layers: dict[str, Module] = {}
-    image = shape  # what the next layer gets; behind a Flatten still the image that it flattened
+    arriving = structure = image_shape(config)
     for name, row in table.items():
-        layers[name] = row if isinstance(row, Module) else row(image, rng)
-        before = shape
-        try:
-            shape = layers[name].output_shape(before)
-        except ShapeError as error:
-            raise ShapeError(f"{name}: {error}") from error
-        image = before if isinstance(layers[name], Flatten) else shape
+        with naming(name):
+            layer = row if isinstance(row, Module) else row(structure, rng)
+            leaving = layer.output_shape(arriving)
+        # Behind a Flatten, a row is still told of the image: see ``linear``.
+        structure = arriving if isinstance(layer, Flatten) else leaving
+        layers[name], arriving = layer, leaving
     model = Sequential(**layers)
     model.config = config
     return model
@@ -83,6 +83,9 @@ def _config(
 ) -> dict[str, Any]:
     """How to build a network again: its name here, and the arguments of its function."""
     common = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
+    for name, number in common.items():
+        if not isinstance(number, numbers.Integral) or number < 1:
+            raise ShapeError(f"{name} must be a whole number, 1 or more, got {number!r}")
     return {"model": model, **common, **own}
 
 

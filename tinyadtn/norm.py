@@ -6,6 +6,8 @@ function here works on that matrix, one channel a row.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +33,18 @@ def _from_channel_rows(rows: Any, shape: tuple[int, ...]) -> Any:
 def _require_images(x: Any, what: str) -> None:
     if x.ndim != 4:
         raise ShapeError(f"{what} takes images (n, c, h, w), got {x.shape}")
+
+
+def require_odd(size: int, what: str) -> None:
+    """ShapeError for a neighbourhood that has no middle."""
+    if not isinstance(size, numbers.Integral) or size < 1 or size % 2 == 0:
+        raise ShapeError(f"{what} needs an odd size from 1, got {size!r}")
+
+
+def require_epsilon(epsilon: float, what: str) -> None:
+    """ValueError for an ε that could leave a negative number under the root."""
+    if not 0 <= epsilon < math.inf:
+        raise ValueError(f"{what} needs a finite epsilon from 0, got {epsilon}")
 
 
 def _float_tensor(x: Any) -> Tensor:
@@ -79,6 +93,7 @@ def batch_norm(
     array([-1.,  1.])
     """
     _require_images(x, "batch_norm")
+    require_epsilon(epsilon, "batch_norm")
     if (mean is None) != (variance is None):
         raise ShapeError("batch_norm takes mean and variance together, or neither")
     of_batch = mean is None
@@ -131,8 +146,7 @@ def local_response_norm(
     1.5
     """
     _require_images(x, "local_response_norm")
-    if size < 1 or size % 2 == 0:
-        raise ShapeError(f"local_response_norm needs an odd size from 1, got {size}")
+    require_odd(size, "local_response_norm")
     x = as_float(x)
     rows, shape, xp, number = _channel_rows(x), x.shape, array_module(x), x.dtype.type
     base = number(alpha) * _sum_of_neighbours(rows * rows, size) + number(k)
@@ -170,8 +184,8 @@ def local_contrast_norm(x: Any, *, size: int = 9, epsilon: float = 1e-8) -> Tens
     """
     x = _float_tensor(x)
     _require_images(x, "local_contrast_norm")
-    if size < 1 or size % 2 == 0:
-        raise ShapeError(f"local_contrast_norm needs an odd size from 1, got {size}")
+    require_odd(size, "local_contrast_norm")
+    require_epsilon(epsilon, "local_contrast_norm")
     xp = array_module(x.data)
     distance = xp.arange(size) - size // 2
     profile = xp.exp(-0.5 * (4 * distance / size) ** 2)
@@ -198,11 +212,16 @@ def dropout(x: Any, *, rate: float, rng: int | np.random.Generator | None) -> Te
     >>> float(dropout(np.ones(10_000), rate=0.2, rng=0).data.max())
     1.25
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout needs a rate from 0 to below 1, got {rate}")
+    require_rate(rate)
     if rng is None:
         raise GraphError("dropout draws random numbers: call the model with rng= in training")
     x = _float_tensor(x)
     keep = np.random.default_rng(rng).random(x.shape, np.float32) >= rate
     mask = array_module(x.data).asarray(keep / (1 - rate), x.dtype)
     return x * mask
+
+
+def require_rate(rate: float) -> None:
+    """ValueError for what is no probability, or leaves nothing at all."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout needs a rate from 0 to below 1, got {rate}")

@@ -9,9 +9,17 @@ import numpy as np
 
 from .engine import Tensor
 from .errors import ShapeError
-from .layers import require_channels, require_image
+from .layers import require_channels, require_image, require_widths
 from .module import Module, Seed, Shape
-from .norm import batch_norm, dropout, local_contrast_norm, local_response_norm
+from .norm import (
+    batch_norm,
+    dropout,
+    local_contrast_norm,
+    local_response_norm,
+    require_epsilon,
+    require_odd,
+    require_rate,
+)
 
 
 class Normalize(Module):
@@ -30,6 +38,7 @@ class Normalize(Module):
     std: Tensor
 
     def __init__(self, channels: int):
+        require_widths(self, channels)
         self.mean = Tensor(np.zeros(channels, np.float32))
         self.std = Tensor(np.ones(channels, np.float32))
 
@@ -63,6 +72,10 @@ class BatchNorm2d(Module):
     running_variance: Tensor
 
     def __init__(self, channels: int, *, momentum: float = 0.1, epsilon: float = 1e-5):
+        require_widths(self, channels)
+        require_epsilon(epsilon, "BatchNorm2d")
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"BatchNorm2d needs a momentum from 0 to 1, got {momentum}")
         self.scale = Tensor(np.ones(channels, np.float32), requires_grad=True)
         self.shift = Tensor(np.zeros(channels, np.float32), requires_grad=True)
         self.running_mean = Tensor(np.zeros(channels, np.float32))
@@ -100,6 +113,7 @@ class LocalResponseNorm(Module):
     """AlexNet's normalisation across neighbouring channels: see ``local_response_norm``."""
 
     def __init__(self, size: int = 5, *, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
+        require_odd(size, "LocalResponseNorm")
         self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
 
     def __repr__(self) -> str:
@@ -117,6 +131,7 @@ class LocalContrastNorm(Module):
     """ZFNet's normalisation by the neighbouring pixels: see ``local_contrast_norm``."""
 
     def __init__(self, size: int = 9):
+        require_odd(size, "LocalContrastNorm")
         self.size = size
 
     def __repr__(self) -> str:
@@ -134,6 +149,7 @@ class Dropout(Module):
     """In training, each number is 0 with probability ``rate`` and the others grow: ``dropout``."""
 
     def __init__(self, rate: float = 0.5):
+        require_rate(rate)
         self.rate = rate
 
     def __repr__(self) -> str:

@@ -36,10 +36,7 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip: float | None = None,
     ):
-        if clip is not None and not clip > 0:
-            raise ValueError(f"clip must be above 0, got {clip}")
-        if not 0 <= weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be 0 or more, got {weight_decay}")
+        require_limits(weight_decay=weight_decay, clip=clip)
         self.parameters = list(parameters)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -107,6 +104,18 @@ class Optimizer:
                 array[...] = state[f"{slot}.{k}"]
 
 
+def require_limits(
+    *, momentum: float = 0.0, weight_decay: float = 0.0, clip: float | None = None
+) -> None:
+    """ValueError for options that would undo learning."""
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum must be from 0 to below 1, got {momentum}")
+    if not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay must be 0 or more, got {weight_decay}")
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip must be above 0, got {clip}")
+
+
 class SGD(Optimizer):
     """v ← μ·v + g;  p ← p - lr·v   (μ = momentum).
 
@@ -129,8 +138,7 @@ class SGD(Optimizer):
         clip: float | None = None,
     ):
         super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be from 0 to below 1, got {momentum}")
+        require_limits(momentum=momentum)
         self.momentum = momentum
 
     def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:

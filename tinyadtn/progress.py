@@ -35,7 +35,7 @@ def progress(
         return
     # On a terminal the bar moves ten times a second; in a log file a line now and then is enough.
     every = 0.1 if sys.stderr.isatty() else 5.0
-    bar = tqdm(
+    with tqdm(
         items,
         total=total,
         initial=initial,
@@ -43,8 +43,9 @@ def progress(
         mininterval=every,
         dynamic_ncols=True,
         file=sys.stderr,
-    )
-    for item in bar:
-        if note is not None:
-            bar.set_postfix_str(note(item), refresh=False)
-        yield item
+    ) as bar:
+        for item in items:  # counted here as it arrives: tqdm itself would wait for the next one
+            if note is not None:
+                bar.set_postfix_str(note(item), refresh=False)
+            bar.update()
+            yield item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import os
 import platform
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,7 @@ import numpy as np
 from .checkpoint import model_arrays, read_state, replacing, write_state
 from .errors import CheckpointError, NonFiniteError
 from .module import Module
-from .optim import SGD, Adam, Cosine, OneCycle, Optimizer
+from .optim import SGD, Adam, Cosine, OneCycle, Optimizer, require_limits
 
 OPTIMIZERS: dict[str, Any] = {"adam": Adam, "sgd": SGD}
 SCHEDULES: dict[str, Any] = {
@@ -45,11 +46,19 @@ class TrainingPlan:
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
+        for name in ("epochs", "batch_size", "seed"):
+            if not isinstance(getattr(self, name), numbers.Integral):
+                raise ValueError(f"{name} must be a whole number, got {getattr(self, name)!r}")
+        for name in ("learning_rate", "momentum", "weight_decay", "clip"):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) and not (name == "clip" and value is None):
+                raise ValueError(f"{name} must be a number, got {value!r}")
         for name in ("epochs", "batch_size", "learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        require_limits(momentum=self.momentum, weight_decay=self.weight_decay, clip=self.clip)
 
     def optimizer_for(self, model: Module) -> Optimizer:
         """A fresh optimiser over the model's parameters."""
