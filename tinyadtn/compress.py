@@ -56,8 +56,8 @@ def compress(
 
     ``spec`` maps a layer's name or a pattern ("fc*") to a depth (an ADTN of that depth), to an
     encoding, or to a recipe: ``recipe(shape, axes=…, rng=…)``, such as ``ADTN.like(depth=2)``.
-    A tuple of names or patterns is encoded jointly: its weights, stacked on a new first axis if
-    they have one shape and flattened to one vector if not, are parts of a single encoding.
+    A tuple of names or patterns is encoded jointly: its weights are parts of a single encoding,
+    of all their outputs, (Σ o, c, kh, kw), if the inputs are the same, and else of one vector.
     Everything else is copied; with ``train_others=False`` all that is not part of an encoded layer
     is frozen (see ``freeze``). The encodings start at random; ``fit`` brings them near the old
     weights.
