@@ -273,19 +273,35 @@ def test_the_report_by_hand(tmp_path):
 
 def test_the_two_linear_layers_of_vgg16_take_424_numbers():
     """The plain call: 424 stored and 416 live for 18,874,368 weights, from shapes alone."""
-    shapes = {"fc1": ta.Linear(512, 4096), "fc2": ta.Linear(4096, 4096)}
-    rows = ta.report(ta.compress(ta.Sequential(**shapes), {"fc1": 1, "fc2": 1}, rng=None)).rows
-    encoded = [row.counts for row in rows[:2]]
-    assert [counts.stored for counts in encoded] == [200, 224]
-    assert sum(counts.stored for counts in encoded) == 424
-    assert sum(counts.live for counts in encoded) == 416
-    assert sum(counts.full_gates for counts in encoded) == 688
-    dense = sum(counts.dense for counts in encoded)
-    assert dense == 4096 * 512 + 4096 * 4096 == 18_874_368
-    assert [counts.ratio for counts in encoded] == [2_097_152 / 200, 16_777_216 / 224]
-    assert dense / 424 == pytest.approx(44_515.0, abs=0.1)
-    assert rows[2].counts.stored == 424 + 4096 + 4096
-    assert rows[2].counts.live == 416 + 4096 + 4096
+    small = ta.compress(ta.models.vgg16(), {"fc1": 1, "fc2": 1}, rng=None)
+    rows = {row.name: row for row in ta.report(small).rows}
+    fc1, fc2, both = (rows[name].counts for name in ("fc1.weight", "fc2.weight", "encoded weights"))
+    assert (fc1.stored, fc2.stored) == (200, 224)
+    assert (both.stored, both.live, both.full_gates) == (424, 416, 688)
+    assert both.dense == both.padded == 4096 * 512 + 4096 * 4096 == 18_874_368
+    assert (fc1.ratio, fc2.ratio) == (2_097_152 / 200, 16_777_216 / 224)
+    assert both.ratio == pytest.approx(44_515.0, abs=0.1)
+    line = next(row for row in str(ta.report(small)).splitlines() if "encoded weights" in row)
+    assert line.split()[2:6] == ["18,874,368", "424", "416", "44,515.0×"]
+    assert list(rows)[-2:] == ["encoded weights", "whole model"]
+
+
+def test_the_sum_over_encoded_weights_by_hand(tmp_path):
+    small = ta.compress(ta.models.fc2(rng=0), {"fc1": 2, "fc2": ta.LowRank.like(2)}, rng=0)
+    fc1, fc2, both, whole = ta.report(small).rows
+    assert (both.name, both.encoding) == ("encoded weights", "")
+    for kind in ("dense", "padded", "stored", "live", "full_gates"):
+        assert getattr(both.counts, kind) == getattr(fc1.counts, kind) + getattr(fc2.counts, kind)
+    assert whole.counts.stored == both.counts.stored + 256 + 10
+    arrays = {name: a for name, a in small.arrays().items() if ".weight." in name}
+    assert both.bytes == npz_size(tmp_path / "a.npz", arrays)
+
+
+def test_there_is_no_sum_over_fewer_than_two():
+    alone = ta.compress(dense(), {"fc1": 1}, rng=0)
+    joint = ta.compress(dense(), {("fc1", "fc2"): 1}, rng=0)
+    for model in (dense(), alone, joint):
+        assert "encoded weights" not in [row.name for row in ta.report(model).rows]
 
 
 @pytest.mark.parametrize("order", ["interleaved", "output_first"])
