@@ -244,6 +244,62 @@ def test_building_draws_no_numbers():
     assert np.isnan(again.fc1.weight.columns[0].data).all()
 
 
+# --- the type of the numbers ---------------------------------------------------------------------
+
+KINDS = {
+    "ADTN": {"fc1": 1},
+    "a ready ADTN": {"fc1": ta.ADTN((120, 400), 1, rng=3)},
+    "LowRank": {"fc1": ta.LowRank.like(3)},
+    "TensorTrain": {"fc1": ta.TensorTrain.like(((12, 10), (20, 20)), 3)},
+    "Tucker": {"conv2": ta.Tucker.like(3)},
+    "Frozen": {"fc1": ta.Frozen.like()},
+    "Part": {("fc1", "fc2"): 1},
+    "Part of a tree": {("fc*",): ta.ADTN.like(1, wiring="tree")},
+}
+every_kind = pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
+
+
+def lenet5(dtype):
+    model = ta.models.lenet5()
+    model.load_arrays({n: a.astype(dtype) for n, a in ta.models.lenet5(rng=0).arrays().items()})
+    return model
+
+
+@every_kind
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_encoding_has_the_number_type_of_what_it_replaces(spec, dtype, tmp_path):
+    model = lenet5(dtype)
+    small = ta.compress(model, spec, rng=0)
+    again = ta.compress(small, {}, rng=0)
+    if "Frozen" not in str(small.fc1.weight):
+        ta.fit(
+            small, model, **({"steps": 2, "show_progress": False} if "ADTN" in repr(small) else {})
+        )
+    x = np.random.default_rng(0).random((2, 1, 28, 28)).astype(dtype)
+    for one in (small, again, ta.compress(small, spec, rng=1), ta.decompress(small)):
+        assert {a.dtype for a in one.arrays().values()} == {np.dtype(dtype)}
+        assert one(x).dtype == dtype
+    ta.save(tmp_path / "m.npz", small)
+    loaded = ta.load(tmp_path / "m.npz")
+    assert values(loaded) == values(small)
+    np.testing.assert_array_equal(loaded(x).numpy(), small(x).numpy())
+
+
+@every_kind
+def test_shapes_only_have_a_number_type_and_hold_no_memory(spec):
+    small = ta.compress(lenet5(np.float64), spec, rng=None)
+    assert {tensor.dtype for _, tensor in small.named_tensors()} == {np.dtype(np.float64)}
+    if spec is not KINDS["a ready ADTN"]:
+        encoded = [t for n, t in small.named_tensors() if ".weight." in n and t.size > 1]
+        assert not any(any(tensor.data.strides) for tensor in encoded)
+
+
+def test_a_start_in_float64_is_that_in_float32():
+    one, two = (ta.compress(lenet5(dtype), {"fc1": 1}, rng=0) for dtype in ("f4", "f8"))
+    for a, b in zip(one.fc1.weight.columns, two.fc1.weight.columns):
+        np.testing.assert_array_equal(a.data, b.data)
+
+
 # --- the report ----------------------------------------------------------------------------------
 
 

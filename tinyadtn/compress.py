@@ -22,6 +22,7 @@ from .modes import no_grad
 from .module import (
     Module,
     Seed,
+    cast,
     dense,
     layer_named,
     named_layers,
@@ -59,8 +60,8 @@ def compress(
     A tuple of names or patterns is encoded jointly: its weights are parts of a single encoding,
     of all their outputs, (Σ o, c, kh, kw), if the inputs are the same, and else of one vector.
     Everything else is copied; with ``train_others=False`` all that is not part of an encoded layer
-    is frozen (see ``freeze``). The encodings start at random; ``fit`` brings them near the old
-    weights.
+    is frozen (see ``freeze``). The encodings start at random, in the number type of the weights
+    that they replace; ``fit`` brings them near these.
 
     >>> import tinyadtn as ta
     >>> small = compress(ta.models.fc2(rng=0), {"fc*": 2}, rng=0)
@@ -83,8 +84,9 @@ def compress(
             chosen |= _encode_jointly({name: layers[name] for name in names}, wish, rng)
         else:
             for name in names:
-                layer = layers[name]
-                chosen[name] = _encode(name, tuple(layer.weight.shape), layer.axes, wish, rng)
+                weight, axes = layers[name].weight, layers[name].axes
+                chosen[name] = _encode(name, tuple(weight.shape), axes, wish, rng)
+                cast(chosen[name], _dtype_of(weight))
     small = encoded(model.copy(), chosen)
     if train_others:
         return small
@@ -124,7 +126,14 @@ def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str
     shape = joint_shape(list(shapes.values()))
     axes = joint_axes(list(shapes.values()), [layer.axes for layer in layers.values()])
     whole = _encode("+".join(layers), shape, axes, wish, rng)
+    cast(whole, np.result_type(*(_dtype_of(layer.weight) for layer in layers.values())))
     return {name: Part(whole, k, shapes) for k, name in enumerate(layers)}
+
+
+def _dtype_of(weight: Any) -> np.dtype:
+    """The type of a weight's numbers, of an encoding the type of those that are stored."""
+    tensors = [weight] if isinstance(weight, Tensor) else [t for _, t in weight.named_tensors()]
+    return np.result_type(np.float32, *(tensor.dtype for tensor in tensors))
 
 
 def _check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:

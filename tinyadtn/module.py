@@ -163,6 +163,15 @@ def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:
     return Tensor(values, requires_grad=True)
 
 
+def cast(module: Module, dtype: np.dtype) -> None:
+    """Give all numbers of a module that type; what ``parameter`` made without ``rng`` stays so."""
+    for _, tensor in module.named_tensors():
+        if _has_no_values(tensor):
+            tensor.data = np.broadcast_to(dtype.type(np.nan), tensor.shape)
+        else:
+            tensor.data = tensor.data.astype(dtype)
+
+
 def he_std(shape: tuple[int, ...]) -> float:
     """std = √(2 / fan_in): keeps the size of the signal through relu layers.
 
