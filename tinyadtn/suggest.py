@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .adtn import ADTN
-from .encodings import Cost, Encoding, Frozen, Recipe, plain
+from .encodings import Cost, Encoding, Frozen, Recipe, checked_shape, plain
 from .errors import ShapeError, SizeLimitError
-from .factored import LowRank, Tucker, checked_shape
+from .factored import LowRank, Tucker
 from .reports import format_table
 from .sites import Axes, assign_sites
 from .tensor_train import Modes, TensorTrain
