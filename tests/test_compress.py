@@ -9,7 +9,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.compress import build
-from tinyadtn.errors import TinyADTNError
+from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.module import named_layers
 from tinyadtn.reports import format_table
 
@@ -168,6 +168,11 @@ def test_without_rng_there_are_shapes_only():
         ({"fc1": "2"}, "fc1.*'2'"),
         ({"fc1": None}, "fc1.*None"),
         ({"fc1": lambda shape, axes, rng: np.zeros(shape)}, "fc1.*ndarray"),
+        (["fc1"], r"""such as \{"fc1": 2\}; got \['fc1'\]"""),
+        ("fc1", r"""such as \{"fc1": 2\}; got 'fc1'"""),
+        ({3: 2}, r"""a name, a pattern or a tuple of these; got 3"""),
+        ({("fc1", 3): 2}, r"""a name, a pattern or a tuple of these; got \('fc1', 3\)"""),
+        ({(): 2}, r"an empty tuple names no layers"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_refused(spec, says):
@@ -242,6 +247,32 @@ def test_frozen_survives_a_file(tmp_path):
 def test_building_draws_no_numbers():
     again = build(ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0).config)
     assert np.isnan(again.fc1.weight.columns[0].data).all()
+
+
+# --- fit ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", [{"conv1": 1, "fc1": 1}, {("conv1", "fc1"): 1}])
+def test_fit_to_a_model_without_the_layer_is_refused(spec):
+    small = ta.compress(ta.models.lenet5(rng=0), spec, rng=0)
+    before = values(small)
+    with pytest.raises(TinyADTNError, match="no layer 'conv1' with a weight; there is fc1, fc2"):
+        ta.fit(small, ta.models.fc2(rng=0), steps=1, show_progress=False)
+    assert values(small) == before
+
+
+@pytest.mark.parametrize("spec", [{"fc1": 1}, {("fc1", "fc2"): 1}])
+def test_fit_to_a_layer_of_another_shape_is_refused(spec):
+    small = ta.compress(ta.models.fc2(rng=0), spec, rng=0)
+    with pytest.raises(ShapeError, match=r"fc1 .*\(120, 400\).* for \(256, 784\)"):
+        ta.fit(small, ta.models.lenet5(rng=0), steps=1, show_progress=False)
+
+
+def test_fit_of_an_encoding_that_two_layers_hold_is_to_the_first():
+    model = dense(num_classes=16, hidden=16, image_size=4)
+    one = ta.compress(model, {"fc1": ta.LowRank.like(16)}, rng=0)
+    one.fc2.weight = one.fc1.weight
+    assert ta.fit(one, model) == {"fc1+fc2": [pytest.approx(0, abs=1e-5)]}
 
 
 # --- the type of the numbers ---------------------------------------------------------------------

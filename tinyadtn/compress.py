@@ -71,6 +71,7 @@ def compress(
     >>> joint.fc1.weight.whole
     ADTN((203264,), depth=2): 436 numbers for 203,264
     """
+    _check_spec(spec)
     rng = None if rng is None else np.random.default_rng(rng)
     layers = named_layers(model)
     chosen: dict[str, Encoding] = {}
@@ -95,6 +96,19 @@ def compress(
     return with_frozen(
         small, [name for name, _ in small.named_parameters() if not name.startswith(inside)]
     )
+
+
+def _check_spec(spec: Any) -> None:
+    if not isinstance(spec, Mapping):
+        raise TinyADTNError(
+            f'compress takes what to put in the place of which layer, such as {{"fc1": 2}}; '
+            f"got {spec!r}"
+        )
+    for key in spec:
+        if not all(isinstance(name, str) for name in (key if isinstance(key, tuple) else (key,))):
+            raise TinyADTNError(f"a layer has a name, a pattern or a tuple of these; got {key!r}")
+        if key == ():
+            raise TinyADTNError("an empty tuple names no layers; name two or more")
 
 
 def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
@@ -206,9 +220,8 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     >>> len(errors["fc1"]), len(errors["fc2"]), errors["fc2"][0] < 1e-5  # rank 10 is all of fc2
     (6, 1, True)
     """
-    targets = named_layers(dense_model)
     groups = {
-        name: next(iter(weights.values()))
+        name: weights
         for name, weights in by_encoding(model).items()
         if all(hasattr(whole_of(w), "fit") and w.parameters() for w in weights.values())
     }
@@ -216,22 +229,32 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
         raise TinyADTNError(
             "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
         )
-    fits = {name: whole_of(weight).fit for name, weight in groups.items()}
+    fits = {name: whole_of(next(iter(group.values()))).fit for name, group in groups.items()}
     takes = {name: set(inspect.signature(method).parameters) for name, method in fits.items()}
     known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
     if not options.keys() <= known:
         raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
+    targets = {name: _target(group, dense_model) for name, group in groups.items()}
     errors = {}
-    for name, weight in groups.items():
+    for name in groups:
         given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
-        errors[name] = fits[name](_target(name, weight, targets), **given)
+        errors[name] = fits[name](targets[name], **given)
     return errors
 
 
-def _target(name: str, weight: Encoding, targets: Mapping[str, Any]) -> Any:
-    if isinstance(weight, Part):
-        return weight.target({n: dense(targets[n].weight).numpy() for n in weight.layers})
-    return dense(targets[name].weight)
+def _target(group: Mapping[str, Encoding], dense_model: Module) -> Any:
+    """What the encoding of these layers should decode to."""
+    name, weight = next(iter(group.items()))
+    shapes = weight.layers if isinstance(weight, Part) else {name: weight.shape}
+    targets = {}
+    for layer, shape in shapes.items():
+        targets[layer] = dense(layer_named(dense_model, layer).weight).numpy()
+        if targets[layer].shape != shape:
+            raise ShapeError(
+                f"{layer} of the dense model has a weight of shape {targets[layer].shape}, "
+                f"the encoding is for {shape}"
+            )
+    return weight.target(targets) if isinstance(weight, Part) else targets[name]
 
 
 def build(config: dict[str, Any]) -> Any:
