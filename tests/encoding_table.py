@@ -71,7 +71,7 @@ ROWS = [
     ),
     Row(ta.Tucker.like((3, 2)), (5, 4, 3, 2), 15 + 36 + 8, "Tucker 3×2"),
     Row(ta.Tucker.like(2), (3, 4, 5), 6 + 20 + 8, "Tucker 2×2"),
-    Row(part(1, ta.LowRank.like(2), (6, 5)), (6, 5), 2 * (2 + 30), "low rank r=2"),
+    Row(part(1, ta.LowRank.like(2), (7, 5)), (6, 5), 2 * (13 + 5), "low rank r=2"),
     Row(
         part(1, ta.ADTN.like(1), (3, 2), (5,)),  # 6 + 8 + 5 entries in 2^5
         (2, 4),

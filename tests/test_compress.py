@@ -9,7 +9,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.compress import build
-from tinyadtn.errors import TinyADTNError
+from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.module import named_layers
 from tinyadtn.reports import format_table
 
@@ -168,6 +168,11 @@ def test_without_rng_there_are_shapes_only():
         ({"fc1": "2"}, "fc1.*'2'"),
         ({"fc1": None}, "fc1.*None"),
         ({"fc1": lambda shape, axes, rng: np.zeros(shape)}, "fc1.*ndarray"),
+        (["fc1"], r"""such as \{"fc1": 2\}; got \['fc1'\]"""),
+        ("fc1", r"""such as \{"fc1": 2\}; got 'fc1'"""),
+        ({3: 2}, r"""a name, a pattern or a tuple of these; got 3"""),
+        ({("fc1", 3): 2}, r"""a name, a pattern or a tuple of these; got \('fc1', 3\)"""),
+        ({(): 2}, r"an empty tuple names no layers"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_refused(spec, says):
@@ -244,6 +249,88 @@ def test_building_draws_no_numbers():
     assert np.isnan(again.fc1.weight.columns[0].data).all()
 
 
+# --- fit ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", [{"conv1": 1, "fc1": 1}, {("conv1", "fc1"): 1}])
+def test_fit_to_a_model_without_the_layer_is_refused(spec):
+    small = ta.compress(ta.models.lenet5(rng=0), spec, rng=0)
+    before = values(small)
+    with pytest.raises(TinyADTNError, match="no layer 'conv1' with a weight; there is fc1, fc2"):
+        ta.fit(small, ta.models.fc2(rng=0), steps=1, show_progress=False)
+    assert values(small) == before
+
+
+@pytest.mark.parametrize("spec", [{"fc1": 1}, {("fc1", "fc2"): 1}])
+def test_fit_to_a_layer_of_another_shape_is_refused(spec):
+    small = ta.compress(ta.models.fc2(rng=0), spec, rng=0)
+    with pytest.raises(ShapeError, match=r"fc1 .*\(120, 400\).* for \(256, 784\)"):
+        ta.fit(small, ta.models.lenet5(rng=0), steps=1, show_progress=False)
+
+
+def test_fit_of_an_encoding_that_two_layers_hold_is_to_the_first():
+    model = dense(num_classes=16, hidden=16, image_size=4)
+    one = ta.compress(model, {"fc1": ta.LowRank.like(16)}, rng=0)
+    one.fc2.weight = one.fc1.weight
+    assert ta.fit(one, model) == {"fc1+fc2": [pytest.approx(0, abs=1e-5)]}
+
+
+# --- the type of the numbers ---------------------------------------------------------------------
+
+KINDS = {
+    "ADTN": {"fc1": 1},
+    "a ready ADTN": {"fc1": ta.ADTN((120, 400), 1, rng=3)},
+    "LowRank": {"fc1": ta.LowRank.like(3)},
+    "TensorTrain": {"fc1": ta.TensorTrain.like(((12, 10), (20, 20)), 3)},
+    "Tucker": {"conv2": ta.Tucker.like(3)},
+    "Frozen": {"fc1": ta.Frozen.like()},
+    "Part": {("fc1", "fc2"): 1},
+    "Part of a tree": {("fc*",): ta.ADTN.like(1, wiring="tree")},
+}
+every_kind = pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
+
+
+def lenet5(dtype):
+    model = ta.models.lenet5()
+    model.load_arrays({n: a.astype(dtype) for n, a in ta.models.lenet5(rng=0).arrays().items()})
+    return model
+
+
+@every_kind
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_encoding_has_the_number_type_of_what_it_replaces(spec, dtype, tmp_path):
+    model = lenet5(dtype)
+    small = ta.compress(model, spec, rng=0)
+    again = ta.compress(small, {}, rng=0)
+    if "Frozen" not in str(small.fc1.weight):
+        ta.fit(
+            small, model, **({"steps": 2, "show_progress": False} if "ADTN" in repr(small) else {})
+        )
+    x = np.random.default_rng(0).random((2, 1, 28, 28)).astype(dtype)
+    for one in (small, again, ta.compress(small, spec, rng=1), ta.decompress(small)):
+        assert {a.dtype for a in one.arrays().values()} == {np.dtype(dtype)}
+        assert one(x).dtype == dtype
+    ta.save(tmp_path / "m.npz", small)
+    loaded = ta.load(tmp_path / "m.npz")
+    assert values(loaded) == values(small)
+    np.testing.assert_array_equal(loaded(x).numpy(), small(x).numpy())
+
+
+@every_kind
+def test_shapes_only_have_a_number_type_and_hold_no_memory(spec):
+    small = ta.compress(lenet5(np.float64), spec, rng=None)
+    assert {tensor.dtype for _, tensor in small.named_tensors()} == {np.dtype(np.float64)}
+    if spec is not KINDS["a ready ADTN"]:
+        encoded = [t for n, t in small.named_tensors() if ".weight." in n and t.size > 1]
+        assert not any(any(tensor.data.strides) for tensor in encoded)
+
+
+def test_a_start_in_float64_is_that_in_float32():
+    one, two = (ta.compress(lenet5(dtype), {"fc1": 1}, rng=0) for dtype in ("f4", "f8"))
+    for a, b in zip(one.fc1.weight.columns, two.fc1.weight.columns):
+        np.testing.assert_array_equal(a.data, b.data)
+
+
 # --- the report ----------------------------------------------------------------------------------
 
 
@@ -273,19 +360,35 @@ def test_the_report_by_hand(tmp_path):
 
 def test_the_two_linear_layers_of_vgg16_take_424_numbers():
     """The plain call: 424 stored and 416 live for 18,874,368 weights, from shapes alone."""
-    shapes = {"fc1": ta.Linear(512, 4096), "fc2": ta.Linear(4096, 4096)}
-    rows = ta.report(ta.compress(ta.Sequential(**shapes), {"fc1": 1, "fc2": 1}, rng=None)).rows
-    encoded = [row.counts for row in rows[:2]]
-    assert [counts.stored for counts in encoded] == [200, 224]
-    assert sum(counts.stored for counts in encoded) == 424
-    assert sum(counts.live for counts in encoded) == 416
-    assert sum(counts.full_gates for counts in encoded) == 688
-    dense = sum(counts.dense for counts in encoded)
-    assert dense == 4096 * 512 + 4096 * 4096 == 18_874_368
-    assert [counts.ratio for counts in encoded] == [2_097_152 / 200, 16_777_216 / 224]
-    assert dense / 424 == pytest.approx(44_515.0, abs=0.1)
-    assert rows[2].counts.stored == 424 + 4096 + 4096
-    assert rows[2].counts.live == 416 + 4096 + 4096
+    small = ta.compress(ta.models.vgg16(), {"fc1": 1, "fc2": 1}, rng=None)
+    rows = {row.name: row for row in ta.report(small).rows}
+    fc1, fc2, both = (rows[name].counts for name in ("fc1.weight", "fc2.weight", "encoded weights"))
+    assert (fc1.stored, fc2.stored) == (200, 224)
+    assert (both.stored, both.live, both.full_gates) == (424, 416, 688)
+    assert both.dense == both.padded == 4096 * 512 + 4096 * 4096 == 18_874_368
+    assert (fc1.ratio, fc2.ratio) == (2_097_152 / 200, 16_777_216 / 224)
+    assert both.ratio == pytest.approx(44_515.0, abs=0.1)
+    line = next(row for row in str(ta.report(small)).splitlines() if "encoded weights" in row)
+    assert line.split()[2:6] == ["18,874,368", "424", "416", "44,515.0×"]
+    assert list(rows)[-2:] == ["encoded weights", "whole model"]
+
+
+def test_the_sum_over_encoded_weights_by_hand(tmp_path):
+    small = ta.compress(ta.models.fc2(rng=0), {"fc1": 2, "fc2": ta.LowRank.like(2)}, rng=0)
+    fc1, fc2, both, whole = ta.report(small).rows
+    assert (both.name, both.encoding) == ("encoded weights", "")
+    for kind in ("dense", "padded", "stored", "live", "full_gates"):
+        assert getattr(both.counts, kind) == getattr(fc1.counts, kind) + getattr(fc2.counts, kind)
+    assert whole.counts.stored == both.counts.stored + 256 + 10
+    arrays = {name: a for name, a in small.arrays().items() if ".weight." in name}
+    assert both.bytes == npz_size(tmp_path / "a.npz", arrays)
+
+
+def test_there_is_no_sum_over_fewer_than_two():
+    alone = ta.compress(dense(), {"fc1": 1}, rng=0)
+    joint = ta.compress(dense(), {("fc1", "fc2"): 1}, rng=0)
+    for model in (dense(), alone, joint):
+        assert "encoded weights" not in [row.name for row in ta.report(model).rows]
 
 
 @pytest.mark.parametrize("order", ["interleaved", "output_first"])

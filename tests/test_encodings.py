@@ -11,7 +11,7 @@ from test_sites import positions_by_digits
 
 import tinyadtn as ta
 from tinyadtn.encodings import memory_limit
-from tinyadtn.errors import GraphError, SizeLimitError
+from tinyadtn.errors import GraphError, ShapeError, SizeLimitError
 from tinyadtn.wirings import WIRINGS
 
 MEMINFO = Path("/proc/meminfo")
@@ -385,3 +385,44 @@ def test_orthogonal_gates_have_no_favourite_direction():
     # 127 gates: a share of signs outside 0.5 ± 0.2 has a chance below 1e-5 for each of 17 shares.
     assert np.all(np.abs((gates > 0).mean(axis=0) - 0.5) < 0.2)
     assert abs((np.linalg.det(gates) > 0).mean() - 0.5) < 0.2
+
+
+# --- wirings and shapes that are none ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wiring", "got"),
+    [
+        ([(0, 1), (1, 2), (2, 3)], r"\(0, 1\)"),
+        ([[(0, 1), 2]], r"\(\(0, 1\), 2\)"),
+        ([[(0, 1, 2)]], r"\(\(0, 1, 2\),\)"),
+        ([[(0, 1.5)]], r"\(\(0, 1.5\),\)"),
+        ([["01"]], r"\('01',\)"),
+        (["01"], "'01'"),
+        ([None], "None"),
+        (3, "3"),
+        (None, "None"),
+    ],
+)
+def test_what_is_no_wiring_is_refused(wiring, got):
+    with pytest.raises(ShapeError, match=rf"columns, each a list of pairs.*\(2, 3\).*; got {got}$"):
+        ta.ADTN((4, 4), wiring=wiring)
+
+
+def test_where_a_site_without_gates_is_not_0_the_weight_is():
+    weight = ta.ADTN((4, 4), 2, wiring=[[(0, 1)], [(1, 2)]], order="output_first", rng=0)
+    decoded = weight.decode().numpy()
+    assert not decoded[:, 1::2].any()  # the last site is the last bit of the second axis
+    assert decoded[:, ::2].any()
+
+
+@pytest.mark.parametrize("shape", ["ab", (0, 3), (2, -1), (2, 1.5), 3, None])
+def test_a_frozen_weight_of_no_shape_is_refused(shape):
+    with pytest.raises(ShapeError, match="Frozen needs a shape of lengths of 1 or more, got "):
+        ta.Frozen(shape)
+
+
+def test_a_frozen_weight_needs_an_axis():
+    with pytest.raises(ShapeError, match=r"Frozen needs 1 axis or more, got \(\)$"):
+        ta.Frozen(())
+    assert ta.Frozen(np.array([3, 2]), rng=0).config["shape"] == [3, 2]

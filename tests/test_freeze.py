@@ -32,7 +32,6 @@ ALL = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
         (["*.bias"], ["fc1.weight", "fc2.weight"]),
         (["fc1.weight", "fc2"], ["fc1.bias"]),
         (["fc1", "fc*"], []),
-        ([], ALL),
     ],
 )
 def test_patterns_name_parameters_and_modules(patterns, left):
@@ -54,6 +53,35 @@ def test_a_name_is_no_prefix():
 def test_a_pattern_that_names_nothing_is_refused(pattern):
     with pytest.raises(TinyADTNError, match=r"no trained parameter matches .*fc1\.weight, fc1\.b"):
         ta.freeze(dense(), pattern)
+
+
+def test_no_pattern_is_refused():
+    with pytest.raises(TinyADTNError, match=r'says what; "\*" freezes everything'):
+        ta.freeze(dense())
+
+
+@pytest.mark.parametrize("pattern", [["fc1"], ("fc1", "fc2"), 3, None])
+def test_what_is_no_pattern_is_refused(pattern):
+    with pytest.raises(TinyADTNError, match=r'such as freeze\(model, "fc1", .*; got .*'):
+        ta.freeze(dense(), pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["fc1.weight", "fc2.weight", "fc2.*.columns.*", "fc2.weight.whole"]
+)
+def test_the_numbers_of_a_joint_encoding_are_frozen_through_any_of_its_layers(pattern, tmp_path):
+    model = dense(hidden=64, num_classes=64)
+    joint = ta.compress(model, {("fc1", "fc2"): 1}, rng=0)
+    frozen = ta.freeze(joint, pattern)
+    assert trained(frozen) == ["fc1.bias", "fc2.bias"]
+    ta.save(tmp_path / "m.npz", frozen)
+    assert trained(ta.load(tmp_path / "m.npz")) == trained(frozen)
+
+
+def test_a_layer_of_a_joint_encoding_is_frozen_whole():
+    model = dense(hidden=64, num_classes=64)
+    frozen = ta.freeze(ta.compress(model, {("fc1", "fc2"): 1}, rng=0), "fc2")
+    assert trained(frozen) == ["fc1.bias"]
 
 
 def test_no_gradient_is_computed_and_training_changes_nothing():

@@ -14,16 +14,21 @@ from tinyadtn.joint import by_encoding, joint_axes, joint_shape
 from tinyadtn.module import he_std
 
 X = np.random.default_rng(5).random((3, 1, 8, 8), np.float32)
-WHOLE = 64 * 64 + 10 * 64  # the two weights of the model below
+WHOLE = 32 * 64 + 10 * 32  # the two weights of the model below
 
 
 def unlike():
-    """fc1 (64, 64) and fc2 (10, 64)."""
+    """fc1 (32, 64) and fc2 (10, 32): one vector."""
+    return ta.models.fc2(hidden=32, image_size=8, rng=0)
+
+
+def same_inputs():
+    """fc1 (64, 64) and fc2 (10, 64): a matrix of 74 outputs."""
     return ta.models.fc2(hidden=64, image_size=8, rng=0)
 
 
 def alike():
-    """fc1 and fc2 both (64, 64)."""
+    """fc1 and fc2 both (64, 64): a matrix of 128 outputs."""
     return ta.models.fc2(num_classes=64, hidden=64, image_size=8, rng=0)
 
 
@@ -42,44 +47,70 @@ class Layer(ta.Module):
         self.weight, self.axes = ta.Tensor(np.zeros(shape, np.float32), requires_grad=True), axes
 
 
-both = pytest.mark.parametrize("make", [unlike, alike])
+every_make = pytest.mark.parametrize("make", [unlike, same_inputs, alike])
 
 
 # --- shapes --------------------------------------------------------------------------------------
 
 
-def test_weights_of_one_shape_are_stacked_with_the_structure_of_their_axes():
-    layers = {f"conv{k}": Layer((4, 9, 3, 3), (4, (3, 3), 3, 3)) for k in (1, 2, 3)}
+def test_weights_with_the_same_inputs_are_one_with_more_outputs():
+    shapes = {"conv1": (4, 9, 3, 3), "conv2": (8, 9, 3, 3), "conv3": (4, 9, 3, 3)}
+    layers = {name: Layer(shape, (shape[0], (3, 3), 3, 3)) for name, shape in shapes.items()}
     recipe = ta.ADTN.like(1, order="output_first")
-    small = ta.compress(ta.Sequential(**layers), {("conv1", "conv2", "conv3"): recipe}, rng=0)
+    small = ta.compress(ta.Sequential(**layers), {tuple(shapes): recipe}, rng=0)
     whole = small.conv2.weight.whole
-    assert whole.shape == (3, 4, 9, 3, 3)
-    assert whole.sites.lengths == (3, 4, 3, 3, 3, 3)
-    assert whole.sites.order[:2] == whole.sites.groups[0] == (0, 1)
+    assert whole.shape == joint_shape(list(shapes.values())) == (16, 9, 3, 3)
+    assert whole.sites.lengths == (16, 3, 3, 3, 3)
+    decoded = whole.decode().numpy()
+    for name, first in (("conv1", 0), ("conv2", 4), ("conv3", 12)):
+        part = getattr(small, name).weight
+        assert part.gain == 1
+        np.testing.assert_array_equal(part.decode().numpy(), decoded[first : first + part.shape[0]])
 
 
-def test_a_structure_that_differs_is_dropped():
-    shapes = [(4, 12), (4, 12)]
-    assert joint_axes(shapes, [(4, (3, 4)), (4, (3, 4))]) == (2, 4, (3, 4))
-    assert joint_axes(shapes, [(4, (3, 4)), (4, (4, 3))]) is None
-    assert joint_axes(shapes, [None, None]) is None
-    assert joint_axes([(4, 12), (2, 12)], [(4, 12), (2, 12)]) is None
+@pytest.mark.parametrize(
+    ("axes", "together"),
+    [
+        ([(4, (3, 4)), (4, (3, 4))], (8, (3, 4))),
+        ([((2, 2), (3, 4)), (4, [3, 4])], (8, (3, 4))),  # that of the outputs is gone
+        ([(4, (3, 4)), (4, (4, 3))], None),
+        ([(4, (3, 4)), None], None),
+        ([None, None], None),
+    ],
+)
+def test_the_structure_of_the_inputs_is_kept_if_all_have_it(axes, together):
+    assert joint_axes([(4, 12), (4, 12)], axes) == together
 
 
-def test_weights_of_different_shapes_become_one_vector():
+def test_a_vector_has_no_structure():
+    assert joint_axes([(4, 12), (4, 8)], [(4, (3, 4)), (4, (2, 4))]) is None
+
+
+def test_two_alike_are_a_site_more_in_front():
+    """For 2^n outputs each, output first: the first site says which of the two it is."""
+    small = joint(alike(), ta.ADTN.like(2, order="output_first"))
+    stack = ta.ADTN((2, 64, 64), 2, order="output_first", rng=0)
+    for name, k in (("fc1", 0), ("fc2", 1)):
+        weight = getattr(small, name).weight.decode().numpy()
+        spread = he_std((64, 64)) / he_std((2, 64, 64))  # the stack starts as one of 64·64 inputs
+        np.testing.assert_allclose(weight, stack.decode().numpy()[k] * spread, rtol=1e-5)
+
+
+def test_weights_with_other_inputs_become_one_vector():
     small = joint(unlike())
-    assert small.fc1.weight.whole.shape == (WHOLE,) == joint_shape([(64, 64), (10, 64)])
+    assert small.fc1.weight.whole.shape == (WHOLE,) == joint_shape([(32, 64), (10, 32)])
 
 
-@both
+@every_make
 def test_every_part_is_its_slice_times_its_gain(make):
     small = joint(make())
     whole = small.fc1.weight.whole.decode().numpy()
     one, two = small.fc1.weight, small.fc2.weight
-    assert (one.decode().shape, two.decode().shape) == ((64, 64), tuple(make().fc2.weight.shape))
+    assert one.decode().shape == make().fc1.weight.shape
+    assert two.decode().shape == make().fc2.weight.shape
     flat = np.concatenate([(p.decode().numpy() / p.gain).ravel() for p in (one, two)])
     np.testing.assert_allclose(flat, whole.ravel(), rtol=1e-6)
-    assert one.gain == pytest.approx(he_std((64, 64)) / he_std(whole.shape))
+    assert one.gain == pytest.approx(he_std(one.shape) / he_std(whole.shape))
 
 
 @pytest.mark.parametrize("wish", [1, ta.ADTN.like(3, activation="identity")])
@@ -95,7 +126,7 @@ def test_together_the_parts_start_spread_like_dense_layers(wish):
 # --- shared --------------------------------------------------------------------------------------
 
 
-@both
+@every_make
 def test_the_shared_numbers_are_there_once(make):
     small = joint(make())
     whole = small.fc1.weight.whole
@@ -130,7 +161,7 @@ def test_an_optimiser_has_every_shared_number_once():
     assert len(optimizer.parameters) == len({id(p) for p in optimizer.parameters}) == 4 + 2
 
 
-@both
+@every_make
 def test_a_copy_shares_its_whole_and_nothing_with_the_old(make):
     small = joint(make())
     before, twin = values(small), small.copy()
@@ -140,7 +171,7 @@ def test_a_copy_shares_its_whole_and_nothing_with_the_old(make):
     assert values(small) == before
 
 
-@both
+@every_make
 def test_decoded_decodes_the_whole_once(make, monkeypatch):
     small = joint(make())
     expected, calls, decode = small(X).numpy(), [], ta.ADTN.decode
@@ -150,7 +181,7 @@ def test_decoded_decodes_the_whole_once(make, monkeypatch):
     assert calls == [small.fc1.weight.whole]
 
 
-@both
+@every_make
 def test_decompress_gives_an_ordinary_model(make):
     small = joint(make())
     plain = ta.decompress(small)
@@ -163,7 +194,7 @@ def test_decompress_gives_an_ordinary_model(make):
 # --- files ---------------------------------------------------------------------------------------
 
 
-@both
+@every_make
 def test_a_file_brings_it_back_shared(make, tmp_path):
     small = joint(make(), ta.ADTN.like(2, order="output_first"))
     ta.save(tmp_path / "m.npz", small)
@@ -212,7 +243,7 @@ def test_building_draws_no_numbers():
 # --- report, fit, walls --------------------------------------------------------------------------
 
 
-@both
+@every_make
 def test_the_report_has_one_row_for_both(make):
     small = joint(make())
     row, total = ta.report(small).rows
@@ -240,7 +271,7 @@ def test_layers_that_hold_the_very_same_weight_are_counted_once():
     assert total.counts.stored == 16 + 4
 
 
-@both
+@every_make
 def test_fit_fits_the_whole_once_to_all_its_layers(make):
     """The error is that of all weights, each in units of its start."""
     model = make()
@@ -261,13 +292,76 @@ def test_fit_fits_the_whole_once_to_all_its_layers(make):
     assert error < errors["fc1+fc2"][0]
 
 
-def test_a_joint_formula_is_exact_at_full_rank():
-    model = alike()
-    small = joint(model, ta.LowRank.like(2))
-    assert ta.fit(small, model)["fc1+fc2"] == [pytest.approx(0, abs=1e-6)]
-    for name in ("fc1", "fc2"):
-        weight, target = (getattr(m, name).weight for m in (small, model))
-        np.testing.assert_allclose(weight.decode().numpy(), target.numpy(), atol=1e-6)
+def kernels():
+    """Two convolutions of 6 channels, with 4 and 8 outputs."""
+    one, two = (ta.Conv2d(6, o, 3, rng=o) for o in (4, 8))
+    return ta.Sequential(conv1=one, conv2=two)
+
+
+def matrices():
+    """Two linear layers of 6 inputs, with 4 and 8 outputs."""
+    return ta.Sequential(fc1=ta.Linear(6, 4, rng=1), fc2=ta.Linear(6, 8, rng=2))
+
+
+LINEAR_KINDS = [
+    (matrices, ta.LowRank.like(6), ta.LowRank.like(2)),
+    (kernels, ta.LowRank.like(12), ta.LowRank.like(2)),
+    (kernels, ta.Tucker.like((12, 6)), ta.Tucker.like((3, 2))),
+    (matrices, ta.TensorTrain.like(((4, 3), (2, 3)), 8), ta.TensorTrain.like(((4, 3), (2, 3)), 2)),
+    (kernels, ta.TensorTrain.like(((4, 3), (6, 9)), 24), ta.TensorTrain.like(((4, 3), (6, 9)), 2)),
+]
+
+
+@pytest.mark.parametrize(("make", "full", "some"), LINEAR_KINDS)
+def test_the_rivals_see_all_outputs_over_the_same_inputs(make, full, some):
+    """At full rank their joint fit is exact; below, it is that of the two weights as one."""
+    model = make()
+    names = tuple(name for name, _ in model.layers())
+    targets = [getattr(model, name).weight.numpy() for name in names]
+    small = ta.compress(model, {names: full}, rng=0)
+    assert ta.fit(small, model) == {"+".join(names): [pytest.approx(0, abs=1e-5)]}
+    for name, target in zip(names, targets):
+        weight = getattr(small, name).weight.decode().numpy()
+        np.testing.assert_allclose(weight, target, atol=1e-5)
+    together = np.concatenate(targets)
+    alone = some(together.shape, rng=0)
+    small = ta.compress(model, {names: some}, rng=0)
+    assert ta.fit(small, model)["+".join(names)] == pytest.approx(alone.fit(together))
+    decoded = [getattr(small, name).weight.decode().numpy() for name in names]
+    np.testing.assert_allclose(np.concatenate(decoded), alone.decode().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("make", "some"), [(make, some) for make, _, some in LINEAR_KINDS])
+def test_a_file_brings_joint_rivals_back(make, some, tmp_path):
+    model = make()
+    names = tuple(name for name, _ in model.layers())
+    small = ta.compress(model, {names: some}, rng=0)
+    ta.save(tmp_path / "m.npz", small)
+    other = ta.compress(model, {names: some}, rng=1)
+    ta.load(tmp_path / "m.npz", into=other)
+    assert values(other) == values(small)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [ta.LowRank.like(3), ta.TensorTrain.like(((8, 16), (8, 8)), 2)],
+)
+def test_joint_rivals_of_a_known_model_come_back_from_their_file(recipe, tmp_path):
+    small = joint(alike(), recipe)
+    ta.save(tmp_path / "m.npz", small)
+    again = ta.load(tmp_path / "m.npz")
+    assert values(again) == values(small)
+    assert again.fc1.weight.whole is again.fc2.weight.whole
+
+
+def test_two_kernels_of_vgg16_are_one_tucker(tmp_path):
+    small = ta.compress(
+        ta.models.vgg16(), {("conv4_2", "conv4_3"): ta.Tucker.like((32, 16))}, rng=None
+    )
+    whole = small.conv4_2.weight.whole
+    assert whole.shape == (1024, 512, 3, 3)
+    assert whole.num_parameters == 1024 * 32 + 32 * 16 * 9 + 16 * 512
+    assert build(small.config).config == small.config
 
 
 def test_a_wall_of_several_layers_is_found_once():
@@ -294,8 +388,8 @@ def test_patterns_in_a_tuple_and_a_ready_encoding():
         ({("fc1", "fc*"): 1}, "fc1 is named twice"),
         ({("fc1", "fc2"): 1, "fc2": 1}, "fc2 is named twice"),
         ({("fc1", "fc2"): 0}, "depth of 1 or more"),
-        ({("fc1", "fc2"): ta.ADTN((64, 64))}, r"fc1\+fc2 has a weight of shape \(4736,\)"),
-        ({("fc1", "fc2"): ta.LowRank.like(2)}, r"2 axes or more, got \(4736,\)"),
+        ({("fc1", "fc2"): ta.ADTN((64, 64))}, r"fc1\+fc2 has a weight of shape \(2368,\)"),
+        ({("fc1", "fc2"): ta.LowRank.like(2)}, r"2 axes or more, got \(2368,\)"),
         ({("fc1", "fc2"): "1"}, r"fc1\+fc2.*'1'"),
     ],
 )
@@ -307,9 +401,14 @@ def test_a_wish_that_cannot_be_met_is_refused(spec, says):
 @pytest.mark.parametrize("index", [-1, 2])
 def test_a_part_that_is_not_there_is_refused(index):
     with pytest.raises(ShapeError, match=f"parts 0 … 1, got {index}"):
-        ta.Part(ta.ADTN((2, 4, 4)), index, {"fc1": (4, 4), "fc2": (4, 4)})
+        ta.Part(ta.ADTN((8, 4)), index, {"fc1": (4, 4), "fc2": (4, 4)})
+
+
+def test_a_part_of_no_layers_is_refused():
+    with pytest.raises(ShapeError, match=r"together have shape \(0,\)"):
+        ta.Part(ta.ADTN((4, 4)), 0, {})
 
 
 def test_a_whole_of_another_shape_is_refused():
-    with pytest.raises(ShapeError, match=r"fc1, fc2 together have shape \(2, 4, 4\).*\(4, 4\)"):
+    with pytest.raises(ShapeError, match=r"fc1, fc2 together have shape \(8, 4\).*\(4, 4\)"):
         ta.Part(ta.ADTN((4, 4)), 0, {"fc1": (4, 4), "fc2": (4, 4)})

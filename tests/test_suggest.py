@@ -5,6 +5,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinyadtn as ta
 from tinyadtn.compress import ENCODINGS
@@ -43,6 +45,36 @@ def test_every_row_is_what_compress_makes_of_it(shape, budget, axes):
         assert row.cost == weight.cost()
         written = eval(row.code, {"ta": ta})(shape, axes=axes)
         assert written.config == weight.config
+
+
+STRUCTURES = {
+    (256, 784): [None, (256, 784), (256, (28, 28)), ((16, 16), (7, 112))],
+    (120, 400): [None, (120, (16, 5, 5)), ((5, 24), 400), (120, (25, 16))],
+    (12, 6, 3, 3): [None, (12, (2, 3), 3, 3), ((3, 2, 2), 6, 3, 3)],
+}
+structures = st.sampled_from(sorted(STRUCTURES)).flatmap(
+    lambda shape: st.tuples(
+        st.just(shape), st.sampled_from(STRUCTURES[shape]), st.sampled_from(STRUCTURES[shape])
+    )
+)
+
+
+@given(case=structures, budget=st.integers(100, 1_000))
+def test_a_row_keeps_to_its_number_whatever_structure_the_layer_has(case, budget):
+    shape, asked, layers = case
+    model = ta.Sequential(fc1=Layer(shape, layers))
+    for row in ta.suggest(shape, budget, axes=asked).rows:
+        for recipe in (row.recipe, eval(row.code, {"ta": ta})):
+            weight = ta.compress(model, {"fc1": recipe}, rng=None).fc1.weight
+            assert weight.num_parameters == row.stored <= budget
+
+
+def test_the_code_says_which_structure_was_counted():
+    axes = (256, [28, np.int64(28)])
+    assert named(ta.suggest((256, 784), 300, axes=axes).rows, "ADTN")[0].code == (
+        "ta.ADTN.like(1, axes=(256, (28, 28)))"
+    )
+    assert named(ta.suggest((256, 784), 300).rows, "ADTN")[0].code == "ta.ADTN.like(1, axes=None)"
 
 
 @cases

@@ -42,7 +42,8 @@ class ADTN(Encoding):
     axes "interleaved", "output_first" or in a given permutation. ``axes`` splits an axis whose
     structure is known: ``axes=(256, (28, 28))`` for 784 pixels. ``activation`` is relu, leaky_relu,
     tanh or identity. ``wiring`` is "brick_wall", or "staircase", "tree", "butterfly" (pictures and
-    counts in ``wirings``), or a list of columns, each a list of pairs of wall positions.
+    counts in ``wirings``), or a list of columns, each a list of pairs of wall positions. A site
+    that no gate acts on stays |0⟩: where its digit is not 0 the weight is 0 for ever.
     ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two bits a
     site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
 

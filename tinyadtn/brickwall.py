@@ -59,6 +59,7 @@ class Column:
 
 def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) -> list[Column]:
     """All columns of a depth-M wall; a wiring column of mixed gates becomes one Column a kind."""
+    _check_wiring(wiring)
     touched: set[int] = set()
     wall: list[Column] = []
     for layer in range(1, depth + 1):
@@ -73,6 +74,24 @@ def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) ->
     if not wall:
         raise ShapeError(f"a wiring needs at least one gate, got {list(wiring)}")
     return wall
+
+
+def _check_wiring(wiring: Any) -> None:
+    """A list of columns, each a list of pairs of sites."""
+    for column in wiring if isinstance(wiring, (list, tuple)) else [wiring]:
+        if not isinstance(column, (list, tuple)) or not all(map(_is_pair, column)):
+            raise ShapeError(
+                "a wiring is a list of columns, each a list of pairs of sites, such as "
+                f"[[(0, 1), (2, 3)], [(1, 2)]]; got {column!r}"
+            )
+
+
+def _is_pair(pair: Any) -> bool:
+    return (
+        isinstance(pair, (list, tuple))
+        and len(pair) == 2
+        and all(isinstance(site, int) for site in pair)
+    )
 
 
 def _check_pairs(pairs: Pairs, num_sites: int) -> None:

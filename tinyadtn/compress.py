@@ -22,6 +22,7 @@ from .modes import no_grad
 from .module import (
     Module,
     Seed,
+    cast,
     dense,
     layer_named,
     named_layers,
@@ -56,11 +57,11 @@ def compress(
 
     ``spec`` maps a layer's name or a pattern ("fc*") to a depth (an ADTN of that depth), to an
     encoding, or to a recipe: ``recipe(shape, axes=…, rng=…)``, such as ``ADTN.like(depth=2)``.
-    A tuple of names or patterns is encoded jointly: its weights, stacked on a new first axis if
-    they have one shape and flattened to one vector if not, are parts of a single encoding.
+    A tuple of names or patterns is encoded jointly: its weights are parts of a single encoding,
+    of all their outputs, (Σ o, c, kh, kw), if the inputs are the same, and else of one vector.
     Everything else is copied; with ``train_others=False`` all that is not part of an encoded layer
-    is frozen (see ``freeze``). The encodings start at random; ``fit`` brings them near the old
-    weights.
+    is frozen (see ``freeze``). The encodings start at random, in the number type of the weights
+    that they replace; ``fit`` brings them near these.
 
     >>> import tinyadtn as ta
     >>> small = compress(ta.models.fc2(rng=0), {"fc*": 2}, rng=0)
@@ -70,6 +71,7 @@ def compress(
     >>> joint.fc1.weight.whole
     ADTN((203264,), depth=2): 436 numbers for 203,264
     """
+    _check_spec(spec)
     rng = None if rng is None else np.random.default_rng(rng)
     layers = named_layers(model)
     chosen: dict[str, Encoding] = {}
@@ -83,8 +85,9 @@ def compress(
             chosen |= _encode_jointly({name: layers[name] for name in names}, wish, rng)
         else:
             for name in names:
-                layer = layers[name]
-                chosen[name] = _encode(name, tuple(layer.weight.shape), layer.axes, wish, rng)
+                weight, axes = layers[name].weight, layers[name].axes
+                chosen[name] = _encode(name, tuple(weight.shape), axes, wish, rng)
+                cast(chosen[name], _dtype_of(weight))
     small = encoded(model.copy(), chosen)
     if train_others:
         return small
@@ -93,6 +96,19 @@ def compress(
     return with_frozen(
         small, [name for name, _ in small.named_parameters() if not name.startswith(inside)]
     )
+
+
+def _check_spec(spec: Any) -> None:
+    if not isinstance(spec, Mapping):
+        raise TinyADTNError(
+            f'compress takes what to put in the place of which layer, such as {{"fc1": 2}}; '
+            f"got {spec!r}"
+        )
+    for key in spec:
+        if not all(isinstance(name, str) for name in (key if isinstance(key, tuple) else (key,))):
+            raise TinyADTNError(f"a layer has a name, a pattern or a tuple of these; got {key!r}")
+        if key == ():
+            raise TinyADTNError("an empty tuple names no layers; name two or more")
 
 
 def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
@@ -124,7 +140,14 @@ def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str
     shape = joint_shape(list(shapes.values()))
     axes = joint_axes(list(shapes.values()), [layer.axes for layer in layers.values()])
     whole = _encode("+".join(layers), shape, axes, wish, rng)
+    cast(whole, np.result_type(*(_dtype_of(layer.weight) for layer in layers.values())))
     return {name: Part(whole, k, shapes) for k, name in enumerate(layers)}
+
+
+def _dtype_of(weight: Any) -> np.dtype:
+    """The type of a weight's numbers, of an encoding the type of those that are stored."""
+    tensors = [weight] if isinstance(weight, Tensor) else [t for _, t in weight.named_tensors()]
+    return np.result_type(np.float32, *(tensor.dtype for tensor in tensors))
 
 
 def _check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
@@ -197,9 +220,8 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     >>> len(errors["fc1"]), len(errors["fc2"]), errors["fc2"][0] < 1e-5  # rank 10 is all of fc2
     (6, 1, True)
     """
-    targets = named_layers(dense_model)
     groups = {
-        name: next(iter(weights.values()))
+        name: weights
         for name, weights in by_encoding(model).items()
         if all(hasattr(whole_of(w), "fit") and w.parameters() for w in weights.values())
     }
@@ -207,22 +229,32 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
         raise TinyADTNError(
             "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
         )
-    fits = {name: whole_of(weight).fit for name, weight in groups.items()}
+    fits = {name: whole_of(next(iter(group.values()))).fit for name, group in groups.items()}
     takes = {name: set(inspect.signature(method).parameters) for name, method in fits.items()}
     known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
     if not options.keys() <= known:
         raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
+    targets = {name: _target(group, dense_model) for name, group in groups.items()}
     errors = {}
-    for name, weight in groups.items():
+    for name in groups:
         given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
-        errors[name] = fits[name](_target(name, weight, targets), **given)
+        errors[name] = fits[name](targets[name], **given)
     return errors
 
 
-def _target(name: str, weight: Encoding, targets: Mapping[str, Any]) -> Any:
-    if isinstance(weight, Part):
-        return weight.target({n: dense(targets[n].weight).numpy() for n in weight.layers})
-    return dense(targets[name].weight)
+def _target(group: Mapping[str, Encoding], dense_model: Module) -> Any:
+    """What the encoding of these layers should decode to."""
+    name, weight = next(iter(group.items()))
+    shapes = weight.layers if isinstance(weight, Part) else {name: weight.shape}
+    targets = {}
+    for layer, shape in shapes.items():
+        targets[layer] = dense(layer_named(dense_model, layer).weight).numpy()
+        if targets[layer].shape != shape:
+            raise ShapeError(
+                f"{layer} of the dense model has a weight of shape {targets[layer].shape}, "
+                f"the encoding is for {shape}"
+            )
+    return weight.target(targets) if isinstance(weight, Part) else targets[name]
 
 
 def build(config: dict[str, Any]) -> Any:

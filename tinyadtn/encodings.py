@@ -111,14 +111,15 @@ class Frozen(Encoding):
 
     What a network reaches with a frozen layer, it owes to the layers around it. A seed would bring
     them back, so they count as no numbers at all; a file holds them all the same, because NumPy
-    does not promise the same normal numbers in every version (NEP 19).
+    does not promise the same normal numbers in every version (NEP 19). ShapeError for a shape
+    without axes, or with a length below 1.
 
     >>> Frozen((256, 784), rng=0).num_parameters
     0
     """
 
     def __init__(self, shape: Sequence[int], *, axes: Axes = None, rng: Seed = None):
-        self.shape = tuple(shape)
+        self.shape = checked_shape("Frozen", shape, 1)
         self.values = parameter(self.shape, he_std(self.shape), rng).detach()
         self.config = {"encoding": "Frozen", "shape": list(self.shape)}
 
@@ -150,6 +151,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, str) or not isinstance(value, Iterable):
         return value
     return tuple(map(plain, value))
+
+
+def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
+    """The shape as a tuple, if it has enough axes, all of length 1 or more."""
+    lengths = plain(shape)
+    if not isinstance(lengths, tuple) or not all(isinstance(n, int) and n > 0 for n in lengths):
+        raise ShapeError(f"{who} needs a shape of lengths of 1 or more, got {shape!r}")
+    if len(lengths) < fewest:
+        axes = "1 axis" if fewest == 1 else f"{fewest} axes"
+        instead = "LowRank" if fewest == 3 and len(lengths) == 2 else "an ADTN"
+        way_out = f"; use {instead}" if fewest > 1 else ""
+        raise ShapeError(f"{who} needs {axes} or more, got {lengths}{way_out}")
+    return lengths
 
 
 def target_of(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .backend import array_module
 from .contract import contract
-from .encodings import Cost, Encoding, memory_limit, plain, target_of
+from .encodings import Cost, Encoding, checked_shape, memory_limit, plain, target_of
 from .engine import Tensor
 from .errors import ShapeError, SizeLimitError
 from .modes import no_grad
@@ -211,14 +211,3 @@ class Tucker(Factored):
         (o, c, *kernel), (a, b) = self.shape, self.ranks
         size = math.prod(kernel)
         return Cost(c * b * a * size + o * a * c * size, c * b * size + a * b * size + o * a)
-
-
-def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
-    """The shape as a tuple, if it has enough axes, all of length 1 or more."""
-    lengths = plain(shape)
-    if not isinstance(lengths, tuple) or not all(isinstance(n, int) and n > 0 for n in lengths):
-        raise ShapeError(f"{who} needs a shape of lengths of 1 or more, got {shape!r}")
-    if len(lengths) < fewest:
-        instead = "LowRank" if fewest == 3 and len(lengths) == 2 else "an ADTN"
-        raise ShapeError(f"{who} needs {fewest} axes or more, got {lengths}; use {instead}")
-    return lengths

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .encodings import Cost, Counts, Encoding
+from .encodings import Cost, Counts, Encoding, plain
 from .engine import Tensor
 from .errors import ShapeError
 from .module import Module, Shape, he_std, named_layers
@@ -26,19 +26,21 @@ from .sites import Axes
 class Part(Encoding):
     """The weight of one layer, cut from an encoding of several: W = gain · whole[index].
 
-    ``layers`` names all of them with their shapes. Weights of one shape are stacked on a new first
-    axis, (k, o, …); weights of different shapes are flattened, one behind the other, to a vector.
+    ``layers`` names all of them with their shapes. Weights that differ in their outputs alone are
+    one weight with all the outputs, (Σ o, c, kh, kw); other weights are flattened, one behind the
+    other, to a vector. Either way the parts lie one after the other along the first axis.
     ``gain`` is √(2/fan_in) of this weight over that of the whole, a constant of the shapes: so
-    every part starts spread like a dense layer of its own. The numbers stored are the whole's.
-    Every layer decodes the whole for itself; ``decoded`` (what ``evaluate`` uses) does it once.
+    every part starts spread like a dense layer of its own. It is 1 where the inputs are the same.
+    The numbers stored are the whole's. Every layer decodes the whole for itself; ``decoded`` (what
+    ``evaluate`` uses) does it once.
     ShapeError if the whole has another shape than the layers together.
 
     >>> import tinyadtn as ta
-    >>> layers = {"fc1": (4, 8), "fc2": (4, 8)}
-    >>> whole = ta.ADTN((2, 4, 8), rng=0)
+    >>> layers = {"fc1": (4, 8), "fc2": (2, 8)}
+    >>> whole = ta.ADTN((6, 8), rng=0)
     >>> one, two = Part(whole, 0, layers), Part(whole, 1, layers)
-    >>> one.decode().shape, one.parameters()[0] is two.parameters()[0]
-    ((4, 8), True)
+    >>> one.decode().shape, two.decode().shape, one.parameters()[0] is two.parameters()[0]
+    ((4, 8), (2, 8), True)
     """
 
     whole: Encoding
@@ -73,11 +75,11 @@ class Part(Encoding):
 
     def cut(self, whole: Tensor) -> Tensor:
         """This weight from the decoded whole."""
-        if whole.ndim > 1:
-            return whole[self.index] * self.gain
-        sizes = [math.prod(shape) for shape in self.layers.values()]
-        first = sum(sizes[: self.index])
-        return whole[first : first + sizes[self.index]].reshape(self.shape) * self.gain
+        entry = math.prod(whole.shape[1:])  # what lies at one place of the first axis
+        lengths = [math.prod(shape) // entry for shape in self.layers.values()]
+        first = sum(lengths[: self.index])
+        part = whole[first : first + lengths[self.index]]
+        return part.reshape(self.shape) * self.gain
 
     def decode(self) -> Tensor:
         """The weight: the whole decoded, and cut."""
@@ -100,31 +102,37 @@ class Part(Encoding):
 
         Each weight is divided by its gain, so none counts more for having fewer inputs.
         """
-        unit = he_std(self.whole.shape)
-        arrays = [
-            np.asarray(weights[name]) * (unit / he_std(shape))
-            for name, shape in self.layers.items()
-        ]
-        if len(self.whole.shape) > 1:
-            return np.stack(arrays)
-        return np.concatenate([array.ravel() for array in arrays])
+        unit, inner = he_std(self.whole.shape), self.whole.shape[1:]
+        return np.concatenate(
+            [
+                np.asarray(weights[name]).reshape(-1, *inner) * (unit / he_std(shape))
+                for name, shape in self.layers.items()
+            ]
+        )
 
 
 def joint_shape(shapes: Sequence[Shape]) -> Shape:
-    """The shape of several weights together: stacked if they are alike, else one vector.
+    """The shape of several weights together: all their outputs over the same inputs, or a vector.
 
-    >>> joint_shape([(8, 4), (8, 4)]), joint_shape([(8, 4), (2, 8)])
-    ((2, 8, 4), (48,))
+    >>> joint_shape([(8, 4), (2, 4)]), joint_shape([(8, 4), (2, 8)])
+    ((10, 4), (48,))
     """
-    if len(set(shapes)) == 1:
-        return (len(shapes), *shapes[0])
+    inner = {shape[1:] for shape in shapes}
+    if len(inner) == 1:
+        return (sum(math.prod(shape[:1]) for shape in shapes), *inner.pop())
     return (sum(map(math.prod, shapes)),)
 
 
 def joint_axes(shapes: Sequence[Shape], axes: Sequence[Axes]) -> Axes:
-    """The structure of a stack whose weights all have the same; None where there is no such."""
-    alike = len(set(shapes)) == 1 and axes[0] is not None and all(a == axes[0] for a in axes)
-    return (len(shapes), *axes[0]) if alike and axes[0] is not None else None
+    """The structure of the inputs, where all weights have the same; None where there is no such.
+
+    >>> joint_axes([(8, 12), (2, 12)], [(8, (3, 4)), (2, (3, 4))])
+    (10, (3, 4))
+    """
+    first, *inner = joint_shape(shapes)
+    structures = {None if one is None else plain(one)[1:] for one in axes}
+    structure = structures.pop()
+    return (first, *structure) if inner and structure and not structures else None
 
 
 def by_encoding(model: Module) -> dict[str, dict[str, Any]]:

@@ -163,6 +163,15 @@ def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:
     return Tensor(values, requires_grad=True)
 
 
+def cast(module: Module, dtype: np.dtype) -> None:
+    """Give all numbers of a module that type; what ``parameter`` made without ``rng`` stays so."""
+    for _, tensor in module.named_tensors():
+        if _has_no_values(tensor):
+            tensor.data = np.broadcast_to(dtype.type(np.nan), tensor.shape)
+        else:
+            tensor.data = tensor.data.astype(dtype)
+
+
 def he_std(shape: tuple[int, ...]) -> float:
     """std = √(2 / fan_in): keeps the size of the signal through relu layers.
 
@@ -252,21 +261,30 @@ def freeze(model: Module, *patterns: str) -> Any:
     Nothing computes their gradients. Running statistics of normalisation layers still follow the
     data. The configuration remembers what is frozen, so ``ta.load`` does. To train everything
     again, give the values to a model that was not frozen: ``model.load_arrays(frozen.arrays())``.
-    TinyADTNError for a pattern that names nothing trained.
+    Numbers that several layers share, such as those of a joint encoding, are frozen for all of
+    them through any of them. TinyADTNError for a pattern that names nothing trained, and for none.
 
     >>> import tinyadtn as ta
     >>> model = freeze(ta.models.fc2(rng=0), "fc1")
     >>> [name for name, _ in model.named_parameters()]
     ['fc2.weight', 'fc2.bias']
     """
-    trained = [name for name, _ in model.named_parameters()]
+    if not patterns:
+        raise TinyADTNError('freeze needs a pattern that says what; "*" freezes everything')
+    trained = {id(tensor): name for name, tensor in model.named_parameters()}
+    # What is shared has one name among the parameters, and one through each layer that holds it.
+    ways = [(way, trained[id(part)]) for way, part in _walk(model) if id(part) in trained]
     chosen: list[str] = []
     for pattern in patterns:
-        names = [n for n in trained if fnmatch(n, pattern) or fnmatch(n, f"{pattern}.*")]
-        if not names:
+        if not isinstance(pattern, str):
             raise TinyADTNError(
-                f"no trained parameter matches {pattern!r}; there is {', '.join(trained) or 'none'}"
+                'patterns are given one by one, such as freeze(model, "fc1", "*.bias"); '
+                f"got {pattern!r}"
             )
+        names = [n for way, n in ways if fnmatch(way, pattern) or fnmatch(way, f"{pattern}.*")]
+        if not names:
+            known = ", ".join(trained.values()) or "none"
+            raise TinyADTNError(f"no trained parameter matches {pattern!r}; there is {known}")
         chosen += names
     return with_frozen(model.copy(), chosen)
 

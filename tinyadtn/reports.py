@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 from .encodings import Counts
@@ -17,7 +17,7 @@ from .npz import write_npz
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a report: a layer's weight, or a whole model with its biases."""
+    """One line of a report: a layer's weight, a sum over weights, or a model with its biases."""
 
     name: str
     encoding: str
@@ -63,19 +63,24 @@ class Report:
 def report(model: Module) -> Report:
     """Dense weights, stored and live numbers, ratio, padding and bytes, for each layer and in all.
 
-    An encoding that several layers share has one row. The last row counts the whole model with its
-    biases. Bytes are those of an uncompressed ``.npz`` file with the row's arrays.
+    An encoding that several layers share has one row. Two rows of encodings or more have their sum
+    in a row of its own, "encoded weights". The last row counts the whole model with its biases.
+    Bytes are those of an uncompressed ``.npz`` file with the row's arrays.
 
     >>> import tinyadtn as ta
-    >>> print(report(ta.compress(ta.models.fc2(rng=0), {"fc1": 2}, rng=0)))
-                 encoding    dense  stored   live   ratio  padding  bytes on disk
-    fc1.weight   ADTN M=2  200,704     436    436  460.3×     31 %          3,012
-    fc2.weight      dense    2,560   2,560  2,560    1.0×      0 %         10,506
-    whole model            203,530   3,262  3,262   62.4×     30 %         15,174
+    >>> print(report(ta.compress(ta.models.fc2(rng=0), {"fc1": 2, "fc2": 2}, rng=0)))
+                     encoding    dense  stored  live   ratio  padding  bytes on disk
+    fc1.weight       ADTN M=2  200,704     436   436  460.3×     31 %          3,012
+    fc2.weight       ADTN M=2    2,560     280   280    9.1×     60 %          2,388
+    encoded weights            203,264     716   716  283.9×     31 %          5,598
+    whole model                203,530     982   982  207.3×     31 %          7,158
     """
-    rows = []
+    rows: list[Row] = []
+    encoded: list[Row] = []
+    inside: set[int] = set()
     frozen = (model.config or {}).get("frozen", ())
-    others = {id(t): t.size for n, t in model.named_tensors() if t.requires_grad or n in frozen}
+    tensors = dict(model.named_tensors())
+    others = {id(t): t.size for n, t in tensors.items() if t.requires_grad or n in frozen}
     for name, weights in by_encoding(model).items():
         weight = whole_of(next(iter(weights.values())))
         if isinstance(weight, Tensor):
@@ -89,14 +94,21 @@ def report(model: Module) -> Report:
             others.pop(id(tensor), None)
         counts = replace(counts, dense=sum(math.prod(w.shape) for w in weights.values()))
         rows.append(Row(f"{name}.weight", label, counts, npz_bytes(stored)))
+        if not isinstance(weight, Tensor):
+            encoded.append(rows[-1])
+            inside |= set(map(id, stored.values()))
     biases = sum(others.values())
-    total = Counts(
-        **{
-            key: biases + sum(getattr(row.counts, key) for row in rows)
-            for key in Counts.__annotations__
-        }
-    )
-    return Report((*rows, Row("whole model", "", total, npz_bytes(dict(model.named_tensors())))))
+    total = _total([*(row.counts for row in rows), Counts(*[biases] * 5)])
+    whole = Row("whole model", "", total, npz_bytes(tensors))
+    if len(encoded) < 2:
+        return Report((*rows, whole))
+    theirs = {name: tensor for name, tensor in tensors.items() if id(tensor) in inside}
+    counts = _total([row.counts for row in encoded])
+    return Report((*rows, Row("encoded weights", "", counts, npz_bytes(theirs)), whole))
+
+
+def _total(counts: Iterable[Counts]) -> Counts:
+    return Counts(*map(sum, zip(*map(astuple, counts))))
 
 
 def npz_bytes(tensors: Mapping[str, Tensor]) -> int:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .adtn import ADTN
-from .encodings import Cost, Encoding, Frozen, Recipe, plain
+from .encodings import Cost, Encoding, Frozen, Recipe, checked_shape, plain
 from .errors import ShapeError, SizeLimitError
-from .factored import LowRank, Tucker, checked_shape
+from .factored import LowRank, Tucker
 from .reports import format_table
 from .sites import Axes, assign_sites
 from .tensor_train import Modes, TensorTrain
@@ -60,16 +60,17 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     balanced modes, and for kernels Tucker, each the largest that fits and stores less than the
     dense weight; frozen random weights, the control, store nothing. The costs are multiply-adds: to
     decode (an ADTN by the plain contraction), and to put one input vector, of a kernel one patch,
-    through undecoded factors. ``axes`` is the structure of the axes (``layer.axes``), for ADTNs.
-    Nothing is allocated. ShapeError where only the frozen one would fit; it names the smallest.
+    through undecoded factors. ``axes`` is the structure of the axes (``layer.axes``), for ADTNs:
+    their recipes keep to it, whatever the layer's own, for another may store more. Nothing is
+    allocated. ShapeError where only the frozen one would fit; it names the smallest.
 
     >>> choice = suggest((256, 784), 1_040, axes=(256, (28, 28)))  # print it: a table
     >>> for row in choice.rows:
     ...     print(row.label, row.stored, row.code)
-    ADTN M=1 164 ta.ADTN.like(1)
-    ADTN M=2 436 ta.ADTN.like(2)
-    ADTN M=3 708 ta.ADTN.like(3)
-    ADTN M=4 980 ta.ADTN.like(4)
+    ADTN M=1 164 ta.ADTN.like(1, axes=(256, (28, 28)))
+    ADTN M=2 436 ta.ADTN.like(2, axes=(256, (28, 28)))
+    ADTN M=3 708 ta.ADTN.like(3, axes=(256, (28, 28)))
+    ADTN M=4 980 ta.ADTN.like(4, axes=(256, (28, 28)))
     low rank r=1 1040 ta.LowRank.like(1)
     tensor train D=1 896 ta.TensorTrain.like(((16, 16), (28, 28)), (1,))
     tensor train D=3 912 ta.TensorTrain.like(((8, 8, 4), (7, 8, 14)), (3, 3))
@@ -79,7 +80,8 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     >>> ta.compress(ta.models.fc2(rng=0), {"fc1": choice.rows[1].recipe}, rng=0).fc1.weight
     ADTN((256, 784), depth=2): 436 numbers for 200,704
     """
-    shape, budget = checked_shape("suggest", shape, 2), plain(budget)
+    shape = checked_shape("suggest", shape, 2)
+    budget, axes = plain(budget), plain(axes)
     if not isinstance(budget, int):
         raise ShapeError(f"a budget is a whole number of stored numbers, got {budget!r}")
     most = min(budget, math.prod(shape) - 1)
@@ -95,7 +97,7 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
             f"no encoding of {shape} stores {most:,} numbers or fewer; the smallest is "
             f"{least.code} with {least.stored:,}"
         )
-    return Suggestions(shape, (*rows, _suggestion(shape, axes, Frozen)))
+    return Suggestions(shape, (*rows, _suggestion(shape, Frozen)))
 
 
 def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[Make, list[int]]]:
@@ -104,20 +106,20 @@ def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[M
     i, window = math.prod(shape[1:]), math.prod(kernel)
 
     def adtn(depth: int) -> Suggestion:
-        return _suggestion(shape, axes, ADTN, depth)
+        return _suggestion(shape, ADTN, depth, axes=axes)
 
     def low_rank(rank: int) -> Suggestion:
-        return _suggestion(shape, axes, LowRank, rank)
+        return _suggestion(shape, LowRank, rank)
 
     def tucker(step: int) -> Suggestion:
         """Ranks in the ratio of the channels, as far as the one allows the other."""
         b = math.ceil(c * step / max(o, c))
         a = min(math.ceil(o * step / max(o, c)), b * window)
-        return _suggestion(shape, axes, Tucker, (a, min(b, a * window)))
+        return _suggestion(shape, Tucker, (a, min(b, a * window)))
 
     def train(modes: Modes, limits: list[int]) -> Make:
         return lambda bond: _suggestion(
-            shape, axes, TensorTrain, modes, tuple(min(bond, limit) for limit in limits)
+            shape, TensorTrain, modes, tuple(min(bond, limit) for limit in limits)
         )
 
     if math.prod(shape) > 2:  # two sites or more, as a gate needs
@@ -180,9 +182,10 @@ def _largest(make: Make, largest: int, most: int) -> int:
     return low
 
 
-def _suggestion(shape: Any, axes: Axes, kind: type[Encoding], *arguments: Any) -> Suggestion:
+def _suggestion(shape: Any, kind: type[Encoding], *arguments: Any, **options: Any) -> Suggestion:
     """The encoding with these arguments, from its shapes alone."""
-    recipe = kind.like(*arguments)
-    encoding = recipe(shape, axes=axes, rng=None)
-    code = f"ta.{kind.__name__}.like({', '.join(map(str, arguments))})"
+    recipe = kind.like(*arguments, **options)
+    encoding = recipe(shape, rng=None)
+    written = [*map(str, arguments), *(f"{name}={value}" for name, value in options.items())]
+    code = f"ta.{kind.__name__}.like({', '.join(written)})"
     return Suggestion(encoding.label, code, recipe, encoding.num_parameters, encoding.cost())

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from .contract import contract
-from .encodings import Cost, plain
+from .encodings import Cost, checked_shape, plain
 from .engine import Tensor
 from .errors import ShapeError
-from .factored import Factored, checked_shape
+from .factored import Factored
 from .module import Seed
 from .sites import Axes
 

@@ -127,8 +127,9 @@ def run(config):
         losses.append(step.loss)
         if step.validation:
             validation.append(round(step.validation.accuracy, 5))
+    stored = {row.name: row.counts.stored for row in ta.report(model).rows}
     return {
-        "stored": ta.report(model).rows[0].counts.stored,
+        "stored": stored["fc1.weight"],
         "validation": validation,
         "test": ta.evaluate(model, data.test).accuracy,
         "last_loss": statistics.fmean(losses[-100:]),

@@ -135,10 +135,9 @@ def run(config):
             print(f"{config['network']} step {step.step}/{step.total} loss {step.loss:.3f}")
     seconds = time.perf_counter() - start
     tenth = max(1, len(losses) // 10)
-    stored = [row.counts.stored for row in ta.report(model).rows[:-1]]
-    names = [row.name.removesuffix(".weight") for row in ta.report(model).rows[:-1]]
+    stored = {row.name: row.counts.stored for row in ta.report(model).rows}
     return {
-        "stored": sum(n for name, n in zip(names, stored) if name in config["layers"]),
+        "stored": sum(stored[f"{name}.weight"] for name in config["layers"]),
         "parameters": model.num_parameters,
         "validation": validation,
         "test": ta.evaluate(model, data.test).accuracy,
