@@ -343,9 +343,21 @@ def test_gates_count_too_and_the_way_out_is_named(shape, options, says, monkeypa
 
 
 @pytest.mark.skipif(not MEMINFO.exists(), reason="only Linux tells its memory there")
-def test_the_memory_limit_is_not_beyond_the_machine():
+def test_the_memory_limit_is_not_beyond_the_machine(monkeypatch, tmp_path):
+    monkeypatch.setattr("tinyadtn.encodings.CONTAINER", tmp_path)
     total = int(MEMINFO.read_text().split()[1]) * 1024
     assert total / 2 < memory_limit() < total
+
+
+@pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_the_memory_limit_is_not_beyond_the_container(file, monkeypatch, tmp_path):
+    monkeypatch.setattr("tinyadtn.encodings.CONTAINER", tmp_path)
+    machine = memory_limit()
+    (tmp_path / "memory").mkdir()
+    (tmp_path / file).write_text("max\n")
+    assert memory_limit() == machine
+    (tmp_path / file).write_text("4000000\n")
+    assert memory_limit() == 3_000_000
 
 
 # --- frozen --------------------------------------------------------------------------------------

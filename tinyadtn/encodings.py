@@ -7,11 +7,13 @@ in common, and the simplest one.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from .errors import NonFiniteError, ShapeError
 from .module import Module, Seed, he_std, parameter
 from .sites import Axes
 
+CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what a container may have
 Recipe = Callable[..., "Encoding"]  # recipe(shape, axes=…, rng=…) encodes one layer
 
 
@@ -180,8 +183,11 @@ def target_of(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
 
 
 def memory_limit() -> int:
-    """Bytes that one weight may take: three quarters of the machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
-    except (AttributeError, ValueError, OSError):  # not every system tells
-        return 8 * 2**30
+    """Bytes that may be planned with: three quarters of what this machine, or container, has."""
+    limits = []
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system tells
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # a container's, old and new
+        with contextlib.suppress(ValueError, OSError):
+            limits.append(int((CONTAINER / file).read_text()))
+    return min(limits, default=10 * 2**30) * 3 // 4
