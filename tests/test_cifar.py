@@ -1,13 +1,13 @@
 """CIFAR's binary layouts: what is read comes back exactly, and nothing else is believed."""
 
 import os
-import tracemalloc
 
 import numpy as np
 import pytest
 from data_files import CLASS_NAMES, cifar_files, cifar_records, write_files
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_peak import peak_of
 
 from tinyadtn import cifar
 from tinyadtn.cifar import CIFAR10, CIFAR100, check_cifar, read_cifar
@@ -19,15 +19,6 @@ from tinyadtn.sources import locate
 MIB = 2**20
 LAYOUTS = pytest.mark.parametrize("layout", [CIFAR10, CIFAR100], ids=lambda layout: layout.title)
 COUNTS = (200, 100)
-
-
-def peak_of(call):
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def refused(folder, layout, counts=None, name=""):

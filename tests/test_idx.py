@@ -3,12 +3,12 @@
 import gzip
 import hashlib
 import os
-import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_peak import peak_of
 
 from tinyadtn import idx
 from tinyadtn.errors import DataFileError
@@ -44,15 +44,6 @@ def refused(path):
     assert "Put a good copy in its place" in message
     assert "\n" not in message
     return message
-
-
-def peak_of(call):
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 # What is right comes back
