@@ -14,7 +14,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.checkpoint import read_state, replacing, write_state
-from tinyadtn.errors import CheckpointError
+from tinyadtn.errors import CheckpointError, GraphError
 
 
 def values(model):
@@ -253,3 +253,11 @@ def test_meta_comes_back_as_it_was(tmp_path):
     arrays, again = read_state(tmp_path / "s.npz")
     assert {key: again[key] for key in meta} == meta
     np.testing.assert_array_equal(arrays["a"], np.arange(3))
+
+
+def test_what_has_no_values_or_is_no_model_is_not_saved(tmp_path):
+    with pytest.raises(GraphError, match="shapes only"):
+        ta.save(tmp_path / "a.npz", ta.models.lenet5())
+    with pytest.raises(TypeError, match=r"save\(path, model\) needs a Module, got str"):
+        ta.save(ta.models.fc2(rng=0), "a.npz")
+    assert not list(tmp_path.iterdir())

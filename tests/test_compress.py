@@ -431,3 +431,11 @@ def test_a_report_allocates_no_weights():
 
 def test_table_columns_are_aligned():
     assert format_table([["a", "bb"], ["ccc", "d"]]) == "a    bb\nccc   d"
+
+
+def test_a_recipe_that_fails_says_for_which_layer():
+    model = ta.models.fc2(rng=0)
+    with pytest.raises(ShapeError, match=r"fc2: a 10×256 matrix has a rank from 1 to 10"):
+        ta.compress(model, {"fc*": ta.LowRank.like(12)}, rng=0)
+    with pytest.raises(TinyADTNError, match=r"like\(\), such as ta.LowRank.like\(8\)"):
+        ta.compress(model, {"fc1": ta.LowRank}, rng=0)

@@ -22,7 +22,7 @@ import numpy as np
 
 from .compress import build
 from .errors import CheckpointError, TinyADTNError
-from .module import Module
+from .module import Module, require_values
 from .npz import read_npz, write_npz
 
 FORMAT = 1
@@ -41,6 +41,9 @@ def save(path: str | os.PathLike[str], model: Module) -> None:
     ...     ta.load(f"{folder}/fc2.npz").num_parameters
     203530
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"save(path, model) needs a Module, got {type(model).__name__}")
+    require_values(tensor for _, tensor in model.named_tensors())
     write_state(path, model.arrays(), {"kind": "weights", "config": model.config})
 
 

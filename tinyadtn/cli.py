@@ -69,7 +69,7 @@ def explained(error: BaseException) -> str:
 
 @contextmanager
 def stopping_gently():
-    """SIGTERM and SIGINT are both the polite request to stop."""
+    """SIGTERM is as polite a request to stop as SIGINT, which Python takes for one anyway."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -43,25 +43,8 @@ PLAN_OPTIONS = (
 def train_model(options: Namespace) -> int:
     """Train a network, dense or with encoded layers; stop gently when asked to."""
     given = {k: v for k in PLAN_OPTIONS if (v := getattr(options, k)) is not None}
-    if options.resume:
-        plan, trained_on = planned(options.resume)
-        options.data = options.data or trained_on
-        options.out = options.out or str(Path(options.resume).parent)
-        data, model = load_data(options.data), _model_to_go_on_with(options)
-    else:
-        plan, options.out = TrainingPlan(**given), options.out or "runs/train"
-        options.data = options.data or "mnist-5k"
-        data, model = load_data(options.data), None
-    if not options.resume or Path(options.out).resolve() != Path(options.resume).resolve().parent:
-        _check_free(Path(options.out), "last.npz", f", or go on: --resume {options.out}/last.npz")
-    model = model or _model_to_train(options, data, plan)
-    print(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
-    print(f"takes {training_memory(model, data, plan)}")
-    print(
-        f"{plan.epochs} epochs of {math.ceil(len(data.train) / plan.batch_size):,} steps; saves in "
-        f"{options.out} every {options.save_minutes:g} minutes and after every epoch"
-        + (f"; goes on from {options.resume}" if options.resume else "")
-    )
+    data, model, plan = (_run_to_go_on_with if options.resume else _new_run)(options, given)
+    # train() looks at the rest before its first step; what it refuses comes without a headline.
     steps = train(
         model,
         data,
@@ -69,6 +52,14 @@ def train_model(options: Namespace) -> int:
         resume=options.resume,
         save_minutes=options.save_minutes,
         **given,
+    )
+    print(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
+    print(f"takes {training_memory(model, data, plan)}")
+    epochs = "1 epoch" if plan.epochs == 1 else f"{plan.epochs} epochs"
+    print(
+        f"{epochs} of {math.ceil(len(data.train) / plan.batch_size):,} steps; saves in "
+        f"{options.out} every {options.save_minutes:g} minutes and after every epoch"
+        + (f"; goes on from {options.resume}" if options.resume else "")
     )
     with interruption() as asked_to_stop:
         for _ in with_progress(steps, options.model, not options.quiet):
@@ -91,26 +82,36 @@ def train_model(options: Namespace) -> int:
     return 0
 
 
-def _model_to_train(options: Namespace, data: Data, plan: TrainingPlan) -> Any:
-    """The named network with its layers encoded, once it is known that the memory will do."""
-    spec = dict(options.encode)
+def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
+    """Data, the named network with its layers encoded, and the plan, if the memory will do."""
+    plan, spec = TrainingPlan(**given), dict(options.encode)
+    options.out = options.out or "runs/train"
+    options.data = options.data or "mnist-5k"
     if len(spec) < len(options.encode):
         raise TinyADTNError("--encode names a layer twice")
+    _check_free(Path(options.out), "last.npz", f", or go on: --resume {options.out}/last.npz")
+    data = load_data(options.data)
     shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
     check_memory(training_memory(shapes, data, plan))
     model = experiment.build_for(data, options.model, plan.seed)
-    return compress(model, spec, rng=plan.seed) if spec else model
+    return data, compress(model, spec, rng=plan.seed) if spec else model, plan
 
 
-def _model_to_go_on_with(options: Namespace) -> Any:
-    """The network in a checkpoint, if it is the one that was named."""
-    model = load(options.resume)
+def _run_to_go_on_with(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
+    """The data, network and plan of a checkpoint, if it is of the network that was named."""
+    model, (plan, source) = load(options.resume), planned(options.resume)
     found = (model.config or {}).get("model")
     if found != options.model:
         raise TinyADTNError(f"{options.resume} holds {found}, not {options.model}; name that one")
     if options.encode:
         raise TinyADTNError("a resumed run keeps its layers as they are: leave --encode out")
-    return model
+    folder = Path(options.resume).parent
+    options.out, options.data = options.out or str(folder), options.data or source
+    if Path(options.out).resolve() != folder.resolve():
+        _check_free(Path(options.out), "last.npz")
+    data = load_data(options.data)
+    check_memory(training_memory(model, data, plan))
+    return data, model, plan
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from .engine import Tensor
 from .errors import ShapeError, TinyADTNError
 from .factored import LowRank, Tucker
 from .joint import Part, by_encoding, joint_axes, joint_shape, whole_of
+from .layers import naming
 from .models import MODELS
 from .modes import no_grad
 from .module import (
@@ -119,18 +120,32 @@ def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
 
 
 def _encode(name: str, shape: tuple[int, ...], axes: Axes, wish: Any, rng: Seed) -> Encoding:
-    if isinstance(wish, numbers.Integral):
-        wish = ADTN.like(depth=int(wish))
     if isinstance(wish, Encoding):
-        wish = wish.copy()  # nothing is shared with the caller, nor between layers
+        encoding = wish.copy()  # nothing is shared with the caller, nor between layers
     else:
-        if not callable(wish):
+        recipe = ADTN.like(depth=int(wish)) if isinstance(wish, numbers.Integral) else wish
+        if not callable(recipe):
             raise TinyADTNError(f"{name}: {wish!r} is no depth, encoding or recipe")
-        wish = wish(shape, axes=axes, rng=rng)
-    if not isinstance(wish, Encoding):
-        raise TinyADTNError(f"{name}: the recipe returned {type(wish).__name__}, not an encoding")
-    _check_shape(name, shape, wish)
-    return wish
+        with naming(name):
+            encoding = _cooked(recipe, shape, axes, rng)
+    if not isinstance(encoding, Encoding):
+        raise TinyADTNError(
+            f"{name}: the recipe returned {type(encoding).__name__}, not an encoding"
+        )
+    _check_shape(name, shape, encoding)
+    return encoding
+
+
+def _cooked(recipe: Recipe, shape: tuple[int, ...], axes: Axes, rng: Seed) -> Any:
+    try:
+        return recipe(shape, axes=axes, rng=rng)
+    except TypeError as error:
+        if isinstance(error, TinyADTNError):
+            raise
+        raise TinyADTNError(
+            f"{recipe!r} is no recipe(shape, axes=…, rng=…): {error}; an encoding that needs more "
+            "than a shape gives one by like(), such as ta.LowRank.like(8)"
+        ) from error
 
 
 def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str, Encoding]:

@@ -1,7 +1,8 @@
 """How much memory a training run takes, told before it starts.
 
-What a step keeps for its backward pass is about one array for every layer's output. Weights are
-held once, their gradients once more, and once for each thing that the optimiser remembers.
+What a step keeps for its backward pass is about one array for every layer's output. Beside them
+are the weights, what the optimiser remembers of each, and either gradients or, while a state is
+saved, a copy of it all.
 """
 
 from __future__ import annotations
@@ -59,23 +60,22 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
     batch = min(plan.batch_size, len(data.train))
     kept = batch * (math.prod(image) + sum(outputs) + 3 * largest)
     judged = EVALUATION_BATCH * 4 * largest  # nothing is kept: a layer's input and output
-    held = sum(t.size for _, t in model.named_tensors())  # frozen ones and buffers among them
-    slots = len(OPTIMIZERS[plan.optimizer].slots)
-    remembered = slots * model.num_parameters
-    # A step has gradients, and one on the way; saving, a copy of all that is held and remembered.
-    numbers = held + remembered + max(2 * model.num_parameters, held + remembered)
+    held = sum(t.size * t.dtype.itemsize for _, t in model.named_tensors())  # trained or not
+    trained = sum(t.size * t.dtype.itemsize for t in model.parameters())
+    state = held + len(OPTIMIZERS[plan.optimizer].slots) * trained
+    # A step has gradients beside it, and one on the way; saving has a copy.
+    weights = state + max(2 * trained, state)
     decoded = sum(
         layer.weight.peak_bytes()
         for layer in named_layers(model).values()
         if not isinstance(layer.weight, Tensor)
     )
-    weights = 4 * numbers + decoded
     pixels = sum(getattr(data, split).images.nbytes for split in SPLITS)
-    return TrainingMemory(pixels, weights, 4 * max(kept, judged))
+    return TrainingMemory(pixels, weights + decoded, 4 * max(kept, judged))
 
 
 def check_memory(needed: TrainingMemory) -> None:
-    """SizeLimitError, before anything is allocated, for a run that this machine cannot hold."""
+    """SizeLimitError, before any weight is drawn, for a run that this machine cannot hold."""
     if needed.total > memory_limit():
         raise SizeLimitError(
             f"this run takes {needed}, the limit here is {memory_limit() / GIB:.1f} GiB (three "

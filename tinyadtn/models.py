@@ -8,6 +8,12 @@ All but FC-2 and LeNet-5 come in two geometries: the original one (``image_size=
 parameters can be counted against the published number, and one for the 32×32 images of CIFAR,
 which is an adaptation; each says why it is what it is. For 28×28 images the first convolution pads
 by 2 more, so that they are 32×32 from there on.
+
+Those three begin with ``normalize``, which leaves the images as they are until it is given the mean
+and spread of the training images. ``tinyadtn train`` does that; in Python:
+
+    mean, std = ta.channel_statistics(data.train.images)
+    model.normalize.load_arrays({"mean": mean, "std": std})
 """
 
 from __future__ import annotations
