@@ -9,6 +9,7 @@ import threading
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +27,16 @@ from .runs import TrainingPlan, planned, trained_on, writable_folder
 from .sources import available, download
 from .train import evaluate, predict, train, with_progress
 
-PLAN_OPTIONS = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "optimizer",
-    "schedule",
-    "momentum",
-    "weight_decay",
-    "clip",
-    "augment",
-    "seed",
-)
-
 
 def train_model(options: Namespace) -> int:
     """Train a network, dense or with encoded layers; stop gently when asked to."""
-    given = {k: v for k in PLAN_OPTIONS if (v := getattr(options, k)) is not None}
-    data, model, plan = (_run_to_go_on_with if options.resume else _new_run)(options, given)
+    plan_options = [field.name for field in fields(TrainingPlan)]
+    given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
+    if options.resume:
+        data, model, plan = _run_to_go_on_with(options)
+    else:
+        plan = TrainingPlan(**given)
+        data, model = _data_and_new_model(options, plan)
     # train() looks at the rest before its first step; what it refuses comes without a headline.
     steps = train(
         model,
@@ -82,9 +75,9 @@ def train_model(options: Namespace) -> int:
     return 0
 
 
-def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
-    """Data, the named network with its layers encoded, and the plan, if the memory will do."""
-    plan, spec = TrainingPlan(**given), dict(options.encode)
+def _data_and_new_model(options: Namespace, plan: TrainingPlan) -> tuple[Data, Any]:
+    """The data, and the named network with its layers encoded, if the memory will do."""
+    spec = dict(options.encode)
     options.out = options.out or "runs/train"
     options.data = options.data or "mnist-5k"
     if len(spec) < len(options.encode):
@@ -94,10 +87,10 @@ def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, Trai
     shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
     check_memory(training_memory(shapes, data, plan))
     model = experiment.build_for(data, options.model, plan.seed)
-    return data, compress(model, spec, rng=plan.seed) if spec else model, plan
+    return data, compress(model, spec, rng=plan.seed) if spec else model
 
 
-def _run_to_go_on_with(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
+def _run_to_go_on_with(options: Namespace) -> tuple[Data, Any, TrainingPlan]:
     """The data, network and plan of a checkpoint, if it is of the network that was named."""
     model, (plan, source) = load(options.resume), planned(options.resume)
     found = (model.config or {}).get("model")

@@ -153,10 +153,9 @@ def im2col(image: Any, window: Window, start: int, stop: int) -> Any:
     """
     c, n = image.shape[0], image.shape[-1]
     shape = (c, *window.kernel, stop - start, window.outputs[1], n)
-    padded = window.padding != (0, 0)
-    columns = (array_module(image).zeros if padded else array_module(image).empty)(
-        shape, image.dtype
-    )
+    xp = array_module(image)
+    make = xp.empty if window.padding == (0, 0) else xp.zeros  # what lies in the padding stays 0
+    columns = make(shape, image.dtype)
     for (p, q), outputs, inputs in window.cells(start, stop):
         columns[:, p, q][outputs] = image[inputs]
     return columns

@@ -55,7 +55,7 @@ def linear(width: int) -> Row:
     """
 
     def layer(shape: Shape, rng: Seed) -> Linear:
-        bits = [math.ceil(math.log2(n)) for n in (*shape, math.prod(shape))]
+        bits = [(n - 1).bit_length() for n in (*shape, math.prod(shape))]
         structured = sum(bits[:-1]) == bits[-1]
         axes = tuple(n for n in shape if n > 1) or 1  # one of length 1 needs no site
         return Linear(axes if structured else math.prod(shape), width, rng=rng)
