@@ -149,6 +149,13 @@ def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, cap
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_resumed_run_beyond_the_memory_is_refused_too(tiny, capsys, monkeypatch):
+    assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet"]) == 0
+    monkeypatch.setattr("tinyadtn.memory.memory_limit", lambda: 2**20)
+    assert main(["train", "lenet5", "--resume", "runs/train/last.npz"]) == 6
+    assert "use a smaller batch" in capsys.readouterr().err
+
+
 def test_a_resumed_run_knows_its_data_and_refuses_another_network(tiny, capsys):
     assert main(["train", "fc2", "--data", tiny, "--epochs", "1", "--quiet"]) == 0
     again = ["--resume", "runs/train/last.npz", "--quiet"]
