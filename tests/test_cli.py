@@ -279,6 +279,15 @@ def test_compress_refuses_bad_settings_before_the_first_step(monkeypatch, capsys
     assert "the dense network is fc2 (num_classes=10" in capsys.readouterr().err
 
 
+def test_an_explosion_is_told_with_the_op_and_no_line_of_ours(tiny, capsys):
+    """What ``detect_anomaly`` adds is the user's line; whoever runs a command has written none."""
+    job = ["train", "fc2", "--data", tiny, "--epochs", "9", "--learning-rate", "1e30", "--quiet"]
+    assert main(job) == 5
+    error = capsys.readouterr().err
+    assert "contract gave" in error and "values that are not finite" in error
+    assert "called at" not in error and ".py" not in error
+
+
 def test_debug_shows_the_traceback():
     with pytest.raises(ta.errors.CheckpointError):
         main(["evaluate", "missing.npz", "--debug"])

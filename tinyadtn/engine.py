@@ -19,7 +19,7 @@ from .arraylike import ArrayLike
 from .backend import array_module, as_array, settle_dtypes
 from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
 from .guard import protect, release
-from .modes import check_finite, recording
+from .modes import check_finite, looking_for_nan, recording, users_line
 
 _clock = itertools.count()
 
@@ -65,6 +65,8 @@ class Tensor(ArrayLike):
         g = g.astype(self.dtype, copy=False)
         if g.shape != self.shape:
             raise ShapeError(f"gradient has shape {g.shape}, the tensor has {self.shape}")
+        if looking_for_nan.get():
+            check_finite(g, "the gradient given to backward()", users_line())
         cotangents = {self.node: g}
         for node in _newest_first(self.node):
             node.push(cotangents)
@@ -76,31 +78,36 @@ Source = Union["Node", Tensor, None]  # where a gradient goes: further back, to 
 class Node:
     """One recorded op: its name, the shape and dtype of its result, its sources and its VJPs."""
 
-    __slots__ = ("dtype", "holds", "name", "order", "shape", "sources", "vjps")
+    __slots__ = ("dtype", "holds", "line", "name", "order", "shape", "sources", "vjps")
 
     def __init__(self, name: str, sources: list[Source], vjps: Any, out: Tensor):
         self.name, self.sources, self.vjps = name, sources, vjps
         self.shape, self.dtype = out.shape, out.dtype
         self.order = next(_clock)
         self.holds: list = []  # what the guard made read-only for this node
+        self.line = ""  # who called the op, told under detect_anomaly only
 
     def push(self, cotangents: dict[Node, Any]) -> None:
         """Take this node's cotangent, hand each source its share, and forget everything."""
         g = cotangents.pop(self)
+        looking = looking_for_nan.get()
         together = self.vjps(g) if callable(self.vjps) else None  # a joint op
         for k, source in enumerate(self.sources):
             if source is None:
                 continue
             share = self.vjps[k](g) if together is None else together[k]
             share = array_module(share).asarray(unbroadcast(share, source.shape), source.dtype)
-            check_finite(share, f"the gradient of {self.name}")
+            if looking:
+                check_finite(share, f"the gradient of {self.name}", self.line)
             if isinstance(source, Tensor):
                 # A leaf owns its gradient: a copy, for `share` may belong to somebody else.
                 total = share.copy() if source.grad is None else source.grad + share
                 source.grad = array_module(total).asarray(total)
             else:
                 known = cotangents.get(source)
-                cotangents[source] = share if known is None else known + share
+                cotangents[source] = total = share if known is None else known + share
+            if looking:  # finite shares may be too large together
+                check_finite(total, f"the sum of gradients up to {self.name}", self.line)
         self.free()
 
     def free(self) -> None:
@@ -152,12 +159,16 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
         if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
             value = value.astype(arrays[0].dtype, copy=False)
         out = Tensor(value)
-        check_finite(out.data, name)
+        looking = looking_for_nan.get()
+        if looking:
+            check_finite(out.data, name, users_line(), arrays)
         if recording.get():
             sources = [_source(argument) for argument in arguments]
             if any(source is not None for source in sources):
                 out.requires_grad = True
                 out.node = Node(name, sources, vjps[0] if joint else vjps, out)
+                if looking:
+                    out.node.line = users_line()
                 out.node.holds = protect([*arrays, *options.values(), out.data])
         return out
 
