@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from .engine import Tensor
-from .errors import NonFiniteError, ShapeError
-from .module import Module, Seed, he_std, parameter
+from .errors import NonFiniteError, ShapeError, SizeLimitError
+from .module import Module, Seed, he_std, parameter, require_values
 from .sites import Axes
 
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what a container may have
@@ -115,7 +115,7 @@ class Frozen(Encoding):
     What a network reaches with a frozen layer, it owes to the layers around it. A seed would bring
     them back, so they count as no numbers at all; a file holds them all the same, because NumPy
     does not promise the same normal numbers in every version (NEP 19). ShapeError for a shape
-    without axes, or with a length below 1.
+    without axes, or with a length below 1; SizeLimitError for numbers beyond this machine's memory.
 
     >>> Frozen((256, 784), rng=0).num_parameters
     0
@@ -123,6 +123,7 @@ class Frozen(Encoding):
 
     def __init__(self, shape: Sequence[int], *, axes: Axes = None, rng: Seed = None):
         self.shape = checked_shape("Frozen", shape, 1)
+        check_size(self)
         self.values = parameter(self.shape, he_std(self.shape), rng).detach()
         self.config = {"encoding": "Frozen", "shape": list(self.shape)}
 
@@ -132,6 +133,7 @@ class Frozen(Encoding):
 
     def decode(self) -> Tensor:
         """The weights as they were drawn."""
+        require_values([self.values])
         return self.values
 
     def counts(self) -> Counts:
@@ -167,6 +169,17 @@ def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
         way_out = f"; use {instead}" if fewest > 1 else ""
         raise ShapeError(f"{who} needs {axes} or more, got {lengths}{way_out}")
     return lengths
+
+
+def check_size(encoding: Encoding) -> None:
+    """SizeLimitError, before a number is drawn, for a weight that would not fit once decoded."""
+    needed, limit = encoding.peak_bytes(), memory_limit()
+    if needed > limit:
+        raise SizeLimitError(
+            f"a weight of shape {encoding.shape} has {math.prod(encoding.shape):,} numbers; to "
+            f"train it takes about {needed / 2**30:,.1f} GiB, the limit here is "
+            f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight"
+        )
 
 
 def target_of(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:

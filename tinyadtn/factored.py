@@ -14,9 +14,9 @@ import numpy as np
 
 from .backend import array_module
 from .contract import contract
-from .encodings import Cost, Encoding, checked_shape, memory_limit, plain, target_of
+from .encodings import Cost, Encoding, check_size, checked_shape, plain, target_of
 from .engine import Tensor
-from .errors import ShapeError, SizeLimitError
+from .errors import ShapeError
 from .modes import no_grad
 from .module import Seed, he_std, parameter, require_values
 from .sites import Axes
@@ -67,14 +67,7 @@ class Factored(Encoding):
 
     def _draw(self, shapes: Sequence[tuple[int, ...]], rng: Seed) -> Iterator[Tensor]:
         """Normal factors; what would not fit into memory once decoded is refused before."""
-        needed = 3 * 4 * math.prod(self.shape)  # the weight, its gradient, and one step before it
-        if needed > memory_limit():
-            raise SizeLimitError(
-                f"a weight of shape {self.shape} has {math.prod(self.shape):,} numbers; to train "
-                f"it takes about {needed / 2**30:,.1f} GiB, the limit here is "
-                f"{memory_limit() / 2**30:,.1f} GiB (three quarters of the memory); use a smaller "
-                "weight"
-            )
+        check_size(self)
         generator = None if rng is None else np.random.default_rng(rng)
         return (parameter(shape, 1.0, generator) for shape in shapes)
 

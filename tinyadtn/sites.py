@@ -108,8 +108,9 @@ def _dim(site_dim: int | tuple[int, ...], site: int) -> int:
 
 
 def _split(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
-    parts = [(n,) if isinstance(n, int) else tuple(n) for n in (shape if axes is None else axes)]
-    if any(n < 1 for part in (shape, *parts) for n in part):
+    given = shape if axes is None else axes
+    parts = [tuple(n) if isinstance(n, (tuple, list)) else (n,) for n in given]
+    if not all(isinstance(n, int) and n > 0 for part in (shape, *parts) for n in part):
         raise ShapeError(f"every axis needs a length of 1 or more, got {shape} split as {axes}")
     if [math.prod(part) for part in parts] != list(shape):
         raise ShapeError(f"axes {axes} multiply to {[math.prod(p) for p in parts]}, not to {shape}")
