@@ -146,6 +146,14 @@ def test_a_killed_process_goes_on_bit_for_bit(uninterrupted, tmp_path):
     same_state(tmp_path / "last.npz", uninterrupted["sgd"][0] / "last.npz")
 
 
+def test_runs_killed_at_random_moments_end_with_the_same_bits(tmp_path):
+    """A few here; ``python tests/kill_runs.py 100`` is part of ``make test-deep``."""
+    import kill_runs
+
+    tally = kill_runs.survive(3, tmp_path)
+    assert tally.differ == [] and tally.runs == 3 and tally.kills == 4
+
+
 def test_the_previous_state_can_be_resumed_too(data, uninterrupted, tmp_path):
     make, plan = KINDS["adam"]
     stop_after(ta.train(make(), data, out=tmp_path, **plan), 12)

@@ -62,9 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def explained(error: BaseException) -> str:
     """The error as one line; the operating system's own errors with their path first."""
+    text = str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    return str(error)
+        text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    # A name may hold anything, also what ends a line or commands a terminal.
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 @contextmanager
@@ -132,9 +134,11 @@ def _train(actions: Any) -> None:
     )
     option("--seed", "start, batch order and all else", type=_whole)
     command.add_argument(
-        "--out", help="folder for checkpoints (default: runs/train, or that of --resume)"
+        "--out",
+        type=_path,
+        help="folder for checkpoints (default: runs/train, or that of --resume)",
     )
-    command.add_argument("--resume", metavar="FILE", help="go on from this last.npz")
+    command.add_argument("--resume", type=_path, metavar="FILE", help="go on from this last.npz")
     command.add_argument(
         "--save-minutes",
         type=_rate,
@@ -179,7 +183,10 @@ def _compress(actions: Any) -> None:
     option("--wiring", "which sites gates join", choices=list(WIRINGS), default="brick_wall")
     option("--site-dim", "dimension of a site; 4 is two bits", type=_positive, default=2)
     command.add_argument(
-        "--dense", metavar="FILE", help="a dense network trained before, instead of training one"
+        "--dense",
+        type=_path,
+        metavar="FILE",
+        help="a dense network trained before, instead of training one",
     )
     option("--epochs", "for the ADTNs", type=_positive, default=40)
     option("--dense-epochs", "for the dense network", type=_positive, default=40)
@@ -188,7 +195,9 @@ def _compress(actions: Any) -> None:
     option("--dense-learning-rate", "the same for the dense network", type=_rate, default=0.002)
     option("--batch-size", "images a step", type=_positive, default=128)
     option("--seeds", "repeat with the seeds 0, 1, …", type=_positive, default=1)
-    command.add_argument("--out", help="folder for everything (default: runs/compress-MODEL)")
+    command.add_argument(
+        "--out", type=_path, help="folder for everything (default: runs/compress-MODEL)"
+    )
     command.add_argument(
         "--overwrite", action="store_true", help="use --out even if it holds an earlier run"
     )
@@ -208,9 +217,12 @@ def _evaluate(actions: Any) -> None:
 
 def _predict(actions: Any) -> None:
     command = _command(actions, "predict", commands.predict_image, "which digit is in a picture?")
-    command.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or the like")
+    command.add_argument(
+        "images", nargs="+", type=_path, metavar="IMAGE", help="PNG, JPEG or the like"
+    )
     command.add_argument(
         "--model",
+        type=_path,
         default="runs/demo/fine-tuned.npz",
         metavar="FILE",
         help="checkpoint of the network to ask (default: %(default)s)",
@@ -228,7 +240,10 @@ def _draw(actions: Any) -> None:
     )
     _add_checkpoint(command)
     command.add_argument(
-        "--out", default="runs/pictures", help="folder for PNG files (default: %(default)s)"
+        "--out",
+        type=_path,
+        default="runs/pictures",
+        help="folder for PNG files (default: %(default)s)",
     )
 
 
@@ -244,18 +259,28 @@ def _add_data(command: argparse.ArgumentParser, default: str | None = None) -> N
     usual = default or "what a training checkpoint names, else mnist-5k"
     command.add_argument(
         "--data",
+        type=_path,
         default=default,
         help=f"a name that `tinyadtn data list` shows, or a folder (default: {usual})",
     )
 
 
 def _add_checkpoint(command: argparse.ArgumentParser) -> None:
-    command.add_argument("checkpoint", metavar="CHECKPOINT", help="an .npz file of tinyadtn's")
+    command.add_argument(
+        "checkpoint", type=_path, metavar="CHECKPOINT", help="an .npz file of tinyadtn's"
+    )
+
+
+def _path(text: str) -> str:
+    # An empty one is a variable of the shell's that is not set: no default is meant by it.
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a file, a folder or a name, got {text!r}")
+    return text
 
 
 def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text!r}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text[:20]!r}")
     return int(text)
 
 
