@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from . import commands
 from .brickwall import ACTIVATIONS
@@ -65,8 +65,17 @@ def explained(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    # A name may hold anything, also what ends a line or commands a terminal.
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """The text on one line: a name may hold anything, also what commands a terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 @contextmanager
@@ -85,7 +94,7 @@ def stopping_gently():
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tinyadtn",
         description="Compress neural networks with tensor networks, in plain NumPy.",
         epilog='Begin with "tinyadtn compress fc2": two minutes, on bundled MNIST digits.',
