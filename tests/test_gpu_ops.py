@@ -202,6 +202,15 @@ def test_the_crops_index_goes_up_once(cuda):
     assert cuda.traffic.up.count(5 * 7) == 1 and cuda.traffic.down == []
 
 
+def test_the_target_of_a_fit_goes_up_once(cuda):
+    if not hasattr(cuda, "traffic"):
+        pytest.skip("CuPy does not count transfers")
+    weight = ta.to_device(ADTN((4, 8), 1, order="output_first", rng=0), "cuda")
+    cuda.traffic.clear()
+    weight.fit(np.ones((4, 8)), steps=3, show_progress=False)
+    assert cuda.traffic.up.count(4 * 8) == 1
+
+
 # --- optimisers ----------------------------------------------------------------------------------
 
 
