@@ -4,7 +4,9 @@ The fixture ``cuda`` is a strict stand-in for CuPy, see ``strict_arrays``.
 """
 
 import math
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -302,3 +304,21 @@ def test_a_bad_step_is_refused_and_leaves_what_there_was(cuda, data):
         _update(run, images, np.arange(6), 1, 1, 1e-3)
     assert values(device) == before
     assert_all_there(device, cuda)
+
+
+def test_the_bench_says_what_it_misses():
+    bench = Path(__file__).parent / "bench" / "bench_gpu.py"
+    code = (
+        "import runpy, sys; sys.modules['cupy'] = None; sys.path.insert(0, sys.argv[2]); "
+        "runpy.run_path(sys.argv[1], run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, bench, bench.parent],
+        cwd=bench.parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        'nothing to measure: device "cuda" needs CuPy: pip install "tinyadtn[gpu]"\n'
+    )

@@ -83,6 +83,14 @@ def test_what_is_no_tensor_goes_up_beside_one(cuda, rng, function):
     assert_same(there.grad, x.grad, cuda)
 
 
+def test_an_array_of_the_device_leaves_the_operator_to_the_tensor(cuda):
+    there = ta.to_device(ta.Tensor([1.0, 2.0], requires_grad=True), "cuda")
+    for product in (there.data * there, there * there.data):
+        assert isinstance(product, ta.Tensor) and product.requires_grad
+        assert product.numpy().tolist() == [1, 4]
+    assert (there.data - there).numpy().tolist() == [0, 0]
+
+
 def test_numbers_keep_their_types_beside_the_device(cuda):
     x = ta.to_device(ta.Tensor(np.ones(2, np.float32)), "cuda")
     for value in (x * np.sqrt(2), 0.1 + x, x / np.float64(3), x**2, ta.where(x > 0, x, 0.0)):

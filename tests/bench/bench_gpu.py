@@ -1,4 +1,4 @@
-"""A training step on a GPU: through CuPy, dense and with fc1, fc2 at M=1, against torch on the same.
+"""A training step on a GPU, through CuPy, dense and with fc1, fc2 at M=1, beside torch's step.
 
     python tests/bench/bench_gpu.py [NETWORK …]
 
