@@ -25,8 +25,8 @@ def to_device(what: Any, device: str) -> Any:
     result of a recorded computation: GraphError. An array is moved, and returned as it is if it is
     there. DeviceError for another device, without CuPy, or without a GPU.
 
-    On a GPU nothing guards arrays that a graph still needs against being changed: CuPy's arrays
-    cannot be made read-only.
+    On a GPU nothing guards arrays that a graph still needs against being changed, for CuPy's arrays
+    cannot be made read-only, and an index beyond the end wraps around, as it does in CuPy.
 
     >>> import tinyadtn as ta
     >>> model = to_device(ta.models.fc2(rng=0), "cpu")
