@@ -189,6 +189,13 @@ def test_a_plan_that_makes_no_sense_is_refused_at_the_call(options, says, data):
         ta.train(net(), data, **options)
 
 
+def test_data_of_another_kind_are_refused_at_the_call(data):
+    with pytest.raises(TypeError, match="Data with all splits, got Split"):
+        ta.train(net(), data.train)
+    with pytest.raises(TypeError, match=r"one Split, as data\.test; got Data"):
+        ta.evaluate(net(), data)
+
+
 def test_an_unknown_option_is_refused_at_the_call(data):
     with pytest.raises(TypeError, match="nesterov"):
         ta.train(net(), data, nesterov=True)
