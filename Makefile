@@ -41,7 +41,7 @@ test-deep: deep-zoo deep-kills deep-examples
 
 # Every property with 1,000 examples, the parsers and the command line among them.
 deep-examples: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch)
-	TINYADTN_HYPOTHESIS=deep OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	TINYADTN_HYPOTHESIS=deep OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m hypothesis
 
 deep-zoo: $(VENV)/.with-test
 	$(BIN)/python tests/bug_zoo.py

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from memory_peak import peak_of
 
 from tinyadtn.errors import DataFileError
 from tinyadtn.picture import read_picture
@@ -96,3 +97,23 @@ def test_a_text_is_no_picture(tmp_path):
     (tmp_path / "text.png").write_text("a digit")
     with pytest.raises(DataFileError, match="not a picture"):
         read_picture(tmp_path / "text.png")
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_length_that_is_damaged_makes_no_room_for_what_is_not_there(tmp_path, bit):
+    """One bit in a picture of 80 bytes: the length of its pixels becomes 16 MiB to 2 GiB."""
+    path = tmp_path / "digit.png"
+    content = bytearray(written(path, np.pad(np.ones((12, 4)), ((8, 8), (12, 12)))).read_bytes())
+    content[content.index(b"IDAT") - 4] ^= 1 << bit
+    path.write_bytes(content)
+    found = []
+    assert peak_of(lambda: found.append(read_picture(path))) < 2**22
+    assert found[0].shape == (1, 28, 28)
+
+
+def test_a_file_too_large_for_a_picture_is_not_read_to_its_end(tmp_path):
+    path = tmp_path / "large.png"
+    with path.open("wb") as file:
+        file.truncate(2**33)
+    with pytest.raises(DataFileError, match="more than 33,554,432 bytes"):
+        read_picture(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import warnings
@@ -12,7 +13,8 @@ import numpy as np
 
 from .errors import DataFileError
 
-MAX_PIXELS = 2**26  # more than most cameras give; a small file may claim any number
+# More than most cameras give; a small file may claim any number.
+MAX_BYTES, MAX_PIXELS = 2**25, 2**26
 
 
 def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
@@ -44,11 +46,11 @@ def _grey_levels(path: Any) -> np.ndarray:
     if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
         raise DataFileError(f"{path}: is no ordinary file")  # a pipe would wait for ever
     try:
-        with (
-            warnings.catch_warnings(),
-            Path(path).open("rb") as file,  # Pillow leaves it open where it cannot be read
-            Image.open(file) as opened,
-        ):
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+        # From memory: in a file Pillow makes room for as many bytes as a damaged header promises.
+        content = io.BytesIO(Path(path).read_bytes())
+        with warnings.catch_warnings(), Image.open(content) as opened:
             warnings.simplefilter("ignore")  # of what Pillow can do without, in its own words
             if math.prod(opened.size) > MAX_PIXELS:
                 raise ValueError(f"{opened.size[0]}×{opened.size[1]} pixels are too many")
