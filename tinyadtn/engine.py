@@ -217,12 +217,13 @@ def _new_and_alone(array: Any, references: int) -> bool:
     Then a leaf may have it as its gradient as it is. CPython counts references; a view that was
     made of such an array, as by a reshape, may have it too if nobody holds the array itself.
     """
-    flags = array.flags
-    if references > _ALONE or not (flags.c_contiguous and flags.writeable):
+    if type(array) is not np.ndarray or references > _ALONE:
+        return False
+    if not (array.flags.c_contiguous and array.flags.writeable):
         return False
     owner = array.base
-    if owner is None or type(owner) is not np.ndarray:
-        return owner is None and type(array) is np.ndarray
+    if type(owner) is not np.ndarray:
+        return owner is None
     others = sys.getrefcount(owner) - _ALONE - 1  # 1: the array, which is a view of it
     return others <= 0 and owner.flags.writeable and owner.size == array.size
 

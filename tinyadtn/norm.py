@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from .backend import array_module, as_array, as_float
-from .conv import batch_first, batch_innermost, conv2d
+from .conv import conv2d
 from .engine import Tensor, op
 from .errors import GraphError, ShapeError
 from .ops import maximum, mean, sqrt
+from .windows import batch_first, batch_innermost
 
 
 def _channel_rows(x: Any) -> Any:
