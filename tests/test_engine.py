@@ -178,6 +178,26 @@ def test_a_gradient_that_somebody_knows_or_that_lies_otherwise_is_copied(name):
     np.testing.assert_array_equal(x.grad, kept + 1)
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_a_gradient_in_another_order_is_handed_over_if_its_leaf_lies_so(same):
+    made = []
+
+    @op
+    def double(a):
+        def grad_a(g):
+            share = np.asfortranarray(2 * g)
+            made.append(address(share))
+            return share
+
+        return 2 * a, grad_a
+
+    data = np.ones((2, 3))
+    x = ta.Tensor(np.asfortranarray(data) if same else data, requires_grad=True)
+    double(x).backward(data)
+    assert (made == [address(x.grad)]) == same
+    assert x.grad.flags.f_contiguous == same
+
+
 def test_one_array_for_two_leaves_is_copied_for_one_of_them_at_least():
     @op(joint=True)
     def both(a, b):

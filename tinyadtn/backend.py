@@ -147,7 +147,12 @@ def _settled(values: list) -> list | None:
             return None
     if agreed is None:
         return None
-    return [v if type(v) is np.ndarray else _from_python(v, agreed) for v in values]
+    for k, value in enumerate(values):
+        if type(value) is float:
+            values[k] = np.array(value, agreed)
+        elif type(value) is int:  # one that is too large for an array has to be explained
+            values[k] = _from_python(value, agreed)
+    return values
 
 
 def _agreed(arrays: list, from_tensor: list[bool], values: list) -> np.dtype:

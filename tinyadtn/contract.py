@@ -35,11 +35,8 @@ def contract(*operands: Any, pattern: str) -> Any:
 
     def grad_of(k: int) -> Any:
         def grad_operand(g: Any) -> Any:
-            others = [*operands[:k], *operands[k + 1 :], g]
-            known = (*inputs[:k], *inputs[k + 1 :], output)
-            # A letter that only this operand had was summed on its own: its gradient is constant.
-            letters = "".join([a for a in inputs[k] if any(a in other for other in known)])
-            share = _contract(others, known, letters)
+            known, letters = _adjoint(inputs, output, k)
+            share = _contract([*operands[:k], *operands[k + 1 :], g], known, letters)
             if letters == inputs[k]:
                 return share
             lone = tuple(axis for axis, a in enumerate(inputs[k]) if a not in letters)
@@ -78,6 +75,16 @@ def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str
     if not set(output) <= set(length):
         raise ShapeError(f"pattern {pattern!r}: the result has a letter that no operand has")
     return tuple(inputs), output
+
+
+@functools.lru_cache(maxsize=4096)
+def _adjoint(inputs: tuple[str, ...], output: str, k: int) -> tuple[tuple[str, ...], str]:
+    """The letters of the others and of g, and what they have of operand k's.
+
+    A letter that only this operand had was summed on its own: its gradient is constant.
+    """
+    known = (*inputs[:k], *inputs[k + 1 :], output)
+    return known, "".join(a for a in inputs[k] if any(a in other for other in known))
 
 
 def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:

@@ -104,7 +104,7 @@ class Node:
                 references = sys.getrefcount(share)
                 if source.grad is not None:
                     share = source.grad + share
-                elif not _new_and_alone(share, references):
+                elif not (_new_and_alone(share, references) and _lies_well(share, source.data)):
                     share = share.copy()  # a leaf owns its gradient
                 source.grad = array_module(share).asarray(share)
             else:
@@ -219,13 +219,16 @@ def _new_and_alone(array: Any, references: int) -> bool:
     """
     if type(array) is not np.ndarray or references > _ALONE:
         return False
-    if not (array.flags.c_contiguous and array.flags.writeable):
-        return False
     owner = array.base
     if type(owner) is not np.ndarray:
-        return owner is None
+        return owner is None and array.flags.writeable
     others = sys.getrefcount(owner) - _ALONE - 1  # 1: the array, which is a view of it
-    return others <= 0 and owner.flags.writeable and owner.size == array.size
+    return others <= 0 and array.flags.writeable and owner.size == array.size
+
+
+def _lies_well(gradient: Any, data: Any) -> bool:
+    """In memory as the leaf, or in the usual order."""
+    return gradient.flags.c_contiguous or gradient.strides == data.strides
 
 
 def _references_of_a_new_array() -> int:

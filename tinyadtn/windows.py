@@ -13,6 +13,7 @@ functions keep that order, so it is established once, by the first convolution.
 
 from __future__ import annotations
 
+import functools
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from .backend import array_module
 from .errors import ShapeError
 
 Pair = tuple[int, int]
+Cell = tuple[Pair, tuple[slice, ...], tuple[slice, ...]]
+ALL = slice(None)
 Size = int | Pair
 BLOCK = 2**19  # numbers that im2col lays out at once: they are multiplied while still in the cache
 
@@ -40,7 +43,7 @@ class Window:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
 
-    @property
+    @functools.cached_property
     def outputs(self) -> tuple[int, int]:
         """⌊(image + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1."""
         rows, columns = (
@@ -51,21 +54,12 @@ class Window:
         )
         return rows, columns
 
-    def cells(self, start: int, stop: int) -> Iterator[tuple[tuple, tuple, tuple]]:
+    def cells(self, start: int, stop: int) -> tuple[Cell, ...]:
         """For each kernel cell: itself, its outputs in rows start … stop − 1, and their inputs.
 
         Outputs and inputs are two slices of equal lengths, for arrays that end in … h, w, n.
         """
-        columns = [self._slices(1, q, 0, self.outputs[1]) for q in range(self.kernel[1])]
-        for p in range(self.kernel[0]):
-            out_rows, in_rows = self._slices(0, p, start, stop)
-            for q, (out_columns, in_columns) in enumerate(columns):
-                every = slice(None)
-                yield (
-                    (p, q),
-                    (every, out_rows, out_columns, every),
-                    (every, in_rows, in_columns, every),
-                )
+        return _cells(self, start, stop)
 
     def _slices(self, axis: int, cell: int, start: int, stop: int) -> tuple[slice, slice]:
         """Along one axis: which of the outputs start … stop − 1 have an input, and those inputs."""
@@ -77,6 +71,18 @@ class Window:
             return slice(0, 0), slice(0, 0)
         inputs = slice(first * stride + offset, (last - 1) * stride + offset + 1, stride)
         return slice(first - start, last - start), inputs
+
+
+@functools.lru_cache(maxsize=4096)  # a small network asks for the same few at every step
+def _cells(window: Window, start: int, stop: int) -> tuple[Cell, ...]:
+    columns = [window._slices(1, q, 0, window.outputs[1]) for q in range(window.kernel[1])]
+    cells = []
+    for p in range(window.kernel[0]):
+        out_rows, in_rows = window._slices(0, p, start, stop)
+        for q, (out_columns, in_columns) in enumerate(columns):
+            outputs = (ALL, out_rows, out_columns, ALL)
+            cells.append(((p, q), outputs, (ALL, in_rows, in_columns, ALL)))
+    return tuple(cells)
 
 
 def window_over(
@@ -153,7 +159,8 @@ def im2col(image: Any, window: Window, start: int, stop: int, out: Any = None) -
     for (p, q), outputs, inputs in window.cells(start, stop):
         cell = out[:, p, q]
         cell[outputs] = image[inputs]
-        _clear_outside(cell, outputs)
+        if window.padding != (0, 0):
+            _clear_outside(cell, outputs)
     return out
 
 
