@@ -200,7 +200,7 @@ def test_many_blocks_compute_what_one_does(monkeypatch, block):
     options = {"stride": (2, 1), "padding": (2, 1), "groups": 2}
     g = whole_numbers((5, 6, 5, 7), 2)
     calls = []
-    monkeypatch.setattr(conv, "im2col", lambda *a: calls.append(a) or im2col(*a))
+    monkeypatch.setattr(conv, "im2col", lambda *a, **k: calls.append(a) or im2col(*a, **k))
     whole = conv_and_gradients(x, weight, g, **options)
     assert len(calls) == 2  # forward, and the gradient of the weight
     monkeypatch.setattr(windows, "BLOCK", block)

@@ -13,6 +13,7 @@ from . import winograd
 from .backend import array_module, as_float
 from .engine import op
 from .errors import ShapeError
+from .scratch import scratch
 from .windows import (
     Size,
     Window,
@@ -63,7 +64,9 @@ def conv2d(
     out = xp.empty((o, *window.outputs, n), xp.result_type(x, weight))
 
     def unfolded(rows: slice, images: slice) -> Any:
-        columns = im2col(image[..., images], window, rows.start, rows.stop)
+        lengths = rows.stop - rows.start, window.outputs[1], images.stop - images.start
+        columns = scratch("columns", (c, *window.kernel, *lengths), image)
+        im2col(image[..., images], window, rows.start, rows.stop, out=columns)
         return columns.reshape(groups, depth // groups, -1)  # (g, cpq, ijn)
 
     for rows, images in parts:
@@ -75,8 +78,12 @@ def conv2d(
         g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
         for rows, images in parts:
             part = g[:, rows, :, images]
-            columns = kernels.swapaxes(1, 2) @ part.reshape(groups, o // groups, -1)
-            columns = columns.reshape(c, *window.kernel, *part.shape[1:])
+            columns = scratch("columns", (c, *window.kernel, *part.shape[1:]), g)
+            xp.matmul(
+                kernels.swapaxes(1, 2),
+                part.reshape(groups, o // groups, -1),
+                out=columns.reshape(groups, depth // groups, -1),
+            )
             col2im(columns, window, rows.start, rows.stop, share[..., images])
         return batch_first(share)
 
@@ -84,7 +91,8 @@ def conv2d(
         g, share = batch_innermost(g), xp.zeros(kernels.shape, g.dtype)
         for rows, images in parts:
             part = g[:, rows, :, images].reshape(groups, o // groups, -1)
-            share += part @ unfolded(rows, images).swapaxes(1, 2)
+            product = scratch("product", kernels.shape, g)
+            share += xp.matmul(part, unfolded(rows, images).swapaxes(1, 2), out=product)
         return share.reshape(weight.shape)
 
     return batch_first(out), grad_x, grad_weight

@@ -29,14 +29,18 @@ Source: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from .scratch import scratch
 from .windows import Window, blocks, im2col
 
 TILE = 4  # m: an axis of the output is cut into tiles of so many
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and ∞: m + 2 in all
+KERNEL_BLOCK = 2**22  # numbers of transformed kernels at a time
 LEAST_CHANNELS, LEAST_OUTPUTS, LEAST_IMAGES = 32, 8, 16  # below, transforming costs what it saves
 
 
@@ -94,17 +98,21 @@ def pays(image: Any, weight: Any, window: Window, groups: int) -> bool:
 def convolve(image: Any, weight: Any, window: Window) -> Any:
     """y[o,i,j,n] = Σ_cpq weight[o,c,p,q] · image[c, i + p − padding, j + q − padding, n]."""
     o, c = weight.shape[:2]
-    kernels = (KERNEL @ weight.reshape(o * c, 9).T).reshape(CELLS, o, c)
-    n = image.shape[-1]
-    out = np.empty((o, *window.outputs, n), image.dtype)
+    out = np.empty((o, *window.outputs, image.shape[-1]), image.dtype)
+
+    @functools.lru_cache(maxsize=1)  # kept from block to block where all kernels are one part
+    def kernels(start: int, stop: int) -> Any:
+        part = weight[start:stop].reshape(-1, 9)
+        return _product("kernels", KERNEL, part.T).reshape(CELLS, stop - start, c)
+
     tiles = _tiles(window)
-    for rows, images in _blocks(o, c, tiles, n):
-        products = kernels @ _transformed(image[..., images], tiles, rows)
-        outputs = (BACK @ products.reshape(CELLS, -1)).reshape(TILE, TILE, o, -1)
-        part = out[:, rows.start * TILE : rows.stop * TILE, :, images]
-        for a, b in np.ndindex(TILE, TILE):
-            place = part[:, a::TILE, b::TILE]
-            place[...] = outputs[a, b].reshape(place.shape)
+    for rows, images in _blocks(o, c, tiles, image.shape[-1]):
+        transformed = _transformed(image[..., images], tiles, rows)
+        for start, stop in _kernel_parts(o, c):
+            products = _product("products", kernels(start, stop), transformed)
+            outputs = _product("outputs", BACK, products.reshape(CELLS, -1))
+            part = out[start:stop, rows.start * TILE : rows.stop * TILE, :, images]
+            _tiled(part)[...] = outputs.reshape(_tiled(part).shape)
     return out
 
 
@@ -118,18 +126,31 @@ def grad_image(g: Any, weight: Any, window: Window) -> Any:
 def grad_weight(image: Any, g: Any, window: Window) -> Any:
     """dL/d(weight) from g = dL/dy: the adjoint of each step, in reverse."""
     o, c, n = len(g), len(image), image.shape[-1]
-    total = np.zeros((CELLS, o, c), g.dtype)
-    tiles = _tiles(window)
-    for rows, images in _blocks(o, c, tiles, n):
-        part = g[:, rows.start * TILE : rows.stop * TILE, :, images]
-        outputs = np.empty(
-            (TILE, TILE, o, rows.stop - rows.start, *part[:, 0, ::TILE].shape[1:]), g.dtype
-        )
-        for a, b in np.ndindex(TILE, TILE):
-            outputs[a, b] = part[:, a::TILE, b::TILE]
-        products = (BACK.T @ outputs.reshape(TILE * TILE, -1)).reshape(CELLS, o, -1)
-        total += products @ _transformed(image[..., images], tiles, rows).swapaxes(1, 2)
-    return (total.reshape(CELLS, o * c).T @ KERNEL).reshape(o, c, 3, 3)
+    tiles, share = _tiles(window), np.empty((o, c, 3, 3), g.dtype)
+    for start, stop in _kernel_parts(o, c):
+        total = scratch("kernels", (CELLS, stop - start, c), g)
+        total[...] = 0
+        for rows, images in _blocks(o, c, tiles, n):
+            part = _tiled(g[start:stop, rows.start * TILE : rows.stop * TILE, :, images])
+            outputs = scratch("outputs", part.shape, g)
+            outputs[...] = part
+            products = _product("products", BACK.T, outputs.reshape(TILE * TILE, -1))
+            products = products.reshape(CELLS, stop - start, -1)
+            transformed = _transformed(image[..., images], tiles, rows)
+            total += _product("sum", products, transformed.swapaxes(1, 2))
+        share[start:stop] = (total.reshape(CELLS, -1).T @ KERNEL).reshape(-1, c, 3, 3)
+    return share
+
+
+def _product(name: str, a: Any, b: Any) -> Any:
+    """a @ b in the scratch memory of that name."""
+    return np.matmul(a, b, out=scratch(name, (*a.shape[:-1], b.shape[-1]), b))
+
+
+def _tiled(outputs: Any) -> Any:
+    """(o, h, w, n) seen as (4, 4, o, tiles, tiles, n)."""
+    o, h, w, n = outputs.shape
+    return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
 
 
 def _tiles(window: Window) -> Window:
@@ -141,10 +162,18 @@ def _tiles(window: Window) -> Window:
 def _transformed(image: Any, tiles: Window, rows: slice) -> Any:
     """The tiles of some rows of tiles, transformed: (36, c, tiles · n)."""
     c, n = len(image), image.shape[-1]
-    cut = np.empty((*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n), image.dtype)
+    shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
+    cut = scratch("cut", shape, image)
     im2col(image, tiles, rows.start, rows.stop, out=cut.transpose(2, 0, 1, 3, 4, 5))
-    return (IMAGE @ cut.reshape(CELLS, -1)).reshape(CELLS, c, -1)
+    return _product("transformed", IMAGE, cut.reshape(CELLS, -1)).reshape(CELLS, c, -1)
 
 
 def _blocks(o: int, c: int, tiles: Window, n: int) -> Any:
     return blocks(CELLS * max(o, c), tiles.outputs, n)
+
+
+def _kernel_parts(o: int, c: int) -> Iterator[tuple[int, int]]:
+    """Kernels of some outputs at a time: transformed, they are four times as many numbers."""
+    count = -(-CELLS * o * c // KERNEL_BLOCK)
+    several = -(-o // count)
+    return ((start, min(start + several, o)) for start in range(0, o, several))
