@@ -70,9 +70,13 @@ def in_double(monkeypatch):
 
 @pytest.mark.parametrize("name", WINDOWS)
 @pytest.mark.parametrize("block", [1, 36 * 20, 2**19])
+@pytest.mark.parametrize("kernel_block", [36 * 3, 2**22])  # two parts of one output, or one of two
 @pytest.mark.parametrize("n", [1, 5])
-def test_in_double_precision_it_is_the_plain_convolution(in_double, monkeypatch, name, block, n):
+def test_in_double_precision_it_is_the_plain_convolution(
+    in_double, monkeypatch, name, block, kernel_block, n
+):
     monkeypatch.setattr(windows, "BLOCK", block)
+    monkeypatch.setattr(winograd, "KERNEL_BLOCK", kernel_block)
     image, weight, g = arrays(3, 2, WINDOWS[name], n, np.float64)
     found = winograds(image, weight, g, WINDOWS[name])
     wanted = plain(image, weight, g, WINDOWS[name])
