@@ -14,7 +14,8 @@ PACKAGE = Path(tinyadtn.__file__).parent
 # fmt: off
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
-    "engine", "contract", "ops", "progress", "conv", "norm", "loss",
+    "engine", "contract", "ops", "progress",
+    "scratch", "windows", "winograd", "conv", "norm", "loss",
     "gradcheck", "module", "devices", "layers", "norm_layers", "optim", "datafile", "idx", "cifar",
     "archive", "mirrors", "datasets", "sources", "augment", "normalize",
     "fast_wall", "sites", "wirings", "brickwall",

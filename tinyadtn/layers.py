@@ -16,7 +16,6 @@ import numpy as np
 
 from .contract import contract
 from .conv import (
-    Size,
     avg_pool2d,
     conv2d,
     conv_window,
@@ -24,12 +23,12 @@ from .conv import (
     pool_window,
     require_groups,
     require_pool,
-    sliding,
 )
 from .engine import Tensor
 from .errors import ShapeError, TinyADTNError
 from .module import Module, Seed, Shape, dense, he_std, parameter
 from .ops import relu
+from .windows import Size, sliding
 
 Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the letter n
 

@@ -161,7 +161,7 @@ def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: floa
         if math.isfinite(value):
             loss.backward()
             gradients = [p.grad for p in run.optimizer.parameters if p.grad is not None]
-        if not math.isfinite(value) or not all(math.isfinite((g * g).sum()) for g in gradients):
+        if not math.isfinite(value) or not all(map(_finite, gradients)):
             run.optimizer.zero_grad()
             where = f"epoch {epoch}, step {step}, learning rate {lr:.3g}: the loss is {value:.6g}"
             try:
@@ -174,6 +174,12 @@ def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: floa
     run.state.step = step
     run.state.epoch_loss += value
     return TrainStep(epoch, step, total, value, lr)
+
+
+def _finite(gradient: Any) -> bool:
+    """Whether all its numbers are finite, and the sum of their squares: read once, nothing made."""
+    flat = gradient.reshape(-1)
+    return math.isfinite(flat @ flat)
 
 
 def _name_the_culprit(loss_of_batch: Any, where: str) -> None:
