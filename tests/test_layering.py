@@ -18,7 +18,7 @@ ORDER = [
     "scratch", "windows", "winograd", "conv", "norm", "loss",
     "gradcheck", "module", "devices", "layers", "norm_layers", "optim", "datafile", "idx", "cifar",
     "archive", "mirrors", "datasets", "sources", "augment", "normalize",
-    "fast_wall", "sites", "wirings", "brickwall",
+    "wall_windows", "fast_wall", "sites", "wirings", "brickwall",
     "encodings", "factored", "tensor_train", "adtn", "joint", "models", "reports", "suggest",
     "compress", "summary", "checkpoint", "data",
     "runs", "train", "memory",

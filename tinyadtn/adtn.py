@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from . import fast_wall
-from .backend import array_module, beside, device_of
+from .backend import array_module, beside
 from .brickwall import (
     ACTIVATIONS,
     Step,
     build_wall,
     contract_brick_wall,
     contract_gate_by_gate,
-    contract_in_ops,
     contraction_steps,
     live_entries,
     peak_floats,
@@ -156,12 +155,11 @@ class ADTN(Encoding):
     def contract(self) -> Tensor:
         """T as a vector over all sites in wall order: before the crop and the scale factor."""
         require_values(self.columns)
-        if self._fast and device_of(self.columns[0].data) == "cpu":
+        if self._fast:
             return contract_brick_wall(
                 *self.columns, num_sites=self.num_sites, activation=self.activation
             )
-        contracted = contract_in_ops if self._fast else contract_gate_by_gate
-        return contracted(self.columns, self.wall, self.sites.wall_dims, self.activation)
+        return contract_gate_by_gate(self.columns, self.wall, self.sites.wall_dims, self.activation)
 
     def decode(self) -> Tensor:
         """The weight: T contracted, put in the axes' order, cropped and scaled."""
