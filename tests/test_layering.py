@@ -15,9 +15,10 @@ PACKAGE = Path(tinyadtn.__file__).parent
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
     "engine", "contract", "ops", "progress", "conv", "norm", "loss",
-    "gradcheck", "module", "layers", "norm_layers", "optim", "datafile", "idx", "cifar",
+    "chain", "few_filters", "row", "gradcheck", "module", "decode_free", "layers",
+    "norm_layers", "optim", "datafile", "idx", "cifar",
     "archive", "mirrors", "datasets", "sources", "augment", "normalize",
-    "fast_wall", "sites", "wirings", "brickwall",
+    "fast_wall", "sites", "wall_chain", "wirings", "brickwall", "cut",
     "encodings", "factored", "tensor_train", "adtn", "joint", "models", "reports", "suggest",
     "compress", "summary", "checkpoint", "data",
     "runs", "train", "memory",
