@@ -46,6 +46,7 @@ format: $(VENV)/.with-test
 .PHONY: bench
 bench: $(VENV)/.with-bench
 	$(BIN)/python tests/bench/bench_contraction.py
+	$(BIN)/python tests/bench/bench_decode_free.py
 	$(BIN)/python tests/bench/bench_networks.py
 
 .PHONY: agree

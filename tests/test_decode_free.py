@@ -385,3 +385,29 @@ def test_multiply_adds_are_those_of_the_way_that_large_batches_take():
     assert conv.multiply_adds((512, 8, 8)) == 2 * (4608 + 512) * 16  # the cut is odd: rank 2
     conv.weight = ta.Tucker((512, 512, 3, 3), (64, 32))
     assert conv.multiply_adds((512, 8, 8)) == 512 * 32 * 64 + (9 * 32 * 64 + 64 * 512) * 16
+
+
+# --- the start of an ADTN ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((300, 260), {}),
+        ((300, 400), {"order": "output_first"}),
+        ((90, 70, 3, 2), {}),
+        ((100, 300), {"wiring": "staircase"}),
+        ((100, 30), {"depth": 2}),
+    ],
+    ids=str,
+)
+def test_a_new_weight_is_spread_like_a_dense_one_whether_decoded_or_not(shape, options):
+    weight = ta.ADTN(shape, **options, rng=0)
+    values = weight.decode().numpy()
+    assert weight._spread() == pytest.approx(values.std(dtype=np.float64), rel=1e-5)
+    assert values.std(dtype=np.float64) == pytest.approx((2 / np.prod(shape[1:])) ** 0.5, rel=1e-4)
+
+
+def test_a_large_start_is_drawn_without_decoding(monkeypatch):
+    monkeypatch.setattr(ta.ADTN, "decode", None)
+    assert ta.ADTN((4096, 4096), rng=0).num_parameters == 224

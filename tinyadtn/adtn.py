@@ -36,6 +36,7 @@ from .wall_chain import WallChain, split, wall_chain, wall_cores
 from .wirings import WIRINGS, Pairs
 
 LARGE = 2**14  # vectors in the batch that ``factors`` are for, unless told otherwise
+BASIS = 256  # unit vectors that a new ADTN is seen through at a time
 
 
 class ADTN(Encoding):
@@ -331,14 +332,30 @@ class ADTN(Encoding):
     def _match_scale(self, rng: np.random.Generator) -> None:
         """Set ``scale`` so that the decoded weight is spread like a dense start."""
         for _ in range(100):
-            with no_grad():
-                std = float(self.decode().numpy().std())
+            std = self._spread()
             if std > 0:
                 self.scale = Tensor(np.float32(he_std(self.shape) / std))
                 return
             # A relu can silence a small wall altogether; then other gates are drawn.
             self.columns = self._draw_gates(rng)
         raise NonFiniteError(f"100 random starts of {self!r} decode to zero; try leaky_relu")
+
+    @no_grad()
+    def _spread(self) -> float:
+        """The standard deviation of the weight's entries; not decoded, if it need not be."""
+        chain = self.chain(BASIS)
+        if chain is None:
+            return float(self.decode().numpy().std())
+        matrices = chain.matrices([core.data for core in self.factors(chain)])
+        total = square = 0.0
+        inputs = math.prod(self.shape[1:])
+        for start in range(0, inputs, BASIS):  # some columns of the weight at a time
+            count = min(BASIS, inputs - start)
+            basis = np.eye(inputs, count, -start, dtype=matrices[0].dtype)
+            columns = chain.apply(basis, matrices)[0].astype(np.float64)
+            total, square = total + columns.sum(), square + (columns * columns).sum()
+        count = math.prod(self.shape)
+        return math.sqrt(max(square / count - (total / count) ** 2, 0.0))
 
 
 def _orthogonal(matrices: np.ndarray) -> np.ndarray:

@@ -91,6 +91,7 @@ def conv_way(
 
 def linear(x: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
     """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o], the weight a Tensor, an encoding or Factors."""
+    chain: Any
     if isinstance(weight, Factors):
         chain, factors = weight.way, weight.factors
     else:
@@ -160,8 +161,8 @@ def decoded(model: Module) -> Iterator[Any]:
         layers = named_layers(model)
 
         def at_hand(name: str, weight: Any) -> Any:
-            layer: Any = layers[name.removesuffix(".weight")]
-            way = layer.way_at_hand() if hasattr(layer, "way_at_hand") else None
+            layer: Any = layers.get(name.removesuffix(".weight"))
+            way = layer.way() if hasattr(layer, "way") else None
             if way is None:
                 return None
             tensors = [factor.detach() for factor in _ready(weight, way)]

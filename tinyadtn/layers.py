@@ -80,12 +80,15 @@ class Linear(Module):
         if batch[1:] != (self.weight.shape[1],):
             raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
 
-    def way_at_hand(self) -> Any:
-        """How large batches go through the weight's factors, None if through the decoded weight."""
-        return linear_way(self.weight, MANY, at_hand=True)
+    def way(self, batch: int | None = None, shape: Shape = ()) -> Any:
+        """How a batch goes through the weight's factors; None where the weight is decoded.
+
+        Without ``batch``: a large one, the weight or its factors at hand.
+        """
+        return linear_way(self.weight, batch or MANY, at_hand=batch is None)
 
     def multiply_adds(self, shape: Shape) -> int:
-        way = self.way_at_hand()
+        way = self.way()
         return math.prod(self.weight.shape) if way is None else way.multiply_adds
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
@@ -145,14 +148,17 @@ class Conv2d(Module):
     def _require(self, batch: Batch) -> None:
         require_channels(self, self.weight.shape[1] * self.groups, batch)
 
-    def way_at_hand(self) -> Any:
-        """How many pixels go through the weight's factors, None if through the decoded weight."""
-        seen = MANY * math.prod(pair(self.stride))
-        return conv_way(self.weight, seen, MANY, self.groups, at_hand=True)
+    def way(self, batch: int | None = None, shape: Shape = ()) -> Any:
+        """How a batch of images of that shape goes through the factors; see ``Linear.way``."""
+        if batch is None:
+            seen = MANY * math.prod(pair(self.stride))
+            return conv_way(self.weight, seen, MANY, self.groups, at_hand=True)
+        seen, made = (batch * math.prod(s[1:]) for s in (shape, self.output_shape(shape)))
+        return conv_way(self.weight, seen, made, self.groups)
 
     def multiply_adds(self, shape: Shape) -> int:
         seen, made = (math.prod(size[1:]) for size in (shape, self.output_shape(shape)))
-        way = self.way_at_hand()
+        way = self.way()
         if isinstance(way, Row):
             return way.multiply_adds(seen, made, self.groups)
         return made * (math.prod(self.weight.shape) if way is None else way.multiply_adds)

@@ -86,6 +86,13 @@ class Row:
             for kernel, before, after in self._with_pixels(seen, made, groups)
         )
 
+    def floats(self, seen: int, made: int, groups: int = 1) -> int:
+        """Numbers that training holds between the kernels: products, their sums, a gradient."""
+        return groups * sum(
+            kernel[0] * (math.prod(kernel[2:]) * before + 2 * after)
+            for kernel, before, after in self._with_pixels(seen, made, groups)
+        )
+
     def apply(self, x: Tensor, kernels: Sequence[Tensor], bias: Any, geometry: Geometry) -> Tensor:
         """The convolutions in turn; the last adds the bias."""
         groups = geometry.groups
