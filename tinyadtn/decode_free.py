@@ -28,7 +28,7 @@ from .conv import conv2d, conv_window
 from .engine import Tensor
 from .modes import no_grad
 from .module import Module, dense, named_layers, with_tensors
-from .row import Geometry, Row, patch_work, patches_through, unfold_work
+from .row import Geometry, Row, patch_work, patches_through, patches_work
 
 MANY = 2**14  # rows or pixels of a batch for which factors at hand are chosen
 Way = Chain | Row
@@ -80,7 +80,7 @@ def conv_way(
     if isinstance(way, Row):
         free = way.work(seen, made, groups)
     else:
-        free = unfold_work(weight.shape, made) + way.work(made)
+        free = patches_work(way, weight.shape, made)
     if not at_hand:
         free, whole = free + weight.build_work(chain), whole + weight.decode_work()
     return way if free < whole else None

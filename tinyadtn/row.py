@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .backend import array_module
-from .chain import CALL, MOVED, Chain, work
+from .chain import CALL, COPIED, Chain, work
 from .conv import batch_first, batch_innermost, col2im, conv2d, conv_window, im2col
 from .engine import Tensor, op
 from .few_filters import few_filters_conv2d
@@ -120,7 +120,7 @@ def few_work(kernel: Sequence[int], seen: int, made: int) -> int:
     """Of ``few_filters_conv2d``: every pixel by every cell, then each product to its output."""
     filters, channels, *window = kernel
     cells = math.prod(window)
-    shifts = 0 if cells == 1 else 2 * cells * CALL + 3 * MOVED * cells * filters * made
+    shifts = 0 if cells == 1 else 2 * cells * CALL + COPIED * cells * filters * made
     return work(cells * filters, channels, seen) + shifts
 
 
@@ -133,10 +133,16 @@ def patch_work(kernel: Sequence[int], made: int) -> int:
 def unfold_work(kernel: Sequence[int], made: int) -> int:
     """Of laying out the patches."""
     cells = math.prod(kernel[2:])
-    return 2 * cells * CALL + 2 * MOVED * cells * kernel[1] * made
+    return 2 * cells * CALL + COPIED * cells * kernel[1] * made
 
 
 # --- a chain and patches -------------------------------------------------------------------------
+
+
+def patches_work(chain: Chain, kernel: Sequence[int], made: int) -> int:
+    """Of ``patches_through``: patches laid out, then put through, so many at a time."""
+    batch = min(made, max(1, BLOCK // chain.widest))
+    return unfold_work(kernel, made) + chain.work(batch) * made // batch
 
 
 @op(joint=True)

@@ -5,11 +5,13 @@ python tests/bench/bench_decode_free.py linear       # rows whose name has this 
 
 Sides are the dense layer here, the dense layer of torch, and the layer as ``ta.decoded`` gives it;
 for ADTNs also the layer that computes its factors for every batch ("encoded"). float32, with bias,
-default orders of memory: images lie as the layer before would leave them. Results are compared
-first, with the dense layer of the decoded weight. The last table is a training step.
+images lie in memory as the layer before leaves them. Each side is repeated for 20 ms before it is
+the next one's turn. Results are compared first, with the dense layer of the decoded weight. The
+last table is a training step.
 """
 
 import sys
+import time
 
 import numpy as np
 from side_by_side import (
@@ -39,9 +41,10 @@ CONV = {
     "Tucker 64×64": ta.Tucker.like(64),
     "tensor train D=4": ta.TensorTrain.like(((8, 8, 8), (16, 16, 18)), 4),
 }
+NAMES = {"decoded": "decoded", "Row": "row", "WallChain": "chain", "Chain": "chain"}
 SECONDS = 4.0
 HEAD = ["", "dense, ms", "torch", "at hand", "dense ÷", "torch ÷", "encoded", "dense ÷"]
-WIDTHS = [46, 22, 22, 24, 9, 9, 24, 9]
+WIDTHS = [60, 22, 22, 24, 9, 9, 24, 9]
 
 
 def without_gradients(layer, x):
@@ -52,6 +55,17 @@ def without_gradients(layer, x):
     return call
 
 
+def steadily(side):
+    """The side, repeated for about 20 ms so that a small one runs as it does in a loop of its own.
+
+    Returned with the number of calls, by which its seconds are divided.
+    """
+    start = time.perf_counter()
+    side()
+    count = max(1, round(0.02 / (time.perf_counter() - start)))
+    return (lambda: [side() for _ in range(count)]), count
+
+
 def inference(name, dense, weight, x, torch_layer):
     """One row: the same layer dense, in torch, with its factors at hand, and encoded."""
     with ta.no_grad():
@@ -59,11 +73,8 @@ def inference(name, dense, weight, x, torch_layer):
     encoded = ta.Sequential(layer=with_weight(dense, weight))
     wanted = dense(x).data
     with ta.decoded(encoded) as ready:
-        kind = (
-            ""
-            if isinstance(ready.layer.weight, ta.Tensor)
-            else type(ready.layer.weight.way).__name__
-        )
+        held = ready.layer.weight
+        way = "decoded" if isinstance(held, ta.Tensor) else type(held.way).__name__
         sides = {
             "dense": without_gradients(dense, x),
             "torch": torch_layer(dense, x),
@@ -75,8 +86,11 @@ def inference(name, dense, weight, x, torch_layer):
             if result is not None:
                 error = difference([np.asarray(getattr(result, "data", result))], [wanted])
                 assert error < 1e-3, f"{name}: {error:.1e}"
-        seconds = rounds(sides, seconds=SECONDS, fewest=7)
-    print_row(cells(f"{name} ({kind.lower() or 'decoded'})", seconds), WIDTHS)
+        repeated = {side: steadily(call) for side, call in sides.items() if call is not None}
+        calls = {side: call for side, (call, _) in repeated.items()}
+        seconds = rounds(calls, seconds=SECONDS, fewest=9)
+        seconds = {side: taken / repeated[side][1] for side, taken in seconds.items()}
+    print_row(cells(f"{name} ({NAMES[way]})", seconds), WIDTHS)
 
 
 def cells(name, seconds):
