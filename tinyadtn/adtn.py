@@ -237,13 +237,14 @@ class ADTN(Encoding):
     def factors(self, chain: Any = None) -> Sequence[Tensor]:
         """The cores of a depth-1 ADTN's chain, what ``decode`` would multiply; differentiable.
 
-        With all output sites before all input sites they are two, W = A·B, of rank 2 or 4. Without
-        ``chain`` they are those for large batches. TypeError for a wall that is no chain.
+        With all output sites before all input sites they are two matrices, W = A·B, of rank 4, or
+        2 if the output sites are odd in number. Without ``chain`` they are those for large batches.
+        TypeError for a wall that is no chain.
 
-        >>> weight = ADTN((512, 512), order="output_first", rng=0)
-        >>> a, b = (core.reshape(n, -1) for core, n in zip(weight.factors(), (512, 2)))
-        >>> bool(np.allclose((a @ b).data, weight.decode().data, atol=1e-6))
-        True
+        >>> weight = ADTN((512, 4096), order="output_first", rng=0)
+        >>> a, b = weight.factors()
+        >>> a.shape, b.shape, bool(np.allclose((a @ b).data, weight.decode().data, atol=1e-6))
+        ((512, 2), (2, 4096), True)
         """
         chain = chain or self.chain(LARGE)
         require_values(self.columns)

@@ -36,6 +36,7 @@ Core = tuple[int, int, int, int]  # (left bond, outputs, inputs, right bond)
 MOVED = 16  # a number read or written: memory and caches give about 12 a nanosecond
 COPIED = 128  # a number put in another place, as im2col and indices do: 0.6 nanoseconds
 MATRIX = 2**14  # one more matrix in a stack of small ones
+SMALL, SLOWER = 2**14, 2  # a matrix of fewer entries than this keeps the cores half busy
 CALL = 2**18  # one more call of NumPy
 
 
@@ -48,7 +49,8 @@ def work(rows: int, inner: int, columns: int, stack: int = 1) -> int:
     8.518...
     """
     moved = rows * inner + stack * columns * (rows + inner)
-    return CALL + stack * (MATRIX + rows * inner * columns) + MOVED * moved
+    slower = SLOWER if rows * inner < SMALL else 1
+    return CALL + stack * (MATRIX + slower * rows * inner * columns) + MOVED * moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +127,10 @@ class Chain:
 
     # --- on arrays -------------------------------------------------------------------------------
 
-    def matrices(self, cores: Sequence[Any]) -> list[Any]:
+    def matrices(self, cores: Sequence[Any]) -> Sequence[Any]:
         """Each core as the matrix that a step multiplies by."""
+        if self.from_right and all(core.ndim == 2 for core in cores):
+            return cores  # two factors
         if self.from_right:
             return [core.reshape(a * o, i * b) for core, (a, o, i, b) in zip(cores, self.cores)]
         return [

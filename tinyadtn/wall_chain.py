@@ -233,8 +233,10 @@ def _odd_cuts(span: Span, num_sites: int) -> Span:
 
 
 def split(cores: Any, chain: WallChain) -> list[Any]:
-    """The tensor that ``wall_cores`` gave as one tensor a core."""
-    ends = np.cumsum([math.prod(shape) for shape in chain.cores]).tolist()
-    return [
-        cores[begin:end].reshape(shape) for begin, end, shape in zip([0, *ends], ends, chain.cores)
-    ]
+    """The tensor that ``wall_cores`` gave as one tensor a core, or as two matrices A and B."""
+    shapes: list[tuple[int, ...]] = list(chain.cores)
+    if chain.rank is not None and chain.from_right:
+        (_, o, _, rank), (_, _, i, _) = chain.cores
+        shapes = [(o, rank), (rank, i)]
+    ends = np.cumsum(list(map(math.prod, shapes))).tolist()
+    return [cores[begin:end].reshape(shape) for begin, end, shape in zip([0, *ends], ends, shapes)]

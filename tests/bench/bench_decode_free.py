@@ -6,8 +6,9 @@ python tests/bench/bench_decode_free.py linear       # rows whose name has this 
 Sides are the dense layer here, the dense layer of torch, and the layer as ``ta.decoded`` gives it;
 for ADTNs also the layer that computes its factors for every batch ("encoded"). float32, with bias,
 images lie in memory as the layer before leaves them. Each side is repeated for 20 ms before it is
-the next one's turn. Results are compared first, with the dense layer of the decoded weight. The
-last table is a training step.
+the next one's turn, and then all rest for 30 ms: torch's threads wait for work by spinning, which
+would slow whoever comes next. Results are compared first, with the dense layer of the decoded
+weight. The last table is a training step.
 """
 
 import sys
@@ -47,14 +48,6 @@ HEAD = ["", "dense, ms", "torch", "at hand", "dense ÷", "torch ÷", "encoded", 
 WIDTHS = [60, 22, 22, 24, 9, 9, 24, 9]
 
 
-def without_gradients(layer, x):
-    def call():
-        with ta.no_grad():
-            return layer(x)
-
-    return call
-
-
 def steadily(side):
     """The side, repeated for about 20 ms so that a small one runs as it does in a loop of its own.
 
@@ -76,10 +69,10 @@ def inference(name, dense, weight, x, torch_layer):
         held = ready.layer.weight
         way = "decoded" if isinstance(held, ta.Tensor) else type(held.way).__name__
         sides = {
-            "dense": without_gradients(dense, x),
+            "dense": lambda: dense(x),
             "torch": torch_layer(dense, x),
-            "at hand": without_gradients(ready.layer, x),
-            "encoded": without_gradients(encoded.layer, x),
+            "at hand": lambda: ready.layer(x),
+            "encoded": lambda: encoded.layer(x),
         }
         for side in sides.values():
             result = None if side is None else side()
@@ -87,9 +80,11 @@ def inference(name, dense, weight, x, torch_layer):
                 error = difference([np.asarray(getattr(result, "data", result))], [wanted])
                 assert error < 1e-3, f"{name}: {error:.1e}"
         repeated = {side: steadily(call) for side, call in sides.items() if call is not None}
-        calls = {side: call for side, (call, _) in repeated.items()}
+        calls = {}
+        for side, (call, _) in repeated.items():
+            calls |= {side: call, f"rest after {side}": lambda: time.sleep(0.03)}
         seconds = rounds(calls, seconds=SECONDS, fewest=9)
-        seconds = {side: taken / repeated[side][1] for side, taken in seconds.items()}
+        seconds = {side: seconds[side] / count for side, (_, count) in repeated.items()}
     print_row(cells(f"{name} ({NAMES[way]})", seconds), WIDTHS)
 
 
