@@ -19,7 +19,7 @@ from .engine import Tensor, op
 from .few_filters import few_filters_conv2d
 from .ops import broadcast_to
 
-BLOCK = 2**19  # numbers that a chain's patches become at once: they stay in the cache
+BLOCK = 2**22  # numbers that patches become at once on their way through a chain
 Kernel = tuple[int, int, int, int]  # (filters, channels, rows, columns)
 
 
