@@ -12,7 +12,6 @@ from tinyadtn.chain import work
 from tinyadtn.cut import CutChain, two_sides
 from tinyadtn.decode_free import Factors, conv_way, convolution, linear, linear_way
 from tinyadtn.errors import GraphError
-from tinyadtn.module import cast
 from tinyadtn.row import Geometry, Row
 
 
@@ -27,7 +26,8 @@ def only_multiply_adds(monkeypatch):
 
 
 def doubled(encoding):
-    cast(encoding, np.dtype(np.float64))
+    for _, tensor in encoding.named_tensors():
+        tensor.data = tensor.data.astype(np.float64)
     return encoding
 
 
@@ -411,3 +411,42 @@ def test_a_new_weight_is_spread_like_a_dense_one_whether_decoded_or_not(shape, o
 def test_a_large_start_is_drawn_without_decoding(monkeypatch):
     monkeypatch.setattr(ta.ADTN, "decode", None)
     assert ta.ADTN((4096, 4096), rng=0).num_parameters == 224
+
+
+# --- on a GPU ------------------------------------------------------------------------------------
+
+IMAGE = np.random.default_rng(7).random((3, 4, 6, 5), np.float32)
+SPECS = {
+    "row": {"conv1": ta.ADTN.like(order="output_first"), "fc1": ta.ADTN.like(order="output_first")},
+    "chain": {"conv1": ta.TensorTrain.like(((2, 4), (6, 6)), 3), "fc1": ta.ADTN.like()},
+    "cut": {"conv1": ta.LowRank.like(2), "fc1": ta.ADTN.like(order="output_first", wiring="tree")},
+    "rivals": {
+        "conv1": ta.Tucker.like((3, 2)),
+        "fc1": ta.TensorTrain.like(((5, 2, 1), (4, 10, 6)), 2),
+    },
+}
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_the_factors_work_where_their_arrays_are(spec, cuda, monkeypatch, only_multiply_adds):
+    """On the stand-in for CuPy, which refuses NumPy's arrays: the same loss and gradients."""
+    monkeypatch.setattr(ta.Encoding, "decode_work", lambda self: 10**18)
+    model = ta.Sequential(
+        conv1=ta.Conv2d(4, 8, 3, padding=1, rng=0),
+        flatten=ta.Flatten(),
+        fc1=ta.Linear(240, 10, rng=1),
+    )
+    model = ta.compress(model, spec, rng=2)
+    for kind in (ta.ADTN, ta.LowRank, ta.Tucker, ta.TensorTrain):
+        monkeypatch.setattr(kind, "decode", None)
+    there = ta.to_device(model, "cuda")
+    for twin in (model, there):
+        loss = (twin(IMAGE, training=True) * twin(IMAGE)).sum()
+        loss.backward()
+    for a, b in zip(model.parameters(), there.parameters(), strict=True):
+        np.testing.assert_allclose(
+            b.grad.get(), a.grad, rtol=1e-3, atol=1e-3 * np.abs(a.grad).max()
+        )
+    with ta.decoded(there) as ready:
+        found = ready(IMAGE).numpy()
+    np.testing.assert_allclose(found, model(IMAGE).data, rtol=1e-3, atol=1e-4)

@@ -15,7 +15,7 @@ PACKAGE = Path(tinyadtn.__file__).parent
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
     "engine", "contract", "ops", "progress", "conv", "norm", "loss",
-    "chain", "few_filters", "row", "gradcheck", "module", "decode_free", "layers",
+    "chain", "few_filters", "row", "gradcheck", "module", "devices", "decode_free", "layers",
     "norm_layers", "optim", "datafile", "idx", "cifar",
     "archive", "mirrors", "datasets", "sources", "augment", "normalize",
     "fast_wall", "sites", "wall_chain", "wirings", "brickwall", "cut",

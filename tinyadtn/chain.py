@@ -160,7 +160,7 @@ class Chain:
                 state = (states[-1][0].T @ matrices[k].T).T
             else:
                 states.append(state.reshape(stack, inner, width * batch))
-                state = array_module(state).matmul(matrices[k], states[-1])
+                state = matrices[k] @ states[-1]
         state = state.reshape(-1, batch)
         if self.out is not None:
             state = state[array_module(state).asarray(self.out)]
@@ -183,8 +183,8 @@ class Chain:
                 g = g @ matrices[k]
             else:
                 g = g.reshape(stack, rows, width * batch)
-                grads[k] = xp.matmul(g, state.swapaxes(1, 2)).sum(axis=0)
-                g = xp.matmul(matrices[k].T, g)
+                grads[k] = (g @ state.swapaxes(1, 2)).sum(axis=0)
+                g = matrices[k].T @ g
         g = g.reshape(-1, batch)
         return (g if self.into is None else g[xp.asarray(self.into)]), grads
 

@@ -43,7 +43,7 @@ def few_filters_conv2d(
     pixels = image.reshape(groups, depth, -1)  # (g, c, hwn)
     cells = weight.reshape(groups, filters, depth, *kernel).transpose(0, 3, 4, 1, 2)
     cells = cells.reshape(groups, -1, depth)  # (g, pqo, c)
-    products = xp.matmul(cells, pixels).reshape(groups, *kernel, filters, *image_shape, n)
+    products = (cells @ pixels).reshape(groups, *kernel, filters, *image_shape, n)
     slides = window.outputs != tuple(image_shape) or tuple(kernel) != (1, 1)
     places = [
         ((slice(None), p, q, slice(None), *seen[1:]), (slice(None), slice(None), *put[1:]))
@@ -70,9 +70,9 @@ def few_filters_conv2d(
         else:
             share = spread
         share = share.reshape(groups, cells.shape[1], -1)  # dL/d(products)
-        grad_cells = xp.matmul(share, pixels.swapaxes(1, 2))
+        grad_cells = share @ pixels.swapaxes(1, 2)
         grad_cells = grad_cells.reshape(groups, *kernel, filters, depth).transpose(0, 3, 4, 1, 2)
-        grad_image = xp.matmul(cells.swapaxes(1, 2), share).reshape(c, *image_shape, n)
+        grad_image = (cells.swapaxes(1, 2) @ share).reshape(c, *image_shape, n)
         grads = [batch_first(grad_image), grad_cells.reshape(weight.shape)]
         return [*grads, *([g.sum(axis=(1, 2, 3))] if bias else [])]
 

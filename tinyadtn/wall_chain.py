@@ -189,7 +189,7 @@ def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> A
     ways = [spanned(span) for span in chain.spans]
     tensors = [closed(span, way[-1]) for span, way in zip(chain.spans, ways)]
     cores = [
-        tensor.ravel() if index is None else tensor.ravel()[xp.asarray(index)]
+        tensor.reshape(-1) if index is None else tensor.reshape(-1)[xp.asarray(index)]
         for tensor, index in zip(tensors, chain.index)
     ]
     cores[0] = cores[0] * scale
