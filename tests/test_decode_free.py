@@ -422,7 +422,7 @@ SPECS = {
     "cut": {"conv1": ta.LowRank.like(2), "fc1": ta.ADTN.like(order="output_first", wiring="tree")},
     "rivals": {
         "conv1": ta.Tucker.like((3, 2)),
-        "fc1": ta.TensorTrain.like(((5, 2, 1), (4, 10, 6)), 2),
+        "fc1": ta.TensorTrain.like(((13, 10, 1), (4, 10, 6)), 2),
     },
 }
 
@@ -434,7 +434,7 @@ def test_the_factors_work_where_their_arrays_are(spec, cuda, monkeypatch, only_m
     model = ta.Sequential(
         conv1=ta.Conv2d(4, 8, 3, padding=1, rng=0),
         flatten=ta.Flatten(),
-        fc1=ta.Linear(240, 10, rng=1),
+        fc1=ta.Linear(240, 130, rng=1),
     )
     model = ta.compress(model, spec, rng=2)
     for kind in (ta.ADTN, ta.LowRank, ta.Tucker, ta.TensorTrain):
