@@ -152,7 +152,8 @@ def decoded(model: Module) -> Iterator[Any]:
     layers share (``joint``) are decoded once for all of them.
 
     >>> import tinyadtn as ta
-    >>> model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1, "fc2": 2}, rng=0)
+    >>> spec = {"fc1": ta.LowRank.like(8), "fc2": 2}
+    >>> model = ta.compress(ta.models.fc2(rng=0), spec, rng=0)
     >>> with decoded(model) as ready:
     ...     type(ready.fc1.weight).__name__, type(ready.fc2.weight).__name__
     ('Factors', 'Tensor')

@@ -71,7 +71,7 @@ def wall_chain(sites: Sites, batch: int) -> WallChain | None:
     >>> wall_chain(assign_sites((4096, 4096), None, 2, "output_first"), 128).cores
     ((1, 4096, 1, 4), (4, 1, 4096, 1))
     >>> wall_chain(assign_sites((4096, 4096), None, 2, "interleaved"), 128).cores
-    ((1, 16, 8, 2), (2, 16, 16, 2), (2, 16, 32, 1))
+    ((1, 8, 4, 2), (2, 8, 8, 2), (2, 8, 8, 2), (2, 8, 16, 1))
     """
     return _wall_chain(
         sites, 1 << (batch - 1).bit_length()
