@@ -191,6 +191,17 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(name, tmp_path):
     assert all(path.exists() for path in others)
 
 
+def test_a_file_system_without_links_keeps_the_old_file_as_a_copy(tmp_path, monkeypatch):
+    path, keep = tmp_path / "last.npz", tmp_path / "previous.npz"
+    write_state(path, {"a": np.zeros(3)}, {})
+    monkeypatch.setattr(Path, "hardlink_to", fail(OSError(95, "Operation not supported")))
+    for value in (1.0, 2.0):
+        write_state(path, {"a": np.full(3, value)}, {}, keep=keep)
+        assert read_state(path)[0]["a"].tolist() == [value] * 3
+        assert read_state(keep)[0]["a"].tolist() == [value - 1] * 3
+    assert {p.name for p in tmp_path.iterdir()} == {"last.npz", "previous.npz"}
+
+
 @pytest.mark.parametrize("fault", ["replace", "killed"])
 def test_keeping_the_old_file_leaves_no_third_name(fault, tmp_path, monkeypatch):
     """A rename that fails, and the state that a kill between the two renames leaves: then the kept

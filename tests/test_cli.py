@@ -11,7 +11,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn import commands
-from tinyadtn.checkpoint import read_state
+from tinyadtn.checkpoint import read_state, write_state
 from tinyadtn.cli import build_parser, main
 from tinyadtn.module import named_layers
 
@@ -171,6 +171,16 @@ def test_a_resumed_run_knows_its_data_and_refuses_another_network(tiny, capsys):
     assert "holds fc2, not vgg16" in capsys.readouterr().err
     assert main(["train", "fc2", *again, "--encode", "fc1=1"]) == 2
     assert "leave --encode out" in capsys.readouterr().err
+
+
+def test_a_checkpoint_whose_plan_is_damaged_is_refused(tiny, capsys):
+    train = ["train", "fc2", "--data", tiny]
+    assert main([*train, "--epochs", "1", "--quiet"]) == 0
+    arrays, meta = read_state("runs/train/last.npz")
+    write_state("damaged.npz", arrays, meta | {"plan": {"epochs": 0}})
+    capsys.readouterr()
+    assert main([*train, "--resume", "damaged.npz"]) == 4
+    assert "no training run to go on with (epochs must be above 0" in capsys.readouterr().err
 
 
 def test_an_earlier_run_is_named_with_the_way_to_go_on(tiny, capsys):

@@ -246,6 +246,16 @@ def test_a_gradient_of_the_wrong_shape_is_refused_not_reshaped(given_shape, shap
     assert str(shape) in str(refusal.value) and str(given_shape) in str(refusal.value)
 
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_an_op_that_lacks_a_gradient_is_refused_by_name(joint):
+    @op(joint=joint)
+    def forgetful(a, b):
+        return (a * b, lambda g: g, *([lambda g: g] if joint else []))
+
+    with pytest.raises(TypeError, match=r"forgetful must return .* for 2 arrays it returned"):
+        forgetful(leaf(1.0), leaf(2.0))
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 

@@ -98,6 +98,25 @@ def test_a_hostile_picture_is_refused(kind, place, capsys):
     refused(["predict", "{}", "--model", "good.npz"], code, path, capsys, place)
 
 
+@pytest.mark.parametrize("command", CHECKPOINT_COMMANDS)
+def test_a_device_is_no_checkpoint(command, place, capsys):
+    """It is not opened: who reads /dev/zero to its end takes all the memory there is."""
+    assert main([a.format("/dev/null") for a in CHECKPOINT_COMMANDS[command]]) == 4
+    assert capsys.readouterr().err.startswith("error: /dev/null: is no ordinary file")
+
+
+@pytest.mark.parametrize("name", ["two\nlines.npz", "\x1b[2Jcleared.npz", "bell\x07.npz"])
+def test_a_name_cannot_command_the_terminal(name, place, capsys):
+    assert main(["report", name]) == 4
+    assert main(["train", "fc2", "--data", name]) == 3
+    error = capsys.readouterr().err
+    assert error.count("\n") == 2 and all(c.isprintable() or c == "\n" for c in error)
+    with pytest.raises(SystemExit):
+        main(["report", "m.npz", name])
+    error = capsys.readouterr().err
+    assert all(c.isprintable() or c == "\n" for c in error)
+
+
 def test_the_payloads_would_work(place):
     """Were anything unpickled, it would be seen."""
     import pickle

@@ -141,6 +141,15 @@ def test_what_was_read_only_before_stays_so():
     assert not a.flags.writeable
 
 
+def test_a_view_of_what_became_read_only_stays_so():
+    whole = np.ones((2, 3))
+    view = whole[0]
+    whole.flags.writeable = False  # a view that was there before can still be written …
+    y = leaf(view) * 2
+    y.backward(np.ones(3))
+    assert not view.flags.writeable  # … until the guard had it: NumPy does not give that back
+
+
 def test_stretched_views_and_foreign_buffers():
     buffer = bytearray(np.ones(3).tobytes())
     a = np.frombuffer(buffer)

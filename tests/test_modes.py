@@ -1,6 +1,7 @@
 """The switches (no_grad, detect_anomaly, unprotected): nesting, exceptions, generators, threads."""
 
 import asyncio
+import contextvars
 import inspect
 import threading
 from pathlib import Path
@@ -309,6 +310,25 @@ def test_anomaly_knows_no_line_of_a_graph_that_was_made_before():
     with ta.detect_anomaly(), quiet, pytest.raises(NonFiniteError) as caught:
         root.backward()
     assert str(caught.value) == "the gradient of sqrt gave 1 of 1 values that are not finite"
+
+
+def test_anomaly_in_a_thread_that_runs_an_op_alone_has_no_line():
+    caught = []
+
+    def keep(error):
+        caught.append(error.exc_value)
+
+    before, threading.excepthook = threading.excepthook, keep
+    try:
+        with ta.detect_anomaly():
+            # A thread starts with settings of its own: the op is run in a copy of these.
+            run = contextvars.copy_context().run
+            thread = threading.Thread(target=run, args=(ta.multiply, np.array([np.nan]), 1.0))
+            thread.start()
+            thread.join()
+    finally:
+        threading.excepthook = before
+    assert str(caught[0]).endswith("values that are not finite; not finite already: its argument 1")
 
 
 def test_anomaly_blames_the_seed_and_not_the_op(in_the_repository):

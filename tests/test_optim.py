@@ -9,6 +9,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn import optim
 from tinyadtn.errors import GraphError, TinyADTNError
+from tinyadtn.optim import Optimizer
 
 STEPS = 20
 RATES = [0.05 / (1 + k) for k in range(STEPS)]
@@ -152,6 +153,13 @@ def test_zero_grad_forgets():
 def test_options_that_undo_learning_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         ta.SGD([ta.Tensor([1.0], requires_grad=True)], 0.1, **options)
+
+
+def test_the_frame_alone_is_no_optimiser():
+    w = ta.Tensor([1.0], requires_grad=True)
+    w.grad = np.ones(1, np.float32)
+    with pytest.raises(TypeError, match="SGD or Adam"):
+        Optimizer([w], 0.1).step()
 
 
 # --- state ---------------------------------------------------------------------------------------

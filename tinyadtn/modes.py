@@ -145,7 +145,12 @@ def users_line() -> str:
 
 
 _PACKAGE = __name__.partition(".")[0]
-_NOT_YOURS = (_PACKAGE, "contextlib", "tqdm")  # what may stand between your code and an op
+_NOT_YOURS = (
+    _PACKAGE,
+    "contextlib",
+    "threading",
+    "tqdm",
+)  # what may stand between your code and an op
 
 
 def _shortened(path: str) -> str:

@@ -44,7 +44,11 @@ def _grey_levels(path: Any) -> np.ndarray:
     if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
         raise DataFileError(f"{path}: is no ordinary file")  # a pipe would wait for ever
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
+        with (
+            warnings.catch_warnings(),
+            Path(path).open("rb") as file,  # Pillow leaves it open where it cannot be read
+            Image.open(file) as opened,
+        ):
             warnings.simplefilter("ignore")  # of what Pillow can do without, in its own words
             if math.prod(opened.size) > MAX_PIXELS:
                 raise ValueError(f"{opened.size[0]}×{opened.size[1]} pixels are too many")
