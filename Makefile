@@ -68,6 +68,10 @@ format: $(VENV)/.with-test
 .PHONY: bench
 bench: $(VENV)/.with-bench
 	$(BIN)/python tests/bench/bench_contraction.py
+	$(BIN)/python tests/bench/bench_decode_free.py
+	$(BIN)/python tests/bench/bench_training_step.py
+	$(BIN)/python tests/bench/bench_convolution.py
+	$(BIN)/python tests/bench/bench_overhead.py
 	$(BIN)/python tests/bench/bench_networks.py
 
 .PHONY: agree

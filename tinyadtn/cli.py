@@ -245,6 +245,15 @@ def _predict(actions: Any) -> None:
 def _report(actions: Any) -> None:
     command = _command(actions, "report", commands.print_report, "what a model's weights take")
     _add_checkpoint(command)
+    command.add_argument(
+        "--timing", action="store_true", help="measure the encoded layers: dense, decoded or not"
+    )
+    command.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=128,
+        help="images in the batch that is timed (default: %(default)s)",
+    )
 
 
 def _draw(actions: Any) -> None:

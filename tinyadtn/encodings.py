@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from .backend import to_numpy
+from .chain import CALL, MOVED, Chain
 from .engine import Tensor
 from .errors import NonFiniteError, ShapeError, SizeLimitError
 from .module import Module, Seed, he_std, parameter, require_values
+from .row import Row
 from .sites import Axes
 
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what a container may have
@@ -53,13 +55,15 @@ class Counts:
 class Cost:
     """Multiply-adds: ``decode`` to decode the weight once, ``apply`` for one input vector.
 
-    ``apply`` is what it would take to put a vector (of a convolution: the patch at one position)
-    through the factors one by one, never decoding; None where there is no such way. The layers of
-    this library decode.
+    ``apply`` is what it takes to put a vector (of a convolution: the patch at one position)
+    through the factors one by one, never decoding; None where there is no such way. ``build`` is
+    what it takes to compute the factors first. Layers do whichever takes less for their batch, what
+    is moved in memory included: see ``decode_free``.
     """
 
     decode: int
     apply: int | None
+    build: int = 0
 
 
 class Encoding(Module):
@@ -102,6 +106,38 @@ class Encoding(Module):
     def cost(self) -> Cost:
         """Multiply-adds to use it."""
         return Cost(0, None)
+
+    # What a layer asks that would rather not decode: see ``decode_free``.
+
+    def factors(self, chain: Chain | None = None) -> Sequence[Tensor]:
+        """What the weight is a product of; differentiable.
+
+        ``chain`` is one of those that ``chain`` gives; without it, what suits large batches.
+        """
+        raise TypeError(f"{type(self).__name__} has no factors: decode() is all it can do")
+
+    def chain(self, batch: int) -> Chain | None:
+        """How the factors make the weight, as a matrix (o, all inputs), if they are a chain.
+
+        An encoding that can choose between chains suits it to a batch of so many vectors.
+        """
+        return None
+
+    def row(self) -> Row | None:
+        """How they make a kernel (o, c, kh, kw), if that is a row of convolutions by itself."""
+        return None
+
+    def kernels(self) -> list[Tensor]:
+        """The factors as the kernels of ``row``."""
+        raise TypeError(f"{type(self).__name__} is no row of convolutions")
+
+    def build_work(self, chain: Chain | None) -> int:
+        """What computing the factors takes, in the units of ``chain.work``."""
+        return 0
+
+    def decode_work(self) -> int:
+        """What decoding takes, in the same: each entry is written and read a few times."""
+        return CALL + self.cost().decode + 4 * MOVED * math.prod(self.shape)
 
     def __repr__(self) -> str:
         stored, dense = self.counts().stored, math.prod(self.shape)
