@@ -93,7 +93,7 @@ def test_sgd_of_any_options(run, momentum, decay, clip, dtype):
 
 @given(
     run=runs(),
-    betas=st.tuples(BETA, BETA),
+    betas=st.tuples(BETA, BETA.filter(bool)),  # v is no mean with β₂ = 0, and cancels in float32
     epsilon=st.sampled_from([1e-8, 1e-3]),
     decay=DECAY,
     clip=CLIP,
