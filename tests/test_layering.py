@@ -22,7 +22,7 @@ ORDER = [
     "compress", "summary", "checkpoint", "data",
     "runs", "train", "memory",
     "draw_style", "draw_wall",
-    "draw", "picture", "experiment", "commands", "cli", "__init__", "__main__",
+    "draw", "percent", "teach", "picture", "experiment", "commands", "cli", "__init__", "__main__",
 ]
 # fmt: on
 FILES = sorted(path.stem for path in PACKAGE.rglob("*.py"))
