@@ -1,0 +1,65 @@
+"""A claim as a ladder: what each rung needs, what was checked, and what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tinyadtn.draw_style import ADJOINT, REFERENCE, VALUE, new_figure
+
+# Colour, sign and word say the same: any one of them is enough.
+STATES = {
+    "holds": (VALUE, "✓"),
+    "partly": ("#56B4E9", "~"),
+    "not here": (ADJOINT, "✗"),
+    "not tested": ("#FFFFFF", "?"),
+}
+COLUMNS = (("claim", 0.0), ("what must be true", 2.75), ("checked", 5.55), ("not checked", 8.6))
+HEIGHT = 0.8  # inches a rung
+
+Rung = tuple[str, str, str, str, str]
+
+
+def ladder(rungs: Sequence[Rung]) -> Figure:
+    """Rungs from the ground up: (claim, what must be true, checked, not checked, state)."""
+    told = "; ".join(f"{claim} ({state})" for claim, *_, state in rungs)
+    told = told.replace("\n", " ").replace("$10^7$", "10^7")
+    figure = new_figure(12.2, HEIGHT * len(rungs) + 0.9, f"A ladder of claims, from below: {told}.")
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.set(xlim=(-1.5, 11.3), ylim=(-0.55, len(rungs) + 0.05))
+    for x in (-1.25, -0.3):  # the rails
+        axes.plot([x, x], [-0.55, len(rungs) - 0.35], color=REFERENCE, linewidth=5, zorder=1)
+    for height, (*texts, state) in enumerate(rungs):
+        _rung(axes, height, state)
+        for (_, x), text in zip(COLUMNS, texts):
+            bold = {"fontweight": "bold"} if x == 0 else {}
+            axes.text(x, height, text, va="center", fontsize=9.5, linespacing=1.25, **bold)
+        if height:
+            axes.axhline(height - 0.5, xmin=0.11, color=REFERENCE, linewidth=0.5, alpha=0.5)
+    for name, x in COLUMNS:
+        axes.text(x, len(rungs) - 0.28, name, fontsize=10, color=REFERENCE, style="italic")
+    return figure
+
+
+def _rung(axes: Any, height: int, state: str) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    colour, sign = STATES[state]
+    box = FancyBboxPatch(
+        (-1.2, height - 0.17),
+        0.85,
+        0.34,
+        boxstyle="round,pad=0.06,rounding_size=0.08",
+        facecolor=colour,
+        edgecolor="black",
+        linestyle="--" if state == "not tested" else "-",
+        zorder=2,
+    )
+    axes.add_patch(box)
+    light = state in ("partly", "not tested")
+    style = {"ha": "center", "va": "center", "color": "black" if light else "white", "zorder": 3}
+    axes.text(-0.775, height + 0.07, sign, fontsize=12, **style)
+    axes.text(-0.775, height - 0.12, state, fontsize=7.5, **style)
