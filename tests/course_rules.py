@@ -23,6 +23,16 @@ EARNED: dict[str, dict[str, str]] = {
         "tanh": "tanh",
         "op": "my_op",
     },
+    "02": {"check_vjp": "my_numerical_vjp"},
+    "03": {
+        "add": "my_add",
+        "multiply": "my_multiply",
+        "matmul": "my_matmul",
+        "sum": "my_total",
+        "getitem": "my_getitem",
+        "log_softmax": "my_log_softmax",
+        "softmax_cross_entropy": "cross_entropy_vjp",
+    },
 }
 
 

@@ -20,8 +20,8 @@ from tinyadtn import teach
 # %% [markdown]
 # ## Wiggle an input
 #
-# Here is our program. The honest way to find out how fast the result moves is to try: move `a`
-# by a small `h`, run again, divide.
+# Here is our program. The honest way to find out how fast the result moves is to try: move `a` by
+# a small `h`, run again, divide.
 #
 # This works for any program. But it takes one more run for each input, and the answer is only
 # nearly right. Both will bother us.
@@ -225,12 +225,12 @@ print(f"with = in place of +=: {X.grad}")
 # ## Why not simply follow every path?
 #
 # The derivative is the sum over all paths from input to result, of the product of slopes along
-# each. So one could walk all the paths. Predict: if we double a number 20 times, each time by
-# `x = x + x`, how many paths lead from the first `x` to the last? And how many steps does
+# each. So one could walk all the paths. Predict: if we double a number 20 times, each time by `x
+# = x + x`, how many paths lead from the first `x` to the last? And how many steps does
 # `my_backward` take?
 #
-# The sum over paths is what we compute. The order is what makes it cheap: contributions that
-# meet are added *before* they go on, so every edge is walked once.
+# The sum over paths is what we compute. The order is what makes it cheap: contributions that meet
+# are added *before* they go on, so every edge is walked once.
 
 # %%
 my_paths = None
@@ -245,8 +245,8 @@ print(f"my_backward took {steps} steps")
 # %% [markdown]
 # So 40 steps did the work of 1,048,576 paths. For the same reason a derivative for *every* input
 # costs about as much as the program itself, however many inputs there are. Count the program's
-# operations and backward's multiplications for a neuron with 500 inputs,
-# $\text{relu}(\sum_i w_i x_i)$. Wiggling would need 501 runs.
+# operations and backward's multiplications for a neuron with 500 inputs, $\text{relu}(\sum_i w_i
+# x_i)$. Wiggling would need 501 runs.
 
 # %%
 teach.states("1,048,576", X.grad, always=True)
@@ -340,10 +340,10 @@ print(f"a chain of 5,000 additions: dz/dx = {X.grad:.6f}")
 # %% [markdown]
 # ## The library does the same
 #
-# `ta.Tensor` is our `Value` for whole arrays, and its rules are written just as ours: a value, then
-# for each input what to do with an adjoint. Only that with arrays a slope is no longer one number,
-# so a rule gives a function, `lambda g: g * b`, in its place; notebook 03 says why. From here on we
-# may use it: it does nothing that you have not done yourself.
+# `ta.Tensor` is our `Value` for whole arrays, and its rules are written just as ours: a value,
+# then for each input what to do with an adjoint. Only that with arrays a slope is no longer one
+# number, so a rule gives a function, `lambda g: g * b`, in its place; notebook 03 says why. From
+# here on we may use it: it does nothing that you have not done yourself.
 
 # %%
 a, b = (ta.Tensor(x, requires_grad=True) for x in (3.0, 1.0))
@@ -360,13 +360,13 @@ for name, mine, theirs in (("a", A, a), ("b", B, b)):
 # %% [markdown]
 # ## Ledger
 #
-# **Shown.** One backward sweep gives the derivative for every input, exactly, at about the cost of
-# the program: a sum over all paths, each edge walked once. Contributions add where a value is used
-# twice. An order by a loop takes chains of any length.
+# **Shown.** One backward sweep gives the derivative for every input, exactly, at about the cost
+# of the program: a sum over all paths, each edge walked once. Contributions add where a value is
+# used twice. An order by a loop takes chains of any length.
 #
-# **Assumed.** Every step has a slope. `relu` has none at 0; we said 0 there. A program with `if` is
-# differentiated along the branch that it took.
+# **Assumed.** Every step has a slope. `relu` has none at 0; we said 0 there. A program with `if`
+# is differentiated along the branch that it took.
 #
-# **Not tested.** How near a wiggle comes, and what a check would miss: that is notebook 02. Memory:
-# every value is kept until backward has run. Derivatives of derivatives, which the library leaves
-# out.
+# **Not tested.** How near a wiggle comes, and what a check would miss: that is notebook 02.
+# Memory: every value is kept until backward has run. Derivatives of derivatives, which the
+# library leaves out.
