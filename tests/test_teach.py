@@ -37,7 +37,7 @@ double = teach.check("double", double)
 @pytest.fixture
 def course(tmp_path, monkeypatch):
     """A course with one exercise, in the current folder."""
-    for folder, name, text in (("exercises", "a.py", EXERCISE_FILE), ("src", "01_a.py", SOURCE)):
+    for folder, name, text in (("exercises", "ex1.py", EXERCISE_FILE), ("src", "01_a.py", SOURCE)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(teach, "_exercises", {})

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import inspect
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -207,9 +207,15 @@ def _refusal(tried: str, right: Any, got: Any, distance: float, problem: str) ->
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, (bool, np.bool_, str)) or np.size(value) != 1:
+    if (
+        isinstance(value, (bool, np.bool_))
+        or np.size(value) != 1
+        or np.asarray(value).dtype.kind not in "iuf"
+    ):
         return str(value)
-    return f"{np.asarray(value).item():,.6g}"
+    number = np.asarray(value).item()
+    whole = isinstance(number, int) or (abs(number) < 1e15 and number == int(number))
+    return f"{number:,.0f}" if whole else f"{number:,.6g}"
 
 
 # --- hints and solutions -------------------------------------------------------------------------
@@ -239,21 +245,18 @@ def solution(name: str) -> None:
 
 @cache
 def right_answer(name: str) -> Any:
-    """The function that the solution defines last, made from its source."""
+    """What the solution defines last: a function, or a value with a name."""
+    _load(notebooks_folder())
     cell, around = _solution_cell(name)
     namespace: dict[str, Any] = {}
     for other in around:
         for node in ast.parse(other.source).body:
-            ours = isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pictures")
-            if isinstance(node, (ast.Import, ast.ImportFrom)) and not ours:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
                 exec(ast.unparse(node), namespace)
     exec(compile(cell.source, f"<solution of {name}>", "exec"), namespace)
-    functions = [f for f in namespace.values() if inspect.isfunction(f) and _is_here(f, namespace)]
-    return functions[-1]
-
-
-def _is_here(function: Any, namespace: dict[str, Any]) -> bool:
-    return function.__globals__ is namespace
+    last: Any = ast.parse(cell.source).body[-1]
+    name = ast.unparse(last.targets[0]) if isinstance(last, ast.Assign) else last.name
+    return namespace[name]
 
 
 class _NotFoundError(LookupError):
@@ -275,7 +278,9 @@ def notebooks_folder() -> Path:
 @cache
 def _load(folder: Path) -> dict[str, Exercise]:
     """Every exercise of the course, from the files that register them."""
-    for file in sorted((folder / "exercises").glob("*.py")):
+    if str(folder) not in sys.path:  # they import from each other
+        sys.path.append(str(folder))
+    for file in sorted((folder / "exercises").glob("ex*.py")):
         spec: Any = importlib.util.spec_from_file_location(f"exercises_{file.stem}", file)
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
     return _exercises
