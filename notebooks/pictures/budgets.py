@@ -53,8 +53,8 @@ def _panel(axes: Any, title: str, short: Runs, long: Runs) -> None:
     for runs, filled in ((short, False), (long, True)):
         edge, size = 100 - np.mean(runs["frozen"][2]), "55,000" if filled else "3,500"
         axes.axhline(edge, color=REFERENCE, linestyle="-" if filled else "--", linewidth=1.2)
-        style = {"color": REFERENCE, "fontsize": 8, "va": "bottom", "ha": "right"}
-        axes.text(3.7e5, edge * 0.98, f"frozen, {size} images: nothing stored", **style)
+        style = {"color": REFERENCE, "fontsize": 8, "va": "top", "ha": "right"}
+        axes.text(3.7e5, edge * 1.03, f"frozen, {size} images", **style)
         for family, (colour, line, marker) in MARKS.items():
             chosen = sorted(row[1:] for row in runs.values() if row[0] == family)
             if chosen:
@@ -62,8 +62,12 @@ def _panel(axes: Any, title: str, short: Runs, long: Runs) -> None:
     for name, (family, stored, percents) in long.items():
         if family == "ADTN":
             place = stored, 100 - np.mean(percents)
-            axes.annotate(name.split()[-1], place, (0, 9), textcoords="offset points", ha="center", fontsize=8)
-    axes.set(xscale="log", yscale="log", xlabel="numbers stored for the encoded layers", title=title)
+            axes.annotate(
+                name.split()[-1], place, (0, 9), textcoords="offset points", ha="center", fontsize=8
+            )
+    axes.set(
+        xscale="log", yscale="log", xlabel="numbers stored for the encoded layers", title=title
+    )
     axes.set_ylabel("test accuracy (%)")
     errors = [100 - p for runs in (short, long) for _, _, ps in runs.values() for p in ps]
     axes.set_ylim(max(errors) * 1.15, min(errors) * 0.8)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -63,3 +64,28 @@ def _rung(axes: Any, height: int, state: str) -> None:
     style = {"ha": "center", "va": "center", "color": "black" if light else "white", "zorder": 3}
     axes.text(-0.775, height + 0.07, sign, fontsize=12, **style)
     axes.text(-0.775, height - 0.12, state, fontsize=7.5, **style)
+
+
+def seeds(runs: Mapping[str, Sequence[float]], verdict: Callable[[Any, Any], int]) -> Figure:
+    """One dot a run, a bar at each mean; between neighbours, whether the runs tell them apart."""
+    told = ", ".join(f"{name} {sum(runs[name]) / len(runs[name]):.2f} %" for name in runs)
+    figure = new_figure(8.4, 0.55 * len(runs) + 1.0, f"Test accuracy of single runs: {told}.")
+    axes = figure.add_subplot()
+    for y, percents in enumerate(runs.values()):
+        axes.plot(percents, [y] * len(percents), color=VALUE, marker="o", linestyle="", alpha=0.8)
+        mean = sum(percents) / len(percents)
+        axes.plot([mean, mean], [y - 0.25, y + 0.25], color="black", linewidth=1.5)
+    right = max(map(max, runs.values())) + 0.12
+    rows = list(runs.values())
+    for y, (above, below) in enumerate(itertools.pairwise(rows)):
+        apart = verdict(above, below) != 0
+        word, style = ("differ", {}) if apart else ("no verdict", {"style": "italic"})
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        axes.text(right, y + 0.5, word, va="center", fontsize=9, bbox=paper, **style)
+        line = {"linestyle": "-" if apart else ":", "linewidth": 0.8}
+        axes.axhline(y + 0.5, color=REFERENCE, **line)
+    axes.set_yticks(range(len(runs)), list(runs))
+    axes.set(xlabel="test accuracy (%), one dot a seed", xlim=(None, right + 0.45))
+    axes.set_ylim(len(runs) - 0.5, -0.5)
+    axes.grid(axis="x", alpha=0.3)
+    return figure

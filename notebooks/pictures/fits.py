@@ -19,8 +19,8 @@ def two_ways(by_distance: Mapping[str, Any], by_angle: Mapping[str, Any]) -> Fig
     figure = new_figure(
         8.6,
         3.3,
-        "Two fits by step. Left: the norm of T; minimising the distance shrinks it from 1 to about "
-        f"{by_distance['norm'].min():.3f}. Right: the error if T is scaled at its best: the distance "
+        "Two fits by step. Left: the norm of T; minimising the distance shrinks it from 1 to "
+        f"{by_distance['norm'].min():.3f}. Right: the error of T scaled at its best: the distance "
         f"ends at {by_distance['best'][-1]:.3f}, the angle at {by_angle['best'][-1]:.3f}.",
     )
     left, right = figure.subplots(1, 2)
@@ -59,7 +59,9 @@ def race(races: Mapping[str, Mapping[str, Any]], size: int) -> Figure:
             style = {"color": colour, "linestyle": line, "marker": marker, "capsize": 3}
             axes.errorbar(numbers, means, np.transpose(spread), label=family, **style)
         floor = np.sqrt(1 - counts / size)
-        axes.plot(counts, floor, color=REFERENCE, linewidth=1, label="√(1 − n/N): n of N directions")
+        axes.plot(
+            counts, floor, color=REFERENCE, linewidth=1, label="√(1 − n/N): n of N directions"
+        )
         axes.set(xscale="log", xlabel="numbers stored, n", title=target)
         axes.xaxis.set_major_locator(FixedLocator([100, 1000]))
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -68,7 +70,8 @@ def race(races: Mapping[str, Mapping[str, Any]], size: int) -> Figure:
     panels[0].set_ylabel("‖T − W‖ / ‖W‖")
     panels[-1].set_yscale("log")
     panels[-1].set_title(f"{list(races)[-1]} (log scale)")
-    for k, (numbers, errors) in enumerate(list(races.values())[-1]["ADTN"], start=1):
+    walls = list(races.values())[-1]["ADTN"]
+    for k, (numbers, errors) in ((1, walls[0]), (len(walls), walls[-1])):
         panels[-1].annotate(
             f"M={k}", (numbers, np.mean(errors)), (-22, -12), textcoords="offset points", fontsize=8
         )

@@ -64,24 +64,29 @@ def light_cone(
 ) -> Figure:
     """A wall with time upward, the cone of one gate shaded; below every cut, its singular values.
 
-    ``gate`` is (layer, column, first site), layers from 1, columns 0 and 1. ``before`` and ``after``
-    hold the singular values at the cuts 1 … Q-1, before and after that gate was changed.
+    ``gate`` is (layer, column, first site), layers from 1, columns 0 and 1. ``before`` and
+    ``after`` hold the singular values at the cuts 1 … Q-1, before and after it was changed.
     """
     cone = _cone(num_sites, depth, gate)
     left, right = cone[-1]
     figure = new_figure(
         8.2,
         7.4,
-        f"A brick wall of {num_sites} sites and {depth} layers. The light cone of one gate of layer "
-        f"{gate[0]} widens upward to sites {left} to {right}. Below, the singular values of T at "
-        "every cut before and after that gate is changed: they differ only at cuts inside the cone.",
+        f"A brick wall of {num_sites} sites and {depth} layers. The light cone of one gate of "
+        f"layer {gate[0]} widens upward to sites {left} to {right}. Below, singular values of T "
+        "at every cut before and after it is changed: they differ only at cuts inside the cone.",
     )
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.15, 1])
     _wall(above, num_sites, depth, gate, cone)
     _spectra(below, num_sites, before, after)
     for axes in (above, below):
         axes.axvspan(left - 0.5, right + 0.5, color=CONE, alpha=0.45, zorder=0, linewidth=0)
-    style = {"ha": "center", "va": "bottom", "fontsize": 9, "transform": below.get_xaxis_transform()}
+    style = {
+        "ha": "center",
+        "va": "bottom",
+        "fontsize": 9,
+        "transform": below.get_xaxis_transform(),
+    }
     below.text((left + right) / 2, 0.01, "inside the cone: changed", **style)
     below.text(right + 1.9, 0.01, "outside: the same", **style)
     below.set_xlim(-0.9, num_sites + 0.6)

@@ -1,13 +1,15 @@
 # %% [markdown]
-# # 06 · What is a tensor network?
+# # 06 What is a tensor network?
 #
-# The first layer of FC-2 holds 200,704 weights. In notebook 08, 436 numbers will stand in their place.
-# No file format does that. A *tensor network* does: a recipe that makes many numbers from few.
+# The first layer of FC-2 holds 200,704 weights. In notebook 08, 436 numbers will stand in their
+# place. Rounding or zipping does not get there. A *tensor network* does: it is a recipe that makes
+# many numbers from few.
 #
-# **How can a handful of numbers become 2^Q numbers, and which 2^Q numbers can they never become?**
+# **How can a handful of numbers become $2^Q$ numbers? And which $2^Q$ numbers can they never
+# become?**
 #
-# By hand: a cut through a tensor, a tensor train of a trained weight, a gate, and a wall of gates. All
-# of it is `reshape` and matrix products; nothing is differentiated before notebook 07.
+# By hand: a cut through a tensor, a tensor train of a trained weight, a gate, and a wall of gates.
+# All of it is `reshape` and matrix products. Nothing is differentiated; that is for notebook 07.
 
 # %%
 import numpy as np
@@ -19,14 +21,15 @@ from tinyadtn import teach
 rng = np.random.default_rng(0)
 
 # %% [markdown]
-# ## 1. An index is a row of bits
+# ## An index is a row of bits
 #
-# A vector with 2^Q entries has indices of Q bits. Reshape it to `(2, 2, …, 2)` and every bit gets an
-# axis of its own: a **site**. No number moves. Physicists write one site as |0⟩ = (1, 0) or
-# |1⟩ = (0, 1), and |00…0⟩ for the vector whose only 1 stands at index 0.
+# A vector with $2^Q$ entries has indices of Q bits. Reshape it to `(2, 2, …, 2)`, and every bit has
+# an axis of its own: a **site**. No number moves. A site that is sure to be 0 is written
+# |0⟩ = (1, 0); so |00…0⟩ is the vector whose only 1 stands at index 0.
 #
-# The cheapest recipe gives each site two numbers and multiplies: entry `b1 b2 … bQ` is
-# $v_1[b_1]\, v_2[b_2] \cdots v_Q[b_Q]$. That is 2Q numbers for 2^Q.
+# The cheapest recipe gives each site two numbers and multiplies: the entry at index $b_1 b_2
+# \ldots b_Q$ is $v_1[b_1]\, v_2[b_2] \cdots v_Q[b_Q]$. That takes 2Q numbers, and makes $2^Q$.
+# Where is the catch?
 
 # %%
 vector = np.arange(16)
@@ -46,12 +49,14 @@ made = my_product(rng.normal(size=(20, 2)))
 print(f"{made.size:,} numbers from {20 * 2}")
 
 # %% [markdown]
-# ## 2. A cut tells what the recipe cannot do
+# ## A cut tells what the recipe cannot do
 #
-# Cut the row of sites in two. The bits on the left number the rows of a matrix, those on the right its
-# columns. Its **rank** counts the channels through which the two halves can talk: T is a sum of so many
-# products (left pattern) × (right pattern), and no fewer. A product state has rank 1 at every cut, so its
-# halves know nothing of each other. Arbitrary numbers have full rank.
+# Cut the row of sites in two. The bits on the left number the rows of a matrix, those on the right
+# its columns. Its **rank** counts the channels through which the two halves can talk: T is a sum
+# of so many products (left pattern) × (right pattern), and of no fewer. A product has rank 1 at
+# every cut: whatever the left bits are, the right ones see the same pattern, only scaled.
+# Arbitrary numbers have full rank.
+
 
 # %%
 def my_cut(tensor, cut):
@@ -68,13 +73,14 @@ for name, tensor in {"product": product, "random": random}.items():
     print(f"{name:8}", [rank(my_cut(tensor, cut)) for cut in range(1, 12)])
 
 # %% [markdown]
-# ## 3. What a trained weight is like
+# ## What a trained weight is like
 #
-# Train FC-2 as in notebook 04 and take its first weight W, 256 × 784. If it needed few channels, keeping
-# the largest singular values would do: Eckart and Young proved that nothing of the same rank is closer,
-# and what is lost is the root of the sum of the squares left out.
+# Train FC-2 as in notebook 04 and take its first weight W, 256 × 784. If few channels carried it,
+# keeping the largest singular values would do. Eckart and Young (1936) proved that no matrix of
+# the same rank is closer; what is then missing is the root of the sum of the squares left out.
 #
-# Predict: how many of the 256 must be kept until less than half of W (in Euclidean distance) is missing?
+# Predict: how many of the 256 must be kept until less than half of W is missing, in Euclidean
+# distance?
 
 # %%
 data = ta.load_data("mnist-5k")
@@ -82,6 +88,7 @@ model = ta.models.fc2(rng=0)
 for _step in ta.train(model, data, epochs=teach.pick(10, 3), learning_rate=2e-3):
     pass
 W = model.fc1.weight.numpy()
+assert W.size == 200_704
 
 # %%
 my_guess = None  # a number from 1 to 256
@@ -106,11 +113,13 @@ theirs = ta.LowRank(W.shape, 16, rng=0).fit(W)[-1]
 print(f"rank 16: my error {mine:.6f}, the library's {theirs:.6f}, by the rule {missing[16]:.6f}")
 
 # %% [markdown]
-# ## 4. A tensor train: cut after cut
+# ## A tensor train: cut after cut
 #
-# One cut leaves two large factors. So cut those too. Split the 256 rows as 4·4·4·4, the 784 columns as
-# 4·7·7·4, bring row mode and column mode k together, and split off one **core** at a time by SVD,
-# keeping D singular values, the **bond**. The cores are small; their number grows with log(size).
+# One cut leaves two large factors. So cut those, too. Split the 256 rows as 4·4·4·4 and the 784
+# columns as 4·7·7·4, put row mode and column mode k side by side, and split off one **core** at a
+# time by SVD, keeping D singular values, the **bond**. Each core is small, and there are only
+# about log(size) of them. This is a *tensor train*; physicists call it a matrix product operator.
+
 
 # %%
 def my_tensor_train(matrix, out_modes, in_modes, bond):
@@ -119,7 +128,7 @@ def my_tensor_train(matrix, out_modes, in_modes, bond):
     pairs = [axis for k in range(n) for axis in (k, n + k)]  # o1 i1 o2 i2 …
     rest = matrix.reshape(*out_modes, *in_modes).transpose(pairs)
     cores, left = [], 1
-    for o, i in zip(out_modes[:-1], in_modes[:-1], strict=True):
+    for o, i in zip(out_modes[:-1], in_modes[:-1]):
         u, s, v = np.linalg.svd(rest.reshape(left * o * i, -1), full_matrices=False)
         cores.append(u[:, :bond].reshape(left, o, i, -1))
         rest, left = s[:bond, None] * v[:bond], cores[-1].shape[-1]
@@ -149,21 +158,23 @@ teach.states("0.99", errors[4], within=0.01)
 teach.states("0.92", errors[16], within=0.02)
 
 # %% [markdown]
-# With D = 4, about a thousand numbers, the error is 0.99: the train has caught next to nothing. With
-# D = 16 it is 0.92. The trained weight looks almost random to any recipe that is *fitted* to it. Keep
-# that in mind: notebook 07 will try harder, and 08 will ask whether it matters.
+# With D = 4, about a thousand numbers, the error is 0.99: the train has caught next to nothing.
+# With D = 16 it is 0.92. To a recipe that is *fitted* to it, a trained weight looks almost random.
+# Keep that in mind: notebook 07 will try harder, and 08 will ask whether it matters.
 #
-# ## 5. A gate mixes two sites
+# ## A gate mixes two sites
 #
-# Now build instead of cutting. A **gate** is a 4 × 4 matrix that acts on two neighbouring sites and leaves
-# all others alone:
+# Now the other way round: build, instead of cutting. A **gate** is a 4 × 4 matrix that acts on two
+# neighbouring sites and leaves all others alone:
 #
 # $$\text{new}[\ldots p\,q \ldots] = \sum_{rs} G[pq, rs]\; \text{state}[\ldots r\,s \ldots]$$
 #
-# As a matrix on all of 20 sites it would hold 2^40 numbers, four terabytes. You need none of them.
+# Written as one matrix on 20 sites it would hold $2^{40}$ numbers: terabytes, nearly all of them
+# 0. You need none of them.
 #
-# **Exercise.** Write `apply_gate`, for a state of up to 2^20 numbers. One reshape shows the gate its two
-# sites as one axis.
+# **Exercise.** Write `apply_gate`, for states of up to $2^{20}$ numbers. One reshape shows the
+# gate its two sites as a single axis.
+
 
 # %%
 def apply_gate(state, gate, site):
@@ -180,14 +191,15 @@ def apply_gate(state, gate, site):
 apply_gate = teach.check("apply gate", apply_gate)
 
 # %% [markdown]
-# ## 6. A wall of gates
+# ## A wall of gates
 #
-# Start in |00…0⟩. One **TN layer** is two columns of gates: on (0,1), (2,3), … and then on (1,2), (3,4), ….
-# Stack M layers, with a ReLU on all 2^Q numbers between them: the *brick wall* of Qing, Li, Zhou and Ran
-# (arXiv 2305.06058). Together its gates say what T is.
+# Start in |00…0⟩. One **TN layer** is two columns of gates: on the sites (0, 1), (2, 3), … and
+# then on (1, 2), (3, 4), …. Stack M layers, with a ReLU on all $2^Q$ numbers between them. That is
+# the *brick wall* of Qing, Li, Zhou and Ran (arXiv 2305.06058); what comes out is called T.
 #
-# A gate of the very first column meets only |00⟩. Of its four columns one is ever used, so it is stored
-# as 2 × 2 numbers.
+# A gate of the very first column meets nothing but |00⟩. Of its four columns only one is ever
+# used, so it is stored as 2 × 2 numbers.
+
 
 # %%
 def my_wall(columns, num_sites):
@@ -201,7 +213,8 @@ def my_wall(columns, num_sites):
         for j, gate in enumerate(column):
             site, name = 2 * j + k % 2, f"layer {k // 2 + 1}, col. {k % 2 + 1}"
             if k == 0:  # only what it answers to |00⟩ is stored
-                gate, name = np.pad(gate.reshape(4, 1), ((0, 0), (0, 3))), f"gate on {site}, {site + 1}"
+                gate = np.pad(gate.reshape(4, 1), ((0, 0), (0, 3)))
+                name = f"gate on {site}, {site + 1}"
             state = apply_gate(state, gate, site)
             yield name, state
 
@@ -217,9 +230,11 @@ print("largest difference to the library:", np.abs(T - theirs.state.numpy()).max
 assert np.allclose(T, theirs.state.numpy(), atol=1e-5)
 
 # %% [markdown]
-# That is all an *automatically differentiable tensor network* (ADTN) is; the derivatives come next time.
-# Here is T as a 64 × 64 matrix, from a single 1 to a weight: the first column gate by gate, then column
-# by column. Before you look: how many entries does each ReLU remove?
+# So that is all it is: reshape, multiply, and now and then a ReLU. Its name is *automatically
+# differentiable tensor network*, ADTN; the derivatives come next time.
+#
+# Here is T as a 64 × 64 matrix, from a single 1 to a weight: the first column of gates one by one,
+# the others a column at a time. Before you look: which share of the entries does a ReLU remove?
 
 # %%
 my_guess = None  # a share from 0 to 1
@@ -227,21 +242,23 @@ teach.reveal(my_guess, np.mean(frames["ReLU 1"] == 0))
 walls.growth([(name, state.reshape(64, 64)) for name, state in frames.items()], per_row=7)
 
 # %% [markdown]
-# The first column fills the matrix without one new idea: still a product, rank 1. One gate of column 2
-# crosses the line between rows and columns, and the rank becomes 4. The ReLU is the odd one out. It removes
-# half of the entries, and the rank goes *up*: it acts on each number alone, knows no sites, and so ties
-# all of them together. Without it, three layers are one long linear wall.
+# The first column fills the whole matrix, and says nothing new: still a product, rank 1. In column
+# 2 one gate sits across the line between rows and columns, and the rank becomes 4. The ReLU is the
+# odd one out. It removes half of the entries, and the rank goes *up*. A gate treats all settings
+# of the other sites alike; the ReLU looks at one number at a time and knows no sites, and so ties
+# all of them together.
 #
-# ## 7. What is stored, counted three ways
+# ## What is stored, counted three ways
 #
 # Papers count differently. For Q sites and depth M:
 #
 # - **stored**: 4 numbers for each gate of the very first column, 16 for every other gate;
-# - **live**: stored numbers that can change T at all. If Q is odd, one gate of layer 1 meets a site that is
-#   still |0⟩: half of its columns only ever multiply zeros;
+# - **live**: stored numbers that can change T at all. If Q is odd, one gate of layer 1 meets a
+#   site that is still |0⟩: half of its columns only ever multiply zeros;
 # - **full gates**: 16 for every gate.
 #
 # **Exercise.** Write the three counts.
+
 
 # %%
 def three_counts(num_sites, depth):
@@ -264,14 +281,15 @@ for num_sites in (12, 18, 24):
 assert three_counts(18, 2)[0] == 436  # what FC-2's first layer will get
 
 # %% [markdown]
-# ## 8. What a wall can never become
+# ## What a wall can never become
 #
-# Take away the ReLU and cut T at some place. A column either has a gate across the cut or none there. A gate
-# across it is a 4 × 4 matrix between left and right, a sum of at most 4 products: it can multiply the rank
-# by 4. In the very first column it answers |00⟩ with a 2 × 2 matrix, of rank 2. And no rank exceeds the
-# smaller side of its matrix.
+# Take away the ReLU and cut T somewhere. A column of gates has one gate across the cut, or none. A
+# gate across it is a sum of at most 4 products (matrix on the left site) × (matrix on the right
+# site), so it can multiply the rank by 4. In the very first column it answers |00⟩ with a 2 × 2
+# table: by 2. And no rank exceeds the smaller side of its matrix.
 #
 # **Exercise.** Write the largest rank that T can have at a cut, for a wall without activation.
+
 
 # %%
 def rank_bound(num_sites, depth, cut):
@@ -281,10 +299,8 @@ def rank_bound(num_sites, depth, cut):
 # %% solution: rank bound
 def rank_bound(num_sites, depth, cut):
     """The largest rank of T between the first ``cut`` sites and the others; no ReLU."""
-    if cut % 2:  # a gate of each first column is across
-        through = 2 * 4 ** (depth - 1)
-    else:  # a gate of each second column is
-        through = 4**depth
+    # At an odd cut a gate of each first column is across, at an even one of each second.
+    through = 2 * 4 ** (depth - 1) if cut % 2 else 4**depth
     return min(through, 2**cut, 2 ** (num_sites - cut))
 
 
@@ -294,12 +310,15 @@ for depth in (1, 2, 3):
     print(f"M = {depth}:", [rank_bound(12, depth, cut) for cut in range(1, 12)])
 
 # %% [markdown]
-# ## 9. How far one gate reaches
+# ## How far one gate reaches
 #
-# A changed gate changes the gates that take its output, and those after them. This **light cone** widens
-# by one site on each side with every column. Outside of it nothing notices. To see that, we let every gate
-# be a rotation (orthogonal), so that a change cannot shrink or stretch T, and turn one gate of layer 1:
-# the singular values must stay as they are at every cut that leaves the whole cone on one side.
+# A changed gate changes what the gates behind it receive, then those behind them. This **light
+# cone** widens by one site to each side with every column. Seen from T, all that has changed is a
+# matrix on the sites of the cone. To make that visible, let every gate be a rotation (an
+# orthogonal matrix) and turn one gate of layer 1 a little further. A rotation on one side of a cut
+# leaves its singular values as they are: so every cut that has the whole cone on one side must not
+# notice.
+
 
 # %%
 def spectra(activation, turned):
@@ -321,33 +340,37 @@ assert [rank(v) for v in before] == [rank_bound(12, 2, cut) for cut in range(1, 
 walls.light_cone(12, 2, (1, 1, 5), before, after)
 
 # %% [markdown]
-# Above, the wall, time upward; below, what each cut sees. Inside the cone the singular values moved,
-# outside not one did. The ranks are exactly the bound of your exercise.
+# Above the wall, time upward; below it what each cut sees. Inside the cone the singular values
+# have moved, outside not one has. The ranks are exactly the bounds of your exercise: the wall uses
+# every channel that it has.
 #
-# Now the same change in the same wall, with the ReLU between the two layers.
+# Now the same change in the same wall, but with the ReLU between its two layers.
 
 # %%
 my_guess = None  # how many of the 11 cuts notice?
 with_relu = spectra("relu", False), spectra("relu", True)
-moved = [np.abs(a - b).max() > 1e-6 for a, b in zip(*with_relu, strict=True)]
+moved = [np.abs(a - b).max() > 1e-6 for a, b in zip(*with_relu)]
 teach.reveal(my_guess, sum(moved))
 print("ranks without ReLU:", [rank(v) for v in before])
 print("ranks with ReLU:   ", [rank(v) for v in with_relu[0]])
 
 # %% [markdown]
-# All 11. One ReLU and the cone is gone: locality was the price of linearity. The same step lifts the rank
-# above any bound that counts gates. Whether such T are of more *use* is another question, and this notebook
-# does not answer it.
+# All 11. One ReLU, and the cone is gone: only linear walls are local. The same ReLU lifts the rank
+# above every bound that counts gates. Whether such T are of more *use* is another question, and
+# this notebook does not answer it.
 #
 # ## Ledger
 #
-# **Shown.** 2^Q numbers come from O(MQ) by matrix products on two sites at a time. A cut's rank says what
-# a wall cannot do: at M = 1 at most 4, and 2 at odd cuts. The library contracts the same wall as 15 lines
-# of yours, to the rounding of float32. A trained weight of FC-2 is no tensor train of small bond.
+# **Shown.** $2^Q$ numbers come from about 16·M·Q by matrix products on two sites at a time. The
+# rank at a cut says what a wall cannot do: at M = 1 it is at most 4, and 2 at odd cuts. The
+# library and `my_wall` make the same T, to the rounding of float32. The trained weight of FC-2 is
+# no tensor train of small bond.
 #
-# **Assumed.** The paper's text was not at hand: that its first gates count 4 numbers is our reading.
-# Gates were random; ranks of random gates are the largest possible, with probability 1.
+# **Assumed.** Only the abstract of the paper was at hand: that its first gates count 4 numbers is
+# our reading. All gates here were random, and random gates reach the largest rank with probability
+# 1.
 #
-# **Not tested.** Whether a wall *without* the limits of M = 1 can be brought near a given matrix (notebook
-# 07), or trains well (08). Sites in the order output bits, then input bits, are one choice; interleaving
-# them changes which cut is the matrix, and with it everything said about its rank.
+# **Not tested.** Whether gates can be *found* that bring T near a given matrix (notebook 07), and
+# whether a network learns with them (08). Our sites stand in the order of the output's bits, then
+# the input's. Another order makes another cut the matrix, and changes all that was said of its
+# rank.

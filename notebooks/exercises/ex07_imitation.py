@@ -102,7 +102,7 @@ def _root_mean_square(num_sites, depth, s):
 @exercise(
     "gate std",
     hints=(
-        "Set the right-hand side equal to wanted**2 and bring everything but (4s²) to the other side.",
+        "Set the right-hand side equal to wanted**2 and bring all but (4s²) to the other side.",
         "(4s²)^(M(Q-1)) = wanted² · 2^Q · 2^(M-1).",
         "s = ½ · (wanted² · 2^Q · 2^(M-1)) ** (1 / (2·M·(Q-1))).",
     ),

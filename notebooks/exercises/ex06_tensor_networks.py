@@ -25,7 +25,7 @@ def _on_the_whole(state, gate, site):
 @exercise(
     "apply gate",
     hints=(
-        "The first `site` sites together have 2**site settings, the gate's two have 4; what is left?",
+        "The sites before the gate have 2**site settings, the gate's two have 4. And the rest?",
         "state.reshape(2**site, 4, -1) has the gate's two sites as its middle axis.",
         "`gate @ x` multiplies the last two axes of x, once for every setting of the first.",
     ),

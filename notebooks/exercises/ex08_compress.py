@@ -42,7 +42,7 @@ def _one_too_deep(sites, budget):
     "spend",
     hints=(
         "One more layer of depth on Q sites costs 16·(Q - 1), whatever the depth is by then.",
-        "Filling up one layer after the other can leave a rest that another mixture would have used.",
+        "Filling up one layer after the other can leave a rest that another mixture would use.",
         "There are few mixtures: try them all, keep those within the budget, take the largest sum.",
     ),
     wrong=(
@@ -82,7 +82,11 @@ def _bill(q, m, o, i, *, first=1, size=None, bytes_each=4, per_first=4):
     fresh = q // 2
     others = m * (q - 1) - fresh
     size = 2**q if size is None else size
-    return bytes_each * (per_first * fresh + 16 * others), size * (first * fresh + 4 * others), o * i
+    return (
+        bytes_each * (per_first * fresh + 16 * others),
+        size * (first * fresh + 4 * others),
+        o * i,
+    )
 
 
 @exercise(
