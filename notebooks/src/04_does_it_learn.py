@@ -17,7 +17,7 @@ import tinyadtn as ta
 from tinyadtn import teach
 
 data = ta.load_data("mnist-5k")
-print(data)
+assert [len(split) for split in (data.train, data.validation, data.test)] == [3_500, 500, 1_000]
 ta.draw.digits(data.train.images[:10], [f"this is a {n}" for n in data.train.labels[:10]])
 
 # %% [markdown]
@@ -94,7 +94,7 @@ def my_step(parameters, images, labels, update, memory, t):
 parameters = my_parameters()
 images, labels = train.images[:32], train.labels[:32]
 memory = [{} for _ in parameters]
-for t in range(1, 301):
+for t in range(1, 1 + 300):
     loss = my_step(parameters, images, labels, my_sgd, memory, t)
 print(f"after {t} steps on the same {len(labels)} images: loss {loss:.4f}")
 assert loss < 0.05
