@@ -33,6 +33,13 @@ EARNED: dict[str, dict[str, str]] = {
         "log_softmax": "my_log_softmax",
         "softmax_cross_entropy": "cross_entropy_vjp",
     },
+    "04": {
+        "SGD": "my_sgd",
+        "Adam": "my_adam",
+        "train": "my_train",
+        "evaluate": "my_accuracy",
+        "models": "my_network",
+    },
     "06": {"LowRank": "my_low_rank", "TensorTrain": "my_tensor_train", "ADTN": "my_wall"},
     "08": {"compress": "my_compress", "report": "my_report", "Frozen": "my_frozen"},
 }

@@ -173,7 +173,7 @@ def test_three_wrong_answers_and_more_are_refused(exercise):
     assert len(exercise.wrong) >= 3
     for answer in exercise.wrong:
         states = {teach.judge(exercise, answer, seed).state for seed in range(10)}
-        assert states == {"wrong"}, f"{answer.__name__} passes for {exercise.name}"
+        assert states == {"wrong"}, f"{answer} passes for {exercise.name}"
 
 
 @each_exercise

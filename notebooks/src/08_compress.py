@@ -74,6 +74,7 @@ def my_frozen(model, layer, seed):
 print(my_report(mine), "frozen:", my_report(my_frozen(model, "fc1", seed=0)))
 print(ta.report(theirs))
 assert ta.report(theirs).rows[0].counts.stored == my_report(mine)["fc1.weight"] == 436
+ta.draw.brick_wall(wall)
 
 # %% [markdown]
 # ## A fair race
@@ -137,13 +138,14 @@ def tested(network):
     return 100 * ta.evaluate(network, data.test).accuracy
 
 
-short = {}
+short, first = {}, {}
 for name, (family, _) in candidates.items():
     percents = []
     for seed in SEEDS:
         network = build(name, seed)
         train(network, teach.pick(20, 1), RATE, seed)
         percents.append(tested(network))
+        first.setdefault(name, network)
     stored = ta.report(network).rows[0].counts.stored
     short[name] = (family, stored, percents)
     shown = " ".join(f"{p:.1f}" for p in percents)
@@ -176,6 +178,19 @@ for name in ("train D=4", "ADTN M=2"):
 # %%
 chance = 100 * np.sqrt(0.926 * (1 - 0.926) / 1_000)
 teach.states("0.8", chance, always=True)
+weights = {}
+for name in ("dense", "ADTN M=2", "train D=4", "frozen"):
+    weight = first[name].fc1.weight
+    weights[name] = (weight if name == "dense" else weight.decode()).data
+W, T = (weights[name] / np.linalg.norm(weights[name]) for name in ("dense", "ADTN M=2"))
+print(f"the wall as an imitation of the dense weight: error {np.sqrt(1 - (W * T).sum() ** 2):.3f}")
+teach.states("1.00", np.sqrt(1 - (W * T).sum() ** 2), within=0.01)
+ta.draw.weights(weights, image_shape=(28, 28))
+
+# %% [markdown]
+# What have they learned? Below each matrix are some of its rows as images, what one hidden unit
+# looks for. As an imitation of the dense weight, the wall is worth nothing: its error is 1.00. As
+# a weight it reads nearly as many digits. That is the answer to notebook 07.
 
 # %% [markdown]
 # ## The long runs
