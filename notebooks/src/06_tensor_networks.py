@@ -27,9 +27,9 @@ rng = np.random.default_rng(0)
 # an axis of its own: a **site**. No number moves. A site that is sure to be 0 is written
 # |0⟩ = (1, 0); so |00…0⟩ is the vector whose only 1 stands at index 0.
 #
-# The cheapest recipe gives each site two numbers and multiplies: the entry at index $b_1 b_2
-# \ldots b_Q$ is $v_1[b_1]\, v_2[b_2] \cdots v_Q[b_Q]$. That takes 2Q numbers, and makes $2^Q$.
-# Where is the catch?
+# The cheapest recipe gives each site two numbers and multiplies: the entry at index
+# $b_1{\ldots}b_Q$ is $v_1[b_1]\, v_2[b_2] \cdots v_Q[b_Q]$. That takes 2Q numbers, and makes
+# $2^Q$. Where is the catch?
 
 # %%
 vector = np.arange(16)
@@ -356,7 +356,7 @@ print("ranks with ReLU:   ", [rank(v) for v in with_relu[0]])
 
 # %% [markdown]
 # All 11. One ReLU, and the cone is gone: only linear walls are local. The same ReLU lifts the rank
-# above every bound that counts gates. Whether such T are of more *use* is another question, and
+# far above the bound of your exercise. Whether such T are of more *use* is another question, and
 # this notebook does not answer it.
 #
 # ## Ledger

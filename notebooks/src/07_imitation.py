@@ -130,8 +130,8 @@ print(f"with tanh: from {min(others):.6f} to {max(others):.6f}")
 # ## The obvious fit, and how it fails
 #
 # The target: the first weight of an FC-2 with 64 hidden units, 64 × 784. That is 50,176 numbers on
-# 16 sites. Let W be that weight divided by its norm. The obvious loss is the squared distance ‖T −
-# W‖²; we start at random, with ‖T‖ = 1, and let Adam work.
+# 16 sites. Let W be that weight divided by its norm. The obvious loss is the squared distance
+# ‖T−W‖²; we start at random, with ‖T‖ = 1, and let Adam work.
 #
 # Predict: what is the distance after the first few steps?
 
@@ -170,16 +170,16 @@ teach.states("0.99", by_distance["distance"][-1], within=0.005)
 teach.states("0.002", by_distance["norm"].min(), within=0.003)
 
 # %% [markdown]
-# From 1.41, which is √2, to 1 in a few steps. That looks like progress and is none: 1 is what T =
-# 0 scores. A random T is as good as orthogonal to W, so the quickest way down is to shrink T, and
-# the norm falls to 0.002. Down there all gradients are small. The wall crawls out in the end, and
-# most of the 400 steps are gone: 0.99.
+# From 1.41, which is √2, to 1 in a few steps. That looks like progress and is none: 1 is what
+# $T=0$ scores. A random T is as good as orthogonal to W, so the quickest way down is to shrink T,
+# and the norm falls to 0.002. Down there all gradients are small. The wall crawls out in the end,
+# and most of the 400 steps are gone: 0.99.
 #
 # But the scale is the one thing that need not be searched for. For a given T the best multiple is
-# $\langle T, W\rangle / \langle T, T\rangle$, and it leaves the relative error $\sqrt{1 -
-# \cos^2}$, with the cosine of the angle between T and W. So **turn the gates toward W, and set
-# the scale last**. That is called eliminating a linear unknown (Golub and Pereyra), and it is
-# what `ADTN.fit` does.
+# $\langle T, W\rangle / \langle T, T\rangle$, and it leaves the relative error $\sqrt{1-\cos^2}$,
+# with the cosine of the angle between T and W. So **turn the gates toward W, and set the scale
+# last**. That is called eliminating a linear unknown (Golub and Pereyra), and it is what
+# `ADTN.fit` does.
 
 
 # %%
@@ -204,10 +204,10 @@ fits.two_ways(by_distance, by_angle)
 # first step on. If the gates hold independent numbers of mean 0 and variance $s^2$, how large is
 # T?
 #
-# A gate makes 4 new entries from 4 old ones, each new one with $s^2$ times the sum of the old
-# squares: so the sum of all squares grows by $4s^2$ in the mean. A ReLU halves it, because T and
-# −T are equally likely. |00…0⟩ starts with the sum 1. In the mean over the $2^Q$ entries, with M(Q
-# − 1) gates:
+# A gate makes 4 new entries from 4 old ones. The square of each new one is, in the mean, $s^2$
+# times the sum of the old squares; so every gate makes the sum of squares $4s^2$ times as large. A
+# ReLU halves it, because T and −T are equally likely. |00…0⟩ starts with the sum 1, and there are
+# $M(Q-1)$ gates. For the mean over the $2^Q$ entries that makes
 #
 # $$\mathbb{E}\,T^2 = 2^{-Q}\,(4s^2)^{M(Q-1)}\, 2^{-(M-1)}.$$
 #
@@ -356,12 +356,12 @@ ta.draw.weights({"smooth": smooth} | {name: e.decode() for name, e in imitations
 # ## Ledger
 #
 # **Shown.** The backward pass of a wall is one line a gate, and ⟨A, dA⟩ = ⟨T, dT⟩ at every gate. A
-# fit must eliminate the scale, or it goes through T = 0. How well a wall imitates depends on the
-# target above all.
+# fit that leaves the scale to the gates goes through $T=0$. How well a wall imitates depends on
+# the target above all.
 #
 # **Assumed.** One network of one width, from one seed, stands for "trained". The error is
 # Euclidean: all entries count alike, useful or not. ADTNs had 500 steps at one rate and three
 # starts; low rank has the best answer there is, the tensor train one close to it.
 #
-# **Not tested.** More steps (they go on helping on the smooth target), other orders of the sites,
-# other wirings, whether the ReLU helps a fit, and whether a smaller error means a better network.
+# **Not tested.** More steps, other orders of the sites, other wirings, whether the ReLU helps a
+# fit, and whether a smaller error means a better network.

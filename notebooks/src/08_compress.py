@@ -191,8 +191,7 @@ ta.draw.weights(weights, image_shape=(28, 28))
 # What have they learned? Below each matrix are some of its rows as images, what one hidden unit
 # looks for. As an imitation of the dense weight, the wall is worth nothing: its error is 1.00. As
 # a weight it reads nearly as many digits. That is the answer to notebook 07.
-
-# %% [markdown]
+#
 # ## The long runs
 #
 # So the project ran the same on all of MNIST: 55,000 training images, 10,000 to test, 10 epochs,
@@ -375,11 +374,11 @@ def bill(num_sites, depth, outputs, inputs):
 
 # %%
 bill = teach.check("bill", bill)
-stored, decode, image = bill(18, 2, 256, 784)
-print(f"fc1 of FC-2, M = 2: {stored:,} bytes instead of {4 * image:,}")
-print(f"to decode it costs {decode:,} multiply-adds, as much as {decode / image:.0f} images")
+stored, decode, apply = bill(18, 2, 256, 784)
+print(f"fc1 of FC-2, M = 2: {stored:,} bytes instead of {4 * apply:,}")
+print(f"to decode it costs {decode:,} multiply-adds, as much as {decode / apply:.0f} images")
 teach.states("1,744", stored, always=True)
-teach.states("142", decode / image, always=True)
+teach.states("142", decode / apply, always=True)
 
 
 # %%
@@ -414,6 +413,6 @@ teach.states("802,816", weight.nbytes, always=True)
 # **Assumed.** One rate for all short runs, chosen on four of eleven with one seed. What is not
 # encoded (head, convolutions, biases) is trained and not counted.
 #
-# **Not tested.** Fitting to a trained weight first; the project's long runs found no gain in that.
-# And *quantisation*: one byte a weight is a factor of 4 for next to nothing, and was not in the
-# race. All of this is MNIST.
+# **Not tested.** Long runs of low rank, tensor trains and fewer hidden units in FC-2. Fitting to a
+# trained weight first; the project's long runs found no gain in that. And *quantisation*: one byte
+# a weight is a factor of 4 for next to nothing, and was not in the race. All of this is MNIST.

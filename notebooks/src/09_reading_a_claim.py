@@ -272,8 +272,8 @@ assert len(gaps) == 45
 # as the abstract's. (It varies a lot, after a short training. Others vary less. How much, only
 # more runs can tell.)
 #
-# With n runs on each side, the difference of the means has the standard error $\sqrt{s_a^2/n_a +
-# s_b^2/n_b}$, and Student's t says how many of these chance explains.
+# With n runs on each side, the difference of the means has the standard error
+# $\sqrt{s_a^2/n_a+s_b^2/n_b}$, and Student's t says how many of these chance explains.
 #
 # **Exercise.** Write a verdict on two lists of accuracies: 1 if a is better, −1 if b is, 0 if they
 # cannot tell. It must refuse fewer than three runs on either side, and see a difference where
