@@ -5,7 +5,6 @@ import statistics
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from course_rules import (
     EARNED,
@@ -22,7 +21,7 @@ from course_rules import (
 )
 
 from tinyadtn import teach
-from tinyadtn.percent import Cell, parse_cells
+from tinyadtn.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
 import build
@@ -122,11 +121,8 @@ def test_it_uses_only_what_was_earned(source):
 
 @each_notebook
 def test_the_library_is_never_patched(source):
-    assert [patched_names(c.source) for c in cells_of(source) if c.kind != "text"] != []
-    assert (
-        set().union(*(patched_names(c.source) for c in cells_of(source) if c.kind != "text"))
-        == set()
-    )
+    code = [cell.source for cell in cells_of(source) if cell.kind != "text"]
+    assert [name for text in code for name in patched_names(text)] == []
 
 
 @each_notebook
@@ -245,4 +241,3 @@ def test_building_leaves_solutions_out(tmp_path):
 def test_the_verdicts_of_a_run_are_read():
     output = "tanh: right. exact\nfoo\nb: not done yet. Write\nc: wrong. For x = 1: no"
     assert verdicts(output) == ["right", "not done yet", "wrong"]
-    assert np.size(parse_cells("# %%\nx = 1")) > 0
