@@ -25,6 +25,8 @@ from tinyadtn.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
 import build
+import course
+import nbformat
 
 HANG = 20 * 60  # seconds: a guard against hanging, no promise of speed
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])
@@ -75,12 +77,8 @@ def verdicts(output):
 @each_notebook
 def test_it_runs_in_full_in_a_real_kernel(source):
     """As a reader sees it: the .ipynb, every picture drawn, every number of the text compared."""
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    notebook = nbformat.read(build.notebook_path(source), as_version=4)
+    notebook = course.run(source, **environment(fast=False))
     nbformat.validate(notebook)
-    resources = {"metadata": {"path": str(NOTEBOOKS)}}
-    client = nbclient.NotebookClient(notebook, timeout=HANG, resources=resources)
-    client.execute(env=environment(fast=False))
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
     assert pictures, "no picture"

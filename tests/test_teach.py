@@ -120,6 +120,14 @@ def test_what_a_check_says_and_returns(course, capsys, answer, said):
     assert (returned is answer) == ("right." in said)
 
 
+def test_the_courses_own_answer_is_not_taken_for_yours(course, capsys):
+    own = teach.check("double", stub)
+    assert teach.check("double", own) is own
+    said = capsys.readouterr().out
+    assert "this is the course's own" in said and "right." not in said
+    assert teach.check("double", double) is double
+
+
 def test_the_line_that_raised_is_shown(course, capsys):
     teach.check("double", explodes)
     assert "in the line: return x[17]" in capsys.readouterr().out

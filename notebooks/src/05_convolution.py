@@ -305,5 +305,5 @@ ta.draw.digits(np.concatenate([kernels, maps / maps.max()]), titles)
 # worth seeing in another. For digits both hold; for a table of patients' records neither does.
 #
 # **Not tested.** More than one seed. Padding, dilation and groups: the library has them, and
-# tests them. Speed: ours copies every pixel up to 25 times; the library does too, but in blocks
-# that fit the cache.
+# tests them. Speed: ours copies a pixel once for each cell of the kernel; the library too, but in
+# blocks that fit the cache.
