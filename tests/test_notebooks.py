@@ -20,7 +20,7 @@ from course_rules import (
     word_count,
 )
 
-from tinyadtn import teach
+from tinyadtn import exercises
 from tinyadtn.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
@@ -30,7 +30,7 @@ import nbformat
 
 HANG = 20 * 60  # seconds: a guard against hanging, no promise of speed
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])
-EXERCISES = teach._load(NOTEBOOKS)
+EXERCISES = exercises.load_exercises(NOTEBOOKS)
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
 
 
@@ -157,8 +157,8 @@ def test_every_exercise_is_in_a_notebook():
 
 @each_exercise
 def test_the_right_answer_passes_with_many_seeds(exercise):
-    answer = teach.right_answer(exercise.name)
-    verdicts = [teach.judge(exercise, answer, seed) for seed in range(30)]
+    answer = exercises.right_answer(exercise.name)
+    verdicts = [exercises.judge(exercise, answer, seed) for seed in range(30)]
     assert {v.state for v in verdicts} == {"right"}, verdicts
 
 
@@ -166,7 +166,7 @@ def test_the_right_answer_passes_with_many_seeds(exercise):
 def test_three_wrong_answers_and_more_are_refused(exercise):
     assert len(exercise.wrong) >= 3
     for answer in exercise.wrong:
-        states = {teach.judge(exercise, answer, seed).state for seed in range(10)}
+        states = {exercises.judge(exercise, answer, seed).state for seed in range(10)}
         assert states == {"wrong"}, f"{answer} passes for {exercise.name}"
 
 
@@ -175,7 +175,7 @@ def test_the_stub_is_not_done_yet_and_there_are_hints(exercise):
     def stub(*arguments, **options):
         """As a notebook poses it."""
 
-    assert teach.judge(exercise, stub, 0).state == "not done yet"
+    assert exercises.judge(exercise, stub, 0).state == "not done yet"
     assert exercise.hints and all(exercise.hints)
 
 
