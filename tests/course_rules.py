@@ -40,6 +40,7 @@ EARNED: dict[str, dict[str, str]] = {
         "evaluate": "my_accuracy",
         "models": "my_network",
     },
+    "05": {"conv2d": "my_conv", "max_pool2d": "my_max_pool"},
     "06": {"LowRank": "my_low_rank", "TensorTrain": "my_tensor_train", "ADTN": "my_wall"},
     "08": {"compress": "my_compress", "report": "my_report", "Frozen": "my_frozen"},
 }
@@ -120,7 +121,7 @@ def prose(cells: list[Cell]) -> str:
         r"\$[^$]*\$",
         r"\]\([^)]*\)",
         r"arXiv[: ]*\d{4}\.\d{4,5}",
-        r"\(\d{4}\)",  # a year
+        r"\((?:[^()]*, )?\d{4}\)",  # a year
     ):
         text = re.sub(pattern, " ", text, flags=re.DOTALL)
     return re.sub(r"(?m)^#+ \d+[ab]?\.? ", "", text)

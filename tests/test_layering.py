@@ -22,7 +22,8 @@ ORDER = [
     "compress", "summary", "checkpoint", "data",
     "runs", "train", "memory",
     "draw_style", "draw_wall",
-    "draw", "percent", "teach", "picture", "experiment", "commands", "cli", "__init__", "__main__",
+    "draw", "percent", "exercises", "teach",
+    "picture", "experiment", "commands", "cli", "__init__", "__main__",
 ]
 # fmt: on
 FILES = sorted(path.stem for path in PACKAGE.rglob("*.py"))

@@ -5,7 +5,6 @@ import statistics
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from course_rules import (
     EARNED,
@@ -21,15 +20,17 @@ from course_rules import (
     word_count,
 )
 
-from tinyadtn import teach
-from tinyadtn.percent import Cell, parse_cells
+from tinyadtn import exercises
+from tinyadtn.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
 import build
+import course
+import nbformat
 
 HANG = 20 * 60  # seconds: a guard against hanging, no promise of speed
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])
-EXERCISES = teach._load(NOTEBOOKS)
+EXERCISES = exercises.load_exercises(NOTEBOOKS)
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
 
 
@@ -76,12 +77,8 @@ def verdicts(output):
 @each_notebook
 def test_it_runs_in_full_in_a_real_kernel(source):
     """As a reader sees it: the .ipynb, every picture drawn, every number of the text compared."""
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    notebook = nbformat.read(build.notebook_path(source), as_version=4)
+    notebook = course.run(source, **environment(fast=False))
     nbformat.validate(notebook)
-    resources = {"metadata": {"path": str(NOTEBOOKS)}}
-    client = nbclient.NotebookClient(notebook, timeout=HANG, resources=resources)
-    client.execute(env=environment(fast=False))
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
     assert pictures, "no picture"
@@ -122,11 +119,8 @@ def test_it_uses_only_what_was_earned(source):
 
 @each_notebook
 def test_the_library_is_never_patched(source):
-    assert [patched_names(c.source) for c in cells_of(source) if c.kind != "text"] != []
-    assert (
-        set().union(*(patched_names(c.source) for c in cells_of(source) if c.kind != "text"))
-        == set()
-    )
+    code = [cell.source for cell in cells_of(source) if cell.kind != "text"]
+    assert [name for text in code for name in patched_names(text)] == []
 
 
 @each_notebook
@@ -163,8 +157,8 @@ def test_every_exercise_is_in_a_notebook():
 
 @each_exercise
 def test_the_right_answer_passes_with_many_seeds(exercise):
-    answer = teach.right_answer(exercise.name)
-    verdicts = [teach.judge(exercise, answer, seed) for seed in range(30)]
+    answer = exercises.right_answer(exercise.name)
+    verdicts = [exercises.judge(exercise, answer, seed) for seed in range(30)]
     assert {v.state for v in verdicts} == {"right"}, verdicts
 
 
@@ -172,7 +166,7 @@ def test_the_right_answer_passes_with_many_seeds(exercise):
 def test_three_wrong_answers_and_more_are_refused(exercise):
     assert len(exercise.wrong) >= 3
     for answer in exercise.wrong:
-        states = {teach.judge(exercise, answer, seed).state for seed in range(10)}
+        states = {exercises.judge(exercise, answer, seed).state for seed in range(10)}
         assert states == {"wrong"}, f"{answer} passes for {exercise.name}"
 
 
@@ -181,7 +175,7 @@ def test_the_stub_is_not_done_yet_and_there_are_hints(exercise):
     def stub(*arguments, **options):
         """As a notebook poses it."""
 
-    assert teach.judge(exercise, stub, 0).state == "not done yet"
+    assert exercises.judge(exercise, stub, 0).state == "not done yet"
     assert exercise.hints and all(exercise.hints)
 
 
@@ -245,4 +239,3 @@ def test_building_leaves_solutions_out(tmp_path):
 def test_the_verdicts_of_a_run_are_read():
     output = "tanh: right. exact\nfoo\nb: not done yet. Write\nc: wrong. For x = 1: no"
     assert verdicts(output) == ["right", "not done yet", "wrong"]
-    assert np.size(parse_cells("# %%\nx = 1")) > 0

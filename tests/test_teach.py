@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyadtn import teach
+from tinyadtn import exercises, teach
 
 EXERCISE_FILE = """
 from tinyadtn.teach import exercise
@@ -40,13 +40,14 @@ def course(tmp_path, monkeypatch):
     for folder, name, text in (("exercises", "ex1.py", EXERCISE_FILE), ("src", "01_a.py", SOURCE)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(teach, "_exercises", {})
+    monkeypatch.setattr(exercises, "_exercises", {})
+    monkeypatch.setattr(teach, "_handed_out", {})
     monkeypatch.chdir(tmp_path)
-    teach._load.cache_clear()
-    teach.right_answer.cache_clear()
+    exercises.load_exercises.cache_clear()
+    exercises.right_answer.cache_clear()
     yield tmp_path
-    teach._load.cache_clear()
-    teach.right_answer.cache_clear()
+    exercises.load_exercises.cache_clear()
+    exercises.right_answer.cache_clear()
 
 
 def double(x):
@@ -120,6 +121,14 @@ def test_what_a_check_says_and_returns(course, capsys, answer, said):
     assert (returned is answer) == ("right." in said)
 
 
+def test_the_courses_own_answer_is_not_taken_for_yours(course, capsys):
+    own = teach.check("double", stub)
+    assert teach.check("double", own) is own
+    said = capsys.readouterr().out
+    assert "this is the course's own" in said and "right." not in said
+    assert teach.check("double", double) is double
+
+
 def test_the_line_that_raised_is_shown(course, capsys):
     teach.check("double", explodes)
     assert "in the line: return x[17]" in capsys.readouterr().out
@@ -143,8 +152,8 @@ def test_the_solution_is_shown_on_request(course, capsys):
 
 
 def test_the_right_answer_is_what_the_solution_defines_last(course):
-    assert teach.right_answer("double").__name__ == "double"
-    assert teach.right_answer("double")(3) == 6
+    assert exercises.right_answer("double").__name__ == "double"
+    assert exercises.right_answer("double")(3) == 6
 
 
 def test_an_unknown_name_stops_nothing(course, capsys):
@@ -156,7 +165,7 @@ def test_an_unknown_name_stops_nothing(course, capsys):
 
 def test_without_the_folder_it_says_where_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(teach, "__file__", str(tmp_path / "site-packages" / "x" / "teach.py"))
+    monkeypatch.setattr(exercises, "__file__", str(tmp_path / "site-packages" / "x" / "teach.py"))
     assert teach.check("double", double) is double
     teach.hint("double")
     teach.solution("double")
@@ -164,8 +173,8 @@ def test_without_the_folder_it_says_where_it_is(tmp_path, monkeypatch, capsys):
 
 
 def test_a_check_that_tries_nothing_accepts_nothing():
-    empty = teach.Exercise("empty", lambda answer, rng: iter(()), ("",), (), 1e-9)
-    assert teach.judge(empty, double, 0).state == "wrong"
+    empty = exercises.Exercise("empty", lambda answer, rng: iter(()), ("",), (), 1e-9)
+    assert exercises.judge(empty, double, 0).state == "wrong"
 
 
 @pytest.mark.parametrize(
