@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,31 +18,38 @@ STATES = {
     "not here": (ADJOINT, "✗"),
     "not tested": ("#FFFFFF", "?"),
 }
-COLUMNS = (("claim", 0.0), ("what must be true", 2.75), ("checked", 5.55), ("not checked", 8.6))
-HEIGHT = 0.8  # inches a rung
+COLUMNS = (  # name, place, letters in a line
+    ("claim", 0.0, 19),
+    ("what must be true", 1.95, 23),
+    ("checked", 4.15, 25),
+    ("not checked", 6.45, 25),
+)
 
 Rung = tuple[str, str, str, str, str]
 
 
-def ladder(rungs: Sequence[Rung]) -> Figure:
+def ladder(*rungs: Rung) -> Figure:
     """Rungs from the ground up: (claim, what must be true, checked, not checked, state)."""
-    told = "; ".join(f"{claim} ({state})" for claim, *_, state in rungs)
-    told = told.replace("\n", " ").replace("$10^7$", "10^7")
-    figure = new_figure(12.2, HEIGHT * len(rungs) + 0.9, f"A ladder of claims, from below: {told}.")
+    told = "; ".join(f"{claim} ({state})" for claim, *_, state in rungs).replace("$10^7$", "10^7")
+    figure = new_figure(9.6, len(rungs) + 0.7, f"A ladder of claims, from below: {told}.")
     axes = figure.add_subplot()
     axes.set_axis_off()
-    axes.set(xlim=(-1.5, 11.3), ylim=(-0.55, len(rungs) + 0.05))
-    for x in (-1.25, -0.3):  # the rails
-        axes.plot([x, x], [-0.55, len(rungs) - 0.35], color=REFERENCE, linewidth=5, zorder=1)
+    axes.set(xlim=(-1.3, 8.6), ylim=(-0.55, len(rungs) + 0.1))
+    for x in (-1.12, -0.28):  # the rails
+        axes.plot([x, x], [-0.55, len(rungs) - 0.4], color=REFERENCE, linewidth=5, zorder=1)
     for height, (*texts, state) in enumerate(rungs):
         _rung(axes, height, state)
-        for (_, x), text in zip(COLUMNS, texts):
-            bold = {"fontweight": "bold"} if x == 0 else {}
-            axes.text(x, height, text, va="center", fontsize=9.5, linespacing=1.25, **bold)
+        for (name, x, letters), text in zip(COLUMNS, texts):
+            weight = "bold" if name == "claim" else "normal"
+            style = {"fontsize": 9.5, "linespacing": 1.25, "fontweight": weight}
+            lines = textwrap.fill(text.replace(" %", "\N{NO-BREAK SPACE}%"), letters)
+            axes.text(x, height, lines, va="center", **style)
         if height:
-            axes.axhline(height - 0.5, xmin=0.11, color=REFERENCE, linewidth=0.5, alpha=0.5)
-    for name, x in COLUMNS:
-        axes.text(x, len(rungs) - 0.28, name, fontsize=10, color=REFERENCE, style="italic")
+            line = {"color": REFERENCE, "linewidth": 0.5, "alpha": 0.5}
+            axes.plot([0, 8.6], [height - 0.5] * 2, **line)
+    for name, x, _ in COLUMNS:
+        style = {"fontsize": 10, "color": REFERENCE, "style": "italic"}
+        axes.text(x, len(rungs) - 0.35, name, **style)
     return figure
 
 
@@ -50,9 +58,9 @@ def _rung(axes: Any, height: int, state: str) -> None:
 
     colour, sign = STATES[state]
     box = FancyBboxPatch(
-        (-1.2, height - 0.17),
-        0.85,
-        0.34,
+        (-1.04, height - 0.15),
+        0.68,
+        0.3,
         boxstyle="round,pad=0.06,rounding_size=0.08",
         facecolor=colour,
         edgecolor="black",
@@ -62,8 +70,8 @@ def _rung(axes: Any, height: int, state: str) -> None:
     axes.add_patch(box)
     light = state in ("partly", "not tested")
     style = {"ha": "center", "va": "center", "color": "black" if light else "white", "zorder": 3}
-    axes.text(-0.775, height + 0.07, sign, fontsize=12, **style)
-    axes.text(-0.775, height - 0.12, state, fontsize=7.5, **style)
+    axes.text(-0.7, height + 0.07, sign, fontsize=12, **style)
+    axes.text(-0.7, height - 0.12, state, fontsize=7.5, **style)
 
 
 def seeds(runs: Mapping[str, Sequence[float]], verdict: Callable[[Any, Any], int]) -> Figure:

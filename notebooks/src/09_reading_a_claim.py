@@ -359,27 +359,56 @@ claims.seeds(runs, verdict)
 # A claim is a ladder: each rung needs the one below, and something more.
 
 # %%
-rungs = [  # from the ground: claim, what must be true, what was checked, what was not, state
-    "424 numbers are stored|a counting rule that gives 424\nfor these two shapes"
-    "|first gates 4, others 16, M = 1;\nthe only one of three rules"
-    "|whether the authors count so;\n632 in version 1 is unexplained|holds",
-    "… for about $10^7$ weights|they decode to both layers"
-    f"|{rows['encoded weights'].dense:,} weights,\nrank 4 each, outputs first"
-    "|the order of the sites|holds",
-    "the network learns with them|accuracy far above chance"
-    f"|one epoch on CIFAR-10: {epoch_424:.1f} %\n(dense {epoch_dense:.1f} %), one seed"
-    "|a full training, more seeds|partly",
-    "no accuracy is lost|level with dense: both tuned,\nall data, several seeds"
-    f"|LeNet-5 on all of MNIST: {deep:.1f} %,\ndense {dense:.1f} %"
-    "|the same for VGG-16 on CIFAR-10|not here",
-    f"accuracy improves,\n{CLAIM['before']} to {CLAIM['after']} %"
-    "|a verdict over seeds, against\na baseline trained as well"
-    "|nothing: two numbers\ncarry no verdict"
-    f"|all of it; others report\n{BASELINE} % for a dense VGG-16|not tested",
-    "… because of the walls|frozen or missing layers do worse"
-    f"|LeNet-5: frozen has {frozen:.1f} %\n|a frozen control for VGG-16|not tested",
-]
-claims.ladder([tuple(part.strip() for part in rung.split("|")) for rung in rungs])
+count = f"{rows['encoded weights'].dense:,}"
+improves = f"accuracy improves, {CLAIM['before']} to {CLAIM['after']} %"
+epochs = f"one epoch on CIFAR-10: {epoch_424:.1f} % (dense {epoch_dense:.1f} %), one seed"
+mnist = f"LeNet-5 on all of MNIST: {deep:.1f} %, dense {dense:.1f} %"
+others = f"all of it; others report {BASELINE} % for a dense VGG-16"
+# From the ground: claim, what must be true, what was checked, what was not, state.
+claims.ladder(
+    (
+        "424 numbers are stored",
+        "a counting rule that gives 424 for these two shapes",
+        "first gates 4, others 16, M = 1: the only one of three rules",
+        "whether the authors count so; 632 in version 1 is unexplained",
+        "holds",
+    ),
+    (
+        "… for about $10^7$ weights",
+        "they decode to both layers",
+        f"{count} weights, rank 4 each, outputs first",
+        "the order of the sites",
+        "holds",
+    ),
+    (
+        "the network learns with them",
+        "accuracy far above chance",
+        epochs,
+        "a full training, more seeds",
+        "partly",
+    ),
+    (
+        "no accuracy is lost",
+        "level with dense: both tuned, all data, several seeds",
+        mnist,
+        "the same for VGG-16 on CIFAR-10",
+        "not here",
+    ),
+    (
+        improves,
+        "a verdict over seeds, against a baseline trained as well",
+        "nothing: two numbers carry no verdict",
+        others,
+        "not tested",
+    ),
+    (
+        "… because of the walls",
+        "frozen or missing layers do worse",
+        f"LeNet-5: frozen has {frozen:.1f} %",
+        "a frozen control for VGG-16",
+        "not tested",
+    ),
+)
 
 # %% [markdown]
 # The lower rungs are exact, and remarkable: 424 numbers *are* two layers of VGG-16, and a network
