@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import build
 import mistune
 import nbformat
 from jupyter_client import AsyncKernelManager
@@ -29,6 +28,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+import build
 from tinyadtn.percent import Cell, read_cells
 
 HANG = 20 * 60  # seconds a cell may take: a guard against hanging, no promise of speed
@@ -53,13 +53,13 @@ PAGE = """<!DOCTYPE html>
 """
 STYLE = """\
 :root { color-scheme: light; }
-body { margin: 0 auto; max-width: 48rem; padding: 0 1rem 3rem; color: #1a1a1a; background: #fff;
+body { margin: 0 auto; max-width: 52rem; padding: 0 1rem 3rem; color: #1a1a1a; background: #fff;
   font: 1.06rem/1.6 system-ui, sans-serif; }
 h1, h2 { line-height: 1.25; margin-top: 2.2rem; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; }
 nav { display: flex; flex-wrap: wrap; gap: 0 1.5rem; padding: 1rem 0; font-size: 0.95rem; }
 a { color: #005a94; }
-pre { overflow-x: auto; margin: 0; padding: 0.7rem 0.9rem; font-size: 0.86rem; line-height: 1.45; }
+pre { overflow-x: auto; margin: 0; padding: 0.7rem 0.9rem; font-size: 0.82rem; line-height: 1.45; }
 p code, li code, td code { background: #f2f2f2; padding: 0 0.2em; overflow-wrap: anywhere; }
 .code, details { border-left: 4px solid #0072b2; background: #f6f7f9; margin: 1rem 0 0; }
 .output { border-left: 4px solid #bbb; margin: 0 0 1rem; }
@@ -71,9 +71,26 @@ math { font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", math; 
 math[display="block"] { margin: 0.8rem 0; }
 .contents { list-style: none; padding: 0; }
 .contents li { border-top: 1px solid #ddd; padding: 1rem 0; }
+.contents img { display: block; max-width: 100%; height: auto; margin-top: 0.7rem; }
 .contents .time { color: #555; font-size: 0.9rem; }
 table { border-collapse: collapse; } td, th { border: 1px solid #ccc; padding: 0.2rem 0.6rem; }
 """
+
+
+@dataclass
+class Picture:
+    """A file beside the pages, its size in pixels, and what it shows in words."""
+
+    name: str
+    width: int
+    height: int
+    alt: str
+
+    def html(self) -> str:
+        """The picture, no larger than its place; behind it, itself in full size."""
+        alt = html.escape(self.alt, quote=True)
+        size = f'width="{self.width}" height="{self.height}"'
+        return f'<a href="{self.name}"><img src="{self.name}" {size} alt="{alt}"></a>'
 
 
 @dataclass
@@ -83,12 +100,17 @@ class Page:
     source: Path
     title: str
     body: str
-    pictures: list[str]
+    pictures: list[Picture]
     seconds: float
 
     @property
     def name(self) -> str:
         return f"{self.source.stem}.html"
+
+    @property
+    def heart(self) -> Picture | None:
+        """The largest picture: what the index shows of the notebook."""
+        return max(self.pictures, key=lambda p: p.width * p.height, default=None)
 
 
 def run(source: Path, **environment: str) -> Any:
@@ -152,7 +174,7 @@ def _unwrap_blocks(formulas: list[str]) -> Any:
     return lambda match: match[1] if "<div" in formulas[int(match[1][7:-1])] else match[0]
 
 
-def _output(output: Any, source: Path, folder: Path, pictures: list[str]) -> str:
+def _output(output: Any, source: Path, folder: Path, pictures: list[Picture]) -> str:
     if output.output_type == "stream":
         return f"<pre>{html.escape(output.text)}</pre>"
     if output.output_type == "error":
@@ -163,18 +185,17 @@ def _output(output: Any, source: Path, folder: Path, pictures: list[str]) -> str
     name = f"figures/{source.stem[:2]}_{len(pictures) + 1}.png"
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_bytes(data)
-    pictures.append(name)
     width, height = (int.from_bytes(data[k : k + 4], "big") for k in (16, 20))  # of the PNG header
-    alt = html.escape(output.metadata["image/png"]["alt"], quote=True)
-    picture = f'<img src="{name}" width="{width}" height="{height}" alt="{alt}">'
-    return f'<div class="wide"><a href="{name}">{picture}</a></div>'  # large, behind the small one
+    pictures.append(Picture(name, width, height, output.metadata["image/png"]["alt"]))
+    return f'<div class="wide">{pictures[-1].html()}</div>'
 
 
 def index(pages: list[Page]) -> str:
     """The list of all notebooks, each with its question and how long it runs."""
     entries = [
         f'<li><a href="{page.name}">{html.escape(page.title)}</a> '
-        f'<span class="time">{page.seconds:.0f} s to run</span></li>'
+        f'<span class="time">{page.seconds:.0f} s to run</span>'
+        f"{page.heart.html() if page.heart else ''}</li>"
         for page in pages
     ]
     readme = (build.FOLDER / "README.md").read_text(encoding="utf-8").split("\n## ")[0]

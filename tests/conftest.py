@@ -1,9 +1,11 @@
 """How thorough the property tests are, and where every test finds its random numbers."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
+import strict_arrays
 from data_files import Mirror
 from hypothesis import HealthCheck, settings
 
@@ -60,3 +62,15 @@ def no_network(monkeypatch):
         raise AssertionError(f"{url} was asked for")
 
     monkeypatch.setattr(mirrors, "_download", download)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """The module behind device "cuda": a strict stand-in, or CuPy itself with TINYADTN_GPU=1."""
+    if os.environ.get("TINYADTN_GPU"):
+        import cupy
+
+        return cupy
+    strict_arrays.traffic.clear()
+    monkeypatch.setitem(sys.modules, "cupy", strict_arrays)
+    return strict_arrays

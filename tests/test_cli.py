@@ -1,13 +1,16 @@
 """The command line: what it prints, which exit code it gives, what it leaves on the disk."""
 
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn import commands
 from tinyadtn.checkpoint import read_state
 from tinyadtn.cli import build_parser, main
 from tinyadtn.module import named_layers
@@ -320,3 +323,65 @@ def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
     assert end.returncode == 130, end.stderr
     assert "--resume run/last.npz" in end.stdout
     assert ta.load(tmp_path / "run" / "last.npz").num_parameters == 203_530
+
+
+# --- on a GPU ------------------------------------------------------------------------------------
+
+
+def test_the_device_is_cuda_all_the_way(cuda, tiny, capsys):
+    def run(*command, device="cuda"):
+        cuda.traffic.clear()
+        assert main([*command, "--data", tiny, "--device", device]) == 0
+        assert (max(cuda.traffic.up, default=0) > 100 * 28 * 28) == (device == "cuda")  # a batch
+        return capsys.readouterr().out.splitlines()[-1]
+
+    if not hasattr(cuda, "traffic"):
+        pytest.skip("CuPy does not count transfers")
+    run("train", "fc2", "--encode", "fc1=1", "--epochs", "1", "--quiet")
+    trained = "runs/train/last.npz"
+    accuracy, _, loss = run("evaluate", trained).rpartition("loss")
+    here, _, loss_here = run("evaluate", trained, device="cpu").rpartition("loss")
+    assert accuracy == here and float(loss) == pytest.approx(float(loss_here), abs=2e-4)
+    run("train", "fc2", "--resume", trained, "--quiet")
+
+
+def test_a_stopped_run_says_that_it_was_on_the_gpu(cuda, tiny, monkeypatch, capsys):
+    stopped = threading.Event()
+    stopped.set()
+    monkeypatch.setattr(commands, "interruption", lambda: contextlib.nullcontext(stopped))
+    assert main(["train", "fc2", "--data", tiny, "--quiet", "--device", "cuda"]) == 130
+    assert capsys.readouterr().out.endswith("--resume runs/train/last.npz --device cuda\n")
+    assert main(["train", "fc2", "--data", tiny, "--quiet", "--out", "cpu"]) == 130
+    assert capsys.readouterr().out.endswith("--resume cpu/last.npz\n")
+
+
+def test_a_compression_on_the_gpu_is_the_whole_job(cuda, tiny, tmp_path, capsys):
+    whole = ["compress", "fc2", "--data", tiny, "--device", "cuda", "--out", "gpu", *SHORT]
+    assert main(whole) == 0
+    results = json.loads((tmp_path / "gpu" / "results.json").read_text())
+    assert results["settings"]["device"] == "cuda"
+    model = ta.load("gpu/fine-tuned.npz")
+    assert all(type(t.data) is np.ndarray for _, t in model.named_tensors())
+    digit = ["predict", "gpu/digit-0.png", "--model", "gpu/fine-tuned.npz"]
+    capsys.readouterr()
+    assert main(digit) == 0
+    expected = capsys.readouterr().out
+    if hasattr(cuda, "traffic"):
+        cuda.traffic.clear()
+    assert main([*digit, "--device", "cuda"]) == 0
+    assert capsys.readouterr().out == expected
+    if hasattr(cuda, "traffic"):
+        assert 28 * 28 in cuda.traffic.up
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["train", "fc2"], ["compress", "fc2"], ["evaluate", "none.npz"], ["predict", "none.png"]],
+    ids=lambda command: command[0],
+)
+def test_without_cupy_the_device_is_refused_in_one_line(command, monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert main([*command, "--device", "cuda"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == 'error: device "cuda" needs CuPy: pip install "tinyadtn[gpu]"\n'
+    assert printed.out == "" and not list(tmp_path.iterdir())

@@ -58,9 +58,9 @@ def test_a_page_holds_everything_and_escapes_it(page, tmp_path):
     assert "<pre>1 &lt; 2</pre>" in page.body and "<pre>&lt;x&gt;</pre>" in page.body
     assert "FORMULA" not in page.body and "<p><div" not in page.body
     assert 'alt="A &quot;picture&quot; of &lt;nothing&gt;"' in page.body
-    assert page.pictures == ["figures/07_1.png"]
+    assert [picture.name for picture in page.pictures] == ["figures/07_1.png"]
     assert 'width="300" height="150"' in page.body  # 2 by 1 inches, 150 dots an inch
-    assert (tmp_path / page.pictures[0]).read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / page.pictures[0].name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_solution_lies_folded(page):
@@ -77,7 +77,8 @@ def test_the_pages_link_to_each_other_and_to_nothing_else(page, tmp_path):
         assert "style.css" in links
         outside = [link for link in links if not (tmp_path / link).exists()]
         assert outside == ["data:,"], outside
-    assert page.name in (tmp_path / "index.html").read_text(encoding="utf-8")
+    index = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.name in index and page.heart.html() in index
     assert "url(" not in (tmp_path / "style.css").read_text(encoding="utf-8")
 
 

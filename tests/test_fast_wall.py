@@ -89,7 +89,7 @@ def test_walls_of_many_small_blocks_equal_gate_by_gate(num_sites, block_sites, m
     monkeypatch.setattr(fast_wall, "BLOCK_SITES", block_sites)
     monkeypatch.setattr(fast_wall, "TAIL_SITES", 9)
     monkeypatch.setattr(fast_wall, "SLAB", 8)
-    assert len(fast_wall._parts(num_sites)) == 2
+    assert len(fast_wall.window_spans(num_sites)) == 2
     for activation in SIGMA:
         columns, g = random_wall(num_sites, 3)
         expected, expected_backward = gate_by_gate(columns, num_sites, activation)
@@ -101,7 +101,7 @@ def test_walls_of_many_small_blocks_equal_gate_by_gate(num_sites, block_sites, m
 
 @pytest.mark.parametrize("num_sites", [18, 19])
 def test_walls_too_large_for_one_block_equal_gate_by_gate(num_sites):
-    assert len(fast_wall._parts(num_sites)) == 2
+    assert len(fast_wall.window_spans(num_sites)) == 2
     columns, g = random_wall(num_sites, 2)
     expected, expected_backward = gate_by_gate(columns, num_sites, "relu")
     tensor, backward = contract(columns, num_sites, "relu")
@@ -206,7 +206,7 @@ def test_factors_multiply_to_the_tensor_and_pull_gradients_back(num_sites):
 @pytest.mark.parametrize("num_sites", range(1, 27))
 def test_windows_hold_every_gate_once_and_never_before_one_it_waits_for(num_sites):
     done = set()
-    spans = [span for part in fast_wall._parts(num_sites) for span in part]
+    spans = [span for part in fast_wall.window_spans(num_sites) for span in part]
     for start, stop in spans:
         window = fast_wall._Window(start, stop, [np.zeros((num_sites, 4, 4))] * 2, 1, 1)
         assert stop - start <= 7

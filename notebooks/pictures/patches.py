@@ -59,7 +59,8 @@ def patch_matrix(image: np.ndarray, kernel: np.ndarray, places: list[tuple[int, 
         ):
             axes.add_patch(Rectangle(corner, *size, zorder=5, clip_on=False, **style))
         bold = {"color": colour, "fontsize": 15, "weight": "bold", "zorder": 6}
-        left.text(j + 0.12, i + 0.1, letter, va="top", **bold)
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        left.text(j + 0.12, i + 0.14, letter, va="top", bbox=paper, **bold)
         matrix.text(number + 0.5, k * k + 0.1, letter, ha="center", va="top", **bold)
     return figure
 

@@ -243,26 +243,57 @@ teach.reveal(my_paths, X.grad)  # every path contributes 1 · 1 · … · 1
 print(f"my_backward took {steps} steps")
 
 # %% [markdown]
-# So 40 steps did the work of 1,048,576 paths. For the same reason a derivative for *every* input
-# costs about as much as the program itself, however many inputs there are. Count the program's
-# operations and backward's multiplications for a neuron with 500 inputs, $\text{relu}(\sum_i w_i
-# x_i)$. Wiggling would need 501 runs.
+# So 40 steps did the work of 1,048,576 paths.
+#
+# ## Why backward?
+#
+# The sum over paths can be walked from the other end, too. Give *one input* the speed 1, and let
+# every step compute its own speed from those of its parents. This is *forward mode*; it answers:
+# if this input moves, how fast does everything move? Backward answers the opposite question: if
+# anything moves, how fast does the result move? Each is one sweep over the same edges.
+#
+# Programs that learn have many inputs and one result, the loss. So take a neuron with 500 inputs,
+# $\text{relu}(\sum_i w_i x_i)$. Guess how many multiplications each way needs for all 500
+# derivatives.
 
 # %%
 teach.states("1,048,576", X.grad, always=True)
 teach.states("40", steps, always=True)
 
+
+def forward_mode(order, moving):
+    """How fast the last value moves if `moving` does; and how many multiplications it took."""
+    speed, count = {}, 0
+    for node in order:
+        speed[node] = float(node is moving)
+        for parent, slope in zip(node.parents, node.slopes):
+            speed[node] += slope * speed[parent]
+            count += 1
+    return speed[order[-1]], count
+
+
+# %%
+my_forward, my_reverse = None, None
 W = [Value(math.sin(i)) for i in range(500)]
 total = Value(0.0)
 for i, w in enumerate(W):
     total = total + w * math.cos(i)
-order = recursive_order(my_relu(total))
-forward_steps = sum(bool(node.parents) for node in order)
-backward_steps = sum(len(node.parents) for node in order)
-print(f"forward {forward_steps} operations, backward {backward_steps} multiplications")
-teach.states("501", len(W) + 1, always=True)
+neuron = my_relu(total)
+order = recursive_order(neuron)
+my_backward(neuron)
+
+one_by_one = [forward_mode(order, w) for w in W]
+assert all(abs(w.grad - slope) < 1e-12 for w, (slope, _) in zip(W, one_by_one))
+teach.reveal(my_forward, sum(count for _, count in one_by_one))
+teach.reveal(my_reverse, sum(len(node.parents) for node in order))
+teach.states("2,001", sum(len(node.parents) for node in order), always=True)
+print(f"the program itself: {sum(bool(node.parents) for node in order):,} operations")
 
 # %% [markdown]
+# The same 500 numbers, for a million multiplications or for 2,001: about two for each operation
+# of the program, *however many inputs there are*. This is the reason why networks can learn at
+# all.
+#
 # ## Exercise: two more rules
 #
 # Write the rules for `tanh` and for `power`, $x^n$ with $x > 0$; both of its inputs can move. A

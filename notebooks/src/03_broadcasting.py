@@ -196,6 +196,7 @@ my_guess = None
 x, index = np.array([5.0, 6.0, 7.0]), [0, 0, 2]
 for way in (by_assignment, by_adding_at):
     print(f"{way.__name__}: {way(x, index, np.ones(3))}")
+teach.reveal(my_guess, by_adding_at.__name__)
 
 
 # %%

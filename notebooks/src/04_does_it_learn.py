@@ -50,7 +50,7 @@ def my_network(parameters, images):
 # %% [markdown]
 # ## Predict: where does the loss start?
 #
-# The loss is the mean of $-\log p(\text{right answer})$. An untrained network knows nothing, so
+# The loss is the mean of $-\ln p\,(\text{right answer})$. An untrained network knows nothing, so
 # it gives each of the ten digits about the same probability. Guess the loss before you run the
 # cell.
 #

@@ -175,8 +175,9 @@ for stride in (1, 2):
 # ## Exercise: max-pooling with overlap
 #
 # A max-pool passes on the largest pixel of each window, channel by channel. Backward, the winner
-# gets the adjoint, the others nothing. AlexNet's windows are 3 wide and move by 2, so *one pixel
-# can win twice*. Write `max_pool_vjp(x, g, kernel, stride)`: the adjoint of `x`. Loops are fine.
+# gets the adjoint, the others nothing. In AlexNet, a later and larger network, windows are 3 wide
+# and move by 2, so *one pixel can win twice*. Write `max_pool_vjp(x, g, kernel, stride)`: the
+# adjoint of `x`. Loops are fine.
 
 
 # %%
@@ -271,8 +272,9 @@ scores = {
     "LeNet-5": (trained_accuracy(model, data), trained_accuracy(other, shuffled)),
     "FC-2": (trained_accuracy(dense, data), trained_accuracy(other_dense, shuffled)),
 }
+teach.reveal(my_guess, "as follows, in % of the test digits")
 for name, (straight, mixed) in scores.items():
-    print(f"{name:<8} digits {straight:.1f} %, shuffled pixels {mixed:.1f} %")
+    print(f"  {name:<8} digits {straight:.1f}, shuffled pixels {mixed:.1f}")
 teach.states("96", scores["LeNet-5"][0], within=1.5)
 teach.states("91", scores["FC-2"][0], within=2)
 assert teach.fast or scores["LeNet-5"][1] < scores["FC-2"][1] + 1
@@ -305,5 +307,5 @@ ta.draw.digits(np.concatenate([kernels, maps / maps.max()]), titles)
 # worth seeing in another. For digits both hold; for a table of patients' records neither does.
 #
 # **Not tested.** More than one seed. Padding, dilation and groups: the library has them, and
-# tests them. Speed: ours copies a pixel once for each cell of the kernel; the library too, but in
-# blocks that fit the cache.
+# tests them. Speed: ours is written to be read, and copies a pixel once for each cell of the
+# kernel.

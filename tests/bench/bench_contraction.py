@@ -1,28 +1,34 @@
 """Contraction of a brick wall, forward and backward: the fast schedule against gate by gate.
 
-python tests/bench/bench_contraction.py             # Q 16, 18 and 21, M 1 to 3
-python tests/bench/bench_contraction.py 24,1 24,2   # other rows: Q,M
+    python tests/bench/bench_contraction.py             # the rows of the README
+    python tests/bench/bench_contraction.py 24,1 24,2   # other rows: Q,M
 
-float32, ReLU, every gate's gradient. The sides are run in turn, in one process, after their results
-have been compared; a time is a median with its quartiles, a ratio the median over the rounds.
+float32, ReLU, the gradient of every gate from a given dL/dT. Ratios are times of the fast schedule.
+"torch, same scheme" does what ``tinyadtn.fast_wall`` does with torch's autograd: the matrix product
+state, then the same windows, but not in blocks. The last table is the forward pass of one TN layer
+against writing as many numbers with ``np.copyto``.
 """
 
-import os
-import subprocess
+from __future__ import annotations
+
+import functools
 import sys
-import time
 
 import numpy as np
+from side_by_side import (
+    as_on_a_users_machine,
+    difference,
+    milliseconds,
+    peer,
+    print_row,
+    ratio,
+    rounds,
+)
 
-from tinyadtn.fast_wall import contract
+from tinyadtn.fast_wall import contract, window_spans
 
-try:
-    import torch
-except ImportError:
-    torch = None
-
-ROWS = [(16, 1), (16, 3), (18, 1), (18, 2), (18, 3), (21, 1), (21, 2), (21, 3)]
-SECONDS_A_ROW = 6
+torch = peer("torch")
+ROWS = [(16, 1), (16, 3), (18, 1), (18, 2), (18, 3), (21, 1), (21, 2), (21, 3), (24, 1), (24, 2)]
 
 
 def random_wall(num_sites, depth):
@@ -35,7 +41,7 @@ def random_wall(num_sites, depth):
 
 def fast(columns, g, num_sites):
     tensor, backward = contract(columns, num_sites, "relu")
-    return tensor, backward(g)
+    return [tensor, *backward(g)]
 
 
 def numpy_gate_by_gate(columns, g, num_sites):
@@ -61,7 +67,12 @@ def numpy_gate_by_gate(columns, g, num_sites):
         grad = np.tensordot(g, x, ((0, 2), (0, 2)))
         grads[c][k] = grad if c else grad[:, 0].reshape(2, 2)
         g = np.tensordot(gate, g, (0, 1)).transpose(1, 0, 2)
-    return state, grads
+    return [state, *grads]
+
+
+def _torch_state_and_gradients(state, columns, g):
+    grads = torch.autograd.grad(state.reshape(-1), columns, torch.from_numpy(g))
+    return [state.detach().reshape(-1).numpy(), *(grad.numpy() for grad in grads)]
 
 
 def torch_gate_by_gate(columns, g, num_sites):
@@ -76,75 +87,89 @@ def torch_gate_by_gate(columns, g, num_sites):
             state = torch.tensordot(gate, state, ([1], [1])).permute(1, 0, 2).reshape(-1)
         if c % 2 and c < len(columns) - 1:
             state = torch.relu(state)
-    trained = [column for column in columns if column.numel()]
-    return state.detach().numpy(), [
-        grad.numpy() for grad in torch.autograd.grad(state, trained, torch.from_numpy(g))
-    ]
+    return _torch_state_and_gradients(state, columns, g)
 
 
-def difference(result, reference):
-    """The largest error of T or of a column's gradient, in units of its largest number."""
-    (tensor, grads), (wanted, wanted_grads) = result, reference
-    pairs = zip([tensor, *grads], [wanted, *wanted_grads], strict=True)
-    return max(np.abs(a - b).max() / np.abs(b).max() for a, b in pairs)
+def torch_same_scheme(columns, g, num_sites):
+    columns = [torch.tensor(column, requires_grad=True) for column in columns]
+    state = _torch_product_state(*columns[:2], num_sites)
+    for first, second in zip(columns[2::2], columns[3::2], strict=True):
+        state = torch.relu(state)
+        for start, stop in (span for part in window_spans(num_sites) for span in part):
+            size = 2 ** (stop - start)
+            matrix = torch.eye(size)
+            for parity, column in enumerate((first, second)):
+                for site in range(start, stop - 1):
+                    if site % 2 == parity:
+                        before = matrix.reshape(2 ** (site - start), 4, -1)
+                        matrix = (column[site // 2] @ before).reshape(size, size)
+            state = matrix @ state.reshape(2**start, size, -1)
+    return _torch_state_and_gradients(state, columns, g)
 
 
-def measure(sides, num_sites, depth):
-    """Seconds (rounds, sides), the order turning from round to round."""
+def _torch_product_state(first, second, num_sites):
+    """L·R, the two halves of the first TN layer's matrix product state, cut in the middle."""
+    cores = torch.einsum("kxi,koiy->kxoy", first[: len(second)], second.reshape(-1, 4, 2, 2))
+    middle = num_sites // 4
+    left, right = torch.eye(2), first[-1] if num_sites % 2 == 0 else torch.eye(2)[:, :1]
+    for core in cores[:middle]:
+        left = (left @ core.reshape(2, 8)).reshape(-1, 2)
+    for core in cores[middle:].flip(0):
+        right = (core.reshape(8, 2) @ right).reshape(2, -1)
+    return left @ right
+
+
+def sides_of(num_sites, depth):
+    """The sides with this wall as their argument, after their results have been compared."""
     columns, g = random_wall(num_sites, depth)
-    results = [side(columns, g, num_sites) for side in sides]
-    for side, result in zip(sides[1:], results[1:], strict=True):
-        error = difference(result, results[0])
-        assert error < 1e-3, f"{side.__name__} differs by {error:.1e} at Q={num_sites} M={depth}"
-    del results
-    rounds, start = [], time.perf_counter()
-    while len(rounds) < 5 or (len(rounds) < 60 and time.perf_counter() - start < SECONDS_A_ROW):
-        seconds = np.empty(len(sides))
-        for i in np.roll(range(len(sides)), len(rounds)):
-            before = time.perf_counter()
-            sides[i](columns, g, num_sites)
-            seconds[i] = time.perf_counter() - before
-        rounds.append(seconds)
-    return np.array(rounds)
+    functions = {"fast": fast, "NumPy, gate by gate": numpy_gate_by_gate}
+    if torch:
+        functions |= {"torch, gate by gate": torch_gate_by_gate}
+        functions |= {"torch, same scheme": torch_same_scheme}
+    wanted = numpy_gate_by_gate(columns, g, num_sites)
+    for name, function in functions.items():
+        error = difference(function(columns, g, num_sites), wanted)
+        assert error < 1e-3, f"{name} differs by {error:.1e} at Q={num_sites} M={depth}"
+    return {n: functools.partial(f, columns, g, num_sites) for n, f in functions.items()}
 
 
-def cells(seconds):
-    """'median (quartiles)' in ms for each side, and after the first the ratio to it."""
-    low, middle, high = np.percentile(seconds * 1e3, [25, 50, 75], axis=0)
-    ratios = np.median(seconds / seconds[:, :1], axis=0)
-    for i, ratio in enumerate(ratios):
-        shown = [f"{x:.2f}" if x < 10 else f"{x:.0f}" for x in (middle[i], low[i], high[i])]
-        yield "{} ({}-{})".format(*shown)
-        if i:
-            yield f"{ratio:.1f}"
-
-
-def main(rows):
-    sides = [fast, numpy_gate_by_gate]
-    head = ["Q", "M", "fast, ms", "NumPy gate by gate, ms", "ratio"]
-    if torch is not None:
-        sides.append(torch_gate_by_gate)
-        head += ["torch gate by gate, ms", "ratio"]
-    threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
-    print(f"NumPy {np.__version__}, BLAS threads {threads or f'all of {os.cpu_count()} cores'}")
-    print(
-        "torch is missing: its columns are left out"
-        if torch is None
-        else f"torch {torch.__version__}, threads {torch.get_num_threads()}"
-    )
-    print("forward + backward, float32; median (quartiles); ratio: times the fast schedule\n")
-    widths = [3, 3, 22, 24, 8, 24, 8]
-    print("".join(f"{name:>{width}}" for name, width in zip(head, widths, strict=False)))
+def print_contraction(rows):
+    print("\nforward + backward: ms, median (quartiles); ratio: times the fast schedule\n")
+    names = ["NumPy, gate by gate", "torch, gate by gate", "torch, same scheme"]
+    widths = [8, 20, *[22, 7] * len(names)]
+    print_row(["Q, M", "fast", *(cell for name in names for cell in (name, "ratio"))], widths)
     for num_sites, depth in rows:
-        row = [num_sites, depth, *cells(measure(sides, num_sites, depth))]
-        print("".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=False)), flush=True)
+        seconds = rounds(sides_of(num_sites, depth), fewest=3 if num_sites > 21 else 7)
+        cells = [f"{num_sites}, {depth}", milliseconds(seconds["fast"])]
+        for name in names:
+            there = name in seconds
+            cells += [milliseconds(seconds[name]) if there else "–"]
+            cells += [ratio(seconds[name], seconds["fast"]) if there else "–"]
+        print_row(cells, widths)
+
+
+def print_bandwidth():
+    print("\none TN layer, forward, against np.copyto of 2^Q floats\n")
+    widths = [8, 20, 20, 7]
+    print_row(["Q", "forward", "copyto", "ratio"], widths)
+    for num_sites in (18, 21, 24):
+        columns, source = random_wall(num_sites, 1)
+        target = np.empty_like(source)
+        seconds = rounds(
+            {
+                "forward": functools.partial(contract, columns, num_sites, "relu"),
+                "copyto": functools.partial(np.copyto, target, source),
+            },
+            seconds=2,
+            fewest=20,
+        )
+        forward, copyto = seconds["forward"], seconds["copyto"]
+        print_row(
+            [num_sites, milliseconds(forward), milliseconds(copyto), ratio(forward, copyto)], widths
+        )
 
 
 if __name__ == "__main__":
-    # The variable forces one CPU's kernels on OpenBLAS: measure as where it is not set.
-    core_type = os.environ.pop("OPENBLAS_CORETYPE", None)
-    if core_type:
-        print(f"OPENBLAS_CORETYPE was {core_type}, measured without it")
-        sys.exit(subprocess.run([sys.executable, *sys.argv], env=os.environ).returncode)
-    print("OPENBLAS_CORETYPE is not set")
-    main([tuple(map(int, row.split(","))) for row in sys.argv[1:]] or ROWS)
+    as_on_a_users_machine()
+    print_contraction([tuple(map(int, row.split(","))) for row in sys.argv[1:]] or ROWS)
+    print_bandwidth()
