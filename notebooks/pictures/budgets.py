@@ -34,7 +34,9 @@ def accuracy(panels: Mapping[str, tuple[Runs, Runs]]) -> Figure:
         5.0,
         "Test accuracy against numbers stored, short and long runs. Long runs: " + "; ".join(told),
     )
-    for axes, (title, (short, long)) in zip(figure.subplots(1, len(panels)), panels.items()):
+    for axes, (title, (short, long)) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items()
+    ):
         _panel(axes, title, short, long)
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=family)
