@@ -25,7 +25,7 @@ COLUMNS = (  # name, place, letters in a line
     ("not checked", 6.45, 25),
 )
 
-Rung = tuple[str, str, str, str, str]
+Rung = Sequence[str]
 
 
 def ladder(*rungs: Rung) -> Figure:

@@ -364,51 +364,22 @@ improves = f"accuracy improves, {CLAIM['before']} to {CLAIM['after']} %"
 epochs = f"one epoch on CIFAR-10: {epoch_424:.1f} % (dense {epoch_dense:.1f} %), one seed"
 mnist = f"LeNet-5 on all of MNIST: {deep:.1f} %, dense {dense:.1f} %"
 others = f"all of it; others report {BASELINE} % for a dense VGG-16"
-# From the ground: claim, what must be true, what was checked, what was not, state.
-claims.ladder(
-    (
-        "424 numbers are stored",
-        "a counting rule that gives 424 for these two shapes",
-        "first gates 4, others 16, M = 1: the only one of three rules",
-        "whether the authors count so; 632 in version 1 is unexplained",
-        "holds",
-    ),
-    (
-        "… for about $10^7$ weights",
-        "they decode to both layers",
-        f"{count} weights, rank 4 each, outputs first",
-        "the order of the sites",
-        "holds",
-    ),
-    (
-        "the network learns with them",
-        "accuracy far above chance",
-        epochs,
-        "a full training, more seeds",
-        "partly",
-    ),
-    (
-        "no accuracy is lost",
-        "level with dense: both tuned, all data, several seeds",
-        mnist,
-        "the same for VGG-16 on CIFAR-10",
-        "not here",
-    ),
-    (
-        improves,
-        "a verdict over seeds, against a baseline trained as well",
-        "nothing: two numbers carry no verdict",
-        others,
-        "not tested",
-    ),
-    (
-        "… because of the walls",
-        "frozen or missing layers do worse",
-        f"LeNet-5: frozen has {frozen:.1f} %",
-        "a frozen control for VGG-16",
-        "not tested",
-    ),
-)
+rungs = [  # from the ground: claim | what must be true | checked | not checked | state
+    "424 numbers are stored | a counting rule that gives 424 for these two shapes"
+    " | first gates 4, others 16, M = 1: the only one of three rules"
+    " | whether the authors count so; 632 in version 1 is unexplained | holds",
+    "… for about $10^7$ weights | they decode to both layers"
+    f" | {count} weights, rank 4 each, outputs first | the order of the sites | holds",
+    "the network learns with them | accuracy far above chance"
+    f" | {epochs} | a full training, more seeds | partly",
+    "no accuracy is lost | level with dense: both tuned, all data, several seeds"
+    f" | {mnist} | the same for VGG-16 on CIFAR-10 | not here",
+    f"{improves} | a verdict over seeds, against a baseline trained as well"
+    f" | nothing: two numbers carry no verdict | {others} | not tested",
+    "… because of the walls | frozen or missing layers do worse"
+    f" | LeNet-5: frozen has {frozen:.1f} % | a frozen control for VGG-16 | not tested",
+]
+claims.ladder(*(rung.split(" | ") for rung in rungs))
 
 # %% [markdown]
 # The lower rungs are exact, and remarkable: 424 numbers *are* two layers of VGG-16, and a network
