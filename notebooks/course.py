@@ -110,7 +110,7 @@ class Page:
 
     @property
     def heart(self) -> Picture | None:
-        """What the index shows: the picture under the heading "The picture to keep", or the largest."""
+        """For the index: the picture under the heading "The picture to keep", or the largest."""
         return max(self.pictures, key=lambda p: (p.to_keep, p.width * p.height), default=None)
 
 
