@@ -85,6 +85,7 @@ class Picture:
     width: int
     height: int
     alt: str
+    to_keep: bool = False
 
     def html(self) -> str:
         """The picture, no larger than its place; behind it, itself in full size."""
@@ -109,8 +110,8 @@ class Page:
 
     @property
     def heart(self) -> Picture | None:
-        """The largest picture: what the index shows of the notebook."""
-        return max(self.pictures, key=lambda p: p.width * p.height, default=None)
+        """For the index: the picture under the heading "The picture to keep", or the largest."""
+        return max(self.pictures, key=lambda p: (p.to_keep, p.width * p.height), default=None)
 
 
 def run(source: Path, **environment: str) -> Any:
@@ -130,12 +131,17 @@ def run(source: Path, **environment: str) -> Any:
 def render(source: Path, notebook: Any, seconds: float, folder: Path) -> Page:
     """The page of a notebook that was run; its pictures are written to folder/figures."""
     outputs = iter([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
-    body, pictures = [], []
+    body, pictures, to_keep = [], [], False
     cells = read_cells(source)
     for cell in cells:
         body.append(_cell(cell))
-        if cell.kind == "code":
+        if cell.kind == "text":
+            to_keep = "# The picture to keep" in cell.source
+        elif cell.kind == "code":
+            before = len(pictures)
             shown = [_output(output, source, folder, pictures) for output in next(outputs)]
+            for picture in pictures[before:]:
+                picture.to_keep = to_keep
             if any(shown):
                 body.append(f'<div class="output">{"".join(shown)}</div>')
     title = cells[0].source.splitlines()[0].lstrip("# ")

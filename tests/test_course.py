@@ -82,6 +82,15 @@ def test_the_pages_link_to_each_other_and_to_nothing_else(page, tmp_path):
     assert "url(" not in (tmp_path / "style.css").read_text(encoding="utf-8")
 
 
+def test_the_index_shows_the_picture_to_keep_or_the_largest():
+    small, large = course.Picture("a.png", 10, 10, "a"), course.Picture("b.png", 20, 10, "b")
+    page = course.Page(SOURCES[0], "title", "", [small, large], 1.0)
+    assert page.heart is large
+    small.to_keep = True
+    assert page.heart is small
+    assert course.Page(SOURCES[0], "title", "", [], 1.0).heart is None
+
+
 @pytest.mark.deep
 def test_the_course_in_a_real_browser(tmp_path, monkeypatch):
     """No picture is missing, no error in the console, no request outside, at two widths."""
