@@ -4,6 +4,8 @@
 # make coverage    set up, then say which lines of engine, ops and readers no test reaches
 # make check   set up, then lint and type-check
 # make format  let ruff rewrite what it can
+# make notebooks   set up, then open the course in JupyterLab
+# make course  set up, then run the course and write it as web pages: build/course/index.html
 # make bench   set up, then print the speed ratios (tests/bench/)
 # make agree   set up, then print how far the networks are from torch's
 # make clean   remove what these commands made
@@ -65,6 +67,14 @@ check: $(VENV)/.with-test
 format: $(VENV)/.with-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+.PHONY: notebooks
+notebooks: $(VENV)/.with-notebooks
+	cd notebooks && OPENBLAS_NUM_THREADS=1 $(abspath $(BIN))/jupyter lab
+
+.PHONY: course
+course: $(VENV)/.with-course
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/course.py build/course
 
 .PHONY: bench
 bench: $(VENV)/.with-bench

@@ -24,7 +24,8 @@ ORDER = [
     "reports", "suggest", "compress", "summary", "checkpoint", "data",
     "runs", "train", "memory",
     "draw_style", "draw_wall",
-    "draw", "picture", "experiment", "commands", "cli", "__init__", "__main__",
+    "draw", "percent", "exercises", "teach",
+    "picture", "experiment", "commands", "cli", "__init__", "__main__",
 ]
 # fmt: on
 FILES = sorted(path.stem for path in PACKAGE.rglob("*.py"))

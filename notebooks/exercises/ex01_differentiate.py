@@ -1,0 +1,214 @@
+"""Notebook 01: the rules of tanh and power, and a topological order by a loop."""
+
+import math
+import sys
+from collections import Counter
+
+from tinyadtn.teach import exercise
+
+
+def wiggle(f, x, h=1e-3):
+    """A five-point difference: good for about eleven digits here."""
+    return (8 * (f(x + h) - f(x - h)) - (f(x + 2 * h) - f(x - 2 * h))) / (12 * h)
+
+
+# --- tanh ----------------------------------------------------------------------------------------
+
+
+def tanh_slope_without_square(x):
+    return math.tanh(x), 1 - math.tanh(x)
+
+
+def tanh_slope_of_input(x):
+    return math.tanh(x), 1 - x * x
+
+
+def tanh_value_only(x):
+    return math.tanh(x), 1.0
+
+
+def tanh_overflows(x):
+    e = math.exp(2 * x)
+    return (e - 1) / (e + 1), 4 * e / (e + 1) ** 2
+
+
+@exercise(
+    "tanh",
+    hints=(
+        "The slope can be written with the value alone. Compute the value first.",
+        "d tanh(x)/dx = 1 - tanh(x)². Return (value, slope).",
+    ),
+    wrong=(tanh_slope_without_square, tanh_slope_of_input, tanh_value_only, tanh_overflows),
+)
+def check_tanh(answer, rng):
+    for x in [0.0, *rng.normal(scale=1.5, size=60), 400.0, -400.0]:
+        value, slope = answer(float(x)) or (None, None)
+        yield f"the value at x = {x:.4f}", math.tanh(x), value
+        yield f"the slope at x = {x:.4f}", wiggle(math.tanh, x), slope
+
+
+# --- power ---------------------------------------------------------------------------------------
+
+
+def power_exponent_not_lowered(x, n):
+    return x**n, n * x**n, x**n * math.log(x)
+
+
+def power_factor_forgotten(x, n):
+    return x**n, x ** (n - 1), x**n * math.log(x)
+
+
+def power_exponent_is_constant(x, n):
+    return x**n, n * x ** (n - 1), 0.0
+
+
+def power_logarithm_of_the_exponent(x, n):
+    return x**n, n * x ** (n - 1), x**n * math.log(abs(n))
+
+
+@exercise(
+    "power",
+    hints=(
+        "For x, n is a constant: the rule from school.",
+        "For n, x is a constant. Write x**n = exp(n · ln x) and use the slope of exp.",
+        "The slopes are n·x^(n-1) and x^n·ln x.",
+    ),
+    wrong=(
+        power_exponent_not_lowered,
+        power_factor_forgotten,
+        power_exponent_is_constant,
+        power_logarithm_of_the_exponent,
+    ),
+    tolerance=1e-8,
+)
+def check_power(answer, rng):
+    for _ in range(60):
+        x, n = float(rng.uniform(0.3, 3.0)), float(rng.uniform(-3.0, 3.0))
+        value, for_x, for_n = answer(x, n) or (None, None, None)
+        yield f"the value at x = {x:.4f}, n = {n:.4f}", x**n, value
+        yield (
+            f"the slope for x at x = {x:.4f}, n = {n:.4f}",
+            wiggle(lambda u, n=n: u**n, x),
+            for_x,
+        )
+        yield (
+            f"the slope for n at x = {x:.4f}, n = {n:.4f}",
+            wiggle(lambda u, x=x: x**u, n),
+            for_n,
+        )
+
+
+# --- topological order ---------------------------------------------------------------------------
+
+
+class Node:
+    """What the check builds its graphs of."""
+
+    def __init__(self, parents=()):
+        self.parents = list(parents)
+
+
+def recursive(root):
+    order, seen = [], set()
+
+    def visit(node):
+        if node not in seen:
+            seen.add(node)
+            for parent in node.parents:
+                visit(parent)
+            order.append(node)
+
+    visit(root)
+    return order
+
+
+def first_seen_first(root):
+    """Breadth first, turned around: a node that is reached early on a short way comes too late."""
+    order, seen = [root], {root}
+    for node in order:
+        for parent in node.parents:
+            if parent not in seen:
+                seen.add(parent)
+                order.append(parent)
+    return order[::-1]
+
+
+def with_repeats(root):
+    order, waiting = [], [root]
+    while waiting and len(order) < 10_000:
+        node = waiting.pop()
+        order.append(node)
+        waiting.extend(node.parents)
+    return order[::-1]
+
+
+def root_left_out(root):
+    return recursive(root)[:-1]
+
+
+def from_the_result(root):
+    return recursive(root)[::-1]
+
+
+def random_graph(rng, count):
+    """Every node has up to three of the earlier ones as parents, some of them twice."""
+    nodes = [Node()]
+    for _ in range(count - 1):
+        chosen = rng.integers(len(nodes), size=rng.integers(0, 4))
+        nodes.append(Node([nodes[k] for k in chosen]))
+    return Node([*nodes[-5:], nodes[0]])
+
+
+def chain(length):
+    node = Node()
+    for _ in range(length):
+        node = Node([node])
+    return node
+
+
+def doubling(length):
+    """2^length paths: an order that walks them all never ends."""
+    node = Node()
+    for _ in range(length):
+        node = Node([node, node])
+    return node
+
+
+def reachable(root):
+    found, waiting = {root}, [root]
+    while waiting:
+        for parent in waiting.pop().parents:
+            if parent not in found:
+                found.add(parent)
+                waiting.append(parent)
+    return found
+
+
+@exercise(
+    "topological order",
+    hints=(
+        "Keep your own stack, a list of nodes that wait. Look at its last one without taking it.",
+        "If some of its parents are not in the order yet, put them on the stack. If none is "
+        "missing, take the node off and put it into the order.",
+        "A node may be on the stack twice: when its turn comes again, just drop it.",
+    ),
+    wrong=(recursive, first_seen_first, with_repeats, root_left_out, from_the_result),
+)
+def check_order(answer, rng):
+    graphs = [("a single node", Node()), ("a chain of three", chain(3))]
+    graphs += [
+        (f"a random graph of {n} nodes", random_graph(rng, n)) for n in rng.integers(2, 60, 30)
+    ]
+    graphs += [("40 doublings, with 2^40 paths", doubling(40))]
+    graphs += [(f"a chain of {n:,} nodes", chain(n)) for n in (5_000, 5 * sys.getrecursionlimit())]
+    for name, root in graphs:
+        order = answer(root)
+        if order is None or order is NotImplemented:
+            yield name, 0, order
+            return
+        place = {node: k for k, node in enumerate(order)}
+        once = Counter(map(id, order)) == Counter(map(id, reachable(root)))
+        yield f"{name}: every node is there, once", True, once
+        in_order = all(place[p] < place[n] for n in order for p in n.parents)
+        yield f"{name}: parents before children", True, in_order
+        yield f"{name}: the root is last", True, order[-1] is root

@@ -1,0 +1,111 @@
+"""Notebook 02: a bug that a check through .sum() cannot see, and a gradcheck that sees them all."""
+
+import numpy as np
+from exercises.zoo import BUGS, sample, softmax, softmax_vjp
+
+from tinyadtn.teach import exercise
+
+# --- the bug that .sum() hides -------------------------------------------------------------------
+
+
+def not_a_bug(x, g):
+    return softmax_vjp(x, g)
+
+
+def seen_at_once(x, g):
+    return softmax(x) * g
+
+
+def passes_g_on(x, g):
+    return g
+
+
+def nearly_right(x, g):
+    return softmax_vjp(x, g) + 1e-13 * g
+
+
+@exercise(
+    "hidden bug",
+    hints=(
+        "What is the right answer where g is the same number everywhere? Work it out.",
+        "It is 0 everywhere, for a softmax always sums to 1. So which wrong formulas are 0 there?",
+        "Zeros, always, would do. So would p * (g - g.mean()): it looks quite right, too.",
+    ),
+    wrong=(not_a_bug, seen_at_once, passes_g_on, nearly_right),
+)
+def check_hidden_bug(answer, rng):
+    for n in rng.integers(3, 9, size=20):
+        x, ones, g = rng.normal(size=n), np.ones(n), rng.normal(size=n)
+        yield (
+            f"{n} numbers, through .sum(): the same as the right one",
+            np.zeros(n),
+            answer(x, ones),
+        )
+        distance = np.abs(np.asarray(answer(x, g)) - softmax_vjp(x, g)).max()
+        yield f"{n} numbers, a random g: clearly wrong", True, bool(distance > 1e-4)
+
+
+# --- the gradcheck -------------------------------------------------------------------------------
+
+
+def through_the_sum(function, vjp, x, rng):
+    return along_one_direction(function, vjp, x, np.ones_like(function(x)), rng, 1e-5, 1e-6)
+
+
+def absolute_tolerance(function, vjp, x, rng):
+    g, v, h = rng.normal(size=np.shape(function(x))), rng.normal(size=x.shape), 1e-5
+    measured = np.sum(g * (function(x + h * v) - function(x - h * v))) / (2 * h)
+    return bool(abs(measured - np.sum(vjp(x, g) * v)) < 1e-4)
+
+
+def step_too_small(function, vjp, x, rng):
+    return along_one_direction(function, vjp, x, rng.normal(size=np.shape(function(x))), rng, 1e-15)
+
+
+def step_too_large(function, vjp, x, rng):
+    return along_one_direction(function, vjp, x, rng.normal(size=np.shape(function(x))), rng, 0.1)
+
+
+def trusts_everybody(function, vjp, x, rng):
+    return True
+
+
+def trusts_nobody(function, vjp, x, rng):
+    return False
+
+
+def along_one_direction(function, vjp, x, g, rng, h, tolerance=1e-6):
+    v = rng.normal(size=x.shape)
+    measured = np.sum(g * (function(x + h * v) - function(x - h * v))) / (2 * h)
+    claimed = vjp(x, g)
+    scale = np.linalg.norm(claimed) * np.linalg.norm(v) + abs(measured)
+    return bool(abs(measured - np.sum(claimed * v)) <= tolerance * scale)
+
+
+@exercise(
+    "gradcheck",
+    hints=(
+        "Draw a random g of the shape of function(x), and a random direction v of the shape of x.",
+        "⟨g, function(x + h·v) - function(x - h·v)⟩ / 2h should be ⟨vjp(x, g), v⟩.",
+        "Compare the difference with the size of what is compared, not with a fixed number.",
+    ),
+    wrong=(
+        through_the_sum,
+        absolute_tolerance,
+        step_too_small,
+        step_too_large,
+        trusts_everybody,
+        trusts_nobody,
+    ),
+)
+def check_gradcheck(answer, rng):
+    large = ("1e6 exp x", lambda x: 1e6 * np.exp(x), lambda x, g: 1e6 * g * np.exp(x))
+    kinked = ("relu", lambda x: np.maximum(x, 0), lambda x, g: g * (x > 0))
+    for _ in range(5):
+        for bug in BUGS:
+            x = sample(rng)
+            yield f"{bug.name}, which is right", True, answer(bug.function, bug.right, x, rng)
+            found = answer(bug.function, bug.wrong, x, rng)
+            yield f"{bug.name}, with a bug ({bug.bug})", False, found
+        for name, function, vjp in (large, kinked):
+            yield f"{name}, which is right", True, answer(function, vjp, sample(rng), rng)

@@ -1,0 +1,210 @@
+"""Notebook 05: col2im, the adjoint of im2col, and the gradient of an overlapping max-pool."""
+
+import numpy as np
+
+from tinyadtn.teach import exercise
+
+
+def windows(shape, kernel, stride):
+    """(output row and column, slices of the image) of every window."""
+    for i in range((shape[2] - kernel) // stride + 1):
+        for j in range((shape[3] - kernel) // stride + 1):
+            rows = slice(i * stride, i * stride + kernel)
+            yield i, j, (slice(None), slice(None), rows, slice(j * stride, j * stride + kernel))
+
+
+def im2col(x, kernel, stride):
+    """Patch by patch, where the notebook goes cell by cell."""
+    n, c, _, _ = x.shape
+    patches = [
+        x[window].reshape(n, c * kernel * kernel)
+        for _, _, window in windows(x.shape, kernel, stride)
+    ]
+    return np.stack(patches, axis=2)
+
+
+# --- col2im --------------------------------------------------------------------------------------
+
+
+def scatter(columns, shape, kernel, stride, put):
+    n, c, h, w = shape
+    high, wide = (h - kernel) // stride + 1, (w - kernel) // stride + 1
+    columns = columns.reshape(n, c, kernel, kernel, high, wide)
+    out = np.zeros(shape)
+    for p in range(kernel):
+        for q in range(kernel):
+            rows = slice(p, p + stride * high, stride)
+            put(out, (..., rows, slice(q, q + stride * wide, stride)), columns, p, q)
+    return out
+
+
+def add(out, place, columns, p, q):
+    out[place] += columns[:, :, p, q]
+
+
+def overwrites(columns, shape, kernel, stride):
+    def put(out, place, columns, p, q):
+        out[place] = columns[:, :, p, q]
+
+    return scatter(columns, shape, kernel, stride, put)
+
+
+def kernel_turned(columns, shape, kernel, stride):
+    return scatter(
+        columns, shape, kernel, stride, lambda out, place, c, p, q: add(out, place, c, q, p)
+    )
+
+
+def averages(columns, shape, kernel, stride):
+    count = scatter(np.ones_like(columns), shape, kernel, stride, add)
+    return scatter(columns, shape, kernel, stride, add) / np.maximum(count, 1)
+
+
+def stride_forgotten(columns, shape, kernel, stride):
+    n, c, h, w = shape
+    high, wide = (h - kernel) // stride + 1, (w - kernel) // stride + 1
+    columns = columns.reshape(n, c, kernel, kernel, high, wide)
+    out = np.zeros(shape)
+    for p in range(kernel):
+        for q in range(kernel):
+            out[:, :, p : p + high, q : q + wide] += columns[:, :, p, q]
+    return out
+
+
+def first_channel_only(columns, shape, kernel, stride):
+    out = scatter(columns, shape, kernel, stride, add)
+    out[:, 1:] = out[:, :1]
+    return out
+
+
+@exercise(
+    "col2im",
+    hints=(
+        "Take my_im2col and turn the arrow around: what was read from a place is added to it.",
+        "Start from np.zeros(shape), and reshape columns to (n, c, kernel, kernel, oh, ow).",
+        "out[:, :, p : p + stride * oh : stride, q : q + stride * ow : stride] "
+        "+= columns[:, :, p, q]",
+    ),
+    wrong=(overwrites, kernel_turned, averages, stride_forgotten, first_channel_only),
+)
+def check_col2im(answer, rng):
+    for number in range(40):
+        kernel, stride = int(rng.integers(2, 4)), int(rng.integers(1, 4))
+        h, w = (int(rng.integers(kernel + 1, 9)) for _ in range(2))
+        shape = (int(rng.integers(1, 4)), int(rng.integers(2, 4)), h, w)
+        if number == 0:
+            kernel, stride, shape = 3, 2, (2, 2, 8, 7)  # strided, and windows overlap
+        x = rng.normal(size=shape)
+        columns = rng.normal(size=im2col(x, kernel, stride).shape)
+        got = answer(columns, shape, kernel, stride)
+        if got is None or got is NotImplemented:
+            yield f"shape {shape}", 0, got
+            return
+        case = f"shape {shape}, kernel {kernel}, stride {stride}"
+        forward = np.sum(columns * im2col(x, kernel, stride))
+        yield f"{case}: the adjoint identity", forward, np.sum(np.asarray(got) * x)
+        yield f"{case}: the shape", shape, np.shape(got)
+
+
+# --- the overlapping max-pool --------------------------------------------------------------------
+
+
+def pool_backward(x, g, kernel, stride, give):
+    out = np.zeros(x.shape)
+    for i, j, window in windows(x.shape, kernel, stride):
+        for place in np.ndindex(x.shape[:2]):
+            patch = x[window][place]
+            give(out[window][place], patch, g[(*place, i, j)])
+    return out
+
+
+def winner(patch):
+    return np.unravel_index(patch.argmax(), patch.shape)
+
+
+def last_window_wins(x, g, kernel, stride):
+    def give(out, patch, share):
+        out[winner(patch)] = share
+
+    return pool_backward(x, g, kernel, stride, give)
+
+
+def everybody_gets_it(x, g, kernel, stride):
+    def give(out, patch, share):
+        out += share
+
+    return pool_backward(x, g, kernel, stride, give)
+
+
+def shared_like_an_average(x, g, kernel, stride):
+    def give(out, patch, share):
+        out += share / patch.size
+
+    return pool_backward(x, g, kernel, stride, give)
+
+
+def loser_takes_it(x, g, kernel, stride):
+    def give(out, patch, share):
+        out[np.unravel_index(patch.argmin(), patch.shape)] += share
+
+    return pool_backward(x, g, kernel, stride, give)
+
+
+def no_overlap(x, g, kernel, stride):
+    """Steps by the kernel instead of the stride."""
+    out = np.zeros(x.shape)
+    for i, j, _ in windows(x.shape, kernel, stride):
+        window = x[:, :, i * kernel : (i + 1) * kernel, j * kernel : (j + 1) * kernel]
+        for a, b in np.ndindex(x.shape[:2]):
+            if window[a, b].size:
+                p, q = winner(window[a, b])
+                out[a, b, i * kernel + p, j * kernel + q] += g[a, b, i, j]
+    return out
+
+
+def pool(x, kernel, stride):
+    return im2col_per_channel(x, kernel, stride).max(axis=2)
+
+
+def im2col_per_channel(x, kernel, stride):
+    n, c, h, w = x.shape
+    high, wide = (h - kernel) // stride + 1, (w - kernel) // stride + 1
+    columns = im2col(x.reshape(n * c, 1, h, w), kernel, stride)
+    return columns.reshape(n, c, kernel * kernel, high, wide)
+
+
+@exercise(
+    "max-pool",
+    hints=(
+        "Of each window only the largest pixel was passed on: the others change nothing.",
+        "A pixel may be the largest of several windows, which overlap. What do contributions do?",
+        "For each window: p, q = np.unravel_index(patch.argmax(), patch.shape), then += there.",
+    ),
+    wrong=(
+        last_window_wins,
+        everybody_gets_it,
+        shared_like_an_average,
+        loser_takes_it,
+        no_overlap,
+    ),
+    tolerance=1e-6,
+)
+def check_max_pool(answer, rng):
+    for _ in range(12):
+        kernel = int(rng.integers(2, 4))
+        stride = int(rng.integers(1, kernel + 1)) if rng.random() < 0.3 else kernel - 1
+        shape = (2, 2, *(int(n) for n in rng.integers(kernel + 2, 8, size=2)))
+        # All pixels differ by 0.1 or more, so that no wiggle changes a winner.
+        x = 0.1 * rng.permutation(np.arange(np.prod(shape))).reshape(shape)
+        g = rng.normal(size=pool(x, kernel, stride).shape)
+        right, h = np.zeros(shape), 1e-3
+        for place in np.ndindex(shape):
+            e = np.zeros(shape)
+            e[place] = h
+            moved = pool(x + e, kernel, stride) - pool(x - e, kernel, stride)
+            right[place] = np.sum(g * moved) / (2 * h)
+        yield (
+            f"shape {shape}, kernel {kernel}, stride {stride}",
+            right,
+            answer(x, g, kernel, stride),
+        )

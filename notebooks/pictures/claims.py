@@ -1,0 +1,99 @@
+"""A claim as a ladder: what each rung needs, what was checked, and what was not."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tinyadtn.draw_style import ADJOINT, REFERENCE, VALUE, new_figure
+
+# Colour, sign and word say the same: any one of them is enough.
+STATES = {
+    "holds": (VALUE, "✓"),
+    "partly": ("#56B4E9", "~"),
+    "not here": (ADJOINT, "✗"),
+    "not tested": ("#FFFFFF", "?"),
+}
+COLUMNS = (  # name, place, letters in a line
+    ("claim", 0.0, 19),
+    ("what must be true", 1.95, 23),
+    ("checked", 4.15, 25),
+    ("not checked", 6.45, 25),
+)
+
+Rung = Sequence[str]
+
+
+def ladder(*rungs: Rung) -> Figure:
+    """Rungs from the ground up: (claim, what must be true, checked, not checked, state)."""
+    told = "; ".join(f"{claim} ({state})" for claim, *_, state in rungs).replace("$10^7$", "10^7")
+    figure = new_figure(9.6, len(rungs) + 0.7, f"A ladder of claims, from below: {told}.")
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.set(xlim=(-1.3, 8.6), ylim=(-0.55, len(rungs) + 0.1))
+    for x in (-1.12, -0.28):  # the rails
+        axes.plot([x, x], [-0.55, len(rungs) - 0.4], color=REFERENCE, linewidth=5, zorder=1)
+    for height, (*texts, state) in enumerate(rungs):
+        _rung(axes, height, state)
+        for (name, x, letters), text in zip(COLUMNS, texts):
+            weight = "bold" if name == "claim" else "normal"
+            style = {"fontsize": 9.5, "linespacing": 1.25, "fontweight": weight}
+            lines = textwrap.fill(text.replace(" %", "\N{NO-BREAK SPACE}%"), letters)
+            axes.text(x, height, lines, va="center", **style)
+        if height:
+            line = {"color": REFERENCE, "linewidth": 0.5, "alpha": 0.5}
+            axes.plot([0, 8.6], [height - 0.5] * 2, **line)
+    for name, x, _ in COLUMNS:
+        style = {"fontsize": 10, "color": REFERENCE, "style": "italic"}
+        axes.text(x, len(rungs) - 0.35, name, **style)
+    return figure
+
+
+def _rung(axes: Any, height: int, state: str) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    colour, sign = STATES[state]
+    box = FancyBboxPatch(
+        (-1.04, height - 0.15),
+        0.68,
+        0.3,
+        boxstyle="round,pad=0.06,rounding_size=0.08",
+        facecolor=colour,
+        edgecolor="black",
+        linestyle="--" if state == "not tested" else "-",
+        zorder=2,
+    )
+    axes.add_patch(box)
+    light = state in ("partly", "not tested")
+    style = {"ha": "center", "va": "center", "color": "black" if light else "white", "zorder": 3}
+    axes.text(-0.7, height + 0.07, sign, fontsize=12, **style)
+    axes.text(-0.7, height - 0.12, state, fontsize=7.5, **style)
+
+
+def seeds(runs: Mapping[str, Sequence[float]], verdict: Callable[[Any, Any], int]) -> Figure:
+    """One dot a run, a bar at each mean; between neighbours, whether the runs tell them apart."""
+    told = ", ".join(f"{name} {sum(runs[name]) / len(runs[name]):.2f} %" for name in runs)
+    figure = new_figure(8.4, 0.55 * len(runs) + 1.0, f"Test accuracy of single runs: {told}.")
+    axes = figure.add_subplot()
+    for y, percents in enumerate(runs.values()):
+        axes.plot(percents, [y] * len(percents), color=VALUE, marker="o", linestyle="", alpha=0.8)
+        mean = sum(percents) / len(percents)
+        axes.plot([mean, mean], [y - 0.25, y + 0.25], color="black", linewidth=1.5)
+    right = max(map(max, runs.values())) + 0.12
+    rows = list(runs.values())
+    for y, (above, below) in enumerate(itertools.pairwise(rows)):
+        apart = verdict(above, below) != 0
+        word, style = ("differ", {}) if apart else ("no verdict", {"style": "italic"})
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        axes.text(right, y + 0.5, word, va="center", fontsize=9, bbox=paper, **style)
+        line = {"linestyle": "-" if apart else ":", "linewidth": 0.8}
+        axes.axhline(y + 0.5, color=REFERENCE, **line)
+    axes.set_yticks(range(len(runs)), list(runs))
+    axes.set(xlabel="test accuracy (%), one dot a seed", xlim=(None, right + 0.45))
+    axes.set_ylim(len(runs) - 0.5, -0.5)
+    axes.grid(axis="x", alpha=0.3)
+    return figure

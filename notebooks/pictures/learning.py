@@ -1,0 +1,85 @@
+"""Loss curves against chance, and the digits that a network misreads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyadtn.draw_style import REFERENCE, SERIES, new_figure
+
+
+def loss_curves(curves: Mapping[str, Sequence[float]], *, classes: int = 10) -> Any:
+    """The loss of every step, smoothed, against the line of a network that knows nothing."""
+    last = ", ".join(f"{label} {np.mean(losses[-20:]):.2f}" for label, losses in curves.items())
+    figure = new_figure(
+        7.5,
+        4.2,
+        f"Loss by step, against ln {classes} = {math.log(classes):.2f}; at the end: {last}.",
+    )
+    _curves(figure.add_subplot(), curves, classes)
+    return figure
+
+
+def curves_and_misread(
+    curves: Mapping[str, Sequence[float]],
+    images: np.ndarray,
+    labels: Sequence[int],
+    read: Sequence[int],
+    *,
+    classes: int = 10,
+) -> Any:
+    """Left the loss curves; right 25 images (n, h, w), "4→9" over each: it is a 4, read as a 9."""
+    pairs = [f"{label}→{answer}" for label, answer in zip(labels, read)]
+    last = ", ".join(f"{label} {np.mean(losses[-20:]):.2f}" for label, losses in curves.items())
+    figure = new_figure(
+        13.0,
+        5.4,
+        f"Left: loss by step, against ln {classes} = {math.log(classes):.2f}; at the end: {last}. "
+        f"Right: {len(pairs)} misread digits, true label and answer: {', '.join(pairs)}.",
+    )
+    left, right = figure.add_gridspec(1, 2, width_ratios=(1.2, 1.0))
+    _curves(figure.add_subplot(left), curves, classes)
+    cells = iter(right.subgridspec(5, 5))
+    for image, pair in zip(images, pairs):
+        axes = figure.add_subplot(next(cells))
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+        axes.set_title(pair, fontsize=11, pad=2)
+        axes.set(xticks=[], yticks=[])
+    return figure
+
+
+def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> None:
+    axes.axhline(math.log(classes), color=REFERENCE, linewidth=1.2)
+    longest = max(map(len, curves.values()))
+    axes.annotate(
+        f"knows nothing: ln {classes} = {math.log(classes):.2f}",
+        (longest, math.log(classes)),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        fontsize=10,
+        color=REFERENCE,
+        zorder=6,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
+    )
+    for (label, losses), (colour, line, marker) in zip(curves.items(), SERIES):
+        window = max(1, len(losses) // 40)
+        smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+        at = np.arange(len(smooth)) + window / 2
+        axes.plot(
+            at,
+            smooth,
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=6,
+            markevery=max(1, len(smooth) // 8),
+            label=label,
+        )
+    axes.set(xlabel="step", ylabel="loss (nats)")
+    axes.set_ylim(0, 1.15 * max(math.log(classes), *(np.mean(c[:5]) for c in curves.values())))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper right", bbox_to_anchor=(0.99, 0.84))

@@ -1,0 +1,162 @@
+"""The brick wall as it builds a tensor: its growth, and the reach of one gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tinyadtn.draw_style import (
+    ADJOINT,
+    FRESH_GATE,
+    GATE,
+    REFERENCE,
+    SIGNED,
+    VALUE,
+    new_figure,
+)
+
+CONE = "#DCE6EE"  # light enough that lines and gates on it stay readable in grey
+
+
+def growth(frames: Sequence[tuple[str, np.ndarray]], per_row: int) -> Figure:
+    """Matrices in reading order, under each how many entries are not 0, and its rank.
+
+    Colour is the sign and the square root of the size, each matrix on its own scale.
+    """
+    rows = -(-len(frames) // per_row)
+    facts = [_facts(matrix) for _, matrix in frames]
+    told = "; ".join(f"{name}: {fact}" for (name, _), fact in zip(frames, facts))
+    told = told.replace("\n", " ")
+    figure = new_figure(1.42 * per_row, 2.02 * rows + 0.35, f"T while it is contracted. {told}.")
+    grid = figure.subplots(rows, per_row, squeeze=False).ravel()
+    for axes in grid[len(frames) :]:
+        axes.set_visible(False)
+    for axes, (name, matrix), fact in zip(grid, frames, facts):
+        root = np.sign(matrix) * np.sqrt(np.abs(matrix))
+        scale = float(np.quantile(np.abs(root[root != 0]), 0.98))
+        shown = np.ma.masked_equal(root, 0)
+        axes.imshow(shown, cmap=SIGNED, vmin=-scale, vmax=scale, interpolation="nearest")
+        if np.count_nonzero(root) <= 64:  # too small to be seen as pixels
+            y, x = np.nonzero(root)
+            style = {"cmap": SIGNED, "vmin": -scale, "vmax": scale, "marker": "s", "s": 12}
+            axes.scatter(x, y, c=root[y, x], edgecolors="black", linewidths=0.4, **style)
+        axes.set(xticks=[], yticks=[], xlim=(-1.5, None), ylim=(None, -1.5))
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel(fact, fontsize=8)
+    figure.supxlabel("white: exactly 0      dark: negative      bright: positive", fontsize=9)
+    return figure
+
+
+def _facts(matrix: np.ndarray) -> str:
+    values = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
+    return f"{np.count_nonzero(matrix):,} not 0\nrank {int((values > 1e-6 * values[0]).sum())}"
+
+
+def light_cone(
+    num_sites: int,
+    depth: int,
+    gate: tuple[int, int, int],
+    before: Sequence[np.ndarray],
+    after: Sequence[np.ndarray],
+) -> Figure:
+    """A wall with time upward, the cone of one gate shaded; below every cut, its singular values.
+
+    ``gate`` is (layer, column, first site), layers from 1, columns 0 and 1. ``before`` and
+    ``after`` hold the singular values at the cuts 1 … Q-1, before and after it was changed.
+    """
+    cone = _cone(num_sites, depth, gate)
+    left, right = cone[-1]
+    figure = new_figure(
+        8.2,
+        7.4,
+        f"A brick wall of {num_sites} sites and {depth} layers. The light cone of one gate of "
+        f"layer {gate[0]} widens upward to sites {left} to {right}. Below, singular values of T "
+        "at every cut before and after it is changed: they differ only at cuts inside the cone.",
+    )
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.15, 1])
+    _wall(above, num_sites, depth, gate, cone)
+    _spectra(below, num_sites, before, after)
+    for axes in (above, below):
+        axes.axvspan(left - 0.5, right + 0.5, color=CONE, alpha=0.45, zorder=0, linewidth=0)
+    style = {
+        "ha": "center",
+        "va": "bottom",
+        "fontsize": 9,
+        "transform": below.get_xaxis_transform(),
+    }
+    below.text((left + right) / 2, 0.01, "inside the cone: changed", **style)
+    below.text(right + 1.9, 0.01, "outside: the same", **style)
+    below.set_xlim(-0.9, num_sites + 0.6)
+    return figure
+
+
+def _cone(num_sites: int, depth: int, gate: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """For every column from the gate's on, the first and last site that it can reach."""
+    layer, column, site = gate
+    left, right = site, site + 1
+    cone = [(left, right)]
+    for k in range(2 * (layer - 1) + column + 1, 2 * depth):
+        starts = range(k % 2, num_sites - 1, 2)
+        touching = [s for s in starts if s <= right and s + 1 >= left]
+        left, right = min([left, *touching]), max([right, *(s + 1 for s in touching)])
+        cone.append((left, right))
+    return cone
+
+
+def _wall(
+    axes: Any, num_sites: int, depth: int, chosen: tuple[int, int, int], cone: list[tuple[int, int]]
+) -> None:
+    from matplotlib.patches import Polygon, Rectangle
+
+    top = 2 * depth
+    first = 2 * (chosen[0] - 1) + chosen[1]
+    edge = [(a, b, first + k + dy) for k, (a, b) in enumerate(cone) for dy in (-0.42, 0.42)]
+    edge.append((*cone[-1], top - 0.1))
+    outline = [(a - 0.4, y) for a, _, y in edge] + [(b + 0.4, y) for _, b, y in reversed(edge)]
+    axes.add_patch(Polygon(outline, facecolor=CONE, edgecolor=VALUE, linewidth=1.2, zorder=1))
+    for site in range(num_sites):
+        axes.plot([site, site], [-0.75, top - 0.1], color=REFERENCE, linewidth=1.2, zorder=2)
+        axes.text(site, -0.85, "|0⟩", ha="center", va="top", fontsize=9)
+        axes.text(site, top - 0.02, f"{site}", ha="center", va="bottom", fontsize=9)
+    for k in range(top):
+        for site in range(k % 2, num_sites - 1, 2):
+            mine = (k // 2 + 1, k % 2, site) == tuple(chosen)
+            colour = ADJOINT if mine else FRESH_GATE if k == 0 else GATE
+            box = Rectangle((site - 0.25, k - 0.3), 1.5, 0.6, facecolor=colour, edgecolor="black")
+            box.set_zorder(3)
+            axes.add_patch(box)
+            label = "changed" if mine else "4" if k == 0 else "16"
+            axes.text(site + 0.5, k, label, ha="center", va="center", fontsize=8, zorder=4)
+    for layer in range(depth):
+        axes.text(num_sites - 0.3, 2 * layer + 0.5, f"layer {layer + 1}", va="center", fontsize=9)
+    axes.text(-0.55, top - 0.02, "site", ha="right", va="bottom", fontsize=9)
+    axes.set(ylim=(-1.4, top + 0.45), yticks=[])
+    axes.tick_params(bottom=False, labelbottom=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _spectra(axes: Any, num_sites: int, before: Sequence, after: Sequence) -> None:
+    for k, (old, new) in enumerate(zip(before, after)):
+        x = k + 0.5  # cut k + 1 lies between the sites k and k + 1
+        kept = [values[values > 1e-10 * values[0]] for values in (old, new)]
+        axes.axvline(x, color=REFERENCE, linewidth=0.6, linestyle=":", zorder=1)
+        style = {"linestyle": "", "markersize": 5}
+        axes.plot(np.full(len(kept[0]), x - 0.09), kept[0], color=VALUE, marker="o", **style)
+        hollow = {"markerfacecolor": "none", "markeredgewidth": 1.3, **style}
+        axes.plot(np.full(len(kept[1]), x + 0.09), kept[1], color=ADJOINT, marker="s", **hollow)
+        axes.text(x, 1.5, f"{len(kept[0])}", ha="center", fontsize=9)
+    axes.text(-0.15, 1.5, "rank", ha="right", fontsize=9)
+    axes.plot([], [], color=VALUE, marker="o", label="before", **style)
+    axes.plot([], [], color=ADJOINT, marker="s", label="after the change", **hollow)
+    axes.legend(loc="lower left", fontsize=9, frameon=False)
+    axes.set(yscale="log", ylabel="singular values at the cut")
+    axes.set_ylim(top=3.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("cut between neighbouring sites")
+    axes.set_xticks(
+        [k + 0.5 for k in range(num_sites - 1)], [f"{k}|{k + 1}" for k in range(num_sites - 1)]
+    )

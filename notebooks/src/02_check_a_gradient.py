@@ -1,0 +1,332 @@
+# %% [markdown]
+# # 02 How do you know that a gradient is right?
+#
+# A wrong gradient seldom crashes. The loss still falls, only more slowly, or to a worse place,
+# and you go looking for the reason everywhere else. So every gradient in this course is measured.
+#
+# Measuring looks trivial: wiggle and compare, as in notebook 01. This notebook shows that it is
+# not: the obvious step is the wrong one, the obvious test misses a bug, and there are checks that
+# are far sharper and far cheaper.
+
+# %%
+import numpy as np
+from exercises.zoo import BUGS, sample, softmax, softmax_vjp
+from pictures.steps import error_against_step
+
+import tinyadtn as ta
+from tinyadtn import teach
+
+# %% [markdown]
+# ## Predict: which step is best?
+#
+# The derivative is the limit of $(f(x+h) - f(x))/h$ for $h \to 0$. So the smaller $h$, the
+# better? Take a function whose derivative we know, and guess the power of ten at which the error
+# is smallest, say `my_guess = -12` for $h = 10^{-12}$.
+
+
+# %%
+def f(x):
+    return np.exp(np.sin(x))
+
+
+def true_slope(x):
+    return np.cos(x) * np.exp(np.sin(x))
+
+
+def my_forward(f, x, h):
+    return (f(x + h) - f(x)) / h
+
+
+def relative_error(method, h, x=0.7):
+    right = true_slope(np.float64(x))
+    return abs(np.float64(method(f, x, h)) - right) / right
+
+
+# %%
+my_guess = None
+for power in range(-2, -17, -2):
+    print(f"h = 1e{power:<4} error {relative_error(my_forward, 10.0**power):.1e}")
+best = min(range(-16, 0), key=lambda power: relative_error(my_forward, 10.0**power))
+teach.reveal(my_guess, best)
+assert best in (-9, -8, -7)
+
+# %% [markdown]
+# ## Two errors that pull in opposite directions
+#
+# The difference quotient replaces a curve by a straight line. That costs $\tfrac{h}{2} f''$, and
+# shrinks with $h$. But a computer keeps only 16 digits. If $f(x+h)$ and $f(x)$ agree in the first
+# ten of them, six are left in the difference; dividing by $h$ blows the lost ones up. That costs
+# about $\varepsilon/h$ with $\varepsilon = 2\cdot10^{-16}$, and grows.
+#
+# Both together are smallest near $h = \sqrt{\varepsilon}$: half of the digits is all that this
+# formula can ever give.
+#
+# Three ways to do better. *Central*: go both ways, and the error of the curve starts with $h^2$.
+# *Five points*: let the next one cancel too, $h^4$. *Complex step*: move $x$ by $ih$. The slope
+# then stands in the imaginary part, with no difference taken and nothing to lose; but every step
+# of the program must understand complex numbers.
+
+
+# %%
+def my_central(f, x, h):
+    return (f(x + h) - f(x - h)) / (2 * h)
+
+
+def my_five_point(f, x, h):
+    near, far = f(x + h) - f(x - h), f(x + 2 * h) - f(x - 2 * h)
+    return (8 * near - far) / (12 * h)
+
+
+def my_complex_step(f, x, h):
+    return np.imag(f(x + 1j * h)) / h
+
+
+methods = {
+    "forward": my_forward,
+    "central": my_central,
+    "five points": my_five_point,
+    "complex step": my_complex_step,
+}
+
+# %% [markdown]
+# ## The picture to keep
+#
+# From the right, each curve falls along a straight line: on logarithmic axes its steepness is the
+# power of $h$. Then it meets rounding, which rises to the left with steepness $-1$ for all alike.
+# The bottom of each V is the best that the method can do.
+
+# %%
+steps = 10.0 ** np.arange(-16, 0.01, 0.5)
+panels = {}
+for name in ("float64", "float32"):
+    number = np.dtype(name).type
+    panels[name] = {
+        label: np.array([relative_error(method, number(h), number(0.7)) for h in steps])
+        for label, method in methods.items()
+        if not (name == "float32" and label == "complex step")
+    }
+error_against_step(steps, panels)
+
+
+# %%
+def steepness(errors):
+    """Between h = 0.1 and h = 0.01, before rounding matters."""
+    at = {power: np.argmin(abs(steps - 10.0**power)) for power in (-1, -2)}
+    return np.log10(errors[at[-1]] / errors[at[-2]])
+
+
+for label, errors in panels["float64"].items():
+    print(f"{label:<13} error ~ h^{steepness(errors):.1f}, at best {errors.min():.0e}")
+best32 = panels["float32"]["central"].min()
+print(f"central in float32: at best {best32:.0e}")
+assert panels["float64"]["five points"].min() < 1e-12 and best32 > 1e-6
+
+# %% [markdown]
+# The right panel is why **gradients in float32 are never checked by differences**: five digits is
+# the best case, at one lucky step. Check the code in float64; then compare float32 with *that*.
+#
+# ## Many outputs: weigh them at random
+#
+# From now on `x` is an array, and so is the result. A backward pass does not give a slope but
+# answers a question: given `g`, the adjoint of the result, what is the adjoint of `x`? Such an
+# answer is called a vector-Jacobian product, `vjp(x, g)`. To measure it, weigh the outputs with
+# `g`, which makes one number of them, and wiggle each element of `x`.
+
+
+# %%
+def my_numerical_vjp(function, x, g, h=1e-3):
+    measured = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        e = np.zeros(x.shape)
+        e[place] = 1.0
+        measured[place] = np.sum(g * my_five_point(lambda t, e=e: function(x + t * e), 0.0, h))
+    return measured
+
+
+rng = np.random.default_rng(0)
+x, g = rng.normal(size=6), rng.normal(size=6)
+difference = abs(my_numerical_vjp(softmax, x, g) - softmax_vjp(x, g)).max()
+print(f"softmax: measured and computed differ by {difference:.0e}")
+assert difference < 1e-10
+
+# %% [markdown]
+# ## Exercise: the bug that `.sum()` hides
+#
+# Many a test calls `function(x).sum().backward()`. That is the choice `g = 1` everywhere. It is
+# convenient, and blind. Write a **wrong** VJP of softmax that such a test accepts, for any `x`,
+# but that is clearly wrong for a random `g`. (`softmax(x)` is there to be used.)
+
+
+# %%
+def wrong_vjp(x, g):
+    """Return a wrong dL/dx that is right for g = 1, 1, 1, …"""
+
+
+# %% solution: hidden bug
+def wrong_vjp(x, g):
+    return softmax(x) * (g - g.mean())
+
+
+# %%
+wrong_vjp = teach.check("hidden bug", wrong_vjp)
+for name, weights in (("g = 1", np.ones(6)), ("a random g", g)):
+    distance = abs(wrong_vjp(x, weights) - my_numerical_vjp(softmax, x, weights)).max()
+    print(f"{name:<10} the wrong VJP is off by {distance:.0e}")
+
+# %% [markdown]
+# ## Cheaper: one direction instead of every element
+#
+# A million elements would need four million runs. But if we move all elements at once, along a
+# random direction $v$, one number must agree:
+#
+# $$\frac{\langle g,\, f(x + hv) - f(x - hv)\rangle}{2h} \;=\;
+# \langle \text{vjp}(x, g),\, v\rangle.$$
+#
+# Two runs, whatever the size. The price: *which* element is wrong stays hidden, and a bug in one
+# of $n$ elements is only about one part in $n$ of the size of what is compared,
+# $|\text{vjp}|\cdot|v|$. Guess how large one gradient that is set to 0 shows up in 10,000
+# elements of tanh, and what a right one shows.
+
+
+# %%
+def my_directional_error(function, vjp, x, rng, h=1e-5):
+    g, v = rng.normal(size=np.shape(function(x))), rng.normal(size=x.shape)
+    measured = np.sum(g * my_central(lambda t: function(x + t * v), 0.0, h))
+    claimed = vjp(x, g)
+    scale = np.linalg.norm(claimed) * np.linalg.norm(v) + abs(measured)
+    return abs(measured - np.sum(claimed * v)) / scale
+
+
+def tanh_vjp(x, g):
+    return g * (1 - np.tanh(x) ** 2)
+
+
+def one_forgotten(x, g):
+    out = tanh_vjp(x, g)
+    out[abs(x).argmin()] = 0.0
+    return out
+
+
+# %%
+my_guess = None
+x = rng.normal(size=10_000)
+right = my_directional_error(np.tanh, tanh_vjp, x, rng)
+seen = np.median([my_directional_error(np.tanh, one_forgotten, x, rng) for _ in range(50)])
+teach.reveal(my_guess, seen)
+print(f"a right one shows {right:.0e}")
+assert right < 1e-10 < 1e-6 < seen < 1e-3
+
+# %% [markdown]
+# Small, but far above what the right one shows: with a tolerance just above rounding, the bug is
+# found. That is why tolerances should be tight, and *relative* to the size of what is compared.
+#
+# ## Sharper: the adjoint identity
+#
+# Where the function is linear in `x` (a matrix product, a sum, a convolution), no step is needed
+# at all. $f(x + hv) - f(x)$ is exactly $h f(v)$, so what must hold is $\langle g, f(x)\rangle =
+# \langle \text{vjp}(g), x\rangle$: two sums, equal to the last digits. If it holds for random $g$
+# and $x$, the backward pass is the *adjoint* (for a matrix: the transpose), and that is all it
+# should be.
+
+
+# %%
+def my_adjoint_error(function, vjp, x, rng):
+    y = function(x)
+    g = rng.normal(size=np.shape(y))
+    size = np.linalg.norm(g) * np.linalg.norm(y)
+    return abs(np.sum(g * y) - np.sum(vjp(x, g) * x)) / size
+
+
+for bug in BUGS:
+    if bug.name in ("A @ x", "cumsum", "mean"):
+        right = my_adjoint_error(bug.function, bug.right, rng.normal(size=6), rng)
+        wrong = my_adjoint_error(bug.function, bug.wrong, rng.normal(size=6), rng)
+        print(f"{bug.name:<7} right: {right:.0e}   {bug.bug}: {wrong:.0e}")
+        assert right < 1e-14 and wrong > 1e-6
+
+# %% [markdown]
+# ## Keep away from kinks
+#
+# A measured slope near a kink is an honest average of two sides, and no derivative. At $x =
+# 0.0003$, `relu` has slope 1; a central difference with step 0.001 says something else. Guess
+# what. A right gradient then looks wrong. The remedy is not a looser tolerance but another `x`.
+
+# %%
+my_guess = None
+slope = my_central(lambda x: max(x, 0.0), 0.0003, 0.001)
+teach.reveal(my_guess, slope)
+assert abs(slope - 0.65) < 1e-12
+
+# %% [markdown]
+# ## Exercise: a gradcheck that finds all of them
+#
+# Write `gradcheck(function, vjp, x, rng)`: `True` if the VJP is right, `False` if not. It is
+# given 8 planted bugs and the right twin of each, more than once. It should find 8 of 8, and
+# raise no false alarm; one of the functions is tiny, another huge. The table shows, meanwhile,
+# what a test through `.sum()` finds of them.
+
+
+# %%
+def gradcheck(function, vjp, x, rng):
+    """Return True if vjp(x, g) is the gradient of <g, function(x)>, else False."""
+
+
+# %% solution: gradcheck
+def gradcheck(function, vjp, x, rng, h=1e-5):
+    g, v = rng.normal(size=np.shape(function(x))), rng.normal(size=x.shape)
+    measured = np.sum(g * (function(x + h * v) - function(x - h * v))) / (2 * h)
+    claimed = vjp(x, g)
+    scale = np.linalg.norm(claimed) * np.linalg.norm(v) + abs(measured)
+    return bool(abs(measured - np.sum(claimed * v)) <= 1e-6 * scale)
+
+
+# %%
+gradcheck = teach.check("gradcheck", gradcheck)
+found = {"sum": 0, "gradcheck": 0}
+for bug in BUGS:
+    x = sample(rng)
+    ones = np.ones_like(bug.function(x))
+    measured = my_numerical_vjp(bug.function, x, ones)
+    by_sum = abs(bug.wrong(x, ones) - measured).max() > 1e-6
+    by_yours = not gradcheck(bug.function, bug.wrong, x, rng)
+    found = {"sum": found["sum"] + by_sum, "gradcheck": found["gradcheck"] + by_yours}
+    marks = ["found " if hit else "MISSED" for hit in (by_sum, by_yours)]
+    print(f"{bug.name:<11} {bug.bug:<32} .sum(): {marks[0]}   gradcheck: {marks[1]}")
+assert found == {"sum": 6, "gradcheck": 8}
+
+# %% [markdown]
+# ## The library does the same
+#
+# `ta.check_vjp` takes a function of Tensors and compares its gradient with differences; the
+# method is named by the class of the function: "smooth" (five points), "piecewise" (central),
+# "linear" (with the adjoint identity). It returns the largest distance, or raises an error that
+# says where. With it, and `ta.op` from notebook 01, any rule can be put to the test.
+
+# %%
+x = sample(rng)
+print(f"tanh:    mine {my_directional_error(np.tanh, tanh_vjp, x, rng):.0e}", end="   ")
+print(f"the library's {ta.check_vjp(ta.tanh, x):.0e}")
+
+
+@ta.op
+def wrong_softmax(x):
+    return softmax(x), lambda g: wrong_vjp(x, g)
+
+
+try:
+    ta.check_vjp(wrong_softmax, x)
+except AssertionError as error:
+    print(error)
+
+# %% [markdown]
+# ## Ledger
+#
+# **Shown.** The best step for a forward difference is near $10^{-8}$, and float32 is no place for
+# differences. A check must weigh outputs at random: through `.sum()`, 2 of 8 bugs stay hidden.
+# One random direction costs two runs; the adjoint identity needs no step at all.
+#
+# **Assumed.** The function itself is right: a gradient check compares a function with its own
+# gradient, and says nothing about whether it is the function you wanted. Points away from kinks.
+#
+# **Not tested.** Inputs that nobody drew: special values, other shapes, memory that is shared. A
+# check that passes at one random point is evidence, and no proof, unless the function is linear.

@@ -1,0 +1,241 @@
+"""The course: every notebook runs alone, solved and unsolved, and keeps the rules of the house."""
+
+import os
+import statistics
+import subprocess
+import sys
+
+import pytest
+from course_rules import (
+    EARNED,
+    NOTEBOOKS,
+    SOURCES,
+    cells_of,
+    code_numbers,
+    loose_numbers,
+    patched_names,
+    prose,
+    stated_numbers,
+    unearned,
+    word_count,
+)
+
+from tinyadtn import exercises
+from tinyadtn.percent import Cell
+
+sys.path.insert(0, str(NOTEBOOKS))
+import build
+import course
+import nbformat
+
+HANG = 20 * 60  # seconds: a guard against hanging, no promise of speed
+each_notebook = pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])
+EXERCISES = exercises.load_exercises(NOTEBOOKS)
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
+
+
+# --- it runs -------------------------------------------------------------------------------------
+
+
+def environment(*, fast):
+    path = os.pathsep.join([str(NOTEBOOKS), str(NOTEBOOKS.parent)])
+    return os.environ | {
+        "TINYADTN_FAST": "1" if fast else "0",
+        "TINYADTN_STRICT": "1",
+        "PYTHONPATH": path,
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+@pytest.mark.parametrize("solved", [False, True], ids=["unsolved", "solved"])
+@each_notebook
+def test_it_runs_alone_from_top_to_bottom(source, solved, tmp_path):
+    program = tmp_path / f"{source.stem}.py"
+    program.write_text(build.script(source, solved=solved), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(program)],
+        cwd=NOTEBOOKS,
+        env=environment(fast=True),
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert "wrong" not in verdicts(done.stdout)
+    count = sum(cell.kind == "solution" for cell in cells_of(source))
+    expected = "right" if solved else "not done yet"
+    assert verdicts(done.stdout) == [expected] * count
+
+
+def verdicts(output):
+    states = ("right", "wrong", "not done yet")
+    lines = [line.partition(": ")[2].partition(". ")[0] for line in output.splitlines()]
+    return [state for state in lines if state in states]
+
+
+@pytest.mark.deep
+@each_notebook
+def test_it_runs_in_full_in_a_real_kernel(source):
+    """As a reader sees it: the .ipynb, every picture drawn, every number of the text compared."""
+    notebook = course.run(source, **environment(fast=False))
+    nbformat.validate(notebook)
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+    assert pictures, "no picture"
+    assert all(o["metadata"]["image/png"]["alt"] for o in pictures)
+
+
+# --- it is what its source says ------------------------------------------------------------------
+
+
+@each_notebook
+def test_the_committed_notebook_is_what_the_source_gives(source):
+    committed = build.notebook_path(source).read_bytes().decode("utf-8")
+    assert committed == build.notebook(source), "run: python notebooks/build.py"
+
+
+def test_no_notebook_is_without_a_source():
+    assert {p.stem for p in NOTEBOOKS.glob("*.ipynb")} == {s.stem for s in SOURCES}
+
+
+# --- rules ---------------------------------------------------------------------------------------
+
+
+@each_notebook
+def test_lengths(source):
+    cells = cells_of(source)
+    lines = [len(cell.source.splitlines()) for cell in cells if cell.kind == "code"]
+    texts = sum(cell.kind == "text" for cell in cells)
+    assert 10 <= texts <= 14, f"{texts} text cells"
+    assert 14 <= len(lines) <= 24, f"{len(lines)} code cells"
+    assert statistics.median(lines) <= 12 and max(lines) <= 40, sorted(lines)
+    assert word_count(cells) <= 1600, f"{word_count(cells)} words"
+
+
+@each_notebook
+def test_it_uses_only_what_was_earned(source):
+    assert unearned(source) == []
+
+
+@each_notebook
+def test_the_library_is_never_patched(source):
+    code = [cell.source for cell in cells_of(source) if cell.kind != "text"]
+    assert [name for text in code for name in patched_names(text)] == []
+
+
+@each_notebook
+def test_numbers_in_the_text_are_asserted(source):
+    cells = cells_of(source)
+    assert loose_numbers(cells) == []
+    text = prose(cells)
+    assert [number for number in stated_numbers(cells) if number not in text] == []
+
+
+@each_notebook
+def test_each_exercise_is_posed_solved_and_checked_close_together(source):
+    cells = cells_of(source)
+    for place, cell in enumerate(cells):
+        if cell.kind == "solution":
+            assert cells[place - 1].kind == "code", f"{cell.exercise}: where is it posed?"
+            after = "\n".join(c.source for c in cells[place + 1 : place + 3] if c.kind == "code")
+            assert f'teach.check("{cell.exercise}"' in after, f"{cell.exercise} is not checked"
+
+
+@each_notebook
+def test_it_ends_with_a_ledger(source):
+    last = [cell.source for cell in cells_of(source) if cell.kind == "text"][-1].lower()
+    assert all(word in last for word in ("shown", "assumed", "not tested"))
+
+
+# --- exercises -----------------------------------------------------------------------------------
+
+
+def test_every_exercise_is_in_a_notebook():
+    solved = [c.exercise for s in SOURCES for c in cells_of(s) if c.kind == "solution"]
+    assert sorted(solved) == sorted(EXERCISES)
+
+
+@each_exercise
+def test_the_right_answer_passes_with_many_seeds(exercise):
+    answer = exercises.right_answer(exercise.name)
+    verdicts = [exercises.judge(exercise, answer, seed) for seed in range(30)]
+    assert {v.state for v in verdicts} == {"right"}, verdicts
+
+
+@each_exercise
+def test_three_wrong_answers_and_more_are_refused(exercise):
+    assert len(exercise.wrong) >= 3
+    for answer in exercise.wrong:
+        states = {exercises.judge(exercise, answer, seed).state for seed in range(10)}
+        assert states == {"wrong"}, f"{answer} passes for {exercise.name}"
+
+
+@each_exercise
+def test_the_stub_is_not_done_yet_and_there_are_hints(exercise):
+    def stub(*arguments, **options):
+        """As a notebook poses it."""
+
+    assert exercises.judge(exercise, stub, 0).state == "not done yet"
+    assert exercise.hints and all(exercise.hints)
+
+
+# --- the rules' own tests ------------------------------------------------------------------------
+
+
+def write(tmp_path, text, name="02_test.py"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_import_must_be_earned_first(tmp_path, monkeypatch):
+    monkeypatch.setitem(EARNED, "01", {"exp": "my_exp"})
+    monkeypatch.setitem(EARNED, "02", {"tanh": "my_tanh"})
+    monkeypatch.setitem(EARNED, "03", {"log": "my_log"})
+    early = "# %%\nta.tanh(1)\n# %%\ndef my_tanh(x): ...\n"
+    late = "# %%\ndef my_tanh(x): ...\n# %%\nta.tanh(1), ta.exp(1), ta.draw.digits\n"
+    assert unearned(write(tmp_path, early)) == ["ta.tanh is used before my_tanh is written"]
+    assert unearned(write(tmp_path, late)) == []
+    for use in ("ta.log(1)", "from tinyadtn import log", "from tinyadtn.ops import log"):
+        assert len(unearned(write(tmp_path, f"# %%\n{use}\n"))) == 1
+
+
+def test_patches_are_seen():
+    for code in ("ta.exp = 1", "ta.Tensor.exp = f", "setattr(ta, 'exp', f)", "ta.engine.x += 1"):
+        assert patched_names(code), code
+    assert not patched_names("x = ta.exp(1)\nx.grad = 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "loose"),
+    [
+        ("accuracy 97.1 %", "x = 1", ["97.1"]),
+        ("accuracy 97.1 %", 'teach.states("97.1", x)', []),
+        ("accuracy 197.1 %", 'teach.states("97.1", x)', ["197.1"]),
+        ("784 pixels", "x = 784", []),
+        ("784 pixels", "x = 7", ["784"]),
+        ("60,000 digits, 12 of them", "x = 60_000", []),
+        ("an error of 1e-9", "x = 1", ["1e-9"]),
+        ("$x = 97.1$, `97.1`, [a](b97.1), arXiv 2305.06058, Griewank (1989)", "x = 1", []),
+    ],
+)
+def test_loose_numbers_are_found(text, code, loose):
+    cells = [Cell("text", text), Cell("code", code)]
+    assert loose_numbers(cells) == loose
+
+
+def test_numbers_of_the_code_are_read():
+    assert code_numbers([Cell("code", "f(1, 2.5, 'x', 60_000)")]) == {1, 2.5, 60_000}
+
+
+def test_building_leaves_solutions_out(tmp_path):
+    source = write(tmp_path, "# %% [markdown]\n# Hi\n\n# %%\nx = 1\n\n# %% solution: x\nx = 2\n")
+    assert "x = 2" not in build.notebook(source)
+    assert build.script(source, solved=False) == "x = 1\n"
+    assert "x = 2" in build.script(source, solved=True)
+    assert build.notebook(source) == build.notebook(source)
+
+
+def test_the_verdicts_of_a_run_are_read():
+    output = "tanh: right. exact\nfoo\nb: not done yet. Write\nc: wrong. For x = 1: no"
+    assert verdicts(output) == ["right", "not done yet", "wrong"]

@@ -1,0 +1,216 @@
+"""Checks print, never raise, and hand back something that works."""
+
+import numpy as np
+import pytest
+
+from tinyadtn import exercises, teach
+
+EXERCISE_FILE = """
+from tinyadtn.teach import exercise
+
+@exercise("double", hints=("Add it.", "To itself."), wrong=(abs, abs, abs))
+def _(answer, rng):
+    for x in rng.normal(size=(5, 3)):
+        yield f"x = {x}", 2 * x, answer(x)
+"""
+SOURCE = """\
+# %%
+import numpy as np
+
+# %%
+def double(x):
+    ...
+
+# %% solution: double
+def helper(x):
+    return np.add(x, x)
+
+
+def double(x):
+    return helper(x)
+
+# %%
+double = teach.check("double", double)
+"""
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course with one exercise, in the current folder."""
+    for folder, name, text in (("exercises", "ex1.py", EXERCISE_FILE), ("src", "01_a.py", SOURCE)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(exercises, "_exercises", {})
+    monkeypatch.setattr(teach, "_handed_out", {})
+    monkeypatch.chdir(tmp_path)
+    exercises.load_exercises.cache_clear()
+    exercises.right_answer.cache_clear()
+    yield tmp_path
+    exercises.load_exercises.cache_clear()
+    exercises.right_answer.cache_clear()
+
+
+def double(x):
+    return 2 * x
+
+
+def stub(x):
+    """Yours."""
+
+
+def not_implemented(x):
+    return NotImplemented
+
+
+def todo(x):
+    raise NotImplementedError
+
+
+def explodes(x):
+    return x[17]
+
+
+def recurses(x):
+    return recurses(x)
+
+
+def wrong_shape(x):
+    return (2 * x).sum()
+
+
+def nearly(x):
+    return 2 * x + 1e-6
+
+
+def nan(x):
+    return x * np.nan
+
+
+def no_number(x):
+    return "two"
+
+
+def an_object(x):
+    return object()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (double, "double: right. exact: True | approximate: True | max difference: 0.0e+00"),
+        (lambda x: 2 * x * (1 + 1e-15), "right. exact: False | approximate: True | max difference"),
+        (None, "not done yet"),
+        (NotImplemented, "not done yet"),
+        (stub, "not done yet. For x = "),
+        (not_implemented, "not done yet"),
+        (todo, "not done yet. It raises NotImplementedError"),
+        (explodes, "wrong. It raises IndexError: index 17 is out of bounds"),
+        (recurses, "wrong. It raises RecursionError"),
+        (wrong_shape, "the shape should be (3,), it is ()"),
+        (nearly, "wrong. For x = "),
+        (nan, "exact: False | approximate: False | max difference: nan"),
+        (no_number, "a number or an array is expected, not a"),
+        (an_object, "a number or an array is expected, not a"),
+        (17, "wrong. It raises TypeError"),
+    ],
+)
+def test_what_a_check_says_and_returns(course, capsys, answer, said):
+    returned = teach.check("double", answer)
+    assert said in capsys.readouterr().out
+    assert np.allclose(returned(np.ones(3)), 2, rtol=1e-12)
+    assert (returned is answer) == ("right." in said)
+
+
+def test_the_courses_own_answer_is_not_taken_for_yours(course, capsys):
+    own = teach.check("double", stub)
+    assert teach.check("double", own) is own
+    said = capsys.readouterr().out
+    assert "this is the course's own" in said and "right." not in said
+    assert teach.check("double", double) is double
+
+
+def test_the_line_that_raised_is_shown(course, capsys):
+    teach.check("double", explodes)
+    assert "in the line: return x[17]" in capsys.readouterr().out
+
+
+def test_hints_come_one_by_one_and_start_again(course, capsys):
+    for _ in range(3):
+        teach.hint("double")
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "Hint 1 of 2: Add it.",
+        "Hint 2 of 2: To itself.",
+        'The code: teach.solution("double")',
+        "Hint 1 of 2: Add it.",
+    ]
+
+
+def test_the_solution_is_shown_on_request(course, capsys):
+    teach.solution("double")
+    assert capsys.readouterr().out.startswith("def helper(x):\n    return np.add")
+
+
+def test_the_right_answer_is_what_the_solution_defines_last(course):
+    assert exercises.right_answer("double").__name__ == "double"
+    assert exercises.right_answer("double")(3) == 6
+
+
+def test_an_unknown_name_stops_nothing(course, capsys):
+    assert teach.check("treble", double) is double
+    teach.hint("treble")
+    teach.solution("treble")
+    assert capsys.readouterr().out.count("treble") == 3
+
+
+def test_without_the_folder_it_says_where_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(exercises, "__file__", str(tmp_path / "site-packages" / "x" / "teach.py"))
+    assert teach.check("double", double) is double
+    teach.hint("double")
+    teach.solution("double")
+    assert capsys.readouterr().out.count("start Jupyter there") == 3
+
+
+def test_a_check_that_tries_nothing_accepts_nothing():
+    empty = exercises.Exercise("empty", lambda answer, rng: iter(()), ("",), (), 1e-9)
+    assert exercises.judge(empty, double, 0).state == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "within", "agrees"),
+    [
+        ("2.303", 2.3026, 0, True),
+        ("2.303", 2.3036, 0, False),
+        ("2.303", 2.3036, 0.01, True),
+        ("97.1 %", 97.14, 0, True),
+        ("1,234", 1234, 0, True),
+        ("1,234", 1235, 0, False),
+        ("1.6e-12", 1.64e-12, 0, True),
+        ("1.6e-12", 1.7e-12, 0, False),
+        ("−3", -3, 0, True),
+        ("3", float("nan"), 0, False),
+    ],
+)
+def test_numbers_of_the_text_are_compared(monkeypatch, capsys, text, value, within, agrees):
+    monkeypatch.delenv("TINYADTN_STRICT", raising=False)
+    teach.states(text, value, within=within)
+    assert ("they agree" in capsys.readouterr().out) == agrees
+    monkeypatch.setenv("TINYADTN_STRICT", "1")
+    if agrees:
+        teach.states(text, value, within=within)
+    else:
+        with pytest.raises(AssertionError, match="the text says"):
+            teach.states(text, value, within=within)
+
+
+def test_fast_mode(monkeypatch, capsys):
+    monkeypatch.setenv("TINYADTN_STRICT", "1")
+    monkeypatch.setattr(teach, "fast", True)
+    assert teach.pick(8, 1) == 1
+    teach.states("97.1", 12)
+    assert "fast mode has 12" in capsys.readouterr().out
+    with pytest.raises(AssertionError):
+        teach.states("97.1", 12, always=True)
+    monkeypatch.setattr(teach, "fast", False)
+    assert teach.pick(8, 1) == 8
