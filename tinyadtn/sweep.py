@@ -58,8 +58,7 @@ def sweep(
     ({'fc1': 436, 'fc2': 2560}, True)
     """
     plan = spec if isinstance(spec, Spec) else read_spec(spec, rows=rows)
-    if executor is not None and (workers, blas_threads) != (None, None):
-        raise TinyADTNError("an executor has workers of its own: leave workers, blas_threads out")
+    refuse_two_crews(executor, workers, blas_threads)
     workers = min(workers or cores(), len(plan.runs))
     outlook = outlooks(plan)
     if executor is None:
@@ -87,6 +86,12 @@ def sweep(
         finally:
             results.close()  # ends the workers now, not when the last name for it goes
         return [file.records[run.key] for run in plan.runs]
+
+
+def refuse_two_crews(executor: Any, workers: int | None, blas_threads: int | None) -> None:
+    """TinyADTNError for an executor together with settings of the process pool."""
+    if executor is not None and (workers, blas_threads) != (None, None):
+        raise TinyADTNError("an executor has workers of its own: leave workers, blas_threads out")
 
 
 def outlooks(spec: Spec) -> dict[str, Outlook]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from . import draw
 from .commands import program
 from .errors import TinyADTNError
-from .sweep import outlooks, results_path, sweep
+from .sweep import outlooks, refuse_two_crews, results_path, sweep
 from .sweep_file import Record, read_records
 from .sweep_spec import Spec, read_spec
 from .sweep_table import by_label, outlook_table, plot, table
@@ -26,6 +26,8 @@ def run_sweep(options: Namespace) -> int:
         print(f"{_headline(spec, out, records)}\n\n{outlook_table(spec, outlooks(spec), records)}")
         return 0
     if not (options.table or options.plot):
+        refuse_two_crews(options.executor, options.workers, options.blas_threads)
+        outlooks(spec)  # what is wrong is said before the headline
         print(_headline(spec, out, records))
         records = _do(options, spec, out)
         print()

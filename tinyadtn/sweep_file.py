@@ -101,7 +101,8 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
             records[run_key(record["config"], record["seed"])] = record
             _ = record["row"], record["status"]
         except (ValueError, KeyError, TypeError) as error:
-            if not line.endswith(b"\n") and line.startswith(FIRST[: len(line)]):
+            unfinished = isinstance(error, ValueError) and not line.endswith(b"\n")
+            if unfinished and line.startswith(FIRST[: len(line)]):
                 break  # the last line, torn
             raise TinyADTNError(
                 f"{path}, line {number}: no result of a sweep ({error!r}); is this the right file? "

@@ -32,6 +32,7 @@ from .sweep_spec import PlannedRun
 Result = dict[str, Any]
 Results = Generator[tuple[PlannedRun, Result], None, None]
 
+PATIENCE = "10s"  # how long a Dask scheduler may take to answer
 LIVES = 3  # workers that a run may take with it before it counts as failed
 # Every BLAS that NumPy may be built with reads one of these, once, when it is loaded.
 BLAS_THREADS = (
@@ -201,5 +202,5 @@ def dask_executor(address: str) -> Iterator[Executor]:
         from distributed import Client
     except ImportError as error:
         raise ImportError("Dask is not installed: pip install 'tinyadtn[dask]'") from error
-    with Client(f"tcp://{place}", timeout="10s", set_as_default=False) as client:
+    with Client(f"tcp://{place}", timeout=PATIENCE, set_as_default=False) as client:
         yield client.get_executor(pure=False)
