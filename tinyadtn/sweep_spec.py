@@ -74,7 +74,8 @@ def read_spec(
     ``rows`` are patterns: only rows with such names. What is wrong in itself is refused here, with
     the place; whether layers exist and shapes fit, ``sweep_run.check`` tells.
 
-    >>> spec = read_spec({"rows": {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}})
+    >>> rows = {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}
+    >>> spec = read_spec({"network": "fc2", "rows": rows})
     >>> len(spec.runs), spec.runs[3].label, spec.runs[3].config["encode"]["fc1"]["depth"]
     (6, 'adtn fc1=2', 2)
     """

@@ -6,7 +6,6 @@ that dies is none: its run is given to another.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -17,17 +16,18 @@ from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     as_completed,
     wait,
 )
 from contextlib import contextmanager
-from multiprocessing import connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import TinyADTNError
 from .sweep_run import failure, run_one
 from .sweep_spec import PlannedRun
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Result = dict[str, Any]
 Results = Generator[tuple[PlannedRun, Result], None, None]
@@ -101,6 +101,10 @@ def _until_broken(
 @contextmanager
 def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
     """Fresh processes, each with so many BLAS threads, that end when this one does, however."""
+    # Only a sweep needs these two, and they take a while to import.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     context = multiprocessing.get_context("spawn")  # a fork would come with a BLAS that has begun
     ours, theirs = context.Pipe(duplex=False)
     with _environment(dict.fromkeys(BLAS_THREADS, str(blas_threads))):
@@ -129,8 +133,10 @@ def _refuse_lifeless(pool: Executor) -> None:
         ) from error
 
 
-def _begin(parent: connection.Connection) -> None:
+def _begin(parent: Connection) -> None:
     """The first thing that a worker does: it leaves Ctrl-C, and its own end, to its parent."""
+    from multiprocessing import connection
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
