@@ -8,6 +8,7 @@ import pytest
 
 from tinyadtn.errors import TinyADTNError
 from tinyadtn.sweep_file import ResultsFile, read_records
+from tinyadtn.sweep_spec import read_spec
 
 
 def record(seed, **more):
@@ -121,3 +122,14 @@ def test_a_full_disk_leaves_no_half_line(path, monkeypatch):
 def test_numbers_that_json_lacks_are_refused(path):
     with ResultsFile(path) as file, pytest.raises(ValueError, match="JSON"):
         file.append(record(0, test=float("nan")))
+
+
+def test_a_record_older_than_an_option_is_still_that_run(path):
+    (run,) = read_spec({"network": "fc2", "rows": {"a": {"encode": {"fc1": 2}}}}).runs
+    old = json.loads(json.dumps(run.config))
+    del old["encode"]["fc1"]["start"], old["augment"]
+    written(path, {**record(0), "config": old})
+    assert list(read_records(path)) == [run.key]
+    old["encode"]["fc1"]["forgotten"] = 1  # what no spec can ask for stays by itself
+    written(path, {**record(0), "config": old})
+    assert len(read_records(path)) == 2

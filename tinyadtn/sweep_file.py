@@ -6,12 +6,14 @@ synced whole; what a killed writer may have left of its last line is cut off by 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from .errors import TinyADTNError
+from .sweep_config import configuration
 from .sweep_spec import run_key
 
 Record = dict[str, Any]
@@ -55,7 +57,7 @@ class ResultsFile:
         except OSError as error:  # a full disk leaves no half line behind
             os.ftruncate(self._file, size)
             raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self.records[run_key(record["config"], record["seed"])] = record
+        self.records[_key_of(record)] = record
 
     def _read_and_repair(self) -> None:
         content = self.path.read_bytes()
@@ -98,8 +100,7 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
     for number, line in enumerate(content.splitlines(keepends=True), start=1):
         try:
             record = json.loads(line)
-            records[run_key(record["config"], record["seed"])] = record
-            _ = record["row"], record["status"]
+            key, _ = _key_of(record), (record["row"], record["status"])
         except (ValueError, KeyError, TypeError) as error:
             unfinished = isinstance(error, ValueError) and not line.endswith(b"\n")
             if unfinished and line.startswith(FIRST[: len(line)]):
@@ -108,5 +109,17 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
                 f"{path}, line {number}: no result of a sweep ({error!r}); is this the right file? "
                 "A damaged line may be deleted: its run is then done again"
             ) from error
+        records[key] = record
         whole += len(line)
     return records, whole
+
+
+def _key_of(record: Record) -> str:
+    """The key of a record's run; an option that is younger than the record has its default.
+
+    A configuration that cannot be asked for any more keeps its place, and no spec has it.
+    """
+    config, seed = record["config"], record["seed"]
+    with contextlib.suppress(TinyADTNError):
+        config = configuration("record", config)
+    return run_key(config, seed)
