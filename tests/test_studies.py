@@ -28,3 +28,10 @@ def test_every_run_of_a_study_is_recorded(path):
     assert all(record["status"] == "done" for record in records.values())
     lines = table(spec, records).splitlines()
     assert len(lines) == 1 + len({run.label for run in spec.runs})
+
+
+def test_the_spec_and_the_table_of_the_readme_are_the_files():
+    readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    path = FOLDER / "fc1_mnist-5k.toml"
+    assert f"```toml\n{path.read_text(encoding='utf-8')}```" in readme
+    assert table(read_spec(path), read_records(path.with_suffix(".jsonl"))) in readme
