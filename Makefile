@@ -28,9 +28,10 @@ demo: $(VENV)/.with-plot
 	OPENBLAS_NUM_THREADS=1 $(BIN)/tinyadtn compress fc2 --out runs/demo --overwrite
 
 # With TORCH=1 the comparison with torch is not skipped: torch is installed and must be there.
+# With GPU=1 what tests a GPU runs on one, through CuPy, not on the stand-in (tests/strict_arrays.py).
 .PHONY: test
-test: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch)
-	$(if $(TORCH),TINYADTN_REQUIRE_TORCH=1) OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+test: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch) $(if $(GPU),$(VENV)/.with-gpu)
+	$(if $(TORCH),TINYADTN_REQUIRE_TORCH=1) $(if $(GPU),TINYADTN_GPU=1) OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 .PHONY: check
 check: $(VENV)/.with-test

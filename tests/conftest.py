@@ -1,9 +1,11 @@
 """How thorough the property tests are, and where every test finds its random numbers."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
+import strict_arrays
 from data_files import Mirror, idx_bytes
 from hypothesis import HealthCheck, settings
 
@@ -74,3 +76,15 @@ def tiny(tmp_path):
         (folder / f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(images))
         (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(np.uint8(split.labels[:200])))
     return str(folder)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """The module behind device "cuda": a strict stand-in, or CuPy itself with TINYADTN_GPU=1."""
+    if os.environ.get("TINYADTN_GPU"):
+        import cupy
+
+        return cupy
+    strict_arrays.traffic.clear()
+    monkeypatch.setitem(sys.modules, "cupy", strict_arrays)
+    return strict_arrays

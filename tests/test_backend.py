@@ -10,7 +10,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.backend import array_module, as_array, settle_dtypes, to_device, to_numpy
-from tinyadtn.errors import DTypeError, ShapeError, TinyADTNError
+from tinyadtn.errors import DeviceError, DTypeError, ShapeError, TinyADTNError
 
 F32, F64 = np.float32, np.float64
 
@@ -316,6 +316,7 @@ def test_arrays_of_cupy_are_given_to_cupy(monkeypatch):
     Array.__module__ = "cupy._core.core"
     cupy = types.ModuleType("cupy")
     cupy.asarray = lambda array: Array()
+    cupy.cuda = types.SimpleNamespace(is_available=lambda: True)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     there = to_device(np.ones(2), "cuda")
     assert isinstance(there, Array) and array_module(there) is cupy
@@ -324,7 +325,15 @@ def test_arrays_of_cupy_are_given_to_cupy(monkeypatch):
 
 def test_without_cupy_the_device_is_refused_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(TinyADTNError, match=r"tinyadtn\[gpu\]"):
+    with pytest.raises(DeviceError, match=r"tinyadtn\[gpu\]"):
         to_device(np.ones(2), "cuda")
-    with pytest.raises(TinyADTNError, match="tpu"):
+    with pytest.raises(DeviceError, match="tpu"):
         to_device(np.ones(2), "tpu")
+
+
+def test_cupy_without_a_gpu_is_refused_in_words(monkeypatch):
+    cupy = types.ModuleType("cupy")
+    cupy.cuda = types.SimpleNamespace(is_available=lambda: False)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(DeviceError, match="nvidia-smi"):
+        to_device(np.ones(2), "cuda")

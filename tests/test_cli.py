@@ -1,13 +1,16 @@
 """The command line: what it prints, which exit code it gives, what it leaves on the disk."""
 
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn import commands
 from tinyadtn.checkpoint import read_state
 from tinyadtn.cli import build_parser, main
 from tinyadtn.module import named_layers
@@ -308,75 +311,63 @@ def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
     assert ta.load(tmp_path / "run" / "last.npz").num_parameters == 203_530
 
 
-# --- sweep ---------------------------------------------------------------------------------------
+# --- on a GPU ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def study(tiny, tmp_path):
-    """A spec with one row that fails."""
-    path = tmp_path / "study.toml"
-    path.write_text(
-        f"network = 'fc2'\ndata = {tiny!r}\nepochs = 1\nbatch_size = 50\nseeds = 2\n"
-        "[rows.dense]\n[rows.adtn]\nencode.fc1 = {each = [1, 2]}\n"
-        "[rows.wild]\nlearning_rate = 1e30\nseeds = 1\n"
-    )
-    return str(path)
+def test_the_device_is_cuda_all_the_way(cuda, tiny, capsys):
+    def run(*command, device="cuda"):
+        cuda.traffic.clear()
+        assert main([*command, "--data", tiny, "--device", device]) == 0
+        assert (max(cuda.traffic.up, default=0) > 100 * 28 * 28) == (device == "cuda")  # a batch
+        return capsys.readouterr().out.splitlines()[-1]
+
+    if not hasattr(cuda, "traffic"):
+        pytest.skip("CuPy does not count transfers")
+    run("train", "fc2", "--encode", "fc1=1", "--epochs", "1", "--quiet")
+    trained = "runs/train/last.npz"
+    accuracy, _, loss = run("evaluate", trained).rpartition("loss")
+    here, _, loss_here = run("evaluate", trained, device="cpu").rpartition("loss")
+    assert accuracy == here and float(loss) == pytest.approx(float(loss_here), abs=2e-4)
+    run("train", "fc2", "--resume", trained, "--quiet")
 
 
-def test_sweep_lists_does_tells_and_goes_on(study, tmp_path, capsys):
-    assert main(["sweep", study, "--dry-run"]) == 0
-    listed = capsys.readouterr().out
-    assert f"{study}: 7 runs in 4 rows, 0 done; results in" in listed
-    assert "adtn fc1=2     2     0      436        3,262    3,262" in listed
-    assert not (tmp_path / "study.jsonl").exists()
-    assert main(["sweep", study, "--table"]) == 2
-    assert "holds no run" in capsys.readouterr().err
+def test_a_stopped_run_says_that_it_was_on_the_gpu(cuda, tiny, monkeypatch, capsys):
+    stopped = threading.Event()
+    stopped.set()
+    monkeypatch.setattr(commands, "interruption", lambda: contextlib.nullcontext(stopped))
+    assert main(["train", "fc2", "--data", tiny, "--quiet", "--device", "cuda"]) == 130
+    assert capsys.readouterr().out.endswith("--resume runs/train/last.npz --device cuda\n")
+    assert main(["train", "fc2", "--data", tiny, "--quiet", "--out", "cpu"]) == 130
+    assert capsys.readouterr().out.endswith("--resume cpu/last.npz\n")
 
-    part = ["sweep", study, "--rows", "adtn", "--workers", "2", "--quiet"]
-    assert main(part) == 0
-    assert "4 runs in 2 rows, 0 done" in capsys.readouterr().out
-    assert main(["sweep", study, "--workers", "1", "--quiet"]) == 1  # one row fails
-    told = capsys.readouterr().out
-    assert "7 runs in 4 rows, 4 done" in told and "±" in told
-    assert "failed: wild, seed 0: NonFiniteError: epoch 1" in told
-    assert f"sweep {study} --workers 1 --retry-failed" in told
-    assert len((tmp_path / "study.jsonl").read_text().splitlines()) == 7
 
-    assert main([*part, "--table"]) == 0
-    table = capsys.readouterr().out
-    assert "adtn fc1=1" in table and "dense" not in table
-    assert main([*part, "--plot", "picture.png"]) == 0
-    assert table in capsys.readouterr().out
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+def test_a_compression_on_the_gpu_is_the_whole_job(cuda, tiny, tmp_path, capsys):
+    whole = ["compress", "fc2", "--data", tiny, "--device", "cuda", "--out", "gpu", *SHORT]
+    assert main(whole) == 0
+    results = json.loads((tmp_path / "gpu" / "results.json").read_text())
+    assert results["settings"]["device"] == "cuda"
+    model = ta.load("gpu/fine-tuned.npz")
+    assert all(type(t.data) is np.ndarray for _, t in model.named_tensors())
+    digit = ["predict", "gpu/digit-0.png", "--model", "gpu/fine-tuned.npz"]
+    capsys.readouterr()
+    assert main(digit) == 0
+    expected = capsys.readouterr().out
+    if hasattr(cuda, "traffic"):
+        cuda.traffic.clear()
+    assert main([*digit, "--device", "cuda"]) == 0
+    assert capsys.readouterr().out == expected
+    if hasattr(cuda, "traffic"):
+        assert 28 * 28 in cuda.traffic.up
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["sweep", "nowhere.toml"], 7, "nowhere.toml: no such file"),
-        (["sweep", "empty.toml"], 2, "empty.toml: a sweep of 0 runs"),
-        (["sweep", "bad.toml"], 2, "bad.toml: a: no layer matches 'fc9'"),
-        (["sweep", "good.toml", "--out", "good.toml"], 2, "line 1: no result of a sweep"),
-        (["sweep", "good.toml", "--executor", "ray://host"], 2, "an executor is dask://HOST:PORT"),
-        (
-            ["sweep", "good.toml", "--executor", "dask://h:1", "--workers", "2"],
-            2,
-            "an executor has workers of its own",
-        ),
-    ],
+    "command",
+    [["train", "fc2"], ["compress", "fc2"], ["evaluate", "none.npz"], ["predict", "none.png"]],
+    ids=lambda command: command[0],
 )
-def test_sweep_refuses_in_one_line(arguments, code, words, tmp_path, capsys):
-    (tmp_path / "empty.toml").write_text("network = 'fc2'\n")
-    (tmp_path / "bad.toml").write_text("network = 'fc2'\n[rows.a]\nencode.fc9 = 1\n")
-    (tmp_path / "good.toml").write_text("network = 'fc2'\n[rows.a]\n")
-    assert main(arguments) == code
-    error = capsys.readouterr().err.strip()
-    assert error.startswith("error: ") and words in error and "\n" not in error
-    assert (tmp_path / "good.toml").read_text() == "network = 'fc2'\n[rows.a]\n"
-
-
-def test_sweep_without_dask_says_how_to_get_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    (tmp_path / "good.toml").write_text("network = 'fc2'\n[rows.a]\n")
-    assert main(["sweep", "good.toml", "--executor", "dask://host:8786"]) == 2
-    assert "pip install 'tinyadtn[dask]'" in capsys.readouterr().err
+def test_without_cupy_the_device_is_refused_in_one_line(command, monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert main([*command, "--device", "cuda"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == 'error: device "cuda" needs CuPy: pip install "tinyadtn[gpu]"\n'
+    assert printed.out == "" and not list(tmp_path.iterdir())

@@ -58,3 +58,12 @@ def test_a_network_that_is_encoded_in_any_way_is_not_compressed_again(data, spec
     small = ta.compress(ta.models.fc2(rng=0), spec, rng=0)
     with pytest.raises(TinyADTNError, match="compressed already; name a dense one"):
         experiment.check(data, settings(), small)
+
+
+@pytest.mark.parametrize("trained", [None, ta.models.fc2(rng=7)], ids=["new", "trained before"])
+def test_all_candidates_live_on_the_device(cuda, data, trained):
+    there = settings(device="cuda", epochs=1)
+    (outcome,) = experiment.run_experiment(data, there, trained=trained, show_progress=False)
+    assert set(outcome.models) == set(experiment.CANDIDATES)
+    for name, model in outcome.models.items():
+        assert {type(t.data) for _, t in model.named_tensors()} == {cuda.ndarray}, name

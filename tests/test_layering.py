@@ -15,7 +15,7 @@ PACKAGE = Path(tinyadtn.__file__).parent
 ORDER = [
     "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
     "engine", "contract", "ops", "progress", "conv", "norm", "loss",
-    "gradcheck", "module", "layers", "norm_layers", "optim", "datafile", "idx", "cifar",
+    "gradcheck", "module", "devices", "layers", "norm_layers", "optim", "datafile", "idx", "cifar",
     "archive", "mirrors", "datasets", "sources", "augment", "normalize",
     "fast_wall", "sites", "wirings", "brickwall",
     "encodings", "factored", "tensor_train", "adtn", "joint", "models", "reports", "suggest",

@@ -1,5 +1,6 @@
 """Axes become sites: how many, in which order, and where each entry of the weight stands in T."""
 
+import copy
 import math
 from fractions import Fraction
 from itertools import product
@@ -191,3 +192,15 @@ def test_kept_marks_what_the_crop_keeps(weight):
 def test_what_does_not_fit_is_refused_with_the_numbers(arguments, says):
     with pytest.raises(ShapeError, match=says):
         assign_sites(*arguments)
+
+
+def test_copies_share_what_never_changes_and_the_gpu_has_an_index_of_its_own(cuda):
+    sites = assign_sites((5, 6), None, 2, "interleaved")
+    assert copy.deepcopy(sites) is sites
+    there = sites.index_beside(cuda.zeros(1))
+    assert sites.index_beside(np.zeros(1)) is sites.index
+    assert there is sites.index_beside(cuda.zeros(1))
+    assert type(there) is cuda.ndarray
+    np.testing.assert_array_equal(there.get(), sites.index)
+    whole = assign_sites((4, 8), None, 2, "output_first")
+    assert whole.index_beside(cuda.zeros(1)) is None

@@ -35,7 +35,7 @@ class ContrastNorm(nn.Module):
         channels = x.shape[1]
         offsets = torch.arange(-4, 5, dtype=torch.float64)
         square = offsets[:, None] ** 2 + offsets**2
-        kernel = torch.exp(-square / (2 * (9 / 4) ** 2)).to(x.dtype)
+        kernel = torch.exp(-square / (2 * (9 / 4) ** 2)).to(x)
         kernel = kernel.expand(1, channels, 9, 9)
         total = nn.functional.conv2d(torch.ones_like(x[:1]), kernel, padding=4)
         return nn.functional.conv2d(x, kernel, padding=4) / total

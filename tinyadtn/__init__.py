@@ -17,6 +17,7 @@ from .compress import compress, decompress, fit
 from .contract import contract
 from .conv import avg_pool2d, conv2d, max_pool2d
 from .data import Data, Split, batches, load_data
+from .devices import to_device
 from .encodings import Encoding, Frozen
 from .engine import Tensor, op
 from .factored import LowRank, Tucker

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from . import fast_wall
-from .backend import array_module
+from .backend import array_module, beside, device_of
 from .brickwall import (
     ACTIVATIONS,
     Step,
     build_wall,
     contract_brick_wall,
     contract_gate_by_gate,
+    contract_in_ops,
     contraction_steps,
     live_entries,
     peak_floats,
@@ -155,18 +156,20 @@ class ADTN(Encoding):
     def contract(self) -> Tensor:
         """T as a vector over all sites in wall order: before the crop and the scale factor."""
         require_values(self.columns)
-        if self._fast:
+        if self._fast and device_of(self.columns[0].data) == "cpu":
             return contract_brick_wall(
                 *self.columns, num_sites=self.num_sites, activation=self.activation
             )
-        return contract_gate_by_gate(self.columns, self.wall, self.sites.wall_dims, self.activation)
+        contracted = contract_in_ops if self._fast else contract_gate_by_gate
+        return contracted(self.columns, self.wall, self.sites.wall_dims, self.activation)
 
     def decode(self) -> Tensor:
         """The weight: T contracted, put in the axes' order, cropped and scaled."""
         tensor = self.contract()
-        if self.sites.index is None:
+        index = self.sites.index_beside(tensor.data)
+        if index is None:
             return tensor.reshape(self.shape) * self.scale
-        return _pick(tensor, index=self.sites.index) * self.scale
+        return _pick(tensor, index=index) * self.scale
 
     @no_grad()
     def steps(self) -> Iterator[Step]:
@@ -232,7 +235,8 @@ class ADTN(Encoding):
                 f"fit needs steps >= 0 and a learning rate above 0, got {steps}, {learning_rate}"
             )
         target, norm = target_of(self, target)
-        direction = (target / norm).astype(self.columns[0].dtype)
+        dtype = self.columns[0].dtype
+        direction = beside((target / norm).astype(dtype), self.columns[0].data)
         optimizer = Adam(self.parameters(), clip=1.0)
         schedule = OneCycle(peak=learning_rate, steps=steps)
         errors: list[float] = []

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backend import to_numpy
-from .errors import GraphError
+from .backend import device_of, to_numpy
+from .errors import DeviceError, GraphError
 
 Method = Callable[..., Any]
 
@@ -67,7 +67,9 @@ class ArrayLike:
             raise GraphError(
                 "NumPy would lose this tensor's gradient; say tensor.numpy() to allow it"
             )
-        return np.array(self.numpy(), dtype=dtype)
+        if device_of(self.data) != "cpu":
+            raise DeviceError("this tensor is on the GPU; say tensor.numpy() to copy it from there")
+        return np.array(self.data, dtype=dtype)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise GraphError("a tensor is never changed in place; build a new one with ta.where")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DTypeError, ShapeError, TinyADTNError
+from .errors import DeviceError, DTypeError, ShapeError
 
 
 def array_module(array: Any) -> ModuleType:
@@ -34,13 +34,45 @@ def to_device(array: Any, device: str) -> Any:
     """The array on ``"cpu"`` or ``"cuda"`` (CuPy); one already there is returned as it is."""
     if device == "cpu":
         return to_numpy(array)
+    require_device(device)
+    return sys.modules["cupy"].asarray(array)
+
+
+def require_device(device: str) -> None:
+    """DeviceError for a device that is not there, with what to do about it."""
+    if device == "cpu":
+        return
     if device != "cuda":
-        raise TinyADTNError(f'device must be "cpu" or "cuda", got {device!r}')
+        raise DeviceError(f'device must be "cpu" or "cuda", got {device!r}')
     try:
         import cupy
     except ImportError as error:
-        raise TinyADTNError('device "cuda" needs CuPy: pip install "tinyadtn[gpu]"') from error
-    return cupy.asarray(array)
+        raise DeviceError('device "cuda" needs CuPy: pip install "tinyadtn[gpu]"') from error
+    if not cupy.cuda.is_available():
+        raise DeviceError(
+            'device "cuda": CuPy finds no NVIDIA GPU here, or a driver too old for it; '
+            'use "cpu", or see what nvidia-smi says'
+        )
+
+
+def device_of(array: Any) -> str:
+    """Where the array lives: "cpu" or "cuda".
+
+    >>> device_of(np.zeros(2))
+    'cpu'
+    """
+    return "cpu" if array_module(array) is np else "cuda"
+
+
+def beside(value: Any, array: Any) -> Any:
+    """The value as an array that can be computed with together with the other array.
+
+    NumPy's arrays go up to the GPU; nothing comes down unasked: CuPy raises TypeError.
+
+    >>> beside([1, 2], np.zeros(2))
+    array([1, 2])
+    """
+    return array_module(array).asarray(value)
 
 
 def as_array(value: Any) -> Any:
@@ -114,13 +146,26 @@ def settle_dtypes(values: list, from_tensor: list[bool]) -> list:
     """
     if not values:
         raise ShapeError("at least one array is needed")
-    if type(values[0]) is np.ndarray and len({getattr(v, "dtype", None) for v in values}) == 1:
+    if {type(v) for v in values} == {np.ndarray} and len({v.dtype for v in values}) == 1:
         return [as_array(v) for v in values]  # the usual case: nothing to settle
     arrays = [as_array(v) if hasattr(v, "dtype") else None for v in values]
     agreed = _agreed(arrays, from_tensor, values)
-    return [
+    settled = [
         _from_python(v, agreed) if a is None else _cast(a, agreed) for a, v in zip(arrays, values)
     ]
+    return _on_one_device(settled, from_tensor)
+
+
+def _on_one_device(arrays: list, from_tensor: list[bool]) -> list:
+    """Beside an array on a GPU, numbers, lists and NumPy arrays go there; a tensor never moves."""
+    there = [a for a in arrays if array_module(a) is not np]
+    if not there or len(there) == len(arrays):
+        return arrays
+    if any(is_tensor and array_module(a) is np for a, is_tensor in zip(arrays, from_tensor)):
+        raise DeviceError(
+            'a tensor on the CPU meets one on the GPU; move it: ta.to_device(tensor, "cuda")'
+        )
+    return [beside(a, there[0]) for a in arrays]
 
 
 def _agreed(arrays: list, from_tensor: list[bool], values: list) -> np.dtype:
@@ -132,7 +177,8 @@ def _agreed(arrays: list, from_tensor: list[bool], values: list) -> np.dtype:
     if not floats:
         with_axes = [a.dtype for a, _ in known if a.ndim > 0]
         agreed = np.result_type(*(with_axes or [a.dtype for a, _ in known]))
-        counts = any(np.asarray(v).dtype.kind != "b" for v in values)
+        of_python = [np.asarray(v) for a, v in zip(arrays, values) if a is None]
+        counts = any(a.dtype.kind != "b" for a in [*of_python, *(a for a, _ in known)])
         return np.dtype(np.int64) if agreed.kind == "b" and counts else agreed
     with_axes = [a.dtype for a, _ in floats if a.ndim > 0]
     tensors = [a.dtype for a, is_tensor in floats if is_tensor]

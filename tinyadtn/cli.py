@@ -110,6 +110,7 @@ def _train(actions: Any) -> None:
     command = _command(actions, "train", commands.train_model, "train a network, dense or encoded")
     command.add_argument("model", choices=sorted(MODELS), help="the network")
     _add_data(command)
+    _add_device(command)
     # A resumed run keeps its plan, so an option that was not given must stay unsaid: no defaults.
     plan = TrainingPlan()
 
@@ -162,6 +163,7 @@ def _compress(actions: Any) -> None:
     )
     command.add_argument("model", choices=sorted(MODELS), help="the network")
     _add_data(command, "mnist-5k")
+    _add_device(command)
     command.add_argument(
         "--layers",
         nargs="+",
@@ -200,6 +202,7 @@ def _evaluate(actions: Any) -> None:
     command = _command(actions, "evaluate", commands.evaluate_model, "loss and accuracy of a model")
     _add_checkpoint(command)
     _add_data(command)
+    _add_device(command)
     command.add_argument(
         "--split",
         choices=["train", "validation", "test"],
@@ -217,6 +220,7 @@ def _predict(actions: Any) -> None:
         metavar="FILE",
         help="checkpoint of the network to ask (default: %(default)s)",
     )
+    _add_device(command)
 
 
 def _report(actions: Any) -> None:
@@ -277,6 +281,15 @@ def _add_data(command: argparse.ArgumentParser, default: str | None = None) -> N
         "--data",
         default=default,
         help=f"a name that `tinyadtn data list` shows, or a folder (default: {usual})",
+    )
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="where to compute; cuda needs CuPy and an NVIDIA GPU (default: %(default)s)",
     )
 
 

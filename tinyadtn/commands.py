@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from . import draw, experiment
+from .backend import require_device
 from .checkpoint import load
 from .compress import compress
 from .data import Data, load_data
+from .devices import placed
 from .errors import TinyADTNError
 from .memory import check_memory, training_memory
 from .picture import read_picture
@@ -30,6 +32,7 @@ from .train import evaluate, predict, train, with_progress
 
 def train_model(options: Namespace) -> int:
     """Train a network, dense or with encoded layers; stop gently when asked to."""
+    require_device(options.device)
     plan_options = [field.name for field in fields(TrainingPlan)]
     given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
     if options.resume:
@@ -37,6 +40,7 @@ def train_model(options: Namespace) -> int:
     else:
         plan = TrainingPlan(**given)
         data, model = _data_and_new_model(options, plan)
+    model = placed(model, options.device)
     # train() looks at the rest before its first step; what it refuses comes without a headline.
     steps = train(
         model,
@@ -63,6 +67,7 @@ def train_model(options: Namespace) -> int:
         print(
             f"stopped and saved; go on with\n  {program()} train {options.model} "
             f"--data {options.data} --out {options.out} --resume {options.out}/last.npz"
+            + (f" --device {options.device}" if options.device != "cpu" else "")
         )
         return 130
     result = evaluate(model, data.validation)
@@ -126,6 +131,7 @@ def interruption() -> Iterator[threading.Event]:
 
 def compress_model(options: Namespace) -> None:
     """The main job: see ``experiment``."""
+    require_device(options.device)
     data = load_data(options.data)
     if len(set(options.layers)) < len(options.layers):
         raise TinyADTNError(f"--layers names one twice: {' '.join(options.layers)}")
@@ -144,6 +150,7 @@ def compress_model(options: Namespace) -> None:
         batch_size=options.batch_size,
         seeds=options.seeds,
         dense_from=options.dense,
+        device=options.device,
     )
     experiment.check(data, settings, dense)
     folder = _output_folder(options)
@@ -168,7 +175,8 @@ def compress_model(options: Namespace) -> None:
 
 def evaluate_model(options: Namespace) -> None:
     """Loss and accuracy of a checkpoint on a split."""
-    model = load(options.checkpoint)
+    require_device(options.device)
+    model = placed(load(options.checkpoint), options.device)
     data = load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
     result = evaluate(model, getattr(data, options.split))
     print(
@@ -179,7 +187,8 @@ def evaluate_model(options: Namespace) -> None:
 
 def predict_image(options: Namespace) -> None:
     """The digit in each picture, with the probabilities of all."""
-    model = load(options.model)
+    require_device(options.device)
+    model = placed(load(options.model), options.device)
     size, channels = model.config["image_size"], model.config["channels"]
     if channels != 1:
         raise TinyADTNError(

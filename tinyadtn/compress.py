@@ -6,12 +6,13 @@ import fnmatch
 import inspect
 import json
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .adtn import ADTN
+from .backend import device_of
 from .encodings import Encoding, Frozen, Recipe
 from .engine import Tensor
 from .errors import ShapeError, TinyADTNError
@@ -23,10 +24,10 @@ from .modes import no_grad
 from .module import (
     Module,
     Seed,
-    cast,
     dense,
     layer_named,
     named_layers,
+    settled,
     with_frozen,
     with_tensors,
     with_weights,
@@ -88,7 +89,7 @@ def compress(
             for name in names:
                 weight, axes = layers[name].weight, layers[name].axes
                 chosen[name] = _encode(name, tuple(weight.shape), axes, wish, rng)
-                cast(chosen[name], _dtype_of(weight))
+                _settle(chosen[name], [weight])
     small = encoded(model.copy(), chosen)
     if train_others:
         return small
@@ -155,14 +156,20 @@ def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str
     shape = joint_shape(list(shapes.values()))
     axes = joint_axes(list(shapes.values()), [layer.axes for layer in layers.values()])
     whole = _encode("+".join(layers), shape, axes, wish, rng)
-    cast(whole, np.result_type(*(_dtype_of(layer.weight) for layer in layers.values())))
+    _settle(whole, [layer.weight for layer in layers.values()])
     return {name: Part(whole, k, shapes) for k, name in enumerate(layers)}
 
 
-def _dtype_of(weight: Any) -> np.dtype:
-    """The type of a weight's numbers, of an encoding the type of those that are stored."""
-    tensors = [weight] if isinstance(weight, Tensor) else [t for _, t in weight.named_tensors()]
-    return np.result_type(np.float32, *(tensor.dtype for tensor in tensors))
+def _settle(encoding: Encoding, weights: Sequence[Any]) -> None:
+    """Give the encoding the number type and the device of the weights that it replaces."""
+    tensors = [tensor for weight in weights for tensor in _stored(weight)]
+    dtype = np.result_type(np.float32, *(tensor.dtype for tensor in tensors))
+    for _, tensor in encoding.named_tensors():
+        tensor.data = settled(tensor, dtype, device_of(tensors[0].data))
+
+
+def _stored(weight: Any) -> list[Tensor]:
+    return [weight] if isinstance(weight, Tensor) else [t for _, t in weight.named_tensors()]
 
 
 def _check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
@@ -201,7 +208,7 @@ def decompress(model: Module) -> Any:
     def change(path: str, weight: Any) -> Tensor:
         if isinstance(weight, Tensor):
             return weight
-        values = decoded[path.removesuffix(".weight")].weight.numpy()
+        values = decoded[path.removesuffix(".weight")].weight.data
         return Tensor(values.copy(), requires_grad=True)
 
     result = with_weights(twin, change)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .backend import to_numpy
 from .engine import Tensor
 from .errors import NonFiniteError, ShapeError
 from .module import Module, Seed, he_std, parameter
@@ -171,7 +172,7 @@ def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
 
 def target_of(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
     """The weight to fit and its Euclidean norm; refused if it has another shape or no direction."""
-    target = target.data if isinstance(target, Tensor) else np.asarray(target)
+    target = target.numpy() if isinstance(target, Tensor) else np.asarray(to_numpy(target))
     if target.shape != encoding.shape:
         raise ShapeError(
             f"the target has shape {target.shape}, this {type(encoding).__name__} {encoding.shape}"

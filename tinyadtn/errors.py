@@ -21,6 +21,10 @@ class GraphError(TinyADTNError, RuntimeError):
     """A backward pass that cannot run: nothing recorded, or already freed."""
 
 
+class DeviceError(TinyADTNError, RuntimeError):
+    """A device that is not there, or tensors that do not live on one device."""
+
+
 class DataFileError(TinyADTNError, ValueError):
     """A data file that is missing, damaged, or not what it should be."""
 

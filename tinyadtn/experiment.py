@@ -26,6 +26,7 @@ from .adtn import ADTN
 from .checkpoint import replacing, save
 from .compress import compress, fit
 from .data import Data, Split
+from .devices import placed
 from .encodings import Encoding, Frozen
 from .errors import ShapeError, TinyADTNError
 from .joint import by_encoding, whole_of
@@ -56,6 +57,7 @@ class Settings:
     clip: float = 1.0  # without it, a deep wall may leave for good in one large step
     seeds: int = 1
     dense_from: str | None = None  # the file of a network trained before
+    device: str = "cpu"  # or "cuda"
 
 
 @dataclass
@@ -153,12 +155,12 @@ def _train_all(
         outcome.histories[name] = [step.record() for step in steps if step.validation]
         outcome.models[name] = model
 
-    untrained = build_for(data, settings.model, seed)
+    untrained = placed(build_for(data, settings.model, seed), settings.device)
     if dense_model is None:
         original = untrained.copy()
         trained("dense", original, settings.dense_epochs, settings.dense_learning_rate)
     else:
-        original = outcome.models["dense"] = dense_model
+        original = outcome.models["dense"] = placed(dense_model, settings.device)
 
     layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
     fitted = compress(original, layers, rng=seed)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, beside, to_device, to_numpy
 from .engine import Tensor
 from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
 from .modes import no_grad
@@ -39,7 +39,11 @@ class Module:
     config: Any = None
 
     def __call__(self, x: Any, training: bool = False, rng: Seed = None) -> Tensor:
-        x = x if isinstance(x, Tensor) else Tensor(x)
+        if not isinstance(x, Tensor):
+            x = Tensor(x)
+            first = next(self.named_tensors(), None)
+            if first is not None:  # images follow the model to its device
+                x.data = beside(x.data, first[1].data)
         return self.forward(x, training=training, rng=rng)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
@@ -93,14 +97,15 @@ class Module:
         """Take the values of all parameters and buffers from arrays with the same names and shapes.
 
         Nothing is changed unless everything fits; a missing, surplus or misshapen array is named.
-        Numbers keep the type that the model has. A model of shapes only (``rng=None``) has none
-        yet: it becomes float64 as a whole if any weight that it lacks comes in float64.
+        Numbers keep the type and the device that the model has. A model of shapes only
+        (``rng=None``) has no type yet: it becomes float64 as a whole if any weight that it lacks
+        comes in float64.
         """
         # What is no array yet but can be one, a torch tensor for instance.
         foreign = {
             k for k, a in arrays.items() if array_module(a) is np and hasattr(a, "__array__")
         }
-        arrays = {k: np.asarray(a) if k in foreign else a for k, a in arrays.items()}
+        arrays = {k: np.asarray(a) if k in foreign else to_numpy(a) for k, a in arrays.items()}
         tensors = dict(self.named_tensors())
         missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()
         if missing or surplus:
@@ -119,7 +124,7 @@ class Module:
         double = any(
             getattr(arrays[name], "dtype", None) == np.float64
             for name, tensor in tensors.items()
-            if _has_no_values(tensor)
+            if has_no_values(tensor)
         )
         for name, tensor in tensors.items():
             dtype = np.float64 if double and tensor.dtype == np.float32 else tensor.dtype
@@ -156,20 +161,28 @@ def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:
     """A trainable tensor with values N(0, std²); without ``rng`` a shape that holds no memory."""
-    if rng is None:  # a stride of 0 everywhere: one NaN seen from all places
-        values = np.broadcast_to(np.float32(np.nan), shape)
+    if rng is None:
+        values = no_values(shape, np.dtype(np.float32), "cpu")
     else:
         values = std * np.random.default_rng(rng).standard_normal(shape, dtype=np.float32)
     return Tensor(values, requires_grad=True)
 
 
-def cast(module: Module, dtype: np.dtype) -> None:
-    """Give all numbers of a module that type; what ``parameter`` made without ``rng`` stays so."""
-    for _, tensor in module.named_tensors():
-        if _has_no_values(tensor):
-            tensor.data = np.broadcast_to(dtype.type(np.nan), tensor.shape)
-        else:
-            tensor.data = tensor.data.astype(dtype)
+def no_values(shape: tuple[int, ...], dtype: np.dtype, device: str) -> Any:
+    """A shape that holds no memory: a stride of 0 everywhere, one NaN seen from all places."""
+    nan = to_device(np.array(np.nan, dtype), device)
+    return array_module(nan).broadcast_to(nan, shape)
+
+
+def settled(tensor: Tensor, dtype: np.dtype, device: str) -> Any:
+    """The tensor's numbers in that type on that device, in memory of their own.
+
+    What ``parameter`` made without ``rng`` has none, and stays so.
+    """
+    if has_no_values(tensor):
+        return no_values(tensor.shape, dtype, device)
+    moved = to_device(tensor.data, device)
+    return moved.astype(dtype, copy=moved is tensor.data)
 
 
 def he_std(shape: tuple[int, ...]) -> float:
@@ -190,11 +203,11 @@ def dense(weight: Any) -> Tensor:
 
 def require_values(tensors: Iterable[Tensor]) -> None:
     """Refuse what ``parameter`` made without ``rng``: one place in memory for all entries."""
-    if any(map(_has_no_values, tensors)):
+    if any(map(has_no_values, tensors)):
         raise GraphError("this model has shapes only; build it with rng=, or load weights into it")
 
 
-def _has_no_values(tensor: Tensor) -> bool:
+def has_no_values(tensor: Tensor) -> bool:
     return tensor.size > 1 and not any(tensor.data.strides)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import array_module, as_array, as_float
+from .backend import array_module, as_array, as_float, beside
 from .conv import batch_first, batch_innermost, conv2d
 from .engine import Tensor, op
 from .errors import GraphError, ShapeError
@@ -103,7 +103,7 @@ def batch_norm(
         if observe is not None:
             observe(mean, variance)
     else:
-        mean, variance = as_array(mean), as_array(variance)
+        mean, variance = beside(as_array(mean), x), beside(as_array(variance), x)
     constants = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
     for name, values in constants.items():
         if values.shape != (x.shape[1],):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import array_module, as_float
+from .backend import array_module, as_float, beside
 from .engine import Tensor, op
 from .errors import ShapeError
 
@@ -144,7 +144,7 @@ def minimum(a: Any, b: Any) -> Any:
 
 @op
 def _where(a: Any, b: Any, *, condition: Any) -> Any:
-    xp = array_module(a)
+    xp, condition = array_module(a), beside(condition, a)
     value = xp.where(condition, a, b)
     return value, lambda g: xp.where(condition, g, 0), lambda g: xp.where(condition, 0, g)
 
@@ -217,7 +217,7 @@ def sum(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 def mean(a: Any, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """c = Σ a / n over the given axes, n being the number of elements summed."""
-    shape = np.shape(a)
+    shape = a.shape if hasattr(a, "shape") else np.shape(a)
     count = math.prod(shape[k] for k in _axes(axis, len(shape)))
     if count == 0:
         raise ShapeError(f"the mean of no elements is undefined (shape {shape}, axis {axis})")
@@ -254,7 +254,7 @@ def _extremum(a: Any, axis: Any, keepdims: bool, argument: str) -> Any:
 
     def grad_a(g: Any) -> Any:
         share = xp.where(chosen, g.reshape(winner.shape), 0)
-        return share.reshape([a.shape[k] for k in order]).transpose(np.argsort(order))
+        return share.reshape([a.shape[k] for k in order]).transpose(np.argsort(order).tolist())
 
     return c.reshape(kept if keepdims else [a.shape[k] for k in others]), grad_a
 
@@ -295,7 +295,7 @@ def transpose(a: Any, *, axes: tuple[int, ...] | None = None) -> Any:
     order = tuple(reversed(range(a.ndim))) if axes is None else _axes(tuple(axes), a.ndim)
     if len(order) != a.ndim:
         raise ShapeError(f"transpose of {a.ndim} axes needs each of them once, got {axes}")
-    return a.transpose(order), lambda g: g.transpose(np.argsort(order))
+    return a.transpose(order), lambda g: g.transpose(np.argsort(order).tolist())
 
 
 @op
@@ -330,7 +330,9 @@ def getitem(a: Any, *, index: Any) -> Any:
     """c = a[index], any index that NumPy takes; an element picked twice gets both gradients."""
     parts = index if isinstance(index, tuple) else (index,)
     parts = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
-    parts = tuple(np.array(part) if isinstance(part, list) else part for part in parts)
+    parts = tuple(
+        beside(part, a) if isinstance(part, (list, np.ndarray)) else part for part in parts
+    )
     simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
 
     def grad_a(g: Any) -> Any:

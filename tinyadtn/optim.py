@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, beside, to_numpy
 from .engine import Tensor
 from .errors import GraphError, ShapeError
 
@@ -82,9 +82,9 @@ class Optimizer:
         return min(1.0, self.clip / norm) if norm > 0 else 1.0
 
     def state(self) -> dict[str, Any]:
-        """All that is remembered, as arrays by name; ``load_state`` takes it back."""
+        """All that is remembered, as NumPy arrays by name; ``load_state`` takes it back."""
         arrays = {
-            f"{slot}.{k}": array.copy()
+            f"{slot}.{k}": to_numpy(array).copy()
             for slot, arrays in zip(self.slots, self.memory)
             for k, array in enumerate(arrays)
         }
@@ -101,7 +101,7 @@ class Optimizer:
         self.count = int(state["count"])
         for slot, arrays in zip(self.slots, self.memory):
             for k, array in enumerate(arrays):
-                array[...] = state[f"{slot}.{k}"]
+                array[...] = beside(state[f"{slot}.{k}"], array)
 
 
 def require_limits(

@@ -10,9 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from .backend import device_of, to_device
 from .errors import ShapeError
 
 Axes = Sequence[int | Sequence[int]] | None
@@ -69,6 +71,18 @@ class Sites:
             offset = sum(digit * stride[site] for digit, site in zip(digits, group))
             index = (index[:, None] + np.broadcast_to(offset, length)).ravel()
         return index.reshape(self.shape)
+
+    def index_beside(self, tensor: Any) -> Any:
+        """``index`` where that array lives: a GPU gets it once, for every decoding to come."""
+        here = self.index is None or device_of(tensor) == "cpu"
+        return self.index if here else self._index_on_gpu
+
+    @cached_property
+    def _index_on_gpu(self) -> Any:
+        return to_device(self.index, "cuda")
+
+    def __deepcopy__(self, memo: dict) -> Sites:
+        return self  # it never changes, and an index is as long as the weight
 
 
 def assign_sites(
