@@ -202,6 +202,11 @@ def test_workers_have_as_many_blas_threads_as_said_and_the_parent_keeps_its_own(
     assert os.environ.get("OPENBLAS_NUM_THREADS") == before
 
 
+def test_workers_leave_ctrl_c_to_their_parent():
+    with sweep_workers._pool(1, 1) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
 def test_a_worker_killed_in_the_middle_loses_no_run(tiny, tmp_path):
     spec, out, killed = slow_spec(tiny), tmp_path / "r.jsonl", []
 
@@ -287,11 +292,18 @@ def command(path):
 def test_a_sweep_that_is_stopped_goes_on_where_it_was(study, number):
     path, out = study
     process = subprocess.Popen(
-        command(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     wait_until(lambda: has_lines(out) or process.poll() is not None)
     workers = children_of(process.pid)
-    process.send_signal(number)
+    if number == signal.SIGINT:  # a terminal sends Ctrl-C to the workers, too
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     told, wrong = process.communicate(timeout=60)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130), wrong
     wait_until(lambda: not any(map(is_alive, workers)), 20)  # nobody is left at work
