@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,8 @@ from tinyadtn.errors import SizeLimitError, TinyADTNError
 from tinyadtn.sweep_file import ResultsFile
 from tinyadtn.sweep_spec import read_spec, run_key
 
+# Programs that are started here find the same tinyadtn, wherever they run.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(ta.__file__).parents[1])}
 ROWS = {
     "dense": {"learning_rate": 2e-3},
     "adtn": {"encode": {"fc1": {"each": [1, 2]}}},
@@ -248,7 +251,9 @@ def test_a_script_without_a_guard_is_told_what_to_do(tiny, tmp_path):
     script.write_text(
         f"import tinyadtn as ta\nta.sweep({spec_for(tiny)!r}, {str(tmp_path / 'r.jsonl')!r})\n"
     )
-    end = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    end = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, env=ENVIRONMENT
+    )
     assert end.returncode != 0
     assert 'call ta.sweep under `if __name__ == "__main__":`' in end.stderr
 
@@ -297,6 +302,7 @@ def test_a_sweep_that_is_stopped_goes_on_where_it_was(study, number):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env=ENVIRONMENT,
     )
     wait_until(lambda: has_lines(out) or process.poll() is not None)
     workers = children_of(process.pid)
@@ -313,7 +319,9 @@ def test_a_sweep_that_is_stopped_goes_on_where_it_was(study, number):
         assert f"stopped: {len(lines(out))} of 6 runs are in {out}" in told
         assert f"sweep {path} --workers 2" in told
         assert "Traceback" not in wrong
-    end = subprocess.run(command(path), capture_output=True, text=True, timeout=120)
+    end = subprocess.run(
+        command(path), capture_output=True, text=True, timeout=120, env=ENVIRONMENT
+    )
     assert end.returncode == 0, end.stderr
     assert out.read_bytes().startswith(done[: done.rfind(b"\n") + 1])
     assert keys(out) == sorted(run.key for run in read_spec(path).runs)
