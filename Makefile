@@ -1,5 +1,7 @@
 # make demo    set up, then compress a network on real MNIST digits (about two minutes)
 # make test    set up, then run every test
+# make test-deep   set up, then 1,000 examples, the bug zoo, 100 runs killed (about half an hour)
+# make coverage    set up, then say which lines of engine, ops and readers no test reaches
 # make check   set up, then lint and type-check
 # make format  let ruff rewrite what it can
 # make bench   set up, then print the speed ratios (tests/bench/)
@@ -33,6 +35,25 @@ demo: $(VENV)/.with-plot
 test: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch) $(if $(GPU),$(VENV)/.with-gpu)
 	$(if $(TORCH),TINYADTN_REQUIRE_TORCH=1) $(if $(GPU),TINYADTN_GPU=1) OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+# Each part runs alone too: make deep-examples, deep-zoo, deep-kills.
+.PHONY: test-deep deep-examples deep-zoo deep-kills
+test-deep: deep-zoo deep-kills deep-examples
+
+# Every property with 1,000 examples, the parsers and the command line among them.
+deep-examples: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch)
+	TINYADTN_HYPOTHESIS=deep OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+deep-zoo: $(VENV)/.with-test
+	$(BIN)/python tests/bug_zoo.py
+
+deep-kills: $(VENV)/.with-test
+	$(BIN)/python tests/kill_runs.py 100
+
+.PHONY: coverage
+coverage: $(VENV)/.with-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -p no:xdist tests tinyadtn
+	$(BIN)/python -m coverage report
+
 .PHONY: check
 check: $(VENV)/.with-test
 	$(BIN)/ruff format --check .
@@ -47,6 +68,10 @@ format: $(VENV)/.with-test
 .PHONY: bench
 bench: $(VENV)/.with-bench
 	$(BIN)/python tests/bench/bench_contraction.py
+	$(BIN)/python tests/bench/bench_decode_free.py
+	$(BIN)/python tests/bench/bench_training_step.py
+	$(BIN)/python tests/bench/bench_convolution.py
+	$(BIN)/python tests/bench/bench_overhead.py
 	$(BIN)/python tests/bench/bench_networks.py
 
 .PHONY: agree
@@ -55,4 +80,4 @@ agree: $(VENV)/.with-test $(VENV)/.with-torch
 
 .PHONY: clean
 clean:
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -51,6 +51,45 @@ ROWS = [
     # Q = 2 + 2 + 1 + 1 sites, one layer: 16·5 - 12·3
     Row(ta.ADTN.like(1), (4, 3, 2, 2), 44, "ADTN M=1", "smooth"),
     Row(ta.ADTN.like(1), (4, 9), 16 * 5 - 12 * 3, "ADTN M=1", "smooth", axes=(4, (3, 3))),
+    # every wiring, activation, start and order somewhere
+    Row(
+        ta.ADTN.like(2, activation="identity", order="output_first"),
+        (5, 3),
+        104,
+        "ADTN M=2",
+        "smooth",
+    ),
+    Row(
+        ta.ADTN.like(2, activation="leaky_relu", wiring="staircase"),
+        (5, 3),
+        16 * 2 * 4 - 12,
+        "ADTN M=2 staircase",
+        "piecewise",
+    ),
+    Row(
+        ta.ADTN.like(2, activation="tanh", wiring="tree", order=(4, 0, 2, 1, 3)),
+        (5, 3),
+        16 * 2 * 4 - 12,
+        "ADTN M=2 tree",
+        "smooth",
+    ),
+    # B(5) = 5 bits that are 1 in 0 … 4
+    Row(
+        ta.ADTN.like(2, wiring="butterfly", start="orthogonal"),
+        (5, 3),
+        16 * 2 * 5 - 12 * 2,
+        "ADTN M=2 butterfly",
+        "piecewise",
+    ),
+    # sites of 4: 2 + 1 of them; a first gate of 4·4, three of 16·16
+    Row(ta.ADTN.like(2, site_dim=4), (5, 3), 16 + 3 * 256, "ADTN M=2 d=4", "piecewise"),
+    Row(
+        ta.ADTN.like(1, wiring=[[(0, 2)], [(1, 2)]]),
+        (4, 2),
+        4 + 16,
+        "ADTN M=1 own wiring",
+        "smooth",
+    ),
     Row(ta.Frozen, (4, 6), 0, "frozen", "fixed"),
     Row(ta.LowRank.like(1), (3, 4), 3 + 4, "low rank r=1"),
     Row(ta.LowRank.like(3), (6, 5), 3 * (6 + 5), "low rank r=3", axes=(6, 5)),

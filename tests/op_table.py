@@ -126,7 +126,8 @@ STRETCHED = ((3, 1, 4), (2, 1))  # broadcasts to (3, 2, 4)
 ROWS = [
     # arithmetic
     Row(ta.add, np.add, lambda t, a, b: a + b, BOTH, "additive", empty=((0, 3), (3,))),
-    Row(ta.add, np.add, lambda t, a, b: a + b, STRETCHED, "additive", case="stretched"),
+    Row(ta.add, np.add, lambda t, a, b: a + b, STRETCHED, "additive", case="stretched",
+        empty=((0, 1, 4), (2, 1))),
     Row(ta.subtract, np.subtract, lambda t, a, b: a - b, STRETCHED, "additive",
         empty=((2, 0), (1, 0))),
     Row(ta.multiply, np.multiply, lambda t, a, b: a * b, STRETCHED, "linear", empty=((0, 3), (1,))),
@@ -166,11 +167,11 @@ ROWS = [
     Row(ta.matmul, np.matmul, lambda t, a, b: a @ b, ((5, 1, 2, 3), (4, 3, 2)), "linear",
         empty=((0, 2, 3), (3, 4)), case="stacks"),
     Row(ta.matmul, np.matmul, lambda t, a, b: a @ b, ((3,), (5, 3, 2)), "linear",
-        case="vector_left"),
+        empty=((3,), (0, 3, 2)), case="vector_left"),
     Row(ta.matmul, np.matmul, lambda t, a, b: a @ b, ((5, 2, 3), (3,)), "linear",
-        case="vector_right"),
+        empty=((0, 2, 3), (3,)), case="vector_right"),
     Row(ta.matmul, lambda a, b: sum(x * y for x, y in zip(a, b)), lambda t, a, b: a @ b,
-        ((3,), (3,)), "linear", case="vectors"),
+        ((3,), (3,)), "linear", empty=((0,), (0,)), case="vectors"),
     # reductions
     Row(ta.sum, np.sum, lambda t, a: a.sum(), ((2, 3),), "linear", empty=((0, 3),)),
     Row(ta.sum, np.sum, lambda t, a: a.sum((0, 2)), ((2, 3, 4),), "linear", {"axis": (0, -1)},
@@ -192,7 +193,7 @@ ROWS = [
         ((3, 4),), "smooth", {"axis": -1}, empty=((0, 4),)),
     # shapes
     Row(ta.reshape, lambda a, shape: np.array(a.ravel()).reshape(shape),
-        lambda t, a: a.reshape(4, 3), ((2, 6),), "linear", {"shape": (4, -1)}, empty=((0, 4),)),
+        lambda t, a: a.reshape(4, -1), ((2, 6),), "linear", {"shape": (4, -1)}, empty=((0, 4),)),
     Row(ta.transpose, lambda a: np.transpose(a), lambda t, a: a.permute(2, 1, 0), ((2, 3, 4),),
         "linear", empty=((0, 3, 4),)),
     Row(ta.transpose, lambda a, axes: np.moveaxis(a, 2, 0), lambda t, a: a.permute(2, 0, 1),
@@ -226,12 +227,13 @@ ROWS = [
         (IMAGES, (3, 4, 5, 2)), "linear", {"stride": (2, 3), "padding": (2, 1), "dilation": (1, 2)},
         empty=((0, 4, 5, 7), (3, 4, 5, 2)), case="strided"),
     Row(ta.conv2d, images.conv2d, lambda t, x, w: t.nn.functional.conv2d(x, w, padding=1, groups=2),
-        (IMAGES, (6, 2, 3, 1)), "linear", {"padding": 1, "groups": 2}, case="groups"),
+        (IMAGES, (6, 2, 3, 1)), "linear", {"padding": 1, "groups": 2},
+        empty=((0, 4, 5, 7), (6, 2, 3, 1)), case="groups"),
     Row(ta.max_pool2d, images.max_pool2d, lambda t, x: t.nn.functional.max_pool2d(x, 2),
         (IMAGES,), "piecewise", {"kernel": 2}, distinct, ((0, 4, 5, 7),)),
     Row(ta.max_pool2d, images.max_pool2d, lambda t, x: t.nn.functional.max_pool2d(x, 3, 2, 1),
         (IMAGES,), "piecewise", {"kernel": 3, "stride": 2, "padding": 1}, distinct,
-        case="overlap"),
+        empty=((0, 4, 5, 7),), case="overlap"),
     Row(ta.avg_pool2d, images.avg_pool2d,
         lambda t, x: t.nn.functional.avg_pool2d(x, (3, 2), (1, 2), (1, 0)), (IMAGES,), "linear",
         {"kernel": (3, 2), "stride": (1, 2), "padding": (1, 0)}, empty=((0, 4, 5, 7),)),
@@ -248,7 +250,7 @@ ROWS = [
         lambda t, x: t.nn.functional.local_response_norm(x, 3, 0.9, 0.6, 2.0), (IMAGES,), "smooth",
         {"size": 3, "alpha": 0.3, "beta": 0.6}, empty=((0, 4, 5, 7),)),
     Row(ta.local_contrast_norm, images.local_contrast_norm, _torch_contrast, ((2, 3, 5, 4),),
-        "piecewise", {"size": 3}),
+        "piecewise", {"size": 3}, empty=((0, 3, 5, 4),)),
     Row(ta.dropout, images.dropout, _torch_dropout, ((3, 4),), "linear", {"rate": 0.4, "rng": 3},
         empty=((0, 4),)),
     # losses
@@ -259,3 +261,13 @@ ROWS = [
         lambda t, a, b: t.nn.functional.mse_loss(a, b), BOTH, "smooth"),
 ]
 # fmt: on
+
+# Why these rows name no shape with a zero that they take (they refuse all of them, or have none).
+NO_ZERO_SIZE = {
+    "where": "the condition fixes the shape",
+    "broadcast_to": "the option fixes the shape",
+    "max-all": "nothing is the largest of no elements",
+    "batch_norm": "an empty batch has no statistics",
+    "softmax_cross_entropy": "a mean over no images is undefined",
+    "mean_squared_error": "a mean over no elements is undefined",
+}

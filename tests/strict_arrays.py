@@ -168,6 +168,9 @@ class ndarray:  # noqa: N801 - CuPy's name
     def reshape(self, *shape: Any) -> ndarray:
         return _wrapped(self.__host.reshape(_lengths(shape)))
 
+    def ravel(self) -> ndarray:
+        return _wrapped(self.__host.ravel())
+
     def transpose(self, *axes: Any) -> ndarray:
         return _wrapped(self.__host.transpose(_lengths(axes) if axes else None))
 
@@ -187,6 +190,9 @@ class ndarray:  # noqa: N801 - CuPy's name
         return self.copy()
 
     # --- reductions ------------------------------------------------------------------------------
+
+    def all(self) -> ndarray:
+        return _wrapped(self.__host.all())
 
     def any(self) -> ndarray:
         return _wrapped(self.__host.any())
@@ -289,6 +295,10 @@ def zeros_like(a: Any) -> ndarray:
     return _wrapped(np.zeros_like(_array_inside(a)))
 
 
+def empty_like(prototype: Any) -> ndarray:
+    return empty(prototype.shape, prototype.dtype)
+
+
 def ones_like(a: Any) -> ndarray:
     return _wrapped(np.ones_like(_array_inside(a)))
 
@@ -299,6 +309,10 @@ def arange(start: int, stop: int | None = None) -> ndarray:
 
 def ascontiguousarray(a: Any) -> ndarray:
     return _wrapped(np.ascontiguousarray(_array_inside(a)))
+
+
+def asfortranarray(a: Any) -> ndarray:
+    return _wrapped(np.asfortranarray(_array_inside(a)))
 
 
 def broadcast_to(array: Any, shape: Any) -> ndarray:
@@ -325,6 +339,16 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype:
     return np.result_type(*(a.dtype if isinstance(a, ndarray) else a for a in arrays_and_dtypes))
 
 
+def matmul(*args: Any, out: Any = None) -> ndarray:
+    result = np.matmul(*map(_array_inside, args), out=None if out is None else _array_inside(out))
+    return _wrapped(result) if out is None else out
+
+
+def einsum(*operands: Any) -> ndarray:
+    pattern, *arrays = operands
+    return _wrapped(np.einsum(pattern, *map(_array_inside, arrays)))
+
+
 class ufunc:  # noqa: N801 - CuPy's name
     """A function of each element; besides ``out`` it takes no options."""
 
@@ -346,6 +370,9 @@ class ufunc:  # noqa: N801 - CuPy's name
         self._function.at(_array_inside(a), _index(indices), _inside(b))
 
 
-UFUNCS = ("abs", "add", "exp", "isfinite", "log", "maximum", "minimum", "sign", "sqrt", "tanh")
+UFUNCS = (
+    *("abs", "add", "exp", "isfinite", "isnan", "log", "maximum", "minimum", "multiply"),
+    *("sign", "sqrt", "tanh"),
+)
 for _name in UFUNCS:
     globals()[_name] = ufunc(getattr(np, _name))

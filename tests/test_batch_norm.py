@@ -5,6 +5,7 @@ import pytest
 from test_layer_shapes import small_network
 
 import tinyadtn as ta
+from tinyadtn import norm
 from tinyadtn.errors import ShapeError
 
 
@@ -150,3 +151,21 @@ def test_one_number_a_channel_has_no_variance():
             layer(np.ones(shape, np.float32), training=True)
     np.testing.assert_array_equal(running(layer), before)
     assert layer(np.ones((1, 3, 1, 1), np.float32)).shape == (1, 3, 1, 1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("block", [1, 40, 80, 119])
+def test_some_channels_at_a_time_give_the_bits_of_all_at_once(monkeypatch, block, training):
+    """40 numbers a channel: blocks of one, one, two and two of the three channels."""
+
+    def computed():
+        layer, (batch,) = ta.BatchNorm2d(3), batches_of(1)
+        x = ta.Tensor(batch, requires_grad=True)
+        y = layer(x, training=training)
+        y.backward(np.cos(batch))
+        return [y.data, x.grad, layer.scale.grad, layer.shift.grad, *running(layer)]
+
+    whole = computed()
+    monkeypatch.setattr(norm, "BLOCK", block)
+    for part, expected in zip(computed(), whole, strict=True):
+        np.testing.assert_array_equal(part, expected)

@@ -191,6 +191,37 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(name, tmp_path):
     assert all(path.exists() for path in others)
 
 
+def test_a_file_system_without_links_keeps_the_old_file_as_a_copy(tmp_path, monkeypatch):
+    path, keep = tmp_path / "last.npz", tmp_path / "previous.npz"
+    write_state(path, {"a": np.zeros(3)}, {})
+    monkeypatch.setattr(Path, "hardlink_to", fail(OSError(95, "Operation not supported")))
+    for value in (1.0, 2.0):
+        write_state(path, {"a": np.full(3, value)}, {}, keep=keep)
+        assert read_state(path)[0]["a"].tolist() == [value] * 3
+        assert read_state(keep)[0]["a"].tolist() == [value - 1] * 3
+    assert {p.name for p in tmp_path.iterdir()} == {"last.npz", "previous.npz"}
+
+
+@pytest.mark.parametrize("fault", ["replace", "killed"])
+def test_keeping_the_old_file_leaves_no_third_name(fault, tmp_path, monkeypatch):
+    """A rename that fails, and the state that a kill between the two renames leaves: then the kept
+    file *is* the old one, and renaming one name of a file to another of it does nothing at all.
+    """
+    path, keep = tmp_path / "last.npz", tmp_path / "previous.npz"
+    write_state(path, {"a": np.zeros(3)}, {})
+    if fault == "killed":
+        keep.hardlink_to(path)
+        write_state(path, {"a": np.ones(3)}, {}, keep=keep)
+        assert read_state(keep)[0]["a"].tolist() == [0, 0, 0]
+        assert read_state(path)[0]["a"].tolist() == [1, 1, 1]
+    else:
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+            patch.setattr(Path, "replace", fail(OSError(28, "full")))
+            write_state(path, {"a": np.ones(3)}, {}, keep=keep)
+        assert read_state(path)[0]["a"].tolist() == [0, 0, 0]
+    assert {p.name for p in tmp_path.iterdir()} <= {"last.npz", "previous.npz"}
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     """A limit on the size of files stands for the disk: the write fails in the middle."""
     path = tmp_path / "m.npz"

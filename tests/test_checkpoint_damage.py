@@ -226,6 +226,8 @@ A_BAD = r"a(\.npy)? (is damaged|is not as long|claims)"
         ({"a.npy": header((-2, -3)) + bytes(24)}, ""),
         ({"a.npy": header((6,), "<f5") + bytes(24)}, ""),
         ({"a.npy": b"\x93NUMPY\x09\x00" + npy(A)[8:]}, ""),
+        ({"a.npy": npy(A).replace(b"(2, 3)", b"(2, 3(")}, "no header"),
+        ({"a.npy": npy(A).replace(b"(2, 3), ", b"(True,),")}, "no header"),
         ({"a.npy": npy(A)[:40]}, ""),
         ({"a.npy": b""}, ""),
         ({DESCRIPTION: header((2**33,), "|u1") + b"{}"}, ""),

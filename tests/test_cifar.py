@@ -12,7 +12,7 @@ from memory_peak import peak_of
 from tinyadtn import cifar
 from tinyadtn.cifar import CIFAR10, CIFAR100, check_cifar, read_cifar
 from tinyadtn.data import load_data
-from tinyadtn.datafile import MAX_BYTES
+from tinyadtn.datafile import CHUNK, MAX_BYTES
 from tinyadtn.errors import DataFileError
 from tinyadtn.sources import locate
 
@@ -277,6 +277,15 @@ def test_a_file_that_changes_under_our_eyes_is_refused(tmp_path, monkeypatch, ch
 # Names of classes
 
 GOOD_NAMES = CLASS_NAMES[CIFAR10]
+
+
+def test_a_file_that_ends_sooner_than_its_size_says_is_refused(tmp_path, monkeypatch):
+    """As one cut between two looks: the loop must not wait for bytes that never come."""
+    folder = write_files(tmp_path, cifar_files(CIFAR10))
+    plain, more = cifar._check_size, CIFAR10.record * (CHUNK // CIFAR10.record)
+    monkeypatch.setattr(cifar, "_check_size", lambda *a: plain(*a) + more)
+    with pytest.raises(DataFileError, match="fewer; does it change"):
+        check_cifar(folder, CIFAR10)
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])

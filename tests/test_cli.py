@@ -11,7 +11,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn import commands
-from tinyadtn.checkpoint import read_state
+from tinyadtn.checkpoint import read_state, write_state
 from tinyadtn.cli import build_parser, main
 from tinyadtn.module import named_layers
 
@@ -158,6 +158,16 @@ def test_a_resumed_run_knows_its_data_and_refuses_another_network(tiny, capsys):
     assert "leave --encode out" in capsys.readouterr().err
 
 
+def test_a_checkpoint_whose_plan_is_damaged_is_refused(tiny, capsys):
+    train = ["train", "fc2", "--data", tiny]
+    assert main([*train, "--epochs", "1", "--quiet"]) == 0
+    arrays, meta = read_state("runs/train/last.npz")
+    write_state("damaged.npz", arrays, meta | {"plan": {"epochs": 0}})
+    capsys.readouterr()
+    assert main([*train, "--resume", "damaged.npz"]) == 4
+    assert "no training run to go on with (epochs must be above 0" in capsys.readouterr().err
+
+
 def test_an_earlier_run_is_named_with_the_way_to_go_on(tiny, capsys):
     train = ["train", "fc2", "--data", tiny, "--epochs", "1", "--quiet"]
     assert main(train) == 0
@@ -265,6 +275,15 @@ def test_compress_refuses_bad_settings_before_the_first_step(monkeypatch, capsys
     capsys.readouterr()
     assert main(["compress", "lenet5", "--dense", "fc2.npz"]) == 2
     assert "the dense network is fc2 (num_classes=10" in capsys.readouterr().err
+
+
+def test_an_explosion_is_told_with_the_op_and_no_line_of_ours(tiny, capsys):
+    """What ``detect_anomaly`` adds is the user's line; whoever runs a command has written none."""
+    job = ["train", "fc2", "--data", tiny, "--epochs", "9", "--learning-rate", "1e30", "--quiet"]
+    assert main(job) == 5
+    error = capsys.readouterr().err
+    assert "contract gave" in error and "values that are not finite" in error
+    assert "called at" not in error and ".py" not in error
 
 
 def test_debug_shows_the_traceback():

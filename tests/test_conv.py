@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn import conv
-from tinyadtn.conv import Window, batch_innermost, col2im, im2col
+from tinyadtn import conv, windows
 from tinyadtn.errors import ShapeError
+from tinyadtn.windows import Window, batch_innermost, col2im, im2col
 
 
 @st.composite
@@ -81,7 +81,7 @@ def test_any_geometry_equals_seven_loops_and_both_gradients_are_its_adjoints(
     expected = images.conv2d(x, weight, **options)
     g = whole_numbers(expected.shape, 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv, "BLOCK", block)
+        patch.setattr(windows, "BLOCK", block)
         y, grad_x, grad_weight = conv_and_gradients(x, weight, g, **options)
     np.testing.assert_array_equal(y, expected)
     # ⟨g, f(x')⟩ = ⟨vjp(g), x'⟩ for every x', not only for the x at which the gradient was taken.
@@ -158,6 +158,19 @@ def test_im2col_and_col2im_are_adjoint_on_any_rows(window, c, n, data):
     assert np.vdot(columns, g) == np.vdot(image, back - before)
 
 
+@given(window=geometries(), data=st.data())
+def test_im2col_writes_into_any_array_of_its_shape_and_leaves_nothing_of_what_was_there(
+    window, data
+):
+    start = data.draw(st.integers(0, window.outputs[0] - 1))
+    stop = data.draw(st.integers(start + 1, window.outputs[0]))
+    image = whole_numbers((2, *window.image, 3), 0)
+    columns = im2col(image, window, start, stop)
+    out = np.full(columns.shape[::-1], np.nan).T
+    assert im2col(image, window, start, stop, out=out) is out
+    np.testing.assert_array_equal(out, columns)
+
+
 def test_the_rows_of_a_part_are_those_of_the_whole():
     window = Window((7, 6), (3, 2), stride=(2, 1), padding=(2, 1))
     image = whole_numbers((2, 7, 6, 3), 0)
@@ -169,7 +182,7 @@ def test_the_rows_of_a_part_are_those_of_the_whole():
 @pytest.mark.parametrize("size", [1.5, "3", (1, 2, 3), (1,), None, (2, 2.0)])
 def test_a_size_is_a_whole_number_or_a_pair(size):
     with pytest.raises(ShapeError, match="one whole number or a pair"):
-        conv.pair(size)
+        windows.pair(size)
 
 
 def test_a_size_may_be_a_number_of_numpy():
@@ -187,10 +200,10 @@ def test_many_blocks_compute_what_one_does(monkeypatch, block):
     options = {"stride": (2, 1), "padding": (2, 1), "groups": 2}
     g = whole_numbers((5, 6, 5, 7), 2)
     calls = []
-    monkeypatch.setattr(conv, "im2col", lambda *a: calls.append(a) or im2col(*a))
+    monkeypatch.setattr(conv, "im2col", lambda *a, **k: calls.append(a) or im2col(*a, **k))
     whole = conv_and_gradients(x, weight, g, **options)
     assert len(calls) == 2  # forward, and the gradient of the weight
-    monkeypatch.setattr(conv, "BLOCK", block)
+    monkeypatch.setattr(windows, "BLOCK", block)
     parts = conv_and_gradients(x, weight, g, **options)
     assert len(calls) > 4
     for part, expected in zip(parts, whole):
@@ -200,10 +213,10 @@ def test_many_blocks_compute_what_one_does(monkeypatch, block):
 @pytest.mark.parametrize("block", [1, 7, 12, 20, 26, 100, 10**6])
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_blocks_cover_every_output_once_and_are_not_too_large(monkeypatch, block, n):
-    monkeypatch.setattr(conv, "BLOCK", block)
+    monkeypatch.setattr(windows, "BLOCK", block)
     depth, outputs = 3, (7, 4)
     covered = np.zeros((7, n), int)
-    for rows, pictures in conv._blocks(depth, outputs, n):
+    for rows, pictures in windows.blocks(depth, outputs, n):
         covered[rows, pictures] += 1
         numbers = depth * 4 * (rows.stop - rows.start) * (pictures.stop - pictures.start)
         assert numbers <= max(2 * block, depth * 4)
@@ -223,7 +236,7 @@ def test_the_unfolded_batch_never_exists():
         _, backward_peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    block = 2 * conv.BLOCK * x.itemsize
+    block = 2 * windows.BLOCK * x.itemsize
     assert kept <= 3.1 * x.nbytes  # the images laid out anew, and the result without and with bias
     assert peak <= 4 * x.nbytes + 2 * block
     assert backward_peak <= 7 * x.nbytes + 2 * block

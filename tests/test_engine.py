@@ -127,6 +127,88 @@ def test_the_seed_is_neither_kept_nor_changed():
     assert seed.tolist() == [0, 0]
 
 
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("shape", [(6,), (2, 3)])
+def test_a_gradient_that_nobody_else_knows_is_handed_over_without_a_copy(joint, shape):
+    made = []
+
+    @op(joint=joint)
+    def double(a):
+        def grad_a(g):
+            share = (2 * g).reshape(shape)
+            made.append(address(share))
+            return [share] if joint else share
+
+        return (2 * a).reshape(6), (lambda g: grad_a(g)) if joint else grad_a
+
+    x = ta.Tensor(np.ones(shape), requires_grad=True)
+    double(x).backward(np.arange(6.0))
+    assert made == [address(x.grad)]
+    assert x.grad.ravel().tolist() == [0, 2, 4, 6, 8, 10]
+
+
+# How an op may hand out numbers that are not the leaf's alone, or not as the leaf wants them.
+SHARED = {
+    "held by the op": lambda kept: kept,
+    "a view of what the op holds": lambda kept: kept.reshape(6).reshape(2, 3),
+    "a part of something larger": lambda kept: np.vstack([kept, kept])[:2],
+    "the other way round in memory": lambda kept: np.asfortranarray(kept),
+    "read-only": lambda kept: np.broadcast_to(kept.copy(), kept.shape),
+    "with an owner that is read-only": lambda kept: np.frombuffer(kept.tobytes()).reshape(2, 3),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_gradient_that_somebody_knows_or_that_lies_otherwise_is_copied(name):
+    kept = np.arange(6.0).reshape(2, 3)
+
+    @op
+    def held(a):
+        return a * kept, lambda g: SHARED[name](kept)
+
+    x = ta.Tensor(np.ones((2, 3)), requires_grad=True)
+    held(x).backward(np.ones((2, 3)))
+    assert x.grad.flags.owndata and x.grad.flags.writeable and x.grad.flags.c_contiguous
+    x.grad += 1
+    np.testing.assert_array_equal(kept, np.arange(6.0).reshape(2, 3))
+    np.testing.assert_array_equal(x.grad, kept + 1)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_gradient_in_another_order_is_handed_over_if_its_leaf_lies_so(same):
+    made = []
+
+    @op
+    def double(a):
+        def grad_a(g):
+            share = np.asfortranarray(2 * g)
+            made.append(address(share))
+            return share
+
+        return 2 * a, grad_a
+
+    data = np.ones((2, 3))
+    x = ta.Tensor(np.asfortranarray(data) if same else data, requires_grad=True)
+    double(x).backward(data)
+    assert (made == [address(x.grad)]) == same
+    assert x.grad.flags.f_contiguous == same
+
+
+def test_one_array_for_two_leaves_is_copied_for_one_of_them_at_least():
+    @op(joint=True)
+    def both(a, b):
+        return a + b, lambda g: [share := g * 1, share]
+
+    x, y = leaf(1.0), leaf(1.0)
+    both(x, y).backward()
+    x.grad += 1
+    assert (x.grad.tolist(), y.grad.tolist()) == ([2], [1])
+
+
 def test_a_joint_op_computes_all_gradients_in_one_sweep():
     sweeps = []
 
@@ -162,6 +244,16 @@ def test_a_gradient_of_the_wrong_shape_is_refused_not_reshaped(given_shape, shap
     with pytest.raises((GraphError, ShapeError)) as refusal:
         unbroadcast(np.ones(given_shape), shape)
     assert str(shape) in str(refusal.value) and str(given_shape) in str(refusal.value)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_an_op_that_lacks_a_gradient_is_refused_by_name(joint):
+    @op(joint=joint)
+    def forgetful(a, b):
+        return (a * b, lambda g: g, *([lambda g: g] if joint else []))
+
+    with pytest.raises(TypeError, match=r"forgetful must return .* for 2 arrays it returned"):
+        forgetful(leaf(1.0), leaf(2.0))
 
 
 # --- refusals ------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from encoding_refusals import REFUSED
 from encoding_table import ROWS
 
 import tinyadtn as ta
-from tinyadtn.compress import ENCODINGS, build_encoding
+from tinyadtn.compress import build_encoding
 from tinyadtn.encodings import Encoding
 from tinyadtn.errors import GraphError, ShapeError
 from tinyadtn.module import he_std
@@ -39,10 +40,6 @@ def put(encoding, name, tensor):
         encoding[int(last)] = tensor
     else:
         setattr(encoding, last, tensor)
-
-
-def test_every_encoding_that_can_be_rebuilt_has_a_row():
-    assert {type(row.make()).__name__ for row in ROWS} == set(ENCODINGS)
 
 
 # --- numbers -------------------------------------------------------------------------------------
@@ -178,6 +175,19 @@ def test_the_report_names_and_counts_it(row):
     assert (encoded.encoding, dense.encoding) == (row.label, "dense")
     assert encoded.counts == row.make().counts()
     assert whole.counts.stored == row.stored + 6
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [case[1:] for case in REFUSED],
+    ids=[f"{case[0]}{k}" for k, case in enumerate(REFUSED)],
+)
+def test_what_does_not_fit_is_refused(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
 
 
 # --- words ---------------------------------------------------------------------------------------

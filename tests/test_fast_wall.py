@@ -5,9 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinyadtn import fast_wall
+from tinyadtn import wall_windows
 from tinyadtn.errors import GraphError, ShapeError
-from tinyadtn.fast_wall import contract, factors, peak_floats
+from tinyadtn.fast_wall import contract, peak_floats
 
 SIGMA = {  # value and derivative
     "identity": (lambda x: x, np.ones_like),
@@ -86,10 +86,10 @@ def test_value_and_gradients_equal_gate_by_gate(num_sites, activation):
 @pytest.mark.parametrize("block_sites", [6, 9, 11])
 @pytest.mark.parametrize("num_sites", range(11, 17))
 def test_walls_of_many_small_blocks_equal_gate_by_gate(num_sites, block_sites, monkeypatch):
-    monkeypatch.setattr(fast_wall, "BLOCK_SITES", block_sites)
-    monkeypatch.setattr(fast_wall, "TAIL_SITES", 9)
-    monkeypatch.setattr(fast_wall, "SLAB", 8)
-    assert len(fast_wall.window_spans(num_sites)) == 2
+    monkeypatch.setattr(wall_windows, "BLOCK_SITES", block_sites)
+    monkeypatch.setattr(wall_windows, "TAIL_SITES", 9)
+    monkeypatch.setattr(wall_windows, "SLAB", 8)
+    assert len(wall_windows.window_spans(num_sites)) == 2
     for activation in SIGMA:
         columns, g = random_wall(num_sites, 3)
         expected, expected_backward = gate_by_gate(columns, num_sites, activation)
@@ -101,7 +101,7 @@ def test_walls_of_many_small_blocks_equal_gate_by_gate(num_sites, block_sites, m
 
 @pytest.mark.parametrize("num_sites", [18, 19])
 def test_walls_too_large_for_one_block_equal_gate_by_gate(num_sites):
-    assert len(fast_wall.window_spans(num_sites)) == 2
+    assert len(wall_windows.window_spans(num_sites)) == 2
     columns, g = random_wall(num_sites, 2)
     expected, expected_backward = gate_by_gate(columns, num_sites, "relu")
     tensor, backward = contract(columns, num_sites, "relu")
@@ -188,27 +188,12 @@ def test_every_gate_conserves_the_product_with_its_gradient(num_sites, depth, ac
             assert abs((gate * grad).sum() - inside) <= 1e-12 * (size + norm)
 
 
-@pytest.mark.parametrize("num_sites", range(2, 14))
-def test_factors_multiply_to_the_tensor_and_pull_gradients_back(num_sites):
-    columns, g = random_wall(num_sites, 1)
-    tensor, backward = contract(columns, num_sites, "relu")
-    wanted = backward(g)
-    for cut in range(1, num_sites):
-        left, right, factors_backward = factors(columns, num_sites, cut)
-        assert left.shape == (2**cut, 2 if cut % 2 else 4)
-        assert_close((left @ right).reshape(-1), tensor, 1e-12)
-        matrix_g = g.reshape(2**cut, -1)
-        got = factors_backward(matrix_g @ right.T, left.T @ matrix_g)
-        for grad, expected in zip(got, wanted, strict=True):
-            assert_close(grad, expected, 1e-11)
-
-
 @pytest.mark.parametrize("num_sites", range(1, 27))
 def test_windows_hold_every_gate_once_and_never_before_one_it_waits_for(num_sites):
     done = set()
-    spans = [span for part in fast_wall.window_spans(num_sites) for span in part]
+    spans = [span for part in wall_windows.window_spans(num_sites) for span in part]
     for start, stop in spans:
-        window = fast_wall._Window(start, stop, [np.zeros((num_sites, 4, 4))] * 2, 1, 1)
+        window = wall_windows.Window(start, stop, [np.zeros((num_sites, 4, 4))] * 2, 1, 1)
         assert stop - start <= 7
         for column, k, inside in window.gates:
             site = start + inside
@@ -292,7 +277,3 @@ def test_what_is_wrong_is_said():
         contract([], 4, "relu")
     with pytest.raises(ValueError, match="no activation 'gelu'"):
         contract(columns, 6, "gelu")
-    with pytest.raises(ShapeError, match="got depth 2 and cut 3"):
-        factors(columns, 6, 3)
-    with pytest.raises(ShapeError, match="between 1 and 5"):
-        factors(columns[:2], 6, 6)

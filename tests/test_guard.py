@@ -141,6 +141,15 @@ def test_what_was_read_only_before_stays_so():
     assert not a.flags.writeable
 
 
+def test_a_view_of_what_became_read_only_stays_so():
+    whole = np.ones((2, 3))
+    view = whole[0]
+    whole.flags.writeable = False  # a view that was there before can still be written …
+    y = leaf(view) * 2
+    y.backward(np.ones(3))
+    assert not view.flags.writeable  # … until the guard had it: NumPy does not give that back
+
+
 def test_stretched_views_and_foreign_buffers():
     buffer = bytearray(np.ones(3).tobytes())
     a = np.frombuffer(buffer)
@@ -226,6 +235,44 @@ def test_the_guard_keeps_no_array_alive():
     del a
     y.backward(np.ones(3))
     assert gone() is None
+
+
+def test_an_array_in_the_place_of_one_that_is_gone_is_guarded_for_itself():
+    """An addition does not need its result, whose place in memory another array may take."""
+    y = leaf(np.ones(3)) + 0.0
+    place, z = id(y.data), y + 0.0
+    del y  # its node lives on behind z, and still has to release what it made read-only
+    others = [np.ones(3) for _ in range(100)]
+    (array,) = (other for other in others if id(other) == place)
+    w = leaf(array) * 2
+    with READ_ONLY:
+        array[0] = 5
+    z.backward(np.ones(3))
+    with READ_ONLY:
+        array[0] = 5
+    w.backward(np.ones(3))
+    array[0] = 5
+
+
+def test_a_result_made_unprotected_is_protected_where_it_is_used():
+    with ta.unprotected():
+        y = leaf(np.ones(3)) * 2
+    z = y * 3
+    with READ_ONLY:
+        y.data[0] = 5
+    del z
+    y.data[0] = 5
+
+
+def test_a_result_whose_node_is_freed_is_protected_where_it_is_used():
+    x = leaf(np.ones(3))
+    y = x * 2
+    y.backward(np.ones(3))
+    z = y * x
+    with READ_ONLY:
+        y.data[0] = 5
+    del z
+    y.data[0] = 5
 
 
 def test_the_guard_forgets_every_array():

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from op_table import ROWS
 from test_ops import cotangent_for, gradients
 
@@ -92,3 +94,21 @@ def test_layout_of_inputs_and_cotangent_does_not_matter(row, layout):
         assert a.dtype == np.float64 and a.dtype.isnative
     for a, b in zip([*arrays, g], before):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+@given(data=st.data())
+def test_each_array_may_lie_in_memory_as_it_likes(row, data):
+    """Any mixture of layouts, of the cotangent too, in either precision."""
+    dtype = data.draw(st.sampled_from([np.float64, np.float32]))
+    seed = data.draw(st.integers(0, 9))
+    layout = st.sampled_from(LAYOUTS)
+    arrays = [data.draw(layout)(a) for a in row.draw(seed, dtype)]
+    g = cotangent_for(row, seed).astype(dtype)
+    g = data.draw(layout)(g) if g.ndim else g
+    value, grads = gradients(row, arrays, g)
+    expected_value, expected = gradients(row, [plain(a) for a in arrays], plain(g))
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    for a, b in zip([value.data, *grads], [expected_value.data, *expected]):
+        assert a.dtype == dtype and a.dtype.isnative
+        assert np.abs(a - b).max(initial=0) <= tolerance * (1 + np.abs(b).max(initial=0))

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn import optim
 from tinyadtn.errors import GraphError, TinyADTNError
+from tinyadtn.optim import Optimizer
 
 STEPS = 20
 RATES = [0.05 / (1 + k) for k in range(STEPS)]
@@ -153,6 +155,13 @@ def test_options_that_undo_learning_are_refused(options):
         ta.SGD([ta.Tensor([1.0], requires_grad=True)], 0.1, **options)
 
 
+def test_the_frame_alone_is_no_optimiser():
+    w = ta.Tensor([1.0], requires_grad=True)
+    w.grad = np.ones(1, np.float32)
+    with pytest.raises(TypeError, match="SGD or Adam"):
+        Optimizer([w], 0.1).step()
+
+
 # --- state ---------------------------------------------------------------------------------------
 
 MAKERS = {
@@ -262,3 +271,32 @@ def test_cosine_at_its_key_points():
 def test_short_and_one_sided_schedules_stay_between_zero_and_the_peak(schedule):
     rates = [schedule(k) for k in range(schedule.steps + 1)]
     assert all(0 <= rate <= 1 for rate in rates)
+
+
+# --- parts of a parameter ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [ta.SGD, ta.Adam])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_parameter_that_is_changed_part_by_part_gets_the_same_bits(monkeypatch, optimizer, order):
+    """The F order has no flat parts and is changed as a whole."""
+
+    def trained(chunk):
+        monkeypatch.setattr(optim, "CHUNK", chunk)
+        rng = np.random.default_rng(0)
+        p = ta.Tensor(np.array(rng.normal(size=(3, 11)), np.float32, order=order), True)
+        steps = optimizer([p], 0.1, weight_decay=0.1, clip=0.5)
+        parts = []
+        update = steps.update
+        steps.update = lambda *a: parts.append(a[0].size) or update(*a)
+        for _ in range(3):
+            p.grad = rng.normal(size=p.shape).astype(np.float32)
+            steps.step()
+        return p.data, steps.memory, parts
+
+    data, memory, parts = trained(8)
+    whole, whole_memory, whole_parts = trained(33)
+    assert whole_parts == [33] * 3
+    assert parts == ([8, 8, 8, 8, 1] * 3 if order == "C" else [33] * 3)
+    np.testing.assert_array_equal(data, whole)
+    np.testing.assert_array_equal(memory, whole_memory)

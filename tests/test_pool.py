@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.conv import Window
+from tinyadtn.windows import Window
 
 
 @st.composite

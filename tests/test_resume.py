@@ -146,6 +146,42 @@ def test_a_killed_process_goes_on_bit_for_bit(uninterrupted, tmp_path):
     same_state(tmp_path / "last.npz", uninterrupted["sgd"][0] / "last.npz")
 
 
+@pytest.mark.parametrize("write", range(1, 7))
+def test_a_run_that_ends_between_two_files_goes_on_with_both(
+    write, data, uninterrupted, tmp_path, monkeypatch
+):
+    """At the end of an epoch two files are written: what if only the first ever is?"""
+    make, plan = KINDS["adam"]
+    written = []
+
+    def dies(path, *rest, **options):
+        if len(written) == write:
+            raise KeyboardInterrupt  # nothing after it runs, as if the power were gone
+        written.append(path)
+        write_state(path, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tinyadtn.runs.write_state", dies)
+        try:
+            for _ in ta.train(make(), data, out=tmp_path, **plan):
+                pass
+        except KeyboardInterrupt:
+            pass
+    went_on = {"resume": tmp_path / "last.npz"} if (tmp_path / "last.npz").exists() else plan
+    for _ in ta.train(make(), data, out=tmp_path, **went_on):
+        pass
+    for file in ("last.npz", "best.npz"):
+        same_state(tmp_path / file, uninterrupted["adam"][0] / file)
+
+
+def test_runs_killed_at_random_moments_end_with_the_same_bits(tmp_path):
+    """A few here; ``python tests/kill_runs.py 100`` is part of ``make test-deep``."""
+    import kill_runs
+
+    tally = kill_runs.survive(3, tmp_path)
+    assert tally.differ == [] and tally.runs == 3 and tally.kills == 4
+
+
 def test_the_previous_state_can_be_resumed_too(data, uninterrupted, tmp_path):
     make, plan = KINDS["adam"]
     stop_after(ta.train(make(), data, out=tmp_path, **plan), 12)

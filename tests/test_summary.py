@@ -77,17 +77,19 @@ def test_the_table_shows_every_layer_and_the_totals():
     assert len(lines) == 2 + len(list(ta.models.lenet5().layers()))
 
 
-def test_an_encoded_layer_shows_what_it_stores_and_costs_what_its_weight_costs():
+def test_an_encoded_layer_shows_what_it_stores_and_costs_what_its_way_costs():
     model = ta.models.vgg16()
     dense = {row.name: row for row in ta.summary(model).rows}
-    small = ta.compress(model, {"fc1": 1, "fc2": 1}, rng=0)
+    small = ta.compress(model, {"fc1": 1, "fc2": 1, "conv5_1": 2}, rng=0)
     found = ta.summary(small)
     rows = {row.name: row for row in found.rows}
     assert rows["fc1"].parameters == 200 + 4096
     assert rows["fc2"].parameters == 224 + 4096
     assert rows["fc1"].layer == "Linear(512, 4096, ADTN M=1)"
     assert rows["fc3"] == dense["fc3"]
-    assert rows["fc1"].multiply_adds == dense["fc1"].multiply_adds == 2**21
+    assert dense["fc1"].multiply_adds == 2**21
+    assert rows["fc1"].multiply_adds == small.fc1.way().multiply_adds < 2**18  # never decoded
+    assert rows["conv5_1"].multiply_adds == dense["conv5_1"].multiply_adds
     assert found.parameters == small.num_parameters
 
 

@@ -119,6 +119,37 @@ def test_one_step_of_sgd_by_hand(data):
     np.testing.assert_allclose(model.fc2.bias.data, b - 0.1 * g.sum(0), atol=1e-6)
 
 
+def test_two_epochs_are_one_after_the_other(data):
+    """No step knows the gradient of the one before: without momentum, two runs make one."""
+    plan = {"batch_size": 300, "optimizer": "sgd", "schedule": "constant", "momentum": 0.0}
+    whole, parts = net(), net()
+    run(whole, data, epochs=2, learning_rate=0.5, **plan)
+    for _ in range(2):
+        run(parts, data, epochs=1, learning_rate=0.5, **plan)
+    for name, array in whole.arrays().items():
+        np.testing.assert_allclose(array, parts.arrays()[name], atol=1e-5)
+
+
+def test_every_step_drops_others(data):
+    """What a step draws follows from its number: no two alike, and the same in the same run."""
+
+    class Draws(ta.Module):
+        def __init__(self):
+            self.fc = ta.Linear(784, 10, rng=0)
+            self.drawn = []
+
+        def forward(self, x, *, training, rng):
+            if training:
+                self.drawn.append(rng.random())
+            return self.fc(x.reshape(len(x), 784))
+
+    runs = [Draws() for _ in range(2)]
+    for model in runs:
+        run(model, data, batch_size=50)
+    assert runs[0].drawn == runs[1].drawn
+    assert len(set(runs[0].drawn)) == len(runs[0].drawn) == 12
+
+
 def test_every_image_is_seen_once_an_epoch(data):
     class Watch(ta.Module):
         def __init__(self):
@@ -187,6 +218,13 @@ def test_gradients_from_before_do_not_count(data):
 def test_a_plan_that_makes_no_sense_is_refused_at_the_call(options, says, data):
     with pytest.raises(ValueError, match=says):
         ta.train(net(), data, **options)
+
+
+def test_data_of_another_kind_are_refused_at_the_call(data):
+    with pytest.raises(TypeError, match="Data with all splits, got Split"):
+        ta.train(net(), data.train)
+    with pytest.raises(TypeError, match=r"one Split, as data\.test; got Data"):
+        ta.evaluate(net(), data)
 
 
 def test_an_unknown_option_is_refused_at_the_call(data):

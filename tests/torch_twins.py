@@ -210,18 +210,18 @@ OPTIMISERS = {
 }
 
 
-def drift(case, optimiser, steps):
-    """How far training drives two float64 networks apart: in the loss of each step, and in the end.
+def drift(case, optimiser, steps, dtype=np.float64, order=np.inf):
+    """How far training drives two networks apart: in the loss of each step, and in the end.
 
     An array's difference at the end is in units of the way that it went.
     """
-    model, network = twins(case, np.float64)
+    model, network = twins(case, dtype)
     ours, other = (
         make(list(net.parameters())) for make, net in zip(OPTIMISERS[optimiser], (model, network))
     )
     losses = []
     for step in range(steps):
-        x, labels = batch(dataclasses.replace(case, seed=case.seed + step), np.float64)
+        x, labels = batch(dataclasses.replace(case, seed=case.seed + step), dtype)
         ours.zero_grad()
         _, loss, _ = ours_backward(model, x, labels, case.training)
         ours.step()
@@ -230,10 +230,10 @@ def drift(case, optimiser, steps):
         other.step()
         losses.append(relative(loss, torch_loss, torch_loss, np.inf))
     end, state = {name: t.numpy() for name, t in model.named_tensors()}, network.state_dict()
-    start = drawn(model, np.float64)
+    start = drawn(model, dtype)
     way = {name: end[name] - start.pop(name) for name in end if "normalize" not in name}
     arrays = {}
     for name in way:
         other, unit = state[theirs.torch_name(name)].numpy(), way[yardstick(case, name)]
-        arrays[name] = relative(end[name], other, unit, np.inf)
+        arrays[name] = relative(end[name], other, unit, order)
     return losses, arrays

@@ -17,6 +17,7 @@ from .compress import compress, decompress, fit
 from .contract import contract
 from .conv import avg_pool2d, conv2d, max_pool2d
 from .data import Data, Split, batches, load_data
+from .decode_free import decoded
 from .devices import to_device
 from .encodings import Encoding, Frozen
 from .engine import Tensor, op
@@ -34,7 +35,7 @@ from .layers import (
 )
 from .loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .modes import detect_anomaly, no_grad, unprotected
-from .module import Module, decoded, freeze
+from .module import Module, freeze
 from .norm import batch_norm, dropout, local_contrast_norm, local_response_norm
 from .norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
 from .normalize import channel_statistics

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from . import fast_wall
-from .backend import array_module, beside, device_of
+from .backend import array_module, beside
 from .brickwall import (
     ACTIVATIONS,
     Step,
     build_wall,
     contract_brick_wall,
     contract_gate_by_gate,
-    contract_in_ops,
     contraction_steps,
     live_entries,
     peak_floats,
 )
+from .cut import CutChain, cut_chain, cut_cores
 from .encodings import Cost, Counts, Encoding, Recipe, memory_limit, plain, target_of
 from .engine import Tensor, op
 from .errors import NonFiniteError, ShapeError, SizeLimitError
@@ -32,7 +32,11 @@ from .module import Seed, he_std, parameter, require_values
 from .optim import Adam, OneCycle
 from .progress import progress
 from .sites import Axes, assign_sites
+from .wall_chain import WallChain, split, wall_chain, wall_cores
 from .wirings import WIRINGS, Pairs
+
+LARGE = 2**14  # vectors in the batch that ``factors`` are for, unless told otherwise
+BASIS = 256  # unit vectors that a new ADTN is seen through at a time
 
 
 class ADTN(Encoding):
@@ -156,12 +160,11 @@ class ADTN(Encoding):
     def contract(self) -> Tensor:
         """T as a vector over all sites in wall order: before the crop and the scale factor."""
         require_values(self.columns)
-        if self._fast and device_of(self.columns[0].data) == "cpu":
+        if self._fast:
             return contract_brick_wall(
                 *self.columns, num_sites=self.num_sites, activation=self.activation
             )
-        contracted = contract_in_ops if self._fast else contract_gate_by_gate
-        return contracted(self.columns, self.wall, self.sites.wall_dims, self.activation)
+        return contract_gate_by_gate(self.columns, self.wall, self.sites.wall_dims, self.activation)
 
     def decode(self) -> Tensor:
         """The weight: T contracted, put in the axes' order, cropped and scaled."""
@@ -204,13 +207,60 @@ class ADTN(Encoding):
         )
 
     def cost(self) -> Cost:
-        """Multiply-adds of the plain contraction, every gate on all sites; ``fast_wall`` has fewer.
+        """Multiply-adds to decode, to go through the factors, and to compute those.
 
-        >>> ADTN((4, 4), depth=1).cost()  # two fresh gates, one of 4×4, on 2^4 numbers
-        Cost(decode=96, apply=None)
+        A brick wall's first layer is decoded as a matrix product state, 2 a number, and every other
+        gate applied to all numbers; ``fast_wall`` groups those gates and has more products, sooner.
+
+        >>> ADTN((4, 4), depth=2).cost()  # a layer of three gates of 4×4 on 2^4 numbers, and 2 each
+        Cost(decode=224, apply=None, build=0)
         """
-        gates = ((len(c.pairs), 1 if c.fresh else math.prod(c.dims)) for c in self.wall)
-        return Cost(self.sites.padded_size * sum(n * terms for n, terms in gates), None)
+        first = 2 if self._fast else 0
+        gates = [
+            (len(column.pairs), 1 if column.fresh else math.prod(column.dims))
+            for column in self.wall
+            if not (self._fast and column.layer == 1)
+        ]
+        decode = self.sites.padded_size * (first + sum(n * terms for n, terms in gates))
+        chain = self.chain(1)
+        if chain is None:
+            return Cost(decode, None)
+        return Cost(decode, chain.multiply_adds, chain.build_multiply_adds)
+
+    def chain(self, batch: int) -> WallChain | CutChain | None:
+        """For depth 1, or without activation: the wall as a chain, if that has fewer numbers."""
+        if len(self.shape) < 2 or (self.depth > 1 and self.activation != "identity"):
+            return None
+        if self._fast and self.depth == 1:
+            return wall_chain(self.sites, batch)
+        return cut_chain(self.sites, tuple(self.wall))
+
+    def factors(self, chain: Any = None) -> Sequence[Tensor]:
+        """The cores of a depth-1 ADTN's chain, what ``decode`` would multiply; differentiable.
+
+        With all output sites before all input sites they are two matrices, W = A·B, of rank 4, or
+        2 if the output sites are odd in number. Without ``chain`` they are those for large batches.
+        TypeError for a wall that is no chain.
+
+        >>> weight = ADTN((512, 4096), order="output_first", rng=0)
+        >>> a, b = weight.factors()
+        >>> a.shape, b.shape, bool(np.allclose((a @ b).data, weight.decode().data, atol=1e-6))
+        ((512, 2), (2, 4096), True)
+        """
+        chain = chain or self.chain(LARGE)
+        require_values(self.columns)
+        if isinstance(chain, WallChain):
+            cores = wall_cores(
+                *self.columns, num_sites=self.num_sites, chain=chain, scale=self.scale
+            )
+            return split(cores, chain)
+        if isinstance(chain, CutChain):
+            a, b = cut_cores(self.columns, self.sites, chain)
+            return a, b * self.scale
+        return super().factors(chain)
+
+    def build_work(self, chain: Any) -> int:
+        return chain.build_work
 
     def fit(
         self,
@@ -285,14 +335,30 @@ class ADTN(Encoding):
     def _match_scale(self, rng: np.random.Generator) -> None:
         """Set ``scale`` so that the decoded weight is spread like a dense start."""
         for _ in range(100):
-            with no_grad():
-                std = float(self.decode().numpy().std())
+            std = self._spread()
             if std > 0:
                 self.scale = Tensor(np.float32(he_std(self.shape) / std))
                 return
             # A relu can silence a small wall altogether; then other gates are drawn.
             self.columns = self._draw_gates(rng)
         raise NonFiniteError(f"100 random starts of {self!r} decode to zero; try leaky_relu")
+
+    @no_grad()
+    def _spread(self) -> float:
+        """The standard deviation of the weight's entries; not decoded, if it need not be."""
+        chain = self.chain(BASIS)
+        if chain is None:
+            return float(self.decode().numpy().std())
+        matrices = chain.matrices([core.data for core in self.factors(chain)])
+        total = square = 0.0
+        inputs = math.prod(self.shape[1:])
+        for start in range(0, inputs, BASIS):  # some columns of the weight at a time
+            count = min(BASIS, inputs - start)
+            basis = np.eye(inputs, count, -start, dtype=matrices[0].dtype)
+            columns = chain.apply(basis, matrices)[0].astype(np.float64)
+            total, square = total + columns.sum(), square + (columns * columns).sum()
+        count = math.prod(self.shape)
+        return math.sqrt(max(square / count - (total / count) ** 2, 0.0))
 
 
 def _orthogonal(matrices: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ import numpy as np
 
 from .errors import DeviceError, DTypeError, ShapeError
 
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # one object each, while native
+
 
 def array_module(array: Any) -> ModuleType:
     """The module (``xp``) that the array belongs to: NumPy, or CuPy for an array on a GPU.
@@ -20,6 +22,8 @@ def array_module(array: Any) -> ModuleType:
     >>> array_module(np.zeros(2)).__name__
     'numpy'
     """
+    if type(array) is np.ndarray:
+        return np
     if type(array).__module__.partition(".")[0] == "cupy":
         return sys.modules["cupy"]
     return np
@@ -84,6 +88,8 @@ def as_array(value: Any) -> Any:
     >>> as_array([1, 2]).dtype, as_array(np.arange(3)).dtype.kind
     (dtype('float32'), 'i')
     """
+    if type(value) is np.ndarray and (value.dtype is FLOAT32 or value.dtype is FLOAT64):
+        return value
     if isinstance(value, (np.ndarray, np.generic)):
         if isinstance(value, np.ma.MaskedArray):
             raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
@@ -146,8 +152,8 @@ def settle_dtypes(values: list, from_tensor: list[bool]) -> list:
     """
     if not values:
         raise ShapeError("at least one array is needed")
-    if {type(v) for v in values} == {np.ndarray} and len({v.dtype for v in values}) == 1:
-        return [as_array(v) for v in values]  # the usual case: nothing to settle
+    if (found := _settled(values)) is not None:
+        return found
     arrays = [as_array(v) if hasattr(v, "dtype") else None for v in values]
     agreed = _agreed(arrays, from_tensor, values)
     settled = [
@@ -166,6 +172,32 @@ def _on_one_device(arrays: list, from_tensor: list[bool]) -> list:
             'a tensor on the CPU meets one on the GPU; move it: ta.to_device(tensor, "cuda")'
         )
     return [beside(a, there[0]) for a in arrays]
+
+
+def _settled(values: list) -> list | None:
+    """The usual case, decided soon: NumPy arrays of one float type, and Python numbers beside them.
+
+    None where it is another case.
+    """
+    agreed = None
+    for value in values:
+        if type(value) is np.ndarray:
+            dtype = value.dtype
+            if (agreed is not None and dtype is not agreed) or (
+                dtype is not FLOAT32 and dtype is not FLOAT64
+            ):
+                return None
+            agreed = dtype
+        elif type(value) is not float and type(value) is not int:
+            return None
+    if agreed is None:
+        return None
+    for k, value in enumerate(values):
+        if type(value) is float:
+            values[k] = np.array(value, agreed)
+        elif type(value) is int:  # one that is too large for an array has to be explained
+            values[k] = _from_python(value, agreed)
+    return values
 
 
 def _agreed(arrays: list, from_tensor: list[bool], values: list) -> np.dtype:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from . import fast_wall
-from .backend import array_module, beside
+from .backend import array_module
 from .contract import contract
 from .engine import Tensor, op
 from .errors import ShapeError
@@ -158,21 +158,7 @@ def contraction_steps(
     """Contract the wall into T, one named step a column or activation. The last state is T."""
     state = product_state(site_dims, columns[0].dtype, array_module(columns[0].data))
     yield Step("all sites in |0⟩", state)
-    yield from _later_steps(state, 0, columns, wall, site_dims, activation)
-
-
-def _later_steps(
-    state: Tensor,
-    done: int,
-    columns: Sequence[Tensor],
-    wall: Sequence[Column],
-    site_dims: Sequence[int],
-    activation: str,
-) -> Iterator[Step]:
-    """The steps that are left when so many columns are in the state."""
     for k, (column, gates) in enumerate(zip(wall, columns)):
-        if k < done:
-            continue
         if k > 0 and column.layer > wall[k - 1].layer and activation != "identity":
             state = ACTIVATIONS[activation](state)
             yield Step(f"{activation} after layer {wall[k - 1].layer}", state)
@@ -188,36 +174,6 @@ def contract_gate_by_gate(
     """T as a vector, by applying every gate to all 2^Q numbers: plain, and any wiring will do."""
     *_, last = contraction_steps(columns, wall, site_dims, activation)
     return last.state
-
-
-def contract_first_layer(first: Tensor, second: Tensor, num_sites: int) -> Tensor:
-    """T of a brick wall of depth 1, on sites of dimension 2, as a product of two small matrices.
-
-    One TN layer on |00…0⟩ is a chain: a gate a_k of the first column already is a state of two
-    sites, and a gate B_k of the second joins it to the next. The chain is cut in the middle and
-    T = left · right, so that nothing but this product has 2^Q entries.
-    """
-    pairs, gates = first[: second.shape[0]], second.reshape(-1, 4, 2, 2)
-    cores = contract(pairs, gates, pattern="kxi,koiy->kxoy")  # o: two sites; x, y: the bonds
-    eye = beside(np.eye(2, dtype=first.dtype), first.data)
-    left, half = Tensor(eye), len(cores) // 2  # site 0 comes out as it went in
-    for k in range(half):
-        left = (left @ cores[k].reshape(2, 8)).reshape(-1, 2)
-    # Q even: the last pair has no gate behind it. Q odd: the last site is still |0⟩.
-    right = first[len(first) - 1] if num_sites % 2 == 0 else Tensor(eye[:, :1])
-    for k in reversed(range(half, len(cores))):
-        right = (cores[k].reshape(8, 2) @ right).reshape(2, -1)
-    return (left @ right).reshape(2**num_sites)
-
-
-def contract_in_ops(
-    columns: Sequence[Tensor], wall: Sequence[Column], site_dims: Sequence[int], activation: str
-) -> Tensor:
-    """T of a brick wall on sites of dimension 2, for a GPU: the chain, then gate by gate."""
-    state = contract_first_layer(columns[0], columns[1], len(site_dims))
-    for step in _later_steps(state, 2, columns, wall, site_dims, activation):
-        state = step.state
-    return state
 
 
 def peak_floats(layer: Sequence[Column], site_dims: Sequence[int], depth: int) -> int:

@@ -161,10 +161,13 @@ def _second_name(path: Path, keep: Path) -> None:
     link = keep.with_name(f".{keep.name}.link")
     link.unlink(missing_ok=True)
     try:
-        link.hardlink_to(path)
-    except OSError:  # a file system without links
-        shutil.copyfile(path, link)
-    link.replace(keep)
+        try:
+            link.hardlink_to(path)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, link)
+        link.replace(keep)
+    finally:  # also where both were names of one file: then replacing does nothing
+        link.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from . import commands
 from .brickwall import ACTIVATIONS
@@ -64,9 +64,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def explained(error: BaseException) -> str:
     """The error as one line; the operating system's own errors with their path first."""
+    text = str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    return str(error)
+        text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """The text on one line: a name may hold anything, also what commands a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 @contextmanager
@@ -85,7 +96,7 @@ def stopping_gently():
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tinyadtn",
         description="Compress neural networks with tensor networks, in plain NumPy.",
         epilog='Begin with "tinyadtn compress fc2": two minutes, on bundled MNIST digits.',
@@ -135,9 +146,11 @@ def _train(actions: Any) -> None:
     )
     option("--seed", "start, batch order and all else", type=_whole)
     command.add_argument(
-        "--out", help="folder for checkpoints (default: runs/train, or that of --resume)"
+        "--out",
+        type=_path,
+        help="folder for checkpoints (default: runs/train, or that of --resume)",
     )
-    command.add_argument("--resume", metavar="FILE", help="go on from this last.npz")
+    command.add_argument("--resume", type=_path, metavar="FILE", help="go on from this last.npz")
     command.add_argument(
         "--save-minutes",
         type=_rate,
@@ -183,7 +196,10 @@ def _compress(actions: Any) -> None:
     option("--wiring", "which sites gates join", choices=list(WIRINGS), default="brick_wall")
     option("--site-dim", "dimension of a site; 4 is two bits", type=_positive, default=2)
     command.add_argument(
-        "--dense", metavar="FILE", help="a dense network trained before, instead of training one"
+        "--dense",
+        type=_path,
+        metavar="FILE",
+        help="a dense network trained before, instead of training one",
     )
     option("--epochs", "for the ADTNs", type=_positive, default=40)
     option("--dense-epochs", "for the dense network", type=_positive, default=40)
@@ -192,7 +208,9 @@ def _compress(actions: Any) -> None:
     option("--dense-learning-rate", "the same for the dense network", type=_rate, default=0.002)
     option("--batch-size", "images a step", type=_positive, default=128)
     option("--seeds", "repeat with the seeds 0, 1, …", type=_positive, default=1)
-    command.add_argument("--out", help="folder for everything (default: runs/compress-MODEL)")
+    command.add_argument(
+        "--out", type=_path, help="folder for everything (default: runs/compress-MODEL)"
+    )
     command.add_argument(
         "--overwrite", action="store_true", help="use --out even if it holds an earlier run"
     )
@@ -213,9 +231,12 @@ def _evaluate(actions: Any) -> None:
 
 def _predict(actions: Any) -> None:
     command = _command(actions, "predict", commands.predict_image, "which digit is in a picture?")
-    command.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG or the like")
+    command.add_argument(
+        "images", nargs="+", type=_path, metavar="IMAGE", help="PNG, JPEG or the like"
+    )
     command.add_argument(
         "--model",
+        type=_path,
         default="runs/demo/fine-tuned.npz",
         metavar="FILE",
         help="checkpoint of the network to ask (default: %(default)s)",
@@ -226,6 +247,15 @@ def _predict(actions: Any) -> None:
 def _report(actions: Any) -> None:
     command = _command(actions, "report", commands.print_report, "what a model's weights take")
     _add_checkpoint(command)
+    command.add_argument(
+        "--timing", action="store_true", help="measure the encoded layers: dense, decoded or not"
+    )
+    command.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=128,
+        help="images in the batch that is timed (default: %(default)s)",
+    )
 
 
 def _draw(actions: Any) -> None:
@@ -234,7 +264,10 @@ def _draw(actions: Any) -> None:
     )
     _add_checkpoint(command)
     command.add_argument(
-        "--out", default="runs/pictures", help="folder for PNG files (default: %(default)s)"
+        "--out",
+        type=_path,
+        default="runs/pictures",
+        help="folder for PNG files (default: %(default)s)",
     )
 
 
@@ -279,6 +312,7 @@ def _add_data(command: argparse.ArgumentParser, default: str | None = None) -> N
     usual = default or "what a training checkpoint names, else mnist-5k"
     command.add_argument(
         "--data",
+        type=_path,
         default=default,
         help=f"a name that `tinyadtn data list` shows, or a folder (default: {usual})",
     )
@@ -294,12 +328,21 @@ def _add_device(command: argparse.ArgumentParser) -> None:
 
 
 def _add_checkpoint(command: argparse.ArgumentParser) -> None:
-    command.add_argument("checkpoint", metavar="CHECKPOINT", help="an .npz file of tinyadtn's")
+    command.add_argument(
+        "checkpoint", type=_path, metavar="CHECKPOINT", help="an .npz file of tinyadtn's"
+    )
+
+
+def _path(text: str) -> str:
+    # An empty one is a variable of the shell's that is not set: no default is meant by it.
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a file, a folder or a name, got {text!r}")
+    return text
 
 
 def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text!r}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text[:20]!r}")
     return int(text)
 
 

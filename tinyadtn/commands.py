@@ -204,8 +204,9 @@ def predict_image(options: Namespace) -> None:
 
 
 def print_report(options: Namespace) -> None:
-    """The table of stored numbers."""
-    print(report(load(options.checkpoint)))
+    """The table of stored numbers and, if asked for, of what the layers take."""
+    model = load(options.checkpoint)
+    print(report(model, timing=options.timing, batch_size=options.batch_size))
 
 
 def draw_model(options: Namespace) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from .backend import array_module
@@ -30,16 +31,14 @@ def contract(*operands: Any, pattern: str) -> Any:
     >>> ta.contract(x, w, pattern="ni,oi->no").shape
     (3, 2)
     """
-    inputs, output = _parse(pattern, tuple(x.shape for x in operands))
+    inputs, output = _parse(pattern, tuple([x.shape for x in operands]))
 
     def grad_of(k: int) -> Any:
-        others = [j for j in range(len(operands)) if j != k]
-
         def grad_operand(g: Any) -> Any:
-            known = [*(inputs[j] for j in others), output]
-            # A letter that only this operand had was summed on its own: its gradient is constant.
-            letters = "".join(a for a in inputs[k] if any(a in other for other in known))
-            share = _contract([*(operands[j] for j in others), g], known, letters)
+            known, letters = _adjoint(inputs, output, k)
+            share = _contract([*operands[:k], *operands[k + 1 :], g], known, letters)
+            if letters == inputs[k]:
+                return share
             lone = tuple(axis for axis, a in enumerate(inputs[k]) if a not in letters)
             xp = array_module(g)
             return xp.broadcast_to(xp.expand_dims(share, lone), operands[k].shape)
@@ -50,7 +49,7 @@ def contract(*operands: Any, pattern: str) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str], str]:
+def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str, ...], str]:
     """The letters of every operand and of the result; whatever does not fit is refused."""
     left, arrow, output = pattern.replace(" ", "").partition("->")
     inputs = left.split(",")
@@ -75,42 +74,91 @@ def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str]
                 )
     if not set(output) <= set(length):
         raise ShapeError(f"pattern {pattern!r}: the result has a letter that no operand has")
-    return inputs, output
+    return tuple(inputs), output
 
 
-def _contract(operands: list, inputs: list[str], output: str) -> Any:
+@functools.lru_cache(maxsize=4096)
+def _adjoint(inputs: tuple[str, ...], output: str, k: int) -> tuple[tuple[str, ...], str]:
+    """The letters of the others and of g, and what they have of operand k's.
+
+    A letter that only this operand had was summed on its own: its gradient is constant.
+    """
+    known = (*inputs[:k], *inputs[k + 1 :], output)
+    return known, "".join(a for a in inputs[k] if any(a in other for other in known))
+
+
+def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:
     """Contract the operands two at a time, from the left."""
     result, letters = operands[0], inputs[0]
-    for k in range(1, len(operands)):
-        later = set(output).union(*inputs[k + 1 :])
-        keep = "".join(a for a in dict.fromkeys(letters + inputs[k]) if a in later)
-        result, letters = _pair(result, letters, operands[k], inputs[k], keep)
+    for operand, step in zip(operands[1:], _steps(inputs, output)):
+        result, letters = _pair(result, operand, step), step.result
     return _only(result, letters, output)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Two operands as one matrix product, (batch, rows, sum) @ (batch, sum, columns), in letters.
+
+    ``swapped`` says that the second operand has the rows: where the result begins with its letters,
+    nothing has to be transposed afterwards.
+    """
+
+    a: str
+    b: str
+    batch: str
+    rows: str
+    summed: str
+    columns: str
+    swapped: bool
+
+    @property
+    def result(self) -> str:
+        return self.batch + self.rows + self.columns
+
+
+@functools.lru_cache(maxsize=4096)
+def _steps(inputs: tuple[str, ...], output: str) -> list[_Step]:
+    """The products, from the left."""
+    steps, letters = [], inputs[0]
+    for k in range(1, len(inputs)):
+        later = set(output).union(*inputs[k + 1 :])
+        shared = set(letters) & set(inputs[k])
+        first = next((a for a in output if a in letters + inputs[k] and a not in shared), "")
+        swapped = first in inputs[k] and first != ""
+        a, b = (inputs[k], letters) if swapped else (letters, inputs[k])
+        batch = "".join(x for x in a if x in shared and x in later)
+        rows = "".join(x for x in a if x in later and x not in shared)
+        summed = "".join(x for x in a if x in shared and x not in later)
+        columns = "".join(x for x in b if x in later and x not in shared)
+        steps.append(_Step(a, b, batch, rows, summed, columns, swapped))
+        letters = steps[-1].result
+    return steps
 
 
 def _only(a: Any, letters: str, keep: str) -> Any:
     """Sum away the letters that are not kept, and put the others in the order of ``keep``."""
-    lone = tuple(axis for axis, letter in enumerate(letters) if letter not in keep)
+    if letters == keep:
+        return a
+    lone = tuple([axis for axis, letter in enumerate(letters) if letter not in keep])
     if lone:
         a = a.sum(axis=lone)
-        letters = "".join(letter for letter in letters if letter in keep)
+        letters = "".join([letter for letter in letters if letter in keep])
     return a.transpose([letters.index(letter) for letter in keep])
 
 
-def _pair(a: Any, a_letters: str, b: Any, b_letters: str, output: str) -> tuple[Any, str]:
-    """Two operands as one matrix product: (batch, rows, sum) @ (batch, sum, columns)."""
-    shared = set(a_letters) & set(b_letters)
-    batch = "".join(x for x in a_letters if x in shared and x in output)
-    summed = "".join(x for x in a_letters if x in shared and x not in output)
-    rows = "".join(x for x in a_letters if x in output and x not in shared)
-    columns = "".join(x for x in b_letters if x in output and x not in shared)
-    a = _only(a, a_letters, batch + rows + summed)
-    b = _only(b, b_letters, batch + summed + columns)
-    m, n = len(batch), len(batch) + len(rows)
+def _pair(a: Any, b: Any, step: _Step) -> Any:
+    """The product of two operands."""
+    if step.swapped:
+        a, b = b, a
+    a = _only(a, step.a, step.batch + step.rows + step.summed)
+    b = _only(b, step.b, step.batch + step.summed + step.columns)
+    if a.ndim == b.ndim == 2 and not step.batch and len(step.summed) == 1:
+        return a @ b  # they are matrices as they are
+    m, n = len(step.batch), len(step.batch) + len(step.rows)
     batch_shape, row_shape, sum_shape = a.shape[:m], a.shape[m:n], a.shape[n:]
-    column_shape = b.shape[m + len(summed) :]
+    column_shape = b.shape[m + len(step.summed) :]
     count = math.prod(sum_shape)
     product = a.reshape(*batch_shape, math.prod(row_shape), count) @ b.reshape(
         *batch_shape, count, math.prod(column_shape)
     )
-    return product.reshape((*batch_shape, *row_shape, *column_shape)), batch + rows + columns
+    return product.reshape((*batch_shape, *row_shape, *column_shape))

@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from .backend import to_numpy
+from .chain import CALL, MOVED, Chain
 from .engine import Tensor
-from .errors import NonFiniteError, ShapeError
-from .module import Module, Seed, he_std, parameter
+from .errors import NonFiniteError, ShapeError, SizeLimitError
+from .module import Module, Seed, he_std, parameter, require_values
+from .row import Row
 from .sites import Axes
 
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what a container may have
@@ -53,13 +55,15 @@ class Counts:
 class Cost:
     """Multiply-adds: ``decode`` to decode the weight once, ``apply`` for one input vector.
 
-    ``apply`` is what it would take to put a vector (of a convolution: the patch at one position)
-    through the factors one by one, never decoding; None where there is no such way. The layers of
-    this library decode.
+    ``apply`` is what it takes to put a vector (of a convolution: the patch at one position)
+    through the factors one by one, never decoding; None where there is no such way. ``build`` is
+    what it takes to compute the factors first. Layers do whichever takes less for their batch, what
+    is moved in memory included: see ``decode_free``.
     """
 
     decode: int
     apply: int | None
+    build: int = 0
 
 
 class Encoding(Module):
@@ -103,6 +107,38 @@ class Encoding(Module):
         """Multiply-adds to use it."""
         return Cost(0, None)
 
+    # What a layer asks that would rather not decode: see ``decode_free``.
+
+    def factors(self, chain: Chain | None = None) -> Sequence[Tensor]:
+        """What the weight is a product of; differentiable.
+
+        ``chain`` is one of those that ``chain`` gives; without it, what suits large batches.
+        """
+        raise TypeError(f"{type(self).__name__} has no factors: decode() is all it can do")
+
+    def chain(self, batch: int) -> Chain | None:
+        """How the factors make the weight, as a matrix (o, all inputs), if they are a chain.
+
+        An encoding that can choose between chains suits it to a batch of so many vectors.
+        """
+        return None
+
+    def row(self) -> Row | None:
+        """How they make a kernel (o, c, kh, kw), if that is a row of convolutions by itself."""
+        return None
+
+    def kernels(self) -> list[Tensor]:
+        """The factors as the kernels of ``row``."""
+        raise TypeError(f"{type(self).__name__} is no row of convolutions")
+
+    def build_work(self, chain: Chain | None) -> int:
+        """What computing the factors takes, in the units of ``chain.work``."""
+        return 0
+
+    def decode_work(self) -> int:
+        """What decoding takes, in the same: each entry is written and read a few times."""
+        return CALL + self.cost().decode + 4 * MOVED * math.prod(self.shape)
+
     def __repr__(self) -> str:
         stored, dense = self.counts().stored, math.prod(self.shape)
         return (
@@ -116,7 +152,7 @@ class Frozen(Encoding):
     What a network reaches with a frozen layer, it owes to the layers around it. A seed would bring
     them back, so they count as no numbers at all; a file holds them all the same, because NumPy
     does not promise the same normal numbers in every version (NEP 19). ShapeError for a shape
-    without axes, or with a length below 1.
+    without axes, or with a length below 1; SizeLimitError for numbers beyond this machine's memory.
 
     >>> Frozen((256, 784), rng=0).num_parameters
     0
@@ -124,6 +160,7 @@ class Frozen(Encoding):
 
     def __init__(self, shape: Sequence[int], *, axes: Axes = None, rng: Seed = None):
         self.shape = checked_shape("Frozen", shape, 1)
+        check_size(self)
         self.values = parameter(self.shape, he_std(self.shape), rng).detach()
         self.config = {"encoding": "Frozen", "shape": list(self.shape)}
 
@@ -133,6 +170,7 @@ class Frozen(Encoding):
 
     def decode(self) -> Tensor:
         """The weights as they were drawn."""
+        require_values([self.values])
         return self.values
 
     def counts(self) -> Counts:
@@ -168,6 +206,17 @@ def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
         way_out = f"; use {instead}" if fewest > 1 else ""
         raise ShapeError(f"{who} needs {axes} or more, got {lengths}{way_out}")
     return lengths
+
+
+def check_size(encoding: Encoding) -> None:
+    """SizeLimitError, before a number is drawn, for a weight that would not fit once decoded."""
+    needed, limit = encoding.peak_bytes(), memory_limit()
+    if needed > limit:
+        raise SizeLimitError(
+            f"a weight of shape {encoding.shape} has {math.prod(encoding.shape):,} numbers; to "
+            f"train it takes about {needed / 2**30:,.1f} GiB, the limit here is "
+            f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight"
+        )
 
 
 def target_of(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:

@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sys
 from typing import Any, Union
+
+import numpy as np
 
 from .arraylike import ArrayLike
 from .backend import array_module, as_array, settle_dtypes
 from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
 from .guard import protect, release
-from .modes import check_finite, recording
+from .modes import check_finite, looking_for_nan, recording, users_line
 
 _clock = itertools.count()
 
@@ -62,9 +65,11 @@ class Tensor(ArrayLike):
             raise ShapeError(f"backward() of a tensor {self.shape} needs gradient= of that shape")
         g = array_module(self.data).ones_like(self.data) if gradient is None else gradient
         g = settle_dtypes([self.data, g.data if isinstance(g, Tensor) else g], [True, False])[1]
-        g = g.astype(self.dtype, copy=False)
+        g = _in_dtype(g, self.dtype)
         if g.shape != self.shape:
             raise ShapeError(f"gradient has shape {g.shape}, the tensor has {self.shape}")
+        if looking_for_nan.get():
+            check_finite(g, "the gradient given to backward()", users_line())
         cotangents = {self.node: g}
         for node in _newest_first(self.node):
             node.push(cotangents)
@@ -76,31 +81,42 @@ Source = Union["Node", Tensor, None]  # where a gradient goes: further back, to 
 class Node:
     """One recorded op: its name, the shape and dtype of its result, its sources and its VJPs."""
 
-    __slots__ = ("dtype", "holds", "name", "order", "shape", "sources", "vjps")
+    __slots__ = ("dtype", "holds", "line", "name", "order", "shape", "sources", "vjps")
 
     def __init__(self, name: str, sources: list[Source], vjps: Any, out: Tensor):
         self.name, self.sources, self.vjps = name, sources, vjps
         self.shape, self.dtype = out.shape, out.dtype
         self.order = next(_clock)
         self.holds: list = []  # what the guard made read-only for this node
+        self.line = ""  # who called the op, told under detect_anomaly only
 
     def push(self, cotangents: dict[Node, Any]) -> None:
         """Take this node's cotangent, hand each source its share, and forget everything."""
         g = cotangents.pop(self)
-        together = self.vjps(g) if callable(self.vjps) else None  # a joint op
+        looking = looking_for_nan.get()
+        together = list(self.vjps(g)) if callable(self.vjps) else None  # a joint op
         for k, source in enumerate(self.sources):
             if source is None:
                 continue
             share = self.vjps[k](g) if together is None else together[k]
-            share = array_module(share).asarray(unbroadcast(share, source.shape), source.dtype)
-            check_finite(share, f"the gradient of {self.name}")
+            if together is not None:
+                together[k] = None  # so that `share` is its only name
+            share = _in_dtype(unbroadcast(share, source.shape), source.dtype)
+            if looking:
+                check_finite(share, f"the gradient of {self.name}", self.line)
             if isinstance(source, Tensor):
-                # A leaf owns its gradient: a copy, for `share` may belong to somebody else.
-                total = share.copy() if source.grad is None else source.grad + share
-                source.grad = array_module(total).asarray(total)
+                references = sys.getrefcount(share)
+                if source.grad is not None:
+                    share = source.grad + share
+                elif not (_new_and_alone(share, references) and _lies_well(share, source.data)):
+                    share = share.copy()  # a leaf owns its gradient
+                source.grad = array_module(share).asarray(share)
             else:
                 known = cotangents.get(source)
                 cotangents[source] = share if known is None else known + share
+            if looking:  # finite shares may be too large together
+                total = source.grad if isinstance(source, Tensor) else cotangents[source]
+                check_finite(total, f"the sum of gradients up to {self.name}", self.line)
         self.free()
 
     def free(self) -> None:
@@ -134,7 +150,8 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
     @functools.wraps(function)
     def apply(*arguments: Any, **options: Any) -> Tensor:
         arrays = _arrays(arguments)
-        options = {k: v.data if isinstance(v, Tensor) else v for k, v in options.items()}
+        if options:
+            options = {k: v.data if isinstance(v, Tensor) else v for k, v in options.items()}
         try:
             result = function(*arrays, **options)
             value, *vjps = result if isinstance(result, tuple) else (result,)
@@ -150,30 +167,86 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
                 f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
             )
         if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
-            value = value.astype(arrays[0].dtype, copy=False)
+            value = _in_dtype(value, arrays[0].dtype)
         out = Tensor(value)
-        check_finite(out.data, name)
-        if recording.get():
-            sources = [_source(argument) for argument in arguments]
-            if any(source is not None for source in sources):
-                out.requires_grad = True
-                out.node = Node(name, sources, vjps[0] if joint else vjps, out)
-                out.node.holds = protect([*arrays, *options.values(), out.data])
+        looking = looking_for_nan.get()
+        if looking:
+            check_finite(out.data, name, users_line(), arrays)
+        if recording.get() and (sources := _sources(arguments)):
+            out.requires_grad = True
+            out.node = node = Node(name, sources, vjps[0] if joint else vjps, out)
+            if looking:
+                node.line = users_line()
+            exposed = _exposed(arguments, arrays, sources)
+            node.holds = protect([*exposed, *options.values(), out.data])
         return out
 
     return apply
 
 
-def _source(argument: Any) -> Source:
-    if isinstance(argument, Tensor) and argument.requires_grad:
-        return argument.node or argument
-    return None
+def _sources(arguments: tuple) -> list[Source]:
+    """Where the gradient of each argument goes; an empty list if none goes anywhere."""
+    sources: list[Source] = []
+    needed = False
+    for argument in arguments:
+        if isinstance(argument, Tensor) and argument.requires_grad:
+            sources.append(argument.node or argument)
+            needed = True
+        else:
+            sources.append(None)
+    return sources if needed else []
 
 
 def _arrays(arguments: tuple) -> list:
     """The arrays behind the arguments, in one float type."""
     data = [a.data if isinstance(a, Tensor) else a for a in arguments]
     return settle_dtypes(data, [isinstance(a, Tensor) for a in arguments])
+
+
+def _exposed(arguments: tuple, arrays: list, sources: list[Source]) -> list:
+    """The arrays that have to be guarded: that somebody else knows, and no node guards already.
+
+    The node that made an array guards it as long as this one can be of use: where it was freed,
+    ``backward`` refuses to go through both.
+    """
+    exposed = []
+    for argument, array, source in zip(arguments, arrays, sources):
+        guarded = isinstance(source, Node) and source.holds
+        if not guarded and hasattr(argument, "dtype"):  # numbers and lists became arrays of our own
+            exposed.append(array)
+    return exposed
+
+
+def _in_dtype(array: Any, dtype: Any) -> Any:
+    return array if array.dtype is dtype else array.astype(dtype, copy=False)
+
+
+def _new_and_alone(array: Any, references: int) -> bool:
+    """Whether the numbers of an array that has so many references are known to nobody else.
+
+    Then a leaf may have it as its gradient as it is. CPython counts references; a view that was
+    made of such an array, as by a reshape, may have it too if nobody holds the array itself.
+    """
+    if type(array) is not np.ndarray or references > _ALONE:
+        return False
+    owner = array.base
+    if type(owner) is not np.ndarray:
+        return owner is None and array.flags.writeable
+    others = sys.getrefcount(owner) - _ALONE - 1  # 1: the array, which is a view of it
+    return others <= 0 and array.flags.writeable and owner.size == array.size
+
+
+def _lies_well(gradient: Any, data: Any) -> bool:
+    """In memory as the leaf, or in the usual order."""
+    return gradient.flags.c_contiguous or gradient.strides == data.strides
+
+
+def _references_of_a_new_array() -> int:
+    array = np.empty(0)
+    return sys.getrefcount(array)
+
+
+_ALONE = _references_of_a_new_array()
 
 
 def _newest_first(root: Node) -> list[Node]:

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from .backend import array_module
+from .chain import Chain
 from .contract import contract
-from .encodings import Cost, Encoding, checked_shape, memory_limit, plain, target_of
+from .encodings import Cost, Encoding, check_size, checked_shape, plain, target_of
 from .engine import Tensor
-from .errors import ShapeError, SizeLimitError
+from .errors import ShapeError
 from .modes import no_grad
 from .module import Seed, he_std, parameter, require_values
+from .row import Row
 from .sites import Axes
 
 
@@ -67,14 +69,7 @@ class Factored(Encoding):
 
     def _draw(self, shapes: Sequence[tuple[int, ...]], rng: Seed) -> Iterator[Tensor]:
         """Normal factors; what would not fit into memory once decoded is refused before."""
-        needed = 3 * 4 * math.prod(self.shape)  # the weight, its gradient, and one step before it
-        if needed > memory_limit():
-            raise SizeLimitError(
-                f"a weight of shape {self.shape} has {math.prod(self.shape):,} numbers; to train "
-                f"it takes about {needed / 2**30:,.1f} GiB, the limit here is "
-                f"{memory_limit() / 2**30:,.1f} GiB (three quarters of the memory); use a smaller "
-                "weight"
-            )
+        check_size(self)
         generator = None if rng is None else np.random.default_rng(rng)
         return (parameter(shape, 1.0, generator) for shape in shapes)
 
@@ -129,6 +124,15 @@ class LowRank(Factored):
         u, s, v = np.linalg.svd(target.reshape(self.shape[0], -1), full_matrices=False)
         root = np.sqrt(s[: self.rank])
         return [u[:, : self.rank] * root, root[:, None] * v[: self.rank]]
+
+    def factors(self, chain: Chain | None = None) -> tuple[Tensor, Tensor]:
+        """(left, right)."""
+        require_values(self._factors())
+        return self.left, self.right
+
+    def chain(self, batch: int) -> Chain:
+        (o, rank), (_, i) = self.left.shape, self.right.shape
+        return Chain(((1, o, 1, rank), (rank, 1, i, 1)))
 
     def cost(self) -> Cost:
         """Decoded: o·r·i; applied: r·(o + i)."""
@@ -206,8 +210,27 @@ class Tucker(Factored):
         core = np.einsum("oa,ock,cb->abk", out, tensor, into, optimize=True)
         return [out, core.reshape(self.core.shape), into]
 
+    def factors(self, chain: Chain | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """(out_factor, core, in_factor)."""
+        require_values(self._factors())
+        return self.out_factor, self.core, self.in_factor
+
+    def row(self) -> Row | None:
+        """1×1 to b channels, the core, 1×1 from a channels: for a kernel of two axes."""
+        if len(self.shape) != 4:
+            return None
+        (o, c, *_), (a, b) = self.shape, self.ranks
+        return Row(((b, c, 1, 1), self.core.shape, (o, a, 1, 1)), sliding=1)
+
+    def kernels(self) -> list[Tensor]:
+        out, core, into = self.factors()
+        return [into.T.reshape(*into.T.shape, 1, 1), core, out.reshape(*out.shape, 1, 1)]
+
     def cost(self) -> Cost:
-        """Decoded: channels in, then out; applied at one position: a row of small products."""
+        """Decoded: channels in, then out; applied at one position: a row of small products.
+
+        A layer sends a pixel through ``in_factor`` once, not for every position that sees it.
+        """
         (o, c, *kernel), (a, b) = self.shape, self.ranks
         size = math.prod(kernel)
         return Cost(c * b * a * size + o * a * c * size, c * b * size + a * b * size + o * a)

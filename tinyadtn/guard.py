@@ -22,13 +22,13 @@ from .modes import protecting
 class _Hold:
     """How many nodes need one array that the guard made read-only."""
 
-    __slots__ = ("array", "count", "waiting")
+    __slots__ = ("array", "count", "key", "waiting")
 
-    def __init__(self, array: np.ndarray) -> None:
-        key = id(array)
-        self.array = weakref.ref(array, lambda _: _holds.pop(key, None))
-        self.count = 0
-        self.waiting: list[Any] = []  # views that nobody needs but whose owner, this, is needed
+    def __init__(self, array: np.ndarray, key: int) -> None:
+        self.array = weakref.ref(array)
+        self.key = key
+        self.count = 1
+        self.waiting: tuple[Any, ...] = ()  # views nobody needs, but whose owner, this, is needed
 
 
 _holds: dict[int, _Hold] = {}
@@ -44,47 +44,72 @@ def protect(values: Iterable[Any]) -> list[_Hold]:
     if not protecting.get():
         return holds
     with _lock:
-        for array in _arrays_in(values):
-            while type(array) is np.ndarray:
-                hold = _holds.get(id(array))
-                if hold is None and array.flags.writeable:
-                    array.flags.writeable = False
-                    hold = _holds[id(array)] = _Hold(array)
-                if hold is not None:
-                    hold.count += 1
-                    holds.append(hold)
-                array = array.base
+        for value in values:
+            if type(value) is np.ndarray:
+                _hold(value, holds)
+            else:
+                for array in _arrays_in(value):
+                    _hold(array, holds)
     return holds
 
 
-def _arrays_in(values: Iterable[Any]) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, tuple):
-            yield from _arrays_in(value)
-        else:
-            yield value if isinstance(value, np.ndarray) else getattr(value, "data", None)
+def _hold(array: Any, holds: list[_Hold]) -> None:
+    """Count one more node that needs the array, and those that it is a view of."""
+    while type(array) is np.ndarray:
+        key = id(array)
+        hold = _holds.get(key)
+        if hold is not None and hold.array() is array:  # and not one that was here before
+            hold.count += 1
+            holds.append(hold)
+        elif array.flags.writeable:
+            array.setflags(write=False)
+            hold = _holds[key] = _Hold(array, key)
+            holds.append(hold)
+        array = array.base
+
+
+def _arrays_in(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _arrays_in(part)
+    else:
+        yield value if isinstance(value, np.ndarray) else getattr(value, "data", None)
 
 
 def release(holds: list[_Hold]) -> None:
     """Give back what ``protect`` took: the last to release makes the array writeable again."""
+    if not holds:
+        return
     with _lock:
         for hold in holds:
             hold.count -= 1
+            if hold.count > 0:
+                continue
+            if _holds.get(hold.key) is hold:
+                del _holds[hold.key]
             array = hold.array()
-            if hold.count == 0 and array is not None:
-                del _holds[id(array)]
+            if array is None:
+                continue
+            if array.base is None and not hold.waiting:
+                array.setflags(write=True)
+            else:
                 _unlock(array, hold.waiting)
 
 
-def _unlock(array: np.ndarray, waiting: list[Any]) -> None:
+def _unlock(array: np.ndarray, waiting: tuple[Any, ...] = ()) -> None:
     """Make an array writeable; NumPy lets a view be that only after its owner."""
-    owner = _holds.get(id(array.base))
-    if owner is not None:
-        owner.waiting += [weakref.ref(array), *waiting]
+    base = array.base
+    if base is not None and _held(base):
+        _holds[id(base)].waiting += (weakref.ref(array), *waiting)
         return
-    if not isinstance(array.base, np.ndarray) or array.base.flags.writeable:
+    if not isinstance(base, np.ndarray) or base.flags.writeable:
         array.flags.writeable = True
     for reference in waiting:
         view = reference()
-        if view is not None and id(view) not in _holds:
-            _unlock(view, [])
+        if view is not None and not _held(view):
+            _unlock(view)
+
+
+def _held(array: Any) -> bool:
+    hold = _holds.get(id(array))
+    return hold is not None and hold.array() is array

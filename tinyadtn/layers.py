@@ -14,22 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from .contract import contract
 from .conv import (
-    Size,
     avg_pool2d,
-    conv2d,
     conv_window,
     max_pool2d,
     pool_window,
     require_groups,
     require_pool,
-    sliding,
 )
+from .decode_free import MANY, conv_way, convolution, linear, linear_way
 from .engine import Tensor
 from .errors import ShapeError, TinyADTNError
-from .module import Module, Seed, Shape, dense, he_std, parameter
+from .module import Module, Seed, Shape, he_std, parameter
 from .ops import relu
+from .row import Geometry, Row
+from .windows import Size, pair, sliding
 
 Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the letter n
 
@@ -39,9 +38,10 @@ Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the let
 class Linear(Module):
     """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o].
 
-    ``weight`` (out, in) is a Tensor or an encoding (anything with ``decode()``). The start is
-    N(0, 2/in), biases 0. Where the input is an image, ``in_features`` may say so: (28, 28) is 784
-    features, and an encoding then gives rows and columns sites of their own (``axes``).
+    ``weight`` (out, in) is a Tensor or an encoding, which is decoded or not: see ``decode_free``.
+    The start is N(0, 2/in), biases 0. Where the input is an image, ``in_features`` may say so:
+    (28, 28) is 784 features, and an encoding then gives rows and columns sites of their own
+    (``axes``).
 
     >>> Linear(4, 3, rng=0)(np.ones((2, 4))).shape
     (2, 3)
@@ -78,20 +78,27 @@ class Linear(Module):
         if batch[1:] != (self.weight.shape[1],):
             raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
 
+    def way(self, batch: int | None = None, shape: Shape = ()) -> Any:
+        """How a batch goes through the weight's factors; None where the weight is decoded.
+
+        Without ``batch``: a large one, the weight or its factors at hand.
+        """
+        return linear_way(self.weight, batch or MANY, at_hand=batch is None)
+
     def multiply_adds(self, shape: Shape) -> int:
-        return math.prod(self.weight.shape)
+        way = self.way()
+        return math.prod(self.weight.shape) if way is None else way.multiply_adds
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         self._require(x.shape)
-        y = contract(x, dense(self.weight), pattern="ni,oi->no")
-        return y if self.bias is None else y + self.bias
+        return linear(x, self.weight, self.bias)
 
 
 class Conv2d(Module):
     """y = conv2d(x, weight) + bias[o]: see ``conv2d`` for stride, padding, dilation and groups.
 
-    ``weight`` (out, in / groups, kernel, kernel) is a Tensor or an encoding. The start is
-    N(0, 2 / fan_in), biases 0.
+    ``weight`` (out, in / groups, kernel, kernel) is a Tensor or an encoding, which is decoded or
+    not: see ``decode_free``. The start is N(0, 2 / fan_in), biases 0.
 
     >>> Conv2d(3, 8, 5, padding=2, rng=0)(np.ones((2, 3, 9, 9))).shape
     (2, 8, 9, 9)
@@ -139,21 +146,25 @@ class Conv2d(Module):
     def _require(self, batch: Batch) -> None:
         require_channels(self, self.weight.shape[1] * self.groups, batch)
 
+    def way(self, batch: int | None = None, shape: Shape = ()) -> Any:
+        """How a batch of images of that shape goes through the factors; see ``Linear.way``."""
+        if batch is None:
+            seen = MANY * math.prod(pair(self.stride))
+            return conv_way(self.weight, seen, MANY, self.groups, at_hand=True)
+        seen, made = (batch * math.prod(s[1:]) for s in (shape, self.output_shape(shape)))
+        return conv_way(self.weight, seen, made, self.groups)
+
     def multiply_adds(self, shape: Shape) -> int:
-        pixels = math.prod(self.output_shape(shape)[1:])
-        return pixels * math.prod(self.weight.shape)
+        seen, made = (math.prod(size[1:]) for size in (shape, self.output_shape(shape)))
+        way = self.way()
+        if isinstance(way, Row):
+            return way.multiply_adds(seen, made, self.groups)
+        return made * (math.prod(self.weight.shape) if way is None else way.multiply_adds)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         self._require(x.shape)
-        y = conv2d(
-            x,
-            dense(self.weight),
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-        )
-        return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
+        geometry = Geometry(self.stride, self.padding, self.dilation, self.groups)
+        return convolution(x, self.weight, self.bias, geometry)
 
 
 def _encoded(weight: Any) -> str:

@@ -2,20 +2,23 @@
 
 What a step keeps for its backward pass is about one array for every layer's output. Beside them
 are the weights, what the optimiser remembers of each, and either gradients or, while a state is
-saved, a copy of it all.
+saved, a copy of it all. An encoded weight is decoded for the step, or never: see ``decode_free``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from .data import SPLITS, Data
 from .encodings import memory_limit
 from .engine import Tensor
 from .errors import SizeLimitError
 from .layers import Sequential
-from .module import named_layers
+from .module import Shape
+from .row import BLOCK, Row
 from .runs import OPTIMIZERS, TrainingPlan
 from .train import EVALUATION_BATCH
 
@@ -65,13 +68,34 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
     state = held + len(OPTIMIZERS[plan.optimizer].slots) * trained
     # A step has gradients beside it, and one on the way; saving has a copy.
     weights = state + max(2 * trained, state)
-    decoded = sum(
-        layer.weight.peak_bytes()
-        for layer in named_layers(model).values()
-        if not isinstance(layer.weight, Tensor)
+    encoded = sum(
+        _encoded_bytes(layer, batch, shape)
+        for layer, shape in _layers(model, image)
+        if not isinstance(getattr(layer, "weight", Tensor(0)), Tensor)
     )
     pixels = sum(getattr(data, split).images.nbytes for split in SPLITS)
-    return TrainingMemory(pixels, weights + decoded, 4 * max(kept, judged))
+    return TrainingMemory(pixels, weights + encoded, 4 * max(kept, judged))
+
+
+def _layers(model: Sequential, shape: Shape) -> Iterator[tuple[Any, Shape]]:
+    """Every layer, also of networks inside, with the shape it takes."""
+    for _, layer, before, _ in model.shapes(shape):
+        if isinstance(layer, Sequential):
+            yield from _layers(layer, before)
+        else:
+            yield layer, before
+
+
+def _encoded_bytes(layer: Any, batch: int, shape: Shape) -> int:
+    """What a step holds of an encoded weight: decoded, or of the batch on its way through."""
+    way = layer.way(batch, shape) if hasattr(layer, "way") else None
+    if way is None:
+        return layer.weight.peak_bytes()
+    if isinstance(way, Row):
+        seen, made = (batch * math.prod(s[1:]) for s in (shape, layer.output_shape(shape)))
+        return 4 * way.floats(seen, made, layer.groups)
+    vectors = batch if len(shape) == 1 else BLOCK // way.widest + 1
+    return 4 * 2 * vectors * way.state_floats
 
 
 def check_memory(needed: TrainingMemory) -> None:

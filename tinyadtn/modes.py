@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import linecache
+import os
+import sys
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from typing import Any
@@ -78,11 +81,15 @@ class no_grad(_Switch):  # noqa: N801 - it reads as a statement
 class detect_anomaly(_Switch):  # noqa: N801
     """Inside, the first op whose result or gradient is NaN or infinite raises NonFiniteError.
 
+    The error names the op and the line of your code that called it. For a gradient that is the line
+    of the forward pass, so let the block hold both passes. It makes every op look at all it made:
+    for finding a fault, not for training.
+
     >>> import numpy as np, tinyadtn as ta
     >>> with detect_anomaly(), np.errstate(divide="ignore"):
     ...     ta.log(ta.Tensor([1.0, 0.0]))
     Traceback (most recent call last):
-    tinyadtn.errors.NonFiniteError: log gave 1 of 2 values that are not finite...
+    tinyadtn.errors.NonFiniteError: log gave 1 of 2 values that are not finite, called at ...
     """
 
     variable, value = looking_for_nan, True
@@ -94,9 +101,59 @@ class unprotected(_Switch):  # noqa: N801
     variable, value = protecting, False
 
 
-def check_finite(values: Any, what: str) -> None:
-    """Under ``detect_anomaly``, refuse values that are not finite and say who made them."""
-    if looking_for_nan.get() and values.dtype.kind == "f":
-        bad = int((~array_module(values).isfinite(values)).sum())
-        if bad:
-            raise NonFiniteError(f"{what} gave {bad} of {values.size} values that are not finite")
+# --- who made the first NaN ----------------------------------------------------------------------
+
+
+def check_finite(values: Any, what: str, line: str, inputs: Any = ()) -> None:
+    """NonFiniteError for values that are not finite: what made them, and on which line.
+
+    ``inputs`` are what they were made of: an op that was handed NaN is not to blame for it.
+    """
+    bad = _count_bad(values)
+    if bad:
+        given = [str(k) for k, a in enumerate(inputs, 1) if _count_bad(a)]
+        had = f"; not finite already: its argument {' and '.join(given)}" if given else ""
+        raise NonFiniteError(
+            f"{what} gave {bad} of {values.size} values that are not finite{line}{had}"
+        )
+
+
+def _count_bad(values: Any) -> int:
+    if values.dtype.kind != "f":
+        return 0
+    return int((~array_module(values).isfinite(values)).sum())
+
+
+def users_line() -> str:
+    """The innermost line on the stack that is the user's own, as words to end a sentence with.
+
+    Empty where there is none: a command of the command line runs no code of the user's.
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module == f"{_PACKAGE}.cli":
+            return ""
+        if module.partition(".")[0] not in _NOT_YOURS:
+            name, number = frame.f_code.co_filename, frame.f_lineno
+            source = linecache.getline(name, number, frame.f_globals).strip()
+            # Jupyter calls a cell's file by a long number in a temporary folder.
+            place = "a notebook cell" if "ipykernel" in name else _shortened(name)
+            return f", called at {place}:{number}" + (f": {source}" if source else "")
+        frame = frame.f_back
+    return ""
+
+
+_PACKAGE = __name__.partition(".")[0]
+_NOT_YOURS = (
+    _PACKAGE,
+    "contextlib",
+    "threading",
+    "tqdm",
+)  # what may stand between your code and an op
+
+
+def _shortened(path: str) -> str:
+    """The path as it is told from the working folder, if it lies in there."""
+    here = os.path.join(os.getcwd(), "")  # noqa: PTH118, PTH109 - plain text is all that is needed
+    return path.removeprefix(here)

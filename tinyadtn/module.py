@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from fnmatch import fnmatchcase as fnmatch
 from typing import Any
 
@@ -18,7 +17,6 @@ import numpy as np
 from .backend import array_module, beside, to_device, to_numpy
 from .engine import Tensor
 from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
-from .modes import no_grad
 
 Seed = int | np.random.Generator | None
 Shape = tuple[int, ...]
@@ -236,27 +234,19 @@ def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
     return part
 
 
-@contextmanager
-def decoded(model: Module) -> Iterator[Any]:
-    """``with decoded(model) as dense:`` every encoded weight is decoded once, for many batches.
+def with_tensors(
+    model: Module, instead: Callable[[str, Any], Any] = lambda name, weight: None
+) -> Any:
+    """The model with a tensor for every weight; what layers hold parts of is decoded once.
 
-    Nothing is cached: the dense model lives as long as you hold it, and knows nothing of updates.
-
-    >>> import tinyadtn as ta
-    >>> model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
-    >>> with decoded(model) as dense:
-    ...     type(dense.fc1.weight).__name__
-    'Tensor'
+    Or with what ``instead(name, weight)`` has for it, if that is not None.
     """
-    with no_grad():
-        yield with_tensors(model)
-
-
-def with_tensors(model: Module) -> Any:
-    """The model with a tensor for every weight; what layers hold parts of is decoded once."""
     wholes: dict[int, Tensor] = {}
 
-    def change(_: str, weight: Any) -> Tensor:
+    def change(name: str, weight: Any) -> Any:
+        other = instead(name, weight)
+        if other is not None:
+            return other
         whole = getattr(weight, "whole", None)  # see ``joint``
         if whole is None:
             return dense(weight).detach()

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from .backend import array_module, as_array, as_float, beside
-from .conv import batch_first, batch_innermost, conv2d
+from .conv import conv2d
 from .engine import Tensor, op
 from .errors import GraphError, ShapeError
 from .ops import maximum, mean, sqrt
+from .windows import batch_first, batch_innermost
+
+BLOCK = 2**17  # numbers of a few channels
 
 
 def _channel_rows(x: Any) -> Any:
@@ -28,6 +31,12 @@ def _channel_rows(x: Any) -> Any:
 def _from_channel_rows(rows: Any, shape: tuple[int, ...]) -> Any:
     n, c, h, w = shape
     return batch_first(rows.reshape(c, h, w, n))
+
+
+def _blocks(rows: Any) -> Iterator[slice]:
+    """Some channels at a time: what is computed from their rows is used while in the cache."""
+    several = max(1, BLOCK // max(1, rows.shape[1]))
+    return (slice(k, k + several) for k in range(0, len(rows), several))
 
 
 def _require_images(x: Any, what: str) -> None:
@@ -67,8 +76,11 @@ def batch_statistics(x: Any) -> tuple[Any, Any]:
     if rows.shape[1] == 0:
         raise ShapeError(f"an empty batch {x.shape} has no statistics")
     average = rows.mean(axis=1)
-    centred = rows - average[:, None]
-    return average, (centred * centred).mean(axis=1)
+    variance = array_module(x).empty_like(average)
+    for k in _blocks(rows):
+        centred = rows[k] - average[k, None]
+        variance[k] = (centred * centred).mean(axis=1)
+    return average, variance
 
 
 @op(joint=True)
@@ -110,22 +122,25 @@ def batch_norm(
             raise ShapeError(
                 f"batch_norm of {x.shape} needs {x.shape[1]} numbers as {name}, got {values.shape}"
             )
-    rows, shape, count = _channel_rows(x), x.shape, x.size // x.shape[1]
-    inverse = 1 / array_module(x).sqrt(variance + x.dtype.type(epsilon))
-    normal = rows - mean[:, None]
-    normal *= inverse[:, None]  # x̂
+    rows, shape, count, xp = _channel_rows(x), x.shape, x.size // x.shape[1], array_module(x)
+    inverse = 1 / xp.sqrt(variance + x.dtype.type(epsilon))
+    normal, value = xp.empty_like(rows), xp.empty_like(rows)  # x̂ and y
+    for k in _blocks(rows):
+        normal[k] = (rows[k] - mean[k, None]) * inverse[k, None]
+        value[k] = normal[k] * scale[k, None] + shift[k, None]
 
     def gradients(g: Any) -> list:
-        g = _channel_rows(g)
-        grad_scale, grad_shift = (g * normal).sum(axis=1), g.sum(axis=1)
-        share = g
-        if of_batch:  # mean and variance move with x: take away what would move them
-            share = g - (grad_shift / count)[:, None] - normal * (grad_scale / count)[:, None]
-        share = share * (scale * inverse)[:, None]
+        g, share = _channel_rows(g), xp.empty_like(rows)
+        grad_scale, grad_shift = xp.empty_like(scale), xp.empty_like(scale)
+        for k in _blocks(rows):
+            grad_scale[k], grad_shift[k] = (g[k] * normal[k]).sum(axis=1), g[k].sum(axis=1)
+            part = g[k]
+            if of_batch:  # mean and variance move with x: take away what would move them
+                part = part - (grad_shift[k] / count)[:, None]
+                part -= normal[k] * (grad_scale[k] / count)[:, None]
+            share[k] = part * (scale[k] * inverse[k])[:, None]
         return [_from_channel_rows(share, shape), grad_scale, grad_shift]
 
-    value = normal * scale[:, None]
-    value += shift[:, None]
     return _from_channel_rows(value, shape), gradients
 
 

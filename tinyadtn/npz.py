@@ -38,6 +38,9 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """All arrays by name; CheckpointError for whatever is not a sound file of plain arrays."""
     path = Path(path)
     try:
+        # A pipe that nobody writes to would wait for ever, and /dev/zero has no end.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise CheckpointError(f"{path}: is no ordinary file; a checkpoint is a .npz file")
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
             return {

@@ -197,7 +197,9 @@ def matmul(a: Any, b: Any) -> Any:
 
 def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
     """The axes to reduce, as non-negative numbers."""
-    axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     for k in axes:
         if not -ndim <= k < ndim:
             raise ShapeError(f"axis {k} does not exist in an array with {ndim} axes")
@@ -209,10 +211,15 @@ def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
 @op
 def sum(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     """c = Σ a over the given axes (all of them by default)."""
-    axes, xp = _axes(axis, a.ndim), array_module(a)
-    kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
-    c = a.sum(axis=axes, keepdims=keepdims)
-    return c, lambda g: xp.broadcast_to(g.reshape(kept), a.shape)
+    axes = _axes(axis, a.ndim)
+
+    def grad_a(g: Any) -> Any:
+        kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
+        share = array_module(g).empty(a.shape, g.dtype)
+        share[...] = g.reshape(kept)
+        return share
+
+    return a.sum(axis=axes, keepdims=keepdims), grad_a
 
 
 def mean(a: Any, *, axis: Any = None, keepdims: bool = False) -> Tensor:

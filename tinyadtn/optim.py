@@ -8,7 +8,7 @@ A schedule is a function of the step number alone, so a resumed run needs nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 from .backend import array_module, beside, to_numpy
 from .engine import Tensor
 from .errors import GraphError, ShapeError
+
+CHUNK = 2**16  # numbers of a parameter that are changed at a time: with all else in the cache
 
 
 class Optimizer:
@@ -65,13 +67,19 @@ class Optimizer:
         for k, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
-            gradient = p.grad if shrink == 1 else p.grad * p.dtype.type(shrink)
-            if self.weight_decay:
-                p.data *= p.dtype.type(1 - lr * self.weight_decay)
-            self.update(p.data, gradient, lr, *(arrays[k] for arrays in self.memory))
+            memory = (arrays[k] for arrays in self.memory)
+            for data, gradient, *remembered in _chunks(p.data, p.grad, *memory):
+                if shrink != 1:
+                    gradient = gradient * p.dtype.type(shrink)
+                if self.weight_decay:
+                    data *= p.dtype.type(1 - lr * self.weight_decay)
+                self.update(data, gradient, lr, *remembered)
 
     def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
-        """Change one parameter and what is remembered of it, in place."""
+        """Change some numbers of a parameter and what is remembered of them, in place.
+
+        A large parameter comes in flat parts, so this must treat every number by itself.
+        """
         raise TypeError("Optimizer is only the frame; use SGD or Adam")
 
     def _clipping(self) -> float:
@@ -102,6 +110,17 @@ class Optimizer:
         for slot, arrays in zip(self.slots, self.memory):
             for k, array in enumerate(arrays):
                 array[...] = beside(state[f"{slot}.{k}"], array)
+
+
+def _chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """The arrays, or the same flat part of each, one part after the other."""
+    simple = array_module(arrays[0]) is np and all(a.flags.c_contiguous for a in arrays)
+    if not simple or arrays[0].size <= CHUNK:
+        yield arrays
+        return
+    flat = [a.reshape(-1) for a in arrays]
+    for start in range(0, flat[0].size, CHUNK):
+        yield tuple(a[start : start + CHUNK] for a in flat)
 
 
 def require_limits(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .errors import DataFileError
+
+MAX_PIXELS = 2**26  # more than most cameras give; a small file may claim any number
 
 
 def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
@@ -36,8 +41,17 @@ def _grey_levels(path: Any) -> np.ndarray:
         from PIL import Image, ImageOps
     except ImportError:
         raise ImportError('reading pictures needs Pillow: pip install "tinyadtn[plot]"') from None
+    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        raise DataFileError(f"{path}: is no ordinary file")  # a pipe would wait for ever
     try:
-        with Image.open(path) as opened:
+        with (
+            warnings.catch_warnings(),
+            Path(path).open("rb") as file,  # Pillow leaves it open where it cannot be read
+            Image.open(file) as opened,
+        ):
+            warnings.simplefilter("ignore")  # of what Pillow can do without, in its own words
+            if math.prod(opened.size) > MAX_PIXELS:
+                raise ValueError(f"{opened.size[0]}×{opened.size[1]} pixels are too many")
             picture: Any = ImageOps.exif_transpose(opened)
             if "A" in picture.getbands() or "transparency" in picture.info:
                 paper = Image.new("RGBA", picture.size, "white")

@@ -12,8 +12,10 @@ from typing import Any
 from .encodings import Counts
 from .engine import Tensor
 from .joint import by_encoding, whole_of
+from .layers import Sequential
 from .module import Module
 from .npz import write_npz
+from .timing import HEAD, Timing, timings
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """What each weight takes, dense and as stored; printing it gives a table."""
+    """What each weight takes, dense and as stored; printing it gives a table, or two if timed."""
 
     rows: tuple[Row, ...]
+    timings: tuple[Timing, ...] = ()
+    batch_size: int | None = None
 
     def __str__(self) -> str:
         head = ["", "encoding", "dense", "stored", "live", "ratio", "padding", "bytes on disk"]
-        return format_table([head, *map(self._cells, self.rows)])
+        table = format_table([head, *map(self._cells, self.rows)])
+        if self.batch_size is None:
+            return table
+        timed = [[f"ms, batch {self.batch_size}", *HEAD], *(row.cells() for row in self.timings)]
+        return f"{table}\n\n{format_table(timed)}"
 
     @staticmethod
     def _cells(row: Row) -> list[str]:
@@ -61,12 +69,13 @@ class Report:
         ]
 
 
-def report(model: Module) -> Report:
+def report(model: Module, *, timing: bool = False, batch_size: int = 128) -> Report:
     """Dense weights, stored and live numbers, ratio, padding and bytes, for each layer and in all.
 
     An encoding that several layers share has one row. Two rows of encodings or more have their sum
     in a row of its own, "encoded weights". The last row counts the whole model with its biases.
-    Bytes are those of an uncompressed ``.npz`` file with the row's arrays.
+    Bytes are those of an uncompressed ``.npz`` file with the row's arrays. ``timing`` measures the
+    encoded layers of a ``Sequential`` too, each for a batch: see ``Timing`` for the columns.
 
     >>> import tinyadtn as ta
     >>> print(report(ta.compress(ta.models.fc2(rng=0), {"fc1": 2, "fc2": 2}, rng=0)))
@@ -101,11 +110,13 @@ def report(model: Module) -> Report:
     biases = sum(others.values())
     total = _total([*(row.counts for row in rows), Counts(*[biases] * 5)])
     whole = Row("whole model", "", total, npz_bytes(tensors))
+    timed = tuple(timings(model, batch_size)) if timing and isinstance(model, Sequential) else ()
+    measured = (timed, batch_size if timing else None)
     if len(encoded) < 2:
-        return Report((*rows, whole))
+        return Report((*rows, whole), *measured)
     theirs = {name: tensor for name, tensor in tensors.items() if id(tensor) in inside}
     counts = _total([row.counts for row in encoded])
-    return Report((*rows, Row("encoded weights", "", counts, npz_bytes(theirs)), whole))
+    return Report((*rows, Row("encoded weights", "", counts, npz_bytes(theirs)), whole), *measured)
 
 
 def _total(counts: Iterable[Counts]) -> Counts:

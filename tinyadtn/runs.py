@@ -114,11 +114,13 @@ class Run:
             "training": asdict(self.state),
             "versions": versions(),
         }
+        # The best one first: a run that is killed before the other goes on from the last state
+        # before this epoch's end, and writes it again. The other way round it would never be there.
+        if best:
+            write_state(self.folder / "best.npz", arrays, meta)
         if self.saved_step != self.state.step:
             write_state(self.folder / "last.npz", arrays, meta, keep=self.folder / "previous.npz")
             self.saved_step = self.state.step
-        if best:
-            write_state(self.folder / "best.npz", arrays, meta)
 
 
 def resume_run(

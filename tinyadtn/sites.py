@@ -63,14 +63,33 @@ class Sites:
         """
         if self.order == tuple(range(len(self.dims))) and math.prod(self.shape) == self.padded_size:
             return None
-        wall_dims = self.wall_dims
-        stride = {site: math.prod(wall_dims[place + 1 :]) for place, site in enumerate(self.order)}
+        return self.places(range(len(self.lengths))).reshape(self.shape)
+
+    @property
+    def num_outputs(self) -> int:
+        """How many of the axes belong to the first axis of the weight: a layer's outputs."""
+        products = np.cumprod([1, *self.lengths]).tolist()
+        return products.index(self.shape[0])
+
+    def places(self, axes: Sequence[int]) -> np.ndarray:
+        """Where every entry of these axes together stands among their own sites, in wall order.
+
+        >>> assign_sites((4, 3), None, 2, (2, 0, 3, 1)).places([1])  # sites 2 and 3 hold axis 1
+        array([0, 1, 2])
+        """
+        own = {site for k in axes for site in self.groups[k]}
+        stride, size = {}, 1
+        for site in reversed(self.order):
+            if site in own:
+                stride[site] = size
+                size *= self.dims[site]
         index = np.zeros(1, np.intp)
-        for length, group in zip(self.lengths, self.groups):
+        for k in axes:
+            length, group = self.lengths[k], self.groups[k]
             digits = np.unravel_index(np.arange(length), [self.dims[site] for site in group] or [1])
             offset = sum(digit * stride[site] for digit, site in zip(digits, group))
             index = (index[:, None] + np.broadcast_to(offset, length)).ravel()
-        return index.reshape(self.shape)
+        return index
 
     def index_beside(self, tensor: Any) -> Any:
         """``index`` where that array lives: a GPU gets it once, for every decoding to come."""
@@ -122,8 +141,9 @@ def _dim(site_dim: int | tuple[int, ...], site: int) -> int:
 
 
 def _split(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
-    parts = [(n,) if isinstance(n, int) else tuple(n) for n in (shape if axes is None else axes)]
-    if any(n < 1 for part in (shape, *parts) for n in part):
+    given = shape if axes is None else axes
+    parts = [tuple(n) if isinstance(n, (tuple, list)) else (n,) for n in given]
+    if not all(isinstance(n, int) and n > 0 for part in (shape, *parts) for n in part):
         raise ShapeError(f"every axis needs a length of 1 or more, got {shape} split as {axes}")
     if [math.prod(part) for part in parts] != list(shape):
         raise ShapeError(f"axes {axes} multiply to {[math.prod(p) for p in parts]}, not to {shape}")

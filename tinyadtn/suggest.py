@@ -59,10 +59,10 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     ADTNs of small depths and of the largest that fits; low rank, tensor trains of 2 to 4 cores with
     balanced modes, and for kernels Tucker, each the largest that fits and stores less than the
     dense weight; frozen random weights, the control, store nothing. The costs are multiply-adds: to
-    decode (an ADTN by the plain contraction), and to put one input vector, of a kernel one patch,
-    through undecoded factors. ``axes`` is the structure of the axes (``layer.axes``), for ADTNs:
-    their recipes keep to it, whatever the layer's own, for another may store more. Nothing is
-    allocated. ShapeError where only the frozen one would fit; it names the smallest.
+    decode, and to put one input vector, of a kernel one patch, through undecoded factors, where
+    there is such a way (see ``Cost``). ``axes`` is the structure of the axes (``layer.axes``), for
+    ADTNs: their recipes keep to it, whatever the layer's own, for another may store more. Nothing
+    is allocated. ShapeError where only the frozen one would fit; it names the smallest.
 
     >>> choice = suggest((256, 784), 1_040, axes=(256, (28, 28)))  # print it: a table
     >>> for row in choice.rows:

@@ -44,8 +44,10 @@ def summary(model: Sequential, image: Shape | None = None) -> Summary:
     """Layers, output shapes, trained numbers and multiply-adds for one image.
 
     ``image`` is (c, h, w); what ``ta.models`` made knows it. Nothing is computed or allocated, so a
-    model of shapes only (``rng=None``) will do. Multiply-adds are those of the decoded weights; a
-    tensor that several layers share is counted where it is first met.
+    model of shapes only (``rng=None``) will do. Multiply-adds are those of one image among many: of
+    a weight that need not be decoded, those of the way through its factors (see ``decode_free``),
+    and none for decoding the others. A tensor that several layers share is counted where it is
+    first met.
 
     >>> from tinyadtn.models import lenet5
     >>> print(summary(lenet5()))

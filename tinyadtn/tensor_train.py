@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from .chain import Chain
 from .contract import contract
 from .encodings import Cost, checked_shape, plain
 from .engine import Tensor
 from .errors import ShapeError
 from .factored import Factored
-from .module import Seed
+from .module import Seed, require_values
 from .sites import Axes
 
 Modes = Sequence[Sequence[int]]
@@ -98,18 +99,26 @@ class TensorTrain(Factored):
             rest = s[:bond, None] * v[:bond]
         return [*found, rest.reshape(self.cores[-1].shape)]
 
+    def factors(self, chain: Chain | None = None) -> list[Tensor]:
+        """The cores."""
+        require_values(self.cores)
+        return self.cores
+
+    def chain(self, batch: int) -> Chain:
+        """The cores as they are, from the end at which it is less work to begin."""
+        cores = tuple(core.shape for core in self.cores)
+        ways = [Chain(cores, from_right) for from_right in (False, True)]
+        return min(ways, key=lambda chain: chain.work(batch))
+
     def cost(self) -> Cost:
         """Decoded from the left; applied: each core in turn meets what the vector has become."""
-        decode, apply, rows, columns = 0, 0, 1, 1
-        left = math.prod(self.modes[1])  # entries of the vector's modes that are still to come
+        decode, rows, columns = 0, 1, 1
         for k, core in enumerate(self.cores):
             _, o, i, _ = core.shape
             if k:
                 decode += rows * columns * core.size
-            left //= i
-            apply += rows * left * core.size
             rows, columns = rows * o, columns * i
-        return Cost(decode, apply)
+        return Cost(decode, self.chain(1).multiply_adds)
 
 
 def _checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -20,10 +20,11 @@ import numpy as np
 
 from .augment import crop_and_flip
 from .data import Data, Split, batches
+from .decode_free import decoded
 from .errors import NonFiniteError, ShapeError
 from .loss import accuracy, softmax_cross_entropy
 from .modes import detect_anomaly
-from .module import Module, decoded
+from .module import Module
 from .ops import softmax
 from .progress import progress
 from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_folder
@@ -161,7 +162,7 @@ def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: floa
         if math.isfinite(value):
             loss.backward()
             gradients = [p.grad for p in run.optimizer.parameters if p.grad is not None]
-        if not math.isfinite(value) or not all(math.isfinite((g * g).sum()) for g in gradients):
+        if not math.isfinite(value) or not all(map(_finite, gradients)):
             run.optimizer.zero_grad()
             where = f"epoch {epoch}, step {step}, learning rate {lr:.3g}: the loss is {value:.6g}"
             try:
@@ -174,6 +175,12 @@ def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: floa
     run.state.step = step
     run.state.epoch_loss += value
     return TrainStep(epoch, step, total, value, lr)
+
+
+def _finite(gradient: Any) -> bool:
+    """Whether all its numbers are finite, and the sum of their squares: read once, nothing made."""
+    flat = gradient.reshape(-1)
+    return math.isfinite(flat @ flat)
 
 
 def _name_the_culprit(loss_of_batch: Any, where: str) -> None:
@@ -191,17 +198,17 @@ def _name_the_culprit(loss_of_batch: Any, where: str) -> None:
 
 
 def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH) -> Evaluation:
-    """Mean loss and accuracy over a split; every encoded weight is decoded once."""
+    """Mean loss and accuracy over a split; encoded weights are computed once: see ``decoded``."""
     if not isinstance(split, Split):
         raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")
     if len(split) == 0:
         raise ShapeError("there are no images in this split to judge by")
     loss = correct = 0.0
-    with decoded(model) as dense:
+    with decoded(model) as ready:
         for start in range(0, len(split), batch_size):
             images = split.images[start : start + batch_size]
             labels = split.labels[start : start + batch_size]
-            logits = dense(images)
+            logits = ready(images)
             loss += softmax_cross_entropy(logits, labels=labels).item() * len(labels)
             correct += accuracy(logits, labels) * len(labels)
     return Evaluation(loss / len(split), correct / len(split), len(split))
@@ -209,8 +216,8 @@ def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH)
 
 def predict(model: Module, images: Any) -> np.ndarray:
     """Class probabilities (n, classes) of images (n, c, h, w); ``.argmax(axis=1)`` answers."""
-    with decoded(model) as dense:
-        return softmax(dense(images)).numpy()
+    with decoded(model) as ready:
+        return softmax(ready(images)).numpy()
 
 
 # --- watching ------------------------------------------------------------------------------------

@@ -1,0 +1,393 @@
+"""Bugs that somebody might make, planted one at a time in a copy of the package.
+
+    python tests/bug_zoo.py          all of them, with the list
+    python tests/bug_zoo.py momentum those with this word
+
+Each is killed by the tests that it names: at least one must fail, and all must pass in the copy
+without a bug. The old text must stand exactly once in the package; where it is gone, because the
+code was rewritten, the zoo says so and fails: plant the bug anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bug:
+    """``old`` becomes ``new``; ``killers`` are tests, as ``file::name`` without ``.py``."""
+
+    what: str
+    old: str
+    new: str
+    killers: tuple[str, ...]
+    file: str = ""  # where the old text is more than once in the package
+
+
+def bug(what: str, old: str, new: str, *killers: str, file: str = "") -> Bug:
+    return Bug(what, old, new, killers, file)
+
+
+# fmt: off
+ZOO = [
+    # --- the engine ------------------------------------------------------------------------------
+    bug("a second path's gradient replaces the first",
+        "cotangents[source] = share if known is None else known + share",
+        "cotangents[source] = share",
+        "test_graph_machine::TestGraphs",
+        "test_engine::test_random_graphs_against_the_sum_over_paths"),
+    bug("a second backward's gradient replaces the first",
+        "share = source.grad + share",
+        "share = share + 0",
+        "test_engine::test_gradients_accumulate_over_graphs_until_they_are_cleared"),
+    bug("a leaf's gradient is somebody else's array",
+        "share = share.copy()  # a leaf owns its gradient",
+        "pass",
+        "test_ops::test_gradients_own_their_buffers"),
+    bug("a broadcast axis is averaged instead of summed",
+        "return g.sum(axis=(*range(new), *stretched)).reshape(shape)",
+        "return g.mean(axis=(*range(new), *stretched)).reshape(shape)",
+        "test_op_properties::test_every_broadcastable_pair"),
+    bug("only one of several broadcast axes is summed",
+        "stretched = [new + k for k, n in enumerate(shape) if n == 1 != g.shape[new + k]]",
+        "stretched = [new + k for k, n in enumerate(shape) if n == 1 != g.shape[new + k]][:1]",
+        "test_op_properties::test_every_broadcastable_pair"),
+    bug("nodes are walked oldest first",
+        "return sorted(found, key=lambda node: node.order, reverse=True)",
+        "return sorted(found, key=lambda node: node.order)",
+        "test_graph_machine::TestGraphs"),
+    bug("a graph that was freed can be walked again",
+        "self.sources, self.vjps, self.holds = [], None, []",
+        "self.holds = []",
+        "test_engine::test_second_backward_is_refused_and_leaves_grad_alone",
+        "test_graph_machine::TestGraphs"),
+    bug("a gradient keeps the wider type of the graph",
+        "share = _in_dtype(unbroadcast(share, source.shape), source.dtype)",
+        "share = unbroadcast(share, source.shape)",
+        "test_ops::test_mixed_dtypes_promote_and_each_gradient_is_cast_back"),
+    bug("no_grad inside no_grad switches recording on again",
+        "self.variable.set(self._before.pop())",
+        "self.variable.set(self._before.pop() or not self.value)",
+        "test_modes::test_no_grad_nests_and_ends"),
+    bug("detect_anomaly blames the line that called backward",
+        'check_finite(share, f"the gradient of {self.name}", self.line)',
+        'check_finite(share, f"the gradient of {self.name}", users_line())',
+        "test_modes::test_anomaly_names_the_line_of_a_gradient_that_was_made_going_forward"),
+    bug("the guard lets go of an array that another graph needs",
+        "if hold.count > 0:",
+        "if hold.count > 1:",
+        "test_guard::test_an_array_in_several_graphs_is_free_after_the_last"),
+    # --- ops -------------------------------------------------------------------------------------
+    bug("softmax: the gradient of each entry alone",
+        "return c, lambda g: c * (g - (g * c).sum(axis=axis, keepdims=True))",
+        "return c, lambda g: c * (1 - c) * g",
+        "test_ops::test_gradient_agrees_with_difference_quotients"),
+    bug("log_softmax overflows",
+        "c = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))",
+        "c = a - xp.log(xp.exp(a).sum(axis=axis, keepdims=True))",
+        "test_ties_and_kinks::test_large_arguments_do_not_overflow"),
+    bug("an element that was picked twice gets one gradient",
+        "xp.add.at(share, parts, g)",
+        "share[parts] = g",
+        "test_op_properties::test_integer_indexing_with_repetitions"),
+    bug("max: every tie gets the full gradient",
+        "chosen = xp.arange(count) == winner",
+        "chosen = rows == xp.take_along_axis(rows, winner, axis=-1)",
+        "test_ties_and_kinks::test_of_equals_the_first_takes_the_whole_gradient"),
+    bug("maximum: both equals get the full gradient",
+        "a_share = (a > b) + (a == b) / 2",
+        "a_share = (a >= b) * 1.0",
+        "test_ties_and_kinks::test_equals_share_half_and_half"),
+    bug("relu has a slope at 0",
+        "lambda g: g * (a > 0)",
+        "lambda g: g * (a >= 0)",
+        "test_ties_and_kinks::test_slopes_at_zero"),
+    bug("transpose: the gradient is permuted forward instead of back",
+        "return a.transpose(order), lambda g: g.transpose(np.argsort(order).tolist())",
+        "return a.transpose(order), lambda g: g.transpose(order)",
+        "test_ops::test_adjoint_identity"),
+    bug("divide: a forgotten minus",
+        "return c, lambda g: g / b, lambda g: -g * c / b",
+        "return c, lambda g: g / b, lambda g: g * c / b",
+        "test_ops::test_gradient_agrees_with_difference_quotients",
+        "test_torch::test_float64"),
+    bug("matmul of stacks: the gradient of a vector keeps an axis",
+        "return share[..., 0, :] if a.ndim == 1 else share",
+        "return share[..., :1, :].sum(axis=-2) * 2 if a.ndim == 1 else share",
+        "test_op_properties::test_matmul_of_every_kind"),
+    bug("cross-entropy: the gradient is not divided by the number of images",
+        "return share * (g / n)",
+        "return share * g",
+        "test_loss::test_gradient_is_softmax_minus_one_hot_over_n"),
+    bug("cross-entropy: the label's own term is forgotten",
+        "share[picked] -= 1",
+        "share[picked] -= 0",
+        "test_ops::test_gradient_agrees_with_difference_quotients"),
+    # --- images ----------------------------------------------------------------------------------
+    bug("col2im: = for +=",
+        "image[inputs] += columns[:, p, q][outputs]",
+        "image[inputs] = columns[:, p, q][outputs]",
+        "test_conv::test_one_pixel_seen_by_many_outputs_gets_the_sum_of_their_gradients"),
+    bug("the window's height where its width belongs",
+        "columns = [window._slices(1, q, 0, window.outputs[1]) for q in range(window.kernel[1])]",
+        "columns = [window._slices(1, q, 0, window.outputs[0]) for q in range(window.kernel[1])]",
+        "test_ops::test_forward_equals_the_reference", "test_torch::test_float64"),
+    bug("max_pool2d: overlapping windows, = for +=",
+        "share[inputs] += part * won if finite else xp.where(won, part, 0)",
+        "share[inputs] = part * won if finite else xp.where(won, part, 0)",
+        "test_pool::test_of_equals_the_first_of_each_window_wins_and_overlapping_windows_add_up"),
+    bug("max_pool2d: the padding wins over what is negative",
+        "out = xp.full((len(image), *window.outputs, len(x)), -math.inf, image.dtype)",
+        "out = xp.full((len(image), *window.outputs, len(x)), 0.0, image.dtype)",
+        "test_pool::test_padding_never_wins"),
+    bug("stride and dilation are mixed up",
+        "offset = cell * self.dilation[axis] - self.padding[axis]",
+        "offset = cell * self.stride[axis] - self.padding[axis]",
+        "test_conv::test_any_geometry_equals_seven_loops_and_both_gradients_are_its_adjoints"),
+    bug("batch norm: the mean does not move with the input",
+        "part = part - (grad_shift[k] / count)[:, None]",
+        "part = part + 0",
+        "test_ops::test_gradient_agrees_with_difference_quotients"),
+    bug("batch norm: the running variance is the biased one",
+        "unbiased = variance * (count / (count - 1))",
+        "unbiased = variance * 1",
+        "test_batch_norm::test_the_unbiased_variance_shows_in_a_small_batch"),
+    bug("dropout does not make up for what it drops",
+        "asarray(keep / (1 - rate), x.dtype)",
+        "asarray(keep * 1.0, x.dtype)",
+        "test_norm::test_dropout_keeps_the_mean_and_drops_at_its_rate"),
+    # --- tensor networks -------------------------------------------------------------------------
+    bug("a gate is transposed",
+        'letters = "qpsr" if flipped else "pqrs"',
+        'letters = "srqp" if flipped else "rspq"',
+        "test_brickwall::test_a_gate_on_any_two_sites_in_any_order_equals_its_big_matrix"),
+    bug("a gate on sites in the other order is not flipped",
+        'letters = "qp" if flipped else "pq"',
+        'letters = "pq"',
+        "test_brickwall::test_a_gate_on_any_two_sites_in_any_order_equals_its_big_matrix"),
+    bug("the fast contraction: relu has a slope at 0",
+        "multiply(g, y > 0, out=g)",
+        "multiply(g, y >= 0, out=g)",
+        "test_fast_wall::test_value_and_gradients_equal_gate_by_gate"),
+    bug("the last activation is applied too",
+        "if k > 0 and column.layer > wall[k - 1].layer and activation",
+        "if k > 0 and column.layer >= wall[k - 1].layer and activation",
+        "test_brickwall::test_any_wiring_equals_the_product_of_big_matrices"),
+    bug("interleaved sites: ties go to the later axis",
+        "k = min(open_axes, key=lambda k: (taken[k] + 0.5) / len(groups[k]))",
+        "k = min(open_axes[::-1], key=lambda k: (taken[k] + 0.5) / len(groups[k]))",
+        "test_sites"),
+    bug("the picked entries' gradients go to other places",
+        "share[index] = g",
+        "share[index.ravel()[::-1].reshape(index.shape)] = g",
+        "test_every_encoding::test_gradients_are_right",
+        "test_adtn_properties::test_every_gate_times_its_gradient_is_the_weight_times_its_gradient"),
+    # --- training --------------------------------------------------------------------------------
+    bug("SGD forgets its momentum",
+        "velocity *= data.dtype.type(self.momentum)",
+        "velocity *= data.dtype.type(0)",
+        "test_optim::test_sgd_follows_its_formula", "test_torch_optim::test_sgd"),
+    bug("Adam does not undo the start at zero",
+        "correction = math.sqrt(1 - beta2**self.count)",
+        "correction = 1.0",
+        "test_optim::test_adam_follows_its_formula", "test_torch_optim::test_adam"),
+    bug("the norm for clipping is that of the largest gradient alone",
+        "norm = math.sqrt(sum(squares))",
+        "norm = math.sqrt(max(squares, default=0.0))",
+        "test_optim_properties::test_sgd_of_any_options"),
+    bug("weight decay does not follow the rate",
+        "type(1 - lr * self.weight_decay)",
+        "type(1 - self.learning_rate * self.weight_decay)",
+        "test_optim_properties::test_sgd_of_any_options"),
+    bug("a resumed run begins its epoch anew: the order is replayed",
+        "order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)",
+        "order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch)",
+        "test_resume::test_a_stopped_run_goes_on_bit_for_bit"),
+    bug("every step draws the same dropout",
+        "rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed, step))",
+        "rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed))",
+        "test_train::test_every_step_drops_others"),
+    bug("gradients of the step before count too",
+        "    run.optimizer.zero_grad()\n    run.state.step = step",
+        "    run.state.step = step",
+        "test_train::test_two_epochs_are_one_after_the_other"),
+    bug("a loss that is not finite is stepped on",
+        "if not math.isfinite(value) or not all(map(_finite, gradients)):",
+        "if False:",
+        "test_train::test_an_explosion_stops_before_the_update"),
+    bug("a kill between last.npz and best.npz loses the best state",
+        "        if best:\n            write_state(self.folder / \"best.npz\", arrays, meta)\n"
+        "        if self.saved_step != self.state.step:\n",
+        "        if self.saved_step != self.state.step:\n"
+        "            write_state(self.folder / \"last.npz\", arrays, meta)\n"
+        "        if best:\n            write_state(self.folder / \"best.npz\", arrays, meta)\n"
+        "        if self.saved_step != self.state.step:\n",
+        "test_resume::test_a_run_that_ends_between_two_files_goes_on_with_both"),
+    # --- files -----------------------------------------------------------------------------------
+    bug("a file is written in its place",
+        "handle, name = tempfile.mkstemp(prefix=f\".{path.name}.\", suffix=\".tmp\", "
+        "dir=path.parent)",
+        "handle, name = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), str(path)",
+        "test_checkpoint::test_a_block_that_fails_leaves_the_old_file",
+        "test_checkpoint::test_a_full_disk_leaves_the_old_file"),
+    bug("the data are not on the disk before the name",
+        "os.fsync(file.fileno())",
+        "file.fileno()",
+        "test_checkpoint::test_the_data_is_on_the_disk_before_the_name_and_the_name_before_the_end"),
+    bug("hashes are written and never compared",
+        "if _hash(array) != hashes[name]:",
+        "if False:",
+        "test_checkpoint_damage::test_a_file_that_contradicts_itself_is_refused"),
+    bug("a member may lead out of the folder",
+        'or ".." in name.split("/")',
+        'or ".." == name',
+        "test_checkpoint_damage::test_a_file_that_contradicts_itself_is_refused"),
+    bug("an array's size is believed",
+        "if not size <= member.file_size <= size + _LARGEST_HEADER:",
+        "if False:",
+        "test_checkpoint_damage::test_a_file_that_contradicts_itself_is_refused"),
+    bug("a pipe is waited for",
+        "if path.exists() and not (path.is_file() or path.is_dir()):",
+        'if str(path) == "/dev/zero":',
+        "test_faults::test_a_device_is_no_checkpoint"),
+    bug("a gzip is read exactly as far as its header says",
+        "while chunk := stream.read(min(CHUNK, promised + 1 - present)):",
+        "while chunk := stream.read(min(CHUNK, promised - present)):",
+        "test_idx::test_trailing_bytes_are_refused", "test_idx::test_a_wrong_checksum_is_refused"),
+    bug("sizes are multiplied in 64 bits",
+        "    if math.prod(shape) > MAX_BYTES:",
+        "    if int(np.prod(np.array(shape, np.int64))) > MAX_BYTES:",
+        "test_idx::test_hostile_files_are_refused_in_little_memory"),
+    bug("a set trained on may be the one tested on",
+        "if np.array_equal(pairs[one][0], pairs[other][0]):",
+        "if pairs[one][0] is pairs[other][0]:",
+        "test_faults::test_hostile_data_are_refused_by_every_command"),
+    bug("an error of two lines is printed on two lines",
+        "return \"\".join(c if c.isprintable() else repr(c)[1:-1] for c in text)",
+        "return text",
+        "test_cli_properties::test_no_line_gives_a_traceback_an_odd_code_or_a_file_elsewhere",
+        "test_faults::test_a_name_cannot_command_the_terminal"),
+]
+# fmt: on
+
+
+# --- looking for the places ----------------------------------------------------------------------
+
+
+def sources(root: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted((root / "tinyadtn").glob("*.py"))}
+
+
+def place(planted: Bug, texts: dict[str, str]) -> str:
+    """The one file that the bug can be planted in; LookupError if it is gone or ambiguous."""
+    found = [
+        name
+        for name, text in texts.items()
+        for _ in range(text.count(planted.old))
+        if planted.file in ("", name)
+    ]
+    if len(found) != 1:
+        where = ", ".join(found) or "nowhere"
+        raise LookupError(
+            f"{planted.what!r}: its text stands {len(found)} times ({where}); plant it anew: "
+            f"{planted.old!r}"
+        )
+    return found[0]
+
+
+def node(killer: str) -> str:
+    file, _, name = killer.partition("::")
+    return f"tests/{file}.py" + (f"::{name}" if name else "")
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+def copy_of(root: Path, folder: Path) -> Path:
+    """The package and its tests, where bugs can be planted without harm."""
+    copy = folder / "copy"
+    copy.mkdir()
+    shutil.copytree(root / "tinyadtn", copy / "tinyadtn", ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copytree(root / "tests", copy / "tests", ignore=shutil.ignore_patterns("*.pyc"))
+    for file in ("pyproject.toml", "README.md", "Makefile"):
+        shutil.copy(root / file, copy / file)
+    (copy / "data").symlink_to(root / "data")
+    return copy
+
+
+def pytest(copy: Path, killers: tuple[str, ...]) -> tuple[int, str]:
+    """The exit status of pytest (1: a test failed) and the tests that failed."""
+    environment = os.environ | {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(copy),
+        "TINYADTN_HYPOTHESIS": "ci",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist",
+         "--tb=no", *dict.fromkeys(map(node, killers))],
+        capture_output=True, text=True, cwd=copy, env=environment, timeout=500, check=False,
+    )  # fmt: skip
+    failed = [line[7:] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    words = failed[0].split(" - ")[0] if failed else done.stdout[-2000:] + done.stderr[-500:]
+    return done.returncode, words.removeprefix("tests/")
+
+
+def imports_the_copy(copy: Path) -> bool:
+    done = subprocess.run(
+        [sys.executable, "-c", "import tinyadtn; print(tinyadtn.__file__)"],
+        capture_output=True, text=True, cwd=copy, check=True,
+        env=os.environ | {"PYTHONPATH": str(copy)},
+    )  # fmt: skip
+    return Path(done.stdout.strip()).is_relative_to(copy)
+
+
+def main(words: list[str]) -> int:
+    begun, wrong = time.monotonic(), []
+    texts = sources(ROOT)
+    zoo = [b for b in ZOO if all(word in b.what for word in words)]
+    for planted in zoo:
+        try:
+            place(planted, texts)
+        except LookupError as error:
+            wrong.append(str(error))
+    if wrong:
+        print("\n".join(wrong))
+        return 1
+    with tempfile.TemporaryDirectory(prefix="tinyadtn-zoo-") as folder:
+        copy = copy_of(ROOT, Path(folder))
+        assert imports_the_copy(copy)
+        status, words_of = pytest(copy, tuple(k for b in zoo for k in b.killers))
+        if status != 0:
+            print(f"without any bug the tests do not pass: {words_of}")
+            return 1
+        for planted in zoo:
+            file = place(planted, texts)
+            path = copy / "tinyadtn" / file
+            path.write_text(texts[file].replace(planted.old, planted.new))
+            status, killer = pytest(copy, planted.killers)
+            path.write_text(texts[file])
+            killed = status == 1
+            print(f"{'killed ' if killed else 'SURVIVED'} {planted.what} ({file})")
+            print(f"         {killer if killed else f'pytest ended with {status}: {killer}'}")
+            sys.stdout.flush()
+            if not killed:
+                wrong.append(planted.what)
+    print(
+        f"\n{len(zoo)} bugs planted, {len(zoo) - len(wrong)} killed "
+        f"({time.monotonic() - begun:.0f} s)"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

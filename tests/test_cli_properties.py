@@ -1,0 +1,313 @@
+"""Whatever is typed behind ``tinyadtn``: a documented exit code, one line, no file elsewhere.
+
+Hypothesis puts words together: commands, options and values that exist, mixed with ones that do
+not, numbers out of every range, names that lead elsewhere, files that are something else. What is
+good enough to train is stopped after three steps, as by an interrupt: nothing here takes long.
+"""
+
+import contextlib
+import io
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+from data_files import small_set, write_set
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinyadtn as ta
+from tinyadtn import mirrors, optim
+from tinyadtn.cli import EXIT_CODES, main
+
+DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 130}
+STEPS = 3  # updates until the run is interrupted
+MEMORY = 2**27  # what this machine is said to have, so that no large network is built
+
+# --- words ---------------------------------------------------------------------------------------
+
+# fmt: off
+ODD_TEXT = st.text(max_size=12).filter(lambda t: not t.startswith(("/", "~")) and ".." not in t)
+ODD_NUMBER = st.sampled_from([
+    "0", "-1", "1e999", "nan", "inf", "-inf", "1.5", "", " 3", "٣", "0x10", "1_000", "9" * 25,
+    "9" * 5000, "1e-320", "1e30", "True", "3.0",
+])
+NUMBER = st.one_of(st.integers(1, 4).map(str), ODD_NUMBER, st.integers().map(str))
+RATE = st.one_of(st.sampled_from(["0.1", "1e-3", "1e30"]), ODD_NUMBER, st.floats().map(str))
+FILES = ["dense.npz", "small.npz", "state.npz", "text", "empty.npz", "missing.npz", "digits",
+         "picture.png", ".", "digits/train-images-idx3-ubyte.gz", "/dev/null", "/proc/self/mem",
+         "a\nb.npz", "\x1b[31m.npz", "name\0.npz", "x" * 300, "", "text/below", "../dense.npz"]
+FILE = st.one_of(st.sampled_from(FILES), st.sampled_from(FILES[:4]), ODD_TEXT)
+FOLDER = st.one_of(
+    st.sampled_from(["out", "out", "old", "deep/er/out", "out/../other", "../beside", "text",
+                     "text/below", "/proc/x", "/dev/null", "", " ", "-", "out\nput", "y" * 300]),
+    ODD_TEXT,
+)
+DATA = st.one_of(
+    st.sampled_from(["digits", "digits", "digits", "digits", "mnist", "cifar10", "text", ".",
+                     "nowhere", "", "../digits", "/dev/zero"]),
+    ODD_TEXT,
+)
+MODEL = st.one_of(st.sampled_from(["fc2", "fc2", "lenet5", "fc9", "FC2", ""]), ODD_TEXT)
+LAYER = st.sampled_from(["fc1", "fc2", "fc*", "*", "conv1", "conv?", "[", "", "../fc1",
+                         "fc1.weight", "normalize", "fc1,fc2", "**"])
+ENCODE = st.builds("{}{}{}".format, LAYER, st.sampled_from(["=", "=", "=", "", "==", ":"]), NUMBER)
+# fmt: on
+
+
+def some(words, least=1):
+    return st.lists(words, min_size=least, max_size=3)
+
+
+def option(name, *values):
+    """The option with values, sometimes with one too few."""
+    values = [v if isinstance(v, st.SearchStrategy) else st.just(v) for v in values]
+    whole = st.tuples(*(v.map(lambda x: x if isinstance(x, list) else [x]) for v in values))
+    return st.one_of(
+        whole.map(lambda parts: [name, *(word for part in parts for word in part)]),
+        whole.map(lambda parts: [name, *(word for part in parts for word in part)]),
+        st.just([name]),
+    )
+
+
+def choice(*words):
+    return st.one_of(st.sampled_from(words), st.sampled_from(words), ODD_TEXT)
+
+
+ALWAYS = [option("--quiet"), option("--debug"), option("--help"), option("--colour", "red")]
+PLAN = [
+    option("--epochs", NUMBER),
+    option("--batch-size", NUMBER),
+    option("--learning-rate", RATE),
+    option("--data", DATA),
+    option("--data", "digits"),
+    option("--out", FOLDER),
+]
+# command: (words that must come, in their order; options)
+COMMANDS = {
+    "train": (
+        [MODEL.map(lambda m: [m])],
+        [
+            *PLAN,
+            option("--optimizer", choice("sgd", "adam")),
+            option("--schedule", choice("one_cycle", "cosine", "constant")),
+            option("--momentum", RATE),
+            option("--weight-decay", RATE),
+            option("--clip", RATE),
+            option("--augment"),
+            option("--seed", NUMBER),
+            option("--resume", FILE),
+            option("--save-minutes", RATE),
+            option("--encode", some(ENCODE)),
+        ],
+    ),
+    "compress": (
+        [MODEL.map(lambda m: [m])],
+        [
+            *PLAN,
+            option("--layers", some(LAYER)),
+            option("--depth", NUMBER),
+            option("--activation", choice("relu", "tanh", "identity")),
+            option("--start", choice("normal", "orthogonal")),
+            option("--order", choice("interleaved", "output_first")),
+            option("--wiring", choice("brick_wall", "tree")),
+            option("--site-dim", NUMBER),
+            option("--dense", FILE),
+            option("--dense-epochs", NUMBER),
+            option("--fit-steps", NUMBER),
+            option("--dense-learning-rate", RATE),
+            option("--seeds", NUMBER),
+            option("--overwrite"),
+        ],
+    ),
+    "evaluate": (
+        [FILE.map(lambda f: [f])],
+        [option("--data", DATA), option("--split", choice("train", "test", "validation"))],
+    ),
+    "predict": ([some(FILE)], [option("--model", FILE), option("--model", "dense.npz")]),
+    "report": ([FILE.map(lambda f: [f])], []),
+    "draw": ([FILE.map(lambda f: [f])], [option("--out", FOLDER)]),
+    "data list": ([], []),
+    "data get": ([choice("mnist", "mnist-5k", "cifar10", "../x").map(lambda n: [n])], []),
+    "data": ([], []),
+    "": ([], [option("--version")]),
+}
+
+
+@st.composite
+def lines(draw):
+    """The words of a command line, most of them sensible."""
+    command = draw(st.sampled_from(list(COMMANDS)))
+    must, may = COMMANDS[command]
+    parts = [draw(words) for words in must]
+    most = st.lists(st.sampled_from([*may, *may, *may, *ALWAYS]), max_size=5)
+    parts += [draw(words) for words in draw(most)]
+    if draw(st.integers(0, 9)) == 0:
+        parts = draw(st.permutations(parts))
+    return [*command.split(), *(word for part in parts for word in part)]
+
+
+# --- a place to run them in ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """What every example finds: small sound files, and a few that are not."""
+    here = tmp_path_factory.mktemp("template")
+    rng = np.random.default_rng(0)
+    arrays = small_set()
+    for key, values in arrays.items():
+        if key.endswith("images"):
+            arrays[key] = rng.integers(0, 256, (len(values), 28, 28), dtype=np.uint8)
+    write_set(here / "digits", arrays)
+    model = ta.models.fc2(3, hidden=4, rng=0)
+    ta.save(here / "dense.npz", model)
+    ta.save(here / "small.npz", ta.compress(model, {"fc1": 1}, rng=0))
+    data = ta.load_data(here / "digits")
+    run = ta.train(model, data, out=here / "old", epochs=1, batch_size=8)
+    next(run)
+    run.close()
+    shutil.copy(here / "old" / "last.npz", here / "state.npz")
+    (here / "text").write_text("hello")
+    (here / "empty.npz").write_bytes(b"")
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[5:20, 10:14] = 255
+    from PIL import Image
+
+    Image.fromarray(pixels).save(here / "picture.png")
+    return here
+
+
+def contents(folder):
+    return {str(p): p.lstat().st_mtime_ns for p in folder.rglob("*") if not p.is_dir()}
+
+
+@contextlib.contextmanager
+def working_folder(template):
+    with tempfile.TemporaryDirectory(prefix="tinyadtn-line-") as name:
+        here = Path(name).resolve() / "here"
+        shutil.copytree(template, here)
+        before = Path.cwd()
+        os.chdir(here)
+        try:
+            yield here
+        finally:
+            os.chdir(before)
+
+
+@contextlib.contextmanager
+def nothing_takes_long(cache):
+    """No download, no large network, no picture of a wall, and an interrupt after a few steps."""
+    plain, steps = optim.Optimizer.step, []
+
+    def step(*arguments, **options):
+        steps.append(1)
+        if len(steps) > STEPS:
+            raise KeyboardInterrupt
+        return plain(*arguments, **options)
+
+    def no_network(url, path):
+        raise OSError(f"{url}: there is no network")
+
+    def small(figure, path):
+        Path(path).write_bytes(b"a picture")
+
+    with contextlib.ExitStack() as stack:
+        for target, name, value in [
+            (optim.Optimizer, "step", step),
+            (mirrors, "_download", no_network),
+            *((f"tinyadtn.{m}", "memory_limit", lambda: MEMORY) for m in ("memory", "adtn")),
+            ("tinyadtn.encodings", "memory_limit", lambda: MEMORY),
+            ("tinyadtn.draw", "save", small),
+            *(("tinyadtn.draw", n, lambda *_, **__: None)
+              for n in ("brick_wall", "singular_values", "cut_spectrum", "weights",
+                        "training_curves")),
+        ]:  # fmt: skip
+            if isinstance(target, str):
+                stack.enter_context(mock.patch(f"{target}.{name}", value))
+            else:
+                stack.enter_context(mock.patch.object(target, name, value))
+        stack.enter_context(mock.patch.dict(os.environ, {"XDG_CACHE_HOME": str(cache)}))
+        os.environ.pop("TINYADTN_DATA", None)
+        yield
+
+
+def run(words):
+    """(exit code, stdout, stderr); an exception that is nobody's is raised."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = end.code
+    return code, out.getvalue(), err.getvalue()
+
+
+def places(words, here):
+    """Where this command may write: every --out that was named, its defaults, and the cache."""
+    named = [b for a, b in itertools.pairwise(words) if a.startswith("--o") and b and "\0" not in b]
+    named += [a.partition("=")[2] for a in words if a.startswith("--o") and "=" in a]
+    resumed = [
+        b for a, b in itertools.pairwise(words) if a.startswith("--r") and b and "\0" not in b
+    ]
+    folders = [here / name for name in named if name] + [(here / r).parent for r in resumed]
+    return [Path(os.path.normpath(f)) for f in [*folders, here / "runs"]]
+
+
+FAMILY = tuple(kind for kind, _ in EXIT_CODES)
+MANY = settings(max_examples=6 * settings.default.max_examples)
+
+
+@MANY
+@given(words=lines())
+def test_no_line_gives_a_traceback_an_odd_code_or_a_file_elsewhere(template, words):
+    with working_folder(template) as here:
+        cache = here.parent / "cache"
+        before = contents(here.parent)
+        with nothing_takes_long(cache):
+            try:
+                code, out, err = run(words)
+            except FAMILY:
+                assert any(word.startswith("--de") for word in words)  # --debug, as documented
+                code, out, err = None, "", ""
+        after = contents(here.parent)
+    assert code in DOCUMENTED | {None}
+    assert "Traceback" not in out + err
+    if code not in (0, None):
+        last = err.replace("\r", "\n").rstrip("\n").split("\n")[-1]
+        told = {130: ("interrupted",)}.get(code, ("error: ", "tinyadtn"))
+        assert last.startswith(told) and (code == 130 or "error: " in last), err
+        assert all(c.isprintable() for c in last)
+    changed = {p for p in after if after[p] != before.get(p)} | (before.keys() - after.keys())
+    allowed = [*places(words, here), *([cache] if words[:2] == ["data", "get"] else [])]
+    for path in map(Path, changed):
+        inside = [folder for folder in allowed if folder == path or folder in path.parents]
+        assert inside, f"{path} was written, or is gone"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["train", "fc2", "--data", "digits", "--epochs", "9", "--quiet"], 130),
+        (["train", "fc2", "--data", "digits", "--batch-size", "22", "--epochs", "1"], 0),
+        (["train", "fc2", "--data", "digits", "--resume", "old/last.npz", "--quiet"], 0),
+        (["train", "fc2", "--data", "digits", "--epochs", "999999999", "--quiet"], 130),
+        (["train", "vgg16", "--data", "digits"], 6),
+        (["compress", "fc2", "--data", "digits", "--fit-steps", "1", "--epochs", "1"], 130),
+        (["evaluate", "dense.npz", "--data", "digits"], 0),
+        (["predict", "picture.png", "--model", "dense.npz"], 0),
+        (["draw", "small.npz", "--out", "pictures"], 0),
+        (["report", "small.npz"], 0),
+        (["data", "get", "mnist"], 3),
+        (["data", "list"], 0),
+        (["--version"], 0),
+    ],
+)
+def test_the_place_is_one_where_good_lines_work(template, words, code):
+    """Or else everything above would fail, and that would look like success."""
+    with working_folder(template) as here, nothing_takes_long(here.parent / "cache"):
+        assert run(words)[0] == code

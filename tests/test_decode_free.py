@@ -1,0 +1,452 @@
+"""Decode-free layers against decoded ones: the same values, the same gradients of everything."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinyadtn as ta
+from tinyadtn import chain as chains
+from tinyadtn import decode_free, wall_chain
+from tinyadtn.chain import work
+from tinyadtn.cut import CutChain, two_sides
+from tinyadtn.decode_free import Factors, conv_way, convolution, linear, linear_way
+from tinyadtn.errors import GraphError
+from tinyadtn.row import Geometry, Row
+
+
+@pytest.fixture
+def only_multiply_adds(monkeypatch):
+    """Count nothing else, so that small walls too are taken in several cores."""
+    for module, name in [(m, n) for m in (chains, wall_chain) for n in ("CALL", "MOVED", "MATRIX")]:
+        monkeypatch.setattr(module, name, 0, raising=False)
+    wall_chain._wall_chain.cache_clear()
+    yield
+    wall_chain._wall_chain.cache_clear()
+
+
+def doubled(encoding):
+    for _, tensor in encoding.named_tensors():
+        tensor.data = tensor.data.astype(np.float64)
+    return encoding
+
+
+def gradients(y, g, tensors):
+    for tensor in tensors:
+        tensor.grad = None
+    y.backward(g)
+    return [y.data, *(tensor.grad for tensor in tensors)]
+
+
+def tensors_for(encoding, x, rng, biased):
+    bias = ta.Tensor(rng.normal(size=encoding.shape[0]), True) if biased else None
+    x = ta.Tensor(x, True)
+    return x, bias, [x, *encoding.parameters(), *([bias] if biased else [])]
+
+
+def assert_same(found, wanted):
+    for a, b in zip(found, wanted, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9 * max(1e-3, np.abs(b).max()))
+
+
+def compare_linear(encoding, monkeypatch, batch=3, biased=True):
+    """The layer through the factors, whatever the rule says, against the decoded weight."""
+    rng = np.random.default_rng(0)
+    x, bias, tensors = tensors_for(
+        encoding, rng.normal(size=(batch, encoding.shape[1])), rng, biased
+    )
+    chain = encoding.chain(batch)
+    assert chain is not None
+    monkeypatch.setattr(decode_free, "linear_way", lambda *_: chain)
+    g = rng.normal(size=(batch, encoding.shape[0]))
+    found = gradients(linear(x, encoding, bias), g, tensors)
+    y = ta.contract(x, encoding.decode(), pattern="ni,oi->no")
+    wanted = gradients(y if bias is None else y + bias, g, tensors)
+    assert_same(found, wanted)
+    ready = Factors(encoding.shape, "", chain, encoding.factors(chain))
+    np.testing.assert_allclose(linear(x, ready, bias).data, wanted[0], rtol=1e-9, atol=1e-9)
+
+
+def free_way(encoding, made, groups=1):
+    """What ``conv_way`` would choose if decoding took forever."""
+    encoding.decode_work = lambda: 10**18
+    way = conv_way(encoding, made, made, groups)
+    del encoding.decode_work
+    return way
+
+
+def compare_conv(encoding, monkeypatch, image=(7, 6), biased=True, **options):
+    rng, geometry = np.random.default_rng(0), Geometry(**options)
+    channels = encoding.shape[1] * geometry.groups
+    pixels = rng.normal(size=(2, channels, *image))
+    x, bias, tensors = tensors_for(encoding, pixels, rng, biased)
+    way = free_way(encoding, 50, geometry.groups)
+    assert way is not None
+    monkeypatch.setattr(decode_free, "conv_way", lambda *_: way)
+    y = ta.conv2d(x, encoding.decode(), **options)
+    g = rng.normal(size=y.shape)
+    wanted = gradients(y if bias is None else y + bias.reshape(-1, 1, 1), g, tensors)
+    found = gradients(convolution(x, encoding, bias, geometry), g, tensors)
+    assert_same(found, wanted)
+    return way
+
+
+# --- every encoding, every layer -----------------------------------------------------------------
+
+ORDERS = ["output_first", "interleaved", "inputs first", "shuffled"]
+
+
+def order_of(name, shape, axes=None):
+    if name in ("output_first", "interleaved"):
+        return name
+    sites = ta.ADTN(shape, axes=axes).sites
+    outputs = sum(map(len, sites.groups[: sites.num_outputs]))
+    if name == "inputs first":
+        return (*range(outputs, len(sites.dims)), *range(outputs))
+    return tuple(np.random.default_rng(len(sites.dims)).permutation(len(sites.dims)).tolist())
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((16, 32), None),
+        ((10, 21), None),
+        ((12, 30), ((3, 4), (5, 6))),
+        ((1, 9), None),
+        ((9, 1), None),
+    ],
+)
+def test_a_linear_layer_of_a_wall(shape, axes, order, batch, monkeypatch, only_multiply_adds):
+    weight = doubled(ta.ADTN(shape, axes=axes, order=order_of(order, shape, axes), rng=1))
+    if 1 in shape:  # all sites are outputs, or all are inputs
+        assert weight.chain(batch) is None
+        return
+    compare_linear(weight, monkeypatch, batch, biased=batch == 3)
+
+
+GEOMETRIES = [
+    {},
+    {"padding": 1},
+    {"stride": 2, "padding": (2, 1)},
+    {"dilation": (2, 1), "stride": (1, 2), "padding": 2},
+]
+GROUPED = {"groups": 2, "padding": 1, "stride": 2}
+
+
+@pytest.mark.parametrize("options", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", [(8, 4, 2, 4), (10, 5, 3, 3), (6, 7, 1, 1)])
+def test_a_convolution_of_a_wall(shape, order, options, monkeypatch, only_multiply_adds):
+    weight = doubled(ta.ADTN(shape, order=order_of(order, shape), rng=1))
+    way = compare_conv(weight, monkeypatch, **options)
+    assert isinstance(way, Row) == (order in ("output_first", "inputs first"))
+
+
+RIVALS = [
+    ta.LowRank.like(2),
+    ta.TensorTrain.like(((2, 3), (5, 6)), 3),
+    ta.TensorTrain.like(((3, 1, 2), (1, 6, 5)), 2),
+    ta.TensorTrain.like(((6,), (30,)), 1),
+    ta.TensorTrain.like(((6, 1), (1, 30)), 4),
+]
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("recipe", RIVALS, ids=range(len(RIVALS)))
+def test_a_linear_layer_of_a_rival(recipe, batch, monkeypatch):
+    compare_linear(doubled(recipe((6, 30), rng=1)), monkeypatch, batch)
+
+
+@pytest.mark.parametrize("options", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("recipe", RIVALS, ids=range(len(RIVALS)))
+def test_a_convolution_of_a_rival(recipe, options, monkeypatch):
+    compare_conv(doubled(recipe((6, 5, 2, 3), rng=1)), monkeypatch, biased=False, **options)
+
+
+@pytest.mark.parametrize("options", [*GEOMETRIES, GROUPED], ids=str)
+@pytest.mark.parametrize(("shape", "ranks"), [((6, 5, 2, 3), (3, 2)), ((4, 2, 3, 3), (4, 2))])
+def test_a_convolution_of_a_tucker_kernel(shape, ranks, options, monkeypatch):
+    assert isinstance(
+        compare_conv(doubled(ta.Tucker(shape, ranks, rng=1)), monkeypatch, **options), Row
+    )
+
+
+@pytest.mark.parametrize(
+    "recipe", [ta.LowRank.like(3), ta.ADTN.like(order="output_first")], ids=["rank 3", "ADTN"]
+)
+def test_groups_go_through_a_row(recipe, monkeypatch):
+    way = compare_conv(doubled(recipe((6, 3, 3, 2), rng=1)), monkeypatch, **GROUPED)
+    assert isinstance(way, Row)
+
+
+def test_groups_of_another_chain_are_decoded(only_multiply_adds):
+    assert free_way(ta.ADTN((8, 4, 3, 3), rng=0), 50, groups=1) is not None
+    assert free_way(ta.ADTN((8, 4, 3, 3), rng=0), 50, groups=2) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.lists(st.integers(1, 9), min_size=2, max_size=4).filter(lambda s: np.prod(s) > 4),
+    seed=st.integers(0, 99),
+    batch=st.sampled_from([1, 2, 7, 300]),
+)
+def test_any_shape_in_any_order(shape, seed, batch):
+    rng = np.random.default_rng(seed)
+    sites = ta.ADTN(shape).sites
+    weight = ta.ADTN(shape, order=rng.permutation(len(sites.dims)), rng=seed)
+    chain = weight.chain(batch)
+    if chain is None:
+        return
+    x = rng.normal(size=(batch, int(np.prod(shape[1:])))).astype(np.float32)
+    y = linear(ta.Tensor(x), Factors(weight.shape, "", chain, weight.factors(chain)), None).data
+    wanted = x @ weight.decode().data.reshape(shape[0], -1).T
+    np.testing.assert_allclose(y, wanted, rtol=1e-3, atol=1e-5 * np.abs(wanted).max() + 1e-12)
+
+
+# --- other wirings -------------------------------------------------------------------------------
+
+WIRINGS = [
+    {"wiring": "staircase"},
+    {"wiring": "tree"},
+    {"wiring": "butterfly"},
+    {"wiring": [((0, 5), (3, 1)), ((5, 2), (1, 0)), ((2, 4),)]},
+    {"wiring": "staircase", "depth": 2, "activation": "identity"},
+    {"depth": 2, "activation": "identity"},
+    {"depth": 1, "site_dim": (2, 4, 3, 2)},
+]
+
+
+@pytest.mark.parametrize("order", ["output_first", "interleaved", "shuffled"])
+@pytest.mark.parametrize("options", WIRINGS, ids=str)
+def test_a_wall_without_activation_is_cut_in_two(options, order):
+    """Any wiring and order, also where nobody would do it: the rank is what crosses."""
+    shape = (7, 5)
+    order = (2, 0, 3, 1) if "site_dim" in options else order_of(order, shape)
+    weight = doubled(ta.ADTN(shape, order=order, **options, rng=3))
+    ours, theirs = two_sides(weight.sites, weight.wall)
+    assert ours.rank == theirs.rank
+    cores = ((1, 7, 1, ours.rank), (ours.rank, 1, 5, 1))
+    a, b = weight.factors(CutChain(cores, sides=(ours, theirs)))
+    g = np.random.default_rng(0).normal(size=shape)
+    found = gradients(ta.matmul(a, b), g, weight.parameters())
+    assert_same(found, gradients(weight.decode(), g, weight.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "rank"),
+    [
+        ((64, 60), {"wiring": "staircase"}, 2),
+        ((256, 200), {"wiring": "tree"}, 2),
+        ((64, 60), {"wiring": "staircase", "depth": 2, "activation": "identity"}, 2 * 4),
+        ((64, 60), {"depth": 2, "activation": "identity"}, 4 * 4),
+        ((64, 60), {"depth": 1, "site_dim": 4}, 4),
+    ],
+    ids=str,
+)
+def test_the_rank_is_the_product_of_the_bonds(shape, options, rank, monkeypatch):
+    """Six output sites, cut before an even one; with d = 4, three, cut through a fresh gate."""
+    weight = doubled(ta.ADTN(shape, order="output_first", **options, rng=0))
+    assert weight.chain(4).rank == rank
+    compare_linear(weight, monkeypatch)
+
+
+@pytest.mark.parametrize("weight", [ta.ADTN((8, 8), 2, rng=0), ta.ADTN((64,), rng=0)], ids=str)
+def test_what_is_no_chain_is_decoded(weight):
+    assert weight.chain(100) is None
+    with pytest.raises(TypeError, match="factors"):
+        weight.factors()
+
+
+def test_a_wall_whose_sides_would_be_larger_than_itself_is_decoded():
+    assert ta.ADTN((16, 16), wiring="butterfly", rng=0).chain(100) is None
+
+
+# --- the rule ------------------------------------------------------------------------------------
+
+
+def cost_of(weight, batch):
+    chain = weight.chain(batch)
+    return (
+        weight.build_work(chain) + chain.work(batch),
+        weight.decode_work() + work(batch, weight.shape[1], weight.shape[0]),
+    )
+
+
+@pytest.mark.parametrize("rank", [1, 8, 64, 100, 128, 200])
+@pytest.mark.parametrize("batch", [1, 64, 4096])
+def test_the_cheaper_side_of_the_rule_is_taken(rank, batch):
+    weight = ta.LowRank((200, 300), rank)
+    free, whole = cost_of(weight, batch)
+    assert (linear_way(weight, batch) is not None) == (free < whole)
+
+
+def test_the_batch_decides():
+    """Rank 150 of a 200×300 matrix: more multiply-adds than the dense one, but none to decode."""
+    weight = ta.LowRank((200, 300), 150)
+    assert linear_way(weight, 1) is not None
+    assert linear_way(weight, 10_000) is None
+    assert linear_way(weight, 1, at_hand=True) is None
+
+
+def test_a_tensor_and_a_part_are_used_whole():
+    whole = ta.LowRank((6, 8), 1, rng=0)
+    part = ta.Part(whole, 0, {"fc1": (4, 8), "fc2": (2, 8)})
+    for weight in (part, ta.Tensor(np.ones((4, 8), np.float32))):
+        assert linear_way(weight, 10**6) is None
+    assert conv_way(ta.Tensor(np.ones((4, 8, 1, 1), np.float32)), 10**6, 10**6) is None
+
+
+def test_layers_follow_the_rule(monkeypatch):
+    """A layer decodes where the rule says so and only there."""
+    calls = []
+    decode = ta.LowRank.decode
+    monkeypatch.setattr(ta.LowRank, "decode", lambda self: calls.append(self.rank) or decode(self))
+    x = np.ones((500, 300), np.float32)
+    for rank in (2, 190):
+        layer = ta.Linear(300, 200, rng=0)
+        layer.weight = ta.LowRank((200, 300), rank, rng=0)
+        calls.clear()
+        layer(x)
+        assert calls == ([] if rank == 2 else [190])
+        conv = ta.Conv2d(40, 200, 3, rng=0)
+        conv.weight = ta.LowRank((200, 40, 3, 3), rank, rng=0)
+        calls.clear()
+        conv(np.ones((10, 40, 22, 22), np.float32))
+        assert calls == ([] if rank == 2 else [190])
+
+
+def test_shapes_only_are_refused():
+    layer = ta.Linear(300, 200)
+    for recipe in (ta.LowRank.like(2), ta.ADTN.like(1), ta.ADTN.like(1, wiring="staircase")):
+        layer.weight = recipe((200, 300))
+        with pytest.raises(GraphError, match="shapes only"):
+            layer(np.ones((2, 300), np.float32))
+
+
+# --- at hand -------------------------------------------------------------------------------------
+
+
+def test_decoded_has_factors_or_tensors_and_computes_each_once(monkeypatch):
+    model = ta.models.lenet5(rng=0)
+    spec = {
+        "conv2": ta.Tucker.like((3, 2)),
+        "fc1": ta.ADTN.like(1, order="output_first"),
+        "fc2": 2,
+        "fc3": ta.LowRank.like(1),
+    }
+    model = ta.compress(model, spec, rng=0)
+    calls = []
+    for kind in (ta.ADTN, ta.LowRank, ta.Tucker):
+        for name in ("decode", "factors"):
+            monkeypatch.setattr(kind, name, counted(getattr(kind, name), calls))
+    x = np.random.default_rng(0).random((4, 1, 28, 28), np.float32)
+    expected = model(x).data
+    calls.clear()
+    with ta.decoded(model) as ready:
+        found = [ready(x).data for _ in range(3)]
+    assert len(calls) == 4
+    kinds = [type(layer.weight).__name__ for _, layer in ready.layers() if "weight" in vars(layer)]
+    assert kinds == ["Tensor", "Factors", "Factors", "Tensor", "Factors"]
+    for logits in found:
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    assert not any(t.requires_grad for _, t in ready.fc1.weight.named_tensors())
+    assert "ADTN M=1" in repr(ready.fc1)
+
+
+def counted(method, calls):
+    def wrapped(self, *arguments):
+        calls.append(method.__qualname__)
+        return method(self, *arguments)
+
+    return wrapped
+
+
+def test_what_is_at_hand_knows_nothing_of_updates():
+    model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
+    x = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)
+    with ta.decoded(model) as ready:
+        before = ready(x).data
+        model.fc1.weight.columns[0].data = model.fc1.weight.columns[0].data * 2
+        np.testing.assert_array_equal(ready(x).data, before)
+
+
+def test_multiply_adds_are_those_of_the_way_that_large_batches_take():
+    layer = ta.Linear(4096, 4096)
+    assert layer.multiply_adds((4096,)) == 4096 * 4096
+    layer.weight = ta.ADTN((4096, 4096), order="output_first")
+    assert layer.multiply_adds((4096,)) == 4 * (4096 + 4096)
+    layer.weight = ta.ADTN((4096, 4096), 2)
+    assert layer.multiply_adds((4096,)) == 4096 * 4096
+    conv = ta.Conv2d(512, 512, 3, padding=1, stride=2)
+    conv.weight = ta.ADTN((512, 512, 3, 3), order="output_first")
+    assert conv.multiply_adds((512, 8, 8)) == 2 * (4608 + 512) * 16  # the cut is odd: rank 2
+    conv.weight = ta.Tucker((512, 512, 3, 3), (64, 32))
+    assert conv.multiply_adds((512, 8, 8)) == 512 * 32 * 64 + (9 * 32 * 64 + 64 * 512) * 16
+
+
+# --- the start of an ADTN ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((300, 260), {}),
+        ((300, 400), {"order": "output_first"}),
+        ((90, 70, 3, 2), {}),
+        ((100, 300), {"wiring": "staircase"}),
+        ((100, 30), {"depth": 2}),
+    ],
+    ids=str,
+)
+def test_a_new_weight_is_spread_like_a_dense_one_whether_decoded_or_not(shape, options):
+    weight = ta.ADTN(shape, **options, rng=0)
+    values = weight.decode().numpy()
+    assert weight._spread() == pytest.approx(values.std(dtype=np.float64), rel=1e-5)
+    assert values.std(dtype=np.float64) == pytest.approx((2 / np.prod(shape[1:])) ** 0.5, rel=1e-4)
+
+
+def test_a_large_start_is_drawn_without_decoding(monkeypatch):
+    monkeypatch.setattr(ta.ADTN, "decode", None)
+    assert ta.ADTN((4096, 4096), rng=0).num_parameters == 224
+
+
+# --- on a GPU ------------------------------------------------------------------------------------
+
+IMAGE = np.random.default_rng(7).random((3, 4, 6, 5), np.float32)
+SPECS = {
+    "row": {"conv1": ta.ADTN.like(order="output_first"), "fc1": ta.ADTN.like(order="output_first")},
+    "chain": {"conv1": ta.TensorTrain.like(((2, 4), (6, 6)), 3), "fc1": ta.ADTN.like()},
+    "cut": {"conv1": ta.LowRank.like(2), "fc1": ta.ADTN.like(order="output_first", wiring="tree")},
+    "rivals": {
+        "conv1": ta.Tucker.like((3, 2)),
+        "fc1": ta.TensorTrain.like(((13, 10, 1), (4, 10, 6)), 2),
+    },
+}
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_the_factors_work_where_their_arrays_are(spec, cuda, monkeypatch, only_multiply_adds):
+    """On the stand-in for CuPy, which refuses NumPy's arrays: the same loss and gradients."""
+    monkeypatch.setattr(ta.Encoding, "decode_work", lambda self: 10**18)
+    model = ta.Sequential(
+        conv1=ta.Conv2d(4, 8, 3, padding=1, rng=0),
+        flatten=ta.Flatten(),
+        fc1=ta.Linear(240, 130, rng=1),
+    )
+    model = ta.compress(model, spec, rng=2)
+    there = ta.to_device(model, "cuda")
+    with monkeypatch.context() as nothing_decodes:
+        for kind in (ta.ADTN, ta.LowRank, ta.Tucker, ta.TensorTrain):
+            nothing_decodes.setattr(kind, "decode", None)
+        for twin in (model, there):
+            (twin(IMAGE, training=True) * twin(IMAGE)).sum().backward()
+    for a, b in zip(model.parameters(), there.parameters(), strict=True):
+        np.testing.assert_allclose(
+            b.grad.get(), a.grad, rtol=1e-3, atol=1e-3 * np.abs(a.grad).max()
+        )
+    with ta.decoded(there) as ready:
+        found = ready(IMAGE).numpy()
+    np.testing.assert_allclose(found, model(IMAGE).data, rtol=1e-3, atol=1e-4)
