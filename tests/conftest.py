@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 import strict_arrays
-from data_files import Mirror
+from data_files import Mirror, idx_bytes
 from hypothesis import HealthCheck, settings
 
+import tinyadtn as ta
 from tinyadtn import mirrors
 
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -62,6 +63,19 @@ def no_network(monkeypatch):
         raise AssertionError(f"{url} was asked for")
 
     monkeypatch.setattr(mirrors, "_download", download)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder of IDX files with few enough digits for a test."""
+    data = ta.load_data("mnist-5k")
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    for split, name in ((data.train, "train"), (data.test, "t10k")):
+        images = np.uint8(255 * split.images[:200, 0] + 0.5)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(np.uint8(split.labels[:200])))
+    return str(folder)
 
 
 @pytest.fixture

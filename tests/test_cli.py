@@ -24,21 +24,6 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def tiny(tmp_path):
-    """A folder of IDX files with few enough digits for a test."""
-    from data_files import idx_bytes  # writes the format independently of the reader
-
-    data = ta.load_data("mnist-5k")
-    folder = tmp_path / "digits"
-    folder.mkdir()
-    for split, name in ((data.train, "train"), (data.test, "t10k")):
-        images = np.uint8(255 * split.images[:200, 0] + 0.5)
-        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(images))
-        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(np.uint8(split.labels[:200])))
-    return str(folder)
-
-
 def test_compress_does_the_whole_job(tiny, tmp_path, capsys):
     assert main(["compress", "fc2", "--data", tiny, "--seeds", "2", *SHORT]) == 0
     printed = capsys.readouterr().out
@@ -307,7 +292,8 @@ def test_debug_shows_the_traceback():
 
 
 def test_every_command_has_help(capsys):
-    for command in ("train", "compress", "evaluate", "predict", "report", "draw", "data"):
+    for command in ("train", "compress", "evaluate", "predict", "report", "draw", "data",
+                    "sweep"):  # fmt: skip
         with pytest.raises(SystemExit) as end:
             build_parser().parse_args([command, "--help"])
         assert end.value.code == 0

@@ -24,12 +24,16 @@ ORDER = [
     "reports", "suggest", "compress", "summary", "checkpoint", "data",
     "runs", "train", "memory",
     "draw_style", "draw_wall",
-    "draw", "percent", "exercises", "teach",
-    "picture", "experiment", "commands", "cli", "__init__", "__main__",
+    "draw_tradeoff", "draw", "percent", "exercises", "teach", "picture", "experiment",
+    "sweep_config", "sweep_spec", "sweep_run", "sweep_file", "sweep_workers", "sweep",
+    "sweep_table", "commands", "sweep_command", "cli", "__init__", "__main__",
 ]
 # fmt: on
 FILES = sorted(path.stem for path in PACKAGE.rglob("*.py"))
-OPTIONAL = ["matplotlib", "tqdm", "pooch", "PIL", "scipy", "cupy", "torch", "pandas", "IPython"]
+# fmt: off
+OPTIONAL = ["matplotlib", "tqdm", "pooch", "PIL", "scipy", "cupy", "torch", "pandas", "IPython",
+            "distributed", "dask", "tomli"]
+# fmt: on
 
 
 def imported_by(source: str) -> set[str]:

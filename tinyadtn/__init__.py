@@ -74,6 +74,7 @@ from .optim import SGD, Adam, Cosine, OneCycle
 from .reports import report
 from .suggest import suggest
 from .summary import summary
+from .sweep import sweep
 from .tensor_train import TensorTrain
 from .train import evaluate, predict, train
 from .version import __version__

@@ -1,7 +1,8 @@
-"""The command line: ``tinyadtn train | compress | evaluate | predict | report | draw | data``.
+"""The command line: ``tinyadtn train | compress | evaluate | … | sweep``, one function a command.
 
 One ``error:`` line on stderr says what went wrong (``--debug`` adds the traceback). Exit codes:
-0 ok, 2 usage, 3 data, 4 checkpoint, 5 not finite, 6 too large, 7 input/output, 130 interrupted.
+0 ok, 1 runs of a sweep failed, 2 usage, 3 data, 4 checkpoint, 5 not finite, 6 too large,
+7 input/output, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .errors import (
 )
 from .models import MODELS
 from .runs import OPTIMIZERS, SCHEDULES, TrainingPlan
+from .sweep_command import run_sweep
 from .version import __version__
 from .wirings import WIRINGS
 
@@ -101,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
     actions = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_train, _compress, _evaluate, _predict, _report, _draw, _data):
+    for add in (_train, _compress, _evaluate, _predict, _report, _draw, _data, _sweep):
         add(actions)
     return parser
 
@@ -275,6 +277,35 @@ def _data(actions: Any) -> None:
     _command(inner, "list", commands.list_data, "list the data sets and where they are")
     get = _command(inner, "get", commands.get_data, "download a data set and check its contents")
     get.add_argument("name", help="a name that `tinyadtn data list` shows")
+
+
+def _sweep(actions: Any) -> None:
+    command = _command(
+        actions,
+        "sweep",
+        run_sweep,
+        "many runs, as a TOML file describes them; goes on where it was stopped",
+    )
+    command.add_argument("spec", metavar="SPEC", help="the TOML file; README has one")
+    command.add_argument("--out", metavar="FILE", help="results (default: SPEC with .jsonl)")
+    command.add_argument(
+        "--rows", nargs="+", default=[], metavar="ROW", help="only these rows: names or patterns"
+    )
+    command.add_argument("--dry-run", action="store_true", help="list the runs, and do none")
+    command.add_argument("--table", action="store_true", help="show what is done, and do no more")
+    command.add_argument("--plot", metavar="FILE", help="the same as a picture, a PNG file")
+    command.add_argument(
+        "--workers", type=_positive, help="processes (default: as many as there are cores)"
+    )
+    command.add_argument(
+        "--blas-threads", type=_positive, help="BLAS threads of each process (default: 1)"
+    )
+    command.add_argument(
+        "--executor", metavar="dask://HOST:PORT", help="do the runs on this Dask cluster instead"
+    )
+    command.add_argument(
+        "--retry-failed", action="store_true", help="do the runs that failed once more"
+    )
 
 
 def _add_data(command: argparse.ArgumentParser, default: str | None = None) -> None:

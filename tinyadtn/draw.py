@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .adtn import ADTN
-from .draw_style import REFERENCE, SERIES, SIGNED, new_figure, save
+from .draw_style import REFERENCE, SIGNED, new_figure, save, styles
+from .draw_tradeoff import tradeoff
 from .draw_wall import brick_wall
 from .engine import Tensor
 from .errors import NonFiniteError, ShapeError
@@ -30,6 +31,7 @@ __all__ = [
     "digits",
     "save",
     "singular_values",
+    "tradeoff",
     "training_curves",
     "weights",
 ]
@@ -142,7 +144,7 @@ def singular_values(spectra: Mapping[str, Any], *, title: str = "Singular values
     labels = [f"{label}: rank {len(values)}" for label, values in curves.items()]
     figure = new_figure(6.4, 4.2, f"Singular values relative to the largest; {', '.join(labels)}.")
     axes = figure.add_subplot()
-    for label, values, style in zip(labels, curves.values(), _styles(len(curves))):
+    for label, values, style in zip(labels, curves.values(), styles(len(curves))):
         numbers = np.arange(1, len(values) + 1)
         marked = np.unique(np.geomspace(1, len(values), 25).astype(int)) - 1
         axes.plot(numbers, values, label=label, markevery=list(marked), **style)
@@ -223,7 +225,7 @@ def training_curves(
     right.set(title="Validation accuracy", xlabel="epoch", ylabel="correct (%)")
     chance = f"chance: ln {classes} = {math.log(classes):.2f}"
     left.axhline(math.log(classes), color=REFERENCE, linewidth=1, label=chance)
-    for (label, history), style in zip(histories.items(), _styles(len(histories))):
+    for (label, history), style in zip(histories.items(), styles(len(histories))):
         epochs = [entry["epoch"] for entry in history]
         style["markevery"] = math.ceil(len(epochs) / 20)
         left.plot(epochs, [entry["loss"] for entry in history], label=label, **style)
@@ -240,15 +242,6 @@ def training_curves(
         axes.grid(alpha=0.3)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
-
-
-def _styles(count: int) -> Iterator[dict[str, Any]]:
-    """Colour, line and marker for each of the curves, the first of which lies on top."""
-    if count > len(SERIES):
-        raise ShapeError(f"{count} curves in one picture: no more than {len(SERIES)} stay distinct")
-    for k, (colour, line, marker) in enumerate(SERIES):
-        style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 5}
-        yield {**style, "zorder": 3 - k / 100}
 
 
 # --- images --------------------------------------------------------------------------------------

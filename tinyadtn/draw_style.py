@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from .errors import ShapeError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +46,15 @@ def new_figure(width: float, height: float, description: str) -> Figure:
     figure.set_label(description)
     figure._repr_png_ = partial(_notebook_image, figure)
     return figure
+
+
+def styles(count: int) -> Iterator[dict[str, Any]]:
+    """Colour, line and marker for each of the curves, the first of which lies on top."""
+    if count > len(SERIES):
+        raise ShapeError(f"{count} curves in one picture: no more than {len(SERIES)} stay distinct")
+    for k, (colour, line, marker) in enumerate(SERIES):
+        style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 5}
+        yield {**style, "zorder": 3 - k / 100}
 
 
 def save(figure: Figure, path: str | os.PathLike[str] | io.BytesIO) -> None:

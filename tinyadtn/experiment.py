@@ -15,9 +15,6 @@ is chosen on the validation split; the test split is touched once, when all cand
 from __future__ import annotations
 
 import json
-import os
-import platform
-import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,10 +34,9 @@ from .models import MODELS
 from .module import Module, dense, layer_named, named_layers
 from .normalize import channel_statistics
 from .npz import write_npz
-from .reports import format_table, report
-from .runs import TrainingPlan
+from .reports import format_table, report, spread
+from .runs import TrainingPlan, versions
 from .train import evaluate, train, with_progress
-from .version import __version__
 
 CANDIDATES = ("dense", "fitted only", "fine-tuned", "random start", "frozen")
 
@@ -95,15 +91,16 @@ def run_experiment(
     return outcomes
 
 
-def build_for(data: Data, model: str, seed: int | None) -> Any:
+def build_for(data: Data, model: str, seed: int | None, **options: Any) -> Any:
     """The named network for the images and classes of this data; without a seed, shapes only.
 
-    A network that normalises its input is given the mean and spread of the training images.
+    ``options`` are the network's own, such as ``hidden`` of fc2. A network that normalises its
+    input is given the mean and spread of the training images.
     """
     _, channels, height, width = data.train.images.shape
     if height != width:
         raise ShapeError(f"the networks take square images, these are {height}×{width}; pad them")
-    built = MODELS[model](len(data.classes), width, channels=channels, rng=seed)
+    built = MODELS[model](len(data.classes), width, channels=channels, rng=seed, **options)
     if "normalize" in vars(built) and seed is not None:
         mean, std = channel_statistics(data.train.images)
         built.normalize.load_arrays({"mean": mean, "std": std})
@@ -113,14 +110,7 @@ def build_for(data: Data, model: str, seed: int | None) -> Any:
 def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
     """Encode a model of shapes only, and plan both trainings: this raises what can be raised."""
     if dense_model is not None:
-        if any(isinstance(p.weight, Encoding) for p in named_layers(dense_model).values()):
-            raise TinyADTNError("the network to compress is compressed already; name a dense one")
-        found, wanted = dense_model.config, build_for(data, settings.model, None).config
-        if found != wanted:
-            raise TinyADTNError(
-                f"the dense network is {_described(found)}, this experiment is for "
-                f"{_described(wanted)}; name the network that it is, and data of its kind"
-            )
+        check_dense(dense_model, build_for(data, settings.model, None))
         evaluate(dense_model, Split(data.validation.images[:1], data.validation.labels[:1]))
     layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
     compress(build_for(data, settings.model, None), layers, rng=None)
@@ -129,6 +119,17 @@ def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
         (settings.epochs, settings.learning_rate),
     ):
         TrainingPlan(epochs=epochs, learning_rate=rate, batch_size=settings.batch_size)
+
+
+def check_dense(model: Module, wanted: Module) -> None:
+    """Refuse, as the network to compress, one that is compressed already, or another network."""
+    if any(isinstance(p.weight, Encoding) for p in named_layers(model).values()):
+        raise TinyADTNError("the network to compress is compressed already; name a dense one")
+    if model.config != wanted.config:
+        raise TinyADTNError(
+            f"the dense network is {_described(model.config)}, this experiment is for "
+            f"{_described(wanted.config)}; name the network that it is, and data of its kind"
+        )
 
 
 def _described(config: dict[str, Any] | None) -> str:
@@ -186,15 +187,8 @@ def accuracy_table(outcomes: list[Outcome]) -> str:
         test = [outcome.test[name] for outcome in outcomes]
         epochs = str(len(outcomes[0].histories.get(name, [])) or "–")
         numbers = f"{models[0].num_parameters:,}"
-        rows.append([name, numbers, epochs, _spread(validation), _spread(test)])
+        rows.append([name, numbers, epochs, spread(validation), spread(test)])
     return format_table(rows)
-
-
-def _spread(shares: list[float]) -> str:
-    percent = [100 * share for share in shares]
-    if len(percent) == 1:
-        return f"{percent[0]:.1f} %"
-    return f"{statistics.fmean(percent):.1f} ± {statistics.stdev(percent):.1f} %"
 
 
 def results(data: Data, settings: Settings, outcomes: list[Outcome]) -> dict[str, Any]:
@@ -204,13 +198,7 @@ def results(data: Data, settings: Settings, outcomes: list[Outcome]) -> dict[str
         "data": {"name": data.name, "train": len(data.train), "test": len(data.test)},
         "settings": asdict(settings),
         "model": small.config,
-        "versions": {
-            "tinyadtn": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "as BLAS chooses"),
-        },
+        "versions": versions(),
         "report": [row.as_dict() for row in report(small).rows],
         "outcomes": [
             {

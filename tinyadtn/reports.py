@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
@@ -163,3 +164,16 @@ def format_table(rows: list[list[str]], *, left: int = 1) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def spread(shares: Sequence[float], digits: int = 1) -> str:
+    """Mean ± standard deviation of shares, in percent; of a single one itself.
+
+    >>> spread([0.5, 0.7]), spread([0.5], 2)
+    ('60.0 ± 14.1 %', '50.00 %')
+    """
+    percent = [100 * share for share in shares]
+    mean = f"{statistics.fmean(percent):.{digits}f}"
+    if len(percent) == 1:
+        return f"{mean} %"
+    return f"{mean} ± {statistics.stdev(percent):.{digits}f} %"

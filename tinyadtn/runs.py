@@ -16,6 +16,7 @@ from .checkpoint import model_arrays, read_state, replacing, write_state
 from .errors import CheckpointError, NonFiniteError
 from .module import Module
 from .optim import SGD, Adam, Cosine, OneCycle, Optimizer, require_limits
+from .version import __version__
 
 OPTIMIZERS: dict[str, Any] = {"adam": Adam, "sgd": SGD}
 SCHEDULES: dict[str, Any] = {
@@ -111,7 +112,7 @@ class Run:
             "plan": asdict(self.plan),
             "data": self.data,
             "training": asdict(self.state),
-            "versions": {"numpy": np.__version__, "python": platform.python_version()},
+            "versions": versions(),
         }
         # The best one first: a run that is killed before the other goes on from the last state
         # before this epoch's end, and writes it again. The other way round it would never be there.
@@ -192,6 +193,17 @@ def trained_on(path: str | os.PathLike[str]) -> str | None:
 def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """What a training checkpoint has recorded: one entry an epoch."""
     return read_state(path)[1].get("training", {}).get("history", [])
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on beside its settings, for the file that holds it."""
+    return {
+        "tinyadtn": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "as BLAS chooses"),
+    }
 
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:

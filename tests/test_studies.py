@@ -1,0 +1,37 @@
+"""The committed studies: specs that can be read, and results that are theirs, all of them."""
+
+from pathlib import Path
+
+import pytest
+
+from tinyadtn.sweep_file import read_records
+from tinyadtn.sweep_spec import read_spec
+from tinyadtn.sweep_table import table
+
+FOLDER = Path(__file__).parents[1] / "data" / "results"
+STUDIES = sorted(FOLDER.glob("*.toml"))
+# What was run when the library was tried with other starts: no spec can ask for them.
+STRANGERS = {"fc1_deep": 6}
+
+
+def test_every_file_of_results_has_a_spec():
+    assert STUDIES
+    assert {path.stem for path in FOLDER.glob("*.jsonl")} <= {path.stem for path in STUDIES}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_run_of_a_study_is_recorded(path):
+    spec, records = read_spec(path), read_records(path.with_suffix(".jsonl"))
+    missing = [(run.label, run.seed) for run in spec.runs if run.key not in records]
+    assert not missing
+    assert len(records) == len(spec.runs) + STRANGERS.get(path.stem, 0)
+    assert all(record["status"] == "done" for record in records.values())
+    lines = table(spec, records).splitlines()
+    assert len(lines) == 1 + len({run.label for run in spec.runs})
+
+
+def test_the_spec_and_the_table_of_the_readme_are_the_files():
+    readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    path = FOLDER / "fc1_mnist-5k.toml"
+    assert f"```toml\n{path.read_text(encoding='utf-8')}```" in readme
+    assert table(read_spec(path), read_records(path.with_suffix(".jsonl"))) in readme

@@ -1,0 +1,327 @@
+"""Sweeps as wholes: any executor, processes that are killed, and the same file in the end."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import tinyadtn as ta
+from tinyadtn import sweep_workers
+from tinyadtn.errors import SizeLimitError, TinyADTNError
+from tinyadtn.sweep_file import ResultsFile
+from tinyadtn.sweep_spec import read_spec, run_key
+
+# Programs that are started here find the same tinyadtn, wherever they run.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(ta.__file__).parents[1])}
+ROWS = {
+    "dense": {"learning_rate": 2e-3},
+    "adtn": {"encode": {"fc1": {"each": [1, 2]}}},
+    "wild": {"learning_rate": 1e30, "seeds": 1},
+}
+
+
+def spec_for(tiny, **common):
+    return {
+        "network": "fc2", "data": tiny, "epochs": 1, "batch_size": 50, "learning_rate": 1e-2,
+        "seeds": 2, "rows": ROWS, **common,
+    }  # fmt: skip
+
+
+def slow_spec(tiny, seeds=6, epochs=30):
+    """Runs of half a second and more, so that there is a middle in which to kill."""
+    row = {"dense": {"seeds": seeds, "epochs": epochs, "batch_size": 5}}
+    return {"network": {"name": "fc2", "hidden": 16}, "data": tiny, "rows": row}
+
+
+def lines(path):
+    """What is in the file, line by line: no run lost or done twice is seen here."""
+    whole = path.read_bytes()
+    return [json.loads(line) for line in whole[: whole.rfind(b"\n") + 1].splitlines()]
+
+
+def keys(path):
+    return sorted(run_key(line["config"], line["seed"]) for line in lines(path))
+
+
+def planned(spec):
+    return sorted(run.key for run in read_spec(spec).runs)
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def has_lines(path, count=1):
+    return path.exists() and path.read_bytes().count(b"\n") >= count
+
+
+class Patient(Executor):
+    """Does everything at once, in the caller's own thread: as simple as an executor can be."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def submit(self, function, /, *arguments, **options):
+        self.calls += 1
+        future = Future()
+        try:
+            future.set_result(function(*arguments, **options))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+# --- any executor --------------------------------------------------------------------------------
+
+
+def test_all_executors_give_the_same_results_and_failures_stop_nothing(tiny, tmp_path):
+    spec, found = spec_for(tiny), {}
+    executors = {"threads": ThreadPoolExecutor(3), "own": Patient(), "processes": None}
+    for name, executor in executors.items():
+        out = tmp_path / f"{name}.jsonl"
+        options = {"workers": 2} if executor is None else {"executor": executor}
+        records = ta.sweep(spec, out, show_progress=False, **options)
+        assert [run_key(r["config"], r["seed"]) for r in records] == [
+            run.key for run in read_spec(spec).runs
+        ]
+        assert keys(out) == planned(spec)
+        assert Counter(r["status"] for r in records) == {"done": 6, "failed": 1}
+        assert records[-1]["row"] == "wild" and "NonFiniteError" in records[-1]["error"]
+        found[name] = [r.get("history") for r in records]
+    assert found["threads"] == found["own"]
+    # A BLAS with another number of threads rounds differently.
+    for one, other in zip(found["threads"][:-1], found["processes"][:-1], strict=True):
+        assert one[0]["loss"] == pytest.approx(other[0]["loss"], rel=1e-4)
+
+
+def test_what_is_done_is_not_done_again(tiny, tmp_path):
+    out, first, second, third = tmp_path / "r.jsonl", Patient(), Patient(), Patient()
+    ta.sweep(spec_for(tiny), out, executor=first, rows=["a*"], show_progress=False)
+    before = out.read_bytes()
+    records = ta.sweep(spec_for(tiny), out, executor=second, show_progress=False)
+    assert (first.calls, second.calls, len(records)) == (4, 3, 7)
+    assert out.read_bytes().startswith(before)
+    again = ta.sweep(spec_for(tiny), out, executor=third, show_progress=False)
+    assert third.calls == 0 and again == records
+    retried = ta.sweep(spec_for(tiny), out, executor=third, retry_failed=True, show_progress=False)
+    assert third.calls == 1 and retried[-1]["status"] == "failed"
+    assert len(lines(out)) == 8
+
+
+def test_an_executor_in_trouble_is_told_from_a_run_that_fails(tiny, tmp_path):
+    class Troubled(Patient):
+        def submit(self, function, /, *arguments, **options):
+            future = super().submit(function, *arguments, **options)
+            if self.calls in (2, 3):
+                future = Future()
+                future.set_exception(ConnectionError("the cluster is away"))
+            return future
+
+    out = tmp_path / "r.jsonl"
+    with pytest.raises(TinyADTNError, match=r"2 runs were not done.*ConnectionError.*goes on"):
+        ta.sweep(spec_for(tiny), out, executor=Troubled(), show_progress=False)
+    assert len(lines(out)) == 5
+    ta.sweep(spec_for(tiny), out, executor=Patient(), show_progress=False)
+    assert keys(out) == planned(spec_for(tiny))
+
+
+def test_a_run_that_dask_gives_up_counts_as_failed(tiny, tmp_path):
+    KilledWorker = type("KilledWorker", (Exception,), {})  # noqa: N806 - Dask need not be there
+
+    class Deadly(Patient):
+        def submit(self, function, /, *arguments, **options):
+            future = Future()
+            future.set_exception(KilledWorker("four of them"))
+            return future
+
+    records = ta.sweep(
+        spec_for(tiny), tmp_path / "r.jsonl", executor=Deadly(), rows=["wild"], show_progress=False
+    )
+    assert [r["error"] for r in records] == ["KilledWorker: four of them"]
+
+
+def test_settings_that_cannot_be(tiny, tmp_path, monkeypatch):
+    out = tmp_path / "r.jsonl"
+    with pytest.raises(TinyADTNError, match="an executor has workers of its own"):
+        ta.sweep(spec_for(tiny), out, executor=Patient(), workers=2)
+    with pytest.raises(TinyADTNError, match="name a file for the results"):
+        ta.sweep(spec_for(tiny))
+    bad = spec_for(tiny, rows={"fine": {}, "bad": {"encode": {"fc9": 1}}})
+    with pytest.raises(TinyADTNError, match=r"spec: bad: no layer matches 'fc9'"):
+        ta.sweep(bad, out, executor=Patient())
+    # `tinyadtn.sweep` names the function, so the module is asked for by its name.
+    monkeypatch.setattr(sys.modules["tinyadtn.sweep"], "memory_limit", lambda: 30 * 2**20)
+    with pytest.raises(
+        SizeLimitError, match=r"7 workers may take .*use workers=\d, on .*--workers"
+    ):
+        ta.sweep(spec_for(tiny), out, workers=99)
+    assert not out.exists()
+
+
+def test_two_sweeps_on_one_file_are_refused(tiny, tmp_path):
+    out = tmp_path / "r.jsonl"
+    with ResultsFile(out), pytest.raises(TinyADTNError, match="another sweep is writing"):
+        ta.sweep(spec_for(tiny), out, executor=Patient(), show_progress=False)
+
+
+def test_a_spec_from_a_file_has_its_results_beside_it(tiny, tmp_path, capsys):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        f'network = "fc2"\ndata = {json.dumps(tiny)}\nepochs = 1\nseeds = 2\n[rows.dense]\n'
+    )
+    ta.sweep(path, executor=Patient())
+    assert ": validation" in capsys.readouterr().err
+    out = tmp_path / "study.jsonl"
+    out.write_bytes(out.read_bytes()[:-30])
+    ta.sweep(path, executor=Patient(), show_progress=False)
+    assert "its last line was torn" in capsys.readouterr().out
+    assert len(keys(out)) == 2
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+def test_workers_have_as_many_blas_threads_as_said_and_the_parent_keeps_its_own(tiny, tmp_path):
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    for asked, expected in ((None, "1"), (2, "2")):
+        out = tmp_path / f"{asked}.jsonl"
+        (record,) = ta.sweep(
+            spec_for(tiny), out, rows=["wild"], blas_threads=asked, show_progress=False
+        )
+        assert record["versions"]["blas_threads"] == expected
+    assert os.environ.get("OPENBLAS_NUM_THREADS") == before
+
+
+def test_workers_leave_ctrl_c_to_their_parent():
+    with sweep_workers._pool(1, 1) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+def test_a_worker_killed_in_the_middle_loses_no_run(tiny, tmp_path):
+    spec, out, killed = slow_spec(tiny), tmp_path / "r.jsonl", []
+
+    def kill_one():
+        wait_until(lambda: has_lines(out))
+        victim = multiprocessing.active_children()[0]
+        killed.append(victim.pid)
+        os.kill(victim.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    records = ta.sweep(spec, out, workers=2, show_progress=False)
+    killer.join()
+    assert killed and keys(out) == planned(spec)
+    assert all(record["status"] == "done" for record in records)
+
+
+def dies_with_seed_1(config, seed):
+    """What stands in for ``run_one``: in the worker, where it is looked up by its name."""
+    if seed == 1:
+        os._exit(3)
+    time.sleep(0.05)
+    return {"status": "done", "validation": 0.5, "test": 0.5}
+
+
+def test_a_run_that_takes_its_worker_with_it_every_time_counts_as_failed(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sweep_workers, "run_one", dies_with_seed_1)
+    out = tmp_path / "r.jsonl"
+    records = ta.sweep(slow_spec(tiny, seeds=4), out, workers=2, show_progress=False)
+    assert [record["status"] for record in records] == ["done", "failed", "done", "done"]
+    assert "its process died 3 times" in records[1]["error"]
+    assert len(lines(out)) == 4
+
+
+def test_a_script_without_a_guard_is_told_what_to_do(tiny, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import tinyadtn as ta\nta.sweep({spec_for(tiny)!r}, {str(tmp_path / 'r.jsonl')!r})\n"
+    )
+    end = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, env=ENVIRONMENT
+    )
+    assert end.returncode != 0
+    assert 'call ta.sweep under `if __name__ == "__main__":`' in end.stderr
+
+
+# --- kills and signals, from outside -------------------------------------------------------------
+
+
+def children_of(pid):
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in table.splitlines()]
+    return [child for child, parent in pairs if parent == pid]
+
+
+def is_alive(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        state = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
+        )
+        return state.stdout.strip()[:1] not in ("", "Z")
+    return False
+
+
+@pytest.fixture
+def study(tiny, tmp_path):
+    """A spec in a file, and its results, of runs that take a while."""
+    path = tmp_path / "study.toml"
+    path.write_text(
+        "network = {name = 'fc2', hidden = 16}\n"
+        f"data = {json.dumps(tiny)}\nepochs = 30\nbatch_size = 5\nseeds = 6\n"
+        "[rows.dense]\n"
+    )
+    return path, tmp_path / "study.jsonl"
+
+
+def command(path):
+    return [sys.executable, "-m", "tinyadtn", "sweep", str(path), "--workers", "2", "--quiet"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_is_stopped_goes_on_where_it_was(study, number):
+    path, out = study
+    process = subprocess.Popen(
+        command(path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=ENVIRONMENT,
+    )
+    wait_until(lambda: has_lines(out) or process.poll() is not None)
+    workers = children_of(process.pid)
+    if number == signal.SIGINT:  # a terminal sends Ctrl-C to the workers, too
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    told, wrong = process.communicate(timeout=60)
+    assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130), wrong
+    wait_until(lambda: not any(map(is_alive, workers)), 20)  # nobody is left at work
+    done = out.read_bytes()
+    assert len(workers) >= 2 and 1 <= len(lines(out)) < 6
+    if number != signal.SIGKILL:
+        assert f"stopped: {len(lines(out))} of 6 runs are in {out}" in told
+        assert f"sweep {path} --workers 2" in told
+        assert "Traceback" not in wrong
+    end = subprocess.run(
+        command(path), capture_output=True, text=True, timeout=120, env=ENVIRONMENT
+    )
+    assert end.returncode == 0, end.stderr
+    assert out.read_bytes().startswith(done[: done.rfind(b"\n") + 1])
+    assert keys(out) == sorted(run.key for run in read_spec(path).runs)

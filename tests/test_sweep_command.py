@@ -1,0 +1,83 @@
+"""`tinyadtn sweep`: what it lists, does, tells and refuses, and how it goes on."""
+
+import sys
+
+import pytest
+
+from tinyadtn.cli import main
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def study(tiny, tmp_path):
+    """A spec with one row that fails."""
+    path = tmp_path / "study.toml"
+    path.write_text(
+        f"network = 'fc2'\ndata = {tiny!r}\nepochs = 1\nbatch_size = 50\nseeds = 2\n"
+        "[rows.dense]\n[rows.adtn]\nencode.fc1 = {each = [1, 2]}\n"
+        "[rows.wild]\nlearning_rate = 1e30\nseeds = 1\n"
+    )
+    return str(path)
+
+
+def test_sweep_lists_does_tells_and_goes_on(study, tmp_path, capsys):
+    assert main(["sweep", study, "--dry-run"]) == 0
+    listed = capsys.readouterr().out
+    assert f"{study}: 7 runs in 4 rows, 0 done; results in" in listed
+    assert "adtn fc1=2     2     0      436        3,262    3,262" in listed
+    assert not (tmp_path / "study.jsonl").exists()
+    assert main(["sweep", study, "--table"]) == 2
+    assert "holds no run" in capsys.readouterr().err
+
+    part = ["sweep", study, "--rows", "adtn", "--workers", "2", "--quiet"]
+    assert main(part) == 0
+    assert "4 runs in 2 rows, 0 done" in capsys.readouterr().out
+    assert main(["sweep", study, "--workers", "1", "--quiet"]) == 1  # one row fails
+    told = capsys.readouterr().out
+    assert "7 runs in 4 rows, 4 done" in told and "±" in told
+    assert "failed: wild, seed 0: NonFiniteError: epoch 1" in told
+    assert f"sweep {study} --workers 1 --retry-failed" in told
+    assert len((tmp_path / "study.jsonl").read_text().splitlines()) == 7
+
+    assert main([*part, "--table"]) == 0
+    table = capsys.readouterr().out
+    assert "adtn fc1=1" in table and "dense" not in table
+    assert main([*part, "--plot", "picture.png"]) == 0
+    assert table in capsys.readouterr().out
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["sweep", "nowhere.toml"], 7, "nowhere.toml: no such file"),
+        (["sweep", "empty.toml"], 2, "empty.toml: a sweep of 0 runs"),
+        (["sweep", "bad.toml"], 2, "bad.toml: a: no layer matches 'fc9'"),
+        (["sweep", "good.toml", "--out", "good.toml"], 2, "line 1: no result of a sweep"),
+        (["sweep", "good.toml", "--executor", "ray://host"], 2, "an executor is dask://HOST:PORT"),
+        (
+            ["sweep", "good.toml", "--executor", "dask://h:1", "--workers", "2"],
+            2,
+            "an executor has workers of its own",
+        ),
+    ],
+)
+def test_sweep_refuses_in_one_line(arguments, code, words, tmp_path, capsys):
+    (tmp_path / "empty.toml").write_text("network = 'fc2'\n")
+    (tmp_path / "bad.toml").write_text("network = 'fc2'\n[rows.a]\nencode.fc9 = 1\n")
+    (tmp_path / "good.toml").write_text("network = 'fc2'\n[rows.a]\n")
+    assert main(arguments) == code
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and words in error and "\n" not in error
+    assert (tmp_path / "good.toml").read_text() == "network = 'fc2'\n[rows.a]\n"
+
+
+def test_sweep_without_dask_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    (tmp_path / "good.toml").write_text("network = 'fc2'\n[rows.a]\n")
+    assert main(["sweep", "good.toml", "--executor", "dask://host:8786"]) == 2
+    assert "pip install 'tinyadtn[dask]'" in capsys.readouterr().err

@@ -1,0 +1,135 @@
+"""The file of results: appended whole, held by one, repaired after a kill, refused if strange."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from tinyadtn.errors import TinyADTNError
+from tinyadtn.sweep_file import ResultsFile, read_records
+from tinyadtn.sweep_spec import read_spec
+
+
+def record(seed, **more):
+    return {
+        "row": "a",
+        "label": "a",
+        "config": {"epochs": 1},
+        "seed": seed,
+        "status": "done",
+        **more,
+    }
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "below" / "results.jsonl"
+
+
+def written(path, *records):
+    with ResultsFile(path) as file:
+        for each in records:
+            file.append(each)
+    return path
+
+
+def test_what_is_appended_is_read_back(path):
+    written(path, record(0), record(1))
+    written(path, record(2))
+    assert list(read_records(path).values()) == [record(0), record(1), record(2)]
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_of_two_lines_of_one_run_the_later_counts(path):
+    written(path, record(0, status="failed"), record(0, test=0.5))
+    assert list(read_records(path).values()) == [record(0, test=0.5)]
+
+
+def test_a_second_writer_is_refused_while_there_is_a_first(path):
+    with ResultsFile(path) as first:
+        with pytest.raises(TinyADTNError, match="another sweep is writing"), ResultsFile(path):
+            pass
+        first.append(record(0))
+        assert len(read_records(path)) == 1  # but anyone may read
+    with ResultsFile(path) as again:
+        assert len(again.records) == 1 and not again.repaired
+
+
+@pytest.mark.parametrize("left", [1, 5, 9, 20, -1])
+def test_a_torn_last_line_is_cut_off_and_said(path, left):
+    before = written(path, record(0)).read_bytes()
+    torn = json.dumps(record(1)).encode()[:left]
+    path.write_bytes(before + torn)
+    assert list(read_records(path).values()) == [record(0)]  # reading repairs nothing
+    assert path.read_bytes() == before + torn
+    with ResultsFile(path) as file:
+        assert f"{len(torn)} bytes are removed" in file.repaired
+        assert path.read_bytes() == before
+        file.append(record(1))
+    assert list(read_records(path).values()) == [record(0), record(1)]
+
+
+def test_a_whole_last_line_without_its_end_is_kept(path):
+    written(path, record(0))
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    written(path, record(1))
+    assert list(read_records(path).values()) == [record(0), record(1)]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("my notes", 1),  # one line without an end is not taken for a torn one
+        ('{"row": "a"}\n', 1),
+        ('{"row": "a"}', 1),
+        ("[1, 2]\n", 1),
+        ("\n", 1),
+        (json.dumps(record(0)) + "\n" + json.dumps(record(1))[:50] + "\n", 2),
+        (json.dumps(record(0)) + "\n" + '{"row": "a", \n' + json.dumps(record(1)) + "\n", 2),
+    ],
+)
+def test_another_file_is_refused_and_left_alone(tmp_path, content, line):
+    path = tmp_path / "file"
+    path.write_text(content)
+    with (
+        pytest.raises(TinyADTNError, match=f"line {line}: no result of a sweep"),
+        ResultsFile(path),
+    ):
+        pass
+    assert path.read_text() == content
+    with pytest.raises(TinyADTNError, match="no result of a sweep"):
+        read_records(path)
+
+
+def test_a_full_disk_leaves_no_half_line(path, monkeypatch):
+    def full(file, line):
+        os.pwrite(file, line[:7], os.fstat(file).st_size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    written(path, record(0))
+    with ResultsFile(path) as file:
+        monkeypatch.setattr("tinyadtn.sweep_file.os.write", full)
+        with pytest.raises(OSError, match="No space") as error:
+            file.append(record(1))
+        monkeypatch.undo()
+        assert error.value.filename == str(path)
+        assert list(file.records.values()) == [record(0)]
+    assert list(read_records(path).values()) == [record(0)]
+    assert path.read_bytes().endswith(b"}\n")
+
+
+def test_numbers_that_json_lacks_are_refused(path):
+    with ResultsFile(path) as file, pytest.raises(ValueError, match="JSON"):
+        file.append(record(0, test=float("nan")))
+
+
+def test_a_record_older_than_an_option_is_still_that_run(path):
+    (run,) = read_spec({"network": "fc2", "rows": {"a": {"encode": {"fc1": 2}}}}).runs
+    old = json.loads(json.dumps(run.config))
+    del old["encode"]["fc1"]["start"], old["augment"]
+    written(path, {**record(0), "config": old})
+    assert list(read_records(path)) == [run.key]
+    old["encode"]["fc1"]["forgotten"] = 1  # what no spec can ask for stays by itself
+    written(path, {**record(0), "config": old})
+    assert len(read_records(path)) == 2

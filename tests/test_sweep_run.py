@@ -1,0 +1,178 @@
+"""One run: the same numbers as the loop that a reader would write by hand; failures are results."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+from tinyadtn import sweep_run
+from tinyadtn.errors import TinyADTNError
+from tinyadtn.sweep_run import check, run_one
+from tinyadtn.sweep_spec import read_spec
+
+SHORT = {"epochs": 2, "batch_size": 50, "learning_rate": 1e-2}
+
+
+def config_of(tiny, **row):
+    row = {"network": "fc2", "data": tiny, **SHORT, **row}
+    return read_spec({"rows": {"a": row}}).runs[0].config
+
+
+def by_hand(model, data, seed, **plan):
+    steps = ta.train(model, data, seed=seed, **{**SHORT, **plan})
+    return [step.validation.accuracy for step in steps if step.validation]
+
+
+def same(result, model, data, validation):
+    assert result["status"] == "done", result
+    assert [epoch["validation_accuracy"] for epoch in result["history"]] == validation
+    assert result["validation"] == validation[-1]
+    assert result["test"] == ta.evaluate(model, data.test).accuracy
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_a_run_is_what_the_loop_by_hand_gives(tiny):
+    wall = {"depth": 2, "order": "output_first", "activation": "tanh", "start": "orthogonal"}
+    config = config_of(tiny, encode={"fc1": {"encoding": "ADTN", **wall}}, clip=1.0)
+    result = run_one(config, 3)
+    data = ta.load_data(tiny)
+    model = ta.compress(ta.models.fc2(rng=3), {"fc1": ta.ADTN.like(**wall)}, rng=3)
+    same(result, model, data, by_hand(model, data, 3, clip=1.0))
+    assert result["stored"] == {"fc1": 436, "fc2": 2560} and result["encoded"] == ["fc1"]
+    assert result["model"] == result["trained"] == model.num_parameters
+    assert result["versions"]["numpy"] == np.__version__ and result["seconds"] > 0
+    assert len(result["losses"]) == 8  # 2 epochs of 4 steps
+
+
+def test_fitted_first_then_trained_with_the_rest_as_it_was(tiny):
+    dense = {"epochs": 3, "batch_size": 50, "learning_rate": 2e-3}
+    config = config_of(
+        tiny,
+        dense=dense,
+        encode={"fc1": 1, "fc2": {"encoding": "LowRank", "rank": 2}},
+        fit={"steps": 5},
+        train_others=False,
+    )
+    result = run_one(config, 1)
+    data, original = ta.load_data(tiny), ta.models.fc2(rng=1)
+    for _ in ta.train(original, data, seed=1, **dense):
+        pass
+    recipes = {"fc1": 1, "fc2": ta.LowRank.like(2)}
+    model = ta.compress(original, recipes, rng=1, train_others=False)
+    errors = ta.fit(model, original, steps=5, learning_rate=0.02, show_progress=False)
+    assert result["fit_error"] == {name: each[-1] for name, each in errors.items()}
+    same(result, model, data, by_hand(model, data, 1))
+    assert result["trained"] == (164 + 256) + (2 * (256 + 10) + 10)
+
+
+def test_nothing_is_trained_at_0_epochs_and_a_dense_file_is_taken(tiny, tmp_path):
+    data, original = ta.load_data(tiny), ta.models.fc2(rng=5)
+    by_hand(original, data, 5)
+    ta.save(tmp_path / "dense.npz", original)
+    result = run_one(config_of(tiny, dense=str(tmp_path / "dense.npz"), epochs=0), 0)
+    assert result["history"] == [] and result["losses"] == []
+    assert result["test"] == ta.evaluate(original, data.test).accuracy
+    assert result["validation"] == ta.evaluate(original, data.validation).accuracy
+    other = config_of(tiny, network="lenet5", dense=str(tmp_path / "dense.npz"))
+    with pytest.raises(TinyADTNError, match="the dense network is fc2"):
+        check(other)
+
+
+def test_networks_layers_joint_and_by_pattern_and_what_is_frozen(tiny):
+    tucker = {"encoding": "Tucker", "ranks": [2, 2]}
+    config = config_of(
+        tiny, network="lenet5", encode={"conv2": tucker, "fc1+fc2": 1, "fc3": "Frozen"},
+        freeze=["conv1", "*.bias"],
+    )  # fmt: skip
+    result = run_one(config, 0)
+    model = ta.compress(
+        ta.models.lenet5(rng=0),
+        {"conv2": ta.Tucker.like([2, 2]), ("fc1", "fc2"): 1, "fc3": ta.Frozen.like()},
+        rng=0,
+    )
+    model = ta.freeze(model, "conv1", "*.bias")
+    data = ta.load_data(tiny)
+    same(result, model, data, by_hand(model, data, 0))
+    assert result["encoded"] == ["conv2", "fc1+fc2", "fc3"] and result["stored"]["fc3"] == 0
+    one_by_one = {"fc1 fc2": 2}
+    assert check(config_of(tiny, encode=one_by_one)) == check(config_of(tiny, encode={"fc*": 2}))
+    small = check(config_of(tiny, network={"name": "fc2", "hidden": 2}))
+    assert small.stored["model"] == 784 * 2 + 2 + 2 * 10 + 10
+
+
+def test_every_knob_of_an_adtn_can_be_turned(tiny):
+    knobs = [
+        {"wiring": "butterfly"},
+        {"wiring": [[[0, 1]], [[1, 2], [3, 4]]]},
+        {"order": list(range(12))[::-1]},
+        {"site_dim": 4},
+        {"site_dim": [2] * 10 + [2, 2]},
+        {"activation": "leaky_relu", "start": "orthogonal"},
+        {"axes": [10, [16, 16]]},
+    ]
+    for knob in knobs:
+        wall = {"encoding": "ADTN", "depth": 2, **knob}
+        config = json.loads(json.dumps(config_of(tiny, encode={"fc2": wall})))
+        shape = ta.ADTN((10, 256), 2, **knob)
+        assert check(config).stored["stored"]["fc2"] == shape.counts().stored
+        assert run_one(config, 0)["status"] == "done", knob
+
+
+def test_the_test_split_is_judged_once_after_the_last_step(tiny, monkeypatch):
+    data, seen = ta.load_data(tiny), []
+    monkeypatch.setattr(sweep_run, "loaded", lambda _: data)
+    plain_train, plain_evaluate = sweep_run.train, sweep_run.evaluate
+
+    def train(*arguments, **options):
+        yield from plain_train(*arguments, **options)
+        seen.append("trained")
+
+    def evaluate(model, split):
+        seen.append("test" if split is data.test else "other")
+        return plain_evaluate(model, split)
+
+    monkeypatch.setattr(sweep_run, "train", train)
+    monkeypatch.setattr(sweep_run, "evaluate", evaluate)
+    assert run_one(config_of(tiny), 0)["status"] == "done"
+    assert seen == ["trained", "test"]
+
+
+def test_what_goes_wrong_is_the_result(tiny, monkeypatch):
+    wild = run_one(config_of(tiny, learning_rate=1e30), 0)
+    assert wild["status"] == "failed" and wild["error"].startswith("NonFiniteError: epoch 1")
+    assert "traceback" not in wild and wild["versions"] and "test" not in wild
+    assert run_one(config_of("nowhere"), 0)["error"].startswith("DataFileError")
+
+    def bug(*_):
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr(sweep_run, "evaluate", bug)
+    ours = run_one(config_of(tiny), 0)
+    assert ours["error"] == "ZeroDivisionError: a mistake of ours"
+    assert "in bug" in ours["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"encode": {"fc9": 1}}, "no layer matches 'fc9'"),
+        ({"encode": {"fc1": 1, "fc*": 2}}, "twice"),
+        ({"encode": {"fc1": {"encoding": "LowRank", "rank": 999}}}, "rank from 1 to 256"),
+        ({"encode": {"fc1": {"encoding": "ADTN", "order": "sideways"}}}, "sideways"),
+        ({"encode": {"fc1": {"encoding": "ADTN", "depth": 10**6}}}, "depth 1000000"),
+        ({"freeze": ["conv1"]}, "conv1"),
+        ({"freeze": ["*"]}, "everything in this network is frozen"),
+        ({"data": "nowhere"}, "nowhere"),
+        ({"dense": "nowhere.npz"}, "nowhere.npz"),
+    ],
+)
+def test_what_cannot_be_is_found_before_anything_runs(tiny, row, words):
+    with pytest.raises(TinyADTNError, match=words):
+        check(config_of(tiny, **row))
+
+
+def test_numbers_that_are_not_finite_become_null():
+    assert [sweep_run._json(x) for x in (1.5, float("inf"), float("nan"), None, 3)] == [
+        1.5, None, None, None, 3
+    ]  # fmt: skip

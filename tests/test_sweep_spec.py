@@ -1,0 +1,204 @@
+"""What a spec may say, what becomes of it, and what is refused with which words."""
+
+import json
+
+import pytest
+
+from tinyadtn.compress import ENCODINGS
+from tinyadtn.errors import TinyADTNError
+from tinyadtn.sweep_spec import read_spec
+
+NEEDS = {
+    "LowRank": {"rank": 2},
+    "Tucker": {"ranks": 2},
+    "TensorTrain": {"ranks": 2, "modes": [[2, 5], [16, 16]]},
+}
+
+
+def spec_of(text, tmp_path, **options):
+    path = tmp_path / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_spec(path, **options)
+
+
+def labels(spec):
+    return list(dict.fromkeys(run.label for run in spec.runs))
+
+
+def test_rows_take_what_is_common_and_each_multiplies(tmp_path):
+    spec = spec_of(
+        """
+        network = "fc2"
+        epochs = 4
+        learning_rate = {each = [1e-2, 2e-2]}
+        seeds = [3, 5]
+
+        [rows.dense]
+        learning_rate = 2e-3
+
+        [rows.adtn]
+        encode.fc1 = {encoding = "ADTN", depth = {each = [1, 2, 4]}, order = "output_first"}
+        """,
+        tmp_path,
+    )
+    assert labels(spec) == ["dense"] + [
+        f"adtn learning_rate={rate} depth={depth}" for rate in (0.01, 0.02) for depth in (1, 2, 4)
+    ]
+    assert len(spec.runs) == 14 and {run.seed for run in spec.runs} == {3, 5}
+    assert len({run.key for run in spec.runs}) == 14
+    dense, last = spec.runs[0].config, spec.runs[-1].config
+    assert dense["learning_rate"] == 2e-3 and "encode" not in dense
+    assert (last["learning_rate"], last["encode"]["fc1"]["depth"]) == (2e-2, 4)
+    assert last["encode"]["fc1"]["order"] == "output_first"
+    assert last["network"] == {"name": "fc2", "hidden": 256}
+
+
+def test_a_configuration_names_every_default_and_is_plain_json():
+    row = {"network": "fc2", "encode": {"fc1": 2}, "learning_rate": 1, "clip": 2}
+    (run,) = read_spec({"rows": {"a": row}}).runs
+    assert run.config == {
+        "data": "mnist-5k",
+        "network": {"name": "fc2", "hidden": 256},
+        "encode": {
+            "fc1": {
+                "encoding": "ADTN", "depth": 2, "activation": "relu", "wiring": "brick_wall",
+                "order": "interleaved", "site_dim": 2, "start": "normal",
+            }
+        },
+        "epochs": 10, "batch_size": 128, "optimizer": "adam", "learning_rate": 1.0,
+        "schedule": "one_cycle", "momentum": 0.9, "weight_decay": 0.0, "clip": 2.0,
+        "augment": False,
+    }  # fmt: skip
+    assert isinstance(run.config["learning_rate"], float)
+    assert json.loads(json.dumps(run.config)) == run.config
+
+
+def test_the_same_run_written_in_two_ways_is_the_same_run():
+    ways = [
+        {"encode": {"fc1": 2}, "epochs": 10},
+        {"encode": {"fc1": {"encoding": "ADTN", "depth": 2}}, "learning_rate": 1e-3, "clip": None},
+        {"encode": {" fc1 ": {"depth": 2, "order": "interleaved", "encoding": "ADTN"}}},
+    ]
+    specs = [read_spec({"network": "fc2", "rows": {"a": way}}) for way in ways]
+    assert len({spec.runs[0].key for spec in specs}) == 1
+    other = read_spec({"network": "fc2", "rows": {"a": {"encode": {"fc1": 3}}}})
+    assert other.runs[0].key != specs[0].runs[0].key
+
+
+def test_every_encoding_can_be_written():
+    for kind in ENCODINGS.keys() - {"Part"}:
+        needs = NEEDS.get(kind, {})
+        row = {"network": "fc2", "encode": {"fc2": {"encoding": kind, **needs}}}
+        (run,) = read_spec({"rows": {"a": row}}).runs
+        assert run.config["encode"]["fc2"].items() >= {"encoding": kind, **needs}.items()
+
+
+def test_labels_say_as_much_of_the_way_as_is_needed():
+    encode = {
+        "fc1": {"encoding": "ADTN", "depth": {"each": [1, 2]}},
+        "fc2": {"encoding": "ADTN", "depth": {"each": [1]}},
+    }
+    spec = read_spec({"network": "fc2", "rows": {"a": {"encode": encode}}})
+    assert labels(spec) == ["a fc1.depth=1 fc2.depth=1", "a fc1.depth=2 fc2.depth=1"]
+    spec = read_spec({"rows": {"a": {"network": {"each": ["fc2", {"name": "fc2", "hidden": 4}]}}}})
+    assert labels(spec) == ["a network=fc2", "a network={name=fc2, hidden=4}"]
+    rates = {"each": [0.1, 0.10000001]}
+    spec = read_spec({"network": "fc2", "rows": {"a": {"learning_rate": rates}}})
+    assert labels(spec) == ["a learning_rate=0.1", "a learning_rate=0.10000001"]
+
+
+def test_each_may_hold_what_holds_each():
+    inner = [{"encoding": "ADTN", "depth": {"each": [1, 2]}}, "Frozen"]
+    spec = read_spec({"network": "fc2", "rows": {"a": {"encode": {"fc1": {"each": inner}}}}})
+    assert [run.config["encode"]["fc1"].get("depth") for run in spec.runs] == [1, 2, None]
+
+
+def test_rows_can_be_chosen_by_pattern():
+    content = {"network": "fc2", "rows": {"mpo": {}, "adtn-1": {"epochs": 1}, "adtn-2": {}}}
+    with pytest.raises(TinyADTNError, match="the same run twice"):
+        read_spec(content)
+    assert [run.row for run in read_spec(content, rows=["adtn-*"]).runs] == ["adtn-1", "adtn-2"]
+    with pytest.raises(TinyADTNError, match=r"0 runs; none of its rows .*mpo, adtn-1, adtn-2"):
+        read_spec(content, rows=["lowrank"])
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("learnig_rate = 1", r"rows.a: unknown 'learnig_rate'; did you mean learning_rate\?"),
+        ("encode.fc1 = {encoding = 'ADT'}", r"encode.fc1: .* 'ADT'; did you mean ADTN\?"),
+        ("encode.fc1 = {depth = 2}", "encode.fc1: encoding is missing"),
+        ("encode.fc1 = {encoding = 'ADTN', dept = 2}", r"'dept'; did you mean depth\?"),
+        ("encode.fc1 = {encoding = 'LowRank', depth = 2}", "LowRank: unknown 'depth'"),
+        ("encode.fc1 = {encoding = 'LowRank', rank = 2, axes = [1]}", "unknown 'axes'"),
+        ("encode.fc1 = 'TensorTrain'", "TensorTrain needs modes and ranks"),
+        ("encode.fc1 = 'Part'", "encoding cannot be 'Part'"),
+        ("encode.fc1 = {encoding = ['ADTN']}", "encoding cannot be"),
+        ("encode = 'fc1'", "encode: expected a table"),
+        ("network = 'lenet'", r"network cannot be 'lenet'; did you mean lenet5\?"),
+        ("network = ['fc2', 'lenet5']", r"write \{each = \['fc2', 'lenet5'\]\}"),
+        ("network = {name = 'fc2', hiden = 3}", r"network fc2: .*did you mean hidden\?"),
+        ("network = {name = 'lenet5', hidden = 3}", "network lenet5: unknown 'hidden'"),
+        ("learning_rate = [1e-3, 2e-3]", r"write \{each = \[0.001, 0.002\]\}"),
+        ("learning_rate = 'fast'", "rows.a: learning_rate must be a number"),
+        ("epochs = -1", "rows.a: epochs must be above 0"),
+        ("epochs = 2.5", "epochs must be a whole number"),
+        ("schedule = 'onecycle'", "schedule must be one of one_cycle"),
+        ("augment = 1", "augment: expected true or false"),
+        ("data = 5", "data: expected text"),
+        ("data = 2026-01-01", "data: expected text"),
+        ("freeze = [3]", "freeze: expected text"),
+        ("train_others = false", "nothing is encoded"),
+        ("fit = {steps = 3}", "it needs encode, and dense"),
+        ("encode.fc1 = 1\nfit = {}", "it needs encode, and dense"),
+        ("dense = {epoch = 3}", r"dense: unknown 'epoch'; did you mean epochs\?"),
+        ("encode.fc1 = 1\ndense = {}\nfit = {step = 3}", r"fit: .*did you mean steps\?"),
+        ("seeds = 0", "gives 0 runs"),
+        ("seeds = []", "gives 0 runs"),
+        ("seeds = -3", "gives 0 runs"),
+        ("seeds = [1, 1]", "seeds is how many, or a list"),
+        ("seeds = true", "seeds is how many, or a list"),
+        ("seeds = [-1]", "seeds is how many, or a list"),
+        ("epochs = {each = []}", "each of nothing gives 0 runs"),
+        ("epochs = {each = 3}", "each stands alone and has a list"),
+        ("epochs = {each = [1], other = 2}", "each stands alone"),
+        ("epochs = {each = [2, 2]}", "the same run twice, with seed 0: a epochs=2"),
+        ("epoch = 2026-01-01", "unknown 'epoch'"),
+    ],
+)
+def test_refusals_name_the_place_and_the_way_out(row, words, tmp_path):
+    common = "" if "network" in row else 'network = "fc2"\n'
+    with pytest.raises(TinyADTNError, match=words) as refusal:
+        spec_of(f"{common}[rows.a]\n{row}", tmp_path)
+    assert str(refusal.value).startswith(str(tmp_path / "study.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "0 runs; it has no rows"),
+        ("rows = 3", "rows are tables"),
+        ("[rows]\na = 3", "rows are tables"),
+        ("[row.a]", r"unknown 'row'; did you mean rows\?"),
+        ("count = 'all'\nnetwork='fc2'\n[rows.a]", "count must be"),
+        ("count = []\nnetwork='fc2'\n[rows.a]", "count must be"),
+        ("[rows.a]", "network is missing"),
+        ("epochs = ", "not TOML: Invalid value"),
+        ("[rows.a]\nnetwork='fc2'\n[rows.b]\nnetwork='fc2'", "with seed 0: a and b"),
+        (
+            "network='fc2'\n[rows.a]\nepochs={each=[1]}\n[rows.'a epochs=1']\nepochs=2",
+            "two different rows are called 'a epochs=1'",
+        ),
+    ],
+)
+def test_refusals_of_a_spec_as_a_whole(text, words, tmp_path):
+    with pytest.raises(TinyADTNError, match=words):
+        spec_of(text, tmp_path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "picture.toml").write_bytes(b"\x89PNG\xff")
+    with pytest.raises(TinyADTNError, match="no text in UTF-8"):
+        read_spec(tmp_path / "picture.toml")
+    with pytest.raises(FileNotFoundError):
+        read_spec(tmp_path / "nowhere.toml")

@@ -1,0 +1,144 @@
+"""What is said of results: means and spreads by hand, what is counted, what the picture shows."""
+
+import statistics
+
+import pytest
+
+from tinyadtn.draw_tradeoff import Point, tradeoff
+from tinyadtn.errors import ShapeError, TinyADTNError
+from tinyadtn.sweep import outlooks
+from tinyadtn.sweep_spec import read_spec
+from tinyadtn.sweep_table import counted, outlook_table, plot, summaries, table
+
+NETWORK = {"network": "fc2", "seeds": 2, "epochs": 1}
+ROWS = {
+    "dense": {},
+    "adtn": {"encode": {"fc1": {"each": [1, 2]}}},
+    "frozen": {"encode": {"fc1": "Frozen"}},
+}
+STORED = {
+    "dense": {"stored": {"fc1": 200704, "fc2": 2560}, "encoded": [], "model": 203530},
+    "adtn fc1=1": {"stored": {"fc1": 164, "fc2": 2560}, "encoded": ["fc1"], "model": 2990},
+    "adtn fc1=2": {"stored": {"fc1": 436, "fc2": 2560}, "encoded": ["fc1"], "model": 3262},
+    "frozen": {"stored": {"fc1": 0, "fc2": 2560}, "encoded": ["fc1"], "model": 2826},
+}
+
+
+@pytest.fixture
+def spec():
+    return read_spec({**NETWORK, "rows": ROWS})
+
+
+def recorded(spec, accuracy=lambda run: 0.9 + run.seed / 100):
+    """Records of all runs, with a test accuracy a point below that of validation."""
+    return {
+        run.key: {
+            "row": run.row, "config": run.config, "seed": run.seed, "status": "done",
+            "validation": accuracy(run) + 0.01, "test": accuracy(run),
+            **STORED.get(run.label, STORED["adtn fc1=2"]),
+        }
+        for run in spec.runs
+    }  # fmt: skip
+
+
+def test_the_table_has_mean_and_standard_deviation_of_every_row(spec):
+    records = recorded(spec)
+    around = f"{100 * statistics.stdev([0.9, 0.91]):.2f}"
+    assert around == "0.71"
+    assert table(spec, records).splitlines() == [
+        "            runs  encoded  whole model      validation            test",
+        "dense          2        –      203,530  91.50 ± 0.71 %  90.50 ± 0.71 %",
+        "adtn fc1=1     2      164        2,990  91.50 ± 0.71 %  90.50 ± 0.71 %",
+        "adtn fc1=2     2      436        3,262  91.50 ± 0.71 %  90.50 ± 0.71 %",
+        "frozen         2        0        2,826  91.50 ± 0.71 %  90.50 ± 0.71 %",
+    ]
+
+
+def test_the_table_says_what_is_missing_and_what_failed(spec):
+    records = recorded(spec)
+    dense, _, adtn, other, *rest = (run.key for run in spec.runs)
+    records[dense] = {**records[dense], "status": "failed", "error": "…"}
+    del records[adtn], records[other], records[rest[-1]]
+    lines = table(spec, records).splitlines()
+    assert lines[1].split()[1:5] == ["1", "of", "2,", "1"]
+    assert lines[1].split()[-4:] == ["92.00", "%", "91.00", "%"]  # one run has no spread
+    assert lines[2].split() == ["adtn", "fc1=1", "0", "of", "2", "–", "–"]
+    assert "1 of 2" in lines[4] and "failed" not in lines[4]
+
+
+def test_the_order_of_records_and_other_runs_change_nothing(spec):
+    records = recorded(spec)
+    other = read_spec({**NETWORK, "epochs": 2, "rows": ROWS})
+    mixed = {**recorded(other, lambda run: 0.1), **dict(reversed(records.items()))}
+    assert table(spec, mixed) == table(spec, records)
+
+
+def test_what_is_counted():
+    numbers = {"stored": {"fc1+fc2": 436, "fc3": 850}, "encoded": ["fc1+fc2"], "model": 1500}
+    assert counted(numbers, "encoded") == 436 and counted(numbers, "model") == 1500
+    assert counted(numbers, ["fc2"]) == 436 and counted(numbers, ["fc1", "fc3"]) == 1286
+    assert counted(numbers, ["conv1"]) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "head", "numbers"),
+    [
+        ("encoded", ["encoded", "whole model"], ["–", "203,530"]),
+        ("model", ["whole model"], ["203,530"]),
+        (["fc1"], ["fc1", "whole model"], ["200,704", "203,530"]),
+        (["fc1", "fc2"], ["fc1+fc2", "whole model"], ["203,264", "203,530"]),
+    ],
+)
+def test_a_spec_says_what_to_count(count, head, numbers):
+    spec = read_spec({**NETWORK, "count": count, "rows": ROWS})
+    told = outlook_table(spec, outlooks(spec), {}).splitlines()
+    assert told[0].split("  ")[1:] and " ".join(head) in " ".join(told[0].split())
+    assert told[1].split() == ["dense", "2", "0", *numbers, "203,530"]
+    assert table(spec, recorded(spec)).splitlines()[1].split()[2:4] == [*numbers, "91.50"][:2]
+
+
+def test_what_is_known_beforehand_is_what_is_recorded(spec):
+    known = outlooks(spec)
+    for label, stored in STORED.items():
+        assert known[label].stored.items() >= stored.items()
+
+
+def test_the_picture_has_a_curve_a_row_and_levels_for_what_stores_nothing(spec):
+    pytest.importorskip("matplotlib")
+    figure = plot(spec, recorded(spec))
+    assert figure.get_label() == (
+        "Test accuracy by stored numbers: adtn 164: 90.5 ± 0.7 %, 436: 90.5 ± 0.7 %; "
+        "dense 90.5 ± 0.7 %; frozen 90.5 ± 0.7 %."
+    )
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "stored numbers of the encoded weights"
+    (bars,) = axes.containers
+    segments = bars.lines[2][0].get_segments()
+    assert [segment[:, 0].tolist() for segment in segments] == [[164, 164], [436, 436]]
+    low, high = (90.5 - 0.70710678, 90.5 + 0.70710678)
+    assert segments[0][:, 1].tolist() == pytest.approx([low, high])
+
+
+def test_of_equal_numbers_the_best_on_validation_is_drawn(spec):
+    pytest.importorskip("matplotlib")
+    rates = {"each": [1e-3, 1e-2, 1e-1]}
+    row = {"encode": {"fc1": 2}, "learning_rate": rates}
+    spec = read_spec({**NETWORK, "count": "model", "rows": {"adtn": row}})
+    records = recorded(
+        spec, lambda run: {1e-3: 0.8, 1e-2: 0.9, 1e-1: 0.7}[run.config["learning_rate"]]
+    )
+    best = [r for r in records.values() if r["config"]["learning_rate"] == 1e-2]
+    for record in best:  # best on validation, not on test
+        record["test"] = 0.6
+    assert plot(spec, records).get_label() == "Test accuracy by stored numbers: adtn 3,262: 60.0 %."
+    assert [s.test for s in summaries(spec, records)] == [(0.8,) * 2, (0.6,) * 2, (0.7,) * 2]
+
+
+def test_nothing_to_draw_is_refused(spec):
+    with pytest.raises(TinyADTNError, match="nothing to draw"):
+        plot(spec, {})
+    with pytest.raises(ShapeError, match="a point or more"):
+        tradeoff({"a": []})
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ShapeError, match="9 curves"):
+        tradeoff({str(k): [Point(1, 0.5)] for k in range(9)})

@@ -1,0 +1,145 @@
+"""Many runs, on many workers, into one file: networks × encodings × budgets × seeds.
+
+    ta.sweep("study.toml")                                  # processes of this machine
+    ta.sweep("study.toml", executor=client.get_executor())  # a Dask cluster, or any Executor
+
+What ends is appended to the results at once. What is there is not done again, so a sweep that was
+stopped, or killed, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from .encodings import memory_limit
+from .errors import SizeLimitError, TinyADTNError
+from .memory import GIB
+from .progress import progress
+from .sweep_file import Record, ResultsFile
+from .sweep_run import Outlook, check
+from .sweep_spec import PlannedRun, Spec, read_spec
+from .sweep_workers import Result, on_executor, on_processes
+
+
+def sweep(
+    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    blas_threads: int | None = None,
+    rows: Iterable[str] = (),
+    retry_failed: bool = False,
+    show_progress: bool = True,
+) -> list[Record]:
+    """Do the runs of a spec that ``out`` does not hold yet; the records of all of them, in order.
+
+    ``spec`` is a TOML file (see ``sweep_spec``), or its content; ``rows``, patterns, choose some of
+    it. ``out`` is a file of JSON lines, one a run: by default the spec's name with ``.jsonl``. The
+    runs are done by ``workers`` processes (as many as there are cores), each with ``blas_threads``
+    BLAS threads (1), or by an ``executor`` of ``concurrent.futures`` kind that you made and close.
+    In a script, call it under ``if __name__ == "__main__":``, as multiprocessing asks.
+
+    A run that raises is recorded as "failed", with its error, and stops nothing; ``retry_failed``
+    does these again. A run whose worker died is done again. Ctrl-C, or a kill, leaves what is done;
+    the same call goes on. TinyADTNError before the first run for whatever is wrong with a row, and
+    where another sweep holds ``out``.
+
+    >>> import tempfile
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> spec = {"network": "fc2", "epochs": 1, "rows": {"adtn": {"encode": {"fc1": 2}}}}
+    >>> with ThreadPoolExecutor(1) as one, tempfile.TemporaryDirectory() as folder:
+    ...     (record,) = sweep(spec, f"{folder}/r.jsonl", executor=one, show_progress=False)
+    >>> record["stored"], record["test"] > 0.2
+    ({'fc1': 436, 'fc2': 2560}, True)
+    """
+    plan = spec if isinstance(spec, Spec) else read_spec(spec, rows=rows)
+    refuse_two_crews(executor, workers, blas_threads)
+    workers = min(workers or cores(), len(plan.runs))
+    outlook = outlooks(plan)
+    if executor is None:
+        _refuse_too_many(workers, outlook.values())
+    with ResultsFile(results_path(plan, out)) as file:
+        if file.repaired:
+            print(file.repaired)
+        todo = [run for run in plan.runs if not _is_done(run, file.records, retry_failed)]
+        if executor is None:
+            results = on_processes(todo, workers, blas_threads or 1)
+        else:
+            results = on_executor(todo, executor)
+        bar = progress(
+            results,
+            total=len(plan.runs),
+            initial=len(plan.runs) - len(todo),
+            label="sweep",
+            note=_note,
+            show=show_progress,
+        )
+        try:
+            for run, result in bar:
+                head = {"row": run.row, "label": run.label, "config": run.config, "seed": run.seed}
+                file.append({**head, **result})
+        finally:
+            results.close()  # ends the workers now, not when the last name for it goes
+        return [file.records[run.key] for run in plan.runs]
+
+
+def refuse_two_crews(executor: Any, workers: int | None, blas_threads: int | None) -> None:
+    """TinyADTNError for an executor together with settings of the process pool."""
+    if executor is not None and (workers, blas_threads) != (None, None):
+        raise TinyADTNError("an executor has workers of its own: leave workers, blas_threads out")
+
+
+def outlooks(spec: Spec) -> dict[str, Outlook]:
+    """What is known beforehand of each label's runs; TinyADTNError for the first impossible one."""
+    known: dict[str, Outlook] = {}
+    for run in spec.runs:
+        if run.label not in known:
+            try:
+                known[run.label] = check(run.config)
+            except TinyADTNError as error:
+                raise type(error)(f"{spec.name}: {run.label}: {error}") from error
+    return known
+
+
+def results_path(spec: Spec, out: str | os.PathLike[str] | None) -> Path:
+    """Where the results go: beside the spec, unless said otherwise."""
+    if out is not None:
+        return Path(out)
+    if spec.path is None:
+        raise TinyADTNError("name a file for the results: this spec is no file to put them beside")
+    return spec.path.with_suffix(".jsonl")
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not every system tells
+        return os.cpu_count() or 1
+
+
+def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool) -> bool:
+    record = records.get(run.key)
+    return record is not None and not (retry_failed and record["status"] == "failed")
+
+
+def _note(item: tuple[PlannedRun, Result]) -> str:
+    run, result = item
+    if result["status"] == "failed":
+        return f"{run.label}, seed {run.seed}: failed"
+    return f"{run.label}, seed {run.seed}: validation {100 * result['validation']:.2f} %"
+
+
+def _refuse_too_many(workers: int, runs: Iterable[Outlook]) -> None:
+    largest = max(run.memory.total for run in runs)
+    if workers > 1 and workers * largest > memory_limit():
+        raise SizeLimitError(
+            f"{workers} workers may take {workers} × {largest / GIB:.1f} GiB, the limit here is "
+            f"{memory_limit() / GIB:.1f} GiB (three quarters of the memory); "
+            f"use workers={max(1, memory_limit() // largest)}, on the command line --workers"
+        )

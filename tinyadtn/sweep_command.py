@@ -1,0 +1,99 @@
+"""``tinyadtn sweep``: what it prints, and in which order."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from argparse import Namespace
+from pathlib import Path
+
+from . import draw
+from .commands import program
+from .errors import TinyADTNError
+from .sweep import outlooks, refuse_two_crews, results_path, sweep
+from .sweep_file import Record, read_records
+from .sweep_spec import Spec, read_spec
+from .sweep_table import by_label, outlook_table, plot, table
+from .sweep_workers import dask_executor
+
+
+def run_sweep(options: Namespace) -> int:
+    """Do the runs of a spec, or only list them, or only show what is done of them."""
+    spec = read_spec(options.spec, rows=options.rows)
+    out = results_path(spec, options.out)
+    records = read_records(out) if out.exists() else {}
+    if options.dry_run:
+        print(f"{_headline(spec, out, records)}\n\n{outlook_table(spec, outlooks(spec), records)}")
+        return 0
+    if not (options.table or options.plot):
+        refuse_two_crews(options.executor, options.workers, options.blas_threads)
+        outlooks(spec)  # what is wrong is said before the headline
+        print(_headline(spec, out, records))
+        records = _do(options, spec, out)
+        print()
+    if not any(run.key in records for run in spec.runs):
+        raise TinyADTNError(f"{out} holds no run of {spec.name}; first do some, without --table")
+    print(table(spec, records))
+    if options.plot:
+        draw.save(plot(spec, records), options.plot)
+        print(f"\n{options.plot}")
+    return _tell_failures(options, spec, records)
+
+
+def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:
+    known = {run.key for run in spec.runs}
+    done = len(known & records.keys())
+    runs = "1 run" if len(spec.runs) == 1 else f"{len(spec.runs)} runs"
+    labels = len(by_label(spec))
+    rows = "1 row" if labels == 1 else f"{labels} rows"
+    others = len(records.keys() - known)
+    beside = f", which also holds {others} of other specs or rows" if others else ""
+    return f"{spec.name}: {runs} in {rows}, {done} done; results in {out}{beside}"
+
+
+def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
+    with contextlib.ExitStack() as stack:
+        executor = options.executor and stack.enter_context(dask_executor(options.executor))
+        try:
+            sweep(
+                spec,
+                out,
+                executor=executor,
+                workers=options.workers,
+                blas_threads=options.blas_threads,
+                retry_failed=options.retry_failed,
+                show_progress=not options.quiet,
+            )
+        except KeyboardInterrupt:
+            records = read_records(out) if out.exists() else {}
+            done = sum(run.key in records for run in spec.runs)
+            print(
+                f"\nstopped: {done} of {len(spec.runs)} runs are in {out}; what was in the middle"
+            )
+            print(f"begins again. Go on with\n  {_again(options)}")
+            raise
+    return read_records(out)
+
+
+def _again(options: Namespace, *more: str) -> str:
+    """The command that does what is left."""
+    words = [program(), "sweep", options.spec]
+    words += ["--out", options.out] if options.out else []
+    words += ["--rows", *options.rows] if options.rows else []
+    words += ["--executor", options.executor] if options.executor else []
+    words += ["--workers", str(options.workers)] if options.workers else []
+    words += ["--blas-threads", str(options.blas_threads)] if options.blas_threads else []
+    return shlex.join([*words, *more])
+
+
+def _tell_failures(options: Namespace, spec: Spec, records: dict[str, Record]) -> int:
+    failed = [
+        (run, records[run.key])
+        for run in spec.runs
+        if records.get(run.key, {}).get("status") == "failed"
+    ]
+    for run, record in failed:
+        print(f"\nfailed: {run.label}, seed {run.seed}: {record['error']}")
+    if failed:
+        print(f"\nonce the reason is gone: {_again(options, '--retry-failed')}")
+    return 1 if failed else 0

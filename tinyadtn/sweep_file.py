@@ -1,0 +1,125 @@
+"""The results of a sweep: a file of JSON lines, one a run, that survives whatever happens.
+
+One process writes, under a lock that the system drops when the process dies. A line is written and
+synced whole; what a killed writer may have left of its last line is cut off by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from .errors import TinyADTNError
+from .sweep_config import configuration
+from .sweep_spec import run_key
+
+Record = dict[str, Any]
+FIRST = b'{"row": "'  # every line begins so, and what is left of one too
+
+
+class ResultsFile:
+    """``with ResultsFile(path) as file:`` holds the file alone, and appends to it.
+
+    ``records`` is what is in it, by ``run_key``; ``repaired`` says what was cut off, if anything.
+    TinyADTNError if another sweep holds it, or if it holds something else.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        self.records: dict[str, Record] = {}
+        self.repaired = ""
+
+    def __enter__(self) -> ResultsFile:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            self._lock()
+            self._read_and_repair()
+        except BaseException:
+            os.close(self._file)
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        os.close(self._file)
+
+    def append(self, record: Record) -> None:
+        """Write one line, whole, and wait until it is on the disk."""
+        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+        size = os.fstat(self._file).st_size
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+            os.fsync(self._file)
+        except OSError as error:  # a full disk leaves no half line behind
+            os.ftruncate(self._file, size)
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
+        self.records[_key_of(record)] = record
+
+    def _read_and_repair(self) -> None:
+        content = self.path.read_bytes()
+        self.records, whole = _parsed(self.path, content)
+        torn = content[whole:]
+        if torn:
+            os.ftruncate(self._file, whole)
+            self.repaired = (
+                f"{self.path}: its last line was torn, as a sweep was killed while it wrote: "
+                f"{len(torn)} bytes are removed, and that run is done again"
+            )
+        elif content and not content.endswith(b"\n"):  # an editor's doing
+            os.write(self._file, b"\n")
+
+    def _lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError as error:
+            raise TinyADTNError(
+                "a sweep needs the file locks of Linux or macOS (on Windows: in WSL)"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TinyADTNError(
+                f"{self.path}: another sweep is writing to it; wait for its end, or give this one "
+                "a file of its own with --out"
+            ) from error
+
+
+def read_records(path: str | os.PathLike[str]) -> dict[str, Record]:
+    """What is in a results file, by ``run_key``, also while a sweep writes to it."""
+    return _parsed(Path(path), Path(path).read_bytes())[0]
+
+
+def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
+    """The records, of each run the last, and how many bytes hold whole lines."""
+    records = {}
+    whole = 0
+    for number, line in enumerate(content.splitlines(keepends=True), start=1):
+        try:
+            record = json.loads(line)
+            key, _ = _key_of(record), (record["row"], record["status"])
+        except (ValueError, KeyError, TypeError) as error:
+            unfinished = isinstance(error, ValueError) and not line.endswith(b"\n")
+            if unfinished and line.startswith(FIRST[: len(line)]):
+                break  # the last line, torn
+            raise TinyADTNError(
+                f"{path}, line {number}: no result of a sweep ({error!r}); is this the right file? "
+                "A damaged line may be deleted: its run is then done again"
+            ) from error
+        records[key] = record
+        whole += len(line)
+    return records, whole
+
+
+def _key_of(record: Record) -> str:
+    """The key of a record's run; an option that is younger than the record has its default.
+
+    A configuration that cannot be asked for any more keeps its place, and no spec has it.
+    """
+    config, seed = record["config"], record["seed"]
+    with contextlib.suppress(TinyADTNError):
+        config = configuration("record", config)
+    return run_key(config, seed)

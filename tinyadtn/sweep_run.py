@@ -1,0 +1,187 @@
+"""One run of a sweep: from a configuration and a seed to a record of all that came of it.
+
+This is what a worker does, in whatever process or machine; the record goes back to who asked.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from .checkpoint import load
+from .compress import ENCODINGS, compress, fit
+from .data import Data, load_data
+from .errors import TinyADTNError
+from .experiment import build_for, check_dense
+from .memory import TrainingMemory, check_memory, training_memory
+from .module import Module, freeze
+from .reports import report
+from .runs import TrainingPlan, versions
+from .sweep_config import Config
+from .train import evaluate, train
+
+loaded = functools.lru_cache(maxsize=2)(load_data)  # a worker's runs share them
+
+
+def run_one(config: Config, seed: int) -> dict[str, Any]:
+    """Do one run. What goes wrong in it is the result, ``status`` "failed", and raises nothing.
+
+    The test split is judged once, after the last step; nothing is chosen by it.
+    """
+    start = time.perf_counter()
+    try:
+        data = loaded(config["data"])
+        start = time.perf_counter()  # reading the data is no part of a run
+        result = {"status": "done", **_measured(config, seed, data)}
+    except TinyADTNError as error:
+        result = failure(error)
+    except Exception as error:
+        result = {**failure(error), "traceback": traceback.format_exc()}
+    seconds = round(time.perf_counter() - start, 1)
+    return {**result, "seconds": seconds, "versions": versions()}
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """The result of a run that failed."""
+    return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+
+
+def _measured(config: Config, seed: int, data: Data) -> dict[str, Any]:
+    model, fit_errors = _start(config, seed, data)
+    history, losses = _trained(model, data, config, seed)
+    last = evaluate(model, data.validation).accuracy if not history else None
+    return {
+        **stored_numbers(model),
+        "fit_error": {layer: errors[-1] for layer, errors in fit_errors.items()},
+        "history": history,
+        "losses": losses,
+        "validation": history[-1]["validation_accuracy"] if history else last,
+        "test": evaluate(model, data.test).accuracy,
+        "images": {"train": len(data.train), "test": len(data.test)},
+        "peak_memory_mib": _peak_memory(),
+    }
+
+
+def _start(config: Config, seed: int, data: Data) -> tuple[Module, dict[str, list[float]]]:
+    """The network before its training; with the errors of the fit, where there was one."""
+    network = _network(config, data, seed)
+    dense = config.get("dense")
+    if isinstance(dense, str):
+        network = _dense_from(dense, network)
+    elif dense:
+        _trained(network, data, dense, seed)
+    model, errors = _encoded(network, config, seed), {}
+    if "fit" in config:
+        errors = fit(model, network, show_progress=False, **config["fit"])
+    return freeze(model, *config["freeze"]) if "freeze" in config else model, errors
+
+
+def _network(config: Config, data: Data, seed: int | None) -> Module:
+    own = dict(config["network"])
+    return build_for(data, own.pop("name"), seed, **own)
+
+
+def _dense_from(file: str, wanted: Module) -> Module:
+    network = load(file)
+    check_dense(network, wanted)
+    return network
+
+
+def _encoded(network: Module, config: Config, seed: int | None) -> Module:
+    """The network with its layers encoded: "fc1 fc2" each by itself, "fc1+fc2" jointly."""
+    spec: dict[Any, Any] = {}
+    for names, options in config.get("encode", {}).items():
+        kind = ENCODINGS[options["encoding"]]
+        recipe = kind.like(**{k: v for k, v in options.items() if k != "encoding"})  # type: ignore[attr-defined]
+        for name in names.split():
+            spec[tuple(name.split("+")) if "+" in name else name] = recipe
+    others = config.get("train_others", True)
+    return compress(network, spec, rng=seed, train_others=others) if spec else network
+
+
+def _trained(
+    model: Module, data: Data, plan: Config, seed: int
+) -> tuple[list[dict[str, Any]], list[float]]:
+    """Train in place: an entry an epoch, and the mean loss over each tenth of the steps."""
+    history, losses = [], []
+    for step in train(model, data, **_options(plan), seed=seed) if plan["epochs"] else ():
+        losses.append(step.loss)
+        if step.validation:
+            history.append({k: _json(v) for k, v in step.record().items()})
+    tenth = max(1, math.ceil(len(losses) / 10))
+    tenths = [losses[i : i + tenth] for i in range(0, len(losses), tenth)]
+    return history, [round(statistics.fmean(part), 4) for part in tenths]
+
+
+def _options(plan: Config) -> Config:
+    """Those of ``TrainingPlan``."""
+    return {k: v for k, v in plan.items() if k in TrainingPlan.__dataclass_fields__}
+
+
+def _json(value: Any) -> Any:
+    """JSON has no word for what is not finite."""
+    return value if not isinstance(value, float) or math.isfinite(value) else None
+
+
+def _peak_memory() -> int | None:
+    """The most memory that this process has held, in MiB; of its first run it is that run's."""
+    try:
+        import resource
+    except ImportError:  # not every system tells
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
+
+
+# --- before anything runs ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a run beforehand: its stored numbers, and its memory."""
+
+    stored: dict[str, Any]
+    memory: TrainingMemory
+
+
+def check(config: Config) -> Outlook:
+    """Build the network of shapes alone: whatever is wrong with a configuration is raised here."""
+    data = loaded(config["data"])
+    network = _network(config, data, None)
+    if isinstance(config.get("dense"), str):
+        _dense_from(config["dense"], network)
+    model = _encoded(network, config, None)
+    if "freeze" in config:
+        model = freeze(model, *config["freeze"])
+    if config["epochs"] and not model.parameters():
+        raise TinyADTNError("everything in this network is frozen; epochs = 0 trains nothing")
+    plan = TrainingPlan(**{**_options(config), "epochs": max(1, config["epochs"])})
+    memory = training_memory(model, data, plan)  # type: ignore[arg-type]
+    check_memory(memory)
+    return Outlook(stored_numbers(model), memory)
+
+
+def stored_numbers(model: Module) -> dict[str, Any]:
+    """The numbers that a model stores: those of each weight, and of all with the biases.
+
+    ``encoded`` names the weights that are, ``trained`` says how many numbers training changes.
+
+    >>> import tinyadtn as ta
+    >>> stored_numbers(ta.compress(ta.models.fc2(), {"fc1": 2}, rng=None))["encoded"]
+    ['fc1']
+    """
+    *rows, whole = (row for row in report(model).rows if row.name != "encoded weights")
+    return {
+        "stored": {row.name.removesuffix(".weight"): row.counts.stored for row in rows},
+        "encoded": [
+            row.name.removesuffix(".weight") for row in rows if not row.encoding.startswith("dense")
+        ],
+        "model": whole.counts.stored,
+        "trained": model.num_parameters,
+    }

@@ -1,0 +1,209 @@
+"""What a sweep is to do: a TOML file becomes a list of runs, each with everything that decides it.
+
+    network = "fc2"                     # common to all rows; a row's own value takes its place
+    epochs = 4
+    seeds = 3                           # 0, 1, 2
+
+    [rows.dense]
+    learning_rate = 2e-3
+
+    [rows.adtn]
+    encode.fc1 = {encoding = "ADTN", depth = {each = [1, 2, 4]}}
+    learning_rate = {each = [1e-2, 2e-2]}
+
+``{each = […]}`` may stand in the place of any value: one run for each of the values in its list.
+Several of them multiply, so the row ``adtn`` has 3 · 2 · 3 runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from .errors import TinyADTNError
+from .sweep_config import OPTIONS, Config, configuration, refuse_unknown
+
+COUNTS = ("encoded", "model")  # what ``count`` may be, beside a list of layers
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run: ``config`` and ``seed`` decide everything in it.
+
+    ``row`` is its row in the spec; ``label`` also says which of each it is.
+    """
+
+    row: str
+    label: str
+    config: Config
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """The same for the same run, however it was written down."""
+        return run_key(self.config, self.seed)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All runs of a sweep. ``count`` says which stored numbers its table and picture tell."""
+
+    name: str
+    path: Path | None
+    runs: tuple[PlannedRun, ...]
+    count: Any = "encoded"
+
+
+def run_key(config: Config, seed: int) -> str:
+    """A text that two runs share if nothing distinguishes them."""
+    return json.dumps([config, seed], sort_keys=True)
+
+
+def read_spec(
+    source: str | os.PathLike[str] | Mapping[str, Any], *, rows: Iterable[str] = ()
+) -> Spec:
+    """The runs that a TOML file, or a mapping of the same content, describes.
+
+    ``rows`` are patterns: only rows with such names. What is wrong in itself is refused here, with
+    the place; whether layers exist and shapes fit, ``sweep_run.check`` tells.
+
+    >>> rows = {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}
+    >>> spec = read_spec({"network": "fc2", "rows": rows})
+    >>> len(spec.runs), spec.runs[3].label, spec.runs[3].config["encode"]["fc1"]["depth"]
+    (6, 'adtn fc1=2', 2)
+    """
+    path = None if isinstance(source, Mapping) else Path(source)
+    content: Any = source if path is None else _parsed(path)
+    name = "spec" if path is None else str(path)
+    common = {key: value for key, value in content.items() if key not in ("rows", "count")}
+    refuse_unknown(name, common, [*OPTIONS, "seeds", "count", "rows"])
+    table = content.get("rows", {})
+    if not isinstance(table, Mapping) or not all(isinstance(r, Mapping) for r in table.values()):
+        raise TinyADTNError(f"{name}: rows are tables with names, as [rows.dense]")
+    patterns = tuple(rows)
+    chosen = {
+        row: own
+        for row, own in table.items()
+        if not patterns or any(fnmatchcase(row, pattern) for pattern in patterns)
+    }
+    if not chosen:
+        there = f"none of its rows is called so: {', '.join(table)}" if table else "it has no rows"
+        raise TinyADTNError(f"{name}: a sweep of 0 runs; {there}. A row begins with [rows.NAME]")
+    runs: list[PlannedRun] = []
+    for row, own in chosen.items():
+        where = f"{name}: rows.{row}"
+        refuse_unknown(where, own, [*OPTIONS, "seeds"])
+        runs += _runs_of_row(where, str(row), {**common, **own})
+    _refuse_twins(name, runs)
+    return Spec(name, path, tuple(runs), _count(name, content.get("count", "encoded")))
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise TinyADTNError(f"{path}: no text in UTF-8, so no TOML file ({error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise TinyADTNError(f"{path}: not TOML: {error}") from error
+
+
+def _runs_of_row(where: str, row: str, options: dict[str, Any]) -> Iterator[PlannedRun]:
+    seeds = _seeds(where, options.pop("seeds", 1))
+    varied = list(_each(where, options))
+    paths = {path for choices, _ in varied for path, _ in choices}
+    for choices, values in varied:
+        config = configuration(where, values)
+        said = [f"{_shortest(path, paths)}={_brief(value)}" for path, value in choices]
+        for seed in seeds:
+            yield PlannedRun(row, " ".join([row, *said]), config, seed)
+
+
+def _each(where: str, value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[list, Any]]:
+    """Every choice of what ``each`` stands for: [(path, value), …], and the value without it."""
+    if not isinstance(value, Mapping):
+        yield [], value
+    elif "each" in value:
+        choices = value["each"]
+        if len(value) > 1 or not isinstance(choices, (list, tuple)):
+            raise TinyADTNError(
+                f"{where}: {'.'.join(path)}: each stands alone and has a list, "
+                f"{{each = [1, 2]}}; got {dict(value)}"
+            )
+        if not choices:
+            raise TinyADTNError(f"{where}: {'.'.join(path)}: each of nothing gives 0 runs")
+        for choice in choices:
+            for _, plain in _each(where, choice, path):
+                yield [(path, plain)], plain
+    else:
+        inside = [list(_each(where, child, (*path, str(key)))) for key, child in value.items()]
+        for combination in product(*inside):
+            yield (
+                [choice for choices, _ in combination for choice in choices],
+                dict(zip(value, (plain for _, plain in combination))),
+            )
+
+
+def _shortest(path: tuple[str, ...], paths: Iterable[tuple[str, ...]]) -> str:
+    """The end of a path that tells it from the others of its row."""
+    others = [other for other in paths if other != path]
+    length = next(
+        n
+        for n in range(1, len(path) + 1)
+        if n == len(path) or all(other[-n:] != path[-n:] for other in others)
+    )
+    return ".".join(path[-length:])
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}={_brief(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_brief, value)) + "]"
+    short = f"{value:g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
+
+
+def _seeds(where: str, wish: Any) -> list[int]:
+    seeds = list(range(wish)) if isinstance(wish, int) else wish
+    whole = isinstance(seeds, (list, tuple)) and all(
+        isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds
+    )
+    if not whole or isinstance(wish, bool) or len(set(seeds)) < len(seeds):
+        raise TinyADTNError(f"{where}: seeds is how many, or a list of whole numbers, got {wish!r}")
+    if not seeds:
+        raise TinyADTNError(f"{where}: seeds = {wish} gives 0 runs")
+    return list(seeds)
+
+
+def _count(where: str, wish: Any) -> Any:
+    if wish in COUNTS or (
+        isinstance(wish, (list, tuple)) and wish and all(isinstance(n, str) for n in wish)
+    ):
+        return wish if isinstance(wish, str) else list(wish)
+    raise TinyADTNError(
+        f'{where}: count must be "encoded" (the numbers of encoded weights), "model" (all), or a '
+        f"list of layers, got {wish!r}"
+    )
+
+
+def _refuse_twins(name: str, runs: Iterable[PlannedRun]) -> None:
+    by_key: dict[str, PlannedRun] = {}
+    by_label: dict[str, PlannedRun] = {}
+    for run in runs:
+        twin = by_key.setdefault(run.key, run)
+        if twin is not run:
+            both = " and ".join(dict.fromkeys((twin.label, run.label)))
+            raise TinyADTNError(f"{name}: the same run twice, with seed {run.seed}: {both}")
+        if by_label.setdefault(run.label, run).config != run.config:
+            raise TinyADTNError(f"{name}: two different rows are called {run.label!r}")

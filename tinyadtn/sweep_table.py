@@ -1,0 +1,154 @@
+"""What a sweep has found: mean and spread over the seeds of every row, as a table and a picture."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .draw_tradeoff import Point, tradeoff
+from .errors import TinyADTNError
+from .reports import format_table, spread
+from .sweep_file import Record
+from .sweep_run import Outlook
+from .sweep_spec import PlannedRun, Spec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A row of the table: the runs that differ in their seeds alone, those of them that are done.
+
+    ``numbers`` is what the spec counts, None where the row has nothing of the kind; accuracies are
+    shares, one a seed.
+    """
+
+    row: str
+    label: str
+    planned: int
+    failed: tuple[Record, ...]
+    numbers: int | None
+    model: int | None
+    validation: tuple[float, ...]
+    test: tuple[float, ...]
+
+
+def summaries(spec: Spec, records: Mapping[str, Record]) -> list[Summary]:
+    """The rows of a sweep, in the order of its spec, with what is recorded of their runs."""
+    found = []
+    for label, runs in by_label(spec).items():
+        all_ended = [records[run.key] for run in runs if run.key in records]
+        done = [record for record in all_ended if record["status"] == "done"]
+        found.append(
+            Summary(
+                row=runs[0].row,
+                label=label,
+                planned=len(runs),
+                failed=tuple(record for record in all_ended if record["status"] == "failed"),
+                numbers=counted(done[0], spec.count) if done else None,
+                model=done[0]["model"] if done else None,
+                validation=tuple(record["validation"] for record in done),
+                test=tuple(record["test"] for record in done),
+            )
+        )
+    return found
+
+
+def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
+    """The runs that differ in their seeds alone stand together."""
+    groups: dict[str, list[PlannedRun]] = {}
+    for run in spec.runs:
+        groups.setdefault(run.label, []).append(run)
+    return groups
+
+
+def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | None:
+    """The stored numbers that ``count`` names: those of encoded weights, of layers, or of all.
+
+    ``numbers`` are ``stored_numbers``. None where nothing is encoded, or no such layer is there.
+
+    >>> numbers = {"stored": {"fc1": 436, "fc2": 2560}, "encoded": ["fc1"], "model": 3262}
+    >>> counted(numbers, "encoded"), counted(numbers, "model"), counted(numbers, ["fc1", "fc2"])
+    (436, 3262, 2996)
+    """
+    if count == "model":
+        return numbers["model"]
+    # One encoding of several layers is called "fc1+fc2".
+    chosen = [
+        name
+        for name in numbers["stored"]
+        if (name in numbers["encoded"] if count == "encoded" else set(name.split("+")) & set(count))
+    ]
+    return sum(numbers["stored"][name] for name in chosen) if chosen else None
+
+
+def table(spec: Spec, records: Mapping[str, Record]) -> str:
+    """Validation and test accuracy of every row, mean ± standard deviation over its seeds."""
+    head = ["", "runs", title(spec.count), "whole model", "validation", "test"]
+    rows = [head]
+    for s in summaries(spec, records):
+        runs = str(s.planned) if len(s.test) == s.planned else f"{len(s.test)} of {s.planned}"
+        accuracies = [spread(s.validation, 2), spread(s.test, 2)] if s.test else ["", ""]
+        rows.append(
+            [s.label, runs + (f", {len(s.failed)} failed" if s.failed else ""),
+             _number(s.numbers), _number(s.model), *accuracies]
+        )  # fmt: skip
+    return format_table(rows if spec.count != "model" else [row[:2] + row[3:] for row in rows])
+
+
+def outlook_table(
+    spec: Spec, outlooks: Mapping[str, Outlook], records: Mapping[str, Record]
+) -> str:
+    """The runs to come: how many of each row, how many of them are done, and stored numbers."""
+    rows = [["", "runs", "done", title(spec.count), "whole model", "trained"]]
+    for label, runs in by_label(spec).items():
+        stored = outlooks[label].stored
+        numbers = [counted(stored, spec.count), stored["model"], stored["trained"]]
+        done = sum(run.key in records for run in runs)
+        rows.append([label, str(len(runs)), str(done), *map(_number, numbers)])
+    return format_table(rows if spec.count != "model" else [row[:3] + row[4:] for row in rows])
+
+
+def title(count: str | Sequence[str]) -> str:
+    """The head of the column of counted numbers."""
+    return count if isinstance(count, str) else "+".join(count)
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
+    """Test accuracy against stored numbers: a curve a row, a point for each number of them.
+
+    Where runs of a row store equally many and differ otherwise, in their learning rates for
+    instance, the point is the one that is best on validation. A row that stores nothing of what is
+    counted is a level across the picture.
+    """
+    curves: dict[str, list[Point]] = {}
+    levels: dict[str, Point] = {}
+    for row in dict.fromkeys(run.row for run in spec.runs):
+        best: dict[int, Summary] = {}
+        for s in summaries(spec, records):
+            if s.row == row and s.test:
+                rival = best.setdefault(s.numbers or 0, s)
+                if statistics.fmean(s.validation) > statistics.fmean(rival.validation):
+                    best[s.numbers or 0] = s
+        points = [Point(numbers, *_moments(s.test)) for numbers, s in sorted(best.items())]
+        for point in points:
+            if point.numbers:
+                curves.setdefault(row, []).append(point)
+            else:
+                levels[row] = point
+    if not curves and not levels:
+        raise TinyADTNError(f"{spec.name}: no run of it is done yet, so there is nothing to draw")
+    what = {"encoded": "stored numbers of the encoded weights", "model": "stored numbers, in all"}
+    named = what.get(title(spec.count), f"stored numbers of {title(spec.count)}")
+    return tradeoff(curves, levels, xlabel=named)
+
+
+def _moments(shares: Sequence[float]) -> tuple[float, float]:
+    return statistics.fmean(shares), statistics.stdev(shares) if len(shares) > 1 else 0.0
