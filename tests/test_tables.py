@@ -24,7 +24,7 @@ from tinyadtn.wirings import WIRINGS
 NOT_OPS = {
     *("accuracy", "batches", "channel_statistics", "check_vjp", "compress", "crop_and_flip"),
     *("decoded", "decompress", "evaluate", "fit", "freeze", "load", "load_data", "op", "predict"),
-    *("report", "save", "suggest", "summary", "to_device", "train"),
+    *("report", "save", "suggest", "summary", "sweep", "to_device", "train"),
 }
 
 

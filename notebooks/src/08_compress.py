@@ -200,22 +200,24 @@ ta.draw.weights(weights, image_shape=(28, 28))
 
 
 # %%
-def long_runs(file, **wanted):
-    """(numbers stored, test accuracies in %) of the runs with exactly these settings."""
+def long_runs(study, label, layers=("fc1",)):
+    """(numbers stored for these layers, test accuracies in %) of the runs with that label."""
     folder = next(p for p in (Path("../data/results"), Path("data/results")) if p.exists())
-    runs = [json.loads(line) for line in (folder / file).read_text().splitlines()]
-    found = [r for r in runs if {k: v for k, v in r["config"].items() if k != "seed"} == wanted]
-    return found[0]["stored"], [100 * run["test"] for run in found]
+    lines = (folder / f"{study}.jsonl").read_text().splitlines()
+    found = [run for run in map(json.loads, lines) if run["label"] == label]
+    stored = sum(found[0]["stored"][layer] for layer in layers)
+    return stored, [100 * run["test"] for run in found]
 
 
-same = {"epochs": 10, "batch_size": 256}
-image = {"order": "interleaved", "axes": [256, [28, 28]], "learning_rate": 2e-2}
-long = {}
-for name in ("frozen", "dense"):
-    long[name] = (name, *long_runs("fc1_mnist.jsonl", layer=name, learning_rate=5e-3, **same))
-for depth in (1, 2, 4, 8):
-    found = long_runs("fc1_mnist.jsonl", layer="adtn", depth=depth, **image, **same)
-    long[f"ADTN M={depth}"] = ("ADTN", *found)
+labels = {
+    "frozen": ("frozen", "frozen"),
+    "dense": ("dense", "dense learning_rate=0.005"),
+    "ADTN M=1": ("ADTN", "image depth=1"),
+    "ADTN M=2": ("ADTN", "image depth=2"),
+    "ADTN M=4": ("ADTN", "image, deep learning_rate=0.02 depth=4"),
+    "ADTN M=8": ("ADTN", "image, deep learning_rate=0.02 depth=8"),
+}
+long = {k: (family, *long_runs("fc1_mnist", label)) for k, (family, label) in labels.items()}
 for name, (_, stored, percents) in long.items():
     spread = np.std(percents, ddof=1)
     print(f"{name:10} {stored:8,} numbers   {np.mean(percents):.1f} ± {spread:.1f} %")
@@ -299,20 +301,17 @@ for name, (family, spec) in linear.items():
     print(f"{name:12} {stored:7,} numbers  ", " ".join(f"{p:.1f}" for p in percents))
 
 # %%
-settings = {  # family, how it was encoded, and the rate that was best on validation
-    "dense": ("dense", {"layers": []}, 1e-2),
-    "ADTN M=2": ("ADTN", {"encoding": "adtn", "depth": 2}, 2e-2),
-    "ADTN M=4": ("ADTN", {"encoding": "adtn", "depth": 4}, 2e-2),
-    "train": ("tensor train", {"encoding": "mpo"}, 4e-2),
-    "low rank": ("low rank", {"encoding": "low rank"}, 4e-2),
-    "frozen": ("frozen", {"encoding": "frozen"}, 8e-2),
+labels = {  # where two rates were run, the one that was better on validation
+    "dense": ("dense", "dense"),
+    "ADTN M=2": ("ADTN", "ADTN linear layers depth=2"),
+    "ADTN M=4": ("ADTN", "ADTN linear layers depth=4"),
+    "train": ("tensor train", "tensor train learning_rate=0.04"),
+    "low rank": ("low rank", "low rank"),
+    "frozen": ("frozen", "frozen linear layers learning_rate=0.08"),
 }
-same = {"data": "mnist", "network": "lenet5", "batch_size": 256, "epochs": 8}
 long_lenet = {}
-for name, (family, own, rate) in settings.items():
-    own = {**same, "layers": ["fc1", "fc2", "fc3"], "learning_rate": rate, **own}
-    stored, percents = long_runs("networks.jsonl", **own)
-    stored = 58_920 if name == "dense" else stored
+for name, (family, label) in labels.items():
+    stored, percents = long_runs("lenet5_mnist", label, ("fc1", "fc2", "fc3"))
     long_lenet[name] = (family, stored, percents)
     spread = np.std(percents, ddof=1)
     print(f"{name:10} {stored:7,} numbers   {np.mean(percents):.2f} ± {spread:.2f} %")

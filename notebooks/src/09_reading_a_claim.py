@@ -191,18 +191,16 @@ for order in ("output_first", "interleaved"):
 
 
 # %%
-def test_accuracies(file, **wanted):
-    """In %, one for each seed, of the project's runs with exactly these settings."""
+def test_accuracies(study, label):
+    """In %, one for each seed, of the project's runs with that label."""
     folder = next(p for p in (Path("../data/results"), Path("data/results")) if p.exists())
-    runs = [json.loads(line) for line in (folder / file).read_text().splitlines()]
-    chosen = [r for r in runs if {k: v for k, v in r["config"].items() if k != "seed"} == wanted]
-    return [100 * run["test"] for run in chosen]
+    runs = map(json.loads, (folder / f"{study}.jsonl").read_text().splitlines())
+    return [100 * run["test"] for run in runs if run["label"] == label]
 
 
-fc2 = {"layer": "adtn", "depth": 1, "axes": None, "learning_rate": 2e-2}
 by_order = [
-    np.mean(test_accuracies("fc1_mnist.jsonl", order=order, **fc2, epochs=10, batch_size=256))
-    for order in ("output_first", "interleaved")
+    np.mean(test_accuracies("fc1_mnist", f"{order} depth=1"))
+    for order in ("output first", "interleaved")
 ]
 print("FC-2, depth 1:", np.round(by_order, 1))
 teach.states("21", by_order[1] - by_order[0], always=True)
@@ -257,8 +255,7 @@ assert np.abs(x @ B.T @ A.T - x @ W.T).max() < 1e-3 * np.abs(x @ W.T).max()
 
 # %%
 my_guess = None
-ten = {"layer": "adtn", "depth": 2, "order": "output_first", "axes": None, "epochs": 4}
-ten = test_accuracies("fc1_mnist.jsonl", **ten, learning_rate=5e-3, batch_size=256)
+ten = test_accuracies("fc1_short", "output first depth=2")
 gaps = np.array([abs(a - b) for k, a in enumerate(ten) for b in ten[:k]])
 gap = CLAIM["after"] - CLAIM["before"]
 print("one network, ten seeds:", " ".join(f"{percent:.1f}" for percent in sorted(ten)))
@@ -310,27 +307,20 @@ assert verdict([CLAIM["after"]], [CLAIM["before"]]) == 0
 
 
 # %%
-def lenet(encoding, rate, **own):
-    layers = {"layers": ["fc1", "fc2", "fc3"], "encoding": encoding} if encoding else {"layers": []}
-    same = {"data": "mnist", "network": "lenet5", "batch_size": 256, "epochs": 8}
-    return test_accuracies("networks.jsonl", **same, **layers, learning_rate=rate, **own)
-
-
-def vgg_epoch(**own):
-    same = {"data": "cifar10", "network": "vgg16", "batch_size": 128, "epochs": 1}
-    return test_accuracies("networks.jsonl", **same, learning_rate=1e-3, **own)
+def lenet(label):
+    return test_accuracies("lenet5_mnist", label)
 
 
 runs = {
-    "LeNet-5 dense": lenet(None, 1e-2),
-    "LeNet-5 train, 2,860 numbers": lenet("mpo", 4e-2),
-    "LeNet-5 ADTN M=4, 2,192": lenet("adtn", 2e-2, depth=4),
-    "LeNet-5 ADTN M=2, 976": lenet("adtn", 2e-2, depth=2),
-    "LeNet-5 frozen, 0": lenet("frozen", 8e-2),
+    "LeNet-5 dense": lenet("dense"),
+    "LeNet-5 train, 2,860 numbers": lenet("tensor train learning_rate=0.04"),
+    "LeNet-5 ADTN M=4, 2,192": lenet("ADTN linear layers depth=4"),
+    "LeNet-5 ADTN M=2, 976": lenet("ADTN linear layers depth=2"),
+    "LeNet-5 frozen, 0": lenet("frozen linear layers learning_rate=0.08"),
 }
 vgg_runs = {
-    "VGG-16 dense": vgg_epoch(layers=[]),
-    "VGG-16, 424": vgg_epoch(layers=["fc1", "fc2"], encoding="adtn", depth=1),
+    "VGG-16 dense": test_accuracies("cifar10", "dense network=vgg16"),
+    "VGG-16, 424": test_accuracies("cifar10", "encoded network=vgg16"),
 }
 abstract = {"abstract, after": [CLAIM["after"]], "abstract, before": [CLAIM["before"]]}
 
