@@ -1,6 +1,6 @@
 # make demo    set up, then compress a network on real MNIST digits (about two minutes)
 # make test    set up, then run every test
-# make test-deep   set up, then 1,000 examples, the bug zoo, 100 runs killed (about 20 minutes)
+# make test-deep   set up, then 1,000 examples, the bug zoo, 100 runs killed (half an hour or so)
 # make coverage    set up, then say which lines of engine, ops and readers no test reaches
 # make check   set up, then lint and type-check
 # make format  let ruff rewrite what it can
