@@ -124,7 +124,9 @@ def run(source: Path, **environment: str) -> Any:
             options |= {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
         client = NotebookClient(notebook, timeout=HANG, resources=resources)
         client.km = AsyncKernelManager(**options)
-        client.execute(cleanup_kc=True, env=os.environ | environment)
+        path = os.pathsep.join([str(build.FOLDER.parent), os.environ.get("PYTHONPATH", "")])
+        ours = {"PYTHONPATH": path.rstrip(os.pathsep)}  # the library of this folder, no other
+        client.execute(cleanup_kc=True, env=os.environ | ours | environment)
     return notebook
 
 
