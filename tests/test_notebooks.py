@@ -24,9 +24,10 @@ from tinyadtn import exercises
 from tinyadtn.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
-import build
 import course
 import nbformat
+
+import build
 
 HANG = 20 * 60  # seconds: a guard against hanging, no promise of speed
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])

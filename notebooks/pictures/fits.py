@@ -73,7 +73,7 @@ def race(races: Mapping[str, Mapping[str, Any]], size: int) -> Figure:
     walls = list(races.values())[-1]["ADTN"]
     for k, (numbers, errors) in ((1, walls[0]), (len(walls), walls[-1])):
         panels[-1].annotate(
-            f"M={k}", (numbers, np.mean(errors)), (-22, -12), textcoords="offset points", fontsize=8
+            f"M={k}", (numbers, np.mean(errors)), (7, 3), textcoords="offset points", fontsize=8
         )
     limits = [min(np.min(e) for f in FAMILIES for _, e in found[f]) for found in races.values()]
     for axes in panels[:-1]:

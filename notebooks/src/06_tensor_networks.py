@@ -310,7 +310,7 @@ for depth in (1, 2, 3):
     print(f"M = {depth}:", [rank_bound(12, depth, cut) for cut in range(1, 12)])
 
 # %% [markdown]
-# ## How far one gate reaches
+# ## The picture to keep: how far one gate reaches
 #
 # A changed gate changes what the gates behind it receive, then those behind them. This **light
 # cone** widens by one site to each side with every column. Seen from T, all that has changed is a

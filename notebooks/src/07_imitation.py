@@ -262,7 +262,7 @@ for depth in (1, 4, 8):
     assert np.isclose(spread, dense, rtol=1e-4)
 
 # %% [markdown]
-# ## Three targets
+# ## The picture to keep: three targets
 #
 # - **trained**: W from above, which has learned to read digits;
 # - **random**: independent normal numbers, where there is nothing to find;

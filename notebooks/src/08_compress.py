@@ -317,7 +317,7 @@ for name, (family, label) in labels.items():
     print(f"{name:10} {stored:7,} numbers   {np.mean(percents):.2f} ± {spread:.2f} %")
 
 # %% [markdown]
-# ## What came of it
+# ## The picture to keep: what came of it
 #
 # Each mark is the mean of three seeds, the bars reach from the worst to the best. Hollow: your
 # short runs. Filled: the long ones. Grey: what frozen layers reach, dashed for short runs.

@@ -344,7 +344,7 @@ claims.seeds(runs, verdict)
 # VGG-16, 54.5 % dense and 47.1 % with 424 numbers, and it refuses 91.74 against 90.17. That does
 # not make the claim false. It says that two numbers cannot carry it.
 #
-# ## The ladder
+# ## The picture to keep: the ladder
 #
 # A claim is a ladder: each rung needs the one below, and something more.
 
