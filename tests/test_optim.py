@@ -8,7 +8,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn import optim
-from tinyadtn.errors import GraphError, TinyADTNError
+from tinyadtn.errors import GraphError, ShapeError, TinyADTNError
 from tinyadtn.optim import Optimizer
 
 STEPS = 20
@@ -300,3 +300,15 @@ def test_a_parameter_that_is_changed_part_by_part_gets_the_same_bits(monkeypatch
     assert parts == ([8, 8, 8, 8, 1] * 3 if order == "C" else [33] * 3)
     np.testing.assert_array_equal(data, whole)
     np.testing.assert_array_equal(memory, whole_memory)
+
+
+def test_a_gradient_of_another_shape_is_refused_before_anything_changes():
+    first, second = (
+        ta.Tensor(np.ones(3), requires_grad=True),
+        ta.Tensor(np.ones(4), requires_grad=True),
+    )
+    first.grad, second.grad = np.ones(3), np.ones(1)
+    optimizer = ta.Adam([first, second])
+    with pytest.raises(ShapeError, match=r"parameter 1 has shape \(4,\), its gradient \(1,\)"):
+        optimizer.step()
+    assert (first.data == 1).all() and optimizer.count == 0

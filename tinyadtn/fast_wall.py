@@ -93,7 +93,8 @@ def contract(
     the gates' answer to |00>; the others are (k, 4, 4), new[p] = Σ_q gate[p, q] old[q], 4 = two
     sites, the left one first. Site 0 is the most significant bit of T's index. All arrays share one
     dtype. `activation`: identity, leaky_relu (0.01), relu or tanh.
-    The second value takes dL/dT and returns one gradient a column; it runs once (GraphError after).
+    The second value takes dL/dT and returns one gradient a column; where depth > 1 it runs once
+    (GraphError after): the gradients overwrite what it needs.
 
     >>> pair = np.eye(2)[None]                    # one first gate: |00> becomes |00> + |11>
     >>> tensor, backward = contract([pair, np.empty((0, 4, 4))], num_sites=2, activation="relu")

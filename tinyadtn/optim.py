@@ -62,6 +62,12 @@ class Optimizer:
                 "a parameter is still needed by a graph: call backward() on the loss, or drop "
                 "it, before the optimiser's step"
             )
+        for k, p in enumerate(self.parameters):
+            if p.grad is not None and p.grad.shape != p.shape:
+                raise ShapeError(
+                    f"parameter {k} has shape {p.shape}, its gradient {p.grad.shape}: nothing was "
+                    "changed"
+                )
         shrink = self._clipping()
         self.count += 1
         for k, p in enumerate(self.parameters):

@@ -23,8 +23,9 @@ which is where the time is spent. The three transformations are matrix products 
 180° and its two channel axes exchanged. That of the weight is the adjoint of each step, in reverse.
 
 **The price.** With the points 0, ±1, ±2, ∞ the numbers grow and cancel: errors are some 1e-5 of
-the largest output in float32, where summing gives 1e-7. So it is for float32 alone. An infinity
-or a NaN spoils the whole tile, 4×4 outputs and not 3×3.
+the largest output in float32, where summing gives 1e-7. So it is for float32 alone. A very large
+number spoils its whole tile: an output beside it that does not see it has the error of one that
+does, an infinity or a NaN spoils 4×4 outputs and not 3×3, and sums overflow some 5,000 times sooner.
 Source: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray, arXiv 1509.09308.
 """
 
