@@ -77,13 +77,15 @@ course: $(VENV)/.with-course
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/course.py build/course
 
 .PHONY: bench
-bench: $(VENV)/.with-bench
+bench: $(VENV)/.with-bench $(VENV)/.with-plot
 	$(BIN)/python tests/bench/bench_contraction.py
 	$(BIN)/python tests/bench/bench_decode_free.py
 	$(BIN)/python tests/bench/bench_training_step.py
 	$(BIN)/python tests/bench/bench_convolution.py
 	$(BIN)/python tests/bench/bench_overhead.py
 	$(BIN)/python tests/bench/bench_networks.py
+	$(BIN)/python tests/bench/growth.py measure
+	$(BIN)/python tests/bench/growth.py draw
 
 .PHONY: agree
 agree: $(VENV)/.with-test $(VENV)/.with-torch

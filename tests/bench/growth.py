@@ -1,7 +1,8 @@
 """How time and memory grow with Q, M, batch and image size, and the limits of this machine.
 
-    python tests/bench/growth.py measure    # 5 minutes; writes data/results/growth.json
-    python tests/bench/growth.py draw       # data/results/growth.png from it
+    python tests/bench/growth.py measure          # 5 minutes; writes data/results/growth.json
+    python tests/bench/growth.py measure batch    # one axis again: Q, M, batch or "image size"
+    python tests/bench/growth.py draw             # data/results/growth.png from it
 
 Every point is a fresh process. Time is the median of its steps; memory is how far the peak of the
 process rises above what it was before the first step. Contraction: forward and backward, float32,
@@ -121,9 +122,14 @@ def machine_limits() -> dict[str, float]:
     return best
 
 
-def measure() -> None:
-    points = []
+def measure(axes: list[str]) -> None:
+    """All points, or those of some axes anew and the others as they are in the file."""
+    file = RESULTS / "growth.json"
+    kept = json.loads(file.read_text())["points"] if axes else []
+    points = [point for point in kept if point["axis"] not in axes]
     for (axis, series), calls in POINTS.items():
+        if axes and axis not in axes:
+            continue
         for call in calls:
             command = [sys.executable, __file__, "point", *map(str, call)]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -132,9 +138,7 @@ def measure() -> None:
             points.append(point)
             print(f"{axis} {x}, {series}: {point['seconds'] * 1e3:.3g} ms", flush=True)
     limits = machine_limits()
-    RESULTS.joinpath("growth.json").write_text(
-        json.dumps({"limits": limits, "points": points}, indent=1) + "\n"
-    )
+    file.write_text(json.dumps({"limits": limits, "points": points}, indent=1) + "\n")
 
 
 # --- the picture ---------------------------------------------------------------------------------
@@ -154,7 +158,7 @@ def draw() -> None:
         14, 6.5, "Time and memory against Q, M, batch and image size, with the machine's limits"
     )
     axes = figure.subplots(2, 4)
-    for column, axis in enumerate(dict.fromkeys(p["axis"] for p in points)):
+    for column, axis in enumerate(dict.fromkeys(axis for axis, _ in POINTS)):
         time_axes, memory_axes = axes[:, column]
         for k, series in enumerate(dict.fromkeys(p["series"] for p in points if p["axis"] == axis)):
             line = [p for p in points if (p["axis"], p["series"]) == (axis, series)]
@@ -172,10 +176,10 @@ def draw() -> None:
                 memory_axes.plot(x, [2 ** p["x"] * 4 / 2**20 for p in line], **grey, label="T")
         for panel, what in ((time_axes, "time, ms"), (memory_axes, "memory, MiB")):
             panel.set(xlabel=axis, yscale="log", ylabel=what if column == 0 else "")
-            if axis != "Q":
-                panel.set_xscale("log", base=2)
-                panel.set_xticks(x_all := sorted({p["x"] for p in points if p["axis"] == axis}))
-                panel.set_xticklabels(map(str, x_all))
+            panel.set_xscale("linear" if axis == "Q" else "log")
+            panel.set_xticks(ticks := sorted({p["x"] for p in points if p["axis"] == axis}))
+            panel.set_xticklabels(map(str, ticks), fontsize=8)
+            panel.minorticks_off()
             panel.grid(alpha=0.3)
             panel.legend(fontsize=8, frameon=False)
     draw_style.save(figure, RESULTS / "growth.png")
@@ -185,9 +189,9 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["point", kind, first, second]:
             measure_point(kind, int(first), int(second))
-        case ["measure"]:
+        case ["measure", *axes]:
             as_on_a_users_machine()
-            measure()
+            measure(axes)
         case ["draw"]:
             draw()
         case _:
