@@ -8,7 +8,7 @@
 #
 # By hand: the gradient of a gate, the backward pass of a wall, a fit that fails and one that does
 # not, and the right scale to start from. Then low rank, tensor train and walls of depth 1 to 4 race
-# for three targets. That race takes most of the minute that this notebook runs.
+# for three targets. That race makes this notebook run for up to a minute.
 
 # %%
 import numpy as np
