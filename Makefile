@@ -1,6 +1,6 @@
 # make demo    set up, then compress a network on real MNIST digits (about two minutes)
 # make test    set up, then run every test
-# make test-deep   set up, then 1,000 examples, the bug zoo, 100 runs killed (half an hour or so)
+# make test-deep   set up, then 1,000 examples, the bug zoo, 100 runs killed, the notebooks in full
 # make coverage    set up, then say which lines of engine, ops and readers no test reaches
 # make check   set up, then lint and type-check
 # make format  let ruff rewrite what it can
@@ -37,9 +37,9 @@ demo: $(VENV)/.with-plot
 test: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch) $(if $(GPU),$(VENV)/.with-gpu)
 	$(if $(TORCH),TINYADTN_REQUIRE_TORCH=1) $(if $(GPU),TINYADTN_GPU=1) OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-# Each part runs alone too: make deep-examples, deep-zoo, deep-kills.
-.PHONY: test-deep deep-examples deep-zoo deep-kills
-test-deep: deep-zoo deep-kills deep-examples
+# Half an hour or so. Each part runs alone too: make deep-examples, and so on.
+.PHONY: test-deep deep-examples deep-zoo deep-kills deep-course
+test-deep: deep-zoo deep-kills deep-course deep-examples
 
 # Every property with 1,000 examples, the parsers and the command line among them.
 deep-examples: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch)
@@ -50,6 +50,10 @@ deep-zoo: $(VENV)/.with-test
 
 deep-kills: $(VENV)/.with-test
 	$(BIN)/python tests/kill_runs.py 100
+
+# The nine notebooks in full, in real kernels; their pages in a browser, where there is one.
+deep-course: $(VENV)/.with-test $(VENV)/.with-course
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/test_notebooks.py tests/test_course.py
 
 # A tracer moves things in memory and in time: a test that fails here only is told, no more.
 .PHONY: coverage

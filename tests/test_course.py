@@ -7,7 +7,7 @@ import sys
 
 import nbformat
 import pytest
-from course_rules import NOTEBOOKS, SOURCES
+from course_rules import NOTEBOOKS, SOURCES, cells_of
 
 from tinyadtn import draw_style
 
@@ -89,6 +89,16 @@ def test_the_index_shows_the_picture_to_keep_or_the_largest():
     small.to_keep = True
     assert page.heart is small
     assert course.Page(SOURCES[0], "title", "", [], 1.0).heart is None
+
+
+@pytest.mark.parametrize("folder", [NOTEBOOKS, NOTEBOOKS.parent], ids=["course", "repository"])
+def test_each_readme_links_to_every_notebook(folder):
+    """Under its number, beside its question: what stands in the notebook's first line."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    for source in SOURCES:
+        number, _, question = cells_of(source)[0].source.splitlines()[0].lstrip("# ").partition(" ")
+        link = (NOTEBOOKS / f"{source.stem}.ipynb").relative_to(folder).as_posix()
+        assert f"[{number} {question}]({link})" in text, source.stem
 
 
 @pytest.mark.deep

@@ -42,6 +42,12 @@ def test_growth_tells_the_entries_and_the_rank_of_each_matrix():
     assert "one: 1 not 0 rank 1; all: 4 not 0 rank 4" in figure.get_label()
 
 
+def test_only_marks_in_the_corner_get_a_margin():
+    figure = walls.growth([("one", np.eye(1, 256).reshape(16, 16)), ("all", np.ones((16, 16)))], 2)
+    edges = [axes.get_xlim()[0] for axes in figure.axes]
+    assert edges == [-1.5, -0.5]
+
+
 def test_the_race_draws_every_family_and_the_bound():
     found = {name: [(100, [0.9, 0.8]), (1000, [0.5, 0.4])] for name in fits.FAMILIES}
     figure = fits.race({"a": found, "b": found}, size=50_000)

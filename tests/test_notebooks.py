@@ -171,6 +171,12 @@ def test_three_wrong_answers_and_more_are_refused(exercise):
         assert states == {"wrong"}, f"{answer} passes for {exercise.name}"
 
 
+def test_a_wrong_diagnosis_is_told_before_a_missing_one():
+    half = {"A": "the step goes uphill", "B": None, "C": None}
+    verdicts = [exercises.judge(EXERCISES["diagnosis"], half, seed) for seed in range(10)]
+    assert all(v.state == "wrong" and "run A" in v.message for v in verdicts), verdicts
+
+
 @each_exercise
 def test_the_stub_is_not_done_yet_and_there_are_hints(exercise):
     def stub(*arguments, **options):

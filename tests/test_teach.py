@@ -86,6 +86,10 @@ def nan(x):
     return x * np.nan
 
 
+def one_is_off(x):
+    return 2 * x + np.array([0, 0, 1e-6])
+
+
 def no_number(x):
     return "two"
 
@@ -112,6 +116,8 @@ def an_object(x):
         (no_number, "a number or an array is expected, not a"),
         (an_object, "a number or an array is expected, not a"),
         (17, "wrong. It raises TypeError"),
+        (one_is_off, "at [2] right "),
+        (nan, "at [0] right "),
     ],
 )
 def test_what_a_check_says_and_returns(course, capsys, answer, said):
@@ -132,6 +138,36 @@ def test_the_courses_own_answer_is_not_taken_for_yours(course, capsys):
 def test_the_line_that_raised_is_shown(course, capsys):
     teach.check("double", explodes)
     assert "in the line: return x[17]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (np.ones(3), "It should return 2 things; it returns one ndarray."),
+        (1.0, "It should return 2 things; it returns one float."),
+        ((1.0, 2.0, 3.0), "It should return 2 things; it returns 3."),
+    ],
+)
+def test_too_few_or_too_many_results_are_counted(returned, said):
+    def cases(answer, rng):
+        value, slope = exercises.parts(answer(), 2)
+        yield "a", 1.0, value
+        yield "b", 2.0, slope
+
+    found = exercises.Exercise("pair", cases, (), (), 1e-9)
+    assert exercises.judge(found, lambda: (1.0, 2.0), 0).state == "right"
+    assert exercises.judge(found, lambda: None, 0).state == "not done yet"
+    assert exercises.judge(found, lambda: returned, 0) == exercises.Verdict("wrong", said)
+
+
+def test_an_answer_that_is_no_function_returns_nothing():
+    def cases(answer, rng):
+        for name in ("run A", "run B"):
+            yield name, True, None if answer[name] is None else answer[name] == "x"
+
+    found = exercises.Exercise("names", cases, (), (), 1e-9)
+    half = exercises.judge(found, {"run A": "x", "run B": None}, 0)
+    assert half == exercises.Verdict("not done yet", "run B: no answer yet.")
 
 
 def test_hints_come_one_by_one_and_start_again(course, capsys):

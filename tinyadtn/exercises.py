@@ -76,12 +76,15 @@ def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
         with np.errstate(all="ignore"):
             for tried, right, got in exercise.cases(answer, np.random.default_rng(seed)):
                 if got is None or got is NotImplemented:
-                    return Verdict("not done yet", f"For {tried} it returns {got}.")
+                    told = f"For {tried} it returns {got}." if callable(answer) else ""
+                    return Verdict("not done yet", told or f"{tried}: no answer yet.")
                 distance, scale, problem = _compare(right, got)
                 if problem or not distance <= exercise.tolerance * scale:
                     return Verdict("wrong", _refusal(tried, right, got, distance, problem))
                 count, worst = count + 1, max(worst, distance)
                 exact = exact and distance == 0
+    except UnexpectedResultError as error:
+        return Verdict("wrong", f"{error}")
     except NotImplementedError:
         return Verdict("not done yet", "It raises NotImplementedError.")
     except Exception as error:  # a reader's code may do anything
@@ -94,6 +97,29 @@ def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
         f"exact: {exact} | approximate: True | max difference: {worst:.1e}, over {count} cases"
     )
     return Verdict("right", message)
+
+
+class UnexpectedResultError(TypeError):
+    """An answer returned something of another form than its exercise asks for."""
+
+
+def parts(result: Any, count: int) -> tuple[Any, ...]:
+    """The ``count`` things that an answer returned; None each, if it returned None.
+
+    >>> parts((1.0, 2.0), 2), parts(None, 2)
+    ((1.0, 2.0), (None, None))
+    >>> parts((1.0, 2.0), 3)
+    Traceback (most recent call last):
+    tinyadtn.exercises.UnexpectedResultError: It should return 3 things; it returns 2.
+    """
+    if result is None or result is NotImplemented:
+        return (result,) * count
+    if not isinstance(result, (tuple, list)):
+        kind = type(result).__name__
+        raise UnexpectedResultError(f"It should return {count} things; it returns one {kind}.")
+    if len(result) != count:
+        raise UnexpectedResultError(f"It should return {count} things; it returns {len(result)}.")
+    return tuple(result)
 
 
 def _compare(right: Any, got: Any) -> tuple[float, float, str]:
@@ -118,7 +144,13 @@ def _refusal(tried: str, right: Any, got: Any, distance: float, problem: str) ->
             f"For {tried}: right {short(right)}, yours {short(got)} | exact: False | "
             f"approximate: False | max difference: {distance:.1e}"
         )
-    return f"For {tried}: exact: False | approximate: False | max difference: {distance:.1e}"
+    right, got = np.asarray(right), np.asarray(got)
+    off = np.abs(got.astype(complex) - right)
+    where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
+    return (
+        f"For {tried}: at {[int(k) for k in where]} right {short(right[where])}, yours "
+        f"{short(got[where])} | exact: False | approximate: False | max difference: {distance:.1e}"
+    )
 
 
 def short(value: Any) -> str:

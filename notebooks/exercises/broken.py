@@ -1,7 +1,7 @@
 """Three training runs, each with one bug, for notebook 04. Reading on spoils the exercise.
 
 A run tells what its instruments show: the loss of every step, the share of the last batch that is
-read right, and the norm of the first matrix's gradient at the first step and at the last.
+read right, and the norm of the first matrix's `p.grad` at the first step and at the last.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Run:
     def __repr__(self) -> str:
         return (
             f"loss {self.losses[0]:.3f}, at the end {np.mean(self.losses[-10:]):.3f}; "
-            f"right {100 * self.accuracy:.0f} %; |dL/dw1| first {self.first_gradient:.2g}, "
-            f"last {self.last_gradient:.2g}"
+            f"right {100 * self.accuracy:.0f} %; norm of w1's p.grad first "
+            f"{self.first_gradient:.2g}, last {self.last_gradient:.2g}"
         )
 
 

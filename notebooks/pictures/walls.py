@@ -43,7 +43,8 @@ def growth(frames: Sequence[tuple[str, np.ndarray]], per_row: int) -> Figure:
             y, x = np.nonzero(root)
             style = {"cmap": SIGNED, "vmin": -scale, "vmax": scale, "marker": "s", "s": 12}
             axes.scatter(x, y, c=root[y, x], edgecolors="black", linewidths=0.4, **style)
-        axes.set(xticks=[], yticks=[], xlim=(-1.5, None), ylim=(None, -1.5))
+            axes.set(xlim=(-1.5, None), ylim=(None, -1.5))  # room for marks in the corner
+        axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=9)
         axes.set_xlabel(fact, fontsize=8)
     figure.supxlabel("white: exactly 0      dark: negative      bright: positive", fontsize=9)

@@ -35,8 +35,8 @@ def program(a, b):
 a, b, h = 3.0, 1.0, 1e-6
 wiggle_a = (program(a + h, b) - program(a, b)) / h
 wiggle_b = (program(a, b + h) - program(a, b)) / h
-print(f"result {program(a, b):.4f};  it moves {wiggle_a:.4f} times as fast as a,", end=" ")
-print(f"{wiggle_b:.4f} times as fast as b")
+print(f"result {program(a, b):.4f};  it moves {wiggle_a:.8f} times as fast as a,", end=" ")
+print(f"{wiggle_b:.8f} times as fast as b")
 
 # %% [markdown]
 # ## Each step knows its own slope
@@ -52,7 +52,8 @@ print(f"{wiggle_b:.4f} times as fast as b")
 # $$\text{adjoint of } x \;=\; \sum_{\text{steps that use } x}
 # (\text{adjoint of the step}) \times (\text{slope of the step for } x).$$
 #
-# `a` is used twice, so two contributions arrive, and they add up.
+# `a` is used twice, so two contributions arrive, and they add up. (Where the text names a
+# result, `teach.states` compares it with your run.)
 
 # %%
 p = a * b  # forward: the values
@@ -65,6 +66,7 @@ adj_p, adj_q = adj_y * 1, adj_y * 1
 adj_s = adj_q * (1 / s)
 adj_a = adj_p * b + adj_s * 1
 adj_b = adj_p * a + adj_s * 1
+print(f"adjoint of a: {adj_a}, of b: {adj_b}")
 teach.states("1.25", adj_a, always=True)
 teach.states("3.25", adj_b, always=True)
 
@@ -198,9 +200,10 @@ graph_frames(Y, recursive_order(Y), names)
 # %% [markdown]
 # ## Predict: one value, used twice
 #
-# Let $y = x \cdot x + x$ at $x = 3$. What is its derivative? Write your guess before you run the
-# cell, or leave `None`. Then: what would `=` in place of `+=` in `my_backward` have given? It is
-# the classic bug of every autodiff engine, because it stays silent.
+# Let $y = x \cdot x + x$ at $x = 3$. What is its derivative? Write your guess before you run
+# the cell, or leave `None`; `teach.reveal` puts the answer beside it. Then: what would `=` in
+# place of `+=` in `my_backward` have given? It is the classic bug of every autodiff engine,
+# because it stays silent.
 
 # %%
 my_guess = None
@@ -371,10 +374,11 @@ print(f"a chain of 5,000 additions: dz/dx = {X.grad:.6f}")
 # %% [markdown]
 # ## The library does the same
 #
-# `ta.Tensor` is our `Value` for whole arrays, and its rules are written just as ours: a value,
-# then for each input what to do with an adjoint. Only that with arrays a slope is no longer one
-# number, so a rule gives a function, `lambda g: g * b`, in its place; notebook 03 says why. From
-# here on we may use it: it does nothing that you have not done yourself.
+# `ta.Tensor` is our `Value` for whole arrays, `ta.op` is its `my_op`, and its rules are written
+# just as ours: a value, then for each input what to do with an adjoint. Only that with arrays a
+# slope is no longer one number, so a rule gives a function, `lambda g: g * b`, in its place;
+# notebook 03 says why. From here on we may use it: it does nothing that you have not done
+# yourself.
 
 # %%
 a, b = (ta.Tensor(x, requires_grad=True) for x in (3.0, 1.0))
@@ -401,3 +405,5 @@ for name, mine, theirs in (("a", A, a), ("b", B, b)):
 # **Not tested.** How near a wiggle comes, and what a check would miss: that is notebook 02.
 # Memory: every value is kept until backward has run. Derivatives of derivatives, which the
 # library leaves out.
+#
+# **Next: notebook 02.** How do you know that a gradient is right?

@@ -277,10 +277,10 @@ cross_entropy_vjp = teach.check("cross-entropy", cross_entropy_vjp)
 # %% [markdown]
 # ## A network, and the library beside it
 #
-# All rules together: two layers, each a matrix product and a bias, with a relu between them, and
-# the cross-entropy. 30 rows of 8 numbers go in, and the adjoints of both matrices and both biases
-# come out. The library, given the same numbers, must agree to the last digits. Which of the four
-# adjoints went through `unbroadcast`?
+# All rules together: two layers, each a matrix product and a bias, with a relu between them,
+# and the cross-entropy. 30 rows of 8 numbers go in, and the adjoints of both matrices and both
+# biases come out. The library, given the same numbers, must agree to the last digits. Which of
+# the four did `unbroadcast` have to shrink?
 
 # %%
 my_add, my_relu, my_total, my_matmul, my_getitem, my_log_softmax = map(
@@ -316,6 +316,8 @@ for name in arrays:
     assert difference < 1e-14
 
 # %% [markdown]
+# `unbroadcast` shrank the two biases: (30, 16) to (16,), and (30, 5) to (5,).
+#
 # ## Ledger
 #
 # **Shown.** The adjoint of copying is adding: for broadcasting, for indexing, for a value used
@@ -328,3 +330,5 @@ for name in arrays:
 # **Not tested.** Number types (ours is float64 throughout), arrays of zero length, arrays that
 # share memory, changing an array before backward has used it. The library's tests go into all of
 # these.
+#
+# **Next: notebook 04.** Does it learn?

@@ -236,9 +236,11 @@ curves_and_misread(seen, misread, data.validation.labels[wrong], answers[wrong])
 # %% [markdown]
 # ## The library does the same
 #
-# `ta.Adam` makes the same steps as yours. `ta.train` is the same loop, as a generator: what you
-# want to do at each step stands in the body of your own `for`. And `ta.models.fc2` is the same
-# network. Only now, with all choices made, look at the test images, once.
+# `ta.Adam` makes the same steps as yours. `ta.train` is the same loop, with a rate that first
+# rises and then falls, hence the slow first epoch; it is a generator, so what you want to do at
+# each step stands in the body of your own `for`. And `ta.models.fc2` is the same network,
+# started $\sqrt2$ times as large. Only now, with all choices made, look at the test images,
+# once.
 
 # %%
 w = ta.Tensor(np.ones(5, np.float32), requires_grad=True)
@@ -275,3 +277,5 @@ teach.states("91 %", library_accuracy, within=2)
 # **Not tested.** Other seeds: with 1,000 test images, one standard deviation of the accuracy is
 # about one point, so a difference of a point between two runs says nothing. Notebook 08 repeats
 # runs for that reason.
+#
+# **Next: notebook 05.** Is convolution a matrix product in disguise?

@@ -309,3 +309,5 @@ ta.draw.digits(np.concatenate([kernels, maps / maps.max()]), titles)
 # **Not tested.** More than one seed. Padding, dilation and groups: the library has them, and
 # tests them. Speed: ours is written to be read, and copies a pixel once for each cell of the
 # kernel.
+#
+# **Next: notebook 06.** What is a tensor network?

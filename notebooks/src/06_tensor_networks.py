@@ -199,6 +199,9 @@ apply_gate = teach.check("apply gate", apply_gate)
 #
 # A gate of the very first column meets nothing but |00⟩. Of its four columns only one is ever
 # used, so it is stored as 2 × 2 numbers.
+#
+# Two options below: `output_first`, the output's bits come before the input's; `orthogonal`, every
+# gate starts as a random rotation.
 
 
 # %%
@@ -340,9 +343,9 @@ assert [rank(v) for v in before] == [rank_bound(12, 2, cut) for cut in range(1, 
 walls.light_cone(12, 2, (1, 1, 5), before, after)
 
 # %% [markdown]
-# Above the wall, time upward; below it what each cut sees. Inside the cone the singular values
-# have moved, outside not one has. The ranks are exactly the bounds of your exercise: the wall uses
-# every channel that it has.
+# Above the wall, time upward; below it what each cut sees (cut k lies between the sites k−1 and k).
+# Inside the cone the singular values have moved, outside not one has. The ranks are exactly the
+# bounds of your exercise: the wall uses every channel that it has.
 #
 # Now the same change in the same wall, but with the ReLU between its two layers.
 
@@ -374,3 +377,5 @@ print("ranks with ReLU:   ", [rank(v) for v in with_relu[0]])
 # whether a network learns with them (08). Our sites stand in the order of the output's bits, then
 # the input's. Another order makes another cut the matrix, and changes all that was said of its
 # rank.
+#
+# **Next: notebook 07.** Can a brick wall imitate a matrix?

@@ -7,8 +7,8 @@
 # **How much accuracy is left, for how many stored numbers, and what else is paid?**
 #
 # Nothing new is derived here. The library works from end to end, with three seeds for everything,
-# rivals and a control beside every number, and long runs on all of MNIST beside the short ones
-# that you can repeat.
+# rivals and a control beside every number, and long runs on all of MNIST beside the short ones that
+# you can repeat: those take a minute or two on one core.
 
 # %%
 import json
@@ -130,7 +130,7 @@ rates = (5e-3, 2e-2, 4e-2)
 for name in ("dense", "ADTN M=2", "train D=4", "frozen"):
     tried = [train(build(name, 9), teach.pick(10, 1), rate, 9) for rate in rates]
     print(f"{name:10}", "   ".join(f"{rate:g}: {p:.1f} %" for rate, p in zip(rates, tried)))
-RATE = 4e-2  # the best for three of them, and close to it for dense
+RATE = 4e-2  # the best for three of them; dense is as good at 2e-2
 
 
 # %%
@@ -166,13 +166,13 @@ for name in ("train D=4", "ADTN M=2"):
 # %% [markdown]
 # Read it from below. *Frozen* random weights have 88.2 %. 164 numbers have 90.7, dense weights
 # 92.4. Without the control the wall would seem to know nearly all that the dense layer knows; with
-# it, about half of what there was to learn.
+# it, a good half of what there was to learn.
 #
 # Rank 1 has 46 %, with six times as many numbers: it lets a single number through. So what matters
 # first is not how many numbers are stored but which shapes they can take.
 #
-# And the tensor train with D = 4, and the wall with M = 2, are level with dense! "Compression
-# without loss" would be true here, and cheap: 3,500 images are too few for 200,704 weights to show
+# And the tensor train with D = 4, and the wall with M = 2, are within about a point of dense! "Next
+# to no loss" would be true here, and cheap: 3,500 images are too few for 200,704 weights to show
 # what they can. With 1,000 test images chance alone makes a standard deviation of 0.8 points, too.
 
 # %%
@@ -189,8 +189,9 @@ ta.draw.weights(weights, image_shape=(28, 28))
 
 # %% [markdown]
 # What have they learned? Below each matrix are some of its rows as images, what one hidden unit
-# looks for. As an imitation of the dense weight, the wall is worth nothing: its error is 1.00. As
-# a weight it reads nearly as many digits. That is the answer to notebook 07.
+# looks for. Some dense rows look like strokes; those of the wall and the train look like nothing we
+# know. As an imitation of the dense weight, the wall is worth nothing: its error is 1.00. As a
+# weight it reads nearly as many digits. That is the answer to notebook 07.
 #
 # ## The long runs
 #
@@ -214,8 +215,8 @@ labels = {
     "dense": ("dense", "dense learning_rate=0.005"),
     "ADTN M=1": ("ADTN", "image depth=1"),
     "ADTN M=2": ("ADTN", "image depth=2"),
-    "ADTN M=4": ("ADTN", "image, deep learning_rate=0.02 depth=4"),
-    "ADTN M=8": ("ADTN", "image, deep learning_rate=0.02 depth=8"),
+    "ADTN M=4": ("ADTN", "image, orthogonal start depth=4"),
+    "ADTN M=8": ("ADTN", "image, orthogonal start depth=8"),
 }
 long = {k: (family, *long_runs("fc1_mnist", label)) for k, (family, label) in labels.items()}
 for name, (_, stored, percents) in long.items():
@@ -225,13 +226,17 @@ for name, (_, stored, percents) in long.items():
 # %%
 teach.states("92.4", np.mean(long["frozen"][2]), always=True)
 teach.states("96.5", np.mean(long["ADTN M=1"][2]), always=True)
-teach.states("97.0", np.mean(long["ADTN M=4"][2]), always=True)
+teach.states("97.1", np.mean(long["ADTN M=4"][2]), always=True)
+teach.states("97.1", np.mean(long["ADTN M=8"][2]), always=True)
+normal = long_runs("fc1_mnist", "image, deep learning_rate=0.02 depth=8")[1]
+teach.states("96.6", np.mean(normal), always=True)
 teach.states("98.2", np.mean(long["dense"][2]), always=True)
 assert len(long["dense"][2]) == 3 and 55_000 + 5_000 + 10_000 == 70_000
 
 # %% [markdown]
-# With all the data the order is clear: frozen 92.4, M = 1 96.5, M = 4 97.0, dense 98.2. Six times
-# the numbers buy half a point, M = 8 buys nothing more, and no wall reaches the dense network.
+# With all the data the order is clear: frozen 92.4, M = 1 96.5, M = 4 97.1, dense 98.2. Six times
+# the numbers buy half a point. M = 8 buys nothing more: 97.1 from orthogonal gates, as M = 4 here
+# and above, and 96.6 from normal ones. No wall reaches the dense network.
 #
 # ## LeNet-5 on a budget
 #
@@ -396,22 +401,27 @@ print(f"decode, as the library does it: {milliseconds(wall.decode, repeats):.2f}
 print(f"128 images times the weight:    {milliseconds(lambda: batch @ weight.T, repeats):.2f} ms")
 print(f"on disk {ta.report(theirs).rows[0].bytes:,} bytes, decoded {weight.nbytes:,} bytes")
 teach.states("802,816", weight.nbytes, always=True)
+teach.states("3,012", ta.report(theirs).rows[0].bytes, always=True)
 
 # %% [markdown]
-# So a wall is a way to *store* and to *send* a weight: 1,744 bytes for 802,816. It is no way to
-# compute faster. Gate by gate, decoding costs as much as 142 images. The library's schedule
-# multiplies far less, and still decoding is the larger part of a batch. (At depth 1 there is a way
-# around it: notebook 09.)
+# So a wall is a way to *store* and to *send* a weight: 1,744 bytes of numbers, 3,012 as a file, for
+# 802,816. It is no way to compute faster. Gate by gate, decoding costs as much as 142 images. The
+# library's schedule multiplies far less, and still decoding is the larger part of a batch. (At
+# depth 1 there is a way around it: notebook 09.)
 #
 # ## Ledger
 #
-# **Shown.** Trained by the task, 164 numbers do what they could not do by imitation. On all of
-# MNIST every encoding is below dense; ADTNs and tensor trains are well above frozen, low rank is
-# not.
+# **Shown.** Trained by the task, 164 numbers do what they could not do by imitation. In the long
+# runs every encoding is below dense. In LeNet-5 walls and trains are above frozen and low rank is
+# not; in FC-2 only walls were run.
 #
 # **Assumed.** One rate for all short runs, chosen on four of eleven with one seed. What is not
-# encoded (head, convolutions, biases) is trained and not counted.
+# encoded (head, convolutions, biases) is trained and not counted. The scale, one untrained number a
+# wall, is not counted. 4e-2 was the largest rate tried, at the edge of what was searched, and one
+# rate serves all; dense is as good at 2e-2.
 #
 # **Not tested.** Long runs of low rank, tensor trains and fewer hidden units in FC-2. Fitting to a
 # trained weight first; the project's long runs found no gain in that. And *quantisation*: one byte
 # a weight is a factor of 4 for next to nothing, and was not in the race. All of this is MNIST.
+#
+# **Next: notebook 09.** Reading a claim.
