@@ -12,7 +12,6 @@ Where a weight is a product of factors, a layer's first filters are few: 2 or 4 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from .backend import array_module
@@ -42,7 +41,7 @@ def few_filters_conv2d(
     xp, (n, c, *image_shape), (o, depth, *kernel) = array_module(x), x.shape, weight.shape
     filters = o // groups
     image = batch_innermost(x)
-    pixels = image.reshape(groups, depth, math.prod(image_shape) * n)  # (g, c, hwn)
+    pixels = image.reshape(groups, depth, -1)  # (g, c, hwn)
     cells = weight.reshape(groups, filters, depth, *kernel).transpose(0, 3, 4, 1, 2)
     cells = cells.reshape(groups, -1, depth)  # (g, pqo, c)
     products = (cells @ pixels).reshape(groups, *kernel, filters, *image_shape, n)
@@ -71,7 +70,7 @@ def few_filters_conv2d(
                 share[seen] = spread[put]
         else:
             share = spread
-        share = share.reshape(groups, cells.shape[1], pixels.shape[2])  # dL/d(products)
+        share = share.reshape(groups, cells.shape[1], -1)  # dL/d(products)
         grad_cells = share @ pixels.swapaxes(1, 2)
         grad_cells = grad_cells.reshape(groups, *kernel, filters, depth).transpose(0, 3, 4, 1, 2)
         grad_image = (cells.swapaxes(1, 2) @ share).reshape(c, *image_shape, n)
