@@ -14,7 +14,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.checkpoint import read_state, replacing, write_state
-from tinyadtn.errors import CheckpointError, GraphError
+from tinyadtn.errors import CheckpointError, GraphError, TinyADTNError
 
 
 def values(model):
@@ -292,3 +292,18 @@ def test_what_has_no_values_or_is_no_model_is_not_saved(tmp_path):
     with pytest.raises(TypeError, match=r"save\(path, model\) needs a Module, got str"):
         ta.save(ta.models.fc2(rng=0), "a.npz")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("recipe", [ta.LowRank.like(8), 2], ids=["factors", "a tensor"])
+def test_what_decoded_gave_is_not_saved(recipe, tmp_path):
+    """``load`` would build the encodings, which the file does not have."""
+    model = ta.compress(ta.models.fc2(rng=0), {"fc1": recipe}, rng=0)
+    with (
+        ta.decoded(model) as ready,
+        pytest.raises(TinyADTNError, match=r"fc1 .*the model that decoded was given"),
+    ):
+        ta.save(tmp_path / "a.npz", ready)
+    assert not list(tmp_path.iterdir())
+    ta.save(tmp_path / "a.npz", model)
+    ta.save(tmp_path / "b.npz", ta.decompress(model))
+    assert ta.load(tmp_path / "b.npz").fc1.weight.shape == (256, 784)

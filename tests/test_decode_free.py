@@ -11,7 +11,7 @@ from tinyadtn import decode_free, wall_chain
 from tinyadtn.chain import work
 from tinyadtn.cut import CutChain, two_sides
 from tinyadtn.decode_free import Factors, conv_way, convolution, linear, linear_way
-from tinyadtn.errors import GraphError
+from tinyadtn.errors import GraphError, TinyADTNError
 from tinyadtn.row import Geometry, Row
 
 
@@ -20,9 +20,9 @@ def only_multiply_adds(monkeypatch):
     """Count nothing else, so that small walls too are taken in several cores."""
     for module, name in [(m, n) for m in (chains, wall_chain) for n in ("CALL", "MOVED", "MATRIX")]:
         monkeypatch.setattr(module, name, 0, raising=False)
-    wall_chain._wall_chain.cache_clear()
+    wall_chain._best_spans.cache_clear()
     yield
-    wall_chain._wall_chain.cache_clear()
+    wall_chain._best_spans.cache_clear()
 
 
 def doubled(encoding):
@@ -253,15 +253,29 @@ def test_the_rank_is_the_product_of_the_bonds(shape, options, rank, monkeypatch)
     compare_linear(weight, monkeypatch)
 
 
-@pytest.mark.parametrize("weight", [ta.ADTN((8, 8), 2, rng=0), ta.ADTN((64,), rng=0)], ids=str)
-def test_what_is_no_chain_is_decoded(weight):
+@pytest.mark.parametrize(
+    ("weight", "reason"),
+    [
+        (ta.ADTN((8, 8), 2, rng=0), "depth 2 with the activation 'relu'"),
+        (ta.ADTN((64,), rng=0), "no input axis"),
+        (ta.ADTN((4, 4), rng=0), "no fewer numbers than the weight"),
+        (ta.ADTN((16, 16), wiring="butterfly", rng=0), "no fewer numbers than the weight"),
+    ],
+    ids=str,
+)
+def test_what_is_no_chain_is_decoded_and_says_why(weight, reason):
     assert weight.chain(100) is None
-    with pytest.raises(TypeError, match="factors"):
+    with pytest.raises(TypeError, match=f"no factors.*{reason}"):
         weight.factors()
 
 
-def test_a_wall_whose_sides_would_be_larger_than_itself_is_decoded():
-    assert ta.ADTN((16, 16), wiring="butterfly", rng=0).chain(100) is None
+def test_batches_of_one_order_share_the_indices():
+    """They are as large as the cores, and the same for all batches with the same spans."""
+    weight = ta.ADTN((300, 5000), order="output_first")
+    small, large = weight.chain(3), weight.chain(5000)
+    assert small.spans == large.spans and any(index is not None for index in small.index)
+    assert all(a is b for a, b in zip(small.index, large.index))
+    assert wall_chain._with_indices.cache_info().maxsize <= 64
 
 
 # --- the rule ------------------------------------------------------------------------------------
@@ -364,13 +378,101 @@ def counted(method, calls):
     return wrapped
 
 
-def test_what_is_at_hand_knows_nothing_of_updates():
-    model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
-    x = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)
-    with ta.decoded(model) as ready:
+AT_HAND = {
+    "a wall": (ta.ADTN.like(1), "WallChain"),
+    "a wall cut in two": (ta.ADTN.like(1, order="output_first"), "Row"),
+    "a decoded wall": (ta.ADTN.like(2), None),
+    "low rank": (ta.LowRank.like(2), "Row"),
+    "tensor train": (ta.TensorTrain.like(((16, 16), (16, 144)), 2), "Chain"),
+    "Tucker": (ta.Tucker.like((2, 2)), "Row"),
+}
+
+
+@pytest.mark.parametrize(("recipe", "way"), AT_HAND.values(), ids=AT_HAND)
+def test_what_is_at_hand_knows_nothing_of_updates(recipe, way):
+    """An optimiser's: in place."""
+    layer = ta.Conv2d(256, 256, 3, padding=1, rng=0)
+    layer.weight = recipe((256, 256, 3, 3), rng=0)
+    x = np.random.default_rng(0).random((2, 256, 5, 5), np.float32)
+    with ta.decoded(layer) as ready:
+        assert isinstance(ready.weight, ta.Tensor if way is None else Factors)
+        assert way is None or type(ready.weight.way).__name__ == way
         before = ready(x).data
-        model.fc1.weight.columns[0].data = model.fc1.weight.columns[0].data * 2
+        for tensor in layer.weight.parameters():
+            tensor.data *= 2
         np.testing.assert_array_equal(ready(x).data, before)
+
+
+AT_HAND_WAYS = {
+    "a chain": (ta.Linear(64, 64, rng=0), ta.LowRank.like(2), (2, 64)),
+    "a row": (ta.Conv2d(64, 64, 3, padding=1, rng=0), ta.LowRank.like(2), (2, 64, 4, 4)),
+    "patches": (ta.Conv2d(256, 256, 3, padding=1, rng=0), ta.ADTN.like(1), (2, 256, 4, 4)),
+}
+
+
+@pytest.fixture(params=AT_HAND_WAYS.values(), ids=AT_HAND_WAYS)
+def encoded_layer(request):
+    layer, recipe, shape = request.param
+    layer = layer.copy()
+    layer.weight = recipe(layer.weight.shape, rng=0)
+    return layer, shape
+
+
+def test_decoded_takes_what_it_gave(encoded_layer):
+    layer, shape = encoded_layer
+    x = np.random.default_rng(0).random(shape, np.float32)
+    model = ta.Sequential(one=layer)
+    with ta.decoded(model) as ready, ta.decoded(ready) as again:
+        assert isinstance(ready.one.weight, Factors) and isinstance(again.one.weight, Factors)
+        np.testing.assert_array_equal(again(x).data, ready(x).data)
+        assert ready.one.way(2, shape[1:]) is ready.one.way() is ready.one.weight.way
+        assert ready.multiply_adds(shape[1:]) == model.multiply_adds(shape[1:])
+
+
+def test_what_decoded_gave_can_be_judged():
+    model = ta.compress(ta.models.fc2(rng=0), {"fc1": ta.LowRank.like(8)}, rng=0)
+    images = np.random.default_rng(0).random((4, 1, 28, 28), np.float32)
+    split = ta.Split(images, np.arange(4))
+    with ta.decoded(model) as ready:
+        np.testing.assert_array_equal(ta.predict(ready, images), ta.predict(model, images))
+        assert ta.evaluate(ready, split) == ta.evaluate(model, split)
+
+
+@pytest.mark.parametrize("ask", [ta.report, ta.decompress], ids=["report", "decompress"])
+def test_what_needs_the_encoding_says_so(ask):
+    model = ta.compress(ta.models.fc2(rng=0), {"fc1": ta.LowRank.like(8)}, rng=0)
+    with (
+        ta.decoded(model) as ready,
+        pytest.raises(TinyADTNError, match="the model that decoded was given"),
+    ):
+        ask(ready)
+
+
+def test_a_layer_by_itself_has_factors_too(encoded_layer):
+    layer, _ = encoded_layer
+    with ta.decoded(layer) as ready:
+        assert isinstance(ready.weight, Factors)
+
+
+@pytest.mark.parametrize("at_hand", [False, True])
+def test_an_empty_batch_goes_through(encoded_layer, at_hand):
+    layer, shape = encoded_layer
+    x = ta.Tensor(np.zeros((0, *shape[1:]), np.float32), True)
+    if at_hand:
+        with ta.decoded(layer) as ready:
+            assert ready(x).shape == (0, *layer.output_shape(shape[1:]))
+        return
+    y = layer(x)
+    assert y.shape == (0, *layer.output_shape(shape[1:]))
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+    assert all((t.grad == 0).all() for t in layer.parameters())
+
+
+def test_an_empty_batch_is_no_missing_batch():
+    layer = ta.Linear(300, 200)
+    layer.weight = ta.LowRank((200, 300), 150)
+    assert layer.way() is None and layer.way(0) is not None
 
 
 def test_multiply_adds_are_those_of_the_way_that_large_batches_take():

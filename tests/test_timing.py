@@ -70,6 +70,30 @@ def test_the_command_line_times_a_checkpoint(model, tmp_path, capsys):
     assert "ms, batch" not in capsys.readouterr().out
 
 
+def test_a_network_in_a_network_is_timed_too():
+    block = ta.Sequential(fc1=ta.Linear(6, 8, rng=0), fc2=ta.Linear(8, 8, rng=0))
+    model = ta.Sequential(block=block, out=ta.Linear(8, 4, rng=0))
+    for layer in (block.fc1, block.fc2, model.out):
+        layer.weight = ta.LowRank(layer.weight.shape, 1, rng=0)
+    rows = list(timings(model, 2, image=(6,)))
+    assert [row.name for row in rows] == ["block.fc1", "block.fc2", "out"]
+    assert "block.fc2" in str(ta.report(model, timing=True, image=(6,))).split("ms, batch")[1]
+
+
+def test_without_an_encoded_layer_the_second_table_says_so():
+    told = str(ta.report(ta.models.fc2(rng=0), timing=True))
+    assert told.splitlines()[-1] == "no encoded layer of a Sequential to time"
+    assert "to time" not in str(ta.report(ta.models.fc2(rng=0)))
+
+
+def test_what_decoded_gave_is_not_timed(model):
+    with (
+        ta.decoded(model) as ready,
+        pytest.raises(TinyADTNError, match="the model that decoded was given"),
+    ):
+        list(timings(ready, 2))
+
+
 def test_what_cannot_be_timed_is_said():
     model = ta.Sequential(fc1=ta.Linear(6, 4, rng=0))
     model.fc1.weight = ta.LowRank((4, 6), 1, rng=0)

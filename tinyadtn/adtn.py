@@ -257,7 +257,12 @@ class ADTN(Encoding):
         if isinstance(chain, CutChain):
             a, b = cut_cores(self.columns, self.sites, chain)
             return a, b * self.scale
-        return super().factors(chain)
+        why = "they would have no fewer numbers than the weight"
+        if len(self.shape) < 2:
+            why = f"a weight of shape {self.shape} has no input axis"
+        elif self.depth > 1 and self.activation != "identity":
+            why = f"depth {self.depth} with the activation {self.activation!r} is no product"
+        raise TypeError(f"this ADTN has no factors, only decode(): {why}")
 
     def build_work(self, chain: Any) -> int:
         return chain.build_work

@@ -161,7 +161,7 @@ class Chain:
             else:
                 states.append(state.reshape(stack, inner, width * batch))
                 state = matrices[k] @ states[-1]
-        state = state.reshape(-1, batch)
+        state = state.reshape(math.prod(o for _, o, _, _ in self.cores), batch)
         if self.out is not None:
             state = state[array_module(state).asarray(self.out)]
         return state, states
@@ -185,7 +185,7 @@ class Chain:
                 g = g.reshape(stack, rows, width * batch)
                 grads[k] = (g @ state.swapaxes(1, 2)).sum(axis=0)
                 g = matrices[k].T @ g
-        g = g.reshape(-1, batch)
+        g = g.reshape(math.prod(i for _, _, i, _ in self.cores), batch)
         return (g if self.into is None else g[xp.asarray(self.into)]), grads
 
     def _padded(self, columns: Any) -> Any:

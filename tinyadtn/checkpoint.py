@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 
 from .compress import build
+from .decode_free import Factors
+from .engine import Tensor
 from .errors import CheckpointError, TinyADTNError
-from .module import Module, require_values
+from .module import Module, named_layers, require_values
 from .npz import read_npz, write_npz
 
 FORMAT = 1
@@ -33,6 +35,7 @@ def save(path: str | os.PathLike[str], model: Module) -> None:
     """Write the model's weights, and how to build it again, to a ``.npz`` file.
 
     The file is complete or untouched: a crash or a full disk leaves the old one as it was.
+    TinyADTNError for what ``decoded`` gave: it has lost the encodings that ``load`` would build.
 
     >>> import tempfile, tinyadtn as ta
     >>> model = ta.models.fc2(rng=0)
@@ -44,7 +47,21 @@ def save(path: str | os.PathLike[str], model: Module) -> None:
     if not isinstance(model, Module):
         raise TypeError(f"save(path, model) needs a Module, got {type(model).__name__}")
     require_values(tensor for _, tensor in model.named_tensors())
+    _require_encodings(model)
     write_state(path, model.arrays(), {"kind": "weights", "config": model.config})
+
+
+def _require_encodings(model: Module) -> None:
+    """Refuse a model that has factors or tensors where its configuration promises encodings."""
+    promised = (model.config or {}).get("encodings", {})
+    for name, layer in named_layers(model).items():
+        if isinstance(layer.weight, Factors) or (
+            name in promised and isinstance(layer.weight, Tensor)
+        ):
+            raise TinyADTNError(
+                f"{name} has lost its encoding, so the file could not be loaded: save the model "
+                "that decoded was given; for a dense one, save ta.decompress(model)"
+            )
 
 
 def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Any:

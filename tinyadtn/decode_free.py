@@ -11,6 +11,11 @@ either side the way back takes about twice what the way forward takes, so the ru
 training. Where the weight or its factors are *at hand* (``decoded``), the first term of either side
 is gone, and the batch counts as a large one.
 
+The counts are estimates, and may pick the slower side. The worst case that was measured is a tensor
+train of bond 4 for 512 filters of 3×3 on 16×16 images: counted as 0.65 of the dense layer's time,
+it takes 1.12 times that (``tests/bench/bench_decode_free.py``). On 4×4 images, with the same count,
+it is 1.35 times as fast, so no margin on the counts would set this right.
+
 A linear layer sends its batch through a ``Chain``. A convolution becomes a ``Row`` of smaller ones
 if the factors allow it; of any other chain the patches are the batch.
 """
@@ -26,6 +31,7 @@ from .chain import Chain, through, work
 from .contract import contract
 from .conv import conv2d, conv_window
 from .engine import Tensor
+from .errors import TinyADTNError
 from .modes import no_grad
 from .module import Module, dense, named_layers, with_tensors
 from .row import Geometry, Row, patch_work, patches_through, patches_work
@@ -46,12 +52,25 @@ class Factors(Module):
         self.shape, self.label, self.way = tuple(shape), label, way
         self.factors = list(factors)
 
+    def decode(self) -> Tensor:
+        """TinyADTNError: who asks needs the encoding, and that is not here any more."""
+        raise TinyADTNError(
+            f"{self.label}: these are the factors that decoded computed, fit to put batches "
+            "through and nothing else; use the model that decoded was given"
+        )
+
+    def counts(self) -> Any:
+        """TinyADTNError, as for ``decode``."""
+        return self.decode()
+
 
 # --- the rule ------------------------------------------------------------------------------------
 
 
-def linear_way(weight: Any, batch: int, at_hand: bool = False) -> Chain | None:
+def linear_way(weight: Any, batch: int, at_hand: bool = False) -> Any:
     """The chain that a batch of so many rows should go through; None: decode."""
+    if isinstance(weight, Factors):
+        return weight.way
     chain = None if isinstance(weight, Tensor) else weight.chain(batch)
     if chain is None:
         return None
@@ -68,6 +87,8 @@ def conv_way(
 
     Groups share their inputs' factors only in a row; another chain is decoded for them.
     """
+    if isinstance(weight, Factors):
+        return weight.way
     if isinstance(weight, Tensor):
         return None
     way: Way | None = weight.row()
@@ -148,8 +169,10 @@ def decoded(model: Module) -> Iterator[Any]:
     """``with decoded(model) as ready:`` every encoded weight is computed once, for many batches.
 
     Each layer gets a Tensor, or ``Factors`` where large batches take less through those. Nothing is
-    cached: the new model lives as long as you hold it, and knows nothing of updates. Encodings that
-    layers share (``joint``) are decoded once for all of them.
+    cached: the new model lives as long as you hold it, and what it has of an encoded weight knows
+    nothing of updates. All else, biases and dense weights, it shares with the model. Encodings that
+    layers share (``joint``) are decoded once for all of them. The new model is there to put batches
+    through; to save, to report or to train takes the encodings, and so the model they are in.
 
     >>> import tinyadtn as ta
     >>> spec = {"fc1": ta.LowRank.like(8), "fc2": 2}
@@ -159,14 +182,17 @@ def decoded(model: Module) -> Iterator[Any]:
     ('Factors', 'Tensor')
     """
     with no_grad():
-        layers = named_layers(model)
+        layers = {"": model, **named_layers(model)}
 
         def at_hand(name: str, weight: Any) -> Any:
-            layer: Any = layers.get(name.removesuffix(".weight"))
+            if isinstance(weight, Factors):
+                return weight
+            layer: Any = layers.get(name.rpartition(".")[0])
             way = layer.way() if hasattr(layer, "way") else None
             if way is None:
                 return None
-            tensors = [factor.detach() for factor in _ready(weight, way)]
+            # Copies: factors may be the very parameters, which an optimiser changes in place.
+            tensors = [Tensor(factor.data.copy()) for factor in _ready(weight, way)]
             return Factors(weight.shape, weight.label, way, tensors)
 
         yield with_tensors(model, at_hand)

@@ -83,7 +83,7 @@ class Linear(Module):
 
         Without ``batch``: a large one, the weight or its factors at hand.
         """
-        return linear_way(self.weight, batch or MANY, at_hand=batch is None)
+        return linear_way(self.weight, MANY if batch is None else batch, at_hand=batch is None)
 
     def multiply_adds(self, shape: Shape) -> int:
         way = self.way()

@@ -13,7 +13,7 @@ from .encodings import Counts
 from .engine import Tensor
 from .joint import by_encoding, whole_of
 from .layers import Sequential
-from .module import Module
+from .module import Module, Shape
 from .npz import write_npz
 from .timing import HEAD, Timing, timings
 
@@ -51,6 +51,8 @@ class Report:
         table = format_table([head, *map(self._cells, self.rows)])
         if self.batch_size is None:
             return table
+        if not self.timings:
+            return f"{table}\n\nno encoded layer of a Sequential to time"
         timed = [[f"ms, batch {self.batch_size}", *HEAD], *(row.cells() for row in self.timings)]
         return f"{table}\n\n{format_table(timed)}"
 
@@ -69,13 +71,16 @@ class Report:
         ]
 
 
-def report(model: Module, *, timing: bool = False, batch_size: int = 128) -> Report:
+def report(
+    model: Module, *, timing: bool = False, batch_size: int = 128, image: Shape | None = None
+) -> Report:
     """Dense weights, stored and live numbers, ratio, padding and bytes, for each layer and in all.
 
     An encoding that several layers share has one row. Two rows of encodings or more have their sum
     in a row of its own, "encoded weights". The last row counts the whole model with its biases.
     Bytes are those of an uncompressed ``.npz`` file with the row's arrays. ``timing`` measures the
-    encoded layers of a ``Sequential`` too, each for a batch: see ``Timing`` for the columns.
+    encoded layers of a ``Sequential`` too, each for a batch: see ``Timing`` for the columns. It
+    needs to know the ``image`` (c, h, w) that a model takes which ``ta.models`` did not make.
 
     >>> import tinyadtn as ta
     >>> print(report(ta.compress(ta.models.fc2(rng=0), {"fc1": 2, "fc2": 2}, rng=0)))
@@ -110,7 +115,9 @@ def report(model: Module, *, timing: bool = False, batch_size: int = 128) -> Rep
     biases = sum(others.values())
     total = _total([*(row.counts for row in rows), Counts(*[biases] * 5)])
     whole = Row("whole model", "", total, npz_bytes(tensors))
-    timed = tuple(timings(model, batch_size)) if timing and isinstance(model, Sequential) else ()
+    timed: tuple[Timing, ...] = ()
+    if timing and isinstance(model, Sequential):
+        timed = tuple(timings(model, batch_size, image))
     measured = (timed, batch_size if timing else None)
     if len(encoded) < 2:
         return Report((*rows, whole), *measured)

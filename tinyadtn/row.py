@@ -142,7 +142,7 @@ def unfold_work(kernel: Sequence[int], made: int) -> int:
 
 def patches_work(chain: Chain, kernel: Sequence[int], made: int) -> int:
     """Of ``patches_through``: patches laid out, then put through, so many at a time."""
-    batch = min(made, max(1, BLOCK // chain.widest))
+    batch = max(1, min(made, BLOCK // chain.widest))
     return unfold_work(kernel, made) + chain.work(batch) * made // batch
 
 

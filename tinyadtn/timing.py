@@ -49,7 +49,8 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
     """One for each encoded layer, with random inputs; measured when asked for.
 
     ``image`` is (c, h, w); what ``ta.models`` made knows it. A layer is asked as part of its own
-    network, so what the others take does not matter.
+    network, so what the others take does not matter. A ``Sequential`` inside is gone through too,
+    its layers named "block.fc1"; other modules with layers inside are not.
 
     >>> import tinyadtn as ta
     >>> model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1, "fc2": 2}, rng=0)
@@ -63,12 +64,21 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
     if batch_size < 1:
         raise TinyADTNError(f"a batch to time needs 1 image or more, got {batch_size}")
     rng = np.random.default_rng(0)
-    for name, layer, before, _ in model.shapes(image):
+    for name, layer, before in _layers(model, image):
         weight = getattr(layer, "weight", None)
         if weight is None or isinstance(weight, Tensor) or not hasattr(layer, "way"):
             continue
         x = Tensor(rng.standard_normal((batch_size, *before), dtype=np.float32))
         yield _timing(name, layer, x)
+
+
+def _layers(model: Sequential, shape: Shape, path: str = "") -> Iterator[tuple[str, Any, Shape]]:
+    """(name, layer, input shape) of every layer, also of those in a Sequential inside."""
+    for name, layer, before, _ in model.shapes(shape):
+        if isinstance(layer, Sequential):
+            yield from _layers(layer, before, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", layer, before
 
 
 @no_grad()

@@ -73,15 +73,15 @@ def wall_chain(sites: Sites, batch: int) -> WallChain | None:
     >>> wall_chain(assign_sites((4096, 4096), None, 2, "interleaved"), 128).cores
     ((1, 8, 4, 2), (2, 8, 8, 2), (2, 8, 8, 2), (2, 8, 16, 1))
     """
-    return _wall_chain(
-        sites, 1 << (batch - 1).bit_length()
-    )  # few of them to find: the next power of 2
+    # Few batches to find spans for: the next power of 2.
+    found = _best_spans(sites, 1 << max(0, batch - 1).bit_length())
+    return None if found is None else _with_indices(sites, *found)
 
 
 @functools.lru_cache(maxsize=1024)
-def _wall_chain(sites: Sites, batch: int) -> WallChain | None:
-    outputs = {s for group in sites.groups[: sites.num_outputs] for s in group}
-    is_output = [site in outputs for site in sites.order]
+def _best_spans(sites: Sites, batch: int) -> tuple[tuple[Span, ...], bool] | None:
+    """The spans, and whether a batch enters from the right."""
+    is_output = _outputs(sites)
     switches = [k for k in range(1, len(is_output)) if is_output[k] != is_output[k - 1]]
     if not switches:
         return None
@@ -90,7 +90,13 @@ def _wall_chain(sites: Sites, batch: int) -> WallChain | None:
         spans, from_right = [(0, cut), (cut, len(is_output))], is_output[0]
     else:
         _, spans, from_right = min(_cheapest(is_output, batch, side) for side in (True, False))
-    return None if len(spans) == 1 else _with_indices(sites, is_output, tuple(spans), from_right)
+    return None if len(spans) == 1 else (tuple(spans), from_right)
+
+
+def _outputs(sites: Sites) -> list[bool]:
+    """For each place in the wall, whether its leg belongs to the weight's output axis."""
+    outputs = {s for group in sites.groups[: sites.num_outputs] for s in group}
+    return [site in outputs for site in sites.order]
 
 
 def _cheapest(
@@ -120,10 +126,10 @@ def _core(is_output: Sequence[bool], span: Span) -> Core:
     return left, 2 ** legs.count(True), 2 ** legs.count(False), right
 
 
-def _with_indices(
-    sites: Sites, is_output: Sequence[bool], spans: tuple[Span, ...], from_right: bool
-) -> WallChain:
+@functools.lru_cache(maxsize=64)  # indices may be as large as the cores; no batch is in the key
+def _with_indices(sites: Sites, spans: tuple[Span, ...], from_right: bool) -> WallChain:
     """A core with all the outputs has those that the crop keeps, in order; so for the inputs."""
+    is_output = _outputs(sites)
     axes = range(len(sites.lengths))
     out: np.ndarray | None = sites.places(axes[: sites.num_outputs])
     into: np.ndarray | None = sites.places(axes[sites.num_outputs :])
