@@ -36,7 +36,7 @@ POINTS = {  # (axis of the picture, series): what to call with each x
     ("batch", "LeNet-5"): [("lenet5", 28, n) for n in (16, 32, 64, 128, 256, 512, 1024)],
     ("batch", "VGG-16, 32×32"): [("vgg16", 32, n) for n in (4, 8, 16, 32, 64)],
     ("image size", "VGG-16's convolutions, 4 images"): [
-        ("vgg16", s, 4) for s in (32, 64, 128, 224)
+        ("convolutions", size, 4) for size in (32, 64, 128, 224)
     ],
 }
 
@@ -59,9 +59,9 @@ def contraction(num_sites: int, depth: int):
 
 def network(name: str, image_size: int, batch: int):
     """The step, and the multiply-adds that it cannot do without."""
-    model = getattr(ta.models, name)(rng=0)
+    model = ta.models.lenet5(rng=0) if name == "lenet5" else ta.models.vgg16(rng=0)
     shape = (model.config["channels"], image_size, image_size)
-    if image_size not in (28, 32):
+    if name == "convolutions":
         layers = dict(model.layers())
         names = list(layers)
         model = ta.Sequential(**{n: layers[n] for n in names[: names.index("flatten")]})
@@ -179,7 +179,7 @@ def draw() -> None:
             panel.set_xscale("linear" if axis == "Q" else "log")
             panel.set_xticks(ticks := sorted({p["x"] for p in points if p["axis"] == axis}))
             panel.set_xticklabels(map(str, ticks), fontsize=8)
-            panel.minorticks_off()
+            panel.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
             panel.grid(alpha=0.3)
             panel.legend(fontsize=8, frameon=False)
     draw_style.save(figure, RESULTS / "growth.png")
