@@ -67,7 +67,7 @@ def explained(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    return printable(text)
+    return printable(text) or type(error).__name__
 
 
 def printable(text: str) -> str:

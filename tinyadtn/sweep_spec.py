@@ -57,12 +57,16 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Spec:
-    """All runs of a sweep. ``count`` says which stored numbers its table and picture tell."""
+    """The runs of a sweep. ``count`` says which stored numbers its table and picture tell.
+
+    ``whole`` says whether these are the runs of all its rows.
+    """
 
     name: str
     path: Path | None
     runs: tuple[PlannedRun, ...]
     count: Any = "encoded"
+    whole: bool = True
 
 
 def run_key(config: Config, seed: int) -> str:
@@ -109,7 +113,8 @@ def read_spec(
         refuse_unknown(where, own, [*OPTIONS, "seeds"])
         runs += _runs_of_row(where, str(row), {**common, **own})
     _refuse_twins(name, runs)
-    return Spec(name, path, tuple(runs), _count(name, content.get("count", "encoded")))
+    count = _count(name, content.get("count", "encoded"))
+    return Spec(name, path, tuple(runs), count, whole=len(chosen) == len(table))
 
 
 def _parsed(path: Path) -> dict[str, Any]:
