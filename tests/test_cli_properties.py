@@ -279,8 +279,10 @@ def nothing_takes_long(cache):
         for target, name, value in [
             (optim.Optimizer, "step", step),
             (mirrors, "_download", no_network),
-            *((f"tinyadtn.{m}", "memory_limit", lambda: MEMORY) for m in ("memory", "adtn", "timing")),
-            ("tinyadtn.encodings", "memory_limit", lambda: MEMORY),
+            *(
+                (f"tinyadtn.{module}", "memory_limit", lambda: MEMORY)
+                for module in ("memory", "adtn", "timing", "encodings")
+            ),
             ("tinyadtn.timing", "SECONDS", 0.0),
             ("tinyadtn.draw", "save", small),
             ("tinyadtn.sweep_command", "plot", lambda *_: None),

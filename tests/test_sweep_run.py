@@ -180,7 +180,7 @@ def test_what_cannot_be_is_found_before_anything_runs(tiny, row, words):
 
 @pytest.mark.parametrize("hidden", [10**26, 10**400])
 def test_a_layer_that_no_memory_holds_is_refused_by_its_size(tiny, hidden):
-    with pytest.raises(SizeLimitError, match="weight of shape .* no machine addresses so many"):
+    with pytest.raises(SizeLimitError, match=r"weight of shape .* no machine addresses so many"):
         check(config_of(tiny, network={"name": "fc2", "hidden": hidden}))
 
 

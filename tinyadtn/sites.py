@@ -113,9 +113,10 @@ def assign_sites(
     (2, 0, 3, 1, 4)
     """
     lengths = _split(shape, axes)
-    whole = isinstance(site_dim, int)
-    if not whole and not (_is_list(site_dim) and all(isinstance(d, int) for d in site_dim)):
-        raise ShapeError(f"site_dim must be a whole number or a list of them, got {site_dim!r}")
+    if not isinstance(site_dim, int):
+        if not _is_list(site_dim) or not all(isinstance(dim, int) for dim in site_dim):
+            raise ShapeError(f"site_dim must be a whole number or a list of them, got {site_dim!r}")
+        site_dim = tuple(site_dim)
     dims: list[int] = []
     groups = []
     for length in lengths:
@@ -159,7 +160,7 @@ def _ordered(order: str | Sequence[int], groups: list[tuple[int, ...]]) -> tuple
         return tuple(range(num_sites))
     if order == "interleaved":
         return _interleaved(groups)
-    if not _is_list(order):
+    if isinstance(order, str) or not _is_list(order):
         raise ShapeError(
             f'order must be "output_first", "interleaved" or a permutation, got {order!r}'
         )
