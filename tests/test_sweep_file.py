@@ -127,6 +127,7 @@ def test_another_file_is_refused_and_left_alone(tmp_path, content, line):
         (record(0, test=float("nan")), "test must be a share"),
         (record(0, validation=float("inf")), "validation must be a share"),
         (record(0, validation=1.5), "validation must be a share"),
+        (record(0, validation=-0.5), "validation must be a share"),
         (record(0, stored={"fc1": "x"}), "stored must be"),
         (record(0, stored={"fc1": 1.5}), "stored must be"),
         (record(0, stored=[1]), "stored must be"),
