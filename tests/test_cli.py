@@ -105,6 +105,15 @@ def test_train_evaluate_report_draw_predict(tiny, tmp_path, capsys):
     assert [answer.split(": ")[1] for answer in answers] == [str(expected)] * 2
 
 
+def test_an_error_without_words_is_told_by_its_name(capsys, monkeypatch):
+    def out_of_memory(options):
+        raise MemoryError
+
+    monkeypatch.setattr(commands, "list_data", out_of_memory)
+    assert main(["data", "list"]) == 6
+    assert capsys.readouterr().err == "error: MemoryError\n"
+
+
 def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
     assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet", "--augment"]) == 0
     printed = capsys.readouterr().out.splitlines()

@@ -18,6 +18,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn import sweep_workers
 from tinyadtn.errors import SizeLimitError, TinyADTNError
+from tinyadtn.sweep import outlooks
 from tinyadtn.sweep_file import ResultsFile
 from tinyadtn.sweep_spec import read_spec, run_key
 
@@ -169,6 +170,21 @@ def test_settings_that_cannot_be(tiny, tmp_path, monkeypatch):
     ):
         ta.sweep(spec_for(tiny), out, workers=99)
     assert not out.exists()
+
+
+def test_what_is_counted_is_a_layer_of_some_row(tiny, tmp_path):
+    content = spec_for(tiny, count=["fc1", "nolayer"])
+    with pytest.raises(TinyADTNError, match=r"count: no row has 'nolayer' \(there is fc1, fc2\)"):
+        ta.sweep(content, tmp_path / "r.jsonl", executor=Patient())
+    assert outlooks(read_spec(content, rows=["dense"]))  # another row may have it
+
+
+@pytest.mark.parametrize("option", ["activation", "start"])
+def test_an_error_of_any_kind_names_the_spec_and_the_row(tiny, option):
+    wall = {"encoding": "ADTN", option: ["x"]}
+    content = spec_for(tiny, rows={"dense": {}, "odd": {"encode": {"fc1": wall}}})
+    with pytest.raises(TinyADTNError, match=rf"spec: odd: {option} must be .* got \['x'\]"):
+        outlooks(read_spec(content))
 
 
 def test_two_sweeps_on_one_file_are_refused(tiny, tmp_path):

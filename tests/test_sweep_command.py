@@ -58,6 +58,11 @@ def test_sweep_lists_does_tells_and_goes_on(study, tmp_path, capsys):
         (["sweep", "empty.toml"], 2, "empty.toml: a sweep of 0 runs"),
         (["sweep", "bad.toml"], 2, "bad.toml: a: no layer matches 'fc9'"),
         (["sweep", "good.toml", "--out", "good.toml"], 2, "line 1: no result of a sweep"),
+        (["sweep", "good.toml", "--table", "--plot", "good.toml"], 2, "--plot is a picture"),
+        (["sweep", "good.toml", "--plot", "good.jsonl"], 2, "--plot is a picture"),
+        (["sweep", "good.toml", "--plot", "no_suffix"], 2, "--plot is a picture"),
+        (["sweep", "good.toml", "--out", "r.png", "--plot", "x/../r.png"], 2, "would take the"),
+        (["sweep", "spec.png", "--plot", "link.png"], 2, "would take the place of spec.png"),
         (["sweep", "good.toml", "--executor", "ray://host"], 2, "an executor is dask://HOST:PORT"),
         (
             ["sweep", "good.toml", "--executor", "dask://h:1", "--workers", "2"],
@@ -70,10 +75,25 @@ def test_sweep_refuses_in_one_line(arguments, code, words, tmp_path, capsys):
     (tmp_path / "empty.toml").write_text("network = 'fc2'\n")
     (tmp_path / "bad.toml").write_text("network = 'fc2'\n[rows.a]\nencode.fc9 = 1\n")
     (tmp_path / "good.toml").write_text("network = 'fc2'\n[rows.a]\n")
+    (tmp_path / "spec.png").write_text("network = 'fc2'\n[rows.a]\n")
+    (tmp_path / "link.png").symlink_to("spec.png")
+    before = {path: path.read_text() for path in tmp_path.iterdir()}
     assert main(arguments) == code
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and words in error and "\n" not in error
-    assert (tmp_path / "good.toml").read_text() == "network = 'fc2'\n[rows.a]\n"
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("bad", ["", "a\0b"])
+@pytest.mark.parametrize("place", ["spec", "--out", "--plot"])
+def test_a_path_that_is_none_is_refused_before_a_run(place, bad, tmp_path, capsys):
+    (tmp_path / "good.toml").write_text("network = 'fc2'\n[rows.a]\n")
+    words = [bad] if place == "spec" else ["good.toml", place, bad]
+    with pytest.raises(SystemExit) as end:
+        main(["sweep", *words])
+    assert end.value.code == 2
+    assert f"expected a file, a folder or a name, got {bad!r}" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["good.toml"]
 
 
 def test_sweep_without_dask_says_how_to_get_it(tmp_path, monkeypatch, capsys):

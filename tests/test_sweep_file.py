@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +19,22 @@ def record(seed, **more):
         "config": {"epochs": 1},
         "seed": seed,
         "status": "done",
+        "stored": {"fc1": 436},
+        "encoded": ["fc1"],
+        "model": 3262,
+        "validation": 0.9,
+        "test": 0.8,
         **more,
     }
+
+
+def without(name):
+    return {key: value for key, value in record(0).items() if key != name}
+
+
+def number(digits):
+    """A record whose configuration has a whole number that no float holds."""
+    return json.dumps(record(0)).replace('"epochs": 1', f'"learning_rate": 1{"0" * digits}')
 
 
 @pytest.fixture
@@ -42,7 +57,7 @@ def test_what_is_appended_is_read_back(path):
 
 
 def test_of_two_lines_of_one_run_the_later_counts(path):
-    written(path, record(0, status="failed"), record(0, test=0.5))
+    written(path, record(0, status="failed", error="why"), record(0, test=0.5))
     assert list(read_records(path).values()) == [record(0, test=0.5)]
 
 
@@ -100,6 +115,66 @@ def test_another_file_is_refused_and_left_alone(tmp_path, content, line):
     assert path.read_text() == content
     with pytest.raises(TinyADTNError, match="no result of a sweep"):
         read_records(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        *((without(name), f"{name} is missing") for name in record(0) if name != "label"),
+        (record(0, test=None), "test must be a share from 0 to 1, got None"),
+        (record(0, test="x"), "test must be a share"),
+        (record(0, test=True), "test must be a share"),
+        (record(0, test=float("nan")), "test must be a share"),
+        (record(0, validation=float("inf")), "validation must be a share"),
+        (record(0, validation=1.5), "validation must be a share"),
+        (record(0, validation=-0.5), "validation must be a share"),
+        (record(0, stored={"fc1": "x"}), "stored must be"),
+        (record(0, stored={"fc1": 1.5}), "stored must be"),
+        (record(0, stored=[1]), "stored must be"),
+        (record(0, encoded="fc1"), "encoded must be"),
+        (record(0, encoded=[1]), "encoded must be"),
+        (record(0, model="q"), "model must be a whole number"),
+        (record(0, model=-1), "model must be a whole number"),
+        (record(0, model=True), "model must be a whole number"),
+        (record(0, row=3), "row must be text"),
+        (record("x"), "seed must be a whole number"),
+        (record(-1), "seed must be a whole number"),
+        (record(0, config=[]), "config must be a table"),
+        (record(0, status="zzz"), "status must be done or failed, got 'zzz'"),
+        (record(0, status=["done"]), "status must be done or failed"),
+        (record(0, status="failed"), "error is missing"),
+        (record(0, status="failed", error=3), "error must be text"),
+        ("[" * 100_000, "nested"),
+        ('{"row": "a", "config": ' + '{"a":' * 100_000, "nested"),
+        (number(5000), "digits"),
+        ([], "a table"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_line_that_is_no_record_is_refused_with_its_number(tmp_path, line, why, end):
+    path = tmp_path / "results.jsonl"
+    text = line if isinstance(line, str) else json.dumps(line)
+    path.write_text(json.dumps(record(1)) + "\n" + text + (end or "\n" + json.dumps(record(2))))
+    with pytest.raises(TinyADTNError) as refusal:
+        read_records(path)
+    assert f"{path}, line 2: no result of a sweep" in str(refusal.value)
+    assert why in str(refusal.value) and len(str(refusal.value)) < 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+def test_what_has_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", "/dev/null"):
+        with pytest.raises(TinyADTNError, match=f"{path}: is no ordinary file"):
+            read_records(path)
+        with pytest.raises(TinyADTNError, match=f"{path}: is no ordinary file"):
+            written(Path(path))
+
+
+def test_a_number_that_no_float_holds_keeps_its_place(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(number(400) + "\n")
+    assert len(read_records(path)) == 1  # no spec can ask for it
 
 
 def test_a_full_disk_leaves_no_half_line(path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn import sweep_run
-from tinyadtn.errors import TinyADTNError
+from tinyadtn.errors import SizeLimitError, TinyADTNError
 from tinyadtn.sweep_run import check, run_one
 from tinyadtn.sweep_spec import read_spec
 
@@ -161,6 +161,12 @@ def test_what_goes_wrong_is_the_result(tiny, monkeypatch):
         ({"encode": {"fc1": {"encoding": "LowRank", "rank": 999}}}, "rank from 1 to 256"),
         ({"encode": {"fc1": {"encoding": "ADTN", "order": "sideways"}}}, "sideways"),
         ({"encode": {"fc1": {"encoding": "ADTN", "depth": 10**6}}}, "depth 1000000"),
+        ({"encode": {"fc1": {"encoding": "ADTN", "order": 3}}}, r"fc1: order must be .* got 3"),
+        ({"encode": {"fc1": {"encoding": "ADTN", "order": ["x", 3]}}}, r"fc1: order must hold"),
+        ({"encode": {"fc1": {"encoding": "ADTN", "site_dim": "x"}}}, r"fc1: site_dim must .* 'x'"),
+        ({"encode": {"fc1": {"encoding": "ADTN", "site_dim": 2.5}}}, r"fc1: site_dim must .* 2.5"),
+        ({"encode": {"fc1": {"encoding": "ADTN", "site_dim": ["x"] * 18}}}, r"fc1: site_dim must"),
+        ({"encode": {"fc1": {"encoding": "ADTN", "axes": 3}}}, r"fc1: axes must be .* got 3"),
         ({"freeze": ["conv1"]}, "conv1"),
         ({"freeze": ["*"]}, "everything in this network is frozen"),
         ({"data": "nowhere"}, "nowhere"),
@@ -170,6 +176,12 @@ def test_what_goes_wrong_is_the_result(tiny, monkeypatch):
 def test_what_cannot_be_is_found_before_anything_runs(tiny, row, words):
     with pytest.raises(TinyADTNError, match=words):
         check(config_of(tiny, **row))
+
+
+@pytest.mark.parametrize("hidden", [10**26, 10**400])
+def test_a_layer_that_no_memory_holds_is_refused_by_its_size(tiny, hidden):
+    with pytest.raises(SizeLimitError, match=r"weight of shape .* no machine addresses so many"):
+        check(config_of(tiny, network={"name": "fc2", "hidden": hidden}))
 
 
 def test_numbers_that_are_not_finite_become_null():

@@ -1,11 +1,12 @@
 """What a spec may say, what becomes of it, and what is refused with which words."""
 
 import json
+import os
 
 import pytest
 
 from tinyadtn.compress import ENCODINGS
-from tinyadtn.errors import TinyADTNError
+from tinyadtn.errors import SizeLimitError, TinyADTNError
 from tinyadtn.sweep_spec import read_spec
 
 NEEDS = {
@@ -164,6 +165,40 @@ def test_rows_can_be_chosen_by_pattern():
         ("epochs = {each = [1], other = 2}", "each stands alone"),
         ("epochs = {each = [2, 2]}", "the same run twice, with seed 0: a epochs=2"),
         ("epoch = 2026-01-01", "unknown 'epoch'"),
+        ("learning_rate = 1" + "0" * 400, "too large"),
+        ("optimizer = {a = 1}", "optimizer is one value"),
+        ("learning_rate = true", "learning_rate is not true or false"),
+        ("epochs = true", "epochs is not true or false"),
+        (
+            "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {steps = 'x'}",
+            "fit: steps must be a whole number",
+        ),
+        (
+            "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {steps = -1}",
+            "fit: steps must be a whole number",
+        ),
+        (
+            "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {steps = true}",
+            "fit: steps must be a whole number",
+        ),
+        ("encode.fc1 = 1\ndense = {epochs = 1}\nfit = {steps = [2]}", r"write \{each = \[2\]\}"),
+        (
+            "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = 'q'}",
+            "learning_rate must be a num",
+        ),
+        ("encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = 0}", "number above 0"),
+        ("encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = inf}", "number above 0"),
+        ("encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = true}", "number above 0"),
+        (
+            "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = 1" + "0" * 400 + "}",
+            "above 0",
+        ),
+        ("encode.'' = 1", "encode: '' names no layer"),
+        ("encode.' ' = 1", "encode: ' ' names no layer"),
+        ("encode.'fc1 fc1' = 1", "encode: fc1 is named twice"),
+        ("encode.fc1 = 1\nencode.' fc1' = 2", "encode: fc1 is named twice"),
+        ("encode.fc1 = 1\nencode.'fc2 fc1' = 2", "encode: fc1 is named twice"),
+        ("network = {name = 'fc2', hidden = nan}", "not JSON compliant"),
     ],
 )
 def test_refusals_name_the_place_and_the_way_out(row, words, tmp_path):
@@ -183,7 +218,13 @@ def test_refusals_name_the_place_and_the_way_out(row, words, tmp_path):
         ("count = 'all'\nnetwork='fc2'\n[rows.a]", "count must be"),
         ("count = []\nnetwork='fc2'\n[rows.a]", "count must be"),
         ("[rows.a]", "network is missing"),
+        ("count = ['']\nnetwork='fc2'\n[rows.a]", "count must be"),
+        ("count = ['fc1', 'fc1']\nnetwork='fc2'\n[rows.a]", "count must be"),
         ("epochs = ", "not TOML: Invalid value"),
+        ("epochs = " + "9" * 5000, "not TOML: .*digits"),
+        ("a = " + "[" * 5000, "nested more than"),
+        ("[rows" + ".a" * 5000 + "]", "nested more than"),
+        ("[rows.a]\nencode" + ".each" * 200 + " = 1", "nested more than"),
         ("[rows.a]\nnetwork='fc2'\n[rows.b]\nnetwork='fc2'", "with seed 0: a and b"),
         (
             "network='fc2'\n[rows.a]\nepochs={each=[1]}\n[rows.'a epochs=1']\nepochs=2",
@@ -194,6 +235,50 @@ def test_refusals_name_the_place_and_the_way_out(row, words, tmp_path):
 def test_refusals_of_a_spec_as_a_whole(text, words, tmp_path):
     with pytest.raises(TinyADTNError, match=words):
         spec_of(text, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "runs"),
+    [
+        ("seeds = 100_001", "100,001"),
+        ("seeds = 1" + "0" * 400, "more than 10.18"),
+        (
+            "\n".join(
+                f"{name} = {{each = {list(range(1, 60))}}}"
+                for name in ("epochs", "batch_size", "learning_rate", "clip")
+            ),
+            "12,117,361",
+        ),
+        ("seeds = 317\nepochs = {each = [" + "1," * 317 + "]}", "100,489"),
+        ("epochs = {each = [{each = [" + "1, " * 60_000 + "]}, {each = [" + "1, " * 60_000 + "]}]}",
+         "120,000"),
+    ],
+)  # fmt: skip
+def test_more_runs_than_anyone_does_are_refused_before_they_are_listed(row, runs, tmp_path):
+    with pytest.raises(SizeLimitError, match=f"({runs}) runs, .* at most 100,000"):
+        spec_of(f'network = "fc2"\n[rows.a]\n{row}\n', tmp_path)
+
+
+def test_the_runs_of_all_rows_count_together(tmp_path):
+    text = 'network = "fc2"\n[rows.a]\nseeds = 50_001\n[rows.b]\nseeds = 50_001\nepochs = 3\n'
+    with pytest.raises(SizeLimitError, match="100,002 runs"):
+        spec_of(text, tmp_path)
+    assert len(spec_of(text, tmp_path, rows=["a"]).runs) == 50_001
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+def test_what_has_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(TinyADTNError, match=f"{path}: is no ordinary file"):
+            read_spec(path)
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path):
+    with (tmp_path / "long.toml").open("wb") as file:
+        file.truncate(2**40)  # a hole: it takes no place on the disk
+    with pytest.raises(SizeLimitError, match="1,099,511,627,776 bytes; a spec has at most"):
+        read_spec(tmp_path / "long.toml")
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn import timing
 from tinyadtn.cli import main
-from tinyadtn.errors import GraphError, TinyADTNError
+from tinyadtn.errors import GraphError, SizeLimitError, TinyADTNError
 from tinyadtn.timing import timings
 
 
@@ -92,6 +92,14 @@ def test_what_decoded_gave_is_not_timed(model):
         pytest.raises(TinyADTNError, match="the model that decoded was given"),
     ):
         list(timings(ready, 2))
+
+
+def test_a_batch_that_no_memory_holds_is_refused(monkeypatch):
+    model = ta.compress(ta.models.fc2(hidden=16, rng=0), {"fc1": 1}, rng=0)
+    monkeypatch.setattr(timing, "memory_limit", lambda: 4 * 10 * (784 + 16))  # floats, in and out
+    assert len(list(timings(model, 10))) == 1
+    with pytest.raises(SizeLimitError, match=r"fc1: a batch of 11 images .* time a smaller batch"):
+        list(timings(model, 11))
 
 
 def test_what_cannot_be_timed_is_said():

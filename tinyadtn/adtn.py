@@ -87,7 +87,7 @@ class ADTN(Encoding):
             raise ShapeError(f"an ADTN needs a whole depth of 1 or more, got {depth!r}")
         if not isinstance(shape, tuple):
             raise ShapeError(f"a weight's shape has a length for each axis, got {shape!r}")
-        if activation not in ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
             )

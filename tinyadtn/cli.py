@@ -67,7 +67,7 @@ def explained(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    return printable(text)
+    return printable(text) or type(error).__name__
 
 
 def printable(text: str) -> str:
@@ -286,14 +286,18 @@ def _sweep(actions: Any) -> None:
         run_sweep,
         "many runs, as a TOML file describes them; goes on where it was stopped",
     )
-    command.add_argument("spec", metavar="SPEC", help="the TOML file; README has one")
-    command.add_argument("--out", metavar="FILE", help="results (default: SPEC with .jsonl)")
+    command.add_argument("spec", type=_path, metavar="SPEC", help="the TOML file; README has one")
+    command.add_argument(
+        "--out", type=_path, metavar="FILE", help="results (default: SPEC with .jsonl)"
+    )
     command.add_argument(
         "--rows", nargs="+", default=[], metavar="ROW", help="only these rows: names or patterns"
     )
     command.add_argument("--dry-run", action="store_true", help="list the runs, and do none")
     command.add_argument("--table", action="store_true", help="show what is done, and do no more")
-    command.add_argument("--plot", metavar="FILE", help="the same as a picture, a PNG file")
+    command.add_argument(
+        "--plot", type=_path, metavar="FILE", help="the same as a picture, a PNG file"
+    )
     command.add_argument(
         "--workers", type=_positive, help="processes (default: as many as there are cores)"
     )

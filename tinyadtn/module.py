@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase as fnmatch
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from .backend import array_module, beside, to_device, to_numpy
 from .engine import Tensor
-from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
+from .errors import DTypeError, GraphError, ShapeError, SizeLimitError, TinyADTNError
 
 Seed = int | np.random.Generator | None
 Shape = tuple[int, ...]
@@ -159,6 +160,11 @@ def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:
     """A trainable tensor with values N(0, std²); without ``rng`` a shape that holds no memory."""
+    if math.prod(shape) > sys.maxsize // np.dtype(np.float64).itemsize:
+        raise SizeLimitError(
+            f"a weight of shape {str(shape)[:60]}: no machine addresses so many numbers; "
+            "use a smaller layer"
+        )
     if rng is None:
         values = no_values(shape, np.dtype(np.float32), "cpu")
     else:

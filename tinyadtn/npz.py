@@ -38,8 +38,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """All arrays by name; CheckpointError for whatever is not a sound file of plain arrays."""
     path = Path(path)
     try:
-        # A pipe that nobody writes to would wait for ever, and /dev/zero has no end.
-        if path.exists() and not (path.is_file() or path.is_dir()):
+        if is_stream(path):
             raise CheckpointError(f"{path}: is no ordinary file; a checkpoint is a .npz file")
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
@@ -61,6 +60,11 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         if error.filename is not None:  # the system's word: no permission, no such device
             raise
         raise CheckpointError(f"{path}: damaged, it points outside itself ({error})") from error
+
+
+def is_stream(path: Path) -> bool:
+    """A pipe that nobody writes to would wait for ever, and /dev/zero has no end."""
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DataFileError
+from .npz import is_stream
 
 # More than most cameras give; a small file may claim any number.
 MAX_BYTES, MAX_PIXELS = 2**25, 2**26
@@ -43,8 +44,8 @@ def _grey_levels(path: Any) -> np.ndarray:
         from PIL import Image, ImageOps
     except ImportError:
         raise ImportError('reading pictures needs Pillow: pip install "tinyadtn[plot]"') from None
-    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
-        raise DataFileError(f"{path}: is no ordinary file")  # a pipe would wait for ever
+    if is_stream(Path(path)):
+        raise DataFileError(f"{path}: is no ordinary file")
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise ValueError(f"it has more than {MAX_BYTES:,} bytes")

@@ -114,6 +114,8 @@ def assign_sites(
     """
     lengths = _split(shape, axes)
     if not isinstance(site_dim, int):
+        if not _is_list(site_dim) or not all(isinstance(dim, int) for dim in site_dim):
+            raise ShapeError(f"site_dim must be a whole number or a list of them, got {site_dim!r}")
         site_dim = tuple(site_dim)
     dims: list[int] = []
     groups = []
@@ -142,6 +144,8 @@ def _dim(site_dim: int | tuple[int, ...], site: int) -> int:
 
 def _split(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
     given = shape if axes is None else axes
+    if not _is_list(given):
+        raise ShapeError(f"axes must be a list of lengths, got {axes!r}")
     parts = [tuple(n) if isinstance(n, (tuple, list)) else (n,) for n in given]
     if not all(isinstance(n, int) and n > 0 for part in (shape, *parts) for n in part):
         raise ShapeError(f"every axis needs a length of 1 or more, got {shape} split as {axes}")
@@ -156,13 +160,17 @@ def _ordered(order: str | Sequence[int], groups: list[tuple[int, ...]]) -> tuple
         return tuple(range(num_sites))
     if order == "interleaved":
         return _interleaved(groups)
-    if isinstance(order, str):
+    if isinstance(order, str) or not _is_list(order):
         raise ShapeError(
             f'order must be "output_first", "interleaved" or a permutation, got {order!r}'
         )
-    if sorted(order) != list(range(num_sites)):
+    if set(order) != set(range(num_sites)) or len(order) != num_sites:
         raise ShapeError(f"order must hold each of 0 … {num_sites - 1} once, got {list(order)}")
     return tuple(order)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def _interleaved(groups: list[tuple[int, ...]]) -> tuple[int, ...]:

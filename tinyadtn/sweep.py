@@ -101,8 +101,17 @@ def outlooks(spec: Spec) -> dict[str, Outlook]:
         if run.label not in known:
             try:
                 known[run.label] = check(run.config)
-            except TinyADTNError as error:
-                raise type(error)(f"{spec.name}: {run.label}: {error}") from error
+            except (TinyADTNError, ValueError) as error:
+                kind = type(error) if isinstance(error, TinyADTNError) else TinyADTNError
+                raise kind(f"{spec.name}: {run.label}: {error}") from error
+    if spec.whole and not isinstance(spec.count, str):
+        stored = [name for outlook in known.values() for name in outlook.stored["stored"]]
+        layers = dict.fromkeys(layer for name in stored for layer in name.split("+"))
+        for name in spec.count:
+            if name not in layers:
+                raise TinyADTNError(
+                    f"{spec.name}: count: no row has {name!r} (there is {', '.join(layers)})"
+                )
     return known
 
 

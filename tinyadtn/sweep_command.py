@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 from argparse import Namespace
 from pathlib import Path
@@ -21,11 +22,13 @@ def run_sweep(options: Namespace) -> int:
     """Do the runs of a spec, or only list them, or only show what is done of them."""
     spec = read_spec(options.spec, rows=options.rows)
     out = results_path(spec, options.out)
+    if options.plot is not None:
+        _refuse_no_picture(options.plot, Path(options.spec), out)
     records = read_records(out) if out.exists() else {}
     if options.dry_run:
         print(f"{_headline(spec, out, records)}\n\n{outlook_table(spec, outlooks(spec), records)}")
         return 0
-    if not (options.table or options.plot):
+    if not (options.table or options.plot is not None):
         refuse_two_crews(options.executor, options.workers, options.blas_threads)
         outlooks(spec)  # what is wrong is said before the headline
         print(_headline(spec, out, records))
@@ -34,10 +37,19 @@ def run_sweep(options: Namespace) -> int:
     if not any(run.key in records for run in spec.runs):
         raise TinyADTNError(f"{out} holds no run of {spec.name}; first do some, without --table")
     print(table(spec, records))
-    if options.plot:
+    if options.plot is not None:
         draw.save(plot(spec, records), options.plot)
         print(f"\n{options.plot}")
     return _tell_failures(options, spec, records)
+
+
+def _refuse_no_picture(path: str, *kept: Path) -> None:
+    """A picture takes the place of what is there: never of the spec or its results."""
+    if Path(path).suffix.lower() != ".png":
+        raise TinyADTNError(f"--plot is a picture, a file that ends in .png; got {path}")
+    for file in kept:
+        if os.path.realpath(path) == os.path.realpath(file):
+            raise TinyADTNError(f"--plot {path} would take the place of {file}; name another file")
 
 
 def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -23,6 +24,7 @@ Config = dict[str, Any]
 
 PLAN = {field.name: field.default for field in fields(TrainingPlan) if field.name != "seed"}
 FIT = {k: inspect.signature(ADTN.fit).parameters[k].default for k in ("steps", "learning_rate")}
+DEEPEST = 30  # a table in a list in a table …; a wiring takes 8
 OPTIONS = ("data", "network", "encode", "train_others", "freeze", "dense", "fit", *PLAN)
 
 
@@ -40,6 +42,7 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
     }
     encode = _table(f"{where}: encode", options.get("encode", {}))
     if encode:
+        _refuse_doubles(f"{where}: encode", encode)
         config["encode"] = {
             " ".join(layers.split()): _encoding(f"{where}: encode.{layers}", wish)
             for layers, wish in encode.items()
@@ -61,11 +64,11 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
                 f"{where}: fit brings encodings near to trained weights: it needs encode, and "
                 "dense = {epochs = 10}, how these are trained, or the file of a network"
             )
-        config["fit"] = {**FIT, **fit}
+        config["fit"] = _fit(f"{where}: fit", {**FIT, **fit})
     config |= _plan(where, {name: value for name, value in options.items() if name in PLAN})
     try:
-        return json.loads(json.dumps(config))
-    except TypeError as error:  # a date, say: TOML has them
+        return json.loads(json.dumps(config, allow_nan=False))
+    except (TypeError, ValueError) as error:  # a date, say, or nan: TOML has them
         raise TinyADTNError(f"{where}: {error}") from error
 
 
@@ -95,6 +98,31 @@ def _encoding(where: str, wish: Any) -> dict[str, Any]:
     return {"encoding": kind, **_without_none(known), **options}
 
 
+def _refuse_doubles(where: str, encode: Mapping[str, Any]) -> None:
+    seen: set[str] = set()
+    for layers in encode:
+        if not layers.split():
+            raise TinyADTNError(f"{where}: {layers!r} names no layer")
+        for name in layers.split():
+            if name in seen:
+                raise TinyADTNError(f"{where}: {name} is named twice")
+            seen.add(name)
+
+
+def _fit(where: str, wish: dict[str, Any]) -> dict[str, Any]:
+    steps, rate = wish["steps"], wish["learning_rate"]
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
+        raise TinyADTNError(
+            f"{where}: steps must be a whole number from 0 up, got {steps!r}{_hint(steps)}"
+        )
+    real = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+    if not real or not 0 < rate <= sys.float_info.max:
+        raise TinyADTNError(
+            f"{where}: learning_rate must be a number above 0, got {rate!r:.60}{_hint(rate)}"
+        )
+    return {"steps": steps, "learning_rate": float(rate)}
+
+
 def _dense(where: str, wish: Any) -> dict[str, Any]:
     wish = _table(where, wish)
     refuse_unknown(where, wish, PLAN)
@@ -104,22 +132,38 @@ def _dense(where: str, wish: Any) -> dict[str, Any]:
 def _plan(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of training, checked. Unlike a ``TrainingPlan``, epochs = 0 is one: none."""
     for name, value in options.items():
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple, Mapping)):
             raise TinyADTNError(f"{where}: {name} is one value, got {value}{_hint(value)}")
+        if isinstance(value, bool) and name != "augment":
+            raise TinyADTNError(f"{where}: {name} is not true or false, got {value}")
     _true_or_false(f"{where}: augment", options.get("augment", False))
     none = {"epochs": 0} if options.get("epochs") == 0 else {}
     try:
         plan = asdict(TrainingPlan(**{**options, **dict.fromkeys(none, 1)})) | none
-    except ValueError as error:
+        return {
+            name: float(plan[name]) if _is_real(name) and plan[name] is not None else plan[name]
+            for name in PLAN
+        }
+    except (ValueError, OverflowError) as error:
         raise TinyADTNError(f"{where}: {error}") from error
-    return {
-        name: float(plan[name]) if _is_real(name) and plan[name] is not None else plan[name]
-        for name in PLAN
-    }
 
 
 def _is_real(name: str) -> bool:
     return name == "clip" or isinstance(PLAN[name], float)
+
+
+def too_deep(value: Any) -> bool:
+    """Whether tables and lists are nested so deep that only Python's own stack would stop them."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [child for each in level for child in _children(each)]
+    return bool(level)
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 # --- refusing ------------------------------------------------------------------------------------

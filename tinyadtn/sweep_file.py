@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .errors import TinyADTNError
-from .sweep_config import configuration
+from .npz import is_stream
+from .sweep_config import DEEPEST, configuration, too_deep
 from .sweep_spec import run_key
 
 Record = dict[str, Any]
 FIRST = b'{"row": "'  # every line begins so, and what is left of one too
+_NOT_JSON = (json.JSONDecodeError, UnicodeDecodeError)
 
 
 class ResultsFile:
@@ -33,6 +36,7 @@ class ResultsFile:
         self.repaired = ""
 
     def __enter__(self) -> ResultsFile:
+        _refuse_stream(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
@@ -90,7 +94,14 @@ class ResultsFile:
 
 def read_records(path: str | os.PathLike[str]) -> dict[str, Record]:
     """What is in a results file, by ``run_key``, also while a sweep writes to it."""
-    return _parsed(Path(path), Path(path).read_bytes())[0]
+    path = Path(path)
+    _refuse_stream(path)
+    return _parsed(path, path.read_bytes())[0]
+
+
+def _refuse_stream(path: Path) -> None:
+    if is_stream(path):
+        raise TinyADTNError(f"{path}: is no ordinary file; results need one that can be read again")
 
 
 def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
@@ -100,18 +111,68 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
     for number, line in enumerate(content.splitlines(keepends=True), start=1):
         try:
             record = json.loads(line)
-            key, _ = _key_of(record), (record["row"], record["status"])
-        except (ValueError, KeyError, TypeError) as error:
-            unfinished = isinstance(error, ValueError) and not line.endswith(b"\n")
+            _check(record)
+        except (ValueError, RecursionError) as error:
+            unfinished = isinstance(error, _NOT_JSON) and not line.endswith(b"\n")
             if unfinished and line.startswith(FIRST[: len(line)]):
                 break  # the last line, torn
+            why = f"nested more than {DEEPEST} deep" if isinstance(error, RecursionError) else error
             raise TinyADTNError(
-                f"{path}, line {number}: no result of a sweep ({error!r}); is this the right file? "
+                f"{path}, line {number}: no result of a sweep ({why}); is this the right file? "
                 "A damaged line may be deleted: its run is then done again"
             ) from error
-        records[key] = record
+        records[_key_of(record)] = record
         whole += len(line)
     return records, whole
+
+
+def _check(record: Any) -> None:
+    """ValueError for what a table could not be made of."""
+    if not isinstance(record, dict):
+        raise ValueError("a result is a table")
+    if too_deep(record):
+        raise ValueError(f"nested more than {DEEPEST} deep")
+    _require(record, "status", "done or failed", lambda status: status in ("done", "failed"))
+    _require(record, "row", "text", _is_text)
+    _require(record, "config", "a table", lambda config: isinstance(config, dict))
+    _require(record, "seed", "a whole number from 0 up", _is_whole)
+    if record["status"] == "failed":
+        _require(record, "error", "text", _is_text)
+        return
+    for name in ("validation", "test"):
+        _require(record, name, "a share from 0 to 1", _is_share)
+    _require(record, "model", "a whole number from 0 up", _is_whole)
+    _require(
+        record,
+        "stored",
+        "whole numbers from 0 up, by layer",
+        lambda stored: isinstance(stored, dict) and all(map(_is_whole, stored.values())),
+    )
+    _require(
+        record,
+        "encoded",
+        "names of layers",
+        lambda names: isinstance(names, list) and all(map(_is_text, names)),
+    )
+
+
+def _require(record: Record, name: str, what: str, fits: Callable[[Any], bool]) -> None:
+    if name not in record:
+        raise ValueError(f"{name} is missing")
+    if not fits(record[name]):
+        raise ValueError(f"{name} must be {what}, got {record[name]!r:.60}")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _key_of(record: Record) -> str:

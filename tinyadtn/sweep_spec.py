@@ -18,6 +18,7 @@ Several of them multiply, so the row ``adtn`` has 3 · 2 · 3 runs.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,9 +28,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from .errors import TinyADTNError
-from .sweep_config import OPTIONS, Config, configuration, refuse_unknown
+from .errors import SizeLimitError, TinyADTNError
+from .npz import is_stream
+from .sweep_config import DEEPEST, OPTIONS, Config, configuration, refuse_unknown, too_deep
 
+LONGEST = 2**22  # bytes of a spec
+MOST_RUNS = 100_000
 COUNTS = ("encoded", "model")  # what ``count`` may be, beside a list of layers
 
 
@@ -53,12 +57,16 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Spec:
-    """All runs of a sweep. ``count`` says which stored numbers its table and picture tell."""
+    """The runs of a sweep. ``count`` says which stored numbers its table and picture tell.
+
+    ``whole`` says whether these are the runs of all its rows.
+    """
 
     name: str
     path: Path | None
     runs: tuple[PlannedRun, ...]
     count: Any = "encoded"
+    whole: bool = True
 
 
 def run_key(config: Config, seed: int) -> str:
@@ -82,6 +90,8 @@ def read_spec(
     path = None if isinstance(source, Mapping) else Path(source)
     content: Any = source if path is None else _parsed(path)
     name = "spec" if path is None else str(path)
+    if too_deep(content):
+        raise TinyADTNError(f"{name}: nested more than {DEEPEST} deep; no option is")
     common = {key: value for key, value in content.items() if key not in ("rows", "count")}
     refuse_unknown(name, common, [*OPTIONS, "seeds", "count", "rows"])
     table = content.get("rows", {})
@@ -96,13 +106,15 @@ def read_spec(
     if not chosen:
         there = f"none of its rows is called so: {', '.join(table)}" if table else "it has no rows"
         raise TinyADTNError(f"{name}: a sweep of 0 runs; {there}. A row begins with [rows.NAME]")
+    _refuse_too_many(name, [{**common, **own} for own in chosen.values()])
     runs: list[PlannedRun] = []
     for row, own in chosen.items():
         where = f"{name}: rows.{row}"
         refuse_unknown(where, own, [*OPTIONS, "seeds"])
         runs += _runs_of_row(where, str(row), {**common, **own})
     _refuse_twins(name, runs)
-    return Spec(name, path, tuple(runs), _count(name, content.get("count", "encoded")))
+    count = _count(name, content.get("count", "encoded"))
+    return Spec(name, path, tuple(runs), count, whole=len(chosen) == len(table))
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -110,12 +122,21 @@ def _parsed(path: Path) -> dict[str, Any]:
         import tomllib
     else:
         import tomli as tomllib
+    if is_stream(path):
+        raise TinyADTNError(f"{path}: is no ordinary file; a spec is a TOML file")
+    if path.stat().st_size > LONGEST:
+        raise SizeLimitError(
+            f"{path}: {path.stat().st_size:,} bytes; a spec has at most {LONGEST:,}: is it another "
+            "file?"
+        )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise TinyADTNError(f"{path}: no text in UTF-8, so no TOML file ({error})") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of TOML's own kind, or of Python's for a number that is too long
         raise TinyADTNError(f"{path}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise TinyADTNError(f"{path}: nested more than {DEEPEST} deep; no option is") from error
 
 
 def _runs_of_row(where: str, row: str, options: dict[str, Any]) -> Iterator[PlannedRun]:
@@ -127,6 +148,28 @@ def _runs_of_row(where: str, row: str, options: dict[str, Any]) -> Iterator[Plan
         said = [f"{_shortest(path, paths)}={_brief(value)}" for path, value in choices]
         for seed in seeds:
             yield PlannedRun(row, " ".join([row, *said]), config, seed)
+
+
+def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Counted, not listed: a slip in a spec may ask for more runs than there is memory."""
+    count = sum(_num_seeds(row.get("seeds", 1)) * _num_choices(row) for row in rows)
+    if count > MOST_RUNS:
+        told = f"{count:,}" if count < 10**18 else "more than 10^18"
+        raise SizeLimitError(f"{name}: {told} runs, a sweep has at most {MOST_RUNS:,}")
+
+
+def _num_seeds(wish: Any) -> int:
+    return wish if isinstance(wish, int) else 1
+
+
+def _num_choices(value: Any) -> int:
+    """How many choices ``_each`` will give; 1 for what it will refuse."""
+    if not isinstance(value, Mapping):
+        return 1
+    if "each" not in value:
+        return math.prod(map(_num_choices, value.values()))
+    choices = value["each"]
+    return sum(map(_num_choices, choices)) if isinstance(choices, (list, tuple)) else 1
 
 
 def _each(where: str, value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[list, Any]]:
@@ -188,12 +231,15 @@ def _seeds(where: str, wish: Any) -> list[int]:
 
 def _count(where: str, wish: Any) -> Any:
     if wish in COUNTS or (
-        isinstance(wish, (list, tuple)) and wish and all(isinstance(n, str) for n in wish)
+        isinstance(wish, (list, tuple))
+        and wish
+        and all(isinstance(name, str) and name.strip() for name in wish)
+        and len(set(wish)) == len(wish)
     ):
         return wish if isinstance(wish, str) else list(wish)
     raise TinyADTNError(
         f'{where}: count must be "encoded" (the numbers of encoded weights), "model" (all), or a '
-        f"list of layers, got {wish!r}"
+        f"list of different layers, got {wish!r}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from .decode_free import decoded
+from .encodings import memory_limit
 from .engine import Tensor
-from .errors import TinyADTNError
+from .errors import SizeLimitError, TinyADTNError
 from .layers import Sequential
 from .models import image_shape
 from .modes import no_grad
@@ -64,21 +66,33 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
     if batch_size < 1:
         raise TinyADTNError(f"a batch to time needs 1 image or more, got {batch_size}")
     rng = np.random.default_rng(0)
-    for name, layer, before in _layers(model, image):
+    for name, layer, before, after in _layers(model, image):
         weight = getattr(layer, "weight", None)
         if weight is None or isinstance(weight, Tensor) or not hasattr(layer, "way"):
             continue
+        _refuse_too_many(name, batch_size, 4 * (math.prod(before) + math.prod(after)))
         x = Tensor(rng.standard_normal((batch_size, *before), dtype=np.float32))
         yield _timing(name, layer, x)
 
 
-def _layers(model: Sequential, shape: Shape, path: str = "") -> Iterator[tuple[str, Any, Shape]]:
-    """(name, layer, input shape) of every layer, also of those in a Sequential inside."""
-    for name, layer, before, _ in model.shapes(shape):
+def _layers(
+    model: Sequential, shape: Shape, path: str = ""
+) -> Iterator[tuple[str, Any, Shape, Shape]]:
+    """(name, layer, input and output shape) of every layer, also of those in a Sequential inside."""
+    for name, layer, before, after in model.shapes(shape):
         if isinstance(layer, Sequential):
             yield from _layers(layer, before, f"{path}{name}.")
         else:
-            yield f"{path}{name}", layer, before
+            yield f"{path}{name}", layer, before, after
+
+
+def _refuse_too_many(name: str, batch_size: int, bytes_each: int) -> None:
+    """SizeLimitError for a batch whose values alone, in and out of the layer, fill the memory."""
+    if batch_size * bytes_each > memory_limit():
+        raise SizeLimitError(
+            f"{name}: a batch of {batch_size:,} images takes {batch_size * bytes_each / 2**30:,.1f}"
+            f" GiB, the limit here is {memory_limit() / 2**30:.1f} GiB; time a smaller batch"
+        )
 
 
 @no_grad()
