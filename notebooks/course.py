@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import build
 import mistune
 import nbformat
 from jupyter_client import AsyncKernelManager
@@ -29,6 +28,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+import build
 from tinyadtn.percent import Cell, read_cells
 
 HANG = 20 * 60  # seconds a cell may take: a guard against hanging, no promise of speed
