@@ -3,9 +3,10 @@
     python tests/bug_zoo.py          all of them, with the list
     python tests/bug_zoo.py momentum those with this word
 
-Each is killed by the tests that it names: at least one must fail, and all must pass in the copy
-without a bug. The old text must stand exactly once in the package; where it is gone, because the
-code was rewritten, the zoo says so and fails: plant the bug anew.
+Each is killed by the tests that it names: every one of them must fail (of a file or a class, one
+test), and all must pass in the copy without a bug. The old text must stand exactly once in the
+package; where it is gone, because the code was rewritten, the zoo says so and fails: plant the bug
+anew.
 """
 
 from __future__ import annotations
@@ -378,11 +379,12 @@ def main(words: list[str]) -> int:
             file = place(planted, texts)
             path = copy / "tinyadtn" / file
             path.write_text(texts[file].replace(planted.old, planted.new))
-            status, killer = pytest(copy, planted.killers)
+            ends = [pytest(copy, (killer,)) for killer in planted.killers]
             path.write_text(texts[file])
-            killed = status == 1
+            killed = all(status == 1 for status, _ in ends)
             print(f"{'killed ' if killed else 'SURVIVED'} {planted.what} ({file})")
-            print(f"         {killer if killed else f'pytest ended with {status}: {killer}'}")
+            for name, (status, told) in zip(planted.killers, ends):
+                print(f"         {told if status == 1 else f'{name} ended with {status}: {told}'}")
             sys.stdout.flush()
             if not killed:
                 wrong.append(planted.what)
