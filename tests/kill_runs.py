@@ -61,6 +61,10 @@ class Tally:
     after_the_end: int = 0
     differ: list = dataclasses.field(default_factory=list)
 
+    def hit_enough(self) -> bool:
+        """Whether the kills came where they can do harm: kills after the end prove nothing."""
+        return 10 * self.inside_a_save >= self.kills and 5 * self.after_the_end <= self.kills
+
     def __str__(self) -> str:
         return (
             f"{self.runs} runs, {self.kills} kills: {self.before_the_first_save} before the first "
@@ -159,7 +163,11 @@ def main() -> int:
         tally = survive(runs, Path(folder))
     print(f"{tally} ({time.monotonic() - begun:.0f} s)")
     print("\n".join(tally.differ), end="\n" if tally.differ else "")
-    return 1 if tally.differ else 0
+    if not tally.hit_enough():
+        print(
+            "too few kills came inside a save (a tenth must), or too many after the end (a fifth)"
+        )
+    return 0 if tally.hit_enough() and not tally.differ else 1
 
 
 if __name__ == "__main__":

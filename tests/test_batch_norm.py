@@ -40,15 +40,15 @@ def test_the_unbiased_variance_shows_in_a_small_batch():
     layer = ta.BatchNorm2d(1, momentum=1.0)
     y = layer(np.array([1.0, 3.0], np.float32).reshape(2, 1, 1, 1), training=True)
     assert layer.running_variance.item() == 2  # Σ (x − 2)² / (2 − 1)
-    np.testing.assert_allclose(y.data.ravel(), [-1, 1], atol=1e-5)  # normalised with 2 / 2
+    np.testing.assert_allclose(y.data.ravel(), [-1, 1], rtol=0, atol=1e-5)  # normalised with 2 / 2
 
 
 def test_training_normalises_by_the_batch_and_not_by_what_was_before():
     layer, (x,) = ta.BatchNorm2d(3), batches_of(1)
     layer.running_mean.data = np.full(3, 100, np.float32)
     y = layer(x, training=True).data
-    np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), 0, atol=1e-5)
-    np.testing.assert_allclose(y.var(axis=(0, 2, 3)), 1, atol=1e-3)
+    np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), 0, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(y.var(axis=(0, 2, 3)), 1, rtol=0, atol=1e-3)
 
 
 def test_outside_training_the_buffers_are_used_and_not_touched():
@@ -71,8 +71,8 @@ def test_a_long_training_makes_both_ways_agree():
     layer = ta.BatchNorm2d(3)
     for x in batches_of(100, (16, 3, 4, 4)):
         y = layer(x, training=True).data
-    np.testing.assert_allclose(layer(x).data, y, atol=0.5)
-    np.testing.assert_allclose(layer.running_mean.data, [0, -4, 10], atol=0.1)
+    np.testing.assert_allclose(layer(x).data, y, rtol=0, atol=0.5)
+    np.testing.assert_allclose(layer.running_mean.data, [0, -4, 10], rtol=0, atol=0.1)
     np.testing.assert_allclose(layer.running_variance.data, [1, 9, 0.04], rtol=0.1)
 
 

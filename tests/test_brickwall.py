@@ -127,7 +127,9 @@ def test_a_gate_on_any_two_sites_in_any_order_equals_its_big_matrix(dims, fresh,
         state = state.ravel()
         stored = matrix[:, 0].reshape(d) if fresh else matrix
         new = apply_gate(Tensor(state), Tensor(stored), pair, dims).data
-        np.testing.assert_allclose(new, on_all_sites(matrix, pair, dims) @ state, atol=1e-13)
+        np.testing.assert_allclose(
+            new, on_all_sites(matrix, pair, dims) @ state, rtol=0, atol=1e-13
+        )
 
 
 # --- whole walls ---------------------------------------------------------------------------------
@@ -203,7 +205,7 @@ def test_gates_on_different_sites_commute(rng):
     a, b = Tensor(rng.normal(size=(4, 4))), Tensor(rng.normal(size=(9, 9)))
     one = apply_gate(apply_gate(state, a, (0, 3), dims), b, (1, 4), dims).data
     other = apply_gate(apply_gate(state, b, (1, 4), dims), a, (0, 3), dims).data
-    np.testing.assert_allclose(one, other, atol=1e-13)
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-13)
 
 
 def marginal(state, sites, num_sites):
@@ -241,7 +243,7 @@ def test_a_gate_is_seen_in_its_light_cone_and_nowhere_else(wiring, depth, column
         assert (change > 1e-6) == (site in cone), (site, change)
     outside = sorted(set(range(num_sites)) - cone)
     np.testing.assert_allclose(
-        marginal(after, outside, 8), marginal(before, outside, 8), atol=1e-13
+        marginal(after, outside, 8), marginal(before, outside, 8), rtol=0, atol=1e-13
     )
 
 
@@ -322,10 +324,14 @@ def test_steps_show_the_state_after_every_column(rng):
     steps, arrays = list(contraction_steps(columns, wall, dims, "tanh")), [c.data for c in columns]
     np.testing.assert_array_equal(steps[0].state.data, np.eye(16)[0])
     np.testing.assert_allclose(
-        steps[2].state.data, oracle(arrays[:2], wall[:2], dims, "tanh"), atol=1e-14
+        steps[2].state.data, oracle(arrays[:2], wall[:2], dims, "tanh"), rtol=0, atol=1e-14
     )
-    np.testing.assert_allclose(steps[3].state.data, np.tanh(steps[2].state.data), atol=1e-14)
-    np.testing.assert_allclose(steps[-1].state.data, oracle(arrays, wall, dims, "tanh"), atol=1e-14)
+    np.testing.assert_allclose(
+        steps[3].state.data, np.tanh(steps[2].state.data), rtol=0, atol=1e-14
+    )
+    np.testing.assert_allclose(
+        steps[-1].state.data, oracle(arrays, wall, dims, "tanh"), rtol=0, atol=1e-14
+    )
 
 
 # --- the fast schedule ---------------------------------------------------------------------------

@@ -392,7 +392,7 @@ def test_orthogonal_gates_have_no_favourite_direction():
         [c.data for c in ta.ADTN((256, 784), 8, start="orthogonal", rng=0).columns[1:]]
     )
     np.testing.assert_allclose(
-        gates @ gates.swapaxes(1, 2), np.broadcast_to(np.eye(4), gates.shape), atol=1e-5
+        gates @ gates.swapaxes(1, 2), np.broadcast_to(np.eye(4), gates.shape), rtol=0, atol=1e-5
     )
     # 127 gates: a share of signs outside 0.5 ± 0.2 has a chance below 1e-5 for each of 17 shares.
     assert np.all(np.abs((gates > 0).mean(axis=0) - 0.5) < 0.2)

@@ -65,6 +65,16 @@ def test_gradients_accumulate_over_graphs_until_they_are_cleared(counts):
     assert x.grad.tolist() == [sum(counts), 10 * sum(counts)]
 
 
+def test_a_sum_of_gradients_is_a_new_array():
+    """``+`` hands one array to both parents; a later ``+=`` for one would change the other's."""
+    x, y = leaf(1.0, 1.0), leaf(1.0, 1.0)
+    a, b = x * 1, y * 1
+    w = a * 2
+    z = a + b  # newer than w: a and b hold one array when the share through w comes to a
+    (z + w).backward(np.ones(2))
+    assert (x.grad.tolist(), y.grad.tolist()) == ([3, 3], [1, 1])
+
+
 def test_a_gradient_that_someone_kept_or_uses_does_not_change():
     """.grad may be in a live graph of its own, where it is read-only."""
     x = leaf(1.0, 2.0)

@@ -51,8 +51,10 @@ def test_predictions_are_probabilities(data):
     model = ta.compress(net(), {"fc1": 1}, rng=0)
     p = ta.predict(model, data.test.images)
     assert p.shape == (150, 10)
-    np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(p.sum(1), 1, rtol=0, atol=1e-5)
     assert (p > 0).all()
     logits = model(data.test.images).data
     np.testing.assert_array_equal(p.argmax(1), logits.argmax(1))
-    np.testing.assert_allclose(np.log(p[:, 0] / p[:, 1]), logits[:, 0] - logits[:, 1], atol=1e-4)
+    np.testing.assert_allclose(
+        np.log(p[:, 0] / p[:, 1]), logits[:, 0] - logits[:, 1], rtol=0, atol=1e-4
+    )

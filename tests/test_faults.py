@@ -6,6 +6,7 @@ changes nothing on the disk, runs nothing, and takes little memory.
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -355,7 +356,7 @@ commands.with_progress = slowly
 def test_a_signal_ends_the_step_saves_and_tells_how_to_go_on(
     number, digits, uninterrupted, tmp_path
 ):
-    process = child([*plan(digits), "--out", "run"], tmp_path, SLOWLY)
+    process = child([*plan(digits), "--out", "my run"], tmp_path, SLOWLY)
     for line in process.stdout:
         if line == "step 5\n":
             process.send_signal(number)
@@ -363,13 +364,13 @@ def test_a_signal_ends_the_step_saves_and_tells_how_to_go_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and err == ""
     command = re.search(r"stopped and saved; go on with\n  tinyadtn (.*)\n", out).group(1)
-    out = tmp_path / "run"
+    out = tmp_path / "my run"
     stopped_at = read_state(out / "last.npz")[1]["training"]["step"]
     assert 5 <= stopped_at < 12
     here = Path.cwd()
     try:
         os.chdir(tmp_path)
-        assert main([*command.split(), "--quiet"]) == 0  # what it printed is what works
+        assert main([*shlex.split(command), "--quiet"]) == 0  # what it printed is what works
     finally:
         os.chdir(here)
     for file in ("last.npz", "best.npz"):

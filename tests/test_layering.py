@@ -26,7 +26,7 @@ ORDER = [
     "draw_style", "draw_wall",
     "draw_tradeoff", "draw", "percent", "exercises", "teach", "picture", "experiment",
     "sweep_config", "sweep_spec", "sweep_run", "sweep_file", "sweep_workers", "sweep",
-    "sweep_table", "commands", "sweep_command", "cli", "__init__", "__main__",
+    "sweep_table", "terminal", "commands", "sweep_command", "cli", "__init__", "__main__",
 ]
 # fmt: on
 FILES = sorted(path.stem for path in PACKAGE.rglob("*.py"))

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import inspect
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +330,19 @@ def test_anomaly_in_a_thread_that_runs_an_op_alone_has_no_line():
     finally:
         threading.excepthook = before
     assert str(caught[0]).endswith("values that are not finite; not finite already: its argument 1")
+
+
+@pytest.mark.parametrize("pool", ["of threads", "of asyncio"])
+def test_anomaly_blames_no_line_of_the_library_that_runs_the_pool(pool):
+    bad = np.array([np.nan])
+    with ta.detect_anomaly(), pytest.raises(NonFiniteError) as caught:
+        if pool == "of threads":
+            run = contextvars.copy_context().run
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(run, ta.multiply, bad, 1.0).result()
+        else:
+            asyncio.run(asyncio.to_thread(ta.multiply, bad, 1.0))
+    assert str(caught.value).endswith("are not finite; not finite already: its argument 1")
 
 
 def test_anomaly_blames_the_seed_and_not_the_op(in_the_repository):

@@ -99,7 +99,7 @@ def test_single_precision_stays_single_and_near(make):
     exact, _ = run(make)
     for value, expected in zip(values, exact):
         assert value.dtype == np.float32
-        np.testing.assert_allclose(value, expected, atol=1e-5)
+        np.testing.assert_allclose(value, expected, rtol=0, atol=1e-5)
     assert {array.dtype for slot in optimizer.memory for array in slot} == {np.dtype(np.float32)}
 
 

@@ -27,7 +27,7 @@ def test_a_picture_of_the_right_size_is_taken_as_it_is(tmp_path):
     levels[10:20, 10:20] = 1
     read = read_picture(written(tmp_path / "digit.png", levels))
     assert read.shape == (1, 28, 28) and read.dtype == np.float32
-    np.testing.assert_allclose(read[0], levels, atol=1 / 255)
+    np.testing.assert_allclose(read[0], levels, rtol=0, atol=1 / 255)
 
 
 @pytest.mark.parametrize("paper", [False, True])
@@ -46,7 +46,10 @@ def test_transparent_paper_is_white(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "clear.png")
     written(tmp_path / "opaque.png", 1 - bar())
     np.testing.assert_allclose(
-        read_picture(tmp_path / "clear.png"), read_picture(tmp_path / "opaque.png"), atol=0.01
+        read_picture(tmp_path / "clear.png"),
+        read_picture(tmp_path / "opaque.png"),
+        rtol=0,
+        atol=0.01,
     )
 
 
@@ -59,7 +62,7 @@ def test_sixteen_bits_are_not_cut_off(tmp_path):
     levels = np.full((28, 28), 0.01)
     levels[5:20, 12:15] = 0.8
     Image.fromarray(np.uint16(65535 * levels)).save(tmp_path / "deep.png")
-    np.testing.assert_allclose(read_picture(tmp_path / "deep.png")[0], levels, atol=1e-3)
+    np.testing.assert_allclose(read_picture(tmp_path / "deep.png")[0], levels, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(("paper", "ink"), [(0.6, 0.1), (0.4, 0.05), (0.45, 0.9), (0.9, 0.5)])
@@ -67,7 +70,7 @@ def test_grey_paper_is_taken_away(tmp_path, paper, ink):
     """Whatever the paper and the ink, the digit read is the same."""
     grey = read_picture(written(tmp_path / "grey.png", paper + (ink - paper) * bar()))
     black = read_picture(written(tmp_path / "black.png", bar()))
-    np.testing.assert_allclose(grey, black, atol=0.02)
+    np.testing.assert_allclose(grey, black, rtol=0, atol=0.02)
 
 
 def test_a_rotated_photograph_is_turned_upright(tmp_path):

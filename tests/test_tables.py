@@ -3,7 +3,9 @@
 Whoever adds an op, an encoding, a wiring or an activation is told here what is still missing.
 """
 
+import ast
 import inspect
+from pathlib import Path
 
 import encoding_refusals
 import encoding_table
@@ -176,3 +178,27 @@ def test_an_encoding_without_a_row_is_noticed(monkeypatch):
     monkeypatch.setattr(ta, "Zip", type("Zip", (Encoding,), {}), raising=False)
     with pytest.raises(AssertionError, match="Zip"):
         test_every_encoding_has_rows_and_refusals_and_can_be_rebuilt()
+
+
+# --- a tolerance is what it says -----------------------------------------------------------------
+
+
+def silent_tolerances(source):
+    """Lines of ``assert_allclose`` with an atol and no rtol: NumPy then adds 1e-7 of the value."""
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("assert_allclose"):
+            said = {keyword.arg for keyword in call.keywords}
+            if "atol" in said and not {"rtol", None} & said and len(call.args) < 3:
+                yield call.lineno
+
+
+def test_no_tolerance_is_looser_than_it_looks():
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    assert len(files) > 50
+    found = [f"{f.name}:{line}" for f in files for line in silent_tolerances(f.read_text())]
+    assert found == [], "say rtol=0 where atol alone is meant"
+
+
+def test_a_silent_tolerance_is_noticed():
+    assert list(silent_tolerances("np.testing.assert_allclose(a, b, atol=1e-9)")) == [1]
+    assert list(silent_tolerances("np.testing.assert_allclose(a, b, rtol=0, atol=1e-9)")) == []

@@ -23,7 +23,7 @@ import numpy as np
 from .compress import build
 from .decode_free import Factors
 from .engine import Tensor
-from .errors import CheckpointError, TinyADTNError
+from .errors import CheckpointError, DTypeError, TinyADTNError
 from .module import Module, named_layers, require_values
 from .npz import read_npz, write_npz
 
@@ -79,15 +79,23 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Any:
         )
     try:
         model = into if into is not None else build(meta["config"])
-        model.load_arrays(model_arrays(arrays))
+        take_weights(model, arrays)
     except (TinyADTNError, MemoryError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     return model
 
 
-def model_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Those of a state's arrays that belong to the model, not to the optimiser."""
-    return {name: array for name, array in arrays.items() if not name.startswith("optimizer/")}
+def take_weights(model: Module, arrays: dict[str, Any]) -> None:
+    """Give the model those of a state's arrays that are its own, not the optimiser's.
+
+    Unlike ``load_arrays``, which takes what a user has, it takes no integers for floats: no model
+    was saved so.
+    """
+    own = {name: array for name, array in arrays.items() if not name.startswith("optimizer/")}
+    for name, tensor in model.named_tensors():
+        if name in own and own[name].dtype.kind != tensor.dtype.kind:
+            raise DTypeError(f"{name} holds {own[name].dtype}, the model needs {tensor.dtype}")
+    model.load_arrays(own)
 
 
 def write_state(

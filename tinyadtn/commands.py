@@ -21,13 +21,14 @@ from .checkpoint import load
 from .compress import compress
 from .data import Data, load_data
 from .devices import placed
-from .errors import TinyADTNError
+from .errors import NonFiniteError, TinyADTNError
 from .memory import check_memory, training_memory
 from .picture import read_picture
 from .reports import format_table, report
 from .runs import TrainingPlan, planned, trained_on, writable_folder
 from .sources import available, download
-from .train import evaluate, predict, train, with_progress
+from .terminal import as_typed, say
+from .train import SAVE_MINUTES, evaluate, predict, train, with_progress
 
 
 def train_model(options: Namespace) -> int:
@@ -50,10 +51,10 @@ def train_model(options: Namespace) -> int:
         save_minutes=options.save_minutes,
         **given,
     )
-    print(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
-    print(f"takes {training_memory(model, data, plan)}")
+    say(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
+    say(f"takes {training_memory(model, data, plan)}")
     epochs = "1 epoch" if plan.epochs == 1 else f"{plan.epochs} epochs"
-    print(
+    say(
         f"{epochs} of {math.ceil(len(data.train) / plan.batch_size):,} steps; saves in "
         f"{options.out} every {options.save_minutes:g} minutes and after every epoch"
         + (f"; goes on from {options.resume}" if options.resume else "")
@@ -64,20 +65,28 @@ def train_model(options: Namespace) -> int:
                 break
     if asked_to_stop.is_set():
         steps.close()  # saves last.npz
-        print(
-            f"stopped and saved; go on with\n  {program()} train {options.model} "
-            f"--data {options.data} --out {options.out} --resume {options.out}/last.npz"
-            + (f" --device {options.device}" if options.device != "cpu" else "")
-        )
+        say(f"stopped and saved; go on with\n  {_to_go_on(options)}")
         return 130
     result = evaluate(model, data.validation)
-    print(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
+    say(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
     # A resumed run that was done, or never better than before, leaves fewer files in a new folder.
     files = [file for file in ("best.npz", "last.npz") if (Path(options.out) / file).exists()]
-    print(f"in {options.out}: {', '.join(files) or 'nothing new'} (best is by validation accuracy)")
+    say(f"in {options.out}: {', '.join(files) or 'nothing new'} (best is by validation accuracy)")
     kept = Path(options.out) / files[0] if files else options.resume
-    print(f"test it once you are done choosing: {program()} evaluate {kept}")
+    test = as_typed([program(), "evaluate", str(kept)])
+    say(f"test it once you are done choosing: {test}")
     return 0
+
+
+def _to_go_on(options: Namespace) -> str:
+    """The command that goes on with a run that was stopped; what is usual is left out."""
+    words = [program(), "train", options.model, "--data", options.data, "--out", options.out]
+    words += ["--resume", f"{options.out}/last.npz"]
+    if options.device != "cpu":
+        words += ["--device", options.device]
+    if options.save_minutes != SAVE_MINUTES:
+        words += ["--save-minutes", str(options.save_minutes)]
+    return as_typed(words)
 
 
 def _data_and_new_model(options: Namespace, plan: TrainingPlan) -> tuple[Data, Any]:
@@ -137,7 +146,7 @@ def compress_model(options: Namespace) -> None:
         raise TinyADTNError(f"--layers names one twice: {' '.join(options.layers)}")
     knobs = ("depth", "order", "activation", "start", "wiring", "site_dim")
     encoding = {name: getattr(options, name) for name in knobs}
-    dense = load(options.dense) if options.dense else None
+    dense = _load_finite(options.dense) if options.dense else None
     settings = experiment.Settings(
         model=options.model,
         layers=tuple(options.layers),
@@ -154,32 +163,38 @@ def compress_model(options: Namespace) -> None:
     )
     experiment.check(data, settings, dense)
     folder = _output_folder(options)
-    print(f"{options.model} on {data}")
+    say(f"{options.model} on {data}")
     try:
         outcomes = experiment.run_experiment(
             data, settings, trained=dense, show_progress=not options.quiet
         )
     except KeyboardInterrupt:
-        print("\nnothing was saved: results are written when all candidates are done")
+        say("\nnothing was saved: results are written when all candidates are done")
         raise
-    print(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
-    print(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
+    say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
+    say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
     spread = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
-    print(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
-    print(f"{len(data.test):,} test images tell 90 % apart to about ±{spread:.1f} points.")
+    say(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
+    say(f"{len(data.test):,} test images tell 90 % apart to about ±{spread:.1f} points.")
     files = experiment.write_all(folder, data, settings, outcomes)
-    print(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
+    say(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
     if "digit-*.png" in files:
-        print(f"\nNext: {program()} predict {folder}/digit-*.png --model {folder}/fine-tuned.npz")
+        asked = as_typed([program(), "predict", f"{folder}/"]) + "digit-*.png"
+        say(f"\nNext: {asked} {as_typed(['--model', f'{folder}/fine-tuned.npz'])}")
 
 
 def evaluate_model(options: Namespace) -> None:
     """Loss and accuracy of a checkpoint on a split."""
     require_device(options.device)
-    model = placed(load(options.checkpoint), options.device)
+    model = placed(_load_finite(options.checkpoint), options.device)
     data = load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
-    result = evaluate(model, getattr(data, options.split))
-    print(
+    with np.errstate(all="ignore"):  # what overflows is told below, in one line
+        result = evaluate(model, getattr(data, options.split))
+    if not math.isfinite(result.loss):
+        raise NonFiniteError(
+            f"{options.checkpoint}: the loss is {result.loss}: its numbers overflow on these images"
+        )
+    say(
         f"{options.split} of {data.name}, {result.count:,} images: "
         f"accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}"
     )
@@ -188,7 +203,7 @@ def evaluate_model(options: Namespace) -> None:
 def predict_image(options: Namespace) -> None:
     """The digit in each picture, with the probabilities of all."""
     require_device(options.device)
-    model = placed(load(options.model), options.device)
+    model = placed(_load_finite(options.model), options.device)
     size, channels = model.config["image_size"], model.config["channels"]
     if channels != 1:
         raise TinyADTNError(
@@ -196,22 +211,26 @@ def predict_image(options: Namespace) -> None:
             "digits (in Python: ta.predict(model, images))"
         )
     images = np.stack([read_picture(path, size) for path in options.images])
-    for path, probabilities in zip(options.images, predict(model, images)):
-        print(f"{path}: {probabilities.argmax()}")
+    with np.errstate(all="ignore"):
+        answers = predict(model, images)
+    if not np.isfinite(answers).all():
+        raise NonFiniteError(f"{options.model}: its numbers overflow on these pictures")
+    for path, probabilities in zip(options.images, answers):
+        say(f"{path}: {probabilities.argmax()}")
         for digit in np.argsort(-probabilities)[:3]:
             share = float(probabilities[digit])
-            print(f"  {digit}  {100 * share:5.1f} %  {'█' * round(30 * share)}")
+            say(f"  {digit}  {100 * share:5.1f} %  {'█' * round(30 * share)}")
 
 
 def print_report(options: Namespace) -> None:
     """The table of stored numbers and, if asked for, of what the layers take."""
     model = load(options.checkpoint)
-    print(report(model, timing=options.timing, batch_size=options.batch_size))
+    say(report(model, timing=options.timing, batch_size=options.batch_size))
 
 
 def draw_model(options: Namespace) -> None:
     """The brick wall and the spectrum of every ADTN in a checkpoint."""
-    model = load(options.checkpoint)
+    model = _load_finite(options.checkpoint)
     folder = Path(options.out)
     walls = experiment.walls(model)
     if not walls:
@@ -219,26 +238,39 @@ def draw_model(options: Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, weight in walls.items():
         draw.save(draw.brick_wall(weight), folder / f"{name}_brick_wall.png")
-        print(folder / f"{name}_brick_wall.png")
+        say(folder / f"{name}_brick_wall.png")
     spectra = {f"{n}, M={w.depth}": draw.cut_spectrum(w) for n, w in walls.items()}
     title = "T cut in the middle of the wall"
     draw.save(draw.singular_values(spectra, title=title), folder / "singular_values.png")
-    print(folder / "singular_values.png")
+    say(folder / "singular_values.png")
 
 
 def list_data(options: Namespace) -> None:
     """The data sets and where they are."""
-    print(format_table([["name", "what", "where"], *map(list, available())], left=3))
+    say(format_table([["name", "what", "where"], *map(list, available())], left=3))
 
 
 def get_data(options: Namespace) -> None:
     """Download a data set."""
-    print(download(options.name))
+    say(download(options.name))
 
 
 def program() -> str:
     """How this program was called, for commands that the reader may copy."""
     return sys.argv[0] if Path(sys.argv[0]).name == "tinyadtn" else "tinyadtn"
+
+
+def _load_finite(path: str) -> Any:
+    """The model in a checkpoint, if there is anything to be said of its numbers."""
+    model = load(path)
+    for name, array in model.arrays().items():
+        bad = int((~np.isfinite(array)).sum())
+        if bad:
+            raise NonFiniteError(
+                f"{path}: {name} holds {bad:,} of {array.size:,} values that are not finite; "
+                "take a state from before, as previous.npz"
+            )
+    return model
 
 
 # --- folders -------------------------------------------------------------------------------------

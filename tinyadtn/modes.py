@@ -145,12 +145,8 @@ def users_line() -> str:
 
 
 _PACKAGE = __name__.partition(".")[0]
-_NOT_YOURS = (
-    _PACKAGE,
-    "contextlib",
-    "threading",
-    "tqdm",
-)  # what may stand between your code and an op
+# What may stand between your code and an op.
+_NOT_YOURS = (_PACKAGE, "asyncio", "concurrent", "contextlib", "threading", "tqdm")
 
 
 def _shortened(path: str) -> str:

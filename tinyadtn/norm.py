@@ -157,6 +157,9 @@ def local_response_norm(
     as 0. The defaults are those of AlexNet (Krizhevsky et al., NeurIPS 2012), where α is not
     divided by ``size``. ShapeError for an even size, which has no middle.
 
+    Where x² overflows (|x| above 1.8e19 in float32) y is 0, as torch's is, and no infinity is left
+    for ``detect_anomaly`` to find. The true y is small there: 2e-7 for a lone x of 2e19.
+
     >>> local_response_norm(np.full((1, 1, 1, 1), 3.0), size=1, k=1, alpha=1 / 3, beta=0.5).item()
     1.5
     """

@@ -16,7 +16,7 @@ import numpy as np
 
 from .backend import array_module, beside, to_numpy
 from .engine import Tensor
-from .errors import GraphError, ShapeError
+from .errors import DTypeError, GraphError, ShapeError
 
 CHUNK = 2**16  # numbers of a parameter that are changed at a time: with all else in the cache
 
@@ -112,7 +112,14 @@ class Optimizer:
                 f"this state is for another optimiser or model: {sorted(state)} with shapes "
                 f"{[np.shape(a) for a in state.values()]}"
             )
-        self.count = int(state["count"])
+        count = np.asarray(state["count"])
+        if count.dtype.kind not in "iu" or count < 0:
+            raise ValueError(f"count must be a whole number from 0 up, got {state['count']}")
+        for name, array in state.items():
+            dtype = getattr(array, "dtype", None) or np.asarray(array).dtype
+            if name != "count" and dtype.kind != "f":
+                raise DTypeError(f"{name}: what an optimiser remembers is floats, not {dtype}")
+        self.count = int(count)
         for slot, arrays in zip(self.slots, self.memory):
             for k, array in enumerate(arrays):
                 array[...] = beside(state[f"{slot}.{k}"], array)

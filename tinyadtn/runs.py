@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .checkpoint import model_arrays, read_state, replacing, write_state
+from .checkpoint import read_state, replacing, take_weights, write_state
 from .errors import CheckpointError, NonFiniteError
 from .module import Module
 from .optim import SGD, Adam, Cosine, OneCycle, Optimizer, require_limits
@@ -24,6 +24,10 @@ SCHEDULES: dict[str, Any] = {
     "cosine": Cosine,
     "constant": lambda peak, steps: lambda step: peak,
 }
+
+
+# What the history tells of an epoch.
+RECORD = ("epoch", "loss", "learning_rate", "validation_loss", "validation_accuracy")
 
 
 @dataclass
@@ -43,22 +47,21 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
-                )
-        for name in ("epochs", "batch_size", "seed"):
-            if not isinstance(getattr(self, name), numbers.Integral):
-                raise ValueError(f"{name} must be a whole number, got {getattr(self, name)!r}")
-        for name in ("learning_rate", "momentum", "weight_decay", "clip"):
             value = getattr(self, name)
-            if not isinstance(value, numbers.Real) and not (name == "clip" and value is None):
-                raise ValueError(f"{name} must be a number, got {value!r}")
+            if not isinstance(value, str) or value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        for name in ("epochs", "batch_size", "seed"):
+            require_number(name, getattr(self, name), numbers.Integral)
+        for name in ("learning_rate", "momentum", "weight_decay", "clip"):
+            if not (name == "clip" and self.clip is None):
+                require_number(name, getattr(self, name))
         for name in ("epochs", "batch_size", "learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not isinstance(self.augment, bool):
+            raise ValueError(f"augment must be True or False, got {self.augment!r}")
         require_limits(momentum=self.momentum, weight_decay=self.weight_decay, clip=self.clip)
 
     def optimizer_for(self, model: Module) -> Optimizer:
@@ -73,14 +76,43 @@ class TrainingPlan:
         )
 
 
+def require_number(name: str, value: Any, kind: type = numbers.Real) -> None:
+    """ValueError for what is no number of this kind, or one beyond the range of float64."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        wanted = "a whole number" if kind is numbers.Integral else "a number"
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    try:
+        float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        raise ValueError(f"{name} is a number of {len(str(value))} digits: too large") from None
+
+
 @dataclass
 class RunState:
-    """Where a run stands."""
+    """Where a run stands. What no run can have come to is refused: a file may say anything."""
 
     step: int = 0
     epoch_loss: float = 0.0  # the sum over the steps of the current epoch
     best: float = -1.0  # the highest validation accuracy so far
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)  # ``TrainStep.record()`` of each
+
+    def __post_init__(self) -> None:
+        require_number("step", self.step, numbers.Integral)
+        require_number("epoch_loss", self.epoch_loss)
+        require_number("best", self.best)
+        if self.step < 0:
+            raise ValueError(f"step must be 0 or more, got {self.step}")
+        if not 0 <= self.epoch_loss < math.inf:
+            raise ValueError(f"epoch_loss must be 0 or more and finite, got {self.epoch_loss}")
+        if self.best != -1 and not 0 <= self.best <= 1:
+            raise ValueError(f"best must be a share from 0 to 1, or -1 for none, got {self.best}")
+        if not isinstance(self.history, list):
+            raise ValueError(f"history must be a list, got {type(self.history).__name__}")
+        for entry in self.history:
+            if not isinstance(entry, dict) or entry.keys() != set(RECORD):
+                raise ValueError(f"history must tell {', '.join(RECORD)} of every epoch")
+            for name, value in entry.items():
+                require_number(f"history: {name}", value)
 
 
 @dataclass
@@ -152,9 +184,12 @@ def resume_run(
         if meta["training"].keys() != asdict(RunState()).keys():
             raise KeyError(f"state {sorted(meta['training'])}")
         state = RunState(**meta["training"])
+        total = plan.epochs * math.ceil(data["images"] / plan.batch_size)
+        if state.step > total:
+            raise ValueError(f"step {state.step} of {total}")
         optimizer = plan.optimizer_for(model)
         optimizer.load_state(memory)
-        model.load_arrays(model_arrays(arrays))
+        take_weights(model, arrays)
     except CheckpointError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -179,7 +214,10 @@ def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
     """The plan of the run that a training checkpoint holds, and the name of its data."""
     meta = read_state(path)[1]
     try:
-        return TrainingPlan(**meta["plan"]), str(meta["data"]["name"])
+        plan, name = TrainingPlan(**meta["plan"]), meta["data"]["name"]
+        if not isinstance(name, str) or "\0" in name:
+            raise ValueError(f"data named {name!r}")
+        return plan, name
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: holds no training run to go on with ({error})") from error
 

@@ -78,7 +78,7 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
 def _layers(
     model: Sequential, shape: Shape, path: str = ""
 ) -> Iterator[tuple[str, Any, Shape, Shape]]:
-    """(name, layer, input and output shape) of every layer, also of those in a Sequential inside."""
+    """(name, layer, input and output shape) of all layers, those in a Sequential inside too."""
     for name, layer, before, after in model.shapes(shape):
         if isinstance(layer, Sequential):
             yield from _layers(layer, before, f"{path}{name}.")

@@ -31,6 +31,7 @@ from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_f
 
 # They keep draws inside the network, and those for its images, apart from other uses of a seed.
 DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
+SAVE_MINUTES = 5.0  # at most so long between two checkpoints
 EVALUATION_BATCH = 500  # images that are judged at a time: large enough to be fast
 
 
@@ -72,7 +73,7 @@ def train(
     *,
     out: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
-    save_minutes: float = 5.0,
+    save_minutes: float = SAVE_MINUTES,
     **plan: Any,
 ) -> Generator[TrainStep, None, None]:
     """Minimise the softmax cross-entropy of the model on ``data.train``, in place; yield each step.

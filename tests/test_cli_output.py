@@ -1,0 +1,107 @@
+"""What the command line does not say: numbers that are none, and names that command a terminal."""
+
+import shlex
+import shutil
+import subprocess
+import threading
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinyadtn as ta
+from tinyadtn import commands
+from tinyadtn.cli import main
+
+SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def digit(in_a_folder_of_its_own):
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[4:24, 12:16] = 255
+    Image.fromarray(pixels).save("digit.png")
+    return "digit.png"
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("command", ["evaluate", "predict", "draw", "compress"])
+def test_weights_that_are_not_finite_are_named_and_nothing_is_told_of_them(
+    command, number, tiny, digit, capsys
+):
+    model = ta.compress(ta.models.fc2(hidden=16, rng=0), {"fc1": 1}, rng=0)
+    model.fc2.bias.data[3] = number
+    ta.save("bad.npz", model)
+    words = {
+        "evaluate": ["evaluate", "bad.npz", "--data", tiny],
+        "predict": ["predict", digit, "--model", "bad.npz"],
+        "draw": ["draw", "bad.npz"],
+        "compress": ["compress", "fc2", "--data", tiny, "--dense", "bad.npz", *SHORT],
+    }
+    assert main(words[command]) == 5
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1
+    assert told.err.startswith("error: bad.npz: fc2.bias holds 1 of 10 values that are not finite")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_answers_that_overflow_are_not_told_as_answers(command, tiny, digit, capsys):
+    model = ta.models.fc2(hidden=16, rng=0)
+    model.fc2.weight.data[:] *= 1e38
+    model.fc1.weight.data[:] *= 1e3
+    ta.save("large.npz", model)
+    words = {
+        "evaluate": ["evaluate", "large.npz", "--data", tiny],
+        "predict": ["predict", digit, "--model", "large.npz"],
+    }
+    assert main(words[command]) == 5
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("error: large.npz: ")
+
+
+def test_no_name_commands_the_terminal_on_stdout_either(tiny, digit, capsys):
+    ta.save("m.npz", ta.models.fc2(rng=0))
+    shutil.copytree(tiny, "dig\x1b[31mits")
+    shutil.copy(digit, "p\x1b[2J.png")
+    assert main(["evaluate", "m.npz", "--data", "dig\x1b[31mits"]) == 0
+    assert main(["predict", "p\x1b[2J.png", "--model", "m.npz"]) == 0
+    assert main(["train", "fc2", "--data", "dig\x1b[31mits", "--epochs", "1", "--quiet",
+                 "--out", "out\x1b[1m"]) == 0  # fmt: skip
+    told = capsys.readouterr().out
+    assert all(c.isprintable() or c == "\n" for c in told)
+    assert "dig\\x1b[31mits" in told and "p\\x1b[2J.png: " in told and "out\\x1b[1m" in told
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "it's", "$HOME; ls", "esc\x1b[2J'\\", "é"])
+def test_the_command_that_goes_on_can_be_typed_whatever_the_names(name, tiny, monkeypatch, capsys):
+    """Read by a shell, word by word, it is the command that was given, and none of it is lost."""
+    shutil.copytree(tiny, f"data {name}")
+    stopped = threading.Event()
+    stopped.set()
+    monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
+    options = ["--data", f"data {name}", "--out", f"out {name}"]
+    assert main(["train", "fc2", *options, "--save-minutes", "0.5", "--quiet"]) == 130
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.isprintable()
+    if shutil.which("bash"):
+        words = subprocess.run(
+            ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, text=True, check=True
+        ).stdout.split("\0")[:-1]
+    else:
+        words = shlex.split(line) if name.isprintable() else pytest.skip("no bash to read it")
+    assert words == ["tinyadtn", "train", "fc2", *options,
+                     "--resume", f"out {name}/last.npz", "--save-minutes", "0.5"]  # fmt: skip
+
+
+def test_what_is_the_default_is_not_said_again(tiny, monkeypatch, capsys):
+    stopped = threading.Event()
+    stopped.set()
+    monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
+    assert main(["train", "fc2", "--data", tiny, "--quiet"]) == 130
+    assert "--save-minutes" not in capsys.readouterr().out.splitlines()[-1]
