@@ -25,7 +25,7 @@ which is where the time is spent. The three transformations are matrix products 
 **The price.** With the points 0, ±1, ±2, ∞ the numbers grow and cancel: errors are some 1e-5 of
 the largest output in float32, where summing gives 1e-7. So it is for float32 alone. A very large
 number spoils its whole tile: an output beside it that does not see it has the error of one that
-does, an infinity or a NaN spoils 4×4 outputs and not 3×3, and sums overflow some 5,000 times sooner.
+does, an infinity or a NaN spoils 4×4 outputs and not 3×3, and sums overflow 5,000 times sooner.
 Source: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray, arXiv 1509.09308.
 """
 
