@@ -72,7 +72,7 @@ DEFAULTS = {
     "mean": {"axis": None, "keepdims": False},
     "min": {"axis": None, "keepdims": False},
     "op": {"function": None, "joint": False},
-    "report": {"timing": False, "batch_size": 128},
+    "report": {"timing": False, "batch_size": 128, "image": None},
     "softmax": {"axis": -1},
     "suggest": {"axes": None},
     "sum": {"axis": None, "keepdims": False},
