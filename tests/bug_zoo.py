@@ -275,7 +275,7 @@ ZOO = [
         "if pairs[one][0] is pairs[other][0]:",
         "test_faults::test_hostile_data_are_refused_by_every_command"),
     bug("an error of two lines is printed on two lines",
-        "return \"\".join(c if c.isprintable() else repr(c)[1:-1] for c in text)",
+        "return \"\".join(c if c.isprintable() or c in also else repr(c)[1:-1] for c in text)",
         "return text",
         "test_cli_properties::test_no_line_gives_a_traceback_an_odd_code_or_a_file_elsewhere",
         "test_faults::test_a_name_cannot_command_the_terminal"),

@@ -27,6 +27,7 @@ from .errors import (
 from .models import MODELS
 from .runs import OPTIMIZERS, SCHEDULES, TrainingPlan
 from .sweep_command import run_sweep
+from .terminal import printable
 from .version import __version__
 from .wirings import WIRINGS
 
@@ -68,11 +69,6 @@ def explained(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
     return printable(text) or type(error).__name__
-
-
-def printable(text: str) -> str:
-    """The text on one line: a name may hold anything, also what commands a terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class _Parser(argparse.ArgumentParser):

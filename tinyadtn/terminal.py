@@ -7,9 +7,18 @@ import shlex
 from collections.abc import Iterable
 
 
+def printable(text: str, *, also: str = "") -> str:
+    r"""The text on one line, what is no character to be seen as Python would write it.
+
+    >>> print(printable("two\nlines, \x1b[31mred"))
+    two\nlines, \x1b[31mred
+    """
+    return "".join(c if c.isprintable() or c in also else repr(c)[1:-1] for c in text)
+
+
 def say(text: object) -> None:
-    """Print it, but show what is no character to be seen as Python would write it."""
-    print("".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text)))
+    """Print it as ``printable``, on as many lines as it has."""
+    print(printable(str(text), also="\n"))
 
 
 def as_typed(words: Iterable[str]) -> str:
