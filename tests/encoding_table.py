@@ -81,6 +81,23 @@ ROWS = [
         "ADTN M=2 butterfly",
         "piecewise",
     ),
+    # 4 + 4 sites, the second axis in two parts
+    Row(
+        ta.ADTN.like(2, order="mirrored", start="near_identity"),
+        (10, 12),
+        16 * 2 * 7 - 12 * 4,
+        "ADTN M=2",
+        "piecewise",
+        axes=(10, (3, 4)),
+    ),
+    Row(
+        ta.ADTN.like(1, order="nested"),
+        (2, 4),
+        16 * 2 - 12,
+        "ADTN M=1",
+        "smooth",
+        axes=(2, (2, 2)),
+    ),
     # sites of 4: 2 + 1 of them; a first gate of 4·4, three of 16·16
     Row(ta.ADTN.like(2, site_dim=4), (5, 3), 16 + 3 * 256, "ADTN M=2 d=4", "piecewise"),
     Row(

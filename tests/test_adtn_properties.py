@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 import tinyadtn as ta
 from tinyadtn.brickwall import ACTIVATIONS, contract_gate_by_gate
+from tinyadtn.sites import ORDERS
+from tinyadtn.starts import STARTS
 from tinyadtn.wirings import WIRINGS
 
 HOMOGENEOUS = sorted(set(ACTIVATIONS) - {"tanh"})
@@ -26,9 +28,9 @@ def walls(draw, activations=tuple(ACTIVATIONS), wirings=tuple(WIRINGS)):
         "activation": draw(st.sampled_from(activations)),
         "wiring": draw(st.sampled_from(wirings)),
         "site_dim": draw(st.sampled_from([2, 2, 3, 4])),
-        "start": draw(st.sampled_from(["normal", "orthogonal"])),
+        "start": draw(st.sampled_from(list(STARTS))),
     }
-    order = draw(st.sampled_from(["interleaved", "output_first", "permuted"]))
+    order = draw(st.sampled_from([*ORDERS, "permuted"]))
     try:
         sites = ta.ADTN(shape, **options).num_sites
     except ta.errors.ShapeError:  # one site: no gate fits

@@ -24,6 +24,8 @@ from hypothesis import strategies as st
 import tinyadtn as ta
 from tinyadtn import mirrors, optim
 from tinyadtn.cli import EXIT_CODES, build_parser, main
+from tinyadtn.sites import ORDERS
+from tinyadtn.starts import STARTS
 from tinyadtn.sweep_file import ResultsFile
 from tinyadtn.sweep_spec import read_spec
 
@@ -131,8 +133,8 @@ COMMANDS = {
             option("--layers", some(LAYER)),
             option("--depth", NUMBER),
             option("--activation", choice("relu", "tanh", "identity")),
-            option("--start", choice("normal", "orthogonal")),
-            option("--order", choice("interleaved", "output_first")),
+            option("--start", choice(*STARTS)),
+            option("--order", choice(*ORDERS)),
             option("--wiring", choice("brick_wall", "tree")),
             option("--site-dim", NUMBER),
             option("--dense", FILE),

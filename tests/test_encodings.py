@@ -373,32 +373,6 @@ def test_frozen_weights_are_random_and_never_trained():
     assert list(frozen.arrays()) == ["values"]  # but saved
 
 
-@pytest.mark.parametrize("site_dim", [2, 3, 4, (2, 4, 2, 4, 4, 4, 2, 2)])
-@pytest.mark.parametrize("wiring", WIRINGS)
-def test_an_orthogonal_start_keeps_the_norm(wiring, site_dim):
-    """All gates but the fresh ones keep the norm of what they get; the scale is matched as ever."""
-    options = {"activation": "identity", "wiring": wiring, "site_dim": site_dim}
-    deep = ta.ADTN((64, 64), 5, start="orthogonal", **options, rng=0)
-    norms = [np.linalg.norm(step.state.numpy()) for step in deep.steps()]
-    last_fresh = max(k for k, column in enumerate(deep.wall) if column.fresh)
-    assert last_fresh < 4
-    np.testing.assert_allclose(norms[last_fresh + 1 :], norms[-1], rtol=1e-4)
-    assert deep.decode().numpy().std() == pytest.approx(math.sqrt(2 / 64), rel=1e-5)
-    assert deep.num_parameters == ta.ADTN((64, 64), 5, **options).num_parameters
-
-
-def test_orthogonal_gates_have_no_favourite_direction():
-    gates = np.concatenate(
-        [c.data for c in ta.ADTN((256, 784), 8, start="orthogonal", rng=0).columns[1:]]
-    )
-    np.testing.assert_allclose(
-        gates @ gates.swapaxes(1, 2), np.broadcast_to(np.eye(4), gates.shape), rtol=0, atol=1e-5
-    )
-    # 127 gates: a share of signs outside 0.5 ± 0.2 has a chance below 1e-5 for each of 17 shares.
-    assert np.all(np.abs((gates > 0).mean(axis=0) - 0.5) < 0.2)
-    assert abs((np.linalg.det(gates) > 0).mean() - 0.5) < 0.2
-
-
 # --- wirings and shapes that are none ------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ ORDER = [
     "chain", "few_filters", "row", "gradcheck", "module", "devices", "decode_free", "layers",
     "norm_layers", "optim", "datafile", "idx", "cifar",
     "archive", "mirrors", "datasets", "sources", "augment", "normalize",
-    "wall_windows", "fast_wall", "sites", "wall_chain", "wirings", "brickwall", "cut",
+    "wall_windows", "fast_wall", "sites", "wall_chain", "wirings", "brickwall", "starts", "cut",
     "encodings", "factored", "tensor_train", "adtn", "joint", "models", "timing",
     "reports", "suggest", "compress", "summary", "checkpoint", "data",
     "runs", "train", "memory",

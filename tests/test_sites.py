@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyadtn.errors import ShapeError
-from tinyadtn.sites import assign_sites
+from tinyadtn.sites import ORDERS, assign_sites
 
 
 def interleaved_by_fractions(lengths):
@@ -97,6 +97,28 @@ def test_interleaved_follows_the_rule_in_exact_fractions(lengths):
         assert assign_sites(tuple(lengths), None, 2, "interleaved").order == expected
 
 
+def test_nested_takes_the_parts_of_an_axis_one_after_the_other():
+    sites = assign_sites((256, 784), (256, (28, 28)), 2, "nested")
+    assert sites.order == assign_sites((256, 1024), None, 2, "interleaved").order
+
+
+def test_literal_mirrored_order_of_the_fc2_weight_with_rows_and_columns():
+    """Of the inputs: rows 8 … 12 from the finest digit, columns 13 … 17 from the coarsest."""
+    sites = assign_sites((256, 784), (256, (28, 28)), 2, "mirrored")
+    assert sites.order == (12, 0, 11, 1, 10, 2, 9, 3, 8, 13, 4, 14, 5, 15, 6, 16, 7, 17)
+
+
+def test_mirrored_turns_every_second_part_counted_from_the_last():
+    sites = assign_sites((2, 64), (2, (4, 4, 4)), 2, "mirrored")
+    assert [site for site in sites.order if site] == [1, 2, 4, 3, 5, 6]
+
+
+@given(shape=st.lists(st.integers(2, 600), min_size=2, max_size=5), dim=st.sampled_from([2, 3]))
+def test_without_split_axes_nested_and_mirrored_are_interleaved(shape, dim):
+    orders = {assign_sites(tuple(shape), None, dim, o).order for o in ORDERS if o != "output_first"}
+    assert len(orders) == 1
+
+
 def test_equal_axes_take_turns_and_the_earlier_goes_first():
     assert assign_sites((8, 8), None, 2, "interleaved").order == (0, 3, 1, 4, 2, 5)
 
@@ -126,9 +148,7 @@ def weights(draw):
     if num_sites < 2:
         site_dim = 2
         num_sites = len(assign_sites(shape, axes, 2, "output_first").dims)
-    order = draw(
-        st.sampled_from(["output_first", "interleaved"]) | st.permutations(range(num_sites))
-    )
+    order = draw(st.sampled_from(list(ORDERS)) | st.permutations(range(num_sites)))
     return shape, axes, site_dim, order
 
 

@@ -20,6 +20,8 @@ import tinyadtn as ta
 from tinyadtn.brickwall import ACTIVATIONS
 from tinyadtn.compress import ENCODINGS
 from tinyadtn.encodings import Encoding
+from tinyadtn.sites import ORDERS
+from tinyadtn.starts import STARTS
 from tinyadtn.wirings import WIRINGS
 
 # Public functions that are no ops: they give no tensor that a gradient flows through.
@@ -136,8 +138,8 @@ def test_every_encoding_has_rows_and_refusals_and_can_be_rebuilt():
     [
         ("wiring", set(WIRINGS)),
         ("activation", set(ACTIVATIONS)),
-        ("start", {"normal", "orthogonal"}),
-        ("order", {"interleaved", "output_first"}),
+        ("start", set(STARTS)),
+        ("order", set(ORDERS)),
         ("site_dim", {2, 4}),
         ("depth", {1, 2}),
     ],

@@ -28,10 +28,11 @@ from .encodings import Cost, Counts, Encoding, Recipe, memory_limit, plain, targ
 from .engine import Tensor, op
 from .errors import NonFiniteError, ShapeError, SizeLimitError
 from .modes import no_grad
-from .module import Seed, he_std, parameter, require_values
+from .module import Seed, he_std, require_values
 from .optim import Adam, OneCycle
 from .progress import progress
 from .sites import Axes, assign_sites
+from .starts import STARTS, draw_gates
 from .wall_chain import WallChain, split, wall_chain, wall_cores
 from .wirings import WIRINGS, Pairs
 
@@ -43,19 +44,20 @@ class ADTN(Encoding):
     """A weight as a deep tensor network: T = L_M σ(… σ(L_1 |0…0⟩)), cropped to ``shape``.
 
     Each TN layer L is two columns of gates on neighbouring sites. ``depth`` is M; Q sites of
-    dimension 2 hold 2^Q entries in 16·M·(Q-1) - 12·⌊Q/2⌋ numbers. ``order`` puts the sites of the
-    axes "interleaved", "output_first" or in a given permutation. ``axes`` splits an axis whose
-    structure is known: ``axes=(256, (28, 28))`` for 784 pixels. ``activation`` is relu, leaky_relu,
+    dimension 2 hold 2^Q entries in 16·M·(Q-1) - 12·⌊Q/2⌋ numbers. ``axes`` splits an axis whose
+    structure is known: ``axes=(256, (28, 28))`` for 784 pixels. ``order`` says where the sites of
+    the axes stand: "interleaved" (outputs, rows and columns take turns), "nested" (rows and then
+    columns, between the outputs), "mirrored" (nested, the rows from their finest digit, so that the
+    coarse ones meet), "output_first", or a permutation. ``activation`` is relu, leaky_relu,
     tanh or identity. ``wiring`` is "brick_wall", or "staircase", "tree", "butterfly" (pictures and
     counts in ``wirings``), or a list of columns, each a list of pairs of wall positions. A site
     that no gate acts on stays |0⟩: where its digit is not 0 the weight is 0 for ever.
     ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two bits a
     site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
 
-    The start: gates N(0, 1/4), or with ``start="orthogonal"`` random orthogonal ones, which keep
-    the norm; deep walls train better from them. Then one untrained factor, ``scale``, gives the
-    decoded weight the standard deviation of a dense start, √(2/fan_in). Without ``rng``, only
-    shapes.
+    The ``start`` of the gates is normal, N(0, 1/4), orthogonal, or near_identity (see ``starts``).
+    Then one untrained factor, ``scale``, gives the decoded weight the standard deviation of a dense
+    start, √(2/fan_in). Without ``rng``, only shapes.
     Raises SizeLimitError, before anything is allocated, for a tensor beyond this machine's memory.
     Source: Qing, Li, Zhou, Ran, arXiv 2305.06058; the counting rule is our reading of it.
 
@@ -91,8 +93,8 @@ class ADTN(Encoding):
             raise ValueError(
                 f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
             )
-        if start not in ("normal", "orthogonal"):
-            raise ValueError(f"start must be normal or orthogonal, got {start!r}")
+        if not isinstance(start, str) or start not in STARTS:
+            raise ValueError(f"start must be one of {', '.join(STARTS)}, got {start!r}")
         if isinstance(wiring, str) and wiring not in WIRINGS:
             raise ValueError(
                 f"wiring must be {', '.join(WIRINGS)} or a list of columns of pairs, got {wiring!r}"
@@ -118,7 +120,7 @@ class ADTN(Encoding):
         }
         rng = None if rng is None else np.random.default_rng(rng)
         self.scale = Tensor(np.float32(1))
-        self.columns = self._draw_gates(rng)
+        self.columns = draw_gates(self.wall, self.start, rng)
         if rng is not None:
             self._match_scale(rng)
 
@@ -329,14 +331,6 @@ class ADTN(Encoding):
             f"for {math.prod(self.shape):,}"
         )
 
-    def _draw_gates(self, rng: np.random.Generator | None) -> list[Tensor]:
-        columns = [parameter(column.shape, 0.5, rng) for column in self.wall]
-        if rng is not None and self.start == "orthogonal":
-            for column, gates in zip(self.wall, columns):
-                if not column.fresh:  # a fresh gate is a state, not a matrix
-                    gates.data = _orthogonal(gates.data)
-        return columns
-
     def _match_scale(self, rng: np.random.Generator) -> None:
         """Set ``scale`` so that the decoded weight is spread like a dense start."""
         for _ in range(100):
@@ -345,7 +339,7 @@ class ADTN(Encoding):
                 self.scale = Tensor(np.float32(he_std(self.shape) / std))
                 return
             # A relu can silence a small wall altogether; then other gates are drawn.
-            self.columns = self._draw_gates(rng)
+            self.columns = draw_gates(self.wall, self.start, rng)
         raise NonFiniteError(f"100 random starts of {self!r} decode to zero; try leaky_relu")
 
     @no_grad()
@@ -364,16 +358,6 @@ class ADTN(Encoding):
             total, square = total + columns.sum(), square + (columns * columns).sum()
         count = math.prod(self.shape)
         return math.sqrt(max(square / count - (total / count) ** 2, 0.0))
-
-
-def _orthogonal(matrices: np.ndarray) -> np.ndarray:
-    """Random orthogonal matrices, all directions alike, from ones with independent normal entries.
-
-    The signs of R's diagonal go to Q, or Q would prefer some (Mezzadri, arXiv math-ph/0609050).
-    """
-    q, r = np.linalg.qr(matrices.astype(np.float64))
-    signs = np.sign(np.diagonal(r, axis1=-2, axis2=-1))
-    return (q * signs[..., None, :]).astype(matrices.dtype)
 
 
 @op

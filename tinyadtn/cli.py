@@ -26,6 +26,8 @@ from .errors import (
 )
 from .models import MODELS
 from .runs import OPTIMIZERS, SCHEDULES, TrainingPlan
+from .sites import ORDERS
+from .starts import STARTS
 from .sweep_command import run_sweep
 from .terminal import printable
 from .version import __version__
@@ -185,10 +187,8 @@ def _compress(actions: Any) -> None:
 
     option("--depth", "M, the number of TN layers", type=_positive, default=2)
     option("--activation", "between TN layers", choices=list(ACTIVATIONS), default="relu")
-    starts = ["normal", "orthogonal"]
-    option("--start", "of the gates; orthogonal for deep walls", choices=starts, default="normal")
-    orders = ["interleaved", "output_first"]
-    option("--order", "of the sites", choices=orders, default="interleaved")
+    option("--start", "of the gates", choices=list(STARTS), default="normal")
+    option("--order", "of the sites", choices=list(ORDERS), default="interleaved")
     option("--wiring", "which sites gates join", choices=list(WIRINGS), default="brick_wall")
     option("--site-dim", "dimension of a site; 4 is two bits", type=_positive, default=2)
     command.add_argument(

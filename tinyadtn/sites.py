@@ -7,9 +7,10 @@ first. A length that is no power of two is padded up, and the decoded tensor is 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,8 @@ def assign_sites(
     >>> assign_sites((4, 6), None, 2, "interleaved").order
     (2, 0, 3, 1, 4)
     """
-    lengths = _split(shape, axes)
+    split = _split(shape, axes)
+    lengths = tuple(n for part in split for n in part)
     if not isinstance(site_dim, int):
         if not _is_list(site_dim) or not all(isinstance(dim, int) for dim in site_dim):
             raise ShapeError(f"site_dim must be a whole number or a list of them, got {site_dim!r}")
@@ -129,7 +131,9 @@ def assign_sites(
         raise ShapeError(f"site_dim has {len(site_dim)} entries, shape {shape} needs {len(dims)}")
     if len(dims) < 2:
         raise ShapeError(f"a weight of shape {shape} has {len(dims)} sites; a gate needs two")
-    return Sites(shape, lengths, tuple(dims), tuple(groups), _ordered(order, groups))
+    return Sites(
+        shape, lengths, tuple(dims), tuple(groups), _ordered(order, groups, list(map(len, split)))
+    )
 
 
 def _dim(site_dim: int | tuple[int, ...], site: int) -> int:
@@ -142,7 +146,8 @@ def _dim(site_dim: int | tuple[int, ...], site: int) -> int:
     return site_dim
 
 
-def _split(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+def _split(shape: tuple[int, ...], axes: Axes) -> list[tuple[int, ...]]:
+    """The lengths of the parts of every axis."""
     given = shape if axes is None else axes
     if not _is_list(given):
         raise ShapeError(f"axes must be a list of lengths, got {axes!r}")
@@ -151,19 +156,17 @@ def _split(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
         raise ShapeError(f"every axis needs a length of 1 or more, got {shape} split as {axes}")
     if [math.prod(part) for part in parts] != list(shape):
         raise ShapeError(f"axes {axes} multiply to {[math.prod(p) for p in parts]}, not to {shape}")
-    return tuple(n for part in parts for n in part)
+    return parts
 
 
-def _ordered(order: str | Sequence[int], groups: list[tuple[int, ...]]) -> tuple[int, ...]:
+def _ordered(
+    order: str | Sequence[int], groups: list[tuple[int, ...]], parts: Sequence[int]
+) -> tuple[int, ...]:
     num_sites = sum(map(len, groups))
-    if order == "output_first":
-        return tuple(range(num_sites))
-    if order == "interleaved":
-        return _interleaved(groups)
+    if isinstance(order, str) and order in ORDERS:
+        return ORDERS[order](groups, parts)
     if isinstance(order, str) or not _is_list(order):
-        raise ShapeError(
-            f'order must be "output_first", "interleaved" or a permutation, got {order!r}'
-        )
+        raise ShapeError(f"order must be {', '.join(ORDERS)} or a permutation, got {order!r}")
     if set(order) != set(range(num_sites)) or len(order) != num_sites:
         raise ShapeError(f"order must hold each of 0 … {num_sites - 1} once, got {list(order)}")
     return tuple(order)
@@ -173,7 +176,16 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def _interleaved(groups: list[tuple[int, ...]]) -> tuple[int, ...]:
+# --- the orders, each from the sites of every axis and the number of parts of each split one -----
+
+Group = tuple[int, ...]
+
+
+def _output_first(groups: Sequence[Group], parts: Sequence[int]) -> Group:
+    return tuple(range(sum(map(len, groups))))
+
+
+def _interleaved(groups: Sequence[Group], parts: Sequence[int]) -> Group:
     """The axes take turns, the one that is least far along first; ties go to the earlier axis."""
     taken = [0] * len(groups)
     order = []
@@ -184,3 +196,34 @@ def _interleaved(groups: list[tuple[int, ...]]) -> tuple[int, ...]:
         order.append(groups[k][taken[k]])
         taken[k] += 1
     return tuple(order)
+
+
+def _nested(groups: Sequence[Group], parts: Sequence[int]) -> Group:
+    """The parts of a split axis stand one after the other, as one axis that takes its turns."""
+    return _interleaved([sum(axis, ()) for axis in _axes(groups, parts)], ())
+
+
+def _mirrored(groups: Sequence[Group], parts: Sequence[int]) -> Group:
+    """As nested, every second part backwards, so that the coarse digits of rows and columns meet.
+
+    Of 28×28 pixels: rows from the finest digit to the coarsest, columns from the coarsest on.
+    """
+    whole = []
+    for axis in _axes(groups, parts):
+        turned = [part[::-1] if (len(axis) - k) % 2 == 0 else part for k, part in enumerate(axis)]
+        whole.append(sum(turned, ()))
+    return _interleaved(whole, ())
+
+
+def _axes(groups: Sequence[Group], parts: Sequence[int]) -> list[list[Group]]:
+    """The parts of each axis of the weight: one for an axis that is not split."""
+    ends = list(accumulate(parts))
+    return [list(groups[end - n : end]) for n, end in zip(parts, ends)]
+
+
+ORDERS: dict[str, Callable[[Sequence[Group], Sequence[int]], Group]] = {
+    "output_first": _output_first,
+    "interleaved": _interleaved,
+    "nested": _nested,
+    "mirrored": _mirrored,
+}
