@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import sweep_workers
+from tinyadtn import sweep_run, sweep_workers
 from tinyadtn.errors import SizeLimitError, TinyADTNError
 from tinyadtn.sweep import outlooks
 from tinyadtn.sweep_file import ResultsFile
@@ -74,9 +74,11 @@ class Patient(Executor):
 
     def __init__(self):
         self.calls = 0
+        self.seeds = []
 
     def submit(self, function, /, *arguments, **options):
         self.calls += 1
+        self.seeds.append(arguments[1])
         future = Future()
         try:
             future.set_result(function(*arguments, **options))
@@ -120,6 +122,46 @@ def test_what_is_done_is_not_done_again(tiny, tmp_path):
     retried = ta.sweep(spec_for(tiny), out, executor=third, retry_failed=True, show_progress=False)
     assert third.calls == 1 and retried[-1]["status"] == "failed"
     assert len(lines(out)) == 8
+
+
+def test_runs_that_begin_with_one_dense_network_are_done_one_after_another(tiny, tmp_path):
+    fitted = {"dense": {"epochs": 1}, "encode": {"fc1": {"each": [1, 2, 3]}}, "epochs": 0}
+    spec = spec_for(
+        tiny, seeds=4, rows={"plain": {"seeds": 1}, "fitted": fitted, "last": {"clip": 1.0}}
+    )
+    sweep_run._trained_dense.cache_clear()
+    out, executor = tmp_path / "r.jsonl", Patient()
+    records = ta.sweep(spec, out, executor=executor, show_progress=False)
+    assert executor.seeds == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0, 1, 2, 3]
+    assert sweep_run._trained_dense.cache_info().misses == 4  # of 12 runs
+    assert [run_key(r["config"], r["seed"]) for r in records] == [
+        run.key for run in read_spec(spec).runs
+    ]
+
+
+def test_results_on_other_data_of_the_same_name_are_refused_before_anything_runs(tiny, tmp_path):
+    out, executor = tmp_path / "r.jsonl", Patient()
+    sweep_run.loaded.cache_clear()
+    ta.sweep(spec_for(tiny), out, executor=executor, rows=["wild"], show_progress=False)
+    (first,) = lines(out)
+    assert first["status"] == "failed" and first["data"]["name"] == tiny
+    before, done = out.read_bytes(), executor.calls
+    file = Path(tiny, "train-images-idx3-ubyte")
+    file.write_bytes(file.read_bytes()[:-1] + b"\x07")
+    sweep_run.loaded.cache_clear()
+    now = ta.load_data(tiny).identity()
+    with pytest.raises(TinyADTNError) as refusal:
+        ta.sweep(spec_for(tiny), out, executor=executor, show_progress=False)
+    for data in (first["data"], now):
+        assert f"images of {tiny} (SHA-256 {data['sha256'][:8]}…)" in str(refusal.value)
+    assert f"{out}: has runs on" in str(refusal.value) and "--out" in str(refusal.value)
+    assert executor.calls == done and out.read_bytes() == before
+    # Records of other data, and those from before data were recorded, are no reason to refuse.
+    del first["data"]
+    other = {**first, "seed": 7, "data": {"name": "other", "images": 1, "sha256": "…"}}
+    out.write_text(json.dumps(first) + "\n" + json.dumps(other) + "\n")
+    ta.sweep(spec_for(tiny), out, executor=executor, show_progress=False)
+    assert executor.calls == done + 6 and lines(out)[-1]["data"] == now
 
 
 def test_an_executor_in_trouble_is_told_from_a_run_that_fails(tiny, tmp_path):

@@ -1,6 +1,8 @@
 """One run: the same numbers as the loop that a reader would write by hand; failures are results."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,6 +68,113 @@ def test_fitted_first_then_trained_with_the_rest_as_it_was(tiny):
     assert result["trained"] == (164 + 256) + (2 * (256 + 10) + 10)
 
 
+# --- what the runs of a worker share -------------------------------------------------------------
+
+DENSE = {"epochs": 1, "batch_size": 50, "learning_rate": 2e-3}
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The plans of all trainings; nothing is remembered from before."""
+    plans, plain = [], sweep_run.train
+
+    def train(model, data, **plan):
+        plans.append(plan)
+        return plain(model, data, **plan)
+
+    monkeypatch.setattr(sweep_run, "train", train)
+    forget()
+    yield plans
+    forget()
+
+
+def forget():
+    sweep_run._trained_dense.cache_clear()
+    sweep_run.loaded.cache_clear()
+
+
+def told(result):
+    """All of a record but what no two runs have in common."""
+    return {k: v for k, v in result.items() if k not in ("seconds", "peak_memory_mib")}
+
+
+def test_a_shared_dense_network_is_bit_for_bit_one_that_was_trained_for_the_run(tiny, trainings):
+    rows = [
+        {},  # goes on with the dense network itself
+        {"encode": {"fc1": 2}, "fit": {"steps": 5}},
+        {"freeze": ["fc1.*"]},
+        {"encode": {"fc2": {"encoding": "LowRank", "rank": 3}}, "fit": {}, "train_others": False},
+    ]
+    configs = [config_of(tiny, dense=DENSE, **row) for row in rows]
+    alone = []
+    for config in configs:
+        forget()
+        alone.append(told(run_one(config, 4)))
+    assert len(trainings) == 2 * len(rows)
+    forget()
+    trainings.clear()
+    shared = [told(run_one(config, 4)) for config in [*configs, *configs]]
+    assert len(trainings) == 1 + 2 * len(rows)
+    assert shared == [*alone, *alone]
+    assert len({json.dumps(result["history"]) for result in alone}) == len(rows)
+
+
+def test_a_dense_network_is_shared_by_data_network_plan_and_seed(tiny, trainings):
+    def dense_trainings(seed=0, **row):
+        trainings.clear()
+        assert run_one(config_of(tiny, epochs=0, **{"dense": DENSE, **row}), seed)["status"]
+        return len(trainings)
+
+    assert [dense_trainings(), dense_trainings()] == [1, 0]
+    assert [dense_trainings(seed=1), dense_trainings(seed=0)] == [1, 0]  # the last two are kept
+    assert dense_trainings(dense={**DENSE, "clip": 1.0}) == 1
+    assert dense_trainings(network={"name": "fc2", "hidden": 8}) == 1
+    assert dense_trainings() == 1
+    # The folder has other images now, and its name is no reason to take them for the same.
+    file = Path(tiny, "train-images-idx3-ubyte")
+    file.write_bytes(file.read_bytes()[:-1] + b"\x07")
+    assert dense_trainings() == 0
+    sweep_run.loaded.cache_clear()
+    assert dense_trainings() == 1
+
+
+def test_the_time_of_a_run_has_no_dense_training_in_it(tiny, monkeypatch):
+    now, plain = [0.0], sweep_run.train
+
+    def train(model, data, **plan):
+        now[0] += 100 if plan["epochs"] == DENSE["epochs"] else 7
+        return plain(model, data, **plan)
+
+    forget()
+    monkeypatch.setattr(sweep_run, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(sweep_run, "train", train)
+    config = config_of(tiny, dense=DENSE)
+    assert [run_one(config, 0)["seconds"] for _ in range(2)] == [7, 7]
+    assert now == [100 + 2 * 7]
+    wild = run_one(config_of(tiny, dense={**DENSE, "learning_rate": 1e30}), 0)
+    assert wild["status"] == "failed" and wild["seconds"] == 0
+
+
+def test_the_memory_of_a_run_is_that_of_its_larger_training_and_of_what_is_remembered(tiny):
+    dense = check(config_of(tiny, batch_size=200))
+    small = check(config_of(tiny, encode={"fc1": 1}))
+    both = check(config_of(tiny, encode={"fc1": 1}, dense={**DENSE, "batch_size": 200}))
+    assert both.stored == small.stored
+    assert both.memory.total == dense.memory.total + 2 * 4 * 203_530
+    assert dense.memory.total > small.memory.total
+
+
+def test_a_record_names_its_data_by_what_is_in_them(tiny):
+    expected = ta.load_data(tiny).identity()
+    for rate, status in ((1e-2, "done"), (1e30, "failed")):
+        result = run_one(config_of(tiny, learning_rate=rate), 0)
+        assert (result["status"], result["data"]) == (status, expected)
+    assert check(config_of(tiny)).data == expected
+
+
+# --- what a row may say --------------------------------------------------------------------------
+
+
 def test_nothing_is_trained_at_0_epochs_and_a_dense_file_is_taken(tiny, tmp_path):
     data, original = ta.load_data(tiny), ta.models.fc2(rng=5)
     by_hand(original, data, 5)
@@ -121,7 +230,7 @@ def test_every_knob_of_an_adtn_can_be_turned(tiny):
 
 def test_the_test_split_is_judged_once_after_the_last_step(tiny, monkeypatch):
     data, seen = ta.load_data(tiny), []
-    monkeypatch.setattr(sweep_run, "loaded", lambda _: data)
+    monkeypatch.setattr(sweep_run, "loaded", lambda _: (data, data.identity()))
     plain_train, plain_evaluate = sweep_run.train, sweep_run.evaluate
 
     def train(*arguments, **options):

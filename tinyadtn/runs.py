@@ -178,7 +178,7 @@ def resume_run(
         plan = TrainingPlan(**meta["plan"])
         if meta["data"]["sha256"] != data["sha256"]:
             raise CheckpointError(
-                f"{path}: was trained on {_told(meta['data'])}, these are {_told(data)}; give the "
+                f"{path}: was trained on {told(meta['data'])}, these are {told(data)}; give the "
                 "data that it began with"
             )
         if meta["training"].keys() != asdict(RunState()).keys():
@@ -197,7 +197,8 @@ def resume_run(
     return Run(model, plan, optimizer, state, data, folder, saved_step=state.step)
 
 
-def _told(data: dict[str, Any]) -> str:
+def told(data: dict[str, Any]) -> str:
+    """What ``Data.identity()`` says, in words."""
     return f"the {data['images']:,} images of {data['name']} (SHA-256 {data['sha256'][:8]}…)"
 
 

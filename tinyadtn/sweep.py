@@ -19,8 +19,9 @@ from .encodings import memory_limit
 from .errors import SizeLimitError, TinyADTNError
 from .memory import GIB
 from .progress import progress
+from .runs import told
 from .sweep_file import Record, ResultsFile
-from .sweep_run import Outlook, check
+from .sweep_run import Outlook, check, dense_beginning
 from .sweep_spec import PlannedRun, Spec, read_spec
 from .sweep_workers import Result, on_executor, on_processes
 
@@ -46,8 +47,8 @@ def sweep(
 
     A run that raises is recorded as "failed", with its error, and stops nothing; ``retry_failed``
     does these again. A run whose worker died is done again. Ctrl-C, or a kill, leaves what is done;
-    the same call goes on. TinyADTNError before the first run for whatever is wrong with a row, and
-    where another sweep holds ``out``.
+    the same call goes on. TinyADTNError before the first run for whatever is wrong with a row,
+    where another sweep holds ``out``, and where ``out`` has runs on other data of the same name.
 
     >>> import tempfile
     >>> from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +67,9 @@ def sweep(
     with ResultsFile(results_path(plan, out)) as file:
         if file.repaired:
             print(file.repaired)
+        _refuse_other_data(file, outlook.values())
         todo = [run for run in plan.runs if not _is_done(run, file.records, retry_failed)]
+        todo = _sharing(todo)
         if executor is None:
             results = on_processes(todo, workers, blas_threads or 1)
         else:
@@ -135,6 +138,35 @@ def cores() -> int:
 def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool) -> bool:
     record = records.get(run.key)
     return record is not None and not (retry_failed and record["status"] == "failed")
+
+
+def _refuse_other_data(file: ResultsFile, outlooks: Iterable[Outlook]) -> None:
+    """What has the same name need not be the same: records tell their data by a hash, too."""
+    data = {outlook.data["name"]: outlook.data for outlook in outlooks}
+    for record in file.records.values():
+        before = record.get("data")
+        if before is None or before["name"] not in data:
+            continue
+        now = data[before["name"]]
+        if now["sha256"] != before["sha256"]:
+            raise TinyADTNError(
+                f"{file.path}: has runs on {told(before)}, but now these are {told(now)}; give it "
+                "the data that it began with, or this sweep a file of its own with --out"
+            )
+
+
+def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """In order, but runs that begin with the same trained dense network one after another.
+
+    A worker remembers the last of these networks, so it seldom trains one again.
+    """
+    places: dict[str, int] = {}
+
+    def place(run: PlannedRun) -> int:
+        beginning = dense_beginning(run.config, run.seed) or run.key
+        return places.setdefault(beginning, len(places))
+
+    return sorted(runs, key=place)
 
 
 def _note(item: tuple[PlannedRun, Result]) -> str:

@@ -136,6 +136,8 @@ def _check(record: Any) -> None:
     _require(record, "row", "text", _is_text)
     _require(record, "config", "a table", lambda config: isinstance(config, dict))
     _require(record, "seed", "a whole number from 0 up", _is_whole)
+    if "data" in record:  # results from before it was recorded have none
+        _require(record, "data", "a table with name, images and sha256", _is_identity)
     if record["status"] == "failed":
         _require(record, "error", "text", _is_text)
         return
@@ -165,6 +167,15 @@ def _require(record: Record, name: str, what: str, fits: Callable[[Any], bool]) 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_identity(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and _is_text(value.get("name"))
+        and _is_whole(value.get("images"))
+        and _is_text(value.get("sha256"))
+    )
 
 
 def _is_whole(value: Any) -> bool:

@@ -6,12 +6,13 @@ This is what a worker does, in whatever process or machine; the record goes back
 from __future__ import annotations
 
 import functools
+import json
 import math
 import statistics
 import sys
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .checkpoint import load
@@ -24,27 +25,33 @@ from .module import Module, freeze
 from .reports import report
 from .runs import TrainingPlan, versions
 from .sweep_config import Config
+from .sweep_spec import run_key
 from .train import evaluate, train
 
-loaded = functools.lru_cache(maxsize=2)(load_data)  # a worker's runs share them
+REMEMBERED = 2  # data sets, and trained dense networks, that the runs of a worker share
 
 
 def run_one(config: Config, seed: int) -> dict[str, Any]:
     """Do one run. What goes wrong in it is the result, ``status`` "failed", and raises nothing.
 
-    The test split is judged once, after the last step; nothing is chosen by it.
+    The test split is judged once, after the last step; nothing is chosen by it. ``data`` tells the
+    data by their content. ``seconds`` is what it takes to encode, fit, train and judge. Reading the
+    data and training the dense network are not in it: runs share these, so that somebody else may
+    have done them.
     """
-    start = time.perf_counter()
+    known: dict[str, Any] = {}
+    start = None
     try:
-        data = loaded(config["data"])
-        start = time.perf_counter()  # reading the data is no part of a run
-        result = {"status": "done", **_measured(config, seed, data)}
+        data, known["data"] = loaded(config["data"])
+        network = _network_to_encode(config, seed, data)
+        start = time.perf_counter()
+        result = {"status": "done", **_measured(config, seed, data, network)}
     except TinyADTNError as error:
         result = failure(error)
     except Exception as error:
         result = {**failure(error), "traceback": traceback.format_exc()}
-    seconds = round(time.perf_counter() - start, 1)
-    return {**result, "seconds": seconds, "versions": versions()}
+    seconds = 0.0 if start is None else round(time.perf_counter() - start, 1)
+    return {**result, **known, "seconds": seconds, "versions": versions()}
 
 
 def failure(error: BaseException) -> dict[str, Any]:
@@ -52,8 +59,15 @@ def failure(error: BaseException) -> dict[str, Any]:
     return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
 
 
-def _measured(config: Config, seed: int, data: Data) -> dict[str, Any]:
-    model, fit_errors = _start(config, seed, data)
+@functools.lru_cache(maxsize=REMEMBERED)
+def loaded(source: str) -> tuple[Data, dict[str, Any]]:
+    """The data of that name, and their identity, which takes a while of its own to compute."""
+    data = load_data(source)
+    return data, data.identity()
+
+
+def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[str, Any]:
+    model, fit_errors = _start(config, seed, network)
     history, losses = _trained(model, data, config, seed)
     last = evaluate(model, data.validation).accuracy if not history else None
     return {
@@ -68,18 +82,42 @@ def _measured(config: Config, seed: int, data: Data) -> dict[str, Any]:
     }
 
 
-def _start(config: Config, seed: int, data: Data) -> tuple[Module, dict[str, list[float]]]:
+def _start(config: Config, seed: int, network: Module) -> tuple[Module, dict[str, list[float]]]:
     """The network before its training; with the errors of the fit, where there was one."""
-    network = _network(config, data, seed)
-    dense = config.get("dense")
-    if isinstance(dense, str):
-        network = _dense_from(dense, network)
-    elif dense:
-        _trained(network, data, dense, seed)
     model, errors = _encoded(network, config, seed), {}
     if "fit" in config:
         errors = fit(model, network, show_progress=False, **config["fit"])
     return freeze(model, *config["freeze"]) if "freeze" in config else model, errors
+
+
+def _network_to_encode(config: Config, seed: int, data: Data) -> Module:
+    """The dense network as it was drawn, as a file has it, or trained as ``dense`` says."""
+    beginning = dense_beginning(config, seed)
+    if beginning is not None:
+        trained = _trained_dense(beginning, loaded(config["data"])[1]["sha256"])
+        return trained.copy()  # what comes now may change it in place
+    network = _network(config, data, seed)
+    return _dense_from(config["dense"], network) if "dense" in config else network
+
+
+def dense_beginning(config: Config, seed: int) -> str | None:
+    """What decides the dense network that a run trains first, as a text; None where it does not.
+
+    Runs with the same beginning share that network, if they are done by one worker.
+    """
+    if not isinstance(config.get("dense"), dict):
+        return None
+    return run_key({name: config[name] for name in ("data", "network", "dense")}, seed)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _trained_dense(beginning: str, sha256: str) -> Module:
+    """The network of ``dense_beginning``, trained on the data with that hash."""
+    config, seed = json.loads(beginning)
+    data, _ = loaded(config["data"])
+    network = _network(config, data, seed)
+    _trained(network, data, config["dense"], seed)
+    return network
 
 
 def _network(config: Config, data: Data, seed: int | None) -> Module:
@@ -144,15 +182,16 @@ def _peak_memory() -> int | None:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is known of a run beforehand: its stored numbers, and its memory."""
+    """What is known of a run beforehand: its stored numbers, its memory, and its data."""
 
     stored: dict[str, Any]
     memory: TrainingMemory
+    data: dict[str, Any]
 
 
 def check(config: Config) -> Outlook:
     """Build the network of shapes alone: whatever is wrong with a configuration is raised here."""
-    data = loaded(config["data"])
+    data, identity = loaded(config["data"])
     network = _network(config, data, None)
     if isinstance(config.get("dense"), str):
         _dense_from(config["dense"], network)
@@ -161,10 +200,19 @@ def check(config: Config) -> Outlook:
         model = freeze(model, *config["freeze"])
     if config["epochs"] and not model.parameters():
         raise TinyADTNError("everything in this network is frozen; epochs = 0 trains nothing")
-    plan = TrainingPlan(**{**_options(config), "epochs": max(1, config["epochs"])})
-    memory = training_memory(model, data, plan)  # type: ignore[arg-type]
+    memory = _memory(model, data, config)
+    if isinstance(config.get("dense"), dict):
+        first = _memory(network, data, config["dense"])
+        kept = REMEMBERED * sum(t.size * t.dtype.itemsize for _, t in network.named_tensors())
+        larger = max(first, memory, key=lambda need: need.total)
+        memory = replace(larger, weights=larger.weights + kept)
     check_memory(memory)
-    return Outlook(stored_numbers(model), memory)
+    return Outlook(stored_numbers(model), memory, identity)
+
+
+def _memory(model: Module, data: Data, plan: Config) -> TrainingMemory:
+    plan = {**_options(plan), "epochs": max(1, plan["epochs"])}
+    return training_memory(model, data, TrainingPlan(**plan))  # type: ignore[arg-type]
 
 
 def stored_numbers(model: Module) -> dict[str, Any]:
