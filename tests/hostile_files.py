@@ -35,6 +35,7 @@ from tinyadtn.cifar import CIFAR10, CIFAR100
 MIB = 2**20
 WEB_PAGE = b"<!DOCTYPE html><html><title>503</title>" + b"<p>try again later</p>" * 99
 Maker = Callable[[Path], Path]
+Members = Callable[[], dict[str, bytes]]
 
 
 class Bomb:
@@ -57,15 +58,31 @@ def zeros_gz(mebibytes: int) -> bytes:
 
 def _good() -> dict[str, bytes]:
     """The members of a small sound checkpoint."""
+    return _members(lambda path: ta.save(path, ta.models.fc2(hidden=4, rng=0)))
+
+
+def _members(write: Callable[[Path], None]) -> dict[str, bytes]:
     file = io.BytesIO()
     path = Path(os.environ.get("TMPDIR", "/tmp")) / f"tinyadtn-good-{os.getpid()}.npz"
     try:
-        ta.save(path, ta.models.fc2(hidden=4, rng=0))
+        write(path)
         file.write(path.read_bytes())
     finally:
         path.unlink(missing_ok=True)
     with zipfile.ZipFile(file) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _good_features() -> dict[str, bytes]:
+    """The members of a small sound file of features."""
+    rng = np.random.default_rng(0)
+    splits = [
+        ta.Split(rng.normal(size=(n, 5, 1, 1)).astype(np.float32), np.arange(n) % 3)
+        for n in (9, 4, 6)
+    ]
+    origin = {"data": {}, "before": "fc1", "model": {}}
+    made = ta.Data(*splits, classes=("a", "b", "c"), origin=origin)
+    return _members(lambda path: ta.save_features(path, made))
 
 
 def _zip(path: Path, members: Any, packing: int = zipfile.ZIP_STORED) -> Path:
@@ -84,22 +101,22 @@ def _raw(content: bytes) -> Maker:
     return make
 
 
-def _changed(**changes: Any) -> Maker:
-    """A sound checkpoint with other members; one that is None is left out."""
+def _changed(good: Members = _good, **changes: Any) -> Maker:
+    """A sound checkpoint, or another file, with other members; one that is None is left out."""
 
     def make(folder: Path) -> Path:
         new = {k: v(folder) if callable(v) else v for k, v in changes.items()}
-        members = {k: v for k, v in (_good() | new).items() if v is not None}
+        members = {k: v for k, v in (good() | new).items() if v is not None}
         return _zip(folder / "m.npz", members)
 
     return make
 
 
-def _meta(**changes: Any) -> Maker:
-    """A sound checkpoint whose description says something else."""
+def _meta(good: Members = _good, **changes: Any) -> Maker:
+    """The same whose description says something else."""
 
     def make(folder: Path) -> Path:
-        members = _good()
+        members = good()
         description = json.loads(np.load(io.BytesIO(members[f"{META}.npy"])).tobytes())
         text = np.frombuffer(json.dumps(description | changes).encode(), np.uint8)
         return _zip(folder / "m.npz", members | {f"{META}.npy": _npy(text)})
@@ -131,20 +148,24 @@ def _bare_pickle(folder: Path) -> Path:
     return path
 
 
-def _packed(folder: Path) -> Path:
-    return _zip(folder / "m.npz", _good(), zipfile.ZIP_DEFLATED)
+def _packed(good: Members = _good) -> Maker:
+    return lambda folder: _zip(folder / "m.npz", good(), zipfile.ZIP_DEFLATED)
 
 
-def _bomb_npz(folder: Path) -> Path:
+def _bomb_npz(good: Members = _good) -> Maker:
     """256 MiB of zeros in a member that packs them a thousandfold."""
-    path = folder / "m.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in _good().items():
-            archive.writestr(name, content)
-        with archive.open("fc9.weight.npy", "w") as member:
-            for _ in range(256):
-                member.write(bytes(MIB))
-    return path
+
+    def make(folder: Path) -> Path:
+        path = folder / "m.npz"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in good().items():
+                archive.writestr(name, content)
+            with archive.open("fc9.weight.npy", "w") as member:
+                for _ in range(256):
+                    member.write(bytes(MIB))
+        return path
+
+    return make
 
 
 def _doubled(folder: Path) -> Path:
@@ -156,9 +177,9 @@ def _doubled(folder: Path) -> Path:
         return _zip(folder / "m.npz", [*members, members[-1]])
 
 
-def _cut(share: float) -> Maker:
+def _cut(share: float, good: Members = _good) -> Maker:
     def make(folder: Path) -> Path:
-        path = _zip(folder / "m.npz", _good())
+        path = _zip(folder / "m.npz", good())
         content = path.read_bytes()
         path.write_bytes(content[: int(share * len(content))])
         return path
@@ -166,22 +187,25 @@ def _cut(share: float) -> Maker:
     return make
 
 
-def _flipped(folder: Path) -> Path:
-    path = _zip(folder / "m.npz", _good())
-    content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 0x40
-    path.write_bytes(content)
-    return path
+def _flipped(good: Members = _good) -> Maker:
+    def make(folder: Path) -> Path:
+        path = _zip(folder / "m.npz", good())
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 0x40
+        path.write_bytes(content)
+        return path
+
+    return make
 
 
-def _pipe(folder: Path) -> Path:
-    os.mkfifo(folder / "pipe")
-    return folder / "pipe"
+def _pipe(folder: Path, name: str = "pipe") -> Path:
+    os.mkfifo(folder / name)
+    return folder / name
 
 
-def _loop(folder: Path) -> Path:
-    (folder / "loop").symlink_to(folder / "loop")
-    return folder / "loop"
+def _loop(folder: Path, name: str = "loop") -> Path:
+    (folder / name).symlink_to(folder / name)
+    return folder / name
 
 
 CHECKPOINTS: dict[str, Maker] = {
@@ -193,8 +217,8 @@ CHECKPOINTS: dict[str, Maker] = {
     "zip of nothing": _raw(b"PK\x05\x06" + bytes(18)),
     "an array alone": _raw(_npy(np.zeros(3))),
     "a gzip bomb": _raw(zeros_gz(64)),
-    "a packed bomb": _bomb_npz,
-    "packed": _packed,
+    "a packed bomb": _bomb_npz(),
+    "packed": _packed(),
     "a pickle": _bare_pickle,
     "pickled objects as a weight": _changed(**{"fc1.weight.npy": _objects}),
     "pickled objects as the description": _changed(**{f"{META}.npy": _objects}),
@@ -223,7 +247,7 @@ CHECKPOINTS: dict[str, Maker] = {
     ),
     "cut in half": _cut(0.5),
     "the last byte missing": _cut(0.999),
-    "a bit flipped": _flipped,
+    "a bit flipped": _flipped(),
     "a folder": lambda folder: folder,
     "a pipe": _pipe,
     "a loop of links": _loop,
@@ -378,6 +402,29 @@ DATA: dict[str, Maker] = {
     "CIFAR, names without an end": _cifar(
         CIFAR10, lambda files: files.update({CIFAR10.names: b"x" * 2**20})
     ),
+    "features, nothing there": lambda folder: folder / "m.npz",
+    "features, a folder": lambda folder: (folder / "m.npz").mkdir() or folder / "m.npz",
+    "features, a pipe": lambda folder: _pipe(folder, "m.npz"),
+    "features, a loop of links": lambda folder: _loop(folder, "m.npz"),
+    "features, a name too long": lambda folder: folder / ("x" * 300 + ".npz"),
+    "features, an empty file": _raw(b""),
+    "features, a web page": _raw(WEB_PAGE),
+    "features, a pickle": _bare_pickle,
+    "features, a checkpoint": _changed(),
+    "features, pickled objects": _changed(_good_features, **{"train/images.npy": _objects}),
+    "features, a way out": _changed(_good_features, **{"../../marker.npy": _npy(np.zeros(1))}),
+    "features, packed": _packed(_good_features),
+    "features, a packed bomb": _bomb_npz(_good_features),
+    "features, a promise of 4 TiB": _changed(
+        _good_features, **{"train/images.npy": _lying_header((2**40,))}
+    ),
+    "features, labels missing": _changed(_good_features, **{"test/labels.npy": None}),
+    "features, other labels": _changed(_good_features, **{"test/labels.npy": _npy(np.zeros(6))}),
+    "features, cut in half": _cut(0.5, _good_features),
+    "features, a bit flipped": _flipped(_good_features),
+    "features, a newer format": _meta(_good_features, format=2),
+    "features, of unknown origin": _meta(_good_features, origin=None),
+    "features, a class too few": _meta(_good_features, classes=["a", "b"]),
     "CIFAR-100 named as CIFAR-10": lambda folder: write_files(
         folder, {FIRST: cifar_files(CIFAR100)["train.bin"]}
     ),

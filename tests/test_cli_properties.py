@@ -54,7 +54,8 @@ FOLDER = st.one_of(
 )
 DATA = st.one_of(
     st.sampled_from(["digits", "digits", "digits", "digits", "mnist", "cifar10", "text", ".",
-                     "nowhere", "", "../digits", "/dev/zero"]),
+                     "nowhere", "", "../digits", "/dev/zero", "features.npz", "features.npz",
+                     "dense.npz", "empty.npz"]),
     ODD_TEXT,
 )
 MODEL = st.one_of(st.sampled_from(["fc2", "fc2", "lenet5", "fc9", "FC2", ""]), ODD_TEXT)
@@ -108,6 +109,10 @@ PICTURE = st.sampled_from(
     ["new.png", "new.png", "good.toml", "good.jsonl", "text", "nowhere/new.png", "text/below.png",
      "", "a\0.png", ".png", "y" * 300 + ".png", "picture.png"]
 )  # fmt: skip
+MADE = st.sampled_from(
+    ["new.npz", "new.npz", "deep/er/new.npz", "features.npz", "dense.npz", "new.txt", "digits",
+     "text/below.npz", "", "a\0b.npz", "y" * 300 + ".npz", "/proc/x/new.npz"]
+)  # fmt: skip
 # command: (words that must come, in their order; options)
 COMMANDS = {
     "train": (
@@ -148,6 +153,17 @@ COMMANDS = {
     "evaluate": (
         [FILE.map(lambda f: [f])],
         [option("--data", DATA), option("--split", choice("train", "test", "validation")), DEVICE],
+    ),
+    "features": (
+        [FILE.map(lambda f: [f]), MADE.map(lambda f: ["--out", f])],
+        [
+            option("--before", choice("fc1", "fc2", "flatten", "fc3", "")),
+            option("--data", DATA),
+            option("--data", "digits"),
+            option("--out", MADE),
+            option("--overwrite"),
+            DEVICE,
+        ],
     ),
     "predict": ([some(FILE)], [option("--model", FILE), option("--model", "dense.npz"), DEVICE]),
     "report": (
@@ -210,6 +226,7 @@ def template(tmp_path_factory):
     next(run)
     run.close()
     shutil.copy(here / "old" / "last.npz", here / "state.npz")
+    ta.save_features(here / "features.npz", ta.features(model, "fc2", data, show_progress=False))
     write_specs(here)
     (here / "text").write_text("hello")
     (here / "empty.npz").write_bytes(b"")
@@ -283,7 +300,7 @@ def nothing_takes_long(cache):
             (mirrors, "_download", no_network),
             *(
                 (f"tinyadtn.{module}", "memory_limit", lambda: MEMORY)
-                for module in ("memory", "adtn", "timing", "encodings")
+                for module in ("memory", "adtn", "timing", "encodings", "features", "featurefile")
             ),
             ("tinyadtn.timing", "SECONDS", 0.0),
             ("tinyadtn.draw", "save", small),
@@ -367,6 +384,10 @@ def test_no_line_gives_a_traceback_an_odd_code_or_a_file_elsewhere(template, wor
         (["train", "vgg16", "--data", "digits"], 6),
         (["compress", "fc2", "--data", "digits", "--fit-steps", "1", "--epochs", "1"], 130),
         (["evaluate", "dense.npz", "--data", "digits"], 0),
+        (["features", "dense.npz", "--data", "digits", "--out", "deep/new.npz"], 0),
+        (["features", "dense.npz", "--data", "digits", "--out", "features.npz"], 2),
+        (["train", "fc2", "--data", "features.npz", "--batch-size", "22", "--epochs", "1"], 0),
+        (["train", "head", "--data", "features.npz"], 6),
         (["predict", "picture.png", "--model", "dense.npz"], 0),
         (["draw", "small.npz", "--out", "pictures"], 0),
         (["report", "small.npz"], 0),

@@ -298,7 +298,7 @@ def test_arrays_that_are_no_images_and_labels_are_refused(fault, name):
         ({"train": GOOD, "test": OTHER, "valid": OTHER}, "'valid'"),
         ({"train": GOOD, 3: OTHER}, "3"),
         ((GOOD, fresh(GOOD[0])), "test: expected a pair"),
-        ((GOOD,), "expected one of mnist-5k, mnist, .*, a folder, or"),
+        ((GOOD,), r"expected one of mnist-5k, mnist, .*, a folder, a \.npz file of features, or"),
         ((GOOD,) * 4, "found tuple"),
         (IMAGES, "found ndarray"),
         (None, "found NoneType"),

@@ -33,11 +33,13 @@ CHECKPOINT_COMMANDS = {
     "train": ["train", "fc2", "--resume", "{}", "--data", "mnist-5k", "--quiet"],
     "compress": ["compress", "fc2", "--dense", "{}", "--out", "out", "--quiet"],
     "predict": ["predict", "digit.png", "--model", "{}"],
+    "features": ["features", "{}", "--data", "mnist-5k", "--out", "made.npz", "--quiet"],
 }
 DATA_COMMANDS = {
     "train": ["train", "fc2", "--data", "{}", "--out", "out", "--quiet"],
     "compress": ["compress", "fc2", "--data", "{}", "--out", "out", "--quiet"],
     "evaluate": ["evaluate", "good.npz", "--data", "{}"],
+    "features": ["features", "good.npz", "--data", "{}", "--out", "made.npz", "--quiet"],
 }
 
 
@@ -137,6 +139,9 @@ def test_the_hostile_files_differ_in_what_is_wrong_with_them(table, place, capsy
             folder = place / f"sound{k}"
             folder.mkdir()
             assert len(ta.load_data(make(folder)).train) > 0
+        (place / "features").mkdir()
+        made = hostile_files._changed(hostile_files._good_features)(place / "features")
+        assert len(ta.load_data(made).train) > 0
     else:
         rows = b"".join(b"\0" + bytes(255 * (8 < k < 20) for k in range(28)) for _ in range(28))
         path = place / "sound.png"

@@ -120,3 +120,45 @@ def test_a_network_that_cannot_be_says_where(make, says):
 def test_shapes_only_need_no_memory():
     model = ta.models.fc2(image_size=2**11, hidden=2**17)
     assert model.fc1.weight.shape == (2**17, 2**22)  # two terabytes, had they been drawn
+
+
+@pytest.mark.parametrize(
+    ("widths", "layers"),
+    [
+        ((), ["flatten", "fc1"]),
+        ((7,), ["flatten", "fc1", "relu_fc1", "dropout1", "fc2"]),
+        (
+            [7, 5],
+            ["flatten", "fc1", "relu_fc1", "dropout1", "fc2", "relu_fc2", "dropout2", "fc3"],
+        ),
+    ],
+)
+def test_a_head_has_a_linear_layer_for_each_width_and_one_for_the_classes(widths, layers):
+    model = ta.models.head(3, widths=widths, rng=0)
+    assert [name for name, _ in model.layers()] == layers
+    outputs = [layer.weight.shape[0] for layer in named_layers(model).values()]
+    assert outputs == [*widths, 3]
+    again = build(json.loads(json.dumps(model.config)))
+    assert again.config == model.config and model.config["widths"] == list(widths)
+    assert repr(again) == repr(model)
+
+
+def test_a_head_is_told_of_rows_and_columns_where_features_have_them():
+    assert ta.models.head(channels=512, widths=(8,)).fc1.axes == (8, 512)
+    assert ta.models.head(10, 4, channels=64, widths=(8,)).fc1.axes == (8, (64, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("widths", "says"),
+    [
+        (4096, "widths must be a list, one of each hidden layer, got 4096"),
+        ("4096", "widths must be a list, .* got '4096'"),
+        ({8: 8}, "widths must be a list"),
+        ((8, 0), "fc2: Linear needs whole numbers of 1 or more, got 8, 0"),
+        ((2.5,), "fc1: Linear needs whole numbers"),
+        (("8",), "fc1: Linear needs whole numbers"),
+    ],
+)
+def test_widths_that_are_none_are_refused(widths, says):
+    with pytest.raises(ShapeError, match=says):
+        ta.models.head(widths=widths)

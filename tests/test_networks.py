@@ -41,6 +41,7 @@ def test_the_parameters_are_as_many_as_published(name, options, count):
         ("alexnet", FIVE_CONVOLUTIONS),
         ("zfnet", FIVE_CONVOLUTIONS),
         ("vgg16", [*THIRTEEN_CONVOLUTIONS, "fc1", "fc2", "fc3"]),
+        ("head", ["fc1", "fc2", "fc3"]),
     ],
 )
 def test_the_layers_have_the_names_that_a_compression_refers_to(name, layers):
@@ -85,6 +86,7 @@ def test_the_feature_maps_have_the_sizes_of_the_paper(name, size, sides):
         ("alexnet", [96, 256, 384, 384, 256, 4096, 4096, 10]),
         ("zfnet", [96, 256, 384, 384, 256, 4096, 4096, 10]),
         ("vgg16", [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6 + [4096] * 2 + [10]),
+        ("head", [4096, 4096, 10]),
     ],
 )
 def test_the_layers_have_the_widths_of_the_paper(name, widths):
@@ -147,6 +149,9 @@ def test_the_large_networks_normalise_their_images_and_drop_behind_two_linear_la
         *("flatten", "fc1", "relu_fc1", "dropout1", "fc2", "relu_fc2", "dropout2", "fc3")
     ]
     assert model.dropout1.rate == model.dropout2.rate == 0.5
+    tail = {n: repr(part) for n, part in model.layers() if n in order[order.index("flatten") :]}
+    arriving = model.fc1.weight.shape[1]
+    assert {n: repr(part) for n, part in ta.models.head(channels=arriving).layers()} == tail
 
 
 def test_every_convolution_has_a_relu_behind_it_before_the_next_one():

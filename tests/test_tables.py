@@ -27,8 +27,9 @@ from tinyadtn.wirings import WIRINGS
 # Public functions that are no ops: they give no tensor that a gradient flows through.
 NOT_OPS = {
     *("accuracy", "batches", "channel_statistics", "check_vjp", "compress", "crop_and_flip"),
-    *("decoded", "decompress", "evaluate", "fit", "freeze", "load", "load_data", "op", "predict"),
-    *("report", "save", "suggest", "summary", "sweep", "to_device", "train"),
+    *("decoded", "decompress", "evaluate", "features", "fit", "freeze", "load", "load_data", "op"),
+    *("predict", "report", "save", "save_features", "suggest", "summary", "sweep"),
+    *("to_device", "train"),
 }
 
 

@@ -22,6 +22,8 @@ from .devices import to_device
 from .encodings import Encoding, Frozen
 from .engine import Tensor, op
 from .factored import LowRank, Tucker
+from .featurefile import save_features
+from .features import features
 from .gradcheck import check_vjp
 from .joint import Part
 from .layers import (

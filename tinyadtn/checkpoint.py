@@ -72,6 +72,8 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Any:
     CheckpointError for a file that is damaged, unsafe, newer, or for another model.
     """
     arrays, meta = read_state(path)
+    if meta.get("kind") == "features":
+        raise CheckpointError(f"{path}: holds features, no model; ta.load_data reads it")
     if into is None and meta.get("config") is None:
         raise CheckpointError(
             f"{path}: this model was not made by ta.models, so it cannot be built from the file; "

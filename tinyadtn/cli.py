@@ -101,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
     actions = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_train, _compress, _evaluate, _predict, _report, _draw, _data, _sweep):
+    for add in (_train, _compress, _evaluate, _features, _predict, _report, _draw, _data, _sweep):
         add(actions)
     return parser
 
@@ -225,6 +225,28 @@ def _evaluate(actions: Any) -> None:
     )
 
 
+def _features(actions: Any) -> None:
+    command = _command(
+        actions,
+        "features",
+        commands.write_features,
+        "store what a model's first layers make of a data set, to train heads on",
+    )
+    _add_checkpoint(command)
+    command.add_argument(
+        "--before",
+        default="fc1",
+        metavar="LAYER",
+        help="the first layer that is left out (default: %(default)s)",
+    )
+    _add_data(command)
+    _add_device(command)
+    command.add_argument(
+        "--out", type=_path, required=True, metavar="FILE", help="the .npz file to write"
+    )
+    command.add_argument("--overwrite", action="store_true", help="write FILE even if it is there")
+
+
 def _predict(actions: Any) -> None:
     command = _command(actions, "predict", commands.predict_image, "which digit is in a picture?")
     command.add_argument(
@@ -314,7 +336,8 @@ def _add_data(command: argparse.ArgumentParser, default: str | None = None) -> N
         "--data",
         type=_path,
         default=default,
-        help=f"a name that `tinyadtn data list` shows, or a folder (default: {usual})",
+        help="a name that `tinyadtn data list` shows, a folder, or a file of features "
+        f"(default: {usual})",
     )
 
 

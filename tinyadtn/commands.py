@@ -22,6 +22,8 @@ from .compress import compress
 from .data import Data, load_data
 from .devices import placed
 from .errors import NonFiniteError, TinyADTNError
+from .featurefile import require_ending, save_features
+from .features import features, layers_before
 from .memory import check_memory, training_memory
 from .picture import read_picture
 from .reports import format_table, report
@@ -198,6 +200,24 @@ def evaluate_model(options: Namespace) -> None:
         f"{options.split} of {data.name}, {result.count:,} images: "
         f"accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}"
     )
+
+
+def write_features(options: Namespace) -> None:
+    """What the first layers of a checkpoint make of a data set, as a file that --data takes."""
+    require_device(options.device)
+    out = Path(options.out)
+    require_ending(out)
+    if out.exists() and (out.samefile(options.checkpoint) or not options.overwrite):
+        other = "" if options.overwrite else ", or add --overwrite"
+        raise TinyADTNError(f"{out} is there already; name another file with --out{other}")
+    model = placed(_load_finite(options.checkpoint), options.device)
+    data = load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
+    layers_before(model, options.before)  # a name that is wrong leaves no folder behind
+    writable_folder(out.parent)
+    made = features(model, options.before, data, show_progress=not options.quiet)
+    save_features(out, made)
+    say(f"{out}, {out.stat().st_size / 2**20:.1f} MiB: {made}")
+    say(f"train on it: {as_typed([program(), 'train', 'head', '--data', str(out)])}")
 
 
 def predict_image(options: Namespace) -> None:

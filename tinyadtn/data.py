@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .datafile import CHUNK
+from .datafile import CHUNK, SPLITS
 from .errors import DataFileError, ShapeError
+from .featurefile import is_feature_file, read_features
 from .sources import KNOWN, locate, read_folder
 
-SPLITS = ("train", "validation", "test")
 MAX_CLASSES = 1000  # as many as ImageNet has; a larger label is a mistake
 VALIDATION_SHARE = 12  # one training image in twelve: 5,000 of MNIST's 60,000
 VALIDATION_SEED = 2305
@@ -25,7 +25,10 @@ ORDER_STREAM = 6058  # keeps the draws for batch order apart from other uses of 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images, float32 (n, c, h, w) in [0, 1], and their labels, int64 (n,)."""
+    """Images, float32 (n, c, h, w) in [0, 1], and their labels, int64 (n,).
+
+    Or features in their place, which have any values: see ``ta.features``.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -39,23 +42,29 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a network is trained, chosen and judged on, and the names of the classes."""
+    """What a network is trained, chosen and judged on, and the names of the classes.
+
+    ``origin`` is there if these are features: the data and the layers that they were made by.
+    """
 
     train: Split
     validation: Split
     test: Split
     classes: tuple[str, ...]
     name: str = "arrays"
+    origin: dict[str, Any] | None = None
 
     def identity(self) -> dict[str, Any]:
         """What a run was trained on: the name, and the number and SHA-256 of the training images.
 
-        The hash covers pixels and labels: other data of the same size are other data.
+        The hash covers pixels and labels: other data of the same size are other data. Of features
+        it tells their ``origin`` too.
         """
         digest = hashlib.sha256(repr(self.train.images.shape).encode())
         for array in (self.train.images, self.train.labels):
             digest.update(np.ascontiguousarray(array).data)
-        return {"name": self.name, "images": len(self.train), "sha256": digest.hexdigest()}
+        found = {"name": self.name, "images": len(self.train), "sha256": digest.hexdigest()}
+        return found if self.origin is None else {**found, "origin": self.origin}
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(getattr(self, split)):,}" for split in SPLITS)
@@ -68,11 +77,12 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
 
     ``source`` is a known set ("mnist-5k" is bundled; "mnist", "fashion-mnist", "cifar10" and
     "cifar100" are looked for, see ``sources.locate``), a folder of IDX files named as MNIST's are
-    or of CIFAR's binary files, or arrays: a pair (images, labels) for each split, as
-    ``{"train": …, "validation": …, "test": …}`` or in this order. Images of arrays are uint8 or
-    floats in [0, 1], (n, h, w) or (n, c, h, w). Where there is no validation split, a twelfth of
-    the training images (of CIFAR by its name a tenth), drawn with a fixed seed, becomes it.
-    The images take four bytes a pixel, and one more while files are read.
+    or of CIFAR's binary files, a ``.npz`` file of features (see ``save_features``), or arrays: a
+    pair (images, labels) for each split, as ``{"train": …, "validation": …, "test": …}`` or in this
+    order. Images of arrays are uint8 or floats in [0, 1], (n, h, w) or (n, c, h, w). Where there is
+    no validation split, a twelfth of the training images (of CIFAR by its name a tenth), drawn with
+    a fixed seed, becomes it. The images take four bytes a pixel, and one more while files are read;
+    features, which are stored as they are, twice their four bytes.
     ``DataFileError`` for everything that does not fit.
 
     >>> load_data("mnist-5k")
@@ -84,6 +94,9 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
         known = KNOWN[source]
         pairs, classes = known.read(locate(source))
         return _from_pairs(pairs, name=source, classes=classes, validation=known.validation)
+    if isinstance(source, (str, os.PathLike)) and is_feature_file(source):
+        pairs, classes, origin = read_features(source)
+        return _from_pairs(pairs, name=str(source), classes=classes, origin=origin)
     if isinstance(source, (str, os.PathLike)):
         pairs, classes = read_folder(Path(source))
         if classes is None:
@@ -93,8 +106,9 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
         names = SPLITS if len(source) == 3 else ("train", "test")
         return _from_pairs(dict(zip(names, source, strict=True)), name="arrays")
     raise DataFileError(
-        f"data: expected one of {', '.join(KNOWN)}, a folder, or a pair (images, labels) for each "
-        f"of train, validation (may be left out) and test, found {type(source).__name__}"
+        f"data: expected one of {', '.join(KNOWN)}, a folder, a .npz file of features, or a pair "
+        "(images, labels) for each of train, validation (may be left out) and test, found "
+        f"{type(source).__name__}"
     )
 
 
@@ -125,12 +139,15 @@ def _from_pairs(
     name: str,
     classes: tuple[str, ...] | None = None,
     validation: int | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> Data:
+    """The splits as they are given; with an ``origin`` they are features, of any finite values."""
     if not {"train", "test"} <= set(pairs) <= set(SPLITS):
         raise DataFileError(
             f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
         )
-    checked = {split: _check_pair(pairs[split], f"{name}: {split}") for split in pairs}
+    check = _check_pixels if origin is None else _check_features
+    checked = {split: _check_pair(pairs[split], f"{name}: {split}", check) for split in pairs}
     if classes is None:
         classes = tuple(map(str, range(int(checked["train"][1].max()) + 1)))
     _check_together(checked, name, len(classes))
@@ -139,10 +156,12 @@ def _from_pairs(
         checked["validation"] = checked["train"]
         rows["train"], rows["validation"] = _draw(len(rows["train"]), validation, name)
     train, validated, test = (_take(*checked[split], rows[split]) for split in SPLITS)
-    return Data(train, validated, test, classes, name)
+    return Data(train, validated, test, classes, name, origin)
 
 
-def _check_pair(pair: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
+def _check_pair(
+    pair: Any, what: str, check: Callable[[np.ndarray, str], None]
+) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, c, h, w), still uint8 or float, and labels int64 (n,)."""
     try:
         images, labels = (np.asarray(array) for array in pair)
@@ -166,7 +185,7 @@ def _check_pair(pair: Any, what: str) -> tuple[np.ndarray, np.ndarray]:
             f"{what}: expected labels from 0 to {MAX_CLASSES - 1}, "
             f"found {labels.min()} to {labels.max()}; number the classes 0, 1, 2, …"
         )
-    _check_pixels(images, what)
+    check(images, what)
     return images, labels.astype(np.int64)
 
 
@@ -180,6 +199,17 @@ def _check_pixels(images: np.ndarray, what: str) -> None:
         raise DataFileError(
             f"{what}: expected pixels in [0, 1], found {low:g} to {high:g}; scale them, "
             "or give uint8, which is divided by 255"
+        )
+
+
+def _check_features(images: np.ndarray, what: str) -> None:
+    if images.dtype != np.float32:
+        raise DataFileError(f"{what}: expected features of float32, found {images.dtype}")
+    bad = int((~np.isfinite(images)).sum())
+    if bad:
+        raise DataFileError(
+            f"{what}: {bad:,} of {images.size:,} features are not finite; make them anew, by "
+            "a model whose weights are"
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .errors import DataFileError
 
+SPLITS = ("train", "validation", "test")
 MAX_BYTES = 2**28  # a larger file or promise is refused: five times MNIST, all of CIFAR and more
 CHUNK = 2**20  # read and converted at a time
 

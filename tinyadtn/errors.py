@@ -4,6 +4,12 @@
 Every message says what went wrong, with which numbers, and what to do.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
 
 class TinyADTNError(Exception):
     """Something that tinyadtn can explain."""
@@ -39,3 +45,13 @@ class NonFiniteError(TinyADTNError, ArithmeticError):
 
 class SizeLimitError(TinyADTNError, MemoryError):
     """A tensor that would not fit in memory, refused before anything is allocated."""
+
+
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """For a name that is not known: a few words that offer the nearest that is, or none.
+
+    >>> nearest("fc11", ["conv1", "fc1"]), nearest("norm", ["fc1"])
+    ('; did you mean fc1?', '')
+    """
+    near = difflib.get_close_matches(str(name), known, 1)
+    return f"; did you mean {near[0]}?" if near else ""

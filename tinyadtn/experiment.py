@@ -240,7 +240,8 @@ def write_all(
         write_npz(file, gates)
     files["gates.npz"] += f", {(folder / 'gates.npz').stat().st_size:,} bytes"
     try:
-        return files | _write_pictures(folder, first) | _write_digits(folder, data)
+        pictures = _write_pictures(folder, first)
+        return files | pictures | (_write_digits(folder, data) if data.origin is None else {})
     except ImportError as error:
         return files | {"no pictures": str(error)}
 

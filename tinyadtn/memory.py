@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .data import SPLITS, Data
+from .data import Data
+from .datafile import SPLITS
 from .encodings import memory_limit
 from .engine import Tensor
 from .errors import SizeLimitError

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from .module import Module, Seed, Shape
 from .norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
 
 Row = Callable[[Shape, Seed], Module]  # a layer for inputs of that shape
+WIDTHS = (4096, 4096)  # of the hidden linear layers of AlexNet, ZFNet and VGG-16
 
 
 def conv(width: int, kernel: int, **geometry: Any) -> Row:
@@ -200,7 +201,7 @@ def alexnet(
         relu5=ReLU(),
         pool5=MaxPool2d(3, stride=2),
         flatten=Flatten(),
-        **_head(4096, num_classes),
+        **_head(WIDTHS, num_classes),
     )
 
 
@@ -244,7 +245,7 @@ def zfnet(
         relu5=ReLU(),
         pool5=MaxPool2d(3, stride=2),
         flatten=Flatten(),
-        **_head(4096, num_classes),
+        **_head(WIDTHS, num_classes),
     )
 
 
@@ -281,20 +282,39 @@ def vgg16(
             table[f"relu{block}_{k}"] = ReLU()
             padding = 1
         table[f"pool{block}"] = MaxPool2d(2)
-    return network(config, rng, **table, flatten=Flatten(), **_head(4096, num_classes))
+    return network(config, rng, **table, flatten=Flatten(), **_head(WIDTHS, num_classes))
 
 
-def _head(width: int, num_classes: int) -> dict[str, Row | Module]:
-    """The three linear layers, with dropout behind the first two, of AlexNet, ZFNet and VGG-16."""
-    return {
-        "fc1": linear(width),
-        "relu_fc1": ReLU(),
-        "dropout1": Dropout(0.5),
-        "fc2": linear(width),
-        "relu_fc2": ReLU(),
-        "dropout2": Dropout(0.5),
-        "fc3": linear(num_classes),
-    }
+def head(
+    num_classes: int = 10,
+    image_size: int = 1,
+    *,
+    channels: int = 512,
+    widths: Sequence[int] = WIDTHS,
+    rng: Seed = None,
+) -> Sequential:
+    """The linear layers of AlexNet, ZFNet and VGG-16 alone, for features that are computed before.
+
+    ``ta.features`` makes these, (n, channels, image_size, image_size); unless said otherwise they
+    are the 512 numbers that arrive at fc1 of VGG-16 for a 32×32 image. ``widths`` are those of the
+    hidden layers: (4096, 4096) as there, or none, which leaves one linear layer, fc1, from the
+    features to the classes. It has no ``normalize``: in its own network a head has none either.
+
+    >>> head().num_parameters, head(widths=()).num_parameters
+    (18923530, 5130)
+    """
+    if not isinstance(widths, (tuple, list)):
+        raise ShapeError(f"widths must be a list, one of each hidden layer, got {widths!r}")
+    config = _config("head", num_classes, image_size, channels, widths=list(widths))
+    return network(config, rng, flatten=Flatten(), **_head(widths, num_classes))
+
+
+def _head(widths: Sequence[int], num_classes: int) -> dict[str, Row | Module]:
+    """Linear layers fc1, fc2, …, with a relu and dropout behind all but the last."""
+    table: dict[str, Row | Module] = {}
+    for k, width in enumerate(widths, start=1):
+        table |= {f"fc{k}": linear(width), f"relu_fc{k}": ReLU(), f"dropout{k}": Dropout(0.5)}
+    return {**table, f"fc{len(widths) + 1}": linear(num_classes)}
 
 
 MODELS: dict[str, Callable[..., Sequential]] = {
@@ -303,4 +323,5 @@ MODELS: dict[str, Callable[..., Sequential]] = {
     "alexnet": alexnet,
     "zfnet": zfnet,
     "vgg16": vgg16,
+    "head": head,
 }

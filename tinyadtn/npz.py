@@ -39,7 +39,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         if is_stream(path):
-            raise CheckpointError(f"{path}: is no ordinary file; a checkpoint is a .npz file")
+            raise CheckpointError(f"{path}: is no ordinary file; expected a .npz file")
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
             return {
@@ -71,10 +71,10 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
     for name, member in zip(names, members):
         if not name.endswith(".npy") or name.startswith(("/", "\\")) or ".." in name.split("/"):
-            raise CheckpointError(f"{path}: refuses the member {name!r}; a checkpoint holds arrays")
+            raise CheckpointError(f"{path}: refuses the member {name!r}; expected arrays alone")
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
             raise CheckpointError(
-                f"{path}: {name} is packed; a checkpoint stores its arrays plainly"
+                f"{path}: {name} is packed; expected arrays that are stored plainly"
             )
     if len(set(names)) < len(names):
         raise CheckpointError(f"{path}: a name stands twice in it")

@@ -100,7 +100,8 @@ def read_folder(folder: Path) -> Contents:
     """
     if not folder.is_dir():
         raise DataFileError(
-            f"{folder}: neither a folder nor a data set that is known ({', '.join(KNOWN)})"
+            f"{folder}: neither a folder, nor a .npz file of features, nor a data set that is "
+            f"known ({', '.join(KNOWN)})"
         )
     found = {layout.title: layout for layout in (CIFAR10, CIFAR100) if holds(folder, layout)}
     is_idx = any(idx.find(folder, key) for key in ("train-images", "t10k-images"))

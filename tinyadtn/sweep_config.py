@@ -6,7 +6,6 @@ same run, when a default of the library changes.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 from .adtn import ADTN
 from .compress import ENCODINGS
-from .errors import TinyADTNError
+from .errors import TinyADTNError, nearest
 from .models import MODELS
 from .runs import TrainingPlan
 
@@ -173,19 +172,17 @@ def refuse_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> No
     """TinyADTNError for the first name that is not known, with the nearest that is."""
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            there = ", ".join(known) or "no option"
             raise TinyADTNError(
-                f"{where}: unknown {name!r}{hint} (there is {', '.join(known) or 'no option'})"
+                f"{where}: unknown {name!r}{nearest(name, known)} (there is {there})"
             )
 
 
 def _one_of(where: str, what: str, name: Any, known: Iterable[str]) -> None:
     if not isinstance(name, str) or name not in known:
-        near = difflib.get_close_matches(str(name), known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
         got = "is missing" if name is None else f"cannot be {name!r}"
-        raise TinyADTNError(f"{where}: {what} {got}{hint} (there is {', '.join(known)})")
+        there = ", ".join(known)
+        raise TinyADTNError(f"{where}: {what} {got}{nearest(name, known)} (there is {there})")
 
 
 def _options_of(make: Any, *, without: Iterable[str]) -> dict[str, Any]:

@@ -78,6 +78,7 @@ def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[st
         "validation": history[-1]["validation_accuracy"] if history else last,
         "test": evaluate(model, data.test).accuracy,
         "images": {"train": len(data.train), "test": len(data.test)},
+        **({"features": data.origin} if data.origin else {}),
         "peak_memory_mib": _peak_memory(),
     }
 

@@ -21,7 +21,7 @@ import numpy as np
 from .augment import crop_and_flip
 from .data import Data, Split, batches
 from .decode_free import decoded
-from .errors import NonFiniteError, ShapeError
+from .errors import NonFiniteError, ShapeError, TinyADTNError
 from .loss import accuracy, softmax_cross_entropy
 from .modes import detect_anomaly
 from .module import Module
@@ -106,6 +106,8 @@ def train(
         optimizer = settings.optimizer_for(model)
         identity = data.identity() if folder else None
         run = Run(model, settings, optimizer, RunState(), identity, folder)
+    if run.plan.augment and data.origin is not None:
+        raise TinyADTNError("augment crops and mirrors images; these are features: leave it out")
     return _steps(run, data, save_minutes)
 
 
