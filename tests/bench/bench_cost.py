@@ -29,6 +29,9 @@ import numpy as np
 from cost_table import page_with, tables
 from side_by_side import as_on_a_users_machine, difference, rounds
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from memory_peak import peak_of
+
 import tinyadtn as ta
 from tinyadtn.encodings import Encoding
 from tinyadtn.module import with_weights
@@ -217,14 +220,16 @@ def _note(results: dict[str, Any], batch: str, seconds: dict[Any, np.ndarray]) -
 
 def peak_of_a_step(network: str, encoding: str) -> int:
     """Bytes, in this process: the model, Adam's state and all that two steps hold at once."""
-    tracemalloc.start()
-    model = model_of(network, encoding)
-    x = images_for(network, max(BATCHES))
-    tracemalloc.reset_peak()
-    step = training_side(model, x)
-    step()
-    step()
-    return tracemalloc.get_traced_memory()[1]
+
+    def two_steps() -> None:
+        model = model_of(network, encoding)
+        x = images_for(network, max(BATCHES))
+        tracemalloc.reset_peak()  # what building the model took does not count
+        step = training_side(model, x)
+        step()
+        step()
+
+    return peak_of(two_steps)
 
 
 # --- all of it -----------------------------------------------------------------------------------

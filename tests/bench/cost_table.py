@@ -117,12 +117,8 @@ def _time(row: dict[str, Any], what: str, unit: float) -> str:
 
 
 def digits(x: float) -> str:
-    """Three digits, or all before the point.
-
-    >>> digits(0.01234), digits(1.234), digits(1234.5)
-    ('0.0123', '1.23', '1,234')
-    """
-    return f"{x:,.0f}" if x >= 100 else f"{x:#.3g}"
+    """Three digits, or all before the point."""
+    return f"{x:,.0f}" if x >= 99.95 else f"{x:#.3g}"
 
 
 def rows_of(results: dict[str, Any], cells: Any) -> Iterator[list[str]]:
