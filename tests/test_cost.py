@@ -183,3 +183,18 @@ def test_slower_is_told_and_bold():
     found = dict(cost_table.slower_than_dense(RESULTS))
     assert any("VGG-16: ADTN M=4" in said for said in found["a training step, batch 128"])
     assert not any("dense" in said for told in found.values() for said in told)
+
+
+def test_a_choice_that_is_the_slower_one_is_told():
+    times = {"batch 1, decoded": {"ms": 3.0}, "batch 1, decode-free": {"ms": 2.0}}
+    row = {
+        "encoding": "E",
+        "times": times,
+        "chosen": {"batch 1": {"a": "decoded"}, "batch 128": {}},
+    }
+    told = {"networks": {"N": {"rows": [row]}}}
+    assert list(cost_table.slower_choices(told)) == ["N, E, batch 1 (decoded, 1.50×)"]
+    row["chosen"]["batch 1"]["a"] = "decode-free"
+    assert list(cost_table.slower_choices(told)) == []
+    row["chosen"]["batch 1"] |= {"b": "decoded"}  # one and the other: neither column is theirs
+    assert list(cost_table.slower_choices(told)) == []

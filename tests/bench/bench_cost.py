@@ -236,6 +236,7 @@ def peak_of_a_step(network: str, encoding: str) -> int:
 
 
 def measure() -> dict[str, Any]:
+    load, _, _ = os.getloadavg()  # before this adds its own
     networks = {}
     for network in NETWORKS:
         models = {e: model_of(network, e) for e in (DENSE, *recipes(network))}
@@ -257,7 +258,7 @@ def measure() -> dict[str, Any]:
             print(f"{network}, {encoding}: done", flush=True)
         shapes = {n: list(layer.weight.shape) for n, layer in linear_layers(models[DENSE]).items()}
         networks[network] = {"shapes": shapes, "rows": rows}
-    told = {**versions(), "cores": os.cpu_count(), "dtype": "float32"}
+    told = {**versions(), "cores": os.cpu_count(), "load": load, "dtype": "float32"}
     return {"versions": told, "batches": list(BATCHES), "networks": networks}
 
 

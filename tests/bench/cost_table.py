@@ -9,6 +9,8 @@ START, END = "<!-- made by tests/bench/bench_cost.py -->", "<!-- end -->"
 SLOWER = 1.1  # times the dense layers' time: from here on it is said
 SMALL, LARGE = "batch 1", "batch 128"
 WAYS = ("decoded", "at hand", "decode-free")
+ONES = ("decoded", "decode-free")  # the two that a layer chooses between
+CHOICE = "all layers by themselves choose the slower of these two"
 DENSE, NONE = "dense", "–"
 
 
@@ -26,7 +28,7 @@ def tables(results: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             "Slower than the dense layers by a tenth or more:",
-            "\n".join(slower),
+            "\n".join([*slower, f"- {CHOICE}: {'; '.join(slower_choices(results)) or 'none'}."]),
             markdown(COUNTED, rows_of(results, counted_cells)),
             markdown(TIMED, rows_of(results, timed_cells)),
             measured_with(results),
@@ -58,6 +60,20 @@ def slower_than_dense(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]
         yield what, found
 
 
+def slower_choices(results: dict[str, Any]) -> Iterator[str]:
+    """Where all layers take one way by themselves, and the other is faster by a tenth or more."""
+    for network, measured in results["networks"].items():
+        for row in measured["rows"]:
+            for batch in (SMALL, LARGE):
+                ways = {row["times"].get(f"{batch}, {way}", {}).get("ms"): way for way in ONES}
+                own = set(row["chosen"][batch].values())
+                if None in ways or len(own) > 1:
+                    continue
+                (slow, fast), way = (max(ways), min(ways)), own.pop()
+                if ways[slow] == way and slow >= SLOWER * fast:
+                    yield f"{network}, {row['encoding']}, {batch} ({way}, {digits(slow / fast)}×)"
+
+
 def measured_with(results: dict[str, Any]) -> str:
     """On what, and how often at least."""
     told = results["versions"]
@@ -69,7 +85,8 @@ def measured_with(results: dict[str, Any]) -> str:
     )
     return (
         f"(NumPy {told['numpy']}, Python {told['python']}, {told['cores']} cores, BLAS threads: "
-        f"{told['blas_threads']}; medians of {rounds} rounds or more.)"
+        f"{told['blas_threads']}; medians of {rounds} rounds or more; {told['load']:.1f} processes "
+        "waiting or running at the start.)"
     )
 
 
