@@ -83,6 +83,7 @@ DEFAULTS = {
         "executor": None,
         "workers": None,
         "blas_threads": None,
+        "device": "cpu",
         "rows": (),
         "retry_failed": False,
         "show_progress": True,

@@ -17,7 +17,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn import sweep_run, sweep_workers
-from tinyadtn.errors import SizeLimitError, TinyADTNError
+from tinyadtn.errors import DeviceError, SizeLimitError, TinyADTNError
 from tinyadtn.sweep import outlooks
 from tinyadtn.sweep_file import ResultsFile
 from tinyadtn.sweep_spec import read_spec, run_key
@@ -196,6 +196,39 @@ def test_a_run_that_dask_gives_up_counts_as_failed(tiny, tmp_path):
     assert [r["error"] for r in records] == ["KilledWorker: four of them"]
 
 
+def test_a_sweep_on_the_gpu_has_one_worker_unless_more_are_asked_for(
+    tiny, tmp_path, monkeypatch, cuda
+):
+    asked = []
+
+    def on_processes(runs, device, workers, blas_threads):
+        asked.append((device, workers))
+        yield from ((run, sweep_run.run_one(run.config, run.seed, device)) for run in runs)
+
+    monkeypatch.setattr(sys.modules["tinyadtn.sweep"], "on_processes", on_processes)
+    monkeypatch.setattr(sys.modules["tinyadtn.sweep"], "cores", lambda: 5)
+    ways = [("cpu", None), ("cuda", None), ("cuda", 3)]
+    for device, workers in ways:
+        out = tmp_path / f"{device}-{workers}.jsonl"
+        records = ta.sweep(
+            spec_for(tiny), out, rows=["adtn"], device=device, workers=workers, show_progress=False
+        )
+        assert [(r["status"], r["device"]) for r in records] == [("done", device)] * 4
+    assert asked == [("cpu", 4), ("cuda", 1), ("cuda", 3)]
+
+
+def test_an_executor_is_told_the_device_and_its_workers_say_whether_they_have_it(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    out, options = tmp_path / "r.jsonl", {"device": "cuda", "show_progress": False}
+    with pytest.raises(DeviceError, match="needs CuPy"):
+        ta.sweep(spec_for(tiny), out, **options)
+    assert not out.exists()
+    records = ta.sweep(spec_for(tiny), out, executor=Patient(), rows=["adtn"], **options)
+    assert all(r["error"].startswith('DeviceError: device "cuda" needs CuPy') for r in records)
+
+
 def test_settings_that_cannot_be(tiny, tmp_path, monkeypatch):
     out = tmp_path / "r.jsonl"
     with pytest.raises(TinyADTNError, match="an executor has workers of its own"):
@@ -285,7 +318,7 @@ def test_a_worker_killed_in_the_middle_loses_no_run(tiny, tmp_path):
     assert all(record["status"] == "done" for record in records)
 
 
-def dies_with_seed_1(config, seed):
+def dies_with_seed_1(config, seed, device):
     """What stands in for ``run_one``: in the worker, where it is looked up by its name."""
     if seed == 1:
         os._exit(3)

@@ -51,6 +51,40 @@ def test_sweep_lists_does_tells_and_goes_on(study, tmp_path, capsys):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_sweep_shows_only_the_best_rate_of_a_row(tiny, tmp_path, capsys):
+    path = tmp_path / "rates.toml"
+    path.write_text(
+        f"network = 'fc2'\ndata = {tiny!r}\nepochs = 1\nbatch_size = 50\n"
+        "[rows.dense]\nlearning_rate = {each = [1e-9, 5e-3]}\n"
+    )
+    assert main(["sweep", str(path), "--best", "--workers", "1", "--quiet"]) == 0
+    told = capsys.readouterr().out
+    assert "learning rate" in told and "0.005 of 1e-09, 0.005" in told
+    assert main(["sweep", str(path), "--table", "--best"]) == 0
+    table = capsys.readouterr().out
+    assert told.endswith(table) and len(table.splitlines()) == 2
+    assert main(["sweep", str(path), "--table"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_sweep_on_the_gpu_goes_on_there(study, cuda, monkeypatch, capsys):
+    def stopped(*_, device, **__):
+        assert device == "cuda"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyadtn.sweep_command.sweep", stopped)
+    assert main(["sweep", study, "--device", "cuda", "--best", "--quiet"]) == 130
+    assert capsys.readouterr().out.endswith(f"sweep {study} --device cuda --best\n")
+
+
+def test_without_cupy_the_device_is_refused_before_the_headline(study, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert main(["sweep", study, "--device", "cuda"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == 'error: device "cuda" needs CuPy: pip install "tinyadtn[gpu]"\n'
+    assert printed.out == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -172,6 +172,23 @@ def test_a_record_names_its_data_by_what_is_in_them(tiny):
     assert check(config_of(tiny)).data == expected
 
 
+def test_a_run_on_the_gpu_gives_the_same_and_is_there_all_the_way(cuda, tiny, tmp_path):
+    ta.save(tmp_path / "dense.npz", ta.models.fc2(rng=5))
+    fitted = {"encode": {"fc1": 2}, "fit": {"steps": 3}}
+    for row in ({}, {"dense": DENSE, **fitted}, {"dense": str(tmp_path / "dense.npz"), **fitted}):
+        config = config_of(tiny, **row)
+        here = run_one(config, 0)
+        if hasattr(cuda, "traffic"):
+            cuda.traffic.clear()
+        there = run_one(config, 0, "cuda")
+        if hasattr(cuda, "traffic"):
+            assert max(cuda.traffic.up) > 100 * 28 * 28  # a batch
+        assert (here["device"], there["device"]) == ("cpu", "cuda")
+        assert there["losses"] == pytest.approx(here["losses"], abs=2e-3)
+        assert there["stored"] == here["stored"] and there["status"] == "done"
+        json.dumps(there, allow_nan=False)
+
+
 # --- what a row may say --------------------------------------------------------------------------
 
 

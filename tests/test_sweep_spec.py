@@ -5,8 +5,11 @@ import os
 
 import pytest
 
+import tinyadtn as ta
 from tinyadtn.compress import ENCODINGS
 from tinyadtn.errors import SizeLimitError, TinyADTNError
+from tinyadtn.sweep_file import _key_of
+from tinyadtn.sweep_run import _encoded, check
 from tinyadtn.sweep_spec import read_spec
 
 NEEDS = {
@@ -14,6 +17,9 @@ NEEDS = {
     "Tucker": {"ranks": 2},
     "TensorTrain": {"ranks": 2, "modes": [[2, 5], [16, 16]]},
 }
+
+
+SHORT_ORDER = {"encoding": "ADTN", "order": list(range(17))}
 
 
 def spec_of(text, tmp_path, **options):
@@ -106,6 +112,35 @@ def test_labels_say_as_much_of_the_way_as_is_needed():
     rates = {"each": [0.1, 0.10000001]}
     spec = read_spec({"network": "fc2", "rows": {"a": {"learning_rate": rates}}})
     assert labels(spec) == ["a learning_rate=0.1", "a learning_rate=0.10000001"]
+
+
+def test_the_order_of_the_sites_may_be_written_out(tmp_path):
+    backwards, mixed = list(range(18))[::-1], [*range(1, 18, 2), *range(0, 18, 2)]
+    spec = spec_of(
+        f"""
+        network = "fc2"
+        [rows.backwards]
+        encode.fc1 = {{encoding = "ADTN", depth = 2, order = {backwards}}}
+        [rows.several]
+        encode.fc1.encoding = "ADTN"
+        encode.fc1.order = {{each = ["output_first", {backwards}, {mixed}]}}
+        """,
+        tmp_path,
+    )
+    orders = [run.config["encode"]["fc1"]["order"] for run in spec.runs]
+    assert orders == [backwards, "output_first", backwards, mixed]
+    assert labels(spec) == [
+        "backwards", "several order=output_first", f"several order={backwards}",
+        f"several order={mixed}",
+    ]  # fmt: skip
+    for run, order in zip(spec.runs, orders):
+        line = {"config": json.loads(json.dumps(run.config)), "seed": run.seed}
+        assert _key_of(line) == run.key
+        wall = _encoded(ta.models.fc2(), line["config"], None).fc1.weight
+        assert wall.options()["order"] == (order if order == "output_first" else tuple(order))
+    with pytest.raises(TinyADTNError, match="order must hold each of 0 … 17 once"):
+        content = {"network": "fc2", "rows": {"a": {"encode": {"fc1": SHORT_ORDER}}}}
+        check(read_spec(content).runs[0].config)
 
 
 def test_each_may_hold_what_holds_each():

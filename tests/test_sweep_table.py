@@ -35,7 +35,7 @@ def recorded(spec, accuracy=lambda run: 0.9 + run.seed / 100):
         run.key: {
             "row": run.row, "config": run.config, "seed": run.seed, "status": "done",
             "validation": accuracy(run) + 0.01, "test": accuracy(run),
-            **STORED.get(run.label, STORED["adtn fc1=2"]),
+            **STORED.get(run.method, STORED["adtn fc1=2"]),
         }
         for run in spec.runs
     }  # fmt: skip
@@ -132,6 +132,119 @@ def test_of_equal_numbers_the_best_on_validation_is_drawn(spec):
         record["test"] = 0.6
     assert plot(spec, records).get_label() == "Test accuracy by stored numbers: adtn 3,262: 60.0 %."
     assert [s.test for s in summaries(spec, records)] == [(0.8,) * 2, (0.6,) * 2, (0.7,) * 2]
+
+
+# --- the best of several learning rates ----------------------------------------------------------
+
+RATES = (1e-3, 1e-2, 1e-1)
+
+
+def rates_spec(**more):
+    """Three rates of two depths, with two seeds, beside rows that have one."""
+    row = {"encode": {"fc1": {"each": [1, 2]}}, "learning_rate": {"each": list(RATES)}}
+    rows = {"dense": {"learning_rate": 5e-3}, "adtn": row, **more}
+    return read_spec({**NETWORK, "rows": rows})
+
+
+def by_rate(spec, validation, test):
+    """Records with these accuracies at each rate; of one seed a little above, of one below."""
+    records = recorded(spec)
+    for run in spec.runs:
+        rate = run.config["learning_rate"]
+        if rate in RATES:
+            place, luck = RATES.index(rate), 0.01 * (2 * run.seed - 1)
+            records[run.key]["validation"] = validation[place] + luck
+            records[run.key]["test"] = test[place] + luck
+    return records
+
+
+def best(spec, records):
+    """The lines of the table below its head, in words."""
+    head, *rows = table(spec, records, best=True).splitlines()
+    assert head.split()[-2:] == ["learning", "rate"]
+    return [row.split() for row in rows]
+
+
+def test_the_best_rate_is_chosen_by_the_mean_on_validation_and_never_on_test():
+    spec = rates_spec()
+    records = by_rate(spec, validation=(0.90, 0.92, 0.91), test=(0.95, 0.80, 0.95))
+    assert table(spec, records, best=True).splitlines() == [
+        "            runs  encoded  whole model      validation            test"
+        "             learning rate",
+        "dense          2        –      203,530  91.50 ± 0.71 %  90.50 ± 0.71 %"
+        "                     0.005",
+        "adtn fc1=1     2      164        2,990  92.00 ± 1.41 %  80.00 ± 1.41 %"
+        "  0.01 of 0.001, 0.01, 0.1",
+        "adtn fc1=2     2      436        3,262  92.00 ± 1.41 %  80.00 ± 1.41 %"
+        "  0.01 of 0.001, 0.01, 0.1",
+    ]
+    for run in spec.runs:  # one lucky seed is not the mean
+        if run.config["learning_rate"] == 1e-1 and run.seed == 1:
+            records[run.key]["validation"] = 0.935
+    assert best(spec, records)[1][-5:] == ["0.01", "of", "0.001,", "0.01,", "0.1"]
+    assert len(table(spec, records).splitlines()) == 1 + 1 + 2 * 3
+
+
+def test_of_equal_rates_the_smaller_one_is_best():
+    spec = rates_spec()
+    records = by_rate(spec, validation=(0.90, 0.92, 0.92), test=(0.5, 0.6, 0.7))
+    assert [row[-5] for row in best(spec, records)[1:]] == ["0.01", "0.01"]
+    first = [run.key for run in spec.runs if run.config["learning_rate"] == 1e-2]
+    turned = {**{key: records[key] for key in first[::-1]}, **records}
+    assert best(spec, turned) == best(spec, records)
+
+
+def test_a_rate_with_runs_that_failed_or_are_missing_is_not_the_best():
+    spec = rates_spec()
+    records = by_rate(spec, validation=(0.90, 0.92, 0.99), test=(0.5, 0.6, 0.7))
+    fast = [run.key for run in spec.runs if run.config["learning_rate"] == 1e-1]
+    shallow, deep = fast[:2], fast[2:]
+    records[shallow[0]] = {**records[shallow[0]], "status": "failed", "error": "NonFiniteError"}
+    del records[deep[1]]
+    one, two = best(spec, records)[1:]
+    assert " ".join(one).endswith("0.01 of 0.001, 0.01, 0.1 (1 of 2, 1 failed)")
+    assert " ".join(two).endswith("0.01 of 0.001, 0.01, 0.1 (1 of 2)")
+    pytest.importorskip("matplotlib")
+    assert "adtn 164: 60.0 ± 1.4 %" in plot(spec, records).get_label()
+    # What has all its runs is missing: of the rest the one with most of them is best.
+    for run in spec.runs:
+        if run.config["learning_rate"] < 1e-1:
+            records.pop(run.key)
+    assert [" ".join(row[1:4]) for row in best(spec, records)[1:]] == ["fc1=1 1 of", "fc1=2 1 of"]
+    nothing = best(spec, {})
+    assert " ".join(nothing[1]) == (
+        "adtn fc1=1 0 of 2 – – 0.001 of 0.001 (0 of 2), 0.01 (0 of 2), 0.1 (0 of 2)"
+    )
+
+
+def test_only_the_rate_may_differ_and_rows_of_other_names_count_too():
+    spec = rates_spec(
+        slow={"encode": {"fc1": 1}, "learning_rate": 1e-4},
+        clipped={"encode": {"fc1": 1}, "learning_rate": 1e-2, "clip": 1.0},
+        fitted={
+            "encode": {"fc1": 1},
+            "fit": {},
+            "dense": {"learning_rate": {"each": [1e-3, 1e-2]}},
+            "learning_rate": {"each": [1e-2, 1e-1]},
+        },
+    )
+    records = by_rate(spec, validation=(0.90, 0.92, 0.91), test=(0.5, 0.6, 0.7))
+    for run in spec.runs:
+        if run.row == "slow":
+            records[run.key]["validation"] = 0.97
+    rows = [" ".join(row) for row in best(spec, records)]
+    assert [row.split(" 2 ")[0] for row in rows] == [
+        "dense", "slow", "adtn fc1=2", "clipped",
+        "fitted dense.learning_rate=0.001", "fitted dense.learning_rate=0.01",
+    ]  # fmt: skip
+    assert rows[1].endswith("0.0001 of 0.0001, 0.001, 0.01, 0.1")
+    assert rows[3].endswith(" % 0.01") and rows[4].endswith("0.01 of 0.01, 0.1")
+
+
+def test_the_best_can_be_told_without_a_column_of_what_is_counted():
+    spec = read_spec({**NETWORK, "count": "model", "rows": {"a": {"learning_rate": 1e-2}}})
+    (row,) = best(spec, recorded(spec))
+    assert " ".join(row) == "a 2 3,262 91.50 ± 0.71 % 90.50 ± 0.71 % 0.01"
 
 
 def test_nothing_to_draw_is_refused(spec):

@@ -314,10 +314,17 @@ def _sweep(actions: Any) -> None:
     command.add_argument("--dry-run", action="store_true", help="list the runs, and do none")
     command.add_argument("--table", action="store_true", help="show what is done, and do no more")
     command.add_argument(
+        "--best",
+        action="store_true",
+        help="of rows that differ in their learning rate alone, show only the best on validation",
+    )
+    command.add_argument(
         "--plot", type=_path, metavar="FILE", help="the same as a picture, a PNG file"
     )
     command.add_argument(
-        "--workers", type=_positive, help="processes (default: as many as there are cores)"
+        "--workers",
+        type=_positive,
+        help="processes (default: as many as there are cores; on a GPU, one)",
     )
     command.add_argument(
         "--blas-threads", type=_positive, help="BLAS threads of each process (default: 1)"
@@ -325,6 +332,7 @@ def _sweep(actions: Any) -> None:
     command.add_argument(
         "--executor", metavar="dask://HOST:PORT", help="do the runs on this Dask cluster instead"
     )
+    _add_device(command)
     command.add_argument(
         "--retry-failed", action="store_true", help="do the runs that failed once more"
     )

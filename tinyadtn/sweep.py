@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from .backend import require_device
 from .encodings import memory_limit
 from .errors import SizeLimitError, TinyADTNError
 from .memory import GIB
@@ -33,6 +34,7 @@ def sweep(
     executor: Executor | None = None,
     workers: int | None = None,
     blas_threads: int | None = None,
+    device: str = "cpu",
     rows: Iterable[str] = (),
     retry_failed: bool = False,
     show_progress: bool = True,
@@ -43,6 +45,7 @@ def sweep(
     it. ``out`` is a file of JSON lines, one a run: by default the spec's name with ``.jsonl``. The
     runs are done by ``workers`` processes (as many as there are cores), each with ``blas_threads``
     BLAS threads (1), or by an ``executor`` of ``concurrent.futures`` kind that you made and close.
+    With ``device="cuda"`` each computes on a GPU, and ``workers`` is 1 unless given.
     In a script, call it under ``if __name__ == "__main__":``, as multiprocessing asks.
 
     A run that raises is recorded as "failed", with its error, and stops nothing; ``retry_failed``
@@ -59,8 +62,8 @@ def sweep(
     ({'fc1': 436, 'fc2': 2560}, True)
     """
     plan = spec if isinstance(spec, Spec) else read_spec(spec, rows=rows)
-    refuse_two_crews(executor, workers, blas_threads)
-    workers = min(workers or cores(), len(plan.runs))
+    refuse_crew(executor, workers, blas_threads, device)
+    workers = min(workers or (cores() if device == "cpu" else 1), len(plan.runs))
     outlook = outlooks(plan)
     if executor is None:
         _refuse_too_many(workers, outlook.values())
@@ -71,9 +74,9 @@ def sweep(
         todo = [run for run in plan.runs if not _is_done(run, file.records, retry_failed)]
         todo = _sharing(todo)
         if executor is None:
-            results = on_processes(todo, workers, blas_threads or 1)
+            results = on_processes(todo, device, workers, blas_threads or 1)
         else:
-            results = on_executor(todo, executor)
+            results = on_executor(todo, device, executor)
         bar = progress(
             results,
             total=len(plan.runs),
@@ -91,9 +94,14 @@ def sweep(
         return [file.records[run.key] for run in plan.runs]
 
 
-def refuse_two_crews(executor: Any, workers: int | None, blas_threads: int | None) -> None:
-    """TinyADTNError for an executor together with settings of the process pool."""
-    if executor is not None and (workers, blas_threads) != (None, None):
+def refuse_crew(executor: Any, workers: int | None, blas_threads: int | None, device: str) -> None:
+    """TinyADTNError for an executor together with settings of the process pool.
+
+    DeviceError for a device that is not here; whether an executor's workers have it, they know.
+    """
+    if executor is None:
+        require_device(device)
+    elif (workers, blas_threads) != (None, None):
         raise TinyADTNError("an executor has workers of its own: leave workers, blas_threads out")
 
 

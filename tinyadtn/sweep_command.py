@@ -11,7 +11,7 @@ from pathlib import Path
 from . import draw
 from .commands import program
 from .errors import TinyADTNError
-from .sweep import outlooks, refuse_two_crews, results_path, sweep
+from .sweep import outlooks, refuse_crew, results_path, sweep
 from .sweep_file import Record, read_records
 from .sweep_spec import Spec, read_spec
 from .sweep_table import by_label, outlook_table, plot, table
@@ -29,14 +29,14 @@ def run_sweep(options: Namespace) -> int:
         print(f"{_headline(spec, out, records)}\n\n{outlook_table(spec, outlooks(spec), records)}")
         return 0
     if not (options.table or options.plot is not None):
-        refuse_two_crews(options.executor, options.workers, options.blas_threads)
+        refuse_crew(options.executor, options.workers, options.blas_threads, options.device)
         outlooks(spec)  # what is wrong is said before the headline
         print(_headline(spec, out, records))
         records = _do(options, spec, out)
         print()
     if not any(run.key in records for run in spec.runs):
         raise TinyADTNError(f"{out} holds no run of {spec.name}; first do some, without --table")
-    print(table(spec, records))
+    print(table(spec, records, best=options.best))
     if options.plot is not None:
         draw.save(plot(spec, records), options.plot)
         print(f"\n{options.plot}")
@@ -73,6 +73,7 @@ def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
                 executor=executor,
                 workers=options.workers,
                 blas_threads=options.blas_threads,
+                device=options.device,
                 retry_failed=options.retry_failed,
                 show_progress=not options.quiet,
             )
@@ -95,6 +96,8 @@ def _again(options: Namespace, *more: str) -> str:
     words += ["--executor", options.executor] if options.executor else []
     words += ["--workers", str(options.workers)] if options.workers else []
     words += ["--blas-threads", str(options.blas_threads)] if options.blas_threads else []
+    words += ["--device", options.device] if options.device != "cpu" else []
+    words += ["--best"] if options.best else []
     return shlex.join([*words, *more])
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from .checkpoint import load
 from .compress import ENCODINGS, compress, fit
 from .data import Data, load_data
+from .devices import placed
 from .errors import TinyADTNError
 from .experiment import build_for, check_dense
 from .memory import TrainingMemory, check_memory, training_memory
@@ -31,7 +32,7 @@ from .train import evaluate, train
 REMEMBERED = 2  # data sets, and trained dense networks, that the runs of a worker share
 
 
-def run_one(config: Config, seed: int) -> dict[str, Any]:
+def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
     """Do one run. What goes wrong in it is the result, ``status`` "failed", and raises nothing.
 
     The test split is judged once, after the last step; nothing is chosen by it. ``data`` tells the
@@ -39,11 +40,11 @@ def run_one(config: Config, seed: int) -> dict[str, Any]:
     data and training the dense network are not in it: runs share these, so that somebody else may
     have done them.
     """
-    known: dict[str, Any] = {}
+    known: dict[str, Any] = {"device": device}
     start = None
     try:
         data, known["data"] = loaded(config["data"])
-        network = _network_to_encode(config, seed, data)
+        network = _network_to_encode(config, seed, data, device)
         start = time.perf_counter()
         result = {"status": "done", **_measured(config, seed, data, network)}
     except TinyADTNError as error:
@@ -91,14 +92,16 @@ def _start(config: Config, seed: int, network: Module) -> tuple[Module, dict[str
     return freeze(model, *config["freeze"]) if "freeze" in config else model, errors
 
 
-def _network_to_encode(config: Config, seed: int, data: Data) -> Module:
+def _network_to_encode(config: Config, seed: int, data: Data, device: str) -> Module:
     """The dense network as it was drawn, as a file has it, or trained as ``dense`` says."""
     beginning = dense_beginning(config, seed)
     if beginning is not None:
-        trained = _trained_dense(beginning, loaded(config["data"])[1]["sha256"])
+        trained = _trained_dense(beginning, loaded(config["data"])[1]["sha256"], device)
         return trained.copy()  # what comes now may change it in place
     network = _network(config, data, seed)
-    return _dense_from(config["dense"], network) if "dense" in config else network
+    if "dense" in config:
+        network = _dense_from(config["dense"], network)
+    return placed(network, device)
 
 
 def dense_beginning(config: Config, seed: int) -> str | None:
@@ -112,11 +115,11 @@ def dense_beginning(config: Config, seed: int) -> str | None:
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def _trained_dense(beginning: str, sha256: str) -> Module:
-    """The network of ``dense_beginning``, trained on the data with that hash."""
+def _trained_dense(beginning: str, sha256: str, device: str) -> Module:
+    """The network of ``dense_beginning``, trained on that device, on the data with that hash."""
     config, seed = json.loads(beginning)
     data, _ = loaded(config["data"])
-    network = _network(config, data, seed)
+    network = placed(_network(config, data, seed), device)
     _trained(network, data, config["dense"], seed)
     return network
 

@@ -41,13 +41,15 @@ COUNTS = ("encoded", "model")  # what ``count`` may be, beside a list of layers
 class PlannedRun:
     """One run: ``config`` and ``seed`` decide everything in it.
 
-    ``row`` is its row in the spec; ``label`` also says which of each it is.
+    ``row`` is its row in the spec; ``label`` also says which of each it is, and ``method`` does so
+    but for the learning rate.
     """
 
     row: str
     label: str
     config: Config
     seed: int
+    method: str
 
     @property
     def key(self) -> str:
@@ -145,9 +147,12 @@ def _runs_of_row(where: str, row: str, options: dict[str, Any]) -> Iterator[Plan
     paths = {path for choices, _ in varied for path, _ in choices}
     for choices, values in varied:
         config = configuration(where, values)
-        said = [f"{_shortest(path, paths)}={_brief(value)}" for path, value in choices]
+        said = {path: f"{_shortest(path, paths)}={brief(value)}" for path, value in choices}
+        label = " ".join([row, *said.values()])
+        said.pop(("learning_rate",), None)
+        method = " ".join([row, *said.values()])
         for seed in seeds:
-            yield PlannedRun(row, " ".join([row, *said]), config, seed)
+            yield PlannedRun(row, label, config, seed, method)
 
 
 def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -208,11 +213,12 @@ def _shortest(path: tuple[str, ...], paths: Iterable[tuple[str, ...]]) -> str:
     return ".".join(path[-length:])
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """The value in few letters, and no two values in the same."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}={_brief(child)}" for key, child in value.items()) + "}"
+        return "{" + ", ".join(f"{key}={brief(child)}" for key, child in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_brief, value)) + "]"
+        return "[" + ", ".join(map(brief, value)) + "]"
     short = f"{value:g}" if isinstance(value, float) else str(value)
     return short if not isinstance(value, float) or float(short) == value else repr(value)
 

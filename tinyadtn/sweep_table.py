@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .draw_tradeoff import Point, tradeoff
 from .errors import TinyADTNError
 from .reports import format_table, spread
+from .sweep_config import Config
 from .sweep_file import Record
 from .sweep_run import Outlook
-from .sweep_spec import PlannedRun, Spec
+from .sweep_spec import PlannedRun, Spec, brief
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,12 +30,25 @@ class Summary:
 
     row: str
     label: str
+    method: str
+    config: Config
     planned: int
     failed: tuple[Record, ...]
     numbers: int | None
     model: int | None
     validation: tuple[float, ...]
     test: tuple[float, ...]
+
+    @property
+    def runs(self) -> str:
+        """How many are planned, or how many of these are done."""
+        done = str(self.planned) if self.is_whole else f"{len(self.test)} of {self.planned}"
+        return done + (f", {len(self.failed)} failed" if self.failed else "")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its runs are done."""
+        return len(self.test) == self.planned
 
 
 def summaries(spec: Spec, records: Mapping[str, Record]) -> list[Summary]:
@@ -46,6 +61,8 @@ def summaries(spec: Spec, records: Mapping[str, Record]) -> list[Summary]:
             Summary(
                 row=runs[0].row,
                 label=label,
+                method=runs[0].method,
+                config=runs[0].config,
                 planned=len(runs),
                 failed=tuple(record for record in all_ended if record["status"] == "failed"),
                 numbers=counted(done[0], spec.count) if done else None,
@@ -55,6 +72,26 @@ def summaries(spec: Spec, records: Mapping[str, Record]) -> list[Summary]:
             )
         )
     return found
+
+
+def rivals(found: Iterable[Summary]) -> list[list[Summary]]:
+    """The rows that differ in their learning rate alone together, in each list the best first."""
+    groups: dict[str, list[Summary]] = {}
+    for s in found:
+        method = {name: value for name, value in s.config.items() if name != "learning_rate"}
+        groups.setdefault(json.dumps(method, sort_keys=True), []).append(s)
+    return [sorted(group, key=_place) for group in groups.values()]
+
+
+def _place(s: Summary) -> tuple[float, float, float]:
+    """Sorts the best on validation first, and never looks at the test split.
+
+    The mean over fewer seeds is no match: what failed is as a rule what went worst. So a row comes
+    after all rows of whose runs a larger share is done. Of equals, the smaller rate is first.
+    """
+    share = len(s.validation) / s.planned
+    mean = statistics.fmean(s.validation) if s.validation else 0.0
+    return -share, -mean, s.config["learning_rate"]
 
 
 def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
@@ -85,18 +122,36 @@ def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | Non
     return sum(numbers["stored"][name] for name in chosen) if chosen else None
 
 
-def table(spec: Spec, records: Mapping[str, Record]) -> str:
-    """Validation and test accuracy of every row, mean ± standard deviation over its seeds."""
-    head = ["", "runs", title(spec.count), "whole model", "validation", "test"]
-    rows = [head]
-    for s in summaries(spec, records):
-        runs = str(s.planned) if len(s.test) == s.planned else f"{len(s.test)} of {s.planned}"
+def table(spec: Spec, records: Mapping[str, Record], *, best: bool = False) -> str:
+    """Validation and test accuracy of every row, mean ± standard deviation over its seeds.
+
+    With ``best``, of rows that differ in their learning rate alone only the one whose validation
+    accuracy has the highest mean, with its rate and all the rates that it was chosen from. One that
+    lacks runs, because they failed or are not done yet, is chosen only if all others lack as many.
+    """
+    rows = [["", "runs", title(spec.count), "whole model", "validation", "test"]]
+    found = summaries(spec, records)
+    for s, *others in rivals(found) if best else ([s] for s in found):
         accuracies = [spread(s.validation, 2), spread(s.test, 2)] if s.test else ["", ""]
         rows.append(
-            [s.label, runs + (f", {len(s.failed)} failed" if s.failed else ""),
-             _number(s.numbers), _number(s.model), *accuracies]
+            [s.method if best else s.label, s.runs, _number(s.numbers), _number(s.model),
+             *accuracies, *([_rates(s, others)] if best else [])]
         )  # fmt: skip
+    if best:
+        rows[0].append("learning rate")
     return format_table(rows if spec.count != "model" else [row[:2] + row[3:] for row in rows])
+
+
+def _rates(best: Summary, others: Sequence[Summary]) -> str:
+    """The rate that was chosen, of which; with the runs of those that lack some."""
+    chosen = brief(best.config["learning_rate"])
+    if not others:
+        return chosen
+    tried = sorted([best, *others], key=lambda s: s.config["learning_rate"])
+    told = [
+        brief(s.config["learning_rate"]) + ("" if s.is_whole else f" ({s.runs})") for s in tried
+    ]
+    return f"{chosen} of {', '.join(told)}"
 
 
 def outlook_table(
@@ -125,18 +180,16 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
     """Test accuracy against stored numbers: a curve a row, a point for each number of them.
 
     Where runs of a row store equally many and differ otherwise, in their learning rates for
-    instance, the point is the one that is best on validation. A row that stores nothing of what is
-    counted is a level across the picture.
+    instance, the point is the one that is best on validation, as in ``table``. A row that stores
+    nothing of what is counted is a level across the picture.
     """
     curves: dict[str, list[Point]] = {}
     levels: dict[str, Point] = {}
     for row in dict.fromkeys(run.row for run in spec.runs):
         best: dict[int, Summary] = {}
-        for s in summaries(spec, records):
+        for s in sorted(summaries(spec, records), key=_place):
             if s.row == row and s.test:
-                rival = best.setdefault(s.numbers or 0, s)
-                if statistics.fmean(s.validation) > statistics.fmean(rival.validation):
-                    best[s.numbers or 0] = s
+                best.setdefault(s.numbers or 0, s)
         points = [Point(numbers, *_moments(s.test)) for numbers, s in sorted(best.items())]
         for point in points:
             if point.numbers:

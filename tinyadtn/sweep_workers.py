@@ -47,7 +47,9 @@ BLAS_THREADS = (
 # --- processes of this machine -------------------------------------------------------------------
 
 
-def on_processes(runs: Sequence[PlannedRun], workers: int, blas_threads: int) -> Results:
+def on_processes(
+    runs: Sequence[PlannedRun], device: str, workers: int, blas_threads: int
+) -> Results:
     """The results of the runs, done by a pool of processes that is replaced when it breaks.
 
     A pool breaks when one of its processes dies, and does not say which. So whatever was being done
@@ -58,7 +60,7 @@ def on_processes(runs: Sequence[PlannedRun], workers: int, blas_threads: int) ->
     deaths: Counter[str] = Counter()
     while waiting:
         with _pool(min(workers, len(waiting)), blas_threads) as pool:
-            yield from _until_broken(pool, waiting, deaths, workers)
+            yield from _until_broken(pool, waiting, device, deaths, workers)
         for run in [run for run in waiting if deaths[run.key] >= LIVES]:
             waiting.remove(run)
             died = RuntimeError(
@@ -68,7 +70,7 @@ def on_processes(runs: Sequence[PlannedRun], workers: int, blas_threads: int) ->
 
 
 def _until_broken(
-    pool: Executor, waiting: deque[PlannedRun], deaths: Counter[str], workers: int
+    pool: Executor, waiting: deque[PlannedRun], device: str, deaths: Counter[str], workers: int
 ) -> Results:
     """Results until none are waiting or the pool is broken; what was being done waits again."""
     doing: dict[Future, PlannedRun] = {}
@@ -76,7 +78,7 @@ def _until_broken(
         while waiting and len(doing) < (1 if deaths[waiting[0].key] else workers):
             run = waiting.popleft()
             try:
-                doing[pool.submit(run_one, run.config, run.seed)] = run
+                doing[pool.submit(run_one, run.config, run.seed, device)] = run
             except BrokenExecutor:
                 waiting.appendleft(run)
                 break
@@ -163,14 +165,14 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 # --- any executor --------------------------------------------------------------------------------
 
 
-def on_executor(runs: Sequence[PlannedRun], executor: Executor) -> Results:
+def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> Results:
     """The results of the runs, done by an executor that somebody else made and will close.
 
     ``run_one`` raises nothing, so what a future raises is the executor's own trouble, and no result
     of that run: the others go on, and at the end a TinyADTNError says what was not done and why. A
     run that Dask gives up, because its workers died several times, counts as failed.
     """
-    futures = {executor.submit(run_one, run.config, run.seed): run for run in runs}
+    futures = {executor.submit(run_one, run.config, run.seed, device): run for run in runs}
     undone: list[tuple[PlannedRun, BaseException]] = []
     try:
         for future in as_completed(futures):
