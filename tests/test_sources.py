@@ -146,7 +146,7 @@ def test_one_training_image_leaves_none_for_validation(tmp_path):
 
 
 def test_neither_a_folder_nor_a_name(tmp_path):
-    with pytest.raises(DataFileError, match=r"mnsit: neither a folder nor .*mnist-5k, mnist"):
+    with pytest.raises(DataFileError, match=r"mnsit: neither a folder, nor .*mnist-5k, mnist"):
         load_data("mnsit")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataFileError, match="neither a folder"):

@@ -51,7 +51,7 @@ def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
         result = failure(error)
     except Exception as error:
         result = {**failure(error), "traceback": traceback.format_exc()}
-    seconds = 0.0 if start is None else round(time.perf_counter() - start, 1)
+    seconds = 0.0 if start is None else round(time.perf_counter() - start, 3)
     return {**result, **known, "seconds": seconds, "versions": versions()}
 
 
