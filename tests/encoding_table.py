@@ -60,7 +60,7 @@ ROWS = [
         "smooth",
     ),
     Row(
-        ta.ADTN.like(2, activation="leaky_relu", wiring="staircase"),
+        ta.ADTN.like(2, activation="leaky_relu", wiring="staircase", start="normal"),
         (5, 3),
         16 * 2 * 4 - 12,
         "ADTN M=2 staircase",
@@ -89,6 +89,14 @@ ROWS = [
         "ADTN M=2",
         "piecewise",
         axes=(10, (3, 4)),
+    ),
+    Row(
+        ta.ADTN.like(1, order="interleaved"),
+        (2, 4),
+        16 * 2 - 12,
+        "ADTN M=1",
+        "smooth",
+        axes=(2, (2, 2)),
     ),
     Row(
         ta.ADTN.like(1, order="nested"),

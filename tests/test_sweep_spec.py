@@ -69,7 +69,7 @@ def test_a_configuration_names_every_default_and_is_plain_json():
         "encode": {
             "fc1": {
                 "encoding": "ADTN", "depth": 2, "activation": "relu", "wiring": "brick_wall",
-                "order": "interleaved", "site_dim": 2, "start": "normal",
+                "order": "mirrored", "site_dim": 2, "start": "orthogonal",
             }
         },
         "epochs": 10, "batch_size": 128, "optimizer": "adam", "learning_rate": 1.0,
@@ -84,7 +84,7 @@ def test_the_same_run_written_in_two_ways_is_the_same_run():
     ways = [
         {"encode": {"fc1": 2}, "epochs": 10},
         {"encode": {"fc1": {"encoding": "ADTN", "depth": 2}}, "learning_rate": 1e-3, "clip": None},
-        {"encode": {" fc1 ": {"depth": 2, "order": "interleaved", "encoding": "ADTN"}}},
+        {"encode": {" fc1 ": {"depth": 2, "order": "mirrored", "encoding": "ADTN"}}},
     ]
     specs = [read_spec({"network": "fc2", "rows": {"a": way}}) for way in ways]
     assert len({spec.runs[0].key for spec in specs}) == 1

@@ -46,16 +46,17 @@ class ADTN(Encoding):
     Each TN layer L is two columns of gates on neighbouring sites. ``depth`` is M; Q sites of
     dimension 2 hold 2^Q entries in 16·M·(Q-1) - 12·⌊Q/2⌋ numbers. ``axes`` splits an axis whose
     structure is known: ``axes=(256, (28, 28))`` for 784 pixels. ``order`` says where the sites of
-    the axes stand: "interleaved" (outputs, rows and columns take turns), "nested" (rows and then
-    columns, between the outputs), "mirrored" (nested, the rows from their finest digit, so that the
-    coarse ones meet), "output_first", or a permutation. ``activation`` is relu, leaky_relu,
+    the axes stand: "mirrored" (outputs and inputs take turns; of an image, the rows from their
+    finest digit, then the columns from their coarsest), "nested" (rows and columns from their
+    coarsest), "interleaved" (outputs, rows and columns take turns), "output_first", or a
+    permutation; the first three differ for split axes alone. ``activation`` is relu, leaky_relu,
     tanh or identity. ``wiring`` is "brick_wall", or "staircase", "tree", "butterfly" (pictures and
     counts in ``wirings``), or a list of columns, each a list of pairs of wall positions. A site
     that no gate acts on stays |0⟩: where its digit is not 0 the weight is 0 for ever.
     ``site_dim`` is the dimension of the sites, one for all or one for each: 4 holds two bits a
     site, and gates are 16×16. Other wirings and dimensions are contracted gate by gate.
 
-    The ``start`` of the gates is normal, N(0, 1/4), orthogonal, or near_identity (see ``starts``).
+    The ``start`` of the gates is orthogonal, normal, N(0, 1/4), or near_identity (see ``starts``).
     Then one untrained factor, ``scale``, gives the decoded weight the standard deviation of a dense
     start, √(2/fan_in). Without ``rng``, only shapes.
     Raises SizeLimitError, before anything is allocated, for a tensor beyond this machine's memory.
@@ -76,10 +77,10 @@ class ADTN(Encoding):
         *,
         activation: str = "relu",
         wiring: str | Sequence[Pairs] = "brick_wall",
-        order: str | Sequence[int] = "interleaved",
+        order: str | Sequence[int] = "mirrored",
         axes: Axes = None,
         site_dim: int | Sequence[int] = 2,
-        start: str = "normal",
+        start: str = "orthogonal",
         rng: Seed = None,
     ):
         shape, depth, order, axes, site_dim, wiring = map(

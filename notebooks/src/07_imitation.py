@@ -121,7 +121,8 @@ print(f"<T, dT> = {T @ dT:.12f}")
 print(f"<A, dA> of {len(euler)} gates: from {min(euler):.12f} to {max(euler):.12f}")
 assert np.allclose(euler, T @ dT, rtol=1e-9)
 
-bent = ta.ADTN((16, 16), depth=3, activation="tanh", rng=0)  # tanh(2x) is not 2 tanh(x)
+# tanh(2x) is not 2 tanh(x)
+bent = ta.ADTN((16, 16), depth=3, activation="tanh", start="normal", rng=0)
 for c in bent.columns:
     c.data *= 1.5  # large enough to leave the straight part of tanh
 made = bent.decode()
@@ -136,8 +137,8 @@ assert min(others) < 1.2 * max(others) < 0
 #
 # The target: the first weight of an FC-2 with 64 hidden units, 64 × 784. That is 50,176 numbers on
 # 16 sites. Let W be that weight divided by its norm. The obvious loss is the squared distance
-# ‖T−W‖²; we start at random, with ‖T‖ = 1, and let Adam work. From here on the sites of output and
-# input take turns (`interleaved`, the default).
+# ‖T−W‖²; we start at random, every gate of independent normal numbers, with ‖T‖ = 1, and let Adam
+# work. From here on the sites of output and input take turns, which is the default.
 #
 # Predict: what is the distance after the first few steps?
 
@@ -154,7 +155,7 @@ assert W.size == 50_176
 # %%
 def my_fit(loss_of, steps, learning_rate=0.01):
     """Train the gates of one wall; per step: ‖T‖, and the error if T were scaled at its best."""
-    wall = ta.ADTN(W.shape, depth=2, rng=0)
+    wall = ta.ADTN(W.shape, depth=2, start="normal", rng=0)
     factor = np.float32(1 / np.linalg.norm(wall.decode().numpy()))
     optimizer, told = ta.Adam(wall.parameters(), clip=1.0), []
     for _ in range(steps):
@@ -195,7 +196,7 @@ def one_minus_cosine_squared(T):
 
 
 by_angle = my_fit(one_minus_cosine_squared, teach.pick(400, 20))
-library = ta.ADTN(W.shape, depth=2, rng=0)
+library = ta.ADTN(W.shape, depth=2, start="normal", rng=0)
 theirs = library.fit(W, steps=teach.pick(400, 20), show_progress=False)
 print(f"by distance {by_distance['best'][-1]:.4f}, by angle {by_angle['best'][-1]:.4f}, ", end="")
 print(f"the library {theirs[-1]:.4f} = {np.linalg.norm(library.decode().numpy() - W):.4f}")
@@ -264,14 +265,14 @@ for depth in (1, 2, 4):
 # %%
 dense = np.sqrt(2 / 784)  # the start that a dense layer of 784 inputs has
 for depth in (1, 4, 8):
-    spread = ta.ADTN((64, 784), depth, rng=0).decode().numpy().std()
+    spread = ta.ADTN((64, 784), depth, start="normal", rng=0).decode().numpy().std()
     print(f"M = {depth}: {spread:.6f}, a dense start {dense:.6f}")
     assert np.isclose(spread, dense, rtol=1e-4)
 
 # %% [markdown]
 # ## The picture to keep: three targets
 #
-# Here the walls start `orthogonal`: every gate a random rotation.
+# From here on the walls start `orthogonal`, the default: every gate a random rotation.
 #
 # - **trained**: W from above, which has learned to read digits;
 # - **random**: independent normal numbers, where there is nothing to find;

@@ -1,7 +1,6 @@
 """What an encoding costs: numbers and bytes, multiply-adds, time for an image, training.
 
-    python tests/bench/bench_cost.py            # 3 minutes; data/results/cost.json, and the page
-    python tests/bench/bench_cost.py --page     # data/results/README.md from the file alone
+    python tests/bench/bench_cost.py            # 3 minutes; data/results/cost.json
     python tests/bench/bench_cost.py --table    # prints what stands there
 
 The linear layers of three networks, without the convolutions before them: dense, and under every
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cost_table import page_with, tables
+from cost_table import tables
 from side_by_side import as_on_a_users_machine, difference, rounds
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -39,7 +38,7 @@ from tinyadtn.reports import npz_bytes
 from tinyadtn.runs import versions
 
 RESULTS = Path(__file__).parents[2] / "data" / "results"
-FILE, PAGE = RESULTS / "cost.json", RESULTS / "README.md"
+FILE = RESULTS / "cost.json"
 BATCHES = (1, 128)
 INFERENCE, TRAINING, FEWEST = 16.0, 9.0, 5  # seconds for all sides together; rounds at least
 
@@ -65,6 +64,10 @@ TRAINS = {  # FC-2 and LeNet-5 as Gao et al., Phys. Rev. Research 2, 023300 (202
 DENSE = "dense"
 
 
+def wall(depth: int, order: str = "interleaved") -> Any:
+    return ta.ADTN.like(depth, order=order, start="normal")
+
+
 def recipes(network: str) -> dict[str, list[Any]]:
     """Encoding: a recipe for each layer."""
     ranks, trains = RANKS[network], TRAINS[network]
@@ -72,9 +75,9 @@ def recipes(network: str) -> dict[str, list[Any]]:
     said = ", ".join(map(str, dict.fromkeys(ranks)))
     bonds = ", ".join(map(str, dict.fromkeys(bond for _, bond in trains)))
     return {
-        "ADTN M=1": [ta.ADTN.like(1)] * count,
-        "ADTN M=1, output first": [ta.ADTN.like(1, order="output_first")] * count,
-        "ADTN M=4": [ta.ADTN.like(4)] * count,
+        "ADTN M=1": [wall(1)] * count,
+        "ADTN M=1, output first": [wall(1, order="output_first")] * count,
+        "ADTN M=4": [wall(4)] * count,
         f"low rank r={said}": [ta.LowRank.like(rank) for rank in ranks],
         f"tensor train D={bonds}": [ta.TensorTrain.like(*train) for train in trains],
         "frozen": [ta.Frozen.like()] * count,
@@ -266,19 +269,13 @@ def main(words: list[str]) -> None:
     match words:
         case ["peak", network, encoding]:
             print(peak_of_a_step(network, encoding))
-            return
         case ["--table"]:
             print(tables(json.loads(FILE.read_text(encoding="utf-8"))))
-            return
         case []:
             as_on_a_users_machine()
             FILE.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-        case ["--page"]:
-            pass
         case _:
             sys.exit(__doc__)
-    results = json.loads(FILE.read_text(encoding="utf-8"))
-    PAGE.write_text(page_with(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from side_by_side import (
 import tinyadtn as ta
 
 OUTPUT_FIRST = ta.ADTN.like(1, order="output_first")
-INTERLEAVED = ta.ADTN.like(1)
+INTERLEAVED = ta.ADTN.like(1, order="interleaved")
 LINEAR = {
     "ADTN M=1, output first": OUTPUT_FIRST,
     "ADTN M=1, interleaved": INTERLEAVED,

@@ -1,23 +1,16 @@
-"""The tables of ``bench_cost.py`` as Markdown, and where they stand in a page."""
+"""The tables of ``bench_cost.py`` as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-START, END = "<!-- made by tests/bench/bench_cost.py -->", "<!-- end -->"
 SLOWER = 1.1  # times the dense layers' time: from here on it is said
 SMALL, LARGE = "batch 1", "batch 128"
 WAYS = ("decoded", "at hand", "decode-free")
 ONES = ("decoded", "decode-free")  # the two that a layer chooses between
 CHOICE = "all layers by themselves choose the slower of these two"
 DENSE, NONE = "dense", "–"
-
-
-def page_with(page: str, results: dict[str, Any]) -> str:
-    """The page with these tables in the place of those between its two marks."""
-    before, rest = page.split(START)
-    return f"{before}{START}\n\n{tables(results)}\n\n{END}{rest.split(END)[1]}"
 
 
 def tables(results: dict[str, Any]) -> str:
