@@ -7,6 +7,7 @@
 # make notebooks   set up, then open the course in JupyterLab
 # make course  set up, then run the course and write it as web pages: build/course/index.html
 # make bench   set up, then print the speed ratios (tests/bench/)
+# make page    set up, then write the tables of data/results/README.md anew from the files there
 # make agree   set up, then print how far the networks are from torch's
 # make clean   remove what these commands made
 
@@ -91,6 +92,11 @@ bench: $(VENV)/.with-bench $(VENV)/.with-plot
 	$(BIN)/python tests/bench/bench_cost.py
 	$(BIN)/python tests/bench/growth.py measure
 	$(BIN)/python tests/bench/growth.py draw
+
+# The tables of data/results/README.md, from the files of results beside it.
+.PHONY: page
+page: $(VENV)/.with-test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/results_page.py
 
 .PHONY: agree
 agree: $(VENV)/.with-test $(VENV)/.with-torch

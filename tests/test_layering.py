@@ -20,13 +20,14 @@ ORDER = [
     "norm_layers", "optim", "datafile", "idx", "cifar",
     "archive", "mirrors", "datasets", "sources", "augment", "normalize",
     "wall_windows", "fast_wall", "sites", "wall_chain", "wirings", "brickwall", "starts", "cut",
-    "encodings", "factored", "tensor_train", "adtn", "joint", "models", "timing",
+    "encodings", "independent", "factored", "tensor_train", "adtn", "joint", "models", "timing",
     "reports", "suggest", "compress", "summary", "checkpoint", "featurefile", "data",
     "runs", "train", "features", "memory",
     "draw_style", "draw_wall",
     "draw_tradeoff", "draw", "percent", "exercises", "teach", "picture", "experiment",
     "sweep_config", "sweep_spec", "sweep_run", "sweep_file", "sweep_workers", "sweep",
-    "sweep_table", "terminal", "commands", "sweep_command", "cli", "__init__", "__main__",
+    "sweep_table", "sweep_markdown", "terminal", "commands",
+    "sweep_command", "cli", "__init__", "__main__",
 ]
 # fmt: on
 FILES = sorted(path.stem for path in PACKAGE.rglob("*.py"))

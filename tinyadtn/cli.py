@@ -29,6 +29,7 @@ from .runs import OPTIMIZERS, SCHEDULES, TrainingPlan
 from .sites import ORDERS
 from .starts import STARTS
 from .sweep_command import run_sweep
+from .sweep_markdown import SPLITS
 from .terminal import printable
 from .version import __version__
 from .wirings import WIRINGS
@@ -187,8 +188,8 @@ def _compress(actions: Any) -> None:
 
     option("--depth", "M, the number of TN layers", type=_positive, default=2)
     option("--activation", "between TN layers", choices=list(ACTIVATIONS), default="relu")
-    option("--start", "of the gates", choices=list(STARTS), default="normal")
-    option("--order", "of the sites", choices=list(ORDERS), default="interleaved")
+    option("--start", "of the gates", choices=list(STARTS), default="orthogonal")
+    option("--order", "of the sites", choices=list(ORDERS), default="mirrored")
     option("--wiring", "which sites gates join", choices=list(WIRINGS), default="brick_wall")
     option("--site-dim", "dimension of a site; 4 is two bits", type=_positive, default=2)
     command.add_argument(
@@ -317,6 +318,26 @@ def _sweep(actions: Any) -> None:
         "--best",
         action="store_true",
         help="of rows that differ in their learning rate alone, show only the best on validation",
+    )
+    command.add_argument("--markdown", action="store_true", help="the table in Markdown")
+    command.add_argument(
+        "--pivot",
+        metavar="OPTION",
+        help="in Markdown, a line for each method and a column for each value of this option, "
+        "depth say: stored numbers and accuracy, in %%",
+    )
+    command.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="test",
+        help="whose accuracy --pivot shows (default: test)",
+    )
+    command.add_argument(
+        "--digits",
+        type=int,
+        choices=range(5),
+        default=2,
+        help="after the point of an accuracy (default: 2)",
     )
     command.add_argument(
         "--plot", type=_path, metavar="FILE", help="the same as a picture, a PNG file"

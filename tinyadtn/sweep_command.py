@@ -13,6 +13,7 @@ from .commands import program
 from .errors import TinyADTNError
 from .sweep import outlooks, refuse_crew, results_path, sweep
 from .sweep_file import Record, read_records
+from .sweep_markdown import markdown_table, pivot_table
 from .sweep_spec import Spec, read_spec
 from .sweep_table import by_label, outlook_table, plot, table
 from .sweep_workers import dask_executor
@@ -36,11 +37,18 @@ def run_sweep(options: Namespace) -> int:
         print()
     if not any(run.key in records for run in spec.runs):
         raise TinyADTNError(f"{out} holds no run of {spec.name}; first do some, without --table")
-    print(table(spec, records, best=options.best))
+    print(_table(options, spec, records))
     if options.plot is not None:
         draw.save(plot(spec, records), options.plot)
         print(f"\n{options.plot}")
     return _tell_failures(options, spec, records)
+
+
+def _table(options: Namespace, spec: Spec, records: dict[str, Record]) -> str:
+    said = {"best": options.best, "digits": options.digits}
+    if options.pivot is not None:
+        return pivot_table(spec, records, options.pivot, split=options.split, **said)
+    return (markdown_table if options.markdown else table)(spec, records, **said)
 
 
 def _refuse_no_picture(path: str, *kept: Path) -> None:

@@ -41,8 +41,8 @@ COUNTS = ("encoded", "model")  # what ``count`` may be, beside a list of layers
 class PlannedRun:
     """One run: ``config`` and ``seed`` decide everything in it.
 
-    ``row`` is its row in the spec; ``label`` also says which of each it is, and ``method`` does so
-    but for the learning rate.
+    ``row`` is its row in the spec; ``choices``, {option: value}, is what it has of every ``each``;
+    ``label`` says both, and ``method`` all but the learning rate.
     """
 
     row: str
@@ -50,6 +50,7 @@ class PlannedRun:
     config: Config
     seed: int
     method: str
+    choices: Mapping[str, str]
 
     @property
     def key(self) -> str:
@@ -147,12 +148,13 @@ def _runs_of_row(where: str, row: str, options: dict[str, Any]) -> Iterator[Plan
     paths = {path for choices, _ in varied for path, _ in choices}
     for choices, values in varied:
         config = configuration(where, values)
+        chosen = {_shortest(path, paths): brief(value) for path, value in choices}
         said = {path: f"{_shortest(path, paths)}={brief(value)}" for path, value in choices}
         label = " ".join([row, *said.values()])
         said.pop(("learning_rate",), None)
         method = " ".join([row, *said.values()])
         for seed in seeds:
-            yield PlannedRun(row, label, config, seed, method)
+            yield PlannedRun(row, label, config, seed, method, chosen)
 
 
 def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:

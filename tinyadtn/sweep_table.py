@@ -31,6 +31,7 @@ class Summary:
     row: str
     label: str
     method: str
+    choices: Mapping[str, str]
     config: Config
     planned: int
     failed: tuple[Record, ...]
@@ -62,6 +63,7 @@ def summaries(spec: Spec, records: Mapping[str, Record]) -> list[Summary]:
                 row=runs[0].row,
                 label=label,
                 method=runs[0].method,
+                choices=runs[0].choices,
                 config=runs[0].config,
                 planned=len(runs),
                 failed=tuple(record for record in all_ended if record["status"] == "failed"),
@@ -122,24 +124,31 @@ def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | Non
     return sum(numbers["stored"][name] for name in chosen) if chosen else None
 
 
-def table(spec: Spec, records: Mapping[str, Record], *, best: bool = False) -> str:
+def table(spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = 2) -> str:
     """Validation and test accuracy of every row, mean ± standard deviation over its seeds.
 
     With ``best``, of rows that differ in their learning rate alone only the one whose validation
     accuracy has the highest mean, with its rate and all the rates that it was chosen from. One that
     lacks runs, because they failed or are not done yet, is chosen only if all others lack as many.
     """
+    return format_table(table_rows(spec, records, best=best, digits=digits))
+
+
+def table_rows(
+    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = 2
+) -> list[list[str]]:
+    """The cells of ``table``, its head first."""
     rows = [["", "runs", title(spec.count), "whole model", "validation", "test"]]
     found = summaries(spec, records)
     for s, *others in rivals(found) if best else ([s] for s in found):
-        accuracies = [spread(s.validation, 2), spread(s.test, 2)] if s.test else ["", ""]
+        accuracies = [spread(s.validation, digits), spread(s.test, digits)] if s.test else ["", ""]
         rows.append(
             [s.method if best else s.label, s.runs, _number(s.numbers), _number(s.model),
              *accuracies, *([_rates(s, others)] if best else [])]
         )  # fmt: skip
     if best:
         rows[0].append("learning rate")
-    return format_table(rows if spec.count != "model" else [row[:2] + row[3:] for row in rows])
+    return rows if spec.count != "model" else [row[:2] + row[3:] for row in rows]
 
 
 def _rates(best: Summary, others: Sequence[Summary]) -> str:

@@ -1,0 +1,76 @@
+"""The tables of data/results/README.md, made anew from the files of results.
+
+    python tests/bench/results_page.py            # writes them; make page
+    python tests/bench/results_page.py --check    # names those that differ, and writes nothing
+
+A table stands between two marks, the first of which says the command that prints it:
+
+    <!-- tinyadtn sweep data/results/fc1_orders.toml --table --pivot depth -->
+    …
+    <!-- end -->
+
+``tinyadtn …`` and ``python tests/bench/….py --table`` are run in the folder of the repository.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "data" / "results" / "README.md"
+MARKED = re.compile(
+    r"(<!-- (?P<command>(?:tinyadtn|python) .*?) -->\n).*?(<!-- end -->)", re.DOTALL
+)
+PREFIXES = {
+    "tinyadtn": [sys.executable, "-m", "tinyadtn"],
+    "python": [sys.executable],
+}
+
+
+def made(page: str) -> str:
+    """The page with what its commands print now."""
+    return MARKED.sub(lambda found: f"{found[1]}\n{printed(found['command'])}\n{found[3]}", page)
+
+
+def printed(command: str) -> str:
+    """What a command prints; its last words, if it fails."""
+    program, *words = shlex.split(command)
+    done = subprocess.run(
+        [*PREFIXES[program], *words], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
+    )
+    if done.returncode:
+        sys.exit(f"{command}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def commands(page: str) -> list[str]:
+    return [found["command"] for found in MARKED.finditer(page)]
+
+
+def differing(page: str) -> list[str]:
+    """The commands that print other than what stands between their marks."""
+    return [
+        found["command"]
+        for found in MARKED.finditer(page)
+        if found[0] != f"{found[1]}\n{printed(found['command'])}\n{found[3]}"
+    ]
+
+
+def main(words: list[str]) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    match words:
+        case []:
+            PAGE.write_text(made(page), encoding="utf-8")
+        case ["--check"]:
+            if found := differing(page):
+                sys.exit("\n".join(["these differ from their files; make page:", *found]))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,131 @@
+"""The table of a sweep in Markdown, as it is or with one option's values side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .errors import TinyADTNError, nearest
+from .reports import spread
+from .sweep_file import Record
+from .sweep_spec import Spec, brief
+from .sweep_table import Summary, rivals, summaries, table_rows, title
+
+NONE = "–"
+SPLITS = ("test", "validation")
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as a table, the first of them its head, all but the first column to the right.
+
+    >>> print(markdown([["", "stored"], ["ADTN", "164"]]))
+    |  | stored |
+    | --- | ---: |
+    | ADTN | 164 |
+    """
+    head, *body = rows
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
+
+
+def markdown_table(
+    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = 2
+) -> str:
+    """``table`` in Markdown."""
+    return markdown(table_rows(spec, records, best=best, digits=digits))
+
+
+def pivot_table(
+    spec: Spec,
+    records: Mapping[str, Record],
+    key: str,
+    *,
+    best: bool = False,
+    digits: int = 2,
+    split: str = "test",
+) -> str:
+    """A line for each method, a column for each value of ``key``: stored numbers: accuracy, in %.
+
+    Where no line has different stored numbers, these stand in a column of their own.
+    ``key`` is the name of an option, ``depth`` or ``network`` say; what has no such option stands
+    under "–". Accuracies are those of one split, mean ± standard deviation over the seeds.
+    TinyADTNError if no run of the spec varies it, or if two rows would stand in the same cell.
+    """
+    found = summaries(spec, records)
+    _refuse_constant(spec, found, key)
+    chosen = [group[0] for group in rivals(found)] if best else found
+    lines: dict[str, dict[str, Summary]] = {}
+    for s in chosen:
+        cells = lines.setdefault(_name(s, key, best), {})
+        value = _value(s, key)
+        if value in cells:
+            raise TinyADTNError(
+                f"{spec.name}: {cells[value].label!r} and {s.label!r} differ in more than {key}, "
+                "and would stand in the same cell"
+            )
+        cells[value] = s
+    values = list(dict.fromkeys(_value(s, key) for s in chosen))
+    values.sort(key=lambda value: value == NONE)  # what has no such option stands last
+    heads = [value if value == NONE else f"{key} {value}" for value in values]
+    stored = {name: {s.numbers for s in cells.values()} for name, cells in lines.items()}
+    apart = all(len(numbers) == 1 for numbers in stored.values())  # then they need no cell twice
+    rows = [["", *([title(spec.count)] if apart else []), *heads]]
+    for name, cells in lines.items():
+        first = [_number(stored[name].pop())] if apart else []
+        told = [_cell(cells.get(value), split, digits, alone=apart) for value in values]
+        rows.append([name, *first, *told])
+    return markdown(rows)
+
+
+def _cell(s: Summary | None, split: str, digits: int, *, alone: bool) -> str:
+    shares = () if s is None else getattr(s, split)
+    if s is None or not shares:
+        return ""
+    said = "" if alone or s.numbers is None else f"{s.numbers:,}: "
+    part = "" if s.is_whole else f" ({s.runs})"
+    return f"{said}{spread(shares, digits).removesuffix(' %')}{part}"
+
+
+def _number(value: int | None) -> str:
+    return NONE if value is None else f"{value:,}"
+
+
+def _name(s: Summary, key: str, best: bool) -> str:
+    """The row of the spec with what it varies beside ``key``; with ``best``, and beside rates."""
+    said = [
+        f"{name}={value}"
+        for name, value in s.choices.items()
+        if _last(name) != key and not (best and name == "learning_rate")
+    ]
+    return " ".join([s.row, *said])
+
+
+def _value(s: Summary, key: str) -> str:
+    """What a row has for that option: as it was chosen, or wherever its configuration names it."""
+    chosen = [value for name, value in s.choices.items() if _last(name) == key]
+    values = dict.fromkeys(chosen or map(brief, _everywhere(s.config, key)))
+    return ", ".join(values) or NONE
+
+
+def _everywhere(config: Any, key: str) -> Iterator[Any]:
+    if isinstance(config, Mapping):
+        for name, value in config.items():
+            if name == key:
+                yield value.get("name") if isinstance(value, Mapping) and "name" in value else value
+            else:
+                yield from _everywhere(value, key)
+
+
+def _refuse_constant(spec: Spec, found: Iterable[Summary], key: str) -> None:
+    varied = dict.fromkeys(_last(name) for s in found for name in s.choices)
+    values = {_value(s, key) for s in found} - {NONE}
+    if len(values) < 2:
+        there = f"it varies {', '.join(varied)}" if varied else "its rows vary nothing"
+        raise TinyADTNError(
+            f"{spec.name}: --pivot {key}: no two of its rows differ in it{nearest(key, varied)} "
+            f"({there})"
+        )
+
+
+def _last(name: str) -> str:
+    return name.rsplit(".", 1)[-1]
