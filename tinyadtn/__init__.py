@@ -25,6 +25,7 @@ from .factored import LowRank, Tucker
 from .featurefile import save_features
 from .features import features
 from .gradcheck import check_vjp
+from .independent import independent_numbers, jacobian_spectrum
 from .joint import Part
 from .layers import (
     AvgPool2d,

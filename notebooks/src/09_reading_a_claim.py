@@ -128,6 +128,55 @@ assert 2**22 + 2**23 == 12_582_912 and 3 * kernel.num_parameters == 612 and 632 
 # that the shapes were others. Their shapes, their depth or their rule were not what we think. **A
 # reading that fits one number is not confirmed by it.** That goes on the ladder, below.
 #
+# ## Do all 424 count?
+#
+# Between two gates, multiply by a 2 × 2 matrix on one side and by its inverse on the other: other
+# numbers, the same weight. So ask how many directions the weight can move in, the rank of its
+# derivative by all numbers: a row for each entry of W, and you know since notebook 07 how to get
+# one.
+#
+# Predict: of 424, how many are independent?
+
+
+# %%
+def my_independent_numbers(wall):
+    """The rank of dW/dθ, from the gradient of every entry of W."""
+    exact, rows = wall.copy(), []
+    for column in exact.columns:
+        column.data = column.data.astype(np.float64)
+    for entry in np.eye(np.prod(wall.shape)):
+        exact.decode().backward(entry.reshape(wall.shape))
+        rows.append(np.concatenate([column.grad.ravel() for column in exact.columns]))
+        for column in exact.columns:
+            column.grad = None
+    return np.linalg.matrix_rank(rows)
+
+
+def of_a_train(num_sites):
+    """Of a tensor train of bond 2 whose sites hold 3, 2, …, 2 and 3 or 2 bits."""
+    bits = [3, *[2] * ((num_sites - 3) // 2)]
+    bits[-1] += num_sites - sum(bits)
+    bonds = [1, *[2] * (len(bits) - 1), 1]
+    numbers = sum(a * 2**n * b for a, n, b in zip(bonds, bits, bonds[1:]))
+    return numbers - 4 * (len(bits) - 1)  # 2 × 2 free numbers at each bond
+
+
+for shape in ((16, 16), (16, 32), (32, 32)):
+    wall = ta.ADTN(shape, 1, rng=0)
+    sites, mine = wall.num_sites, my_independent_numbers(wall)
+    print(f"{sites} sites: stored {wall.num_parameters}, independent {mine}")
+    assert mine == ta.independent_numbers(wall) == of_a_train(sites)
+
+my_guess = None
+teach.reveal(my_guess, of_a_train(21) + of_a_train(24))
+teach.states("252", of_a_train(21) + of_a_train(24), always=True)
+teach.states("172", 424 - of_a_train(21) - of_a_train(24), always=True)
+
+# %% [markdown]
+# 252. The other 172 are like the choice of an origin: stored, trained, and without an effect that
+# others could not have. That makes the claim no weaker: a file of this form must hold 424. But what
+# they can say is what a tensor train of bond 2 can say, in 252.
+#
 # ## What 424 numbers can be
 #
 # At depth 1 there is no ReLU inside. With the output's bits first, exactly one gate sits across
