@@ -1,10 +1,10 @@
 """Where the gates of an ADTN begin.
 
 A deep wall multiplies many gates, and what it can learn depends on what it begins as. A *normal*
-gate has entries N(0, 1/4). An *orthogonal* one keeps the norm of what it gets, so that no depth
-makes it vanish or explode. Both leave the first weight a random one, to which every site has
-contributed everywhere. *Near the identity*, all layers but the first hardly change what they get:
-the deep wall begins as the shallow one that it contains.
+gate has entries N(0, 1/4). An *orthogonal* one, the default, keeps the norm of what it gets, so
+that no depth makes it vanish or explode. Both leave the first weight a random one, to which every
+site has contributed everywhere. *Near the identity*, all layers but the first hardly change what
+they get: the deep wall begins as the shallow one that it contains.
 """
 
 from __future__ import annotations
