@@ -38,7 +38,7 @@ demo: $(VENV)/.with-plot
 test: $(VENV)/.with-test $(if $(TORCH),$(VENV)/.with-torch) $(if $(GPU),$(VENV)/.with-gpu)
 	$(if $(TORCH),TINYADTN_REQUIRE_TORCH=1) $(if $(GPU),TINYADTN_GPU=1) OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-# Half an hour or so. Each part runs alone too: make deep-examples, and so on.
+# Ten minutes on two quiet cores. Each part runs alone too: make deep-examples, and so on.
 .PHONY: test-deep deep-examples deep-zoo deep-kills deep-course
 test-deep: deep-zoo deep-kills deep-course deep-examples
 
