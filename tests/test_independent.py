@@ -49,6 +49,12 @@ def test_frozen_and_one_pair_of_sites():
     assert independent_numbers(ta.ADTN((2, 2), 1, rng=0)) == 4
 
 
+def test_a_small_weight_has_its_rank_whatever_is_drawn():
+    """Each projection weighs all entries of a small weight: a draw could miss one for good."""
+    wall = ta.ADTN((2, 2), 1, rng=0)
+    assert {independent_numbers(wall, rng=seed) for seed in range(200)} == {4}
+
+
 def test_one_gate_after_another_on_the_same_pair():
     """W = A B |00⟩: of B's column and A's matrix, W's four entries are all that can move."""
     wall = ta.ADTN((2, 2), wiring=[[(0, 1)], [(0, 1)]], rng=0)

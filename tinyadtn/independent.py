@@ -58,9 +58,10 @@ def clear_rank(values: np.ndarray) -> int:
 def jacobian_spectrum(encoding: Encoding, *, rng: Seed = 0) -> np.ndarray:
     """Singular values of ΩJ, the largest first, in float64: as many as there are trained numbers.
 
-    Each row of Ω weighs up to 4,096 random entries of W with independent N(0, 1), and there are 16
-    more of them than numbers (or as many as W has entries); with probability 1 the rank of ΩJ is
-    that of J. Takes a decoding and its gradient for every row.
+    Each row of Ω weighs entries of W with independent N(0, 1), and there are 16 more of them than
+    numbers (or as many as W has entries). Up to 4,096 entries are all weighed: with probability 1
+    the rank of ΩJ is that of J. Of more, each row draws 4,096: the rank could only come out too
+    low, where some numbers move very few entries. Takes a decoding and its gradient for every row.
     """
     require_values(tensor for _, tensor in encoding.named_tensors())
     exact = encoding.copy()
@@ -74,7 +75,8 @@ def jacobian_spectrum(encoding: Encoding, *, rng: Seed = 0) -> np.ndarray:
     rows = np.empty((min(entries, count + MORE), count))
     for row in rows:
         weights = np.zeros(entries)
-        places = random.integers(entries, size=min(entries, SAMPLE))
+        few = entries <= SAMPLE
+        places = np.arange(entries) if few else random.integers(entries, size=SAMPLE)
         weights[places] = random.normal(size=places.size)
         exact.decode().backward(weights.reshape(exact.shape))
         row[:] = np.concatenate([_taken(tensor) for tensor in parameters])
