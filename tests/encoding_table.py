@@ -90,21 +90,16 @@ ROWS = [
         "piecewise",
         axes=(10, (3, 4)),
     ),
-    Row(
-        ta.ADTN.like(1, order="interleaved"),
-        (2, 4),
-        16 * 2 - 12,
-        "ADTN M=1",
-        "smooth",
-        axes=(2, (2, 2)),
-    ),
-    Row(
-        ta.ADTN.like(1, order="nested"),
-        (2, 4),
-        16 * 2 - 12,
-        "ADTN M=1",
-        "smooth",
-        axes=(2, (2, 2)),
+    *(
+        Row(
+            ta.ADTN.like(1, order=order),
+            (2, 4),
+            16 * 2 - 12,
+            "ADTN M=1",
+            "smooth",
+            axes=(2, (2, 2)),
+        )
+        for order in ("interleaved", "nested")
     ),
     # sites of 4: 2 + 1 of them; a first gate of 4·4, three of 16·16
     Row(ta.ADTN.like(2, site_dim=4), (5, 3), 16 + 3 * 256, "ADTN M=2 d=4", "piecewise"),

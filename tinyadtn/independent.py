@@ -29,8 +29,8 @@ def independent_numbers(encoding: Encoding, *, rng: Seed = 0) -> int:
     generic values it is no more than ``num_parameters``, and less wherever there is gauge freedom.
     With relu it holds for the piece, of a W that is piecewise smooth, on which θ is. The rank is
     that of random projections of J (``jacobian_spectrum``): singular values above rounding.
-    Raises TinyADTNError where no gap of at least 100 tells these from the others, as in deep walls
-    of normal gates, whose singular values fade out. GraphError for an encoding without values.
+    Raises TinyADTNError where no gap of at least 100 tells these from the others, for then float64
+    cannot say. GraphError for an encoding without values.
 
     >>> from tinyadtn import LowRank
     >>> low = LowRank((20, 30), 2, rng=0)
@@ -50,7 +50,7 @@ def clear_rank(values: np.ndarray) -> int:
         raise TinyADTNError(
             f"no clear rank: of {len(values)} singular values {count} are above rounding, but "
             f"from {values[count - 1] / values[0]:.0e} to {values[count] / values[0]:.0e} of the "
-            f"largest is no gap of {GAP:.0f}. Orthogonal gates, or fewer layers, have one"
+            f"largest is no gap of {GAP:.0f}. Try other values, or fewer layers"
         )
     return count
 
@@ -72,11 +72,11 @@ def jacobian_spectrum(encoding: Encoding, *, rng: Seed = 0) -> np.ndarray:
     if not count:
         return np.zeros(0)
     random = np.random.default_rng(rng)
+    few, everywhere = entries <= SAMPLE, np.arange(min(entries, SAMPLE))
     rows = np.empty((min(entries, count + MORE), count))
     for row in rows:
         weights = np.zeros(entries)
-        few = entries <= SAMPLE
-        places = np.arange(entries) if few else random.integers(entries, size=SAMPLE)
+        places = everywhere if few else random.integers(entries, size=SAMPLE)
         weights[places] = random.normal(size=places.size)
         exact.decode().backward(weights.reshape(exact.shape))
         row[:] = np.concatenate([_taken(tensor) for tensor in parameters])

@@ -173,6 +173,19 @@ def format_table(rows: list[list[str]], *, left: int = 1) -> str:
     )
 
 
+def format_markdown(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """The same as a Markdown table, whose head is the first row.
+
+    >>> print(format_markdown([["", "stored"], ["ADTN", "164"]]))
+    |  | stored |
+    | --- | ---: |
+    | ADTN | 164 |
+    """
+    head, *body = rows
+    rule = ["---" if k < left else "---:" for k in range(len(head))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
+
+
 def spread(shares: Sequence[float], digits: int = 1) -> str:
     """Mean ± standard deviation of shares, in percent; of a single one itself.
 

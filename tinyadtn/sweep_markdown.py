@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .errors import TinyADTNError, nearest
-from .reports import spread
+from .reports import format_markdown, spread
 from .sweep_file import Record
-from .sweep_spec import Spec, brief
-from .sweep_table import Summary, rivals, summaries, table_rows, title
+from .sweep_spec import Spec, brief, labelled
+from .sweep_table import NONE, Summary, number, rivals, summaries, table_rows, title
 
-NONE = "–"
 SPLITS = ("test", "validation")
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as a table, the first of them its head, all but the first column to the right.
-
-    >>> print(markdown([["", "stored"], ["ADTN", "164"]]))
-    |  | stored |
-    | --- | ---: |
-    | ADTN | 164 |
-    """
-    head, *body = rows
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
 
 
 def markdown_table(
     spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = 2
 ) -> str:
     """``table`` in Markdown."""
-    return markdown(table_rows(spec, records, best=best, digits=digits))
+    return format_markdown(table_rows(spec, records, best=best, digits=digits))
 
 
 def pivot_table(
@@ -71,10 +57,10 @@ def pivot_table(
     apart = all(len(numbers) == 1 for numbers in stored.values())  # then they need no cell twice
     rows = [["", *([title(spec.count)] if apart else []), *heads]]
     for name, cells in lines.items():
-        first = [_number(stored[name].pop())] if apart else []
+        first = [number(stored[name].pop())] if apart else []
         told = [_cell(cells.get(value), split, digits, alone=apart) for value in values]
         rows.append([name, *first, *told])
-    return markdown(rows)
+    return format_markdown(rows)
 
 
 def _cell(s: Summary | None, split: str, digits: int, *, alone: bool) -> str:
@@ -86,18 +72,11 @@ def _cell(s: Summary | None, split: str, digits: int, *, alone: bool) -> str:
     return f"{said}{spread(shares, digits).removesuffix(' %')}{part}"
 
 
-def _number(value: int | None) -> str:
-    return NONE if value is None else f"{value:,}"
-
-
 def _name(s: Summary, key: str, best: bool) -> str:
     """The row of the spec with what it varies beside ``key``; with ``best``, and beside rates."""
-    said = [
-        f"{name}={value}"
-        for name, value in s.choices.items()
-        if _last(name) != key and not (best and name == "learning_rate")
-    ]
-    return " ".join([s.row, *said])
+    left_out = {"learning_rate"} if best else set()
+    said = {k: v for k, v in s.choices.items() if _last(k) != key and k not in left_out}
+    return labelled(s.row, said)
 
 
 def _value(s: Summary, key: str) -> str:

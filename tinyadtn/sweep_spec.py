@@ -148,13 +148,21 @@ def _runs_of_row(where: str, row: str, options: dict[str, Any]) -> Iterator[Plan
     paths = {path for choices, _ in varied for path, _ in choices}
     for choices, values in varied:
         config = configuration(where, values)
-        chosen = {_shortest(path, paths): brief(value) for path, value in choices}
-        said = {path: f"{_shortest(path, paths)}={brief(value)}" for path, value in choices}
-        label = " ".join([row, *said.values()])
+        said = {path: (_shortest(path, paths), brief(value)) for path, value in choices}
+        chosen = dict(said.values())
         said.pop(("learning_rate",), None)
-        method = " ".join([row, *said.values()])
+        label, method = labelled(row, chosen), labelled(row, dict(said.values()))
         for seed in seeds:
             yield PlannedRun(row, label, config, seed, method, chosen)
+
+
+def labelled(row: str, choices: Mapping[str, str]) -> str:
+    """A row's name with what it chose.
+
+    >>> labelled("adtn", {"depth": "2"})
+    'adtn depth=2'
+    """
+    return " ".join([row, *(f"{name}={value}" for name, value in choices.items())])
 
 
 def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -19,6 +19,8 @@ from .sweep_spec import PlannedRun, Spec, brief
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NONE = "–"  # in the place of what is not there
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -107,7 +109,7 @@ def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
 def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | None:
     """The stored numbers that ``count`` names: those of encoded weights, of layers, or of all.
 
-    ``numbers`` are ``stored_numbers``. None where nothing is encoded, or no such layer is there.
+    ``numbers`` are ``storednumbers``. None where nothing is encoded, or no such layer is there.
 
     >>> numbers = {"stored": {"fc1": 436, "fc2": 2560}, "encoded": ["fc1"], "model": 3262}
     >>> counted(numbers, "encoded"), counted(numbers, "model"), counted(numbers, ["fc1", "fc2"])
@@ -143,7 +145,7 @@ def table_rows(
     for s, *others in rivals(found) if best else ([s] for s in found):
         accuracies = [spread(s.validation, digits), spread(s.test, digits)] if s.test else ["", ""]
         rows.append(
-            [s.method if best else s.label, s.runs, _number(s.numbers), _number(s.model),
+            [s.method if best else s.label, s.runs, number(s.numbers), number(s.model),
              *accuracies, *([_rates(s, others)] if best else [])]
         )  # fmt: skip
     if best:
@@ -172,7 +174,7 @@ def outlook_table(
         stored = outlooks[label].stored
         numbers = [counted(stored, spec.count), stored["model"], stored["trained"]]
         done = sum(run.key in records for run in runs)
-        rows.append([label, str(len(runs)), str(done), *map(_number, numbers)])
+        rows.append([label, str(len(runs)), str(done), *map(number, numbers)])
     return format_table(rows if spec.count != "model" else [row[:3] + row[4:] for row in rows])
 
 
@@ -181,8 +183,8 @@ def title(count: str | Sequence[str]) -> str:
     return count if isinstance(count, str) else "+".join(count)
 
 
-def _number(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+def number(value: int | None) -> str:
+    return NONE if value is None else f"{value:,}"
 
 
 def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:

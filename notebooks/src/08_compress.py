@@ -195,9 +195,10 @@ ta.draw.weights(weights, image_shape=(28, 28))
 #
 # ## The long runs
 #
-# So the project ran the same on all of MNIST: 55,000 training images, 10,000 to test, 10 epochs,
-# three seeds. That took hours. The results are in a file with one line a run; here they are read,
-# and nothing else.
+# So the project ran the like on all of MNIST: 55,000 training images, 10,000 to test, 10 epochs,
+# three seeds. That took hours. The walls are others in two ways: outputs, rows and columns take
+# turns (`interleaved`), and the shallow ones start from normal gates. The results are in a file
+# with one line a run; here they are read, and nothing else.
 
 
 # %%

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
+
+from tinyadtn.reports import format_markdown
 
 SLOWER = 1.1  # times the dense layers' time: from here on it is said
 SMALL, LARGE = "batch 1", "batch 128"
@@ -22,8 +24,8 @@ def tables(results: dict[str, Any]) -> str:
         [
             "Slower than the dense layers by a tenth or more:",
             "\n".join([*slower, f"- {CHOICE}: {'; '.join(slower_choices(results)) or 'none'}."]),
-            markdown(COUNTED, rows_of(results, counted_cells)),
-            markdown(TIMED, rows_of(results, timed_cells)),
+            format_markdown([["", "", *COUNTED], *rows_of(results, counted_cells)], left=2),
+            format_markdown([["", "", *TIMED], *rows_of(results, timed_cells)], left=2),
             measured_with(results),
         ]
     )
@@ -139,8 +141,3 @@ def rows_of(results: dict[str, Any], cells: Any) -> Iterator[list[str]]:
         for row in measured["rows"]:
             yield [said, row["encoding"], *cells(row)]
             said = ""
-
-
-def markdown(head: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [["", "", *head], ["---"] * (2 + len(head)), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

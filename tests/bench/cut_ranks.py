@@ -21,6 +21,7 @@ import numpy as np
 import tinyadtn as ta
 from tinyadtn import draw
 from tinyadtn.encodings import Encoding
+from tinyadtn.reports import format_markdown
 from tinyadtn.runs import versions
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "cut_ranks.json"
@@ -95,27 +96,28 @@ def effective(values: np.ndarray) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def table(results: dict[str, Any]) -> str:
-    lines = [
-        "| `fc1` | stored | validation, % | rank | effective rank at the start | trained "
-        "| widest cut at the start | trained |",
-        "|---|---|---|---|---|---|---|---|",
+HEAD = [
+    *("`fc1`", "stored", "validation, %", "rank"),
+    *("effective rank at the start", "trained", "widest cut at the start", "trained"),
+]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    return format_markdown([HEAD, *map(cells, rows)])
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    start, end = row["start"], row["trained"]
+    return [
+        *(row["name"], f"{row['stored']:,}", f"{100 * row['validation']:.1f}", str(end["rank"])),
+        *(f"{each['effective']:.1f}" for each in (start, end)),
+        *(f"{each['widest_cut']:.1f}" if "widest_cut" in each else "" for each in (start, end)),
     ]
-    for row in results["rows"]:
-        start, end = row["start"], row["trained"]
-        cuts = [
-            f"{each['widest_cut']:.1f}" if "widest_cut" in each else "" for each in (start, end)
-        ]
-        lines.append(
-            f"| {row['name']} | {row['stored']:,} | {100 * row['validation']:.1f} | {end['rank']} "
-            f"| {start['effective']:.1f} | {end['effective']:.1f} | {cuts[0]} | {cuts[1]} |"
-        )
-    return "\n".join(lines)
 
 
 def main(words: list[str]) -> None:
     if words == ["--table"]:
-        print(table(json.loads(FILE.read_text(encoding="utf-8"))))
+        print(table(json.loads(FILE.read_text(encoding="utf-8"))["rows"]))
         return
     if words:
         sys.exit(__doc__)
@@ -125,7 +127,7 @@ def main(words: list[str]) -> None:
         rows.append(measure(name, data))
         results = {"plan": PLAN, "versions": versions(), "rows": rows}
         FILE.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        print(table({"rows": rows[-1:]}).splitlines()[-1], flush=True)
+        print(*cells(rows[-1]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How many of the numbers that an encoding stores are independent: see tinyadtn/independent.py.
 
-OPENBLAS_NUM_THREADS=1 python tests/bench/independent.py   # minutes; writes independent.json
+OPENBLAS_NUM_THREADS=1 python tests/bench/independent.py   # 40 s; writes independent.json
 python tests/bench/independent.py --table                  # prints what stands there
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import tinyadtn as ta
 from tinyadtn.independent import clear_rank
+from tinyadtn.reports import format_markdown
 from tinyadtn.runs import versions
-from tinyadtn.sweep_markdown import markdown
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "independent.json"
 
@@ -26,28 +26,25 @@ def wall(depth: int, activation: str = "relu", **options: Any) -> Any:
 
 FC1, VGG_FC1, VGG_FC2 = (256, 784), (4096, 512), (4096, 4096)
 IMAGE = (256, (28, 28))
-ROWS: dict[str, tuple[str, tuple[int, int], Any]] = {
-    "M=1": ("FC-2 `fc1`", FC1, wall(1, axes=IMAGE)),
-    "M=2": ("FC-2 `fc1`", FC1, wall(2, axes=IMAGE)),
-    "M=2, identity": ("FC-2 `fc1`", FC1, wall(2, "identity", axes=IMAGE)),
-    "tensor train D=2": (
-        *("FC-2 `fc1`", FC1),
-        ta.TensorTrain.like(((4, 4, 4, 4), (4, 7, 7, 4)), 2),
-    ),
-    "low rank r=1": ("FC-2 `fc1`", FC1, ta.LowRank.like(1)),
-    "M=1 of fc1": ("VGG-16 `fc1`", VGG_FC1, wall(1, order="output_first")),
-    "M=1 of fc2": ("VGG-16 `fc2`", VGG_FC2, wall(1, order="output_first")),
-}
+MODES = ((4, 4, 4, 4), (4, 7, 7, 4))
+ROWS: list[tuple[str, tuple[int, int], str, Any]] = [
+    ("FC-2 `fc1`", FC1, "M=1", wall(1, axes=IMAGE)),
+    ("FC-2 `fc1`", FC1, "M=2", wall(2, axes=IMAGE)),
+    ("FC-2 `fc1`", FC1, "M=2, identity", wall(2, "identity", axes=IMAGE)),
+    ("FC-2 `fc1`", FC1, "tensor train D=2", ta.TensorTrain.like(MODES, 2)),
+    ("FC-2 `fc1`", FC1, "low rank r=1", ta.LowRank.like(1)),
+    ("VGG-16 `fc1`", VGG_FC1, "M=1", wall(1, order="output_first")),
+    ("VGG-16 `fc2`", VGG_FC2, "M=1", wall(1, order="output_first")),
+]
 
 
-def measure(name: str) -> dict[str, Any]:
-    layer, shape, recipe = ROWS[name]
+def measure(layer: str, shape: tuple[int, int], name: str, recipe: Any) -> dict[str, Any]:
     encoding = recipe(shape, rng=0)
     values = ta.jacobian_spectrum(encoding)
     count, counts = clear_rank(values), encoding.counts()
     return {
         "layer": layer,
-        "encoding": name.removesuffix(" of fc1").removesuffix(" of fc2"),
+        "encoding": name,
         "stored": counts.stored,
         "live": counts.live,
         "independent": count,
@@ -57,14 +54,17 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
+HEAD = ["", "", "stored", "live", "independent", "smallest kept", "largest dropped"]
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    head = ["", "", "stored", "live", "independent", "smallest kept", "largest dropped"]
-    body = [
-        [row["layer"], row["encoding"], *(f"{row[key]:,}" for key in head[2:5])]
-        + ["–" if row[key] is None else f"{row[key]:.0e}" for key in ("kept", "dropped")]
-        for row in rows
-    ]
-    return markdown([head, *body])
+    return format_markdown([HEAD, *map(cells, rows)], left=2)
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    counts = [f"{row[key]:,}" for key in ("stored", "live", "independent")]
+    gap = ["–" if row[key] is None else f"{row[key]:.0e}" for key in ("kept", "dropped")]
+    return [row["layer"], row["encoding"], *counts, *gap]
 
 
 def main(words: list[str]) -> None:
@@ -74,11 +74,11 @@ def main(words: list[str]) -> None:
     if words:
         sys.exit(__doc__)
     rows = []
-    for name in ROWS:
-        rows.append(measure(name))
+    for row in ROWS:
+        rows.append(measure(*row))
         content = {"versions": versions(), "rows": rows}
         FILE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        print(table(rows[-1:]).splitlines()[-1], flush=True)
+        print(*cells(rows[-1]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The tables of data/results/README.md, made anew from the files of results.
 
-    python tests/bench/results_page.py            # writes them; make page
-    python tests/bench/results_page.py --check    # names those that differ, and writes nothing
+    python tests/bench/results_page.py    # or make page
 
 A table stands between two marks, the first of which says the command that prints it:
 
@@ -51,26 +50,9 @@ def commands(page: str) -> list[str]:
     return [found["command"] for found in MARKED.finditer(page)]
 
 
-def differing(page: str) -> list[str]:
-    """The commands that print other than what stands between their marks."""
-    return [
-        found["command"]
-        for found in MARKED.finditer(page)
-        if found[0] != f"{found[1]}\n{printed(found['command'])}\n{found[3]}"
-    ]
-
-
-def main(words: list[str]) -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    match words:
-        case []:
-            PAGE.write_text(made(page), encoding="utf-8")
-        case ["--check"]:
-            if found := differing(page):
-                sys.exit("\n".join(["these differ from their files; make page:", *found]))
-        case _:
-            sys.exit(__doc__)
+def main() -> None:
+    PAGE.write_text(made(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
