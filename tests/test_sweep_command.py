@@ -40,6 +40,7 @@ def test_sweep_lists_does_tells_and_goes_on(study, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "7 runs in 4 rows, 4 done" in told and "±" in told
     assert "failed: wild, seed 0: NonFiniteError: epoch 1" in told
+    assert "called at" not in told and ".py" not in told  # no line of yours made it
     assert f"sweep {study} --workers 1 --retry-failed" in told
     assert len((tmp_path / "study.jsonl").read_text().splitlines()) == 7
 
@@ -65,6 +66,15 @@ def test_sweep_shows_only_the_best_rate_of_a_row(tiny, tmp_path, capsys):
     assert told.endswith(table) and len(table.splitlines()) == 2
     assert main(["sweep", str(path), "--table"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_what_is_left_is_asked_for_with_the_same_table(study, capsys):
+    asked = ["--rows", "adtn", "wild", "--markdown", "--pivot", "fc1", "--split", "validation"]
+    assert main(["sweep", study, *asked, "--digits", "0", "--workers", "1", "--quiet"]) == 1
+    told = capsys.readouterr().out
+    assert "|  | fc1 1 | fc1 2 | – |" in told
+    left = "--markdown --pivot fc1 --split validation --digits 0 --retry-failed"
+    assert told.strip().endswith(left)
 
 
 def test_a_sweep_on_the_gpu_goes_on_there(study, cuda, monkeypatch, capsys):
@@ -97,6 +107,8 @@ def test_without_cupy_the_device_is_refused_before_the_headline(study, monkeypat
         (["sweep", "good.toml", "--plot", "no_suffix"], 2, "--plot is a picture"),
         (["sweep", "good.toml", "--out", "r.png", "--plot", "x/../r.png"], 2, "would take the"),
         (["sweep", "spec.png", "--plot", "link.png"], 2, "would take the place of spec.png"),
+        (["sweep", "good.toml", "--split", "validation"], 2, "--split goes with --pivot"),
+        (["sweep", "good.toml", "--pivot", "depht"], 2, "--pivot depht: no two of its rows"),
         (["sweep", "good.toml", "--executor", "ray://host"], 2, "an executor is dask://HOST:PORT"),
         (
             ["sweep", "good.toml", "--executor", "dask://h:1", "--workers", "2"],

@@ -30,6 +30,7 @@ from .sites import ORDERS
 from .starts import STARTS
 from .sweep_command import run_sweep
 from .sweep_markdown import SPLITS
+from .sweep_table import DIGITS
 from .terminal import printable
 from .version import __version__
 from .wirings import WIRINGS
@@ -327,17 +328,14 @@ def _sweep(actions: Any) -> None:
         "depth say: stored numbers and accuracy, in %%",
     )
     command.add_argument(
-        "--split",
-        choices=SPLITS,
-        default="test",
-        help="whose accuracy --pivot shows (default: test)",
+        "--split", choices=SPLITS, help="whose accuracy --pivot shows (default: test)"
     )
     command.add_argument(
         "--digits",
         type=int,
         choices=range(5),
-        default=2,
-        help="after the point of an accuracy (default: 2)",
+        default=DIGITS,
+        help="after the point of an accuracy (default: %(default)s)",
     )
     command.add_argument(
         "--plot", type=_path, metavar="FILE", help="the same as a picture, a PNG file"

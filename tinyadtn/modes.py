@@ -127,12 +127,12 @@ def _count_bad(values: Any) -> int:
 def users_line() -> str:
     """The innermost line on the stack that is the user's own, as words to end a sentence with.
 
-    Empty where there is none: a command of the command line runs no code of the user's.
+    Empty where there is none: neither a command nor a run of a sweep runs code of the user's.
     """
     frame: Any = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module == f"{_PACKAGE}.cli":
+        if module in _ALL_OURS:
             return ""
         if module.partition(".")[0] not in _NOT_YOURS:
             name, number = frame.f_code.co_filename, frame.f_lineno
@@ -145,6 +145,7 @@ def users_line() -> str:
 
 
 _PACKAGE = __name__.partition(".")[0]
+_ALL_OURS = (f"{_PACKAGE}.cli", f"{_PACKAGE}.sweep_run")
 # What may stand between your code and an op.
 _NOT_YOURS = (_PACKAGE, "asyncio", "concurrent", "contextlib", "threading", "tqdm")
 

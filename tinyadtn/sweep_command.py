@@ -15,7 +15,7 @@ from .sweep import outlooks, refuse_crew, results_path, sweep
 from .sweep_file import Record, read_records
 from .sweep_markdown import markdown_table, pivot_table
 from .sweep_spec import Spec, read_spec
-from .sweep_table import by_label, outlook_table, plot, table
+from .sweep_table import DIGITS, by_label, outlook_table, plot, table
 from .sweep_workers import dask_executor
 
 
@@ -25,6 +25,9 @@ def run_sweep(options: Namespace) -> int:
     out = results_path(spec, options.out)
     if options.plot is not None:
         _refuse_no_picture(options.plot, Path(options.spec), out)
+    if options.split is not None and options.pivot is None:
+        raise TinyADTNError("--split goes with --pivot: without it, the table shows both splits")
+    _table(options, spec, {})  # what it can't show is said before a run
     records = read_records(out) if out.exists() else {}
     if options.dry_run:
         print(f"{_headline(spec, out, records)}\n\n{outlook_table(spec, outlooks(spec), records)}")
@@ -47,7 +50,8 @@ def run_sweep(options: Namespace) -> int:
 def _table(options: Namespace, spec: Spec, records: dict[str, Record]) -> str:
     said = {"best": options.best, "digits": options.digits}
     if options.pivot is not None:
-        return pivot_table(spec, records, options.pivot, split=options.split, **said)
+        split = options.split or "test"
+        return pivot_table(spec, records, options.pivot, split=split, **said)
     return (markdown_table if options.markdown else table)(spec, records, **said)
 
 
@@ -106,6 +110,10 @@ def _again(options: Namespace, *more: str) -> str:
     words += ["--blas-threads", str(options.blas_threads)] if options.blas_threads else []
     words += ["--device", options.device] if options.device != "cpu" else []
     words += ["--best"] if options.best else []
+    words += ["--markdown"] if options.markdown else []
+    words += ["--pivot", options.pivot] if options.pivot is not None else []
+    words += ["--split", options.split] if options.split else []
+    words += ["--digits", str(options.digits)] if options.digits != DIGITS else []
     return shlex.join([*words, *more])
 
 

@@ -9,13 +9,13 @@ from .errors import TinyADTNError, nearest
 from .reports import format_markdown, spread
 from .sweep_file import Record
 from .sweep_spec import Spec, brief, labelled
-from .sweep_table import NONE, Summary, number, rivals, summaries, table_rows, title
+from .sweep_table import DIGITS, NONE, Summary, number, rivals, summaries, table_rows, title
 
 SPLITS = ("test", "validation")
 
 
 def markdown_table(
-    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = 2
+    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = DIGITS
 ) -> str:
     """``table`` in Markdown."""
     return format_markdown(table_rows(spec, records, best=best, digits=digits))
@@ -27,7 +27,7 @@ def pivot_table(
     key: str,
     *,
     best: bool = False,
-    digits: int = 2,
+    digits: int = DIGITS,
     split: str = "test",
 ) -> str:
     """A line for each method, a column for each value of ``key``: stored numbers: accuracy, in %.

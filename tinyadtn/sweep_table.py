@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NONE = "–"  # in the place of what is not there
+DIGITS = 2  # after the point of an accuracy in %, unless said otherwise
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,9 @@ def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | Non
     return sum(numbers["stored"][name] for name in chosen) if chosen else None
 
 
-def table(spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = 2) -> str:
+def table(
+    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = DIGITS
+) -> str:
     """Validation and test accuracy of every row, mean ± standard deviation over its seeds.
 
     With ``best``, of rows that differ in their learning rate alone only the one whose validation
@@ -137,7 +140,7 @@ def table(spec: Spec, records: Mapping[str, Record], *, best: bool = False, digi
 
 
 def table_rows(
-    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = 2
+    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = DIGITS
 ) -> list[list[str]]:
     """The cells of ``table``, its head first."""
     rows = [["", "runs", title(spec.count), "whole model", "validation", "test"]]
