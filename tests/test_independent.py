@@ -124,5 +124,8 @@ def test_the_measured_walls_of_one_layer_are_trains_of_bond_2():
         224: train_of_bond_2([3, *[2] * 9, 3]),  # 24
     }
     assert found[200] + found[224] == 252
+    (large,) = [row for row in rows if "all sites" in row["encoding"]]
+    # Five cores of bond 4, for 7, 4·4, 4·4, 4·4 and 7 entries, less 4×4 at each bond.
+    assert large["independent"] == 7 * 4 + 3 * (4 * 16 * 4) + 7 * 4 - 4 * 4**2 < large["stored"]
     for row in rows:
         assert row["kept"] > 1e-10 and (row["dropped"] or 0) < 1e-14

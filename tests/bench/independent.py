@@ -27,10 +27,16 @@ def wall(depth: int, activation: str = "relu", **options: Any) -> Any:
 FC1, VGG_FC1, VGG_FC2 = (256, 784), (4096, 512), (4096, 4096)
 IMAGE = (256, (28, 28))
 MODES = ((4, 4, 4, 4), (4, 7, 7, 4))
+LARGE = {
+    "axes": (256, (4, 7, 4, 7)),
+    "site_dim": (4, 4, 4, 4, 4, 7, 4, 7),
+    "order": (5, 0, 4, 1, 2, 6, 3, 7),
+}
 ROWS: list[tuple[str, tuple[int, int], str, Any]] = [
     ("FC-2 `fc1`", FC1, "M=1", wall(1, axes=IMAGE)),
     ("FC-2 `fc1`", FC1, "M=2", wall(2, axes=IMAGE)),
     ("FC-2 `fc1`", FC1, "M=2, identity", wall(2, "identity", axes=IMAGE)),
+    ("FC-2 `fc1`", FC1, "M=1, all sites of 4 and 7", wall(1, **LARGE)),
     ("FC-2 `fc1`", FC1, "tensor train D=2", ta.TensorTrain.like(MODES, 2)),
     ("FC-2 `fc1`", FC1, "low rank r=1", ta.LowRank.like(1)),
     ("VGG-16 `fc1`", VGG_FC1, "M=1", wall(1, order="output_first")),
