@@ -64,8 +64,8 @@ TRAINS = {  # FC-2 and LeNet-5 as Gao et al., Phys. Rev. Research 2, 023300 (202
 DENSE = "dense"
 
 
-def wall(depth: int, order: str = "interleaved") -> Any:
-    return ta.ADTN.like(depth, order=order, start="normal")
+def wall(depth: int, order: str = "mirrored") -> Any:
+    return ta.ADTN.like(depth, order=order, start="orthogonal")
 
 
 def recipes(network: str) -> dict[str, list[Any]]:
