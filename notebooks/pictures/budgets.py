@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from tinyadtn.draw_style import REFERENCE, SERIES, new_figure
 
-FAMILIES = ("ADTN", "low rank", "tensor train", "smaller dense", "dense")
+FAMILIES = ("ADTN", "low rank", "tensor train", "smaller dense", "dense", "ADTN, larger sites")
 MARKS = dict(zip(FAMILIES, SERIES)) | {"dense": ("#000000", "-", "P")}  # a cross that can be hollow
 TICKS = (40, 60, 80, 90, 95, 98, 99)
 
