@@ -43,6 +43,8 @@ def test_sweep_lists_does_tells_and_goes_on(study, tmp_path, capsys):
     assert "called at" not in told and ".py" not in told  # no line of yours made it
     assert f"sweep {study} --workers 1 --retry-failed" in told
     assert len((tmp_path / "study.jsonl").read_text().splitlines()) == 7
+    assert main(["sweep", study, "--dry-run"]) == 0
+    assert "7 runs in 4 rows, 6 done, 1 failed; results" in capsys.readouterr().out
 
     assert main([*part, "--table"]) == 0
     table = capsys.readouterr().out

@@ -50,7 +50,19 @@ def test_one_option_side_by_side():
     assert validation[2][-1] == "92.0 ± 0.7"
     del records[spec.runs[0].key]
     assert cells(pivot_table(spec, records, "depth", digits=1))[2][-1] == "91.5 (1 of 2)"
-    assert cells(pivot_table(spec, {}, "depth"))[3] == ["wall", "–", "", "", "", ""]
+    nothing = cells(pivot_table(spec, {}, "depth"))
+    assert nothing[3] == ["wall", "–", "(0 of 2)", "(0 of 2)", "", ""]
+
+
+def test_values_stand_by_size_and_what_failed_is_told():
+    wild = {"encode": {"fc1": 1}, "batch_size": 50, "epochs": {"each": [16, 8]}}
+    spec = spec_of({"a": {"encode": {"fc1": 1}, "epochs": {"each": [2, 16]}}, "wild": wild})
+    records = recorded(spec)
+    for run in spec.runs[4:]:
+        records[run.key] = {**records[run.key], "status": "failed", "error": "NonFiniteError"}
+    head, _, a, wild = cells(pivot_table(spec, records, "epochs", digits=0))
+    assert head[-3:] == ["epochs 2", "epochs 8", "epochs 16"]
+    assert a[-2] == "" and wild[-3:] == ["", *["(0 of 2, 2 failed)"] * 2]
 
 
 def test_what_is_chosen_whole_and_a_network_by_its_name():

@@ -119,6 +119,30 @@ def test_the_picture_has_a_curve_a_row_and_levels_for_what_stores_nothing(spec):
     assert segments[0][:, 1].tolist() == pytest.approx([low, high])
 
 
+def test_a_row_of_two_orders_is_two_curves():
+    pytest.importorskip("matplotlib")
+    wall = {
+        "encoding": "ADTN",
+        "depth": {"each": [1, 2]},
+        "order": {"each": ["nested", "mirrored"]},
+    }
+    spec = read_spec({**NETWORK, "rows": {"wall": {"encode": {"fc1": wall}}}})
+    records = recorded(spec)
+    for run in spec.runs:
+        depth = run.config["encode"]["fc1"]["depth"]
+        records[run.key] |= STORED[f"adtn fc1={depth}"]
+    del records[spec.runs[-1].key], records[spec.runs[-2].key]  # the last of four is not done
+    told = plot(spec, records).get_label()
+    assert "wall order=nested 164: 90.5" in told and "wall order=mirrored 164: 90.5" in told
+
+
+def test_too_many_curves_are_refused_with_a_way_out():
+    pytest.importorskip("matplotlib")
+    spec = read_spec({**NETWORK, "rows": {f"a{k}": {"epochs": k + 1} for k in range(9)}})
+    with pytest.raises(TinyADTNError, match=r"9 curves .* choose some with --rows"):
+        plot(spec, recorded(spec))
+
+
 def test_of_equal_numbers_the_best_on_validation_is_drawn(spec):
     pytest.importorskip("matplotlib")
     rates = {"each": [1e-3, 1e-2, 1e-1]}

@@ -338,7 +338,10 @@ def _sweep(actions: Any) -> None:
         help="after the point of an accuracy (default: %(default)s)",
     )
     command.add_argument(
-        "--plot", type=_path, metavar="FILE", help="the same as a picture, a PNG file"
+        "--plot",
+        type=_path,
+        metavar="FILE",
+        help="a picture besides, a PNG file: accuracy against stored numbers, a curve a method",
     )
     command.add_argument(
         "--workers",

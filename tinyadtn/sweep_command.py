@@ -66,13 +66,14 @@ def _refuse_no_picture(path: str, *kept: Path) -> None:
 
 def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:
     known = {run.key for run in spec.runs}
-    done = len(known & records.keys())
+    failed = sum(records[key]["status"] == "failed" for key in known & records.keys())
+    done = f"{len(known & records.keys()) - failed} done{f', {failed} failed' if failed else ''}"
     runs = "1 run" if len(spec.runs) == 1 else f"{len(spec.runs)} runs"
     labels = len(by_label(spec))
     rows = "1 row" if labels == 1 else f"{labels} rows"
     others = len(records.keys() - known)
     beside = f", which also holds {others} of other specs or rows" if others else ""
-    return f"{spec.name}: {runs} in {rows}, {done} done; results in {out}{beside}"
+    return f"{spec.name}: {runs} in {rows}, {done}; results in {out}{beside}"
 
 
 def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ def pivot_table(
             )
         cells[value] = s
     values = list(dict.fromkeys(_value(s, key) for s in chosen))
-    values.sort(key=lambda value: value == NONE)  # what has no such option stands last
+    values.sort(key=_place)
     heads = [value if value == NONE else f"{key} {value}" for value in values]
     stored = {name: {s.numbers for s in cells.values()} for name, cells in lines.items()}
     apart = all(len(numbers) == 1 for numbers in stored.values())  # then they need no cell twice
@@ -64,9 +65,11 @@ def pivot_table(
 
 
 def _cell(s: Summary | None, split: str, digits: int, *, alone: bool) -> str:
-    shares = () if s is None else getattr(s, split)
-    if s is None or not shares:
+    if s is None:
         return ""
+    shares = getattr(s, split)
+    if not shares:
+        return f"({s.runs})"
     said = "" if alone or s.numbers is None else f"{s.numbers:,}: "
     part = "" if s.is_whole else f" ({s.runs})"
     return f"{said}{spread(shares, digits).removesuffix(' %')}{part}"
@@ -84,6 +87,14 @@ def _value(s: Summary, key: str) -> str:
     chosen = [value for name, value in s.choices.items() if _last(name) == key]
     values = dict.fromkeys(chosen or map(brief, _everywhere(s.config, key)))
     return ", ".join(values) or NONE
+
+
+def _place(value: str) -> tuple[bool, float]:
+    """Numbers by size, then words as they come; what has no such option last."""
+    try:
+        return False, float(value)
+    except ValueError:
+        return value == NONE, math.inf
 
 
 def _everywhere(config: Any, key: str) -> Iterator[Any]:

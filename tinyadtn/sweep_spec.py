@@ -28,7 +28,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from .errors import SizeLimitError, TinyADTNError
+from .errors import SizeLimitError, TinyADTNError, nearest
 from .npz import is_stream
 from .sweep_config import DEEPEST, OPTIONS, Config, configuration, refuse_unknown, too_deep
 
@@ -106,9 +106,14 @@ def read_spec(
         for row, own in table.items()
         if not patterns or any(fnmatchcase(row, pattern) for pattern in patterns)
     }
-    if not chosen:
-        there = f"none of its rows is called so: {', '.join(table)}" if table else "it has no rows"
-        raise TinyADTNError(f"{name}: a sweep of 0 runs; {there}. A row begins with [rows.NAME]")
+    if not table:
+        raise TinyADTNError(f"{name}: a sweep of 0 runs: no rows. A row begins with [rows.NAME]")
+    for pattern in patterns:
+        if not any(fnmatchcase(row, pattern) for row in table):
+            raise TinyADTNError(
+                f"{name}: no row is called {pattern!r}{nearest(pattern, table)} "
+                f"(there is {', '.join(table)})"
+            )
     _refuse_too_many(name, [{**common, **own} for own in chosen.values()])
     runs: list[PlannedRun] = []
     for row, own in chosen.items():

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .draw_style import SERIES
 from .draw_tradeoff import Point, tradeoff
 from .errors import TinyADTNError
 from .reports import format_table, spread
 from .sweep_config import Config
 from .sweep_file import Record
 from .sweep_run import Outlook
-from .sweep_spec import PlannedRun, Spec, brief
+from .sweep_spec import PlannedRun, Spec, brief, labelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,7 +177,7 @@ def outlook_table(
     for label, runs in by_label(spec).items():
         stored = outlooks[label].stored
         numbers = [counted(stored, spec.count), stored["model"], stored["trained"]]
-        done = sum(run.key in records for run in runs)
+        done = sum(run.key in records and records[run.key]["status"] == "done" for run in runs)
         rows.append([label, str(len(runs)), str(done), *map(number, numbers)])
     return format_table(rows if spec.count != "model" else [row[:3] + row[4:] for row in rows])
 
@@ -191,30 +192,57 @@ def number(value: int | None) -> str:
 
 
 def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
-    """Test accuracy against stored numbers: a curve a row, a point for each number of them.
+    """Test accuracy against stored numbers: a curve a method, a point for each number of them.
 
-    Where runs of a row store equally many and differ otherwise, in their learning rates for
-    instance, the point is the one that is best on validation, as in ``table``. A row that stores
-    nothing of what is counted is a level across the picture.
+    A method is a row, with what it varies beside its learning rate and the options, as ``depth``,
+    that its stored numbers depend on. Where its runs store equally many, at several learning rates
+    for instance, the point is the one that is best on validation, as in ``table``. A method that
+    stores nothing of what is counted is a level across the picture.
     """
     curves: dict[str, list[Point]] = {}
     levels: dict[str, Point] = {}
-    for row in dict.fromkeys(run.row for run in spec.runs):
+    found = [s for s in summaries(spec, records) if s.test]
+    for name, members in _methods(found).items():
         best: dict[int, Summary] = {}
-        for s in sorted(summaries(spec, records), key=_place):
-            if s.row == row and s.test:
-                best.setdefault(s.numbers or 0, s)
+        for s in sorted(members, key=_place):
+            best.setdefault(s.numbers or 0, s)
         points = [Point(numbers, *_moments(s.test)) for numbers, s in sorted(best.items())]
         for point in points:
             if point.numbers:
-                curves.setdefault(row, []).append(point)
+                curves.setdefault(name, []).append(point)
             else:
-                levels[row] = point
+                levels[name] = point
     if not curves and not levels:
         raise TinyADTNError(f"{spec.name}: no run of it is done yet, so there is nothing to draw")
+    if len(curves) + len(levels) > len(SERIES):
+        raise TinyADTNError(
+            f"{spec.name}: {len(curves) + len(levels)} curves in one picture: no more than "
+            f"{len(SERIES)} stay distinct; choose some with --rows"
+        )
     what = {"encoded": "stored numbers of the encoded weights", "model": "stored numbers, in all"}
     named = what.get(title(spec.count), f"stored numbers of {title(spec.count)}")
     return tradeoff(curves, levels, xlabel=named)
+
+
+def _methods(found: Iterable[Summary]) -> dict[str, list[Summary]]:
+    """The rows of the table that one curve joins, by its name."""
+    rows: dict[str, list[Summary]] = {}
+    for s in found:
+        rows.setdefault(s.row, []).append(s)
+    methods: dict[str, list[Summary]] = {}
+    for row, members in rows.items():
+        along = {"learning_rate"}  # the options along a curve
+        for option in {name for s in members for name in s.choices} - along:
+            sizes: dict[frozenset[tuple[str, str]], set[int | None]] = {}
+            for s in members:
+                rest = {k: v for k, v in s.choices.items() if k not in (option, "learning_rate")}
+                sizes.setdefault(frozenset(rest.items()), set()).add(s.numbers)
+            if any(len(numbers) > 1 for numbers in sizes.values()):
+                along.add(option)
+        for s in members:
+            beside = {name: value for name, value in s.choices.items() if name not in along}
+            methods.setdefault(labelled(row, beside), []).append(s)
+    return methods
 
 
 def _moments(shares: Sequence[float]) -> tuple[float, float]:

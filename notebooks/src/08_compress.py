@@ -243,9 +243,9 @@ assert len(long["dense"][2]) == 5 and 55_000 + 5_000 + 10_000 == 70_000
 # %% [markdown]
 # With all the data the order is clear: frozen 93.5, M = 1 97.2, dense 98.3. And depth buys nothing:
 # with six times the numbers M = 4 has 97.2 again. The trains do better with more, 97.4 with 288
-# numbers and 98.0 with 1,024; rank 4, with 4,160 numbers, has 89.2. So does the wall with larger
-# sites: 97.9 with 856 numbers, at M = 1. (It is no accident that it is level with the trains:
-# notebook 09 says what a wall of depth 1 is.) Nothing small reaches the dense network.
+# numbers and 98.0 with 1,024; rank 4, with 4,160, has 89.2. The wall with larger sites is level
+# with the trains, 97.9 with 856 numbers, at M = 1. (That is no accident: notebook 09 says what a
+# wall of depth 1 is.) Nothing small reaches the dense network.
 #
 # ## LeNet-5 on a budget
 #

@@ -325,8 +325,8 @@ assert len(gaps) == 45
 
 # %% [markdown]
 # In 23 of 45. Train this network twice, and one time in four the second run is better by as much as
-# the abstract's. (This is a shaky case, picked for its ten seeds: in notebook 08 the same depth,
-# interleaved and trained longer, varied by 0.1. How much VGG-16 varies, only more runs can tell.)
+# the abstract's. (This is a shaky case, picked for its ten seeds: the same depth, interleaved and
+# trained longer, varied by 0.1. How much VGG-16 varies, only more runs can tell.)
 #
 # With n runs on each side, the difference of the means has the standard error
 # $\sqrt{s_a^2/n_a+s_b^2/n_b}$, and Student's t says how many of these chance explains.

@@ -11,7 +11,7 @@ SLOWER = 1.1  # times the dense layers' time: from here on it is said
 SMALL, LARGE = "batch 1", "batch 128"
 WAYS = ("decoded", "at hand", "decode-free")
 ONES = ("decoded", "decode-free")  # the two that a layer chooses between
-CHOICE = "all layers by themselves choose the slower of these two"
+CHOICE = "where the layers by themselves choose the slower of these two"
 DENSE, NONE = "dense", "–"
 
 
