@@ -140,7 +140,7 @@ def locate(name: str) -> Path:
     candidates = [folder for folder in places if source.is_in(folder)]
     if not candidates:
         raise DataFileError(
-            f"{name}: not found in {' or '.join(map(str, places))}. "
+            f"{name}: not found in {', '.join(map(str, places))}. "
             f"Run: tinyadtn data get {name} (or set TINYADTN_DATA to the folder that holds it)"
         )
     return next(filter(source.fits, candidates), candidates[0])
