@@ -400,10 +400,11 @@ teach.states("99.2", dense, always=True)
 claims.seeds(runs, verdict)
 
 # %% [markdown]
-# Where there are seeds the verdict can speak: the walls are above frozen weights. But it refuses to
-# order the two walls. In VGG-16 the 424 numbers are better than frozen ones, 78.1 against 77.8 %,
-# and it refuses to tell them from no layers at all. And it refuses 91.74 against 90.17. That does
-# not make the claim false. It says that two numbers cannot carry it.
+# Where there are seeds the verdict speaks: dense above the tensor train, that above the walls, and
+# these above frozen weights. But it refuses to order the two walls. In VGG-16 the 424 numbers are
+# better than frozen ones, 78.1 against 77.8 %, and it refuses to tell them from no layers at all.
+# And it refuses 91.74 against 90.17. That does not make the claim false. It says that two numbers
+# cannot carry it.
 #
 # ## The picture to keep: the ladder
 #
