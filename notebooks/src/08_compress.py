@@ -217,7 +217,10 @@ labels = {
     "ADTN M=1": ("ADTN", "ADTN depth=1"),
     "ADTN M=2": ("ADTN", "ADTN depth=2"),
     "ADTN M=4": ("ADTN", "ADTN depth=4"),
-    "sites of 4": ("ADTN, larger sites", "ADTN, all sites of 4 and 7"),
+    "sites of 4": (
+        "ADTN, larger sites",
+        "ADTN, all sites of 4 and 7 learning_rate=0.04",
+    ),
     "train D=2": ("tensor train", "tensor train learning_rate=0.04 ranks=2"),
     "train D=4": ("tensor train", "tensor train learning_rate=0.04 ranks=4"),
     "rank 4": ("low rank", "low rank rank=4"),
