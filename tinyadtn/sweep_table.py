@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .draw_style import SERIES
 from .draw_tradeoff import Point, tradeoff
-from .errors import TinyADTNError
+from .errors import ShapeError, TinyADTNError
 from .reports import format_table, spread
 from .sweep_config import Config
 from .sweep_file import Record
@@ -111,7 +110,7 @@ def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
 def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | None:
     """The stored numbers that ``count`` names: those of encoded weights, of layers, or of all.
 
-    ``numbers`` are ``storednumbers``. None where nothing is encoded, or no such layer is there.
+    ``numbers`` are ``stored_numbers``. None where nothing is encoded, or no such layer is there.
 
     >>> numbers = {"stored": {"fc1": 436, "fc2": 2560}, "encoded": ["fc1"], "model": 3262}
     >>> counted(numbers, "encoded"), counted(numbers, "model"), counted(numbers, ["fc1", "fc2"])
@@ -214,14 +213,12 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
                 levels[name] = point
     if not curves and not levels:
         raise TinyADTNError(f"{spec.name}: no run of it is done yet, so there is nothing to draw")
-    if len(curves) + len(levels) > len(SERIES):
-        raise TinyADTNError(
-            f"{spec.name}: {len(curves) + len(levels)} curves in one picture: no more than "
-            f"{len(SERIES)} stay distinct; choose some with --rows"
-        )
     what = {"encoded": "stored numbers of the encoded weights", "model": "stored numbers, in all"}
     named = what.get(title(spec.count), f"stored numbers of {title(spec.count)}")
-    return tradeoff(curves, levels, xlabel=named)
+    try:
+        return tradeoff(curves, levels, xlabel=named)
+    except ShapeError as error:  # too many curves
+        raise TinyADTNError(f"{spec.name}: {error}; choose some with --rows") from error
 
 
 def _methods(found: Iterable[Summary]) -> dict[str, list[Summary]]:
@@ -231,18 +228,21 @@ def _methods(found: Iterable[Summary]) -> dict[str, list[Summary]]:
         rows.setdefault(s.row, []).append(s)
     methods: dict[str, list[Summary]] = {}
     for row, members in rows.items():
-        along = {"learning_rate"}  # the options along a curve
-        for option in {name for s in members for name in s.choices} - along:
-            sizes: dict[frozenset[tuple[str, str]], set[int | None]] = {}
-            for s in members:
-                rest = {k: v for k, v in s.choices.items() if k not in (option, "learning_rate")}
-                sizes.setdefault(frozenset(rest.items()), set()).add(s.numbers)
-            if any(len(numbers) > 1 for numbers in sizes.values()):
-                along.add(option)
+        options = {name for s in members for name in s.choices} - {"learning_rate"}
+        along = {"learning_rate", *(o for o in options if _sets_the_size(o, members))}
         for s in members:
             beside = {name: value for name, value in s.choices.items() if name not in along}
             methods.setdefault(labelled(row, beside), []).append(s)
     return methods
+
+
+def _sets_the_size(option: str, members: Iterable[Summary]) -> bool:
+    """Whether two that differ in that option, and in their rates at most, store unequally many."""
+    sizes: dict[frozenset[tuple[str, str]], set[int | None]] = {}
+    for s in members:
+        rest = {k: v for k, v in s.choices.items() if k not in (option, "learning_rate")}
+        sizes.setdefault(frozenset(rest.items()), set()).add(s.numbers)
+    return any(len(numbers) > 1 for numbers in sizes.values())
 
 
 def _moments(shares: Sequence[float]) -> tuple[float, float]:

@@ -196,7 +196,7 @@ ta.draw.weights(weights, image_shape=(28, 28))
 # ## The long runs
 #
 # So the project ran the like on all of MNIST: 55,000 training images, 10,000 to test, 10 epochs,
-# five seeds, and each method at the rate that is best for it. One wall is new: its sites hold 4
+# five seeds, and each method at the best of the rates tried. One wall is new: its sites hold 4
 # values, or 7, instead of 2. The results are in a file with one line a run; here they are read, and
 # nothing else.
 
@@ -229,6 +229,7 @@ long = {k: (family, *long_runs("fc1_budgets", label)) for k, (family, label) in 
 for name, (_, stored, percents) in long.items():
     spread = np.std(percents, ddof=1)
     print(f"{name:10} {stored:8,} numbers   {np.mean(percents):.1f} ± {spread:.1f} %")
+
 
 # %%
 teach.states("93.5", np.mean(long["frozen"][2]), always=True)
@@ -366,7 +367,7 @@ teach.states("99.2", np.mean(long_lenet["dense"][2]), always=True)
 #   90.5 % here, and 97.2 % in the long runs. Your budget brings 92.9 here.
 # - **Walls and trains are one curve, nearly**: a train of 824 numbers has 98.7, a wall of 976 98.6;
 #   a train of 2,860 has 99.0, a wall of 2,192 98.8. Dense has 99.2. Here depth pays.
-# - **Low rank** with as many numbers, 96.8, is worth less than nothing stored at all.
+# - **Low rank** with as many numbers, 96.8, is worth no more than nothing stored at all.
 # - **Short runs mislead.** They flatter whoever has few numbers. Believe the filled marks.
 #
 # ## What else is paid
