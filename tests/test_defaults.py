@@ -109,6 +109,7 @@ DEFAULTS = {
         "image_size": 32,
         "channels": 3,
         "groups": 1,
+        "widths": (4096, 4096),
         "rng": None,
     },
     "models.fc2": {"num_classes": 10, "image_size": 28, "channels": 1, "hidden": 256, "rng": None},
@@ -125,9 +126,16 @@ DEFAULTS = {
         "image_size": 32,
         "channels": 3,
         "batch_norm": None,
+        "widths": (4096, 4096),
         "rng": None,
     },
-    "models.zfnet": {"num_classes": 10, "image_size": 32, "channels": 3, "rng": None},
+    "models.zfnet": {
+        "num_classes": 10,
+        "image_size": 32,
+        "channels": 3,
+        "widths": (4096, 4096),
+        "rng": None,
+    },
 }
 
 

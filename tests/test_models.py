@@ -143,6 +143,22 @@ def test_a_head_has_a_linear_layer_for_each_width_and_one_for_the_classes(widths
     assert repr(again) == repr(model)
 
 
+@pytest.mark.parametrize("name", ["alexnet", "zfnet", "vgg16"])
+@pytest.mark.parametrize("widths", [(), (6, 4)])
+def test_the_hidden_linear_layers_of_a_network_have_the_widths_it_is_given(name, widths):
+    whole, model = MODELS[name](rng=0), MODELS[name](widths=widths, rng=0)
+    outputs = [layer.weight.shape[0] for layer in named_layers(whole).values()]
+    convolutions = outputs[:-3]
+    assert [layer.weight.shape[0] for layer in named_layers(model).values()] == [
+        *convolutions,
+        *widths,
+        10,
+    ]
+    assert build(json.loads(json.dumps(model.config))).config == model.config
+    last = f"conv{'5_3' if name == 'vgg16' else 5}"  # the same start, whatever stands behind it
+    assert (getattr(model, last).weight.data == getattr(whole, last).weight.data).all()
+
+
 def test_a_head_is_told_of_rows_and_columns_where_features_have_them():
     assert ta.models.head(channels=512, widths=(8,)).fc1.axes == (8, 512)
     assert ta.models.head(10, 4, channels=64, widths=(8,)).fc1.axes == (8, (64, 4, 4))
@@ -160,5 +176,6 @@ def test_a_head_is_told_of_rows_and_columns_where_features_have_them():
     ],
 )
 def test_widths_that_are_none_are_refused(widths, says):
-    with pytest.raises(ShapeError, match=says):
-        ta.models.head(widths=widths)
+    for make in (ta.models.head, ta.models.alexnet, ta.models.zfnet, ta.models.vgg16):
+        with pytest.raises(ShapeError, match=says):
+            make(widths=widths)

@@ -14,6 +14,9 @@ and spread of the training images. ``tinyadtn train`` does that; in Python:
 
     mean, std = ta.channel_statistics(data.train.images)
     model.normalize.load_arrays({"mean": mean, "std": std})
+
+Their ``widths`` are those of the hidden linear layers: (4096, 4096) as published, or none, which
+leaves one linear layer, fc1, from the last pool to the classes.
 """
 
 from __future__ import annotations
@@ -93,6 +96,12 @@ def _config(
     for name, number in common.items():
         if not isinstance(number, numbers.Integral) or number < 1:
             raise ShapeError(f"{name} must be a whole number, 1 or more, got {number!r}")
+    if "widths" in own:
+        if not isinstance(own["widths"], (tuple, list)):
+            raise ShapeError(
+                f"widths must be a list, one of each hidden layer, got {own['widths']!r}"
+            )
+        own["widths"] = list(own["widths"])
     return {"model": model, **common, **own}
 
 
@@ -165,6 +174,7 @@ def alexnet(
     *,
     channels: int = 3,
     groups: int = 1,
+    widths: Sequence[int] = WIDTHS,
     rng: Seed = None,
 ) -> Sequential:
     """AlexNet: five convolutions, three linear layers, local response normalisation.
@@ -177,7 +187,7 @@ def alexnet(
     >>> alexnet(1000, 224, groups=2).num_parameters, alexnet(1000, 224).num_parameters
     (60965224, 62378344)
     """
-    config = _config("alexnet", num_classes, image_size, channels, groups=groups)
+    config = _config("alexnet", num_classes, image_size, channels, groups=groups, widths=widths)
     border = _border(image_size, 224)
     original = image_size == 224
     first = conv(96, 11, stride=4, padding=2) if original else conv(96, 3, padding=1 + border)
@@ -201,12 +211,17 @@ def alexnet(
         relu5=ReLU(),
         pool5=MaxPool2d(3, stride=2),
         flatten=Flatten(),
-        **_head(WIDTHS, num_classes),
+        **_head(widths, num_classes),
     )
 
 
 def zfnet(
-    num_classes: int = 10, image_size: int = 32, *, channels: int = 3, rng: Seed = None
+    num_classes: int = 10,
+    image_size: int = 32,
+    *,
+    channels: int = 3,
+    widths: Sequence[int] = WIDTHS,
+    rng: Seed = None,
 ) -> Sequential:
     """ZFNet: AlexNet with a finer first layer and local contrast normalisation.
 
@@ -217,7 +232,7 @@ def zfnet(
     >>> zfnet(1000, 224).num_parameters
     62357608
     """
-    config = _config("zfnet", num_classes, image_size, channels)
+    config = _config("zfnet", num_classes, image_size, channels, widths=widths)
     border = _border(image_size, 224)
     if image_size == 224:
         first, second = conv(96, 7, stride=2, padding=1), conv(256, 5, stride=2)
@@ -245,7 +260,7 @@ def zfnet(
         relu5=ReLU(),
         pool5=MaxPool2d(3, stride=2),
         flatten=Flatten(),
-        **_head(WIDTHS, num_classes),
+        **_head(widths, num_classes),
     )
 
 
@@ -255,6 +270,7 @@ def vgg16(
     *,
     channels: int = 3,
     batch_norm: bool | None = None,
+    widths: Sequence[int] = WIDTHS,
     rng: Seed = None,
 ) -> Sequential:
     """VGG-16: thirteen 3×3 convolutions in five blocks, three linear layers.
@@ -269,20 +285,22 @@ def vgg16(
     138357544
     """
     batch_norm = image_size != 224 if batch_norm is None else batch_norm
-    config = _config("vgg16", num_classes, image_size, channels, batch_norm=batch_norm)
+    config = _config(
+        "vgg16", num_classes, image_size, channels, batch_norm=batch_norm, widths=widths
+    )
     padding = 1 + _border(image_size, 224)
     table: dict[str, Row | Module] = {"normalize": Normalize(channels)}
-    for block, widths in enumerate(
+    for block, channels_out in enumerate(
         [(64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)], start=1
     ):
-        for k, width in enumerate(widths, start=1):
+        for k, width in enumerate(channels_out, start=1):
             table[f"conv{block}_{k}"] = conv(width, 3, padding=padding)
             if batch_norm:
                 table[f"norm{block}_{k}"] = BatchNorm2d(width)
             table[f"relu{block}_{k}"] = ReLU()
             padding = 1
         table[f"pool{block}"] = MaxPool2d(2)
-    return network(config, rng, **table, flatten=Flatten(), **_head(WIDTHS, num_classes))
+    return network(config, rng, **table, flatten=Flatten(), **_head(widths, num_classes))
 
 
 def head(
@@ -296,16 +314,13 @@ def head(
     """The linear layers of AlexNet, ZFNet and VGG-16 alone, for features that are computed before.
 
     ``ta.features`` makes these, (n, channels, image_size, image_size); unless said otherwise they
-    are the 512 numbers that arrive at fc1 of VGG-16 for a 32×32 image. ``widths`` are those of the
-    hidden layers: (4096, 4096) as there, or none, which leaves one linear layer, fc1, from the
-    features to the classes. It has no ``normalize``: in its own network a head has none either.
+    are the 512 numbers that arrive at fc1 of VGG-16 for a 32×32 image. ``widths`` are as in those
+    networks. It has no ``normalize``: in its own network a head has none either.
 
     >>> head().num_parameters, head(widths=()).num_parameters
     (18923530, 5130)
     """
-    if not isinstance(widths, (tuple, list)):
-        raise ShapeError(f"widths must be a list, one of each hidden layer, got {widths!r}")
-    config = _config("head", num_classes, image_size, channels, widths=list(widths))
+    config = _config("head", num_classes, image_size, channels, widths=widths)
     return network(config, rng, flatten=Flatten(), **_head(widths, num_classes))
 
 
