@@ -27,7 +27,7 @@ ORDER = [
     "draw_tradeoff", "draw", "percent", "exercises", "teach", "picture", "experiment",
     "sweep_config", "sweep_spec", "sweep_run", "sweep_file", "sweep_workers", "sweep",
     "sweep_table", "sweep_markdown", "terminal", "commands",
-    "sweep_command", "cli", "__init__", "__main__",
+    "sweep_command", "argument_types", "parser", "cli", "__init__", "__main__",
 ]
 # fmt: on
 FILES = sorted(path.stem for path in PACKAGE.rglob("*.py"))
