@@ -109,6 +109,7 @@ def test_without_cupy_the_device_is_refused_before_the_headline(study, monkeypat
         (["sweep", "good.toml", "--plot", "no_suffix"], 2, "--plot is a picture"),
         (["sweep", "good.toml", "--out", "r.png", "--plot", "x/../r.png"], 2, "would take the"),
         (["sweep", "spec.png", "--plot", "link.png"], 2, "would take the place of spec.png"),
+        (["sweep", "good.toml", "--plot", "no/p.png"], 2, "there is no folder no; make it first"),
         (["sweep", "good.toml", "--split", "validation"], 2, "--split goes with --pivot"),
         (["sweep", "good.toml", "--pivot", "depht"], 2, "--pivot depht: no two of its rows"),
         (["sweep", "good.toml", "--executor", "ray://host"], 2, "an executor is dask://HOST:PORT"),

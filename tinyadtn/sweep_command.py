@@ -62,6 +62,8 @@ def _refuse_no_picture(path: str, *kept: Path) -> None:
     for file in kept:
         if os.path.realpath(path) == os.path.realpath(file):
             raise TinyADTNError(f"--plot {path} would take the place of {file}; name another file")
+    if not Path(path).parent.is_dir():
+        raise TinyADTNError(f"--plot {path}: there is no folder {Path(path).parent}; make it first")
 
 
 def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:
