@@ -23,19 +23,40 @@ from .wall_windows import ACTIVATIONS, BLOCK_SITES, TAIL_SITES, Group, window_sp
 Backward = Callable[..., list[np.ndarray]]
 
 
+def pair_cores(
+    first: np.ndarray, second: np.ndarray
+) -> tuple[np.ndarray, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]:
+    """The chain's cores, (k, x, o₁o₂, y); and from their gradient those of a_k and of B_k."""
+    pairs, gates = first[: len(second)], second.reshape(-1, 4, 2, 2)  # (k, x, i), (k, o, i, y)
+    # Σ_i a[x,i] B[o,i,y] for all k at once: (k, 1, x, i) @ (k, o, i, y) = (k, o, x, y).
+    cores = (pairs[:, None] @ gates).transpose(0, 2, 1, 3)
+
+    def backward(grad_cores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        by_gate = grad_cores.transpose(0, 2, 1, 3)  # (k, o, x, y)
+        grad_gates = pairs.swapaxes(1, 2)[:, None] @ by_gate
+        return (by_gate @ gates.swapaxes(2, 3)).sum(axis=1), grad_gates.reshape(second.shape)
+
+    return cores, backward
+
+
+def right_end(first: np.ndarray, num_sites: int) -> np.ndarray:
+    """What closes the chain, (2, 2) or (2, 1).
+
+    Q even: the last pair has no gate behind it. Q odd: the last site is still |0>.
+    """
+    return first[-1] if num_sites % 2 == 0 else array_module(first).eye(2, dtype=first.dtype)[:, :1]
+
+
 def _chain(
     columns: Sequence[np.ndarray], num_sites: int, cut: int
 ) -> tuple[np.ndarray, np.ndarray, Backward]:
     """T = L·R, L (2^cut, 2), R (2, 2^(Q−cut)), at an odd cut; and (dL, dR) -> column gradients."""
     (first, second), xp = columns, array_module(columns[0])
-    pairs, gates = first[: len(second)], second.reshape(-1, 4, 2, 2)  # (k, x, i), (k, o, i, y)
-    cores = xp.einsum("kxi,koiy->kxoy", pairs, gates)
-    eye = xp.eye(2, dtype=first.dtype)
-    lefts = [eye]  # site 0 comes out as it went in
+    cores, cores_backward = pair_cores(first, second)
+    lefts = [xp.eye(2, dtype=first.dtype)]  # site 0 comes out as it went in
     for core in cores[: cut // 2]:
         lefts.append((lefts[-1] @ core.reshape(2, 8)).reshape(-1, 2))
-    # Q even: the last pair has no gate behind it. Q odd: the last site is still |0>.
-    rights = [first[-1] if num_sites % 2 == 0 else eye[:, :1]]
+    rights = [right_end(first, num_sites)]
     for core in cores[cut // 2 :][::-1]:
         rights.append((core.reshape(8, 2) @ rights[-1]).reshape(2, -1))
 
@@ -51,8 +72,8 @@ def _chain(
             grad_right = cores[k].reshape(8, 2).T @ grad
         if num_sites % 2 == 0:
             grad_first[-1] = grad_right
-        grad_first[: len(second)] = xp.einsum("kxoy,koiy->kxi", grad_cores, gates)
-        return [grad_first, xp.einsum("kxoy,kxi->koiy", grad_cores, pairs).reshape(second.shape)]
+        grad_first[: len(second)], grad_second = cores_backward(grad_cores)
+        return [grad_first, grad_second]
 
     return lefts[-1], rights[-1], backward
 

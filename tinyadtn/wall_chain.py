@@ -29,6 +29,7 @@ import numpy as np
 from .backend import array_module
 from .chain import CALL, MOVED, Chain, Core, work
 from .engine import op
+from .fast_wall import pair_cores, right_end
 from .sites import Sites
 
 Span = tuple[int, int]  # sites start … stop - 1, by position in the wall
@@ -166,12 +167,8 @@ def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> A
     """The entries of all cores, one core behind the other; the first is multiplied by ``scale``."""
     first, second = columns
     xp = array_module(first)
-    pairs, gates = first[: len(second)], second.reshape(-1, 4, 2, 2)  # (k, x, i), (k, o, i, y)
-    # Σ_i a[x,i] B[o,i,y] for all k at once: (k, 1, x, i) @ (k, o, i, y) = (k, o, x, y).
-    joined = (pairs[:, None] @ gates).transpose(0, 2, 1, 3)
-    eye = xp.eye(2, dtype=first.dtype)
-    # Q even: the last pair has no gate behind it. Q odd: the last site is still |0⟩.
-    end = first[-1] if num_sites % 2 == 0 else eye[:, :1]
+    joined, joined_backward = pair_cores(first, second)
+    eye, end = xp.eye(2, dtype=first.dtype), right_end(first, num_sites)
 
     def spanned(span: Span) -> list[Any]:
         """The products on the way from the span's left to its right, each (…, bond)."""
@@ -223,10 +220,9 @@ def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> A
                 share, core = share.reshape(-1, 8), start // 2 + j
                 grad_joined[core] = (way[j].T @ share).reshape(2, 4, 2)
                 share = share @ joined[core].reshape(2, 8).T
-        by_gate = grad_joined.transpose(0, 2, 1, 3)  # (k, o, x, y)
-        grad_first[: len(second)] += (by_gate @ gates.swapaxes(2, 3)).sum(axis=1)
-        grad_second = pairs.swapaxes(1, 2)[:, None] @ by_gate
-        return [grad_first, grad_second.reshape(second.shape)]
+        grad_pairs, grad_second = joined_backward(grad_joined)
+        grad_first[: len(second)] += grad_pairs
+        return [grad_first, grad_second]
 
     return xp.concatenate(cores), backward
 
