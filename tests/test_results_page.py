@@ -1,5 +1,6 @@
 """The page of results holds what its commands print, and the command that writes it does so."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -17,9 +18,36 @@ def test_a_table_of_the_page_is_what_its_command_prints(command):
     assert f"<!-- {command} -->\n\n{results_page.printed(command).strip()}\n\n<!-- end -->" in PAGE
 
 
+def test_every_picture_of_the_page_is_drawn_by_a_line_of_it():
+    shown = set(re.findall(r"\]\((\w+\.png)\)", PAGE))
+    drawn = {line.rsplit("/", 1)[1] for line in results_page.DRAWN.findall(PAGE)}
+    assert shown and shown == drawn
+
+
 def test_every_study_with_results_is_on_the_page():
     for path in results_page.PAGE.parent.glob("*.jsonl"):
         assert f"{path.stem}.toml" in PAGE, path
+
+
+def test_every_mean_that_the_text_names_stands_in_a_table():
+    """With its spread, as in "97.94 ± 0.08", or rounded further."""
+    measured = set(means(" ".join(found[0] for found in results_page.MARKED.finditer(PAGE))))
+    readme = (results_page.ROOT / "README.md").read_text(encoding="utf-8")
+    in_short = readme.split("## Reproduction\n")[1].split("\n## ")[0]
+    named = means(results_page.MARKED.sub("", PAGE) + in_short)
+    assert len(measured) > 100 and len(named) > 50
+    lost = [pair for pair in named if not any(rounds_to(pair, other) for other in measured)]
+    assert not lost
+
+
+def means(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"(\d+\.\d+)\s+±\s+(\d+\.\d+)", text)
+
+
+def rounds_to(shown: tuple[str, str], measured: tuple[str, str]) -> bool:
+    digits = len(shown[0].split(".")[1])
+    half = 0.5 * 10.0**-digits + 1e-9
+    return all(abs(float(a) - float(b)) <= half for a, b in zip(shown, measured))
 
 
 def test_only_what_stands_between_the_marks_is_written(monkeypatch):

@@ -1,5 +1,6 @@
 """The committed studies: specs that can be read, and results that are theirs, all of them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def test_every_run_of_a_study_is_recorded(path):
     assert all(record["status"] == "done" for record in records.values())
     lines = table(spec, records).splitlines()
     assert len(lines) == 1 + len({run.label for run in spec.runs})
+
+
+@pytest.mark.parametrize("name", ["vgg16_heads", "vgg16_rates", "two_heads"])
+def test_it_is_recorded_how_the_networks_behind_the_features_were_trained(name):
+    trained = json.loads((FOLDER / "trained.json").read_text(encoding="utf-8"))
+    known = {network["features"]["sha256"] for network in trained}
+    records = read_records(FOLDER / f"{name}.jsonl").values()
+    assert {record["features"]["model"]["sha256"] for record in records} <= known
+    assert all(len(network["history"]) == network["plan"]["epochs"] for network in trained)
 
 
 def test_the_spec_and_the_table_of_the_readme_are_the_files():

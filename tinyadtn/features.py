@@ -72,7 +72,7 @@ def features(model: Module, before: str, data: Data, *, show_progress: bool = Tr
                     f"{start + len(images) - 1}: look at the model's weights, and at the images"
                 )
     train, validation, test = (Split(made[name], getattr(data, name).labels) for name in SPLITS)
-    origin = {"data": data.identity(), "before": before, "model": _identity(model, part)}
+    origin = {"data": data.identity(), "before": before, "model": identity_of(model, part)}
     name = f"{data.name} before {before}"
     return Data(train, validation, test, data.classes, name, origin)
 
@@ -106,8 +106,8 @@ def _check_memory(before: str, shape: Shape, data: Data) -> None:
         )
 
 
-def _identity(model: Module, part: Sequential) -> dict[str, Any]:
-    """What the features depend on, beside the images."""
+def identity_of(model: Module, part: Sequential) -> dict[str, Any]:
+    """What features depend on, beside the images: the model, and the weights of its first part."""
     digest = hashlib.sha256()
     for name, array in part.arrays().items():
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())

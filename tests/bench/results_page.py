@@ -1,4 +1,4 @@
-"""The tables of data/results/README.md, made anew from the files of results.
+"""The tables and pictures of data/results/README.md, made anew from the files of results.
 
     python tests/bench/results_page.py    # or make page
 
@@ -8,7 +8,8 @@ A table stands between two marks, the first of which says the command that print
     …
     <!-- end -->
 
-``tinyadtn …`` and ``python tests/bench/….py --table`` are run in the folder of the repository.
+``tinyadtn …`` and ``python tests/bench/….py --table`` are run in the folder of the repository. A
+picture is drawn by a line of the page that ends in ``--plot data/results/NAME.png``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PAGE = ROOT / "data" / "results" / "README.md"
 MARKED = re.compile(
     r"(<!-- (?P<command>(?:tinyadtn|python) .*?) -->\n).*?(<!-- end -->)", re.DOTALL
 )
+DRAWN = re.compile(r"^tinyadtn .* --plot data/results/\S+\.png$", re.MULTILINE)
 PREFIXES = {
     "tinyadtn": [sys.executable, "-m", "tinyadtn"],
     "python": [sys.executable],
@@ -51,7 +53,10 @@ def commands(page: str) -> list[str]:
 
 
 def main() -> None:
-    PAGE.write_text(made(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(made(page), encoding="utf-8")
+    for command in DRAWN.findall(page):
+        printed(command)
 
 
 if __name__ == "__main__":

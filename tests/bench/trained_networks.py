@@ -1,0 +1,73 @@
+"""The networks whose first layers made the features of the head studies: how they were trained.
+
+TINYADTN_DATA=FOLDER python tests/bench/trained_networks.py runs/*/best.npz   # a minute or two;
+                                                                             # writes trained.json
+python tests/bench/trained_networks.py --table                 # prints what stands there
+
+Each checkpoint is one of `tinyadtn train`; the test split is judged here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import tinyadtn as ta
+from tinyadtn.checkpoint import read_state
+from tinyadtn.features import identity_of, layers_before
+from tinyadtn.reports import format_markdown
+
+FILE = Path(__file__).parents[2] / "data" / "results" / "trained.json"
+BEFORE = "fc1"  # the first layer that a head has of its own
+
+
+def record(path: str) -> dict[str, Any]:
+    """What decided this network and how it went, as far as the checkpoint tells; its accuracy."""
+    meta, model = read_state(path)[1], ta.load(path)
+    test = ta.evaluate(model, ta.load_data(meta["data"]["name"]).test)
+    return {
+        "config": model.config,
+        "plan": meta["plan"],
+        "data": meta["data"],
+        "versions": meta["versions"],
+        "features": {"before": BEFORE, **identity_of(model, layers_before(model, BEFORE))},
+        "history": meta["training"]["history"],
+        "test": test.accuracy,
+    }
+
+
+HEAD = ["", "epochs", "crops and flips", "peak", "loss at the end", "validation", "test"]
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    return format_markdown([HEAD, *map(cells, records)])
+
+
+def cells(record: dict[str, Any]) -> list[str]:
+    plan, last = record["plan"], record["history"][-1]
+    return [
+        record["config"]["model"],
+        f"{plan['epochs']}",
+        "yes" if plan["augment"] else "no",
+        f"{plan['learning_rate']:g}",
+        f"{last['loss']:.2f}",
+        f"{last['validation_accuracy']:.2%}",
+        f"{record['test']:.2%}",
+    ]
+
+
+def main(words: list[str]) -> None:
+    if words == ["--table"]:
+        print(table(json.loads(FILE.read_text(encoding="utf-8"))))
+        return
+    if not words or words[0].startswith("-"):
+        sys.exit(__doc__)
+    records = [record(path) for path in words]
+    FILE.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    print(table(records))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
