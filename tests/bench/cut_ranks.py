@@ -98,7 +98,7 @@ def effective(values: np.ndarray) -> float:
 
 HEAD = [
     *("`fc1`", "stored", "validation, %", "rank"),
-    *("effective rank at the start", "trained", "widest cut at the start", "trained"),
+    *("effective rank at the start", "… trained", "widest cut at the start", "… trained"),
 ]
 
 
