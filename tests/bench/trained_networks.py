@@ -3,6 +3,7 @@
 TINYADTN_DATA=FOLDER python tests/bench/trained_networks.py runs/*/best.npz   # a minute or two;
                                                                              # writes trained.json
 python tests/bench/trained_networks.py --table                 # prints what stands there
+python tests/bench/trained_networks.py --vgg16-epochs          # its VGG-16, and vgg16_end_to_end's
 
 Each checkpoint is one of `tinyadtn train`; the test split is judged here.
 """
@@ -18,6 +19,7 @@ import tinyadtn as ta
 from tinyadtn.checkpoint import read_state
 from tinyadtn.features import identity_of, layers_before
 from tinyadtn.reports import format_markdown
+from tinyadtn.sweep_file import read_records
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "trained.json"
 BEFORE = "fc1"  # the first layer that a head has of its own
@@ -58,9 +60,22 @@ def cells(record: dict[str, Any]) -> list[str]:
     ]
 
 
+def epochs(records: list[dict[str, Any]]) -> str:
+    """Validation accuracy after every epoch, of dense VGG-16 and of those trained end to end."""
+    dense = next(record for record in records if record["config"]["model"] == "vgg16")
+    others = read_records(FILE.with_name("vgg16_end_to_end.jsonl")).values()
+    histories = {"dense": dense["history"], **{run["label"]: run["history"] for run in others}}
+    rows = [
+        [label, *(f"{100 * epoch['validation_accuracy']:.1f}" for epoch in history)]
+        for label, history in histories.items()
+    ]
+    return format_markdown([["epoch", *(str(k + 1) for k in range(len(dense["history"])))], *rows])
+
+
 def main(words: list[str]) -> None:
-    if words == ["--table"]:
-        print(table(json.loads(FILE.read_text(encoding="utf-8"))))
+    printers = {"--table": table, "--vgg16-epochs": epochs}
+    if len(words) == 1 and words[0] in printers:
+        print(printers[words[0]](json.loads(FILE.read_text(encoding="utf-8"))))
         return
     if not words or words[0].startswith("-"):
         sys.exit(__doc__)
