@@ -167,7 +167,7 @@ def test_a_head_is_told_of_rows_and_columns_where_features_have_them():
 @pytest.mark.parametrize(
     ("widths", "says"),
     [
-        (4096, "widths must be a list, one of each hidden layer, got 4096"),
+        (4096, "widths must be a list, a number for each hidden linear layer, got 4096"),
         ("4096", "widths must be a list, .* got '4096'"),
         ({8: 8}, "widths must be a list"),
         ((8, 0), "fc2: Linear needs whole numbers of 1 or more, got 8, 0"),

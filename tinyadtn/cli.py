@@ -1,6 +1,6 @@
-"""The command line, ``tinyadtn train | compress | evaluate | … | sweep``: a command is run.
+"""One command of ``tinyadtn`` is run, and every error becomes one line and an exit code.
 
-One ``error:`` line on stderr says what went wrong (``--debug`` adds the traceback). Exit codes:
+The ``error:`` line on stderr says what went wrong (``--debug`` adds the traceback). Exit codes:
 0 ok, 1 runs of a sweep failed, 2 usage, 3 data, 4 checkpoint, 5 not finite, 6 too large,
 7 input/output, 130 interrupted.
 """

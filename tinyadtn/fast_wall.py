@@ -18,33 +18,10 @@ import numpy as np
 
 from .backend import array_module
 from .errors import GraphError, ShapeError
+from .pair_cores import pair_cores, right_end
 from .wall_windows import ACTIVATIONS, BLOCK_SITES, TAIL_SITES, Group, window_spans
 
 Backward = Callable[..., list[np.ndarray]]
-
-
-def pair_cores(
-    first: np.ndarray, second: np.ndarray
-) -> tuple[np.ndarray, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]:
-    """The chain's cores, (k, x, o₁o₂, y); and from their gradient those of a_k and of B_k."""
-    pairs, gates = first[: len(second)], second.reshape(-1, 4, 2, 2)  # (k, x, i), (k, o, i, y)
-    # Σ_i a[x,i] B[o,i,y] for all k at once: (k, 1, x, i) @ (k, o, i, y) = (k, o, x, y).
-    cores = (pairs[:, None] @ gates).transpose(0, 2, 1, 3)
-
-    def backward(grad_cores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        by_gate = grad_cores.transpose(0, 2, 1, 3)  # (k, o, x, y)
-        grad_gates = pairs.swapaxes(1, 2)[:, None] @ by_gate
-        return (by_gate @ gates.swapaxes(2, 3)).sum(axis=1), grad_gates.reshape(second.shape)
-
-    return cores, backward
-
-
-def right_end(first: np.ndarray, num_sites: int) -> np.ndarray:
-    """What closes the chain, (2, 2) or (2, 1).
-
-    Q even: the last pair has no gate behind it. Q odd: the last site is still |0>.
-    """
-    return first[-1] if num_sites % 2 == 0 else array_module(first).eye(2, dtype=first.dtype)[:, :1]
 
 
 def _chain(

@@ -15,8 +15,8 @@ and spread of the training images. ``tinyadtn train`` does that; in Python:
     mean, std = ta.channel_statistics(data.train.images)
     model.normalize.load_arrays({"mean": mean, "std": std})
 
-Their ``widths`` are those of the hidden linear layers: (4096, 4096) as published, or none, which
-leaves one linear layer, fc1, from the last pool to the classes.
+Their ``widths`` are those of the hidden linear layers: (4096, 4096) as published, any others, or
+none, which leaves one linear layer, fc1, from the last pool to the classes.
 """
 
 from __future__ import annotations
@@ -96,13 +96,15 @@ def _config(
     for name, number in common.items():
         if not isinstance(number, numbers.Integral) or number < 1:
             raise ShapeError(f"{name} must be a whole number, 1 or more, got {number!r}")
-    if "widths" in own:
-        if not isinstance(own["widths"], (tuple, list)):
-            raise ShapeError(
-                f"widths must be a list, one of each hidden layer, got {own['widths']!r}"
-            )
-        own["widths"] = list(own["widths"])
     return {"model": model, **common, **own}
+
+
+def _listed(widths: Sequence[int]) -> list[int]:
+    if not isinstance(widths, (tuple, list)):
+        raise ShapeError(
+            f"widths must be a list, a number for each hidden linear layer, got {widths!r}"
+        )
+    return list(widths)
 
 
 def image_shape(config: dict[str, Any]) -> Shape:
@@ -187,7 +189,9 @@ def alexnet(
     >>> alexnet(1000, 224, groups=2).num_parameters, alexnet(1000, 224).num_parameters
     (60965224, 62378344)
     """
-    config = _config("alexnet", num_classes, image_size, channels, groups=groups, widths=widths)
+    config = _config(
+        "alexnet", num_classes, image_size, channels, groups=groups, widths=_listed(widths)
+    )
     border = _border(image_size, 224)
     original = image_size == 224
     first = conv(96, 11, stride=4, padding=2) if original else conv(96, 3, padding=1 + border)
@@ -232,7 +236,7 @@ def zfnet(
     >>> zfnet(1000, 224).num_parameters
     62357608
     """
-    config = _config("zfnet", num_classes, image_size, channels, widths=widths)
+    config = _config("zfnet", num_classes, image_size, channels, widths=_listed(widths))
     border = _border(image_size, 224)
     if image_size == 224:
         first, second = conv(96, 7, stride=2, padding=1), conv(256, 5, stride=2)
@@ -279,14 +283,14 @@ def vgg16(
     512 channels is left behind the five pools, so fc1 has 512 inputs where the original has 25,088.
     ``batch_norm`` puts a batch normalisation behind every convolution; unless said otherwise the
     original is without, as published (it trained in stages), and the one for 32×32 images is with:
-    thirteen layers from a random start hardly train without.
+    thirteen layers from a random start hardly train without. ``widths`` are those of fc1 and fc2.
 
-    >>> vgg16(1000, 224).num_parameters
-    138357544
+    >>> vgg16(1000, 224).num_parameters, vgg16().num_parameters, vgg16(widths=()).num_parameters
+    (138357544, 33646666, 14728266)
     """
     batch_norm = image_size != 224 if batch_norm is None else batch_norm
     config = _config(
-        "vgg16", num_classes, image_size, channels, batch_norm=batch_norm, widths=widths
+        "vgg16", num_classes, image_size, channels, batch_norm=batch_norm, widths=_listed(widths)
     )
     padding = 1 + _border(image_size, 224)
     table: dict[str, Row | Module] = {"normalize": Normalize(channels)}
@@ -320,7 +324,7 @@ def head(
     >>> head().num_parameters, head(widths=()).num_parameters
     (18923530, 5130)
     """
-    config = _config("head", num_classes, image_size, channels, widths=widths)
+    config = _config("head", num_classes, image_size, channels, widths=_listed(widths))
     return network(config, rng, flatten=Flatten(), **_head(widths, num_classes))
 
 

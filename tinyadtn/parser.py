@@ -1,4 +1,4 @@
-"""What can be said on the command line: one function a command, with its options and their help."""
+"""The argparse parser of ``tinyadtn``: one function a command, with its options and their help."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ import numpy as np
 from .backend import array_module
 from .chain import CALL, MOVED, Chain, Core, work
 from .engine import op
-from .fast_wall import pair_cores, right_end
+from .pair_cores import pair_cores, right_end
 from .sites import Sites
 
 Span = tuple[int, int]  # sites start … stop - 1, by position in the wall

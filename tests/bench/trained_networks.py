@@ -28,13 +28,18 @@ BEFORE = "fc1"  # the first layer that a head has of its own
 def record(path: str) -> dict[str, Any]:
     """What decided this network and how it went, as far as the checkpoint tells; its accuracy."""
     meta, model = read_state(path)[1], ta.load(path)
+    if len(meta["training"]["history"]) != meta["plan"]["epochs"]:
+        sys.exit(f"{path}: its weights are not those of the last epoch, which the table tells")
     test = ta.evaluate(model, ta.load_data(meta["data"]["name"]).test)
     return {
         "config": model.config,
         "plan": meta["plan"],
         "data": meta["data"],
         "versions": meta["versions"],
-        "features": {"before": BEFORE, **identity_of(model, layers_before(model, BEFORE))},
+        "features": {
+            "before": BEFORE,
+            "sha256": identity_of(model, layers_before(model, BEFORE))["sha256"],
+        },
         "history": meta["training"]["history"],
         "test": test.accuracy,
     }
