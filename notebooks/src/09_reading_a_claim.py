@@ -383,7 +383,8 @@ runs = {name: test_accuracies("lenet5_mnist", label) for name, label in labels.i
 labels = {
     "VGG-16 424 numbers": "ADTN M=1, interleaved",
     "VGG-16 both layers removed": "layers removed",
-    "VGG-16 both frozen": "frozen",
+    "VGG-16 both frozen": "frozen learning_rate=0.002",
+    "VGG-16 frozen, untuned": "frozen learning_rate=0.01",
 }
 vgg_runs = {name: test_accuracies("vgg16_heads", label) for name, label in labels.items()}
 abstract = {"abstract, after": [CLAIM["after"]], "abstract, before": [CLAIM["before"]]}
@@ -392,15 +393,19 @@ abstract = {"abstract, after": [CLAIM["after"]], "abstract, before": [CLAIM["bef
 words = {1: "better than", 0: "no verdict:", -1: "worse than"}
 rows_of = runs | vgg_runs | abstract
 pairs = [pair for group in (runs, vgg_runs, abstract) for pair in pairwise(group)]
-for name, other in [*pairs, ("VGG-16 424 numbers", "VGG-16 both frozen")]:
+with_frozen = [
+    ("VGG-16 424 numbers", f"VGG-16 {name}") for name in ("both frozen", "frozen, untuned")
+]
+for name, other in [*pairs, *with_frozen]:
     a, b = rows_of[name], rows_of[other]
     print(f"{name:28} {np.mean(a):.2f} ({len(a)})  {words[verdict(a, b)]:12}", end="")
     print(f" {other:28} {np.mean(b):.2f} ({len(b)})")
 dense, _, deep, *_, frozen = [np.mean(percents) for percents in runs.values()]
-with_424, removed, random = [np.mean(percents) for percents in vgg_runs.values()]
+with_424, removed, random, untuned = [np.mean(percents) for percents in vgg_runs.values()]
 teach.states("78.1", with_424, always=True)
 teach.states("78.1", removed, always=True)
-teach.states("77.8", random, always=True)
+teach.states("78.0", random, always=True)
+teach.states("77.8", untuned, always=True)
 teach.states("97.2", frozen, always=True)
 teach.states("99.2", dense, always=True)
 claims.seeds(runs, verdict)
@@ -419,8 +424,9 @@ teach.states("3.6", whole["layers removed"] - whole["dense"], always=True)
 # %% [markdown]
 # Where there are seeds the verdict speaks: dense above the larger tensor train, that above the
 # walls, and these above frozen weights. But it refuses to order the two walls, and the smaller one
-# and a train of as many numbers. In VGG-16 the 424 numbers are
-# better than frozen ones, 78.1 against 77.8 %, and it refuses to tell them from no layers at all.
+# and a train of as many numbers. In VGG-16 it tells the
+# 424 numbers neither from frozen ones, 78.0 %, nor from no layers at all, 78.1. (At the
+# rate of the 424, frozen ones have 77.8, and it does tell them: a control wants tuning, too.)
 # And it refuses 91.74 against 90.17. That does not make the claim false. It says that two numbers
 # cannot carry it.
 #
