@@ -120,7 +120,13 @@ DEFAULTS = {
         "widths": (4096, 4096),
         "rng": None,
     },
-    "models.lenet5": {"num_classes": 10, "image_size": 28, "channels": 1, "rng": None},
+    "models.lenet5": {
+        "num_classes": 10,
+        "image_size": 28,
+        "channels": 1,
+        "widths": (120, 84),
+        "rng": None,
+    },
     "models.vgg16": {
         "num_classes": 10,
         "image_size": 32,

@@ -235,7 +235,7 @@ def test_a_network_comes_back_from_its_file_with_its_statistics(tmp_path):
 def test_the_options_are_part_of_the_configuration(name):
     options = {"num_classes": 7, "image_size": 28, "channels": 2}
     extra = {"alexnet": {"groups": 2}, "vgg16": {"batch_norm": False}}.get(name, {})
-    extra |= {} if name == "lenet5" else {"widths": [16, 8]}
+    extra |= {"widths": [16, 8]}
     model = MODELS[name](**options, **extra)
     assert model.config == {"model": name, **options, **extra}
     assert model.output_shape((2, 28, 28)) == (7,)

@@ -15,8 +15,8 @@ and spread of the training images. ``tinyadtn train`` does that; in Python:
     mean, std = ta.channel_statistics(data.train.images)
     model.normalize.load_arrays({"mean": mean, "std": std})
 
-Their ``widths`` are those of the hidden linear layers: (4096, 4096) as published, any others, or
-none, which leaves one linear layer, fc1, from the last pool to the classes.
+``widths`` of any of them, and of LeNet-5, are those of the hidden linear layers: as published, any
+others, or none, which leaves one linear layer, fc1, from the last pool to the classes.
 """
 
 from __future__ import annotations
@@ -141,17 +141,22 @@ def fc2(
 
 
 def lenet5(
-    num_classes: int = 10, image_size: int = 28, *, channels: int = 1, rng: Seed = None
+    num_classes: int = 10,
+    image_size: int = 28,
+    *,
+    channels: int = 1,
+    widths: Sequence[int] = (120, 84),
+    rng: Seed = None,
 ) -> Sequential:
     """LeNet-5 on MNIST: two convolutions, three linear layers.
 
     Source: LeCun et al., Proc. IEEE 86, 2278 (1998), in today's reading: relu for tanh, max-pooling
     for trained subsampling, softmax for radial basis functions, and a conv2 that sees all six maps.
 
-    >>> lenet5().num_parameters
-    61706
+    >>> lenet5().num_parameters, lenet5(widths=()).num_parameters
+    (61706, 6582)
     """
-    config = _config("lenet5", num_classes, image_size, channels)
+    config = _config("lenet5", num_classes, image_size, channels, widths=_listed(widths))
     return network(
         config,
         rng,
@@ -162,11 +167,7 @@ def lenet5(
         relu2=ReLU(),
         pool2=MaxPool2d(2),
         flatten=Flatten(),
-        fc1=linear(120),
-        relu_fc1=ReLU(),
-        fc2=linear(84),
-        relu_fc2=ReLU(),
-        fc3=linear(num_classes),
+        **_head(widths, num_classes),
     )
 
 
@@ -215,7 +216,7 @@ def alexnet(
         relu5=ReLU(),
         pool5=MaxPool2d(3, stride=2),
         flatten=Flatten(),
-        **_head(widths, num_classes),
+        **_head(widths, num_classes, dropout=0.5),
     )
 
 
@@ -264,7 +265,7 @@ def zfnet(
         relu5=ReLU(),
         pool5=MaxPool2d(3, stride=2),
         flatten=Flatten(),
-        **_head(widths, num_classes),
+        **_head(widths, num_classes, dropout=0.5),
     )
 
 
@@ -304,7 +305,9 @@ def vgg16(
             table[f"relu{block}_{k}"] = ReLU()
             padding = 1
         table[f"pool{block}"] = MaxPool2d(2)
-    return network(config, rng, **table, flatten=Flatten(), **_head(widths, num_classes))
+    return network(
+        config, rng, **table, flatten=Flatten(), **_head(widths, num_classes, dropout=0.5)
+    )
 
 
 def head(
@@ -325,14 +328,18 @@ def head(
     (18923530, 5130)
     """
     config = _config("head", num_classes, image_size, channels, widths=_listed(widths))
-    return network(config, rng, flatten=Flatten(), **_head(widths, num_classes))
+    return network(config, rng, flatten=Flatten(), **_head(widths, num_classes, dropout=0.5))
 
 
-def _head(widths: Sequence[int], num_classes: int) -> dict[str, Row | Module]:
-    """Linear layers fc1, fc2, …, with a relu and dropout behind all but the last."""
+def _head(
+    widths: Sequence[int], num_classes: int, *, dropout: float | None = None
+) -> dict[str, Row | Module]:
+    """Linear layers fc1, fc2, …, with a relu, and dropout if asked for, behind all but the last."""
     table: dict[str, Row | Module] = {}
     for k, width in enumerate(widths, start=1):
-        table |= {f"fc{k}": linear(width), f"relu_fc{k}": ReLU(), f"dropout{k}": Dropout(0.5)}
+        table |= {f"fc{k}": linear(width), f"relu_fc{k}": ReLU()}
+        if dropout is not None:
+            table[f"dropout{k}"] = Dropout(dropout)
     return {**table, f"fc{len(widths) + 1}": linear(num_classes)}
 
 
