@@ -7,7 +7,7 @@
 # make notebooks   set up, then open the course in JupyterLab
 # make course  set up, then run the course and write it as web pages: build/course/index.html
 # make bench   set up, then print the speed ratios (tests/bench/)
-# make page    set up, then write the tables of data/results/README.md anew from the files there
+# make page    set up, then write the tables of the pages in data/results anew from the files there
 # make agree   set up, then print how far the networks are from torch's
 # make clean   remove what these commands made
 
@@ -93,7 +93,7 @@ bench: $(VENV)/.with-bench $(VENV)/.with-plot
 	$(BIN)/python tests/bench/growth.py measure
 	$(BIN)/python tests/bench/growth.py draw
 
-# The tables of data/results/README.md, from the files of results beside it.
+# The tables of the pages in data/results, from the files of results beside them.
 .PHONY: page
 page: $(VENV)/.with-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/results_page.py

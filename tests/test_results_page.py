@@ -1,4 +1,4 @@
-"""The page of results holds what its commands print, and the command that writes it does so."""
+"""The pages of results hold what their commands print, and the command that writes them does so."""
 
 import re
 import sys
@@ -10,31 +10,31 @@ sys.path.insert(0, str(Path(__file__).parent / "bench"))
 
 import results_page
 
-PAGE = results_page.PAGE.read_text(encoding="utf-8")
+TEXT = "\n".join(path.read_text(encoding="utf-8") for path in results_page.PAGES)
 
 
-@pytest.mark.parametrize("command", results_page.commands(PAGE))
-def test_a_table_of_the_page_is_what_its_command_prints(command):
-    assert f"<!-- {command} -->\n\n{results_page.printed(command).strip()}\n\n<!-- end -->" in PAGE
+@pytest.mark.parametrize("command", results_page.commands(TEXT))
+def test_a_table_of_a_page_is_what_its_command_prints(command):
+    assert f"<!-- {command} -->\n\n{results_page.printed(command).strip()}\n\n<!-- end -->" in TEXT
 
 
-def test_every_picture_of_the_page_is_drawn_by_a_line_of_it():
-    shown = set(re.findall(r"\]\((\w+\.png)\)", PAGE))
-    drawn = {line.rsplit("/", 1)[1] for line in results_page.DRAWN.findall(PAGE)}
+def test_every_picture_of_the_pages_is_drawn_by_a_line_of_them():
+    shown = set(re.findall(r"\]\((\w+\.png)\)", TEXT))
+    drawn = {line.rsplit("/", 1)[1] for line in results_page.DRAWN.findall(TEXT)}
     assert shown and shown == drawn
 
 
-def test_every_study_with_results_is_on_the_page():
-    for path in results_page.PAGE.parent.glob("*.jsonl"):
-        assert f"{path.stem}.toml" in PAGE, path
+def test_every_study_with_results_is_on_a_page():
+    for path in (results_page.ROOT / "data" / "results").glob("*.jsonl"):
+        assert f"{path.stem}.toml" in TEXT, path
 
 
 def test_every_mean_that_the_text_names_stands_in_a_table():
     """With its spread, as in "97.94 ± 0.08", or rounded further."""
-    measured = set(means(" ".join(found[0] for found in results_page.MARKED.finditer(PAGE))))
+    measured = set(means(" ".join(found[0] for found in results_page.MARKED.finditer(TEXT))))
     readme = (results_page.ROOT / "README.md").read_text(encoding="utf-8")
     in_short = readme.split("## Reproduction\n")[1].split("\n## ")[0]
-    named = means(results_page.MARKED.sub("", PAGE) + in_short)
+    named = means(results_page.MARKED.sub("", TEXT) + in_short)
     assert len(measured) > 100 and len(named) > 50
     lost = [pair for pair in named if not any(rounds_to(pair, other) for other in measured)]
     assert not lost

@@ -1,4 +1,4 @@
-"""The tables and pictures of data/results/README.md, made anew from the files of results.
+"""The tables and pictures of the pages in data/results, made anew from the files of results.
 
     python tests/bench/results_page.py    # or make page
 
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "data" / "results" / "README.md"
+PAGES = sorted((ROOT / "data" / "results").glob("*.md"))
 MARKED = re.compile(
     r"(<!-- (?P<command>(?:tinyadtn|python) .*?) -->\n).*?(<!-- end -->)", re.DOTALL
 )
@@ -53,10 +53,11 @@ def commands(page: str) -> list[str]:
 
 
 def main() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(made(page), encoding="utf-8")
-    for command in DRAWN.findall(page):
-        printed(command)
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        path.write_text(made(page), encoding="utf-8")
+        for command in DRAWN.findall(page):
+            printed(command)
 
 
 if __name__ == "__main__":
