@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn.checkpoint import read_state, replacing, write_state
 from tinyadtn.errors import CheckpointError, GraphError, TinyADTNError
+from tinyadtn.runs import TrainingPlan
 
 
 def values(model):
@@ -271,6 +273,17 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
     assert values(ta.load(path)) in known
     ta.save(path, ta.models.fc2(hidden=64, rng=0))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_numbers_of_numpy_in_a_configuration_are_saved(tmp_path):
+    labels = np.array([0, 3, 2])
+    whole, rate = np.int64(2), np.float32(0.25)
+    model = ta.models.head(labels.max() + 1, channels=whole, widths=[whole], rng=0)
+    ta.save(tmp_path / "head.npz", model)
+    assert ta.load(tmp_path / "head.npz").config == model.config
+    plan = TrainingPlan(epochs=whole, seed=whole, learning_rate=rate, clip=rate)
+    assert json.dumps(asdict(plan))
+    assert plan.learning_rate == 0.25 and plan.seed == 2
 
 
 def test_a_folder_that_is_not_there_is_the_systems_error(tmp_path):

@@ -1,10 +1,13 @@
 """What the command line does not say: numbers that are none, and names that command a terminal."""
 
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 import threading
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,3 +108,27 @@ def test_what_is_the_default_is_not_said_again(tiny, monkeypatch, capsys):
     monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
     assert main(["train", "fc2", "--data", tiny, "--quiet"]) == 130
     assert "--save-minutes" not in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_what_was_trained_is_written_before_it_is_told(tiny):
+    """Whoever reads stdout may stop before the end: no training is lost by it."""
+    words = [sys.executable, "-m", "tinyadtn", "compress", "fc2", "--data", tiny, *SHORT]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*words, "--out", "kept"], env=environment, stdout=subprocess.PIPE
+    ) as run:
+        assert b"fc2 on" in run.stdout.readline()
+        run.stdout.close()
+    assert run.returncode == 7
+    assert Path("kept/fine-tuned.npz").exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("words", [["compress", "--help"], ["report", "model.npz"]], ids=" ".join)
+def test_a_terminal_with_few_characters_shows_what_it_can(words, encoding):
+    ta.save("model.npz", ta.compress(ta.models.fc2(hidden=16, rng=0), {"fc1": 1}, rng=0))
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "tinyadtn", *words]
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout) > 200

@@ -86,6 +86,19 @@ def test_layers_in_a_list_are_compressed():
 # --- the wish ------------------------------------------------------------------------------------
 
 
+def test_a_layer_in_two_places_is_one_layer_afterwards():
+    class Twice(ta.Module):
+        def __init__(self):
+            self.first = self.again = ta.Linear(4, 4, rng=0)
+
+        def forward(self, x, *, training, rng):
+            return self.again(self.first(x))
+
+    small = ta.compress(Twice(), {"first": 1}, rng=0)
+    assert small.again is small.first
+    assert len(ta.report(small).rows) == 2  # the weight, and the whole model
+
+
 def test_a_depth_means_an_adtn_that_knows_the_image():
     weight = ta.compress(dense(), {"fc1": 3}, rng=0).fc1.weight
     assert (weight.depth, weight.shape) == (3, (16, 64))

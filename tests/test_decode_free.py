@@ -132,6 +132,7 @@ GEOMETRIES = [
     {"padding": 1},
     {"stride": 2, "padding": (2, 1)},
     {"dilation": (2, 1), "stride": (1, 2), "padding": 2},
+    {"stride": (2, 3), "padding": (3, 5)},  # with a 1×1 kernel as many outputs as pixels
 ]
 GROUPED = {"groups": 2, "padding": 1, "stride": 2}
 

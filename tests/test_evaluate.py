@@ -1,6 +1,7 @@
 """Judging a model: loss, accuracy and probabilities against a few lines of NumPy."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -45,6 +46,20 @@ def test_judging_changes_nothing(data):
 def test_a_split_of_nothing_cannot_be_judged(data):
     with pytest.raises(TinyADTNError, match="no images"):
         ta.evaluate(net(), part(data.test, 0))
+
+
+def test_predictions_come_in_batches(data, monkeypatch):
+    seen, model = [], net()
+    monkeypatch.setattr(sys.modules["tinyadtn.train"], "EVALUATION_BATCH", 64)
+
+    class Watched(type(model)):
+        def forward(self, x, **options):
+            seen.append(len(x))
+            return super().forward(x, **options)
+
+    model.__class__ = Watched
+    assert ta.predict(model, data.test.images).shape == (150, 10)
+    assert seen == [64, 64, 22]
 
 
 def test_predictions_are_probabilities(data):

@@ -157,6 +157,19 @@ def test_a_gradient_of_the_wrong_shape_is_found():
         unbroadcast(np.ones((3, 2)), (2, 3))
 
 
+def test_a_gradient_function_that_changes_what_it_is_given_is_found():
+    @ta.op
+    def twice(a):
+        def grad_a(g):
+            g *= 2
+            return g
+
+        return 2 * a, grad_a
+
+    with pytest.raises(ValueError, match="read-only"):
+        check_vjp(twice, A)
+
+
 def test_a_cut_graph_is_found():
     with pytest.raises((GradientMismatchError, GraphError)):
         check_vjp(lambda a: ta.exp(a.detach() if isinstance(a, ta.Tensor) else a), A)

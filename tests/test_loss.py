@@ -114,6 +114,13 @@ def test_mean_squared_error_averages_over_everything():
     assert (a.grad.tolist(), b.grad.tolist()) == ([[1, -3]], [[-1, 3]])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
+def test_mean_squared_error_of_whole_numbers(dtype):
+    a, b = np.array([0, 0], dtype), np.array([1, 200], dtype)
+    wanted = np.mean((a.astype(float) - b.astype(float)) ** 2)
+    assert ta.mean_squared_error(a, b).item() == pytest.approx(wanted)
+
+
 def test_accuracy_counts_rows_and_takes_the_first_of_equals():
     assert ta.accuracy([[1.0, 1.0], [0.0, 2.0], [3.0, 0.0], [0.0, 1.0]], [0, 1, 1, 0]) == 0.5
     assert isinstance(ta.accuracy(ta.Tensor([[1.0, 2.0]]), [1]), float)

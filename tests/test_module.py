@@ -83,6 +83,24 @@ def test_layers_in_a_list_have_names():
     assert list(named_layers(Stack())) == ["blocks.0", "blocks.1"]
 
 
+def test_layers_in_a_dict_have_names_and_learn():
+    class Named(ta.Module):
+        def __init__(self):
+            self.heads = {"left": ta.Linear(3, 2, rng=0), "right": ta.Linear(3, 2, rng=1)}
+
+        def forward(self, x, *, training, rng):
+            return self.heads["left"](x) * self.heads["right"](x)
+
+    model = Named()
+    assert list(named_layers(model)) == ["heads.left", "heads.right"]
+    assert model.num_parameters == 2 * (3 * 2 + 2)
+    small = ta.compress(model, {"heads.left": 1}, rng=0)
+    assert isinstance(small.heads["left"].weight, ta.ADTN)
+    assert isinstance(model.heads["left"].weight, ta.Tensor)
+    small(np.ones((1, 3), np.float32)).sum().backward()
+    assert all(p.grad is not None for p in small.parameters())
+
+
 def test_a_shared_tensor_is_one_parameter():
     model = Stack()
     model.blocks[1].weight = model.blocks[0].weight
@@ -281,6 +299,14 @@ def test_shapes_only_cannot_compute():
     assert model.num_parameters == 784 * 4 + 4 + 4 * 10 + 10
     with pytest.raises(GraphError, match="shapes only; build it with rng="):
         model(np.ones((1, 1, 28, 28)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(ta.Linear(1, 1), (1, 1)), (ta.Conv2d(1, 1, 1), (1, 1, 2, 2))], ids=repr
+)
+def test_the_smallest_shape_cannot_compute_either(layer, shape):
+    with pytest.raises(GraphError, match="shapes only"):
+        layer(np.ones(shape, np.float32))
 
 
 def test_shapes_only_takes_weights_and_then_computes():

@@ -201,3 +201,14 @@ def test_what_is_not_finite_goes_where_numpy_says(row, intruder):
 def test_what_does_not_fit_is_refused(function, arguments, options, error, words):
     with pytest.raises(error, match=words):
         function(*arguments, **options)
+
+
+def test_leaky_relu_of_whole_numbers_keeps_its_slope():
+    np.testing.assert_allclose(ta.leaky_relu(np.array([-100, 3])).data, [-1, 3])
+
+
+def test_an_empty_list_picks_nothing():
+    x = ta.Tensor(np.ones((3, 2)), requires_grad=True)
+    x[[]].sum().backward()
+    assert x[[]].shape == (0, 2)
+    np.testing.assert_array_equal(x.grad, np.zeros((3, 2)))

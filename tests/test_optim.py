@@ -217,10 +217,9 @@ def test_a_state_of_another_run_is_refused_and_changes_nothing(change):
 # --- the guard -----------------------------------------------------------------------------------
 
 
-def test_a_step_under_a_live_graph_changes_nothing():
+def test_a_step_before_backward_is_refused_and_changes_nothing():
     a, b = (ta.Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
-    loss = (b * b).sum()  # needs b, not a
-    a.grad = b.grad = np.ones(2, np.float32)
+    loss = (a * b).sum()
     optimizer = ta.Adam([a, b], 0.1)
     with pytest.raises(GraphError, match="backward"):
         optimizer.step()
@@ -229,6 +228,19 @@ def test_a_step_under_a_live_graph_changes_nothing():
     loss.backward()
     optimizer.step()
     assert a.data[0] < 1 > b.data[0]
+
+
+def test_a_graph_that_was_left_behind_stops_no_step_and_keeps_its_numbers():
+    """That of a notebook's cell that failed, say: its traceback keeps it alive."""
+    a = ta.Tensor([1.0, 2.0], requires_grad=True)
+    optimizer = ta.SGD([a], 0.1)
+    left = (a * a * a).sum()
+    (a * a).sum().backward()
+    optimizer.step()
+    np.testing.assert_allclose(a.data, [0.8, 1.6], rtol=1e-6)
+    optimizer.zero_grad()
+    left.backward()
+    np.testing.assert_allclose(a.grad, [3, 12])  # 3a² of the a that it was computed from
 
 
 # --- schedules -----------------------------------------------------------------------------------

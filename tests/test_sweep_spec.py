@@ -8,6 +8,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn.compress import ENCODINGS
 from tinyadtn.errors import SizeLimitError, TinyADTNError
+from tinyadtn.sweep_config import configuration
 from tinyadtn.sweep_file import _key_of
 from tinyadtn.sweep_run import _encoded, check
 from tinyadtn.sweep_spec import read_spec
@@ -90,6 +91,12 @@ def test_the_same_run_written_in_two_ways_is_the_same_run():
     assert len({spec.runs[0].key for spec in specs}) == 1
     other = read_spec({"network": "fc2", "rows": {"a": {"encode": {"fc1": 3}}}})
     assert other.runs[0].key != specs[0].runs[0].key
+
+
+def test_an_empty_table_asks_for_the_defaults():
+    row = {"network": "fc2", "encode": {"fc1": 2}, "dense": {}, "fit": {}}
+    config = configuration("row", row)
+    assert config["dense"]["epochs"] == 10 and config["fit"]["steps"] > 0
 
 
 def test_every_encoding_can_be_written():
@@ -236,6 +243,9 @@ def test_rows_can_be_chosen_by_pattern():
         ("encode.fc1 = 1\nencode.' fc1' = 2", "encode: fc1 is named twice"),
         ("encode.fc1 = 1\nencode.'fc2 fc1' = 2", "encode: fc1 is named twice"),
         ("network = {name = 'fc2', hidden = nan}", "not JSON compliant"),
+        ("freeze = []", "freeze names nothing"),
+        ("freeze = ''", "freeze names nothing"),
+        ("dense = 0", "dense: expected a table"),
     ],
 )
 def test_refusals_name_the_place_and_the_way_out(row, words, tmp_path):

@@ -7,6 +7,7 @@ The ``error:`` line on stderr says what went wrong (``--debug`` adds the traceba
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,9 @@ EXIT_CODES: list[tuple[type[BaseException], int]] = [
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # "±" on a terminal that has none is no error
     options = build_parser().parse_args(arguments)
     try:
         with stopping_gently():

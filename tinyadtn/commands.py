@@ -173,12 +173,12 @@ def compress_model(options: Namespace) -> None:
     except KeyboardInterrupt:
         say("\nnothing was saved: results are written when all candidates are done")
         raise
+    files = experiment.write_all(folder, data, settings, outcomes)  # first: printing may fail
     say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
     say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
     spread = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
     say(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
     say(f"{len(data.test):,} test images tell 90 % apart to about ±{spread:.1f} points.")
-    files = experiment.write_all(folder, data, settings, outcomes)
     say(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
     if "digit-*.png" in files:
         asked = as_typed([program(), "predict", f"{folder}/"]) + "digit-*.png"

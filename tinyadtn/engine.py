@@ -132,8 +132,9 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
 
     The function takes its arrays as positional arguments and everything else by keyword. It returns
     its value, then for each array a function ``g -> dL/d(array)`` where ``g = dL/d(value)``; it may
-    leave broadcasting in place, the engine sums it away. With ``joint=True`` it returns instead one
-    function that gives the list of all gradients, for ops where one sweep finds them together.
+    leave broadcasting in place, the engine sums it away, and must not change ``g``, which others
+    may be given, too. With ``joint=True`` it returns instead one function that gives the list of
+    all gradients, for ops where one sweep finds them together.
 
     >>> @op
     ... def cube(a):

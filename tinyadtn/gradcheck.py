@@ -107,6 +107,7 @@ def check_vjp(
     name = getattr(function, "__name__", "function")
     value = function(*map(Tensor, arrays), **options).numpy()
     cotangent = np.asarray(np.random.default_rng(seed).normal(size=value.shape))
+    cotangent.setflags(write=False)  # a VJP that changes it would change that of others
     gradients = vjp(function, arrays, cotangent, **options)
     worst = 0.0
     for k, gradient in enumerate(gradients):

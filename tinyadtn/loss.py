@@ -45,7 +45,7 @@ def mean_squared_error(a: Any, b: Any) -> Any:
         raise ShapeError(f"mean_squared_error of shapes {a.shape} and {b.shape}")
     if a.size == 0:
         raise ShapeError("mean_squared_error of no elements is undefined")
-    difference = a - b
+    difference = as_float(a) - as_float(b)
     slope = 2 / difference.size
     return (
         (difference * difference).mean(),

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from .encodings import plain
 from .errors import ShapeError
 from .layers import (
     Conv2d,
@@ -96,7 +97,7 @@ def _config(
     for name, number in common.items():
         if not isinstance(number, numbers.Integral) or number < 1:
             raise ShapeError(f"{name} must be a whole number, 1 or more, got {number!r}")
-    return {"model": model, **common, **own}
+    return {"model": model, **{name: int(n) for name, n in common.items()}, **own}
 
 
 def _listed(widths: Sequence[int]) -> list[int]:
@@ -104,7 +105,7 @@ def _listed(widths: Sequence[int]) -> list[int]:
         raise ShapeError(
             f"widths must be a list, a number for each hidden linear layer, got {widths!r}"
         )
-    return list(widths)
+    return list(plain(widths))
 
 
 def image_shape(config: dict[str, Any]) -> Shape:
@@ -134,7 +135,7 @@ def fc2(
     >>> fc2(rng=0).num_parameters
     203530
     """
-    config = _config("fc2", num_classes, image_size, channels, hidden=hidden)
+    config = _config("fc2", num_classes, image_size, channels, hidden=plain(hidden))
     return network(
         config, rng, flatten=Flatten(), fc1=linear(hidden), relu_fc1=ReLU(), fc2=linear(num_classes)
     )
@@ -191,7 +192,7 @@ def alexnet(
     (60965224, 62378344)
     """
     config = _config(
-        "alexnet", num_classes, image_size, channels, groups=groups, widths=_listed(widths)
+        "alexnet", num_classes, image_size, channels, groups=plain(groups), widths=_listed(widths)
     )
     border = _border(image_size, 224)
     original = image_size == 224

@@ -141,9 +141,11 @@ class Module:
 
 
 def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every Tensor and Module below a module, a list or a tuple, with its dotted name."""
+    """Every Tensor and Module below a module, dict, list or tuple, with its dotted name."""
     if isinstance(part, Module):
         inside: Any = vars(part).items()
+    elif isinstance(part, dict):
+        inside = part.items()
     elif isinstance(part, (list, tuple)):
         inside = enumerate(part)
     else:
@@ -212,7 +214,9 @@ def require_values(tensors: Iterable[Tensor]) -> None:
 
 
 def has_no_values(tensor: Tensor) -> bool:
-    return tensor.size > 1 and not any(tensor.data.strides)
+    if any(tensor.data.strides) or not tensor.shape:
+        return False
+    return tensor.size > 1 or (tensor.size == 1 and bool(tensor.data != tensor.data))  # NaN
 
 
 # --- models as wholes ----------------------------------------------------------------------------
@@ -223,18 +227,23 @@ def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
 
     ``change(name, weight)`` is asked about the weight of every layer.
     """
-    return _rebuilt(model, "", change)
+    return _rebuilt(model, "", change, {})
 
 
-def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
+def _rebuilt(
+    part: Any, path: str, change: Callable[[str, Any], Any], twins: dict[int, Module]
+) -> Any:
     def below(key: Any, child: Any) -> Any:
         inner = f"{path}.{key}" if path else str(key)
-        return change(inner, child) if key == "weight" else _rebuilt(child, inner, change)
+        return change(inner, child) if key == "weight" else _rebuilt(child, inner, change, twins)
 
     if isinstance(part, Module):
-        twin = copy.copy(part)
-        vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
-        return twin
+        if id(part) not in twins:  # a layer that stands in two places has one twin
+            twin = twins[id(part)] = copy.copy(part)
+            vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
+        return twins[id(part)]
+    if isinstance(part, dict):
+        return {key: below(key, child) for key, child in part.items()}
     if isinstance(part, (list, tuple)):
         return type(part)(below(key, child) for key, child in enumerate(part))
     return part

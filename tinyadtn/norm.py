@@ -197,8 +197,8 @@ def local_contrast_norm(x: Any, *, size: int = 9, epsilon: float = 1e-8) -> Tens
     there are share the whole weight. ε is added to σ², whose root has no slope at 0.
     Source: Jarrett et al., ICCV 2009; the width of the Gaussian is our choice.
 
-    >>> local_contrast_norm(np.ones((1, 2, 5, 5))).numpy().any()  # no contrast, nothing left
-    np.False_
+    >>> bool(local_contrast_norm(np.ones((1, 2, 5, 5))).numpy().any())  # no contrast, nothing left
+    False
     """
     x = _float_tensor(x)
     _require_images(x, "local_contrast_norm")

@@ -124,6 +124,7 @@ def relu(a: Any) -> Any:
 @op
 def leaky_relu(a: Any, *, slope: float = 0.01) -> Any:
     """c = a where a > 0, slope · a elsewhere."""
+    a = as_float(a)
     factor = array_module(a).where(a > 0, 1, slope).astype(a.dtype)
     return a * factor, lambda g: g * factor
 
@@ -340,7 +341,8 @@ def getitem(a: Any, *, index: Any) -> Any:
     parts = index if isinstance(index, tuple) else (index,)
     parts = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
     parts = tuple(
-        beside(part, a) if isinstance(part, (list, np.ndarray)) else part for part in parts
+        beside(part, a) if isinstance(part, (list, np.ndarray)) else part
+        for part in (np.zeros(0, int) if isinstance(p, list) and not p else p for p in parts)
     )
     simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
 

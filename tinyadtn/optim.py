@@ -54,13 +54,16 @@ class Optimizer:
             p.grad = None
 
     def step(self, learning_rate: float | None = None) -> None:
-        """Change every parameter that has a gradient, in place."""
+        """Change every parameter that has a gradient, in place.
+
+        A parameter that another graph still needs, that of a cell that failed in a notebook, say,
+        is read-only: it gets an array of its own, and that graph keeps the old one.
+        """
         lr = self.learning_rate if learning_rate is None else learning_rate
-        # A parameter that a graph still needs is read-only (CuPy arrays have no such flag).
-        if not all(getattr(p.data.flags, "writeable", True) for p in self.parameters):
+        if self._waiting():
             raise GraphError(
-                "a parameter is still needed by a graph: call backward() on the loss, or drop "
-                "it, before the optimiser's step"
+                "no parameter has a gradient: call backward() on the loss before the optimiser's "
+                "step"
             )
         for k, p in enumerate(self.parameters):
             if p.grad is not None and p.grad.shape != p.shape:
@@ -73,6 +76,8 @@ class Optimizer:
         for k, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
+            if _read_only(p.data):
+                p.data = p.data.copy()
             memory = (arrays[k] for arrays in self.memory)
             for data, gradient, *remembered in _chunks(p.data, p.grad, *memory):
                 if shrink != 1:
@@ -87,6 +92,11 @@ class Optimizer:
         A large parameter comes in flat parts, so this must treat every number by itself.
         """
         raise TypeError("Optimizer is only the frame; use SGD or Adam")
+
+    def _waiting(self) -> bool:
+        """A graph of these parameters is there, and nobody has called its backward."""
+        without = all(p.grad is None for p in self.parameters)
+        return without and any(_read_only(p.data) for p in self.parameters)
 
     def _clipping(self) -> float:
         if self.clip is None:
@@ -123,6 +133,11 @@ class Optimizer:
         for slot, arrays in zip(self.slots, self.memory):
             for k, array in enumerate(arrays):
                 array[...] = beside(state[f"{slot}.{k}"], array)
+
+
+def _read_only(array: Any) -> bool:
+    """So is what a graph still needs; CuPy's arrays have no such flag."""
+    return not getattr(array.flags, "writeable", True)
 
 
 def _chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:

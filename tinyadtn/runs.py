@@ -52,9 +52,11 @@ class TrainingPlan:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         for name in ("epochs", "batch_size", "seed"):
             require_number(name, getattr(self, name), numbers.Integral)
+            setattr(self, name, int(getattr(self, name)))  # NumPy's numbers are not for JSON
         for name in ("learning_rate", "momentum", "weight_decay", "clip"):
             if not (name == "clip" and self.clip is None):
                 require_number(name, getattr(self, name))
+                setattr(self, name, float(getattr(self, name)))
         for name in ("epochs", "batch_size", "learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")

@@ -50,10 +50,14 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
         if not encode:
             raise TinyADTNError(f"{where}: train_others = false, and nothing is encoded")
         config["train_others"] = False
-    if freeze := options.get("freeze"):
+    if "freeze" in options:
+        freeze = options["freeze"]
         patterns = freeze if isinstance(freeze, (list, tuple)) else [freeze]
+        if not patterns or not all(patterns):
+            raise TinyADTNError(f"{where}: freeze names nothing, got {freeze!r}")
         config["freeze"] = [_text(f"{where}: freeze", pattern) for pattern in patterns]
-    if dense := options.get("dense"):
+    if "dense" in options:
+        dense = options["dense"]
         config["dense"] = dense if isinstance(dense, str) else _dense(f"{where}: dense", dense)
     if "fit" in options:
         fit = _table(f"{where}: fit", options["fit"])

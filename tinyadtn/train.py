@@ -220,7 +220,10 @@ def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH)
 def predict(model: Module, images: Any) -> np.ndarray:
     """Class probabilities (n, classes) of images (n, c, h, w); ``.argmax(axis=1)`` answers."""
     with decoded(model) as ready:
-        return softmax(ready(images)).numpy()
+        parts = range(0, max(1, len(images)), EVALUATION_BATCH)
+        return np.concatenate(
+            [softmax(ready(images[k : k + EVALUATION_BATCH])).numpy() for k in parts]
+        )
 
 
 # --- watching ------------------------------------------------------------------------------------
