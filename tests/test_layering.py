@@ -1,6 +1,7 @@
 """The house: a file imports only from files above it, and `import tinyadtn` imports NumPy alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,13 @@ def upward(name: str, source: str) -> set[str]:
 
 def test_every_file_has_its_place():
     assert set(FILES) <= set(ORDER)
+
+
+def test_readme_says_what_every_file_holds():
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    table = readme.split("## How to read it\n")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)\.py`", table))
+    assert set(FILES) - named == {"__init__", "__main__", "version"}
 
 
 def test_there_is_one_flat_package():

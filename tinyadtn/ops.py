@@ -132,17 +132,20 @@ def leaky_relu(a: Any, *, slope: float = 0.01) -> Any:
 @op
 def maximum(a: Any, b: Any) -> Any:
     """c = the larger of a and b; NaN where either is NaN."""
-    a_share = (a > b) + (a == b) / 2
-    b_share = (a < b) + (a == b) / 2
-    return array_module(a).maximum(a, b), lambda g: g * a_share, lambda g: g * b_share
+    value = array_module(a).maximum(a, b)
+    return value, lambda g: g * _ahead(a, b), lambda g: g * _ahead(b, a)
 
 
 @op
 def minimum(a: Any, b: Any) -> Any:
     """c = the smaller of a and b; NaN where either is NaN."""
-    a_share = (a < b) + (a == b) / 2
-    b_share = (a > b) + (a == b) / 2
-    return array_module(a).minimum(a, b), lambda g: g * a_share, lambda g: g * b_share
+    value = array_module(a).minimum(a, b)
+    return value, lambda g: g * _ahead(b, a), lambda g: g * _ahead(a, b)
+
+
+def _ahead(a: Any, b: Any) -> Any:
+    """1 where a is larger, 1/2 where both are the same."""
+    return ((a > b) + (a == b) * np.float32(0.5)).astype(a.dtype)
 
 
 @op
