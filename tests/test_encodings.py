@@ -2,7 +2,6 @@
 
 import math
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +9,9 @@ from test_brickwall import oracle
 from test_sites import positions_by_digits
 
 import tinyadtn as ta
-from tinyadtn.encodings import memory_limit
 from tinyadtn.errors import GraphError, ShapeError, SizeLimitError
 from tinyadtn.wirings import WIRINGS
 
-MEMINFO = Path("/proc/meminfo")
 BACKWARDS = [((3, 0),), ((2, 1),), ((0, 2),)]
 SOME_SITES = [((0, 2),), ((2, 1),)]  # site 3 is never touched
 
@@ -340,24 +337,6 @@ def test_gates_count_too_and_the_way_out_is_named(shape, options, says, monkeypa
     monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: 2**34)
     with pytest.raises(SizeLimitError, match=says):
         ta.ADTN(shape, **options, rng=0)
-
-
-@pytest.mark.skipif(not MEMINFO.exists(), reason="only Linux tells its memory there")
-def test_the_memory_limit_is_not_beyond_the_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr("tinyadtn.encodings.CONTAINER", tmp_path)
-    total = int(MEMINFO.read_text().split()[1]) * 1024
-    assert total / 2 < memory_limit() < total
-
-
-@pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])
-def test_the_memory_limit_is_not_beyond_the_container(file, monkeypatch, tmp_path):
-    monkeypatch.setattr("tinyadtn.encodings.CONTAINER", tmp_path)
-    machine = memory_limit()
-    (tmp_path / "memory").mkdir()
-    (tmp_path / file).write_text("max\n")
-    assert memory_limit() == machine
-    (tmp_path / file).write_text("4000000\n")
-    assert memory_limit() == 3_000_000
 
 
 # --- frozen --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ PACKAGE = Path(tinyadtn.__file__).parent
 # From the ground to the roof. A new file must be given its place here.
 # fmt: off
 ORDER = [
-    "version", "errors", "backend", "modes", "guard", "npz", "arraylike",
+    "version", "errors", "machine", "backend", "modes", "guard", "npz", "arraylike",
     "engine", "contract", "ops", "progress",
     "scratch", "windows", "winograd", "conv", "norm", "loss",
     "chain", "few_filters", "row", "gradcheck", "module", "devices", "decode_free", "layers",

@@ -24,9 +24,10 @@ from .brickwall import (
     peak_floats,
 )
 from .cut import CutChain, cut_chain, cut_cores
-from .encodings import Cost, Counts, Encoding, Recipe, memory_limit, plain, target_of
+from .encodings import Cost, Counts, Encoding, Recipe, plain, target_of
 from .engine import Tensor, op
 from .errors import NonFiniteError, ShapeError, SizeLimitError
+from .machine import memory_limit
 from .modes import no_grad
 from .module import Seed, he_std, require_values
 from .optim import Adam, OneCycle

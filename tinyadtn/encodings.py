@@ -7,13 +7,10 @@ in common, and the simplest one.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import numbers
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +19,11 @@ from .backend import to_numpy
 from .chain import CALL, MOVED, Chain
 from .engine import Tensor
 from .errors import NonFiniteError, ShapeError, SizeLimitError
+from .machine import memory_limit
 from .module import Module, Seed, he_std, parameter, require_values
 from .row import Row
 from .sites import Axes
 
-CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what a container may have
 Recipe = Callable[..., "Encoding"]  # recipe(shape, axes=…, rng=…) encodes one layer
 
 
@@ -230,14 +227,3 @@ def target_of(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
     if not 0 < norm < math.inf:
         raise NonFiniteError(f"the target needs a finite norm above 0, it is {norm}")
     return target, norm
-
-
-def memory_limit() -> int:
-    """Bytes that may be planned with: three quarters of what this machine, or container, has."""
-    limits = []
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system tells
-        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # a container's, old and new
-        with contextlib.suppress(ValueError, OSError):
-            limits.append(int((CONTAINER / file).read_text()))
-    return min(limits, default=10 * 2**30) * 3 // 4

@@ -14,8 +14,8 @@ import numpy as np
 
 from .checkpoint import read_state, write_state
 from .datafile import SPLITS
-from .encodings import memory_limit
 from .errors import CheckpointError, DataFileError, SizeLimitError, TinyADTNError
+from .machine import memory_limit
 
 if TYPE_CHECKING:
     from .data import Data

@@ -19,9 +19,9 @@ from .backend import to_numpy
 from .data import Data, Split
 from .datafile import SPLITS
 from .decode_free import decoded
-from .encodings import memory_limit
 from .errors import NonFiniteError, SizeLimitError, TinyADTNError, nearest
 from .layers import Sequential
+from .machine import memory_limit
 from .module import Module, Shape
 from .progress import progress
 from .train import EVALUATION_BATCH

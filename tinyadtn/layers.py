@@ -298,6 +298,14 @@ class Sequential(Module):
             yield name, layer, shape, after
             shape = after
 
+    def innermost(self, shape: Shape, path: str = "") -> Iterator[tuple[str, Module, Shape, Shape]]:
+        """As ``shapes``, but for a Sequential in this one its layers, with dotted names."""
+        for name, layer, before, after in self.shapes(shape):
+            if isinstance(layer, Sequential):
+                yield from layer.innermost(before, f"{path}{name}.")
+            else:
+                yield f"{path}{name}", layer, before, after
+
     def output_shape(self, shape: Shape) -> Shape:
         return [shape, *(after for _, _, _, after in self.shapes(shape))][-1]
 

@@ -8,16 +8,15 @@ saved, a copy of it all. An encoded weight is decoded for the step, or never: se
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .data import Data
 from .datafile import SPLITS
-from .encodings import memory_limit
 from .engine import Tensor
 from .errors import SizeLimitError
 from .layers import Sequential
+from .machine import memory_limit
 from .module import Shape
 from .row import BLOCK, Row
 from .runs import OPTIMIZERS, TrainingPlan
@@ -71,20 +70,11 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
     weights = state + max(2 * trained, state)
     encoded = sum(
         _encoded_bytes(layer, batch, shape)
-        for layer, shape in _layers(model, image)
+        for _, layer, shape, _ in model.innermost(image)
         if not isinstance(getattr(layer, "weight", Tensor(0)), Tensor)
     )
     pixels = sum(getattr(data, split).images.nbytes for split in SPLITS)
     return TrainingMemory(pixels, weights + encoded, 4 * max(kept, judged))
-
-
-def _layers(model: Sequential, shape: Shape) -> Iterator[tuple[Any, Shape]]:
-    """Every layer, also of networks inside, with the shape it takes."""
-    for _, layer, before, _ in model.shapes(shape):
-        if isinstance(layer, Sequential):
-            yield from _layers(layer, before)
-        else:
-            yield layer, before
 
 
 def _encoded_bytes(layer: Any, batch: int, shape: Shape) -> int:

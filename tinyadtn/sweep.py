@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from .backend import require_device
-from .encodings import memory_limit
 from .errors import SizeLimitError, TinyADTNError
+from .machine import memory_limit
 from .memory import GIB
 from .progress import progress
 from .runs import told

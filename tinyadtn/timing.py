@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from .decode_free import decoded
-from .encodings import memory_limit
 from .engine import Tensor
 from .errors import SizeLimitError, TinyADTNError
 from .layers import Sequential
+from .machine import memory_limit
 from .models import image_shape
 from .modes import no_grad
 from .module import Shape, dense
@@ -66,24 +66,13 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
     if batch_size < 1:
         raise TinyADTNError(f"a batch to time needs 1 image or more, got {batch_size}")
     rng = np.random.default_rng(0)
-    for name, layer, before, after in _layers(model, image):
+    for name, layer, before, after in model.innermost(image):
         weight = getattr(layer, "weight", None)
         if weight is None or isinstance(weight, Tensor) or not hasattr(layer, "way"):
             continue
         _refuse_too_many(name, batch_size, 4 * (math.prod(before) + math.prod(after)))
         x = Tensor(rng.standard_normal((batch_size, *before), dtype=np.float32))
         yield _timing(name, layer, x)
-
-
-def _layers(
-    model: Sequential, shape: Shape, path: str = ""
-) -> Iterator[tuple[str, Any, Shape, Shape]]:
-    """(name, layer, input and output shape) of all layers, those in a Sequential inside too."""
-    for name, layer, before, after in model.shapes(shape):
-        if isinstance(layer, Sequential):
-            yield from _layers(layer, before, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", layer, before, after
 
 
 def _refuse_too_many(name: str, batch_size: int, bytes_each: int) -> None:
