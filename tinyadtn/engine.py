@@ -94,14 +94,14 @@ class Node:
         """Take this node's cotangent, hand each source its share, and forget everything."""
         g = cotangents.pop(self)
         looking = looking_for_nan.get()
-        together = list(self.vjps(g)) if callable(self.vjps) else None  # a joint op
+        together = self._together(g) if callable(self.vjps) else None  # a joint op
         for k, source in enumerate(self.sources):
             if source is None:
                 continue
             share = self.vjps[k](g) if together is None else together[k]
             if together is not None:
                 together[k] = None  # so that `share` is its only name
-            share = _in_dtype(unbroadcast(share, source.shape), source.dtype)
+            share = self._fitted(share, k, source)
             if looking:
                 check_finite(share, f"the gradient of {self.name}", self.line)
             if isinstance(source, Tensor):
@@ -118,6 +118,26 @@ class Node:
                 total = source.grad if isinstance(source, Tensor) else cotangents[source]
                 check_finite(total, f"the sum of gradients up to {self.name}", self.line)
         self.free()
+
+    def _together(self, g: Any) -> list:
+        """The gradients of a joint op, one for each argument."""
+        shares, n = self.vjps(g), len(self.sources)
+        if not isinstance(shares, (list, tuple)) or len(shares) != n:
+            raise GraphError(
+                f"{self.name} is joint: its VJP must return a list of {n} gradients, "
+                f"got {_told(shares)}"
+            )
+        return list(shares)
+
+    def _fitted(self, share: Any, k: int, source: Node | Tensor) -> Any:
+        """The gradient of argument ``k`` as its source takes it; refused if it is none."""
+        wrong = f"must be an array, its VJP returned {_told(share)}" if _no_array(share) else ""
+        try:
+            if not wrong:
+                return _in_dtype(unbroadcast(share, source.shape), source.dtype)
+        except GraphError as error:
+            wrong = f"does not fit: {error}"
+        raise GraphError(f"{self.name}: the gradient of its argument {k + 1} {wrong}")
 
     def free(self) -> None:
         release(self.holds)
@@ -167,6 +187,8 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
                 f"{'one function for all gradients' if joint else 'a function for each array'}: "
                 f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
             )
+        if not hasattr(value, "dtype"):
+            raise TypeError(f"{name} must return an array as its value, got {_told(value)}")
         if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
             value = _in_dtype(value, arrays[0].dtype)
         out = Tensor(value)
@@ -216,6 +238,14 @@ def _exposed(arguments: tuple, arrays: list, sources: list[Source]) -> list:
         if not guarded and hasattr(argument, "dtype"):  # numbers and lists became arrays of our own
             exposed.append(array)
     return exposed
+
+
+def _no_array(value: Any) -> bool:
+    return isinstance(value, Tensor) or not hasattr(value, "dtype")
+
+
+def _told(value: Any) -> str:
+    return f"{value!r:.60}" + ("; is a return missing?" if value is None else "")
 
 
 def _in_dtype(array: Any, dtype: Any) -> Any:
