@@ -126,6 +126,24 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             ((2, 3, 4, 4), {"size": 2.5}, "odd size from 1, got 2.5"),
         ]
     ),
+    # What other libraries take by position.
+    ("sum", ta.sum, (np.ones((2, 3)), 0), {}, TypeError, "a by position and axis=.*; got 2"),
+    ("exp", ta.exp, (np.ones(2), 0), {}, TypeError, "exp takes a by position; got 2"),
+    (
+        "softmax_cross_entropy",
+        ta.softmax_cross_entropy,
+        (np.zeros((2, 3)), [0, 1]),
+        {},
+        TypeError,
+        "logits by position and labels= by keyword; got 2",
+    ),
+    *(
+        ("contract", ta.contract, given, {}, TypeError, r"pattern= by keyword; got 'ij,jk->ik'")
+        for given in [
+            (*_zeros((2, 3), (3, 4)), "ij,jk->ik"),
+            ("ij,jk->ik", *_zeros((2, 3), (3, 4))),
+        ]
+    ),
     ("dropout", ta.dropout, _zeros((2, 3)), {"rate": 1.0, "rng": 0}, ValueError, "below 1"),
     ("dropout", ta.dropout, _zeros((2, 3)), {"rate": 0.5, "rng": None}, GraphError, "rng="),
     (

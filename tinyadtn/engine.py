@@ -12,7 +12,9 @@ belonged to a loss goes when the loss goes. First derivatives only.
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
+import math
 import sys
 from typing import Any, Union
 
@@ -20,7 +22,7 @@ import numpy as np
 
 from .arraylike import ArrayLike
 from .backend import array_module, as_array, settle_dtypes
-from .errors import DTypeError, GraphError, ShapeError, TinyADTNError
+from .errors import DTypeError, GraphError, ShapeError, TinyADTNError, by_keyword
 from .guard import protect, release
 from .modes import check_finite, looking_for_nan, recording, users_line
 
@@ -166,10 +168,12 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
     """
     if function is None:
         return functools.partial(op, joint=joint)
-    name = function.__name__.strip("_")
+    name, most = function.__name__.strip("_"), _most_arrays(function)
 
     @functools.wraps(function)
     def apply(*arguments: Any, **options: Any) -> Tensor:
+        if len(arguments) > most or (most == math.inf and str in map(type, arguments)):
+            raise TypeError(by_keyword(name, function, arguments))
         arrays = _arrays(arguments)
         if options:
             options = {k: v.data if isinstance(v, Tensor) else v for k, v in options.items()}
@@ -205,6 +209,13 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
         return out
 
     return apply
+
+
+def _most_arrays(function: Any) -> float:
+    """How many arrays an op takes by position."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    many = inspect.Parameter.VAR_POSITIONAL in kinds
+    return math.inf if many else len(kinds) - kinds.count(inspect.Parameter.KEYWORD_ONLY)
 
 
 def _sources(arguments: tuple) -> list[Source]:

@@ -7,6 +7,7 @@ Every message says what went wrong, with which numbers, and what to do.
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,3 +56,16 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(str(name), known, 1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def by_keyword(name: str, function: Any, arguments: tuple) -> str:
+    """What to say where a function was given an option by position."""
+    parameters = inspect.signature(function).parameters.values()
+    options = [f"{p.name}=" for p in parameters if p.kind is p.KEYWORD_ONLY]
+    arrays = [str(p).partition(":")[0] for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    texts = [repr(a) for a in arguments if isinstance(a, str)]
+    return (
+        f"{name} takes {', '.join(arrays)} by position"
+        + (f" and {', '.join(options)} by keyword" if options else "")
+        + f"; got {' and '.join(texts) or len(arguments)} by position"
+    )
