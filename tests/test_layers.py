@@ -79,6 +79,11 @@ def test_sequential_refuses_a_name_that_looks_like_a_path():
         ta.Sequential(**{"block.fc1": ta.Linear(4, 3)})
 
 
+def test_sequential_asks_for_names():
+    with pytest.raises(TypeError, match=r"names: Sequential\(fc1=.*; got Linear, ReLU without"):
+        ta.Sequential(ta.Linear(4, 3), ta.ReLU())
+
+
 @pytest.mark.parametrize("part", [ta.relu, ta.ReLU, None])
 def test_sequential_refuses_what_is_no_layer(part):
     with pytest.raises(TypeError, match="act is no layer"):

@@ -272,7 +272,13 @@ class Sequential(Module):
     (2, 3)
     """
 
-    def __init__(self, **layers: Module):
+    def __init__(self, *unnamed: Module, **layers: Module):
+        if unnamed:
+            given = ", ".join(type(layer).__name__ for layer in unnamed)
+            raise TypeError(
+                f"layers have names: Sequential(fc1=Linear(4, 3), relu1=ReLU()); got {given} "
+                "without"
+            )
         for name, layer in layers.items():
             if hasattr(type(self), name) or name == "weight" or "." in name:
                 raise TinyADTNError(
