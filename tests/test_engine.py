@@ -352,6 +352,10 @@ def test_numpy_may_not_take_a_gradient_away_in_silence():
     assert np.asarray(x.detach()).tolist() == x.numpy().tolist() == [1, 2]
     with pytest.raises(TypeError):
         np.exp(x)
+    for function in (np.sum, np.mean, np.max, np.min):
+        name = function.__name__.removeprefix("a")  # amax, once
+        with pytest.raises(TypeError, match=rf"write ta\.{name}\(x\) for np\.{name}\(x\)"):
+            function(x)
 
 
 # --- how long things live ------------------------------------------------------------------------
@@ -435,6 +439,20 @@ def test_a_tensor_shows_what_it_is():
     assert repr(x * 2) == "Tensor([[2., 4.]], float32, from multiply)"
     assert (x.shape, x.ndim, x.size, len(x)) == ((1, 2), 2, 2, 1)
     assert (x * 2)[0, 1].item() == 4.0
+
+
+def test_one_number_is_a_float_and_is_formatted_as_one():
+    loss = leaf(0.25, 1.0).sum()
+    assert (float(loss), f"{loss:.3f}", f"{loss}") == (1.25, "1.250", str(loss))
+    for ask in (float, ta.Tensor.item, "{:.3f}".format):
+        with pytest.raises(ShapeError, match=r"a tensor \(2,\) is no single number"):
+            ask(leaf(0.25, 1.0))
+
+
+def test_abs_is_the_op():
+    x = leaf(-2.0, 3.0)
+    abs(x).backward(np.ones(2))
+    assert x.grad.tolist() == [-1, 1]
 
 
 def test_comparisons_are_plain_booleans_and_hash_is_identity():

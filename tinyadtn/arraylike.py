@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backend import device_of, to_numpy
-from .errors import DeviceError, GraphError
+from .errors import DeviceError, GraphError, ShapeError
 
 Method = Callable[..., Any]
 
@@ -29,7 +29,9 @@ class ArrayLike:
     size: Any = property(lambda self: self.data.size)
 
     def item(self) -> float:
-        """The one number inside, as a Python number."""
+        """The one number inside, as a Python number; ``float(x)`` is the same."""
+        if self.size != 1:
+            raise ShapeError(f"a tensor {self.shape} is no single number; numpy() gives all of it")
         return self.data.item()
 
     def numpy(self) -> np.ndarray:
@@ -52,6 +54,12 @@ class ArrayLike:
 
     def __bool__(self) -> bool:
         return bool(self.data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
 
     def __iter__(self) -> Iterator[Any]:
         if self.ndim == 0:
@@ -91,6 +99,7 @@ class ArrayLike:
         __matmul__: Method
         __rmatmul__: Method
         __neg__: Method
+        __abs__: Method
         __getitem__: Method
         sum: Method
         mean: Method

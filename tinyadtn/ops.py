@@ -369,7 +369,13 @@ def _swapped(function: Any) -> Any:
 
 
 def _reduction(function: Any) -> Any:
-    def method(self: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def method(self: Tensor, axis: Any = None, keepdims: bool = False, **more: Any) -> Tensor:
+        if more:  # as np.sum(x) calls x.sum(axis=None, out=None)
+            name = function.__name__
+            raise TypeError(
+                f"{name} of a tensor takes axis and keepdims, got {', '.join(more)}; NumPy knows "
+                f"no gradients: write ta.{name}(x) for np.{name}(x)"
+            )
         return function(self, axis=axis, keepdims=keepdims)
 
     method.__doc__ = function.__doc__
@@ -405,6 +411,7 @@ for _function in (sum, mean, max, min):
     setattr(Tensor, _function.__name__, _reduction(_function))
 for _name, _method in {
     "__neg__": lambda self: negative(self),
+    "__abs__": lambda self: absolute(self),
     "__getitem__": lambda self, index: getitem(self, index=index),
     "__hash__": object.__hash__,  # a tensor is itself, whatever its values
     "reshape": lambda self, *shape: reshape(self, shape=_lengths(shape)),
