@@ -229,9 +229,11 @@ def test_data_of_another_kind_are_refused_at_the_call(data):
         ta.evaluate(net(), data)
 
 
-def test_an_unknown_option_is_refused_at_the_call(data):
-    with pytest.raises(TypeError, match="nesterov"):
-        ta.train(net(), data, nesterov=True)
+@pytest.mark.parametrize("resume", [None, "not_looked_at.npz"])
+def test_an_unknown_option_is_refused_at_the_call(resume, data, tmp_path):
+    with pytest.raises(TypeError, match=r"train takes epochs, .*learning_rate, .* got seed, lr$"):
+        ta.train(net(), data, seed=1, lr=0.1, resume=resume, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("below", ["", "deeper/still"])

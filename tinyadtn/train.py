@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,11 @@ def train(
     """
     if not isinstance(data, Data):
         raise TypeError(f"train needs Data with all splits, got {type(data).__name__}")
+    known = [field.name for field in fields(TrainingPlan)]
+    if not plan.keys() <= set(known):
+        raise TypeError(
+            f"train takes {', '.join(known)}, out, resume and save_minutes; got {', '.join(plan)}"
+        )
     folder = None if out is None else writable_folder(out)
     if resume is not None:
         run = resume_run(resume, model, data.identity(), plan, folder)
