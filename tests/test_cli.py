@@ -167,6 +167,12 @@ def test_a_resumed_run_knows_its_data_and_refuses_another_network(tiny, capsys):
     assert "leave --encode out" in capsys.readouterr().err
 
 
+def test_weights_only_are_nothing_to_resume(tiny, capsys):
+    ta.save("weights.npz", ta.models.fc2(rng=0))
+    assert main(["train", "fc2", "--data", tiny, "--resume", "weights.npz"]) == 4
+    assert "weights.npz: holds weights only, nothing to resume" in capsys.readouterr().err
+
+
 def test_a_checkpoint_whose_plan_is_damaged_is_refused(tiny, capsys):
     train = ["train", "fc2", "--data", tiny]
     assert main([*train, "--epochs", "1", "--quiet"]) == 0

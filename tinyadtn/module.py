@@ -105,18 +105,9 @@ class Module:
             k for k, a in arrays.items() if array_module(a) is np and hasattr(a, "__array__")
         }
         arrays = {k: np.asarray(a) if k in foreign else to_numpy(a) for k, a in arrays.items()}
+        require_fitting(self, arrays)
         tensors = dict(self.named_tensors())
-        missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()
-        if missing or surplus:
-            raise ShapeError(
-                f"these arrays are for another model: missing {sorted(missing) or 'none'}, "
-                f"unknown {sorted(surplus) or 'none'}"
-            )
-        for name, tensor in tensors.items():
-            if np.shape(arrays[name]) != tensor.shape:
-                raise ShapeError(
-                    f"{name} has shape {tensor.shape}, the array given has {np.shape(arrays[name])}"
-                )
+        for name in tensors:
             dtype = getattr(arrays[name], "dtype", np.asarray(arrays[name]).dtype)
             if dtype.kind not in "fiub":
                 raise DTypeError(f"{name}: cannot load an array of {dtype}")
@@ -211,6 +202,22 @@ def require_values(tensors: Iterable[Tensor]) -> None:
     """Refuse what ``parameter`` made without ``rng``: one place in memory for all entries."""
     if any(map(has_no_values, tensors)):
         raise GraphError("this model has shapes only; build it with rng=, or load weights into it")
+
+
+def require_fitting(model: Module, arrays: dict[str, Any]) -> None:
+    """ShapeError for arrays of other names or shapes than the model's own."""
+    tensors = dict(model.named_tensors())
+    missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()
+    if missing or surplus:
+        raise ShapeError(
+            f"these arrays are for another model: missing {sorted(missing) or 'none'}, "
+            f"unknown {sorted(surplus) or 'none'}"
+        )
+    for name, tensor in tensors.items():
+        if np.shape(arrays[name]) != tensor.shape:
+            raise ShapeError(
+                f"{name} has shape {tensor.shape}, the array given has {np.shape(arrays[name])}"
+            )
 
 
 def has_no_values(tensor: Tensor) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .checkpoint import read_state, replacing, take_weights, write_state
 from .errors import CheckpointError, NonFiniteError
-from .module import Module
+from .module import Module, require_fitting
 from .optim import SGD, Adam, Cosine, OneCycle, Optimizer, require_limits
 from .version import __version__
 
@@ -165,11 +165,7 @@ def resume_run(
     folder: Path | None,
 ) -> Run:
     """The run that a checkpoint holds, continued in ``model``; nothing changes unless all fits."""
-    arrays, meta = read_state(path)
-    if meta.get("kind") != "training":
-        raise CheckpointError(
-            f"{path}: holds weights only, nothing to resume; load it and start a new run"
-        )
+    arrays, meta = _read_run(path)
     memory = {
         name.removeprefix("optimizer/"): array
         for name, array in arrays.items()
@@ -190,6 +186,8 @@ def resume_run(
         if state.step > total:
             raise ValueError(f"step {state.step} of {total}")
         optimizer = plan.optimizer_for(model)
+        own = arrays.keys() - {f"optimizer/{name}" for name in memory}
+        require_fitting(model, {name: arrays[name] for name in own})
         optimizer.load_state(memory)
         take_weights(model, arrays)
     except CheckpointError:
@@ -197,6 +195,16 @@ def resume_run(
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: not a state of this training run ({error})") from error
     return Run(model, plan, optimizer, state, data, folder, saved_step=state.step)
+
+
+def _read_run(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """``read_state``, if it is that of a training run."""
+    arrays, meta = read_state(path)
+    if meta.get("kind") != "training":
+        raise CheckpointError(
+            f"{path}: holds weights only, nothing to resume; load it and start a new run"
+        )
+    return arrays, meta
 
 
 def told(data: dict[str, Any]) -> str:
@@ -215,7 +223,7 @@ def _check_plan(path: Any, plan: dict[str, Any], wishes: dict[str, Any]) -> None
 
 def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
     """The plan of the run that a training checkpoint holds, and the name of its data."""
-    meta = read_state(path)[1]
+    meta = _read_run(path)[1]
     try:
         plan, name = TrainingPlan(**meta["plan"]), meta["data"]["name"]
         if not isinstance(name, str) or "\0" in name:
