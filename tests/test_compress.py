@@ -83,6 +83,16 @@ def test_layers_in_a_list_are_compressed():
     assert isinstance(small.blocks[1].weight, ta.ADTN)
 
 
+def test_a_layer_of_your_own_needs_a_weight_and_no_axes():
+    class Bare(ta.Module):
+        def __init__(self):
+            self.weight = ta.Tensor(np.ones((4, 6), np.float32), requires_grad=True)
+
+    model = ta.Sequential(one=Bare(), other=Bare())
+    assert ta.compress(model, {"one": 1}, rng=0).one.weight.shape == (4, 6)
+    assert ta.compress(model, {("one", "other"): 1}, rng=0).one.weight.whole.shape == (8, 6)
+
+
 # --- the wish ------------------------------------------------------------------------------------
 
 

@@ -87,7 +87,7 @@ def compress(
             chosen |= _encode_jointly({name: layers[name] for name in names}, wish, rng)
         else:
             for name in names:
-                weight, axes = layers[name].weight, layers[name].axes
+                weight, axes = layers[name].weight, getattr(layers[name], "axes", None)
                 chosen[name] = _encode(name, tuple(weight.shape), axes, wish, rng)
                 _settle(chosen[name], [weight])
     small = encoded(model.copy(), chosen)
@@ -154,7 +154,7 @@ def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str
         raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
     shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
     shape = joint_shape(list(shapes.values()))
-    axes = joint_axes(list(shapes.values()), [layer.axes for layer in layers.values()])
+    axes = joint_axes(list(shapes.values()), [getattr(layer, "axes", None) for layer in layers.values()])
     whole = _encode("+".join(layers), shape, axes, wish, rng)
     _settle(whole, [layer.weight for layer in layers.values()])
     return {name: Part(whole, k, shapes) for k, name in enumerate(layers)}
