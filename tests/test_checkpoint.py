@@ -81,6 +81,27 @@ def test_a_module_of_ones_own_is_loaded_into_another(tmp_path):
     assert values(other) == values(one)
 
 
+class Own(ta.Encoding):
+    """An encoding that the library does not know."""
+
+    def __init__(self, shape, config, rng):
+        self.shape, self.config = shape, config
+        self.values = ta.Tensor(np.random.default_rng(rng).normal(size=shape), requires_grad=True)
+
+    def decode(self):
+        return self.values
+
+
+@pytest.mark.parametrize("layers", ["fc1", ("fc1", "fc2")])
+@pytest.mark.parametrize("config", [None, {"encoding": "Own"}])
+def test_an_encoding_of_your_own_is_loaded_into_a_model(layers, config, tmp_path):
+    one, other = (ta.compress(fc2(), {layers: Own.like(config)}, rng=rng) for rng in (0, 1))
+    ta.save(tmp_path / "m.npz", one)
+    with pytest.raises(CheckpointError, match=r"m\.npz: an encoding of your own .*into=model"):
+        ta.load(tmp_path / "m.npz")
+    assert values(ta.load(tmp_path / "m.npz", into=other)) == values(one)
+
+
 class Odd(ta.Module):
     """A parameter of any name."""
 

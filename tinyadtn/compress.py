@@ -154,8 +154,8 @@ def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str
         raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
     shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
     shape = joint_shape(list(shapes.values()))
-    axes = joint_axes(list(shapes.values()), [getattr(layer, "axes", None) for layer in layers.values()])
-    whole = _encode("+".join(layers), shape, axes, wish, rng)
+    axes = [getattr(layer, "axes", None) for layer in layers.values()]
+    whole = _encode("+".join(layers), shape, joint_axes(list(shapes.values()), axes), wish, rng)
     _settle(whole, [layer.weight for layer in layers.values()])
     return {name: Part(whole, k, shapes) for k, name in enumerate(layers)}
 
@@ -296,6 +296,11 @@ def build(config: dict[str, Any]) -> Any:
 
 def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encoding:
     """The encoding of an entry; parts of the same layers get the same whole."""
+    if entry is None or entry["encoding"] not in ENCODINGS:
+        raise TinyADTNError(
+            "an encoding of your own class cannot be built from a file; build the model yourself "
+            "and call ta.load(path, into=model)"
+        )
     arguments = {k: v for k, v in entry.items() if k != "encoding"}
     if entry["encoding"] == "Part":
         key = json.dumps([entry["whole"], entry["layers"]], sort_keys=True)
