@@ -95,6 +95,14 @@ def _encoding(where: str, wish: Any) -> dict[str, Any]:
     own_axes = () if kind == "ADTN" else ("axes",)  # others take them, and do not look
     known = _options_of(ENCODINGS[kind], without=("shape", "rng", *own_axes))
     refuse_unknown(f"{where}: {kind}", options, known)
+    parameters = inspect.signature(ENCODINGS[kind]).parameters
+    for name, value in options.items():
+        if not _is_list(value):
+            continue
+        kind_of = parameters[name].annotation  # "str | Sequence[int]" may be a list, of no names
+        names = bool(value) and all(isinstance(one, str) for one in value)
+        if kind_of in ("int", "str") or (kind_of.startswith("str") and names):
+            raise TinyADTNError(f"{where}: {name} is one value, got {value}{_hint(value)}")
     lacking = [k for k, v in known.items() if v is inspect.Parameter.empty and k not in options]
     if lacking:
         raise TinyADTNError(f"{where}: {kind} needs {' and '.join(lacking)}")
@@ -222,5 +230,9 @@ def _true_or_false(where: str, value: Any) -> bool:
 
 def _hint(value: Any) -> str:
     """Who gives a list may have meant a run for each."""
-    many = isinstance(value, (list, tuple))
+    many = _is_list(value)
     return f"; for a run with each of them, write {{each = {list(value)}}}" if many else ""
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
