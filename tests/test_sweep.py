@@ -255,10 +255,10 @@ def test_what_is_counted_is_a_layer_of_some_row(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["activation", "start"])
-def test_an_error_of_any_kind_names_the_spec_and_the_row(tiny, option):
-    wall = {"encoding": "ADTN", option: ["x"]}
+def test_an_error_of_any_kind_names_the_spec_the_row_and_the_layer(tiny, option):
+    wall = {"encoding": "ADTN", option: "x"}
     content = spec_for(tiny, rows={"dense": {}, "odd": {"encode": {"fc1": wall}}})
-    with pytest.raises(TinyADTNError, match=rf"spec: odd: {option} must be .* got \['x'\]"):
+    with pytest.raises(TinyADTNError, match=rf"spec: odd: fc1: {option} must be .* got 'x'"):
         outlooks(read_spec(content))
 
 

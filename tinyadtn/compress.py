@@ -127,8 +127,7 @@ def _encode(name: str, shape: tuple[int, ...], axes: Axes, wish: Any, rng: Seed)
         recipe = ADTN.like(depth=int(wish)) if isinstance(wish, numbers.Integral) else wish
         if not callable(recipe):
             raise TinyADTNError(f"{name}: {wish!r} is no depth, encoding or recipe")
-        with naming(name):
-            encoding = _cooked(recipe, shape, axes, rng)
+        encoding = _cooked(name, recipe, shape, axes, rng)
     if not isinstance(encoding, Encoding):
         raise TinyADTNError(
             f"{name}: the recipe returned {type(encoding).__name__}, not an encoding"
@@ -137,12 +136,15 @@ def _encode(name: str, shape: tuple[int, ...], axes: Axes, wish: Any, rng: Seed)
     return encoding
 
 
-def _cooked(recipe: Recipe, shape: tuple[int, ...], axes: Axes, rng: Seed) -> Any:
+def _cooked(name: str, recipe: Recipe, shape: tuple[int, ...], axes: Axes, rng: Seed) -> Any:
     try:
-        return recipe(shape, axes=axes, rng=rng)
-    except TypeError as error:
+        with naming(name):
+            return recipe(shape, axes=axes, rng=rng)
+    except (TypeError, ValueError) as error:
         if isinstance(error, TinyADTNError):
             raise
+        if isinstance(error, ValueError):
+            raise ValueError(f"{name}: {error}") from error
         raise TinyADTNError(
             f"{recipe!r} is no recipe(shape, axes=…, rng=…): {error}; an encoding that needs more "
             "than a shape gives one by like(), such as ta.LowRank.like(8)"
