@@ -148,8 +148,11 @@ def test_one_training_image_leaves_none_for_validation(tmp_path):
 def test_neither_a_folder_nor_a_name(tmp_path):
     with pytest.raises(DataFileError, match=r"mnsit: neither a folder, nor .*mnist-5k, mnist"):
         load_data("mnsit")
+    for slip in ("mnist5k", "MNIST-5k"):
+        with pytest.raises(DataFileError, match=r"did you mean mnist-5k\?"):
+            load_data(slip)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DataFileError, match="neither a folder"):
+    with pytest.raises(DataFileError, match=r"neither a folder.*cifar100\)$"):
         load_data(tmp_path / "file")
 
 

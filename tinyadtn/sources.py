@@ -14,7 +14,7 @@ from . import idx
 from .cifar import CIFAR10, CIFAR100, holds, read_cifar
 from .datafile import refusal
 from .datasets import CifarSet, Contents, IdxSet
-from .errors import DataFileError
+from .errors import DataFileError, nearest
 
 KNOWN: dict[str, IdxSet | CifarSet] = {
     # The hashes of the files that data/README.md tells how to make.
@@ -101,7 +101,7 @@ def read_folder(folder: Path) -> Contents:
     if not folder.is_dir():
         raise DataFileError(
             f"{folder}: neither a folder, nor a .npz file of features, nor a data set that is "
-            f"known ({', '.join(KNOWN)})"
+            f"known ({', '.join(KNOWN)}){nearest(str(folder).lower(), KNOWN)}"
         )
     found = {layout.title: layout for layout in (CIFAR10, CIFAR100) if holds(folder, layout)}
     is_idx = any(idx.find(folder, key) for key in ("train-images", "t10k-images"))
