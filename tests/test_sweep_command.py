@@ -104,6 +104,8 @@ def test_without_cupy_the_device_is_refused_before_the_headline(study, monkeypat
         (["sweep", "empty.toml"], 2, "empty.toml: a sweep of 0 runs"),
         (["sweep", "bad.toml"], 2, "bad.toml: a: no layer matches 'fc9'"),
         (["sweep", "good.toml", "--out", "good.toml"], 2, "line 1: no result of a sweep"),
+        (["sweep", "good.toml", "--table"], 2, "first do some, without --table"),
+        (["sweep", "good.toml", "--plot", "new.png"], 2, "first do some, without --plot"),
         (["sweep", "good.toml", "--table", "--plot", "good.toml"], 2, "--plot is a picture"),
         (["sweep", "good.toml", "--plot", "good.jsonl"], 2, "--plot is a picture"),
         (["sweep", "good.toml", "--plot", "no_suffix"], 2, "--plot is a picture"),

@@ -39,7 +39,8 @@ def run_sweep(options: Namespace) -> int:
         records = _do(options, spec, out)
         print()
     if not any(run.key in records for run in spec.runs):
-        raise TinyADTNError(f"{out} holds no run of {spec.name}; first do some, without --table")
+        given = " and ".join(f"--{name}" for name in ("table", "plot") if getattr(options, name))
+        raise TinyADTNError(f"{out} holds no run of {spec.name}; first do some, without {given}")
     print(_table(options, spec, records))
     if options.plot is not None:
         draw.save(plot(spec, records), options.plot)
