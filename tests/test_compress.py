@@ -437,6 +437,12 @@ def test_a_row_as_a_dictionary_is_json():
     assert entry["encoding"] == "ADTN M=1"
 
 
+@pytest.mark.parametrize("thing", ["model.npz", {}, None])
+def test_a_report_is_of_a_module(thing):
+    with pytest.raises(TypeError, match=f"report needs a Module, got {type(thing).__name__}"):
+        ta.report(thing)
+
+
 def test_a_report_of_shapes_only():
     assert ta.report(dense(rng=None)).rows[-1].counts.stored == 16 * 64 + 16 + 160 + 10
 

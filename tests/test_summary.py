@@ -104,6 +104,12 @@ def test_a_model_without_a_configuration_is_told_its_images():
     assert found.parameters == 4 * 27 + 4 + 144 * 5 + 5
 
 
+@pytest.mark.parametrize("image", [None, (3, 8, 8)])
+def test_what_is_no_row_of_layers_is_refused(image):
+    with pytest.raises(TypeError, match=r"a Sequential, got Linear; ta\.report takes any Module"):
+        ta.summary(ta.Linear(3, 4), image)
+
+
 def test_other_images_than_the_models_own_are_refused_by_the_layer_that_cannot_take_them():
     with pytest.raises(ShapeError, match=r"^conv1: Conv2d expects 1 channels"):
         ta.summary(ta.models.lenet5(), (3, 28, 28))

@@ -90,6 +90,8 @@ def report(
     encoded weights            203,264     716   716  283.9×     31 %          5,598
     whole model                203,530     982   982  207.3×     31 %          7,158
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"report needs a Module, got {type(model).__name__}")
     rows: list[Row] = []
     encoded: list[Row] = []
     inside: set[int] = set()

@@ -55,6 +55,11 @@ def summary(model: Sequential, image: Shape | None = None) -> Summary:
     conv1    Conv2d(1, 6, (5, 5), padding=2)  6×28×28   156  117,600
     ...
     """
+    if not isinstance(model, Sequential):
+        raise TypeError(
+            f"summary follows the layers of a Sequential, got {type(model).__name__}; "
+            "ta.report takes any Module"
+        )
     if image is None:
         if model.config is None:
             raise TinyADTNError("say what images this model takes: summary(model, (c, h, w))")
