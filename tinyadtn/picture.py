@@ -41,7 +41,7 @@ def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
 
 def _grey_levels(path: Any) -> np.ndarray:
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise ImportError('reading pictures needs Pillow: pip install "tinyadtn[plot]"') from None
     if is_stream(Path(path)):
@@ -64,6 +64,10 @@ def _grey_levels(path: Any) -> np.ndarray:
             return np.asarray(picture.convert("L"), np.float32) / 255
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
+    except UnidentifiedImageError as error:  # which names our copy of the bytes
+        raise DataFileError(
+            f"{path}: not a picture that can be read (of no format that Pillow knows)"
+        ) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
 
