@@ -279,6 +279,14 @@ def test_usage_errors_exit_with_2(arguments, capsys):
     assert "usage" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("option", "least"), [("--epochs", 1), ("--batch-size", 1), ("--seed", 0)])
+@pytest.mark.parametrize("text", ["1.5", "-1", "many", "9" * 19])
+def test_a_whole_number_is_told_from_where_it_may_go_up(option, least, text, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "fc2", f"{option}={text}"])
+    assert f"{option}: expected a whole number from {least} up, got '" in capsys.readouterr().err
+
+
 def test_compress_refuses_bad_settings_before_the_first_step(monkeypatch, capsys):
     def no_training(*_, **__):
         raise AssertionError("trained before it looked at the settings")

@@ -16,15 +16,20 @@ def path(text: str) -> str:
 
 def whole(text: str) -> int:
     """A whole number from 0 up."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text[:20]!r}")
-    return int(text)
+    return _whole_from(0, text, digits=18)
 
 
 def positive(text: str) -> int:
     """A whole number from 1 up."""
-    if len(text) > 9 or whole(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text[:20]!r}")
+    return _whole_from(1, text, digits=9)
+
+
+def _whole_from(least: int, text: str, *, digits: int) -> int:
+    good = text.isascii() and text.isdecimal() and len(text) <= digits and int(text) >= least
+    if not good:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from {least} up, got {text[:20]!r}"
+        )
     return int(text)
 
 
