@@ -205,7 +205,8 @@ def test_kept_marks_what_the_crop_keeps(weight):
         (((4, -2), None, 2, "interleaved"), r"\(4, -2\)"),
         (((1, 1), None, 2, "interleaved"), "0 sites"),
         (((2,), None, 2, "interleaved"), "1 sites"),
-        (((4, 4), (4, (-2, -2)), 2, "interleaved"), "1 or more"),
+        (((4, 4), (4, (-2, -2)), 2, "interleaved"), r"1 or more, .* split as \(4, \(-2, -2\)\)"),
+        (((4.0, 4), None, 2, "interleaved"), r"whole length of 1 or more, got \(4.0, 4\)$"),
         (((), None, 2, "interleaved"), "0 sites"),
     ],
 )

@@ -153,7 +153,8 @@ def _split(shape: tuple[int, ...], axes: Axes) -> list[tuple[int, ...]]:
         raise ShapeError(f"axes must be a list of lengths, got {axes!r}")
     parts = [tuple(n) if isinstance(n, (tuple, list)) else (n,) for n in given]
     if not all(isinstance(n, int) and n > 0 for part in (shape, *parts) for n in part):
-        raise ShapeError(f"every axis needs a length of 1 or more, got {shape} split as {axes}")
+        split = "" if axes is None else f" split as {axes}"
+        raise ShapeError(f"every axis needs a whole length of 1 or more, got {shape}{split}")
     if [math.prod(part) for part in parts] != list(shape):
         raise ShapeError(f"axes {axes} multiply to {[math.prod(p) for p in parts]}, not to {shape}")
     return parts
