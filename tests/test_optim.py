@@ -148,11 +148,26 @@ def test_zero_grad_forgets():
 
 @pytest.mark.parametrize(
     "options",
-    [{"clip": 0.0}, {"clip": -1.0}, {"weight_decay": -0.1}, {"momentum": -0.1}, {"momentum": 1.0}],
+    [
+        {"learning_rate": -1.0},
+        {"learning_rate": math.nan},
+        {"learning_rate": math.inf},
+        {"clip": 0.0},
+        {"clip": -1.0},
+        {"weight_decay": -0.1},
+        {"momentum": -0.1},
+        {"momentum": 1.0},
+    ],
 )
 def test_options_that_undo_learning_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
-        ta.SGD([ta.Tensor([1.0], requires_grad=True)], 0.1, **options)
+        ta.SGD([ta.Tensor([1.0], requires_grad=True)], **{"learning_rate": 0.1, **options})
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 2, math.nan])
+def test_a_warmup_is_a_share_of_the_steps(warmup):
+    with pytest.raises(ValueError, match=f"share of the steps, from 0 to 1, got {warmup}"):
+        ta.OneCycle(0.1, 10, warmup=warmup)
 
 
 def test_the_frame_alone_is_no_optimiser():
@@ -277,7 +292,9 @@ def test_cosine_at_its_key_points():
         ta.OneCycle(peak=1.0, steps=1),
         ta.OneCycle(peak=1.0, steps=10, warmup=0.0),
         ta.OneCycle(peak=1.0, steps=10, warmup=1.0),
+        ta.OneCycle(peak=1.0, steps=0),
         ta.Cosine(peak=1.0, steps=1),
+        ta.Cosine(peak=1.0, steps=0),
     ],
 )
 def test_short_and_one_sided_schedules_stay_between_zero_and_the_peak(schedule):

@@ -38,7 +38,7 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip: float | None = None,
     ):
-        require_limits(weight_decay=weight_decay, clip=clip)
+        require_limits(learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
         self.parameters = list(parameters)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -152,9 +152,15 @@ def _chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def require_limits(
-    *, momentum: float = 0.0, weight_decay: float = 0.0, clip: float | None = None
+    *,
+    learning_rate: float = 0.0,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    clip: float | None = None,
 ) -> None:
     """ValueError for options that would undo learning."""
+    if not 0 <= learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be 0 or more and finite, got {learning_rate}")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum must be from 0 to below 1, got {momentum}")
     if not 0 <= weight_decay < math.inf:
@@ -251,6 +257,10 @@ class OneCycle:
     steps: int
     warmup: float = 0.3
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"warmup is a share of the steps, from 0 to 1, got {self.warmup}")
+
     def __call__(self, step: int) -> float:
         turn = self.warmup * self.steps
         if step < turn:
@@ -271,7 +281,7 @@ class Cosine:
     floor: float = 0.0
 
     def __call__(self, step: int) -> float:
-        return _half_cosine(self.peak, self.floor, step / self.steps)
+        return _half_cosine(self.peak, self.floor, step / max(self.steps, 1))
 
 
 def _half_cosine(start: float, end: float, progress: float) -> float:
