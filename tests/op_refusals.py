@@ -81,6 +81,8 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             (((2, 3, 5, 5), (4, 1, 3, 3)), {"groups": 2}, "2 groups do not divide 3"),
             (((2, 4, 5, 5), (3, 2, 3, 3)), {"groups": 2}, "3 outputs"),
             (((3, 5, 5), (4, 3, 3, 3)), {}, r"\(3, 5, 5\)"),
+            (((2, 0, 5, 5), (4, 0, 3, 3)), {}, r"a channel and an output .*\(2, 0, 5, 5\)"),
+            (((2, 3, 5, 5), (0, 3, 3, 3)), {}, r"a channel and an output .*\(0, 3, 3, 3\)"),
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": 0}, "from 1"),
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"padding": -1}, "padding from 0"),
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": (1, 2, 3)}, "pair"),

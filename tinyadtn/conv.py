@@ -114,6 +114,10 @@ def conv_window(
             f"conv2d takes x (n, c, h, w) and weight (o, c, kh, kw), got {x_shape}, {weight_shape}"
         )
     c = x_shape[1]
+    if not (c and weight_shape[0]):
+        raise ShapeError(
+            f"conv2d needs a channel and an output or more, got {x_shape}, {weight_shape}"
+        )
     require_groups(groups, c, weight_shape[0])
     if weight_shape[1] != c // groups:
         raise ShapeError(
