@@ -133,13 +133,14 @@ class Node:
 
     def _fitted(self, share: Any, k: int, source: Node | Tensor) -> Any:
         """The gradient of argument ``k`` as its source takes it; refused if it is none."""
-        wrong = f"must be an array, its VJP returned {_told(share)}" if _no_array(share) else ""
+        if isinstance(share, Tensor) or not hasattr(share, "dtype"):
+            found = f"must be an array, its VJP returned {_told(share)}"
+            raise GraphError(f"{self.name}: the gradient of its argument {k + 1} {found}")
         try:
-            if not wrong:
-                return _in_dtype(unbroadcast(share, source.shape), source.dtype)
+            return _in_dtype(unbroadcast(share, source.shape), source.dtype)
         except GraphError as error:
-            wrong = f"does not fit: {error}"
-        raise GraphError(f"{self.name}: the gradient of its argument {k + 1} {wrong}")
+            found = f"does not fit: {error}"
+            raise GraphError(f"{self.name}: the gradient of its argument {k + 1} {found}") from None
 
     def free(self) -> None:
         release(self.holds)
@@ -249,10 +250,6 @@ def _exposed(arguments: tuple, arrays: list, sources: list[Source]) -> list:
         if not guarded and hasattr(argument, "dtype"):  # numbers and lists became arrays of our own
             exposed.append(array)
     return exposed
-
-
-def _no_array(value: Any) -> bool:
-    return isinstance(value, Tensor) or not hasattr(value, "dtype")
 
 
 def _told(value: Any) -> str:
