@@ -96,17 +96,13 @@ def test_a_layer_of_your_own_needs_a_weight_and_no_axes():
 # --- the wish ------------------------------------------------------------------------------------
 
 
-def test_a_layer_in_two_places_is_one_layer_afterwards():
-    class Twice(ta.Module):
-        def __init__(self):
-            self.first = self.again = ta.Linear(4, 4, rng=0)
-
-        def forward(self, x, *, training, rng):
-            return self.again(self.first(x))
-
-    small = ta.compress(Twice(), {"first": 1}, rng=0)
-    assert small.again is small.first
-    assert len(ta.report(small).rows) == 2  # the weight, and the whole model
+@pytest.mark.parametrize("spec", [{"a": 1}, {"b": 1}, {"*": 1}, {("a", "b"): 1}], ids=str)
+def test_a_layer_in_two_places_is_not_parted(spec):
+    layer = ta.Linear(4, 4, rng=0)
+    model = ta.Sequential(a=layer, b=layer, c=ta.Linear(4, 4, rng=1))
+    with pytest.raises(TinyADTNError, match="are one layer"):
+        ta.compress(model, spec, rng=0)
+    assert ta.compress(model, {"c": 1}, rng=0).a is not None
 
 
 def test_a_depth_means_an_adtn_that_knows_the_image():

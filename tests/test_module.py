@@ -1,5 +1,7 @@
 """Modules: names, buffers, loading, copying, decoding, and what a layer says when it cannot."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,25 @@ def test_layers_in_a_dict_have_names_and_learn():
     assert isinstance(model.heads["left"].weight, ta.Tensor)
     small(np.ones((1, 3), np.float32)).sum().backward()
     assert all(p.grad is not None for p in small.parameters())
+
+
+def test_what_a_dict_keeps_of_a_forward_pass_is_no_parameter_and_stays():
+    class Watched(ta.Module):
+        def __init__(self):
+            self.fc, self.seen, self.options = ta.Linear(3, 2, rng=0), Counter(), {"weight": 0.5}
+            self.kept = {}
+
+        def forward(self, x, *, training, rng):
+            self.kept["last"] = y = self.fc(x)
+            self.seen.update(["calls"])
+            return y * self.options["weight"]
+
+    model, x = Watched(), np.ones((1, 3), np.float32)
+    wanted = model(x).data
+    assert [name for name, _ in model.named_tensors()] == ["fc.weight", "fc.bias"]
+    with ta.decoded(model) as ready:
+        np.testing.assert_array_equal(ready(x).data, wanted)
+    assert model.seen == {"calls": 2}
 
 
 def test_a_shared_tensor_is_one_parameter():

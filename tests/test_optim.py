@@ -243,6 +243,12 @@ def test_a_step_before_backward_is_refused_and_changes_nothing():
     loss.backward()
     optimizer.step()
     assert a.data[0] < 1 > b.data[0]
+    loss = (a * b).sum()  # the old gradients are still there
+    with pytest.raises(GraphError, match="no parameter has a new gradient"):
+        optimizer.step()
+    loss.backward()
+    optimizer.step()
+    assert optimizer.count == 2
 
 
 def test_a_graph_that_was_left_behind_stops_no_step_and_keeps_its_numbers():

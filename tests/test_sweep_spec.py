@@ -248,6 +248,7 @@ def test_rows_can_be_chosen_by_pattern():
         ("network = {name = 'fc2', hidden = nan}", "not JSON compliant"),
         ("freeze = []", "freeze names nothing"),
         ("freeze = ''", "freeze names nothing"),
+        ("dense = ''", "dense names no file"),
         ("dense = 0", "dense: expected a table"),
     ],
 )

@@ -39,9 +39,8 @@ EXIT_CODES: list[tuple[type[BaseException], int]] = [
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # "±" on a terminal that has none is no error
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # "±" on a terminal that has none is no error
     options = build_parser().parse_args(arguments)
     try:
         with stopping_gently():

@@ -83,6 +83,12 @@ def compress(
         for name in names:
             if name in chosen or names.count(name) > 1:
                 raise TinyADTNError(f"{name} is named twice in {list(spec)}")
+            others = [n for n, layer in layers.items() if layer is layers[name] and n != name]
+            if others:
+                raise TinyADTNError(
+                    f"{name} and {', '.join(others)} are one layer: encoding it under one name "
+                    "would part them; give each a layer of its own"
+                )
         if isinstance(key, tuple):
             chosen |= _encode_jointly({name: layers[name] for name in names}, wish, rng)
         else:

@@ -215,8 +215,10 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
 def _most_arrays(function: Any) -> float:
     """How many arrays an op takes by position."""
     kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
-    many = inspect.Parameter.VAR_POSITIONAL in kinds
-    return math.inf if many else len(kinds) - kinds.count(inspect.Parameter.KEYWORD_ONLY)
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return math.inf
+    options = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    return sum(kind not in options for kind in kinds)
 
 
 def _sources(arguments: tuple) -> list[Source]:

@@ -61,8 +61,9 @@ def nearest(name: Any, known: Iterable[str]) -> str:
 def by_keyword(name: str, function: Any, arguments: tuple) -> str:
     """What to say where a function was given an option by position."""
     parameters = inspect.signature(function).parameters.values()
-    options = [f"{p.name}=" for p in parameters if p.kind is p.KEYWORD_ONLY]
-    arrays = [str(p).partition(":")[0] for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    by_name = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+    options = [f"{p.name}=" for p in by_name if p.kind is p.KEYWORD_ONLY]
+    arrays = [str(p).partition(":")[0] for p in parameters if p not in by_name]
     texts = [repr(a) for a in arguments if isinstance(a, str)]
     return (
         f"{name} takes {', '.join(arrays)} by position"

@@ -132,11 +132,14 @@ class Module:
 
 
 def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every Tensor and Module below a module, dict, list or tuple, with its dotted name."""
+    """Every Tensor and Module below a module, dict, list or tuple, with its dotted name.
+
+    Of the tensors in a dict the parameters alone: values that a forward pass keeps are none.
+    """
     if isinstance(part, Module):
         inside: Any = vars(part).items()
     elif isinstance(part, dict):
-        inside = part.items()
+        inside = [(k, v) for k, v in part.items() if not isinstance(v, Tensor) or _is_leaf(v)]
     elif isinstance(part, (list, tuple)):
         inside = enumerate(part)
     else:
@@ -146,6 +149,10 @@ def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(child, (Tensor, Module)):
             yield path, child
         yield from _walk(child, path)
+
+
+def _is_leaf(tensor: Tensor) -> bool:
+    return tensor.requires_grad and tensor.node is None
 
 
 # --- weights -------------------------------------------------------------------------------------
@@ -234,23 +241,23 @@ def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
 
     ``change(name, weight)`` is asked about the weight of every layer.
     """
-    return _rebuilt(model, "", change, {})
+    return _rebuilt(model, "", change)
 
 
-def _rebuilt(
-    part: Any, path: str, change: Callable[[str, Any], Any], twins: dict[int, Module]
-) -> Any:
+def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
     def below(key: Any, child: Any) -> Any:
         inner = f"{path}.{key}" if path else str(key)
-        return change(inner, child) if key == "weight" else _rebuilt(child, inner, change, twins)
+        is_weight = key == "weight" and isinstance(part, Module)
+        return change(inner, child) if is_weight else _rebuilt(child, inner, change)
 
     if isinstance(part, Module):
-        if id(part) not in twins:  # a layer that stands in two places has one twin
-            twin = twins[id(part)] = copy.copy(part)
-            vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
-        return twins[id(part)]
-    if isinstance(part, dict):
-        return {key: below(key, child) for key, child in part.items()}
+        twin: Any = copy.copy(part)
+        vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
+        return twin
+    if isinstance(part, dict) and any(isinstance(child, Module) for _, child in _walk(part)):
+        twin = copy.copy(part)
+        twin.update({key: below(key, child) for key, child in part.items()})
+        return twin
     if isinstance(part, (list, tuple)):
         return type(part)(below(key, child) for key, child in enumerate(part))
     return part

@@ -8,6 +8,7 @@ A schedule is a function of the step number alone, so a resumed run needs nothin
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ class Optimizer:
         self.weight_decay = weight_decay
         self.clip = clip
         self.count = 0
+        self._used: list[Any] = []  # weak references to the gradients of the last step
         self.memory = [
             [array_module(p.data).zeros_like(p.data) for p in self.parameters] for _ in self.slots
         ]
@@ -57,13 +59,14 @@ class Optimizer:
         """Change every parameter that has a gradient, in place.
 
         A parameter that another graph still needs, that of a cell that failed in a notebook, say,
-        is read-only: it gets an array of its own, and that graph keeps the old one.
+        is read-only: it gets an array of its own, and that graph, or whoever else has it, keeps
+        the old one.
         """
         lr = self.learning_rate if learning_rate is None else learning_rate
         if self._waiting():
             raise GraphError(
-                "no parameter has a gradient: call backward() on the loss before the optimiser's "
-                "step"
+                "no parameter has a new gradient: call backward() on the loss before the "
+                "optimiser's step"
             )
         for k, p in enumerate(self.parameters):
             if p.grad is not None and p.grad.shape != p.shape:
@@ -71,6 +74,7 @@ class Optimizer:
                     f"parameter {k} has shape {p.shape}, its gradient {p.grad.shape}: nothing was "
                     "changed"
                 )
+        self._used = [weakref.ref(p.grad) for p in self.parameters if type(p.grad) is np.ndarray]
         shrink = self._clipping()
         self.count += 1
         for k, p in enumerate(self.parameters):
@@ -94,9 +98,11 @@ class Optimizer:
         raise TypeError("Optimizer is only the frame; use SGD or Adam")
 
     def _waiting(self) -> bool:
-        """A graph of these parameters is there, and nobody has called its backward."""
-        without = all(p.grad is None for p in self.parameters)
-        return without and any(_read_only(p.data) for p in self.parameters)
+        """A graph of these parameters is there, and no gradient that is new since the last step."""
+        if not any(_read_only(p.data) for p in self.parameters):
+            return False
+        old = [gradient() for gradient in self._used]
+        return all(any(p.grad is g for g in (None, *old)) for p in self.parameters)
 
     def _clipping(self) -> float:
         if self.clip is None:

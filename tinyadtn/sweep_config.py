@@ -58,6 +58,8 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
         config["freeze"] = [_text(f"{where}: freeze", pattern) for pattern in patterns]
     if "dense" in options:
         dense = options["dense"]
+        if dense == "":
+            raise TinyADTNError(f"{where}: dense names no file")
         config["dense"] = dense if isinstance(dense, str) else _dense(f"{where}: dense", dense)
     if "fit" in options:
         fit = _table(f"{where}: fit", options["fit"])

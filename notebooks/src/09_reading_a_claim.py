@@ -472,8 +472,8 @@ claims.ladder(*(rung.split(" | ") for rung in rungs))
 # matrices of rank 4 if the outputs come first, and a network learns with them. The upper ones are
 # where the news is, and they need what the sentence does not have: seeds, a baseline, a control.
 # Gao et al. (2020) report 93.13 % for their dense VGG-16. On LeNet-5 *frozen random* layers keep
-# 97.2 of 99.2 %, and in our VGG-16 both layers can go: where the work is done elsewhere, little may
-# stand in the place of a layer, and nothing as well.
+# 97.2 of 99.2 %, and in our VGG-16 both layers can go: where the work is done elsewhere, a layer
+# may shrink to a few numbers, or be left out.
 #
 # So ask of the next claim: **What is counted? What can it be? Against what? Over how many runs?
 # And what if there were nothing in its place?**
