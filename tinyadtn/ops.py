@@ -342,11 +342,7 @@ def concatenate(*arrays: Any, axis: int = 0) -> Any:
 def getitem(a: Any, *, index: Any) -> Any:
     """c = a[index], any index that NumPy takes; an element picked twice gets both gradients."""
     parts = index if isinstance(index, tuple) else (index,)
-    parts = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
-    parts = tuple(
-        beside(part, a) if isinstance(part, (list, np.ndarray)) else part
-        for part in (np.zeros(0, int) if isinstance(p, list) and not p else p for p in parts)
-    )
+    parts = tuple(_index_part(part, a) for part in parts)
     simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
 
     def grad_a(g: Any) -> Any:
@@ -359,6 +355,15 @@ def getitem(a: Any, *, index: Any) -> Any:
         return share
 
     return a[parts], grad_a
+
+
+def _index_part(part: Any, a: Any) -> Any:
+    """A tensor or a list as an array that can index ``a``; an empty list has no type of its own."""
+    if isinstance(part, Tensor):
+        part = part.data
+    elif isinstance(part, list):
+        part = np.array(part) if part else np.zeros(0, int)
+    return beside(part, a) if isinstance(part, np.ndarray) else part
 
 
 # --- Tensor learns its operators -----------------------------------------------------------------
