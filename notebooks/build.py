@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tinyadtn.percent import Cell, read_cells
+from tinyadtn.teach.percent import Cell, read_cells
 
 FOLDER = Path(__file__).parent
 METADATA = {

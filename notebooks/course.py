@@ -29,7 +29,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 import build
-from tinyadtn.percent import Cell, read_cells
+from tinyadtn.teach.percent import Cell, read_cells
 
 HANG = 20 * 60  # seconds a cell may take: a guard against hanging, no promise of speed
 CODE_OR_MATH = re.compile(r"(`+.*?`+)|\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)

@@ -287,7 +287,9 @@ ZOO = [
 
 
 def sources(root: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted((root / "tinyadtn").glob("*.py"))}
+    package = root / "tinyadtn"
+    paths = sorted(package.rglob("*.py"))
+    return {path.relative_to(package).as_posix(): path.read_text() for path in paths}
 
 
 def place(planted: Bug, texts: dict[str, str]) -> str:
@@ -296,7 +298,7 @@ def place(planted: Bug, texts: dict[str, str]) -> str:
         name
         for name, text in texts.items()
         for _ in range(text.count(planted.old))
-        if planted.file in ("", name)
+        if name.endswith(planted.file)
     ]
     if len(found) != 1:
         where = ", ".join(found) or "nowhere"

@@ -10,7 +10,7 @@ from data_files import Mirror, idx_bytes
 from hypothesis import HealthCheck, settings
 
 import tinyadtn as ta
-from tinyadtn import mirrors
+from tinyadtn.data import mirrors
 
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("dev", max_examples=25, deadline=None)

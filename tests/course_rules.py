@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from tinyadtn.percent import Cell, read_cells
+from tinyadtn.teach.percent import Cell, read_cells
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted((NOTEBOOKS / "src").glob("[0-9][0-9]_*.py"))

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from tinyadtn.cifar import CIFAR10, CIFAR100
+from tinyadtn.data.cifar import CIFAR10, CIFAR100
 
 NAMES = {
     "train-images": "train-images-idx3-ubyte",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tinyadtn as ta
-from tinyadtn.joint import joint_shape
+from tinyadtn.encodings.joint import joint_shape
 
 
 def part(index: int, recipe: Callable[..., Any], *others: tuple[int, ...]) -> Callable[..., Any]:

@@ -29,8 +29,8 @@ from data_files import (
 )
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import META
-from tinyadtn.cifar import CIFAR10, CIFAR100
+from tinyadtn.data.cifar import CIFAR10, CIFAR100
+from tinyadtn.files.state import META
 
 MIB = 2**20
 WEB_PAGE = b"<!DOCTYPE html><html><title>503</title>" + b"<p>try again later</p>" * 99

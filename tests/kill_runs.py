@@ -26,8 +26,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from test_resume import same_state  # noqa: E402
 
-from tinyadtn.checkpoint import read_state  # noqa: E402
 from tinyadtn.errors import CheckpointError  # noqa: E402
+from tinyadtn.files.state import read_state  # noqa: E402
 
 # A network with running statistics, dropout and random crops; 12 steps, each of them saved.
 RUN = """

@@ -8,7 +8,7 @@ from test_encodings import KINDS, NAMED, adtn
 from test_sites import positions_by_digits
 
 import tinyadtn as ta
-from tinyadtn.wirings import WIRINGS
+from tinyadtn.tensor_networks.wirings import WIRINGS
 
 
 def gradients(weight, cotangent):

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.brickwall import ACTIVATIONS, contract_gate_by_gate
-from tinyadtn.sites import ORDERS
-from tinyadtn.starts import STARTS
-from tinyadtn.wirings import WIRINGS
+from tinyadtn.tensor_networks.gates import ACTIVATIONS, contract_gate_by_gate
+from tinyadtn.tensor_networks.orders import ORDERS
+from tinyadtn.tensor_networks.starts import STARTS
+from tinyadtn.tensor_networks.wirings import WIRINGS
 
 HOMOGENEOUS = sorted(set(ACTIVATIONS) - {"tanh"})
 

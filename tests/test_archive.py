@@ -9,8 +9,8 @@ from data_files import tar_gz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyadtn import archive
-from tinyadtn.archive import unpack
+from tinyadtn.data import archive
+from tinyadtn.data.archive import unpack
 from tinyadtn.errors import DataFileError
 
 MIB = 2**20

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.augment import crop_and_flip
+from tinyadtn.data.preprocess import crop_and_flip
 from tinyadtn.errors import ShapeError
 
 

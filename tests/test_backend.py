@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.backend import array_module, as_array, settle_dtypes, to_device, to_numpy
+from tinyadtn.autodiff.arrays import array_module, as_array, to_device, to_numpy
+from tinyadtn.autodiff.dtypes import settle_dtypes
 from tinyadtn.errors import DeviceError, DTypeError, ShapeError, TinyADTNError
 
 F32, F64 = np.float32, np.float64

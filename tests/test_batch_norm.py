@@ -5,8 +5,8 @@ import pytest
 from test_layer_shapes import small_network
 
 import tinyadtn as ta
-from tinyadtn import norm
 from tinyadtn.errors import ShapeError
+from tinyadtn.ops import norm
 
 
 def batches_of(n, shape=(4, 3, 5, 2)):

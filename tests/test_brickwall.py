@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyadtn.brickwall import (
+from tinyadtn.autodiff.engine import Tensor
+from tinyadtn.errors import ShapeError
+from tinyadtn.tensor_networks.fast.fast_wall import contract_brick_wall
+from tinyadtn.tensor_networks.gates import (
     ACTIVATIONS,
     apply_gate,
-    build_wall,
-    contract_brick_wall,
     contract_gate_by_gate,
     contraction_steps,
 )
-from tinyadtn.engine import Tensor
-from tinyadtn.errors import ShapeError
-from tinyadtn.wirings import WIRINGS
+from tinyadtn.tensor_networks.wall import build_wall
+from tinyadtn.tensor_networks.wirings import WIRINGS
 
 SIGMA = {
     "relu": lambda x: np.where(x > 0, x, 0.0),

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import read_state, replacing, write_state
 from tinyadtn.errors import CheckpointError, GraphError, TinyADTNError
-from tinyadtn.runs import TrainingPlan
+from tinyadtn.files.atomic import replacing
+from tinyadtn.files.state import read_state, write_state
+from tinyadtn.training.runs import TrainingPlan
 
 
 def values(model):

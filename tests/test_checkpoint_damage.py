@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import META, read_state, write_state
 from tinyadtn.errors import CheckpointError
+from tinyadtn.files.state import META, read_state, write_state
 
 A, B = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([1.0, 2.0])
 DESCRIPTION = f"{META}.npy"

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_peak import peak_of
 
-from tinyadtn import cifar
-from tinyadtn.cifar import CIFAR10, CIFAR100, check_cifar, read_cifar
-from tinyadtn.data import load_data
-from tinyadtn.datafile import CHUNK, MAX_BYTES
+from tinyadtn.data import cifar
+from tinyadtn.data.catalogue import locate
+from tinyadtn.data.cifar import CIFAR10, CIFAR100, check_cifar, read_cifar
+from tinyadtn.data.loading import load_data
 from tinyadtn.errors import DataFileError
-from tinyadtn.sources import locate
+from tinyadtn.files.datafile import CHUNK, MAX_BYTES
 
 MIB = 2**20
 LAYOUTS = pytest.mark.parametrize("layout", [CIFAR10, CIFAR100], ids=lambda layout: layout.title)

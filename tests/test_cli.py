@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import commands
-from tinyadtn.checkpoint import read_state, write_state
-from tinyadtn.cli import build_parser, main
-from tinyadtn.module import named_layers
+from tinyadtn.cli import commands
+from tinyadtn.cli.main import build_parser, main
+from tinyadtn.files.state import read_state, write_state
+from tinyadtn.nn.surgery import named_layers
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
@@ -140,7 +140,7 @@ def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):
 
 
 def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("tinyadtn.memory.memory_limit", lambda: 2**20)
+    monkeypatch.setattr("tinyadtn.training.memory.memory_limit", lambda: 2**20)
     assert main(["train", "lenet5", "--data", tiny]) == 6
     assert "use a smaller batch" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
@@ -148,7 +148,7 @@ def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, cap
 
 def test_a_resumed_run_beyond_the_memory_is_refused_too(tiny, capsys, monkeypatch):
     assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet"]) == 0
-    monkeypatch.setattr("tinyadtn.memory.memory_limit", lambda: 2**20)
+    monkeypatch.setattr("tinyadtn.training.memory.memory_limit", lambda: 2**20)
     assert main(["train", "lenet5", "--resume", "runs/train/last.npz"]) == 6
     assert "use a smaller batch" in capsys.readouterr().err
 
@@ -291,7 +291,7 @@ def test_compress_refuses_bad_settings_before_the_first_step(monkeypatch, capsys
     def no_training(*_, **__):
         raise AssertionError("trained before it looked at the settings")
 
-    monkeypatch.setattr("tinyadtn.experiment.train", no_training)
+    monkeypatch.setattr("tinyadtn.studies.experiment.train", no_training)
     assert main(["compress", "fc2", "--layers", "fc9"]) == 2
     assert main(["compress", "fc2", "--depth", "100000"]) == 6
     ta.save("fc2.npz", ta.models.fc2(rng=0))
@@ -332,8 +332,8 @@ def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
     """A signal in the middle of training: the step ends, the state is saved, exit code 130."""
     program = (
         "import os, signal, sys\n"
-        "import tinyadtn.commands as commands\n"
-        "from tinyadtn.cli import main\n"
+        "import tinyadtn.cli.commands as commands\n"
+        "from tinyadtn.cli.main import main\n"
         "plain = commands.with_progress\n"
         "def with_signal(steps, *rest):\n"
         "    for k, step in enumerate(plain(steps, *rest)):\n"

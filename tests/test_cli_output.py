@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import tinyadtn as ta
-from tinyadtn import commands
-from tinyadtn.cli import main
+from tinyadtn.cli import commands
+from tinyadtn.cli.main import main
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 

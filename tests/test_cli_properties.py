@@ -22,12 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn import mirrors, optim
-from tinyadtn.cli import EXIT_CODES, build_parser, main
-from tinyadtn.sites import ORDERS
-from tinyadtn.starts import STARTS
-from tinyadtn.sweep_file import ResultsFile
-from tinyadtn.sweep_spec import read_spec
+from tinyadtn.cli.main import EXIT_CODES, build_parser, main
+from tinyadtn.data import mirrors
+from tinyadtn.nn import optim
+from tinyadtn.studies.results import ResultsFile
+from tinyadtn.studies.spec import read_spec
+from tinyadtn.tensor_networks.orders import ORDERS
+from tinyadtn.tensor_networks.starts import STARTS
 
 DOCUMENTED = {0, 1, 2, 3, 4, 5, 6, 7, 130}
 STEPS = 3  # updates until the run is interrupted
@@ -306,11 +307,12 @@ def nothing_takes_long(cache):
             (mirrors, "_download", no_network),
             *(
                 (f"tinyadtn.{module}", "memory_limit", lambda: MEMORY)
-                for module in ("memory", "adtn", "timing", "encodings", "features", "featurefile")
+                for module in ("training.memory", "encodings.adtn", "compression.timing",
+                               "encodings.encoding", "training.features", "data.feature_file")
             ),
-            ("tinyadtn.timing", "SECONDS", 0.0),
+            ("tinyadtn.compression.timing", "SECONDS", 0.0),
             ("tinyadtn.draw", "save", small),
-            ("tinyadtn.sweep_command", "plot", lambda *_: None),
+            ("tinyadtn.cli.sweep_command", "plot", lambda *_: None),
             *(("tinyadtn.draw", n, lambda *_, **__: None)
               for n in ("brick_wall", "singular_values", "cut_spectrum", "weights",
                         "training_curves")),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.compress import build
+from tinyadtn.compression.configure import build
 from tinyadtn.errors import ShapeError, TinyADTNError
-from tinyadtn.module import named_layers
-from tinyadtn.reports import format_table
+from tinyadtn.nn.surgery import named_layers
+from tinyadtn.tables import format_table
 
 
 def dense(**options):

@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn import conv, windows
 from tinyadtn.errors import ShapeError
-from tinyadtn.windows import Window, batch_innermost, col2im, im2col
+from tinyadtn.ops import conv, windows
+from tinyadtn.ops.windows import Window, batch_innermost, col2im, im2col
 
 
 @st.composite

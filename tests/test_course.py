@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from course_rules import NOTEBOOKS, SOURCES, cells_of
 
-from tinyadtn import draw_style
+from tinyadtn.draw import style as draw_style
 
 sys.path.insert(0, str(NOTEBOOKS))
 import course

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyadtn.data import Data, Split, batches, load_data
+from tinyadtn.data.catalogue import BUNDLED, locate
+from tinyadtn.data.loading import load_data
+from tinyadtn.data.splits import Data, Split, batches
 from tinyadtn.errors import DataFileError, ShapeError
-from tinyadtn.sources import BUNDLED, locate
 
 README = BUNDLED / "README.md"
 SPLITS = ("train", "validation", "test")

@@ -18,12 +18,12 @@ from data_files import (
     write_files,
 )
 
-from tinyadtn import datasets, mirrors
-from tinyadtn.cifar import CIFAR10, CIFAR100
-from tinyadtn.data import load_data
-from tinyadtn.datasets import CifarSet, IdxSet
+from tinyadtn.data import catalogue as datasets
+from tinyadtn.data import mirrors
+from tinyadtn.data.catalogue import BUNDLED, KNOWN, CifarSet, IdxSet, download
+from tinyadtn.data.cifar import CIFAR10, CIFAR100
+from tinyadtn.data.loading import load_data
 from tinyadtn.errors import DataFileError
-from tinyadtn.sources import BUNDLED, KNOWN, download
 
 pytestmark = pytest.mark.usefixtures("empty_home")
 

@@ -6,19 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn import chain as chains
-from tinyadtn import decode_free, wall_chain
-from tinyadtn.chain import work
-from tinyadtn.cut import CutChain, two_sides
-from tinyadtn.decode_free import Factors, conv_way, convolution, linear, linear_way
+from tinyadtn.decode_free import cost
+from tinyadtn.decode_free import rule as decode_free
+from tinyadtn.decode_free import wall_chain
+from tinyadtn.decode_free.cost import work
+from tinyadtn.decode_free.cut import CutChain, two_sides
+from tinyadtn.decode_free.row import Geometry, Row
+from tinyadtn.decode_free.rule import Factors, conv_way, convolution, linear, linear_way
 from tinyadtn.errors import GraphError, TinyADTNError
-from tinyadtn.row import Geometry, Row
 
 
 @pytest.fixture
 def only_multiply_adds(monkeypatch):
     """Count nothing else, so that small walls too are taken in several cores."""
-    for module, name in [(m, n) for m in (chains, wall_chain) for n in ("CALL", "MOVED", "MATRIX")]:
+    for module, name in [(m, n) for m in (cost, wall_chain) for n in ("CALL", "MOVED", "MATRIX")]:
         monkeypatch.setattr(module, name, 0, raising=False)
     wall_chain._best_spans.cache_clear()
     yield

@@ -91,7 +91,7 @@ DEFAULTS = {
         "show_progress": True,
     },
     "train": {"out": None, "resume": None, "save_minutes": 5.0},
-    "runs.TrainingPlan": {
+    "training.runs.TrainingPlan": {
         "epochs": 10,
         "batch_size": 128,
         "optimizer": "adam",

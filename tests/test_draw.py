@@ -13,8 +13,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 import tinyadtn as ta
-from tinyadtn import draw, draw_wall
-from tinyadtn.draw_style import FRESH_GATE, GATE, SERIES
+from tinyadtn import draw
+from tinyadtn.draw import matrices
+from tinyadtn.draw import wall as draw_wall
+from tinyadtn.draw.style import FRESH_GATE, GATE, SERIES
 from tinyadtn.errors import NonFiniteError, ShapeError, TinyADTNError
 
 WALLS = {
@@ -234,18 +236,18 @@ def test_weights_share_one_symmetric_scale(rng):
 def test_weights_are_shown_as_they_are_and_rows_as_images(rng):
     arrays = {"dense": rng.normal(size=(20, 12)), "fitted": ta.Tensor(rng.normal(size=(20, 12)))}
     figure = draw.weights(arrays, image_shape=(3, 4))
-    matrices = [axes for axes in figure.axes if axes.get_xlabel() == "input"]
-    assert [axes.get_title() for axes in matrices] == ["dense", "fitted"]
-    for axes, label in zip(matrices, arrays):
+    large = [axes for axes in figure.axes if axes.get_xlabel() == "input"]
+    assert [axes.get_title() for axes in large] == ["dense", "fitted"]
+    for axes, label in zip(large, arrays):
         np.testing.assert_array_equal(axes.images[0].get_array(), np.asarray(arrays[label].data))
     small = [a for a in figure.axes if a.images and a.images[0].get_array().shape == (3, 4)]
-    assert len(small) == 2 * draw.IMAGES
-    titles = [axes.get_title() for axes in small[: draw.IMAGES]]
+    assert len(small) == 2 * matrices.IMAGES
+    titles = [axes.get_title() for axes in small[: matrices.IMAGES]]
     chosen = [int(title.removeprefix("output ")) for title in titles]
     assert (chosen[0], chosen[-1]) == (0, 19)
     assert chosen == sorted(set(chosen))
     for line, label in enumerate(arrays):
-        line_axes = small[line * draw.IMAGES : (line + 1) * draw.IMAGES]
+        line_axes = small[line * matrices.IMAGES : (line + 1) * matrices.IMAGES]
         assert line_axes[0].get_ylabel() == label
         for axes, row in zip(line_axes, chosen):
             expected = np.asarray(arrays[label].data)[row].reshape(3, 4)

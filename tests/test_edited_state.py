@@ -8,10 +8,10 @@ from test_resume import stop_after
 from test_train import small_data
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import read_state, write_state
-from tinyadtn.cli import main
+from tinyadtn.cli.main import main
 from tinyadtn.errors import DTypeError
-from tinyadtn.runs import RunState, TrainingPlan
+from tinyadtn.files.state import read_state, write_state
+from tinyadtn.training.runs import RunState, TrainingPlan
 
 HUGE = 10**400  # an int that JSON can say and float64 cannot
 ENTRY = {
@@ -101,7 +101,7 @@ def state(tmp_path_factory):
 @pytest.fixture
 def resume(state, tmp_path, monkeypatch, capsys):
     """Edit the state, resume it: the exit code and what was printed."""
-    monkeypatch.setattr("tinyadtn.commands.load_data", lambda source: small_data())
+    monkeypatch.setattr("tinyadtn.cli.commands.load_data", lambda source: small_data())
 
     def run(edit):
         arrays, meta = dict(state[0]), json.loads(json.dumps(state[1]))

@@ -10,7 +10,7 @@ from test_sites import positions_by_digits
 
 import tinyadtn as ta
 from tinyadtn.errors import GraphError, ShapeError, SizeLimitError
-from tinyadtn.wirings import WIRINGS
+from tinyadtn.tensor_networks.wirings import WIRINGS
 
 BACKWARDS = [((3, 0),), ((2, 1),), ((0, 2),)]
 SOME_SITES = [((0, 2),), ((2, 1),)]  # site 3 is never touched
@@ -82,7 +82,9 @@ FORMULAS = {
 @pytest.mark.parametrize("wiring", WIRINGS)
 @pytest.mark.parametrize("depth", range(1, 9))
 def test_stored_and_live_numbers_follow_the_formula(depth, wiring, monkeypatch):
-    monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: 2**50)  # shapes only: nothing is made
+    monkeypatch.setattr(
+        "tinyadtn.encodings.adtn.memory_limit", lambda: 2**50
+    )  # shapes only: nothing is made
     for num_sites in range(2, 25):
         shape = (2 ** (num_sites // 2), 2 ** ((num_sites + 1) // 2))
         weight = ta.ADTN(shape, depth, wiring=wiring)
@@ -318,10 +320,10 @@ def test_what_a_step_takes_is_within_the_estimate(depth, wiring, site_dim, monke
     finally:
         tracemalloc.stop()
     peak -= 2**13 * sum(len(column.pairs) for column in weight.wall)  # Python's own objects
-    monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: peak)
+    monkeypatch.setattr("tinyadtn.encodings.adtn.memory_limit", lambda: peak)
     with pytest.raises(SizeLimitError):
         ta.ADTN((128, 128), depth, **options)
-    monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: 2 * peak)
+    monkeypatch.setattr("tinyadtn.encodings.adtn.memory_limit", lambda: 2 * peak)
     ta.ADTN((128, 128), depth, **options)
 
 
@@ -334,7 +336,7 @@ def test_what_a_step_takes_is_within_the_estimate(depth, wiring, site_dim, monke
     ],
 )
 def test_gates_count_too_and_the_way_out_is_named(shape, options, says, monkeypatch):
-    monkeypatch.setattr("tinyadtn.adtn.memory_limit", lambda: 2**34)
+    monkeypatch.setattr("tinyadtn.encodings.adtn.memory_limit", lambda: 2**34)
     with pytest.raises(SizeLimitError, match=says):
         ta.ADTN(shape, **options, rng=0)
 

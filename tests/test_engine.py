@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.engine import op, unbroadcast
+from tinyadtn.autodiff.engine import op, unbroadcast
 from tinyadtn.errors import GraphError, ShapeError
 
 

@@ -50,7 +50,7 @@ def test_a_split_of_nothing_cannot_be_judged(data):
 
 def test_predictions_come_in_batches(data, monkeypatch):
     seen, model = [], net()
-    monkeypatch.setattr(sys.modules["tinyadtn.train"], "EVALUATION_BATCH", 64)
+    monkeypatch.setattr(sys.modules["tinyadtn.training.evaluate"], "EVALUATION_BATCH", 64)
 
     class Watched(type(model)):
         def forward(self, x, **options):

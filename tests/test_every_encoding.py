@@ -8,10 +8,10 @@ from encoding_refusals import REFUSED
 from encoding_table import ROWS
 
 import tinyadtn as ta
-from tinyadtn.compress import build_encoding
-from tinyadtn.encodings import Encoding
+from tinyadtn.compression.configure import build_encoding
+from tinyadtn.encodings.encoding import Encoding
 from tinyadtn.errors import GraphError, ShapeError
-from tinyadtn.module import he_std
+from tinyadtn.nn.parameters import he_std
 
 TRAINED = [row for row in ROWS if row.kind != "fixed"]
 WHOLE = [row for row in TRAINED if not isinstance(row.make(), ta.Part)]  # see test_joint for parts

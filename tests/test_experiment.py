@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import experiment
 from tinyadtn.errors import TinyADTNError
+from tinyadtn.studies import experiment
 
 
 @pytest.fixture(scope="module")

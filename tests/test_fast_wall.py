@@ -5,9 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinyadtn import wall_windows
 from tinyadtn.errors import GraphError, ShapeError
-from tinyadtn.fast_wall import contract, peak_floats
+from tinyadtn.tensor_networks.fast import wall_windows
+from tinyadtn.tensor_networks.fast.fast_wall import contract, peak_floats
 
 SIGMA = {  # value and derivative
     "identity": (lambda x: x, np.ones_like),

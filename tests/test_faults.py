@@ -21,8 +21,8 @@ from memory_peak import peak_of
 from test_resume import same_state
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import read_state
-from tinyadtn.cli import main
+from tinyadtn.cli.main import main
+from tinyadtn.files.state import read_state
 
 MIB = 2**20
 ROOT = Path(__file__).parents[1]
@@ -150,7 +150,7 @@ def test_the_hostile_files_differ_in_what_is_wrong_with_them(table, place, capsy
 
 
 def ta_cifar10():
-    from tinyadtn.cifar import CIFAR10
+    from tinyadtn.data.cifar import CIFAR10
 
     return CIFAR10
 
@@ -192,7 +192,7 @@ def stopped_run(digits, out, steps=6):
 
 def child(arguments, cwd, before=""):
     """The command line in a process of its own; ``before`` is run first."""
-    code = f"import sys\n{before}\nfrom tinyadtn.cli import main\nsys.exit(main(sys.argv[1:]))"
+    code = f"import sys\n{before}\nfrom tinyadtn.cli.main import main\nsys.exit(main(sys.argv[1:]))"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
@@ -240,11 +240,11 @@ def test_a_system_call_that_fails_costs_no_checkpoint(
             raise OSError(number, os.strerror(number))
 
         where = {"fsync": ("os.fsync",), "replace": ("os.replace", "pathlib.Path.replace"),
-                 "write": ("tinyadtn.checkpoint.write_npz",)}[broken]  # fmt: skip
+                 "write": ("tinyadtn.files.state.write_npz",)}[broken]  # fmt: skip
         for name in where:
             patch.setattr(name, fails)
         # The folder is tried before the run: let that pass, the disk fills up later.
-        patch.setattr(sys.modules["tinyadtn.train"], "writable_folder", Path)
+        patch.setattr(sys.modules["tinyadtn.training.train"], "writable_folder", Path)
         assert main([*plan(digits)[:4], "--quiet", "--resume", str(out / "last.npz")]) == 7
     error = capsys.readouterr().err.strip().split("\n")
     assert len(error) == 1 and error[0].startswith("error: ") and ".npz" in error[0]
@@ -320,7 +320,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
     def trained(*_, **__):
         raise AssertionError("it trained before it looked at the folder")
 
-    monkeypatch.setattr(sys.modules["tinyadtn.train"], "_update", trained)
+    monkeypatch.setattr(sys.modules["tinyadtn.training.train"], "_update", trained)
     assert main([command, "fc2", "--data", digits, "--out", where, "--quiet"]) == 7
     told = capsys.readouterr()
     assert told.err.startswith("error: ") and told.err.count("\n") == 1 and told.out == ""
@@ -346,7 +346,7 @@ def test_numbers_that_explode_leave_the_last_finite_state(digits, tmp_path, monk
 
 # Says when training has begun, and keeps it from ending before the signal comes.
 SLOWLY = """
-import time, tinyadtn.commands as commands
+import time, tinyadtn.cli.commands as commands
 plain = commands.with_progress
 def slowly(steps, *rest):
     for step in plain(steps, *rest):
@@ -385,8 +385,8 @@ def test_a_signal_ends_the_step_saves_and_tells_how_to_go_on(
 def test_a_second_signal_stops_at_once(digits, tmp_path):
     """A step that never ends is left; the last checkpoint is what it was."""
     hang = (
-        "import time, tinyadtn.cli\n"
-        "t = sys.modules['tinyadtn.train']\n"  # the package's attribute is the function
+        "import time, tinyadtn.cli.main\n"
+        "t = sys.modules['tinyadtn.training.train']\n"  # the package's attribute is the function
         "plain = t._update\n"
         "def update(run, *rest):\n"
         "    if run.state.step == 5:\n"
@@ -411,7 +411,7 @@ def test_a_second_signal_stops_at_once(digits, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_compress_says_that_nothing_was_saved(number, digits, tmp_path):
     begin = (
-        "import time, tinyadtn.experiment as e\n"
+        "import time, tinyadtn.studies.experiment as e\n"
         "def hang(*_, **__):\n"
         "    print('begun', flush=True)\n"
         "    while True: time.sleep(0.01)\n"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import featurefile
-from tinyadtn.checkpoint import META, read_state, write_state
-from tinyadtn.data import Data, Split
+from tinyadtn.data import feature_file as featurefile
+from tinyadtn.data.feature_file import read_features, save_features
+from tinyadtn.data.splits import Data, Split
 from tinyadtn.errors import CheckpointError, DataFileError, SizeLimitError, TinyADTNError
-from tinyadtn.featurefile import read_features, save_features
+from tinyadtn.files.state import META, read_state, write_state
 
 ORIGIN = {"data": {"name": "pictures"}, "before": "fc1", "model": {"config": None}}
 
@@ -71,7 +71,7 @@ def test_it_is_whole_or_untouched(path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tinyadtn.checkpoint.write_npz", full)
+    monkeypatch.setattr("tinyadtn.files.state.write_npz", full)
     with pytest.raises(OSError, match="No space"):
         save_features(path, made(test=split(3, 3)))
     assert path.read_bytes() == before

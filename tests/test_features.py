@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.data import Data, Split
+from tinyadtn.data.splits import Data, Split
 from tinyadtn.errors import NonFiniteError, ShapeError, SizeLimitError, TinyADTNError
-from tinyadtn.features import features
+from tinyadtn.training.features import features
 
 SPLITS = ("train", "validation", "test")
-module = sys.modules["tinyadtn.features"]  # the file; ta.features is the function in it
+module = sys.modules["tinyadtn.training.features"]  # the file; ta.features is the function in it
 
 
 def images(count, seed, channels=3, size=8):

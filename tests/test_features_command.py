@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import read_state
-from tinyadtn.cli import main
+from tinyadtn.cli.main import main
+from tinyadtn.files.state import read_state
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import op_table
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.adtn import ADTN
+from tinyadtn.encodings.adtn import ADTN
 from tinyadtn.errors import DeviceError, GraphError, NonFiniteError, ShapeError
 
 EVERY_OP = pytest.mark.parametrize("row", op_table.ROWS, ids=str)

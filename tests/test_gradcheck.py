@@ -5,9 +5,9 @@ import pytest
 from op_table import ROWS
 
 import tinyadtn as ta
-from tinyadtn.engine import op, unbroadcast
+from tinyadtn.autodiff.engine import op, unbroadcast
+from tinyadtn.autodiff.gradcheck import GradientMismatchError, check_vjp, numerical_vjp, vjp
 from tinyadtn.errors import DTypeError, GraphError, ShapeError, TinyADTNError
-from tinyadtn.gradcheck import GradientMismatchError, check_vjp, numerical_vjp, vjp
 
 RNG = np.random.default_rng(5)
 A, B = RNG.normal(size=(2, 3)), RNG.normal(size=(2, 3))

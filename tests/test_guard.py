@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import guard
+from tinyadtn.autodiff import guard
 
 READ_ONLY = pytest.raises(ValueError, match="read-only")
 

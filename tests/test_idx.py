@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_peak import peak_of
 
-from tinyadtn import idx
+from tinyadtn.data import idx
+from tinyadtn.data.idx import payload_sha256, read_idx
 from tinyadtn.errors import DataFileError
-from tinyadtn.idx import payload_sha256, read_idx
 
 MIB = 2**20
 shapes = st.lists(st.integers(0, 5), min_size=1, max_size=3).map(tuple)

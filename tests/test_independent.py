@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn.encodings.independent import independent_numbers, jacobian_spectrum
 from tinyadtn.errors import GraphError, NonFiniteError, TinyADTNError
-from tinyadtn.independent import independent_numbers, jacobian_spectrum
 
 
 def train_of_bond_2(groups):

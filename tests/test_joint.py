@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.compress import build
+from tinyadtn.compression.configure import build
+from tinyadtn.encodings.joint import by_encoding, joint_axes, joint_shape
 from tinyadtn.errors import ShapeError, TinyADTNError
-from tinyadtn.experiment import walls
-from tinyadtn.joint import by_encoding, joint_axes, joint_shape
-from tinyadtn.module import he_std
+from tinyadtn.nn.parameters import he_std
+from tinyadtn.studies.experiment import walls
 
 X = np.random.default_rng(5).random((3, 1, 8, 8), np.float32)
 WHOLE = 32 * 64 + 10 * 32  # the two weights of the model below

@@ -9,7 +9,7 @@ from test_layer_shapes import STRIDED, batch_of, small_network
 
 import tinyadtn as ta
 from tinyadtn.errors import GraphError, ShapeError, TinyADTNError
-from tinyadtn.module import he_std
+from tinyadtn.nn.parameters import he_std
 
 
 def two_layers():

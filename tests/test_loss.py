@@ -57,7 +57,7 @@ def test_gradient_is_softmax_minus_one_hot_over_n(rng):
 
 def test_backward_does_not_consume_what_forward_kept(rng):
     """A gradient function may be called twice; it must not write into its own memory."""
-    from tinyadtn.loss import softmax_cross_entropy
+    from tinyadtn.ops.loss import softmax_cross_entropy
 
     plain = softmax_cross_entropy.__wrapped__
     _, grad = plain(rng.normal(size=(3, 4)), labels=np.array([0, 1, 2]))

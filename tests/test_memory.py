@@ -7,10 +7,10 @@ import pytest
 from memory_peak import peak_of
 
 import tinyadtn as ta
-from tinyadtn import memory
 from tinyadtn.errors import SizeLimitError
-from tinyadtn.memory import check_memory, training_memory
-from tinyadtn.runs import TrainingPlan
+from tinyadtn.training import memory
+from tinyadtn.training.memory import check_memory, training_memory
+from tinyadtn.training.runs import TrainingPlan
 
 
 def images_and_labels(rng, count, shape):

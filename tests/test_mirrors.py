@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
+from tinyadtn.data.mirrors import check_md5, fetch
 from tinyadtn.errors import DataFileError
-from tinyadtn.mirrors import check_md5, fetch
 
 pytestmark = pytest.mark.usefixtures("empty_home")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.compress import build
+from tinyadtn.compression.configure import build
 from tinyadtn.errors import ShapeError, TinyADTNError
-from tinyadtn.models import MODELS
-from tinyadtn.module import named_layers
+from tinyadtn.nn.models import MODELS
+from tinyadtn.nn.surgery import named_layers
 
 
 def test_fc2_is_the_network_of_the_paper():

@@ -7,7 +7,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.errors import GraphError, ShapeError, TinyADTNError
-from tinyadtn.module import named_layers, with_weights
+from tinyadtn.nn.surgery import named_layers, with_weights
 
 
 class Normalise(ta.Module):

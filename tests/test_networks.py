@@ -5,8 +5,8 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.errors import ShapeError
-from tinyadtn.models import MODELS
-from tinyadtn.module import named_layers
+from tinyadtn.nn.models import MODELS
+from tinyadtn.nn.surgery import named_layers
 
 FIVE_CONVOLUTIONS = [*(f"conv{k}" for k in range(1, 6)), "fc1", "fc2", "fc3"]
 BLOCKS = [(1, 2), (2, 2), (3, 3), (4, 3), (5, 3)]

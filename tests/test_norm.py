@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tinyadtn as ta
 from tinyadtn.errors import GraphError, ShapeError
-from tinyadtn.norm import batch_statistics
+from tinyadtn.ops.norm import batch_statistics
 
 SHAPES = st.tuples(st.integers(2, 4), st.integers(1, 4), st.integers(1, 4), st.integers(2, 4))
 

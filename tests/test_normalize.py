@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn import normalize
+from tinyadtn.data import preprocess as normalize
+from tinyadtn.data.preprocess import channel_statistics
 from tinyadtn.errors import DTypeError, ShapeError
-from tinyadtn.normalize import channel_statistics
 
 MIB = 2**20
 shapes = st.tuples(st.integers(1, 30), st.integers(1, 4), st.integers(1, 6), st.integers(1, 6))

@@ -20,8 +20,8 @@ from course_rules import (
     word_count,
 )
 
-from tinyadtn import exercises
-from tinyadtn.percent import Cell
+from tinyadtn.teach import exercises
+from tinyadtn.teach.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
 import course
@@ -203,7 +203,7 @@ def test_an_import_must_be_earned_first(tmp_path, monkeypatch):
     late = "# %%\ndef my_tanh(x): ...\n# %%\nta.tanh(1), ta.exp(1), ta.draw.digits\n"
     assert unearned(write(tmp_path, early)) == ["ta.tanh is used before my_tanh is written"]
     assert unearned(write(tmp_path, late)) == []
-    for use in ("ta.log(1)", "from tinyadtn import log", "from tinyadtn.ops import log"):
+    for use in ("ta.log(1)", "from tinyadtn import log", "from tinyadtn.ops.basic import log"):
         assert len(unearned(write(tmp_path, f"# %%\n{use}\n"))) == 1
 
 

@@ -6,8 +6,8 @@ from op_refusals import REFUSED
 from op_table import BOTH, ROWS, STRETCHED, first_positive
 
 import tinyadtn as ta
+from tinyadtn.autodiff.gradcheck import check_vjp
 from tinyadtn.errors import ShapeError
-from tinyadtn.gradcheck import check_vjp
 
 EVERY_OP = pytest.mark.parametrize("row", ROWS, ids=str)
 METHOD = {"linear": "linear", "additive": "smooth", "smooth": "smooth", "piecewise": "piecewise"}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import optim
 from tinyadtn.errors import GraphError, ShapeError, TinyADTNError
-from tinyadtn.optim import Optimizer
+from tinyadtn.nn import optim
+from tinyadtn.nn.optim import Optimizer
 
 STEPS = 20
 RATES = [0.05 / (1 + k) for k in range(STEPS)]

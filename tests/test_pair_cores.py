@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyadtn.pair_cores import pair_cores, right_end
+from tinyadtn.tensor_networks.fast.pair_cores import pair_cores, right_end
 
 
 @pytest.mark.parametrize("num_sites", [2, 3, 4, 5, 8, 9])

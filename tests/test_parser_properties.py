@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_peak import peak_of
 
-from tinyadtn.checkpoint import read_state, write_state
-from tinyadtn.cifar import CIFAR10, check_cifar
+from tinyadtn.cli.picture import read_picture
+from tinyadtn.data.cifar import CIFAR10, check_cifar
+from tinyadtn.data.idx import read_idx
 from tinyadtn.errors import CheckpointError, DataFileError
-from tinyadtn.idx import read_idx
-from tinyadtn.picture import read_picture
+from tinyadtn.files.state import read_state, write_state
 
 MIB = 2**20
 NASTY = [b"\xff" * 4, b"\x7f\xff\xff\xff", b"\x80\0\0\0", bytes(4), b"\xff" * 8, b"PK\x01\x02",

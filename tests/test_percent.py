@@ -3,7 +3,7 @@
 import pytest
 
 from tinyadtn.errors import DataFileError
-from tinyadtn.percent import Cell, parse_cells
+from tinyadtn.teach.percent import Cell, parse_cells
 
 SOURCE = """\
 # %% [markdown]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from memory_peak import peak_of
 
+from tinyadtn.cli.picture import read_picture
 from tinyadtn.errors import DataFileError
-from tinyadtn.picture import read_picture
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.windows import Window
+from tinyadtn.ops.windows import Window
 
 
 @st.composite

@@ -12,8 +12,8 @@ import pytest
 from test_train import net, part, run, small_data, values
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import read_state, write_state
 from tinyadtn.errors import CheckpointError
+from tinyadtn.files.state import read_state, write_state
 
 TESTS = Path(__file__).parent
 PLAN = {"batch_size": 64, "epochs": 3}  # 300 images: 5 steps an epoch, the last of 44
@@ -161,7 +161,7 @@ def test_a_run_that_ends_between_two_files_goes_on_with_both(
         write_state(path, *rest, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tinyadtn.runs.write_state", dies)
+        patch.setattr("tinyadtn.training.runs.write_state", dies)
         try:
             for _ in ta.train(make(), data, out=tmp_path, **plan):
                 pass

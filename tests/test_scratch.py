@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.scratch import scratch
+from tinyadtn.ops.fast.scratch import scratch
 
 LIKE = np.ones(1, np.float32)
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyadtn.errors import ShapeError
-from tinyadtn.sites import ORDERS, assign_sites
+from tinyadtn.tensor_networks.orders import ORDERS
+from tinyadtn.tensor_networks.sites import assign_sites
 
 
 def interleaved_by_fractions(lengths):

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from data_files import NAMES, cifar_files, hashes, small_set, write_files, write_set
 
-from tinyadtn import sources
-from tinyadtn.cifar import CIFAR10, CIFAR100
-from tinyadtn.data import load_data
-from tinyadtn.datasets import CifarSet, IdxSet
+from tinyadtn.data import catalogue as sources
+from tinyadtn.data.catalogue import BUNDLED, KNOWN, CifarSet, IdxSet, available, locate
+from tinyadtn.data.cifar import CIFAR10, CIFAR100
+from tinyadtn.data.loading import load_data
 from tinyadtn.errors import DataFileError
-from tinyadtn.sources import BUNDLED, KNOWN, available, locate
 
 pytestmark = pytest.mark.usefixtures("empty_home")
 

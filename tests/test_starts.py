@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.starts import NEAR, STARTS
-from tinyadtn.wirings import WIRINGS
+from tinyadtn.tensor_networks.starts import NEAR, STARTS
+from tinyadtn.tensor_networks.wirings import WIRINGS
 
 
 @pytest.mark.parametrize("site_dim", [2, 3, 4, (2, 4, 2, 4, 4, 4, 2, 2)])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tinyadtn.sweep_file import read_records
-from tinyadtn.sweep_spec import read_spec
-from tinyadtn.sweep_table import table
+from tinyadtn.studies.results import read_records
+from tinyadtn.studies.spec import read_spec
+from tinyadtn.studies.table import table
 
 FOLDER = Path(__file__).parents[1] / "data" / "results"
 STUDIES = sorted(FOLDER.glob("*.toml"))

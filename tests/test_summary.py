@@ -7,7 +7,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.errors import ShapeError, TinyADTNError
-from tinyadtn.models import MODELS
+from tinyadtn.nn.models import MODELS
 
 
 def test_the_numbers_of_lenet_are_those_of_pencil_and_paper():

@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import sweep_run, sweep_workers
 from tinyadtn.errors import DeviceError, SizeLimitError, TinyADTNError
-from tinyadtn.sweep import outlooks
-from tinyadtn.sweep_file import ResultsFile
-from tinyadtn.sweep_spec import read_spec, run_key
+from tinyadtn.studies import run as sweep_run
+from tinyadtn.studies import workers as sweep_workers
+from tinyadtn.studies.results import ResultsFile
+from tinyadtn.studies.spec import read_spec, run_key
+from tinyadtn.studies.sweep import outlooks
 
 # Programs that are started here find the same tinyadtn, wherever they run.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(ta.__file__).parents[1])}
@@ -205,8 +206,8 @@ def test_a_sweep_on_the_gpu_has_one_worker_unless_more_are_asked_for(
         asked.append((device, workers))
         yield from ((run, sweep_run.run_one(run.config, run.seed, device)) for run in runs)
 
-    monkeypatch.setattr(sys.modules["tinyadtn.sweep"], "on_processes", on_processes)
-    monkeypatch.setattr(sys.modules["tinyadtn.sweep"], "cores", lambda: 5)
+    monkeypatch.setattr(sys.modules["tinyadtn.studies.sweep"], "on_processes", on_processes)
+    monkeypatch.setattr(sys.modules["tinyadtn.studies.sweep"], "cores", lambda: 5)
     ways = [("cpu", None), ("cuda", None), ("cuda", 3)]
     for device, workers in ways:
         out = tmp_path / f"{device}-{workers}.jsonl"
@@ -239,7 +240,7 @@ def test_settings_that_cannot_be(tiny, tmp_path, monkeypatch):
     with pytest.raises(TinyADTNError, match=r"spec: bad: no layer matches 'fc9'"):
         ta.sweep(bad, out, executor=Patient())
     # `tinyadtn.sweep` names the function, so the module is asked for by its name.
-    monkeypatch.setattr(sys.modules["tinyadtn.sweep"], "memory_limit", lambda: 30 * 2**20)
+    monkeypatch.setattr(sys.modules["tinyadtn.studies.sweep"], "memory_limit", lambda: 30 * 2**20)
     with pytest.raises(
         SizeLimitError, match=r"7 workers may take .*use workers=\d, on .*--workers"
     ):

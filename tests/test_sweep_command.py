@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tinyadtn.cli import main
+from tinyadtn.cli.main import main
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_a_sweep_on_the_gpu_goes_on_there(study, cuda, monkeypatch, capsys):
         assert device == "cuda"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinyadtn.sweep_command.sweep", stopped)
+    monkeypatch.setattr("tinyadtn.cli.sweep_command.sweep", stopped)
     assert main(["sweep", study, "--device", "cuda", "--best", "--quiet"]) == 130
     assert capsys.readouterr().out.endswith(f"sweep {study} --device cuda --best\n")
 

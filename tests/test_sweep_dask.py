@@ -8,9 +8,9 @@ import pytest
 from test_sweep import has_lines, keys, planned, slow_spec, wait_until
 
 import tinyadtn as ta
-from tinyadtn.cli import main
+from tinyadtn.cli.main import main
 from tinyadtn.errors import TinyADTNError
-from tinyadtn.sweep_workers import dask_executor
+from tinyadtn.studies.workers import dask_executor
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: no cluster to try")
 
@@ -57,6 +57,6 @@ def test_the_command_line_uses_a_cluster_by_its_address(cluster, tiny, tmp_path,
 def test_an_address_that_is_none_and_a_scheduler_that_is_not_there(monkeypatch):
     with pytest.raises(TinyADTNError, match="an executor is dask://HOST:PORT"), dask_executor("x"):
         pass
-    monkeypatch.setattr("tinyadtn.sweep_workers.PATIENCE", "0.2s")
+    monkeypatch.setattr("tinyadtn.studies.workers.PATIENCE", "0.2s")
     with pytest.raises(OSError), dask_executor("dask://127.0.0.1:9"):
         pass

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tinyadtn.errors import TinyADTNError
-from tinyadtn.sweep_file import ResultsFile, read_records
-from tinyadtn.sweep_spec import read_spec
+from tinyadtn.studies.results import ResultsFile, read_records
+from tinyadtn.studies.spec import read_spec
 
 
 def record(seed, **more):
@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_no_half_line(path, monkeypatch):
 
     written(path, record(0))
     with ResultsFile(path) as file:
-        monkeypatch.setattr("tinyadtn.sweep_file.os.write", full)
+        monkeypatch.setattr("tinyadtn.studies.results.os.write", full)
         with pytest.raises(OSError, match="No space") as error:
             file.append(record(1))
         monkeypatch.undo()

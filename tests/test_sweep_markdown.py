@@ -4,9 +4,9 @@ import pytest
 from test_sweep_table import NETWORK, ROWS, STORED, recorded
 
 from tinyadtn.errors import TinyADTNError
-from tinyadtn.sweep_markdown import markdown_table, pivot_table
-from tinyadtn.sweep_spec import read_spec
-from tinyadtn.sweep_table import table
+from tinyadtn.studies.markdown import markdown_table, pivot_table
+from tinyadtn.studies.spec import read_spec
+from tinyadtn.studies.table import table
 
 DEPTHS = {"encode": {"fc1": {"encoding": "ADTN", "depth": {"each": [1, 2]}}}}
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import sweep_run
 from tinyadtn.errors import SizeLimitError, TinyADTNError
-from tinyadtn.sweep_run import check, run_one
-from tinyadtn.sweep_spec import read_spec
+from tinyadtn.studies import run as sweep_run
+from tinyadtn.studies.run import check, run_one
+from tinyadtn.studies.spec import read_spec
 
 SHORT = {"epochs": 2, "batch_size": 50, "learning_rate": 1e-2}
 

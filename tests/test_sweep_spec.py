@@ -6,12 +6,12 @@ import os
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.compress import ENCODINGS
+from tinyadtn.compression.configure import ENCODINGS
 from tinyadtn.errors import SizeLimitError, TinyADTNError
-from tinyadtn.sweep_config import configuration
-from tinyadtn.sweep_file import _key_of
-from tinyadtn.sweep_run import _encoded, check
-from tinyadtn.sweep_spec import read_spec
+from tinyadtn.studies.config import configuration
+from tinyadtn.studies.results import _key_of
+from tinyadtn.studies.run import _encoded, check
+from tinyadtn.studies.spec import read_spec
 
 NEEDS = {
     "LowRank": {"rank": 2},

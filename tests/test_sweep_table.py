@@ -4,11 +4,11 @@ import statistics
 
 import pytest
 
-from tinyadtn.draw_tradeoff import Point, tradeoff
+from tinyadtn.draw.scatter import Point, tradeoff
 from tinyadtn.errors import ShapeError, TinyADTNError
-from tinyadtn.sweep import outlooks
-from tinyadtn.sweep_spec import read_spec
-from tinyadtn.sweep_table import counted, outlook_table, plot, summaries, table
+from tinyadtn.studies.spec import read_spec
+from tinyadtn.studies.sweep import outlooks
+from tinyadtn.studies.table import counted, outlook_table, plot, summaries, table
 
 NETWORK = {"network": "fc2", "seeds": 2, "epochs": 1}
 ROWS = {

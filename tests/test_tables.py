@@ -17,12 +17,12 @@ import test_layouts
 import test_ops
 
 import tinyadtn as ta
-from tinyadtn.brickwall import ACTIVATIONS
-from tinyadtn.compress import ENCODINGS
-from tinyadtn.encodings import Encoding
-from tinyadtn.sites import ORDERS
-from tinyadtn.starts import STARTS
-from tinyadtn.wirings import WIRINGS
+from tinyadtn.compression.configure import ENCODINGS
+from tinyadtn.encodings.encoding import Encoding
+from tinyadtn.tensor_networks.gates import ACTIVATIONS
+from tinyadtn.tensor_networks.orders import ORDERS
+from tinyadtn.tensor_networks.starts import STARTS
+from tinyadtn.tensor_networks.wirings import WIRINGS
 
 # Public functions that are no ops: they give no tensor that a gradient flows through.
 NOT_OPS = {

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tinyadtn import exercises, teach
+from tinyadtn import teach
+from tinyadtn.teach import checks, exercises
 
 EXERCISE_FILE = """
 from tinyadtn.teach import exercise
@@ -41,7 +42,7 @@ def course(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(exercises, "_exercises", {})
-    monkeypatch.setattr(teach, "_handed_out", {})
+    monkeypatch.setattr(checks, "_handed_out", {})
     monkeypatch.chdir(tmp_path)
     exercises.load_exercises.cache_clear()
     exercises.right_answer.cache_clear()
@@ -242,11 +243,11 @@ def test_numbers_of_the_text_are_compared(monkeypatch, capsys, text, value, with
 
 def test_fast_mode(monkeypatch, capsys):
     monkeypatch.setenv("TINYADTN_STRICT", "1")
-    monkeypatch.setattr(teach, "fast", True)
+    monkeypatch.setattr(checks, "fast", True)
     assert teach.pick(8, 1) == 1
     teach.states("97.1", 12)
     assert "fast mode has 12" in capsys.readouterr().out
     with pytest.raises(AssertionError):
         teach.states("97.1", 12, always=True)
-    monkeypatch.setattr(teach, "fast", False)
+    monkeypatch.setattr(checks, "fast", False)
     assert teach.pick(8, 1) == 8

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import timing
-from tinyadtn.cli import main
+from tinyadtn.cli.main import main
+from tinyadtn.compression import timing
+from tinyadtn.compression.timing import timings
 from tinyadtn.errors import GraphError, SizeLimitError, TinyADTNError
-from tinyadtn.timing import timings
 
 
 @pytest.fixture(autouse=True)

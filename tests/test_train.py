@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import read_state
 from tinyadtn.errors import NonFiniteError
-from tinyadtn.runs import history
-from tinyadtn.train import Evaluation
+from tinyadtn.files.state import read_state
+from tinyadtn.training.evaluate import Evaluation
+from tinyadtn.training.runs import history
 
 
 def part(split, count):
@@ -362,7 +362,7 @@ def test_last_and_previous_are_the_last_two_epochs(data, tmp_path):
 def test_best_is_the_first_of_the_highest_accuracies(data, tmp_path, monkeypatch):
     accuracies = iter([0.2, 0.5, 0.5, 0.3])
     monkeypatch.setattr(
-        sys.modules["tinyadtn.train"],
+        sys.modules["tinyadtn.training.train"],
         "evaluate",
         lambda *_: Evaluation(1.0, next(accuracies), 100),
     )

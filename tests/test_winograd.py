@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn import conv, windows, winograd
-from tinyadtn.windows import Window
+from tinyadtn.ops import conv, windows
+from tinyadtn.ops.fast import winograd
+from tinyadtn.ops.windows import Window
 
 
 def arrays(c, o, window, n, dtype):

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tinyadtn import wirings
-from tinyadtn.wirings import WIRINGS, brick_wall, butterfly, staircase, tree
+from tinyadtn.tensor_networks import wirings
+from tinyadtn.tensor_networks.wirings import WIRINGS, brick_wall, butterfly, staircase, tree
 
 SIZES = range(2, 41)
 

@@ -9,7 +9,7 @@ import torch_networks as theirs
 from torch_leg import torch
 
 import tinyadtn as ta
-from tinyadtn.module import he_std
+from tinyadtn.nn.parameters import he_std
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,75 +9,174 @@ for step in ta.train(model, data, epochs=5):
 small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 """
 
-from . import draw, models
-from .adtn import ADTN
-from .augment import crop_and_flip
-from .checkpoint import load, save
-from .compress import compress, decompress, fit
-from .contract import contract
-from .conv import avg_pool2d, conv2d, max_pool2d
-from .data import Data, Split, batches, load_data
-from .decode_free import decoded
-from .devices import to_device
-from .encodings import Encoding, Frozen
-from .engine import Tensor, op
-from .factored import LowRank, Tucker
-from .featurefile import save_features
-from .features import features
-from .gradcheck import check_vjp
-from .independent import independent_numbers, jacobian_spectrum
-from .joint import Part
-from .layers import (
-    AvgPool2d,
-    Conv2d,
-    Flatten,
-    Linear,
-    MaxPool2d,
-    ReLU,
-    Sequential,
-)
-from .loss import accuracy, mean_squared_error, softmax_cross_entropy
-from .modes import detect_anomaly, no_grad, unprotected
-from .module import Module, freeze
-from .norm import batch_norm, dropout, local_contrast_norm, local_response_norm
-from .norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
-from .normalize import channel_statistics
-from .ops import (
+from . import draw
+from .autodiff.engine import Tensor, op
+from .autodiff.gradcheck import check_vjp
+from .autodiff.modes import detect_anomaly, no_grad, unprotected
+from .compression.checkpoint import load, save
+from .compression.compress import compress, decompress
+from .compression.fitting import fit
+from .compression.report import report
+from .compression.suggest import suggest
+from .compression.summary import summary
+from .data.feature_file import save_features
+from .data.loading import load_data
+from .data.preprocess import channel_statistics, crop_and_flip
+from .data.splits import Data, Split, batches
+from .decode_free.rule import decoded
+from .encodings.adtn import ADTN
+from .encodings.encoding import Encoding
+from .encodings.frozen import Frozen
+from .encodings.independent import independent_numbers, jacobian_spectrum
+from .encodings.joint import Part
+from .encodings.low_rank import LowRank
+from .encodings.tensor_train import TensorTrain
+from .encodings.tucker import Tucker
+from .nn import models
+from .nn.devices import to_device
+from .nn.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from .nn.module import Module
+from .nn.norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
+from .nn.optim import SGD, Adam
+from .nn.schedules import Cosine, OneCycle
+from .nn.sequential import Sequential
+from .nn.surgery import freeze
+from .ops.basic import (
     absolute,
     add,
-    broadcast_to,
-    concatenate,
     divide,
     exp,
-    getitem,
     leaky_relu,
     log,
-    log_softmax,
     matmul,
-    max,
     maximum,
-    mean,
-    min,
     minimum,
     multiply,
     negative,
     power,
     relu,
-    reshape,
     sigmoid,
-    softmax,
     sqrt,
     subtract,
-    sum,
     tanh,
-    transpose,
     where,
 )
-from .optim import SGD, Adam, Cosine, OneCycle
-from .reports import report
-from .suggest import suggest
-from .summary import summary
-from .sweep import sweep
-from .tensor_train import TensorTrain
-from .train import evaluate, predict, train
+from .ops.contract import contract
+from .ops.conv import conv2d
+from .ops.dropout import dropout
+from .ops.local_norm import local_contrast_norm, local_response_norm
+from .ops.loss import accuracy, mean_squared_error, softmax_cross_entropy
+from .ops.norm import batch_norm
+from .ops.pool import avg_pool2d, max_pool2d
+from .ops.reductions import log_softmax, max, mean, min, softmax, sum
+from .ops.shapes import broadcast_to, concatenate, getitem, reshape, transpose
+from .studies.sweep import sweep
+from .training.evaluate import evaluate, predict
+from .training.features import features
+from .training.train import train
 from .version import __version__
+
+__all__ = [
+    "ADTN",
+    "SGD",
+    "Adam",
+    "AvgPool2d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Cosine",
+    "Data",
+    "Dropout",
+    "Encoding",
+    "Flatten",
+    "Frozen",
+    "Linear",
+    "LocalContrastNorm",
+    "LocalResponseNorm",
+    "LowRank",
+    "MaxPool2d",
+    "Module",
+    "Normalize",
+    "OneCycle",
+    "Part",
+    "ReLU",
+    "Sequential",
+    "Split",
+    "Tensor",
+    "TensorTrain",
+    "Tucker",
+    "__version__",
+    "absolute",
+    "accuracy",
+    "add",
+    "avg_pool2d",
+    "batch_norm",
+    "batches",
+    "broadcast_to",
+    "channel_statistics",
+    "check_vjp",
+    "compress",
+    "concatenate",
+    "contract",
+    "conv2d",
+    "crop_and_flip",
+    "decoded",
+    "decompress",
+    "detect_anomaly",
+    "divide",
+    "draw",
+    "dropout",
+    "evaluate",
+    "exp",
+    "features",
+    "fit",
+    "freeze",
+    "getitem",
+    "independent_numbers",
+    "jacobian_spectrum",
+    "leaky_relu",
+    "load",
+    "load_data",
+    "local_contrast_norm",
+    "local_response_norm",
+    "log",
+    "log_softmax",
+    "matmul",
+    "max",
+    "max_pool2d",
+    "maximum",
+    "mean",
+    "mean_squared_error",
+    "min",
+    "minimum",
+    "models",
+    "multiply",
+    "negative",
+    "no_grad",
+    "op",
+    "power",
+    "predict",
+    "relu",
+    "report",
+    "reshape",
+    "save",
+    "save_features",
+    "sigmoid",
+    "softmax",
+    "softmax_cross_entropy",
+    "sqrt",
+    "subtract",
+    "suggest",
+    "sum",
+    "summary",
+    "sweep",
+    "tanh",
+    "to_device",
+    "train",
+    "transpose",
+    "unprotected",
+    "where",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # the rooms are not part of the interface

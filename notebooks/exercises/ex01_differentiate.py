@@ -4,8 +4,8 @@ import math
 import sys
 from collections import Counter
 
-from tinyadtn.exercises import parts
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import parts
 
 
 def wiggle(f, x, h=1e-3):

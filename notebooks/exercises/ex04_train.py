@@ -3,8 +3,8 @@
 import numpy as np
 from exercises.broken import CULPRITS
 
-from tinyadtn.exercises import parts
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import parts
 
 # --- Adam ----------------------------------------------------------------------------------------
 

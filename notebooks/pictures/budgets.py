@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tinyadtn.draw_style import REFERENCE, SERIES, new_figure
+from tinyadtn.draw.style import REFERENCE, SERIES, new_figure
 
 FAMILIES = ("ADTN", "low rank", "tensor train", "smaller dense", "dense", "ADTN, larger sites")
 MARKS = dict(zip(FAMILIES, SERIES)) | {"dense": ("#000000", "-", "P")}  # a cross that can be hollow

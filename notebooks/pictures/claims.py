@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tinyadtn.draw_style import ADJOINT, REFERENCE, VALUE, new_figure
+from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure
 
 # Colour, sign and word say the same: any one of them is enough.
 STATES = {

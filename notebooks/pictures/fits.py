@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tinyadtn.draw_style import ADJOINT, REFERENCE, SERIES, VALUE, new_figure
+from tinyadtn.draw.style import ADJOINT, REFERENCE, SERIES, VALUE, new_figure
 
 FAMILIES = ("ADTN", "low rank", "tensor train")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from tinyadtn.draw_style import ADJOINT, REFERENCE, VALUE, new_figure
+from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure
 
 WIDTH, HEIGHT = 1.9, 0.72  # of a node's box
 COLUMN, ROW = 3.5, 1.55  # from node to node

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyadtn.draw_style import REFERENCE, SERIES, new_figure
+from tinyadtn.draw.style import REFERENCE, SERIES, new_figure
 
 
 def loss_curves(curves: Mapping[str, Sequence[float]], *, classes: int = 10) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from tinyadtn.draw_style import ADJOINT, VALUE, new_figure
+from tinyadtn.draw.style import ADJOINT, VALUE, new_figure
 
 MARKS = ((VALUE, "-", "a"), (ADJOINT, "--", "b"), ("#882255", ":", "c"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyadtn.draw_style import REFERENCE, SERIES, new_figure
+from tinyadtn.draw.style import REFERENCE, SERIES, new_figure
 
 GUIDES = {"forward": (1e-4, "h"), "central": (1e-4, "h²"), "five points": (1e-2, "h⁴")}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from tinyadtn.draw_style import ADJOINT, VALUE, new_figure
+from tinyadtn.draw.style import ADJOINT, VALUE, new_figure
 
 BANDS = ("#FFFFFF", "#D9D9D9", "#F0F0F0", "#BFBFBF")  # which cells belong together
 

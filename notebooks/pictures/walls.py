@@ -8,15 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinyadtn.draw_style import (
-    ADJOINT,
-    FRESH_GATE,
-    GATE,
-    REFERENCE,
-    SIGNED,
-    VALUE,
-    new_figure,
-)
+from tinyadtn.draw.style import ADJOINT, FRESH_GATE, GATE, REFERENCE, SIGNED, VALUE, new_figure
 
 CONE = "#DCE6EE"  # light enough that lines and gates on it stay readable in grey
 

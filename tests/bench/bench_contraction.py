@@ -25,8 +25,8 @@ from side_by_side import (
     rounds,
 )
 
-from tinyadtn.fast_wall import contract
-from tinyadtn.wall_windows import window_spans
+from tinyadtn.tensor_networks.fast.fast_wall import contract
+from tinyadtn.tensor_networks.fast.wall_windows import window_spans
 
 torch = peer("torch")
 ROWS = [(16, 1), (16, 3), (18, 1), (18, 2), (18, 3), (21, 1), (21, 2), (21, 3), (24, 1), (24, 2)]

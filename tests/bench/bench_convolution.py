@@ -20,8 +20,8 @@ from side_by_side import (
 )
 
 import tinyadtn as ta
-from tinyadtn import winograd
-from tinyadtn.windows import batch_first, batch_innermost
+from tinyadtn.ops.fast import winograd
+from tinyadtn.ops.windows import batch_first, batch_innermost
 
 torch = peer("torch")
 # (n, c, h, o, kernel, padding), as in VGG-16 and, the last two, as in LeNet-5

@@ -32,10 +32,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from memory_peak import peak_of
 
 import tinyadtn as ta
-from tinyadtn.encodings import Encoding
-from tinyadtn.module import with_weights
-from tinyadtn.reports import npz_bytes
-from tinyadtn.runs import versions
+from tinyadtn.compression.report import npz_bytes
+from tinyadtn.encodings.encoding import Encoding
+from tinyadtn.nn.surgery import with_weights
+from tinyadtn.training.runs import versions
 
 RESULTS = Path(__file__).parents[2] / "data" / "results"
 FILE = RESULTS / "cost.json"

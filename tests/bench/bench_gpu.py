@@ -18,7 +18,7 @@ import numpy as np
 from side_by_side import milliseconds, peer, print_row, ratio, rounds
 
 import tinyadtn as ta
-from tinyadtn.backend import require_device
+from tinyadtn.autodiff.arrays import require_device
 from tinyadtn.errors import DeviceError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for torch_networks

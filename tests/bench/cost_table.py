@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tinyadtn.reports import format_markdown
+from tinyadtn.tables import format_markdown
 
 SLOWER = 1.1  # times the dense layers' time: from here on it is said
 SMALL, LARGE = "batch 1", "batch 128"

@@ -20,9 +20,9 @@ import numpy as np
 
 import tinyadtn as ta
 from tinyadtn import draw
-from tinyadtn.encodings import Encoding
-from tinyadtn.reports import format_markdown
-from tinyadtn.runs import versions
+from tinyadtn.encodings.encoding import Encoding
+from tinyadtn.tables import format_markdown
+from tinyadtn.training.runs import versions
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "cut_ranks.json"
 PLAN = {"epochs": 4, "batch_size": 256, "schedule": "one_cycle", "seed": 0}

@@ -22,7 +22,8 @@ import numpy as np
 from side_by_side import as_on_a_users_machine
 
 import tinyadtn as ta
-from tinyadtn import draw_style, fast_wall
+from tinyadtn.draw import style as draw_style
+from tinyadtn.tensor_networks.fast import fast_wall
 
 RESULTS = Path(__file__).parents[2] / "data" / "results"
 SECONDS, FEWEST = 2.0, 3

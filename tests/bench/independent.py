@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import tinyadtn as ta
-from tinyadtn.independent import clear_rank
-from tinyadtn.reports import format_markdown
-from tinyadtn.runs import versions
+from tinyadtn.encodings.independent import clear_rank
+from tinyadtn.tables import format_markdown
+from tinyadtn.training.runs import versions
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "independent.json"
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import tinyadtn as ta
-from tinyadtn.checkpoint import read_state
-from tinyadtn.features import identity_of, layers_before
-from tinyadtn.reports import format_markdown
-from tinyadtn.sweep_file import read_records
+from tinyadtn.files.state import read_state
+from tinyadtn.studies.results import read_records
+from tinyadtn.tables import format_markdown
+from tinyadtn.training.features import identity_of, layers_before
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "trained.json"
 BEFORE = "fc1"  # the first layer that a head has of its own

@@ -1,0 +1,66 @@
+"""TODO autodiff.anomaly: _ALL_OURS, _NOT_YOURS, _PACKAGE, _count_bad, _shortened, check_finite, users_line."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from typing import Any
+
+from ..errors import NonFiniteError
+from .arrays import array_module
+
+# --- who made the first NaN ----------------------------------------------------------------------
+
+
+def check_finite(values: Any, what: str, line: str, inputs: Any = ()) -> None:
+    """NonFiniteError for values that are not finite: what made them, and on which line.
+
+    ``inputs`` are what they were made of: an op that was handed NaN is not to blame for it.
+    """
+    bad = _count_bad(values)
+    if bad:
+        given = [str(k) for k, a in enumerate(inputs, 1) if _count_bad(a)]
+        had = f"; not finite already: its argument {' and '.join(given)}" if given else ""
+        raise NonFiniteError(
+            f"{what} gave {bad} of {values.size} values that are not finite{line}{had}"
+        )
+
+
+def _count_bad(values: Any) -> int:
+    if values.dtype.kind != "f":
+        return 0
+    return int((~array_module(values).isfinite(values)).sum())
+
+
+def users_line() -> str:
+    """The innermost line on the stack that is the user's own, as words to end a sentence with.
+
+    Empty where there is none: neither a command nor a run of a sweep runs code of the user's.
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if "RUNS_NO_USER_CODE" in frame.f_globals:
+            return ""
+        if module.partition(".")[0] not in _NOT_YOURS:
+            name, number = frame.f_code.co_filename, frame.f_lineno
+            source = linecache.getline(name, number, frame.f_globals).strip()
+            # Jupyter calls a cell's file by a long number in a temporary folder.
+            place = "a notebook cell" if "ipykernel" in name else _shortened(name)
+            return f", called at {place}:{number}" + (f": {source}" if source else "")
+        frame = frame.f_back
+    return ""
+
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+# What may stand between your code and an op.
+_NOT_YOURS = (_PACKAGE, "asyncio", "concurrent", "contextlib", "threading", "tqdm")
+
+
+def _shortened(path: str) -> str:
+    """The path as it is told from the working folder, if it lies in there."""
+    here = os.path.join(os.getcwd(), "")  # noqa: PTH118, PTH109 - plain text is all that is needed
+    return path.removeprefix(here)

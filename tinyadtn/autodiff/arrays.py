@@ -1,0 +1,143 @@
+"""Which array module an array belongs to, and which arrays are welcome.
+
+The rest of the library never names CuPy: it asks ``array_module`` for ``xp`` and calls ``xp.exp``.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import DeviceError, DTypeError, ShapeError
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # one object each, while native
+
+
+def array_module(array: Any) -> ModuleType:
+    """The module (``xp``) that the array belongs to: NumPy, or CuPy for an array on a GPU.
+
+    >>> array_module(np.zeros(2)).__name__
+    'numpy'
+    """
+    if type(array) is np.ndarray:
+        return np
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return sys.modules["cupy"]
+    return np
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """The same numbers in NumPy's hands; a NumPy array is returned as it is."""
+    return array if array_module(array) is np else array.get()
+
+
+def to_device(array: Any, device: str) -> Any:
+    """The array on ``"cpu"`` or ``"cuda"`` (CuPy); one already there is returned as it is."""
+    if device == "cpu":
+        return to_numpy(array)
+    require_device(device)
+    return sys.modules["cupy"].asarray(array)
+
+
+def require_device(device: str) -> None:
+    """DeviceError for a device that is not there, with what to do about it."""
+    if device == "cpu":
+        return
+    if device != "cuda":
+        raise DeviceError(f'device must be "cpu" or "cuda", got {device!r}')
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceError('device "cuda" needs CuPy: pip install "tinyadtn[gpu]"') from error
+    if not cupy.cuda.is_available():
+        raise DeviceError(
+            'device "cuda": CuPy finds no NVIDIA GPU here, or a driver too old for it; '
+            'use "cpu", or see what nvidia-smi says'
+        )
+
+
+def device_of(array: Any) -> str:
+    """Where the array lives: "cpu" or "cuda".
+
+    >>> device_of(np.zeros(2))
+    'cpu'
+    """
+    return "cpu" if array_module(array) is np else "cuda"
+
+
+def beside(value: Any, array: Any) -> Any:
+    """The value as an array that can be computed with together with the other array.
+
+    NumPy's arrays go up to the GPU; nothing comes down unasked: CuPy raises TypeError.
+
+    >>> beside([1, 2], np.zeros(2))
+    array([1, 2])
+    """
+    return array_module(array).asarray(value)
+
+
+def as_array(value: Any) -> Any:
+    """The value as an array that tinyadtn computes with.
+
+    Python numbers and lists become float32. Arrays keep float32, float64, integers and booleans;
+    foreign byte orders become native. Anything else is refused.
+
+    >>> as_array([1, 2]).dtype, as_array(np.arange(3)).dtype.kind
+    (dtype('float32'), 'i')
+    """
+    if type(value) is np.ndarray and (value.dtype is FLOAT32 or value.dtype is FLOAT64):
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        if isinstance(value, np.ma.MaskedArray):
+            raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
+        value = np.asarray(value)
+    elif array_module(value) is np:
+        if hasattr(value, "__array__"):  # a torch tensor, a pandas column, …
+            return as_array(np.asarray(value))
+        return _from_python(value, np.dtype(np.float32))
+    kind, size = value.dtype.kind, value.dtype.itemsize
+    if kind in "iub" or (kind == "f" and size in (4, 8)):
+        return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
+    raise DTypeError(
+        f"an array of {value.dtype} cannot be used; convert it: array.astype(numpy.float32)"
+    )
+
+
+def as_float(array: Any) -> Any:
+    """Integers as float32, for functions whose results are no integers; floats as they are."""
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+
+def _from_python(value: Any, dtype: np.dtype) -> np.ndarray:
+    """A number or a nested list of numbers as an array of that type."""
+    if isinstance(value, (list, tuple)) and any(hasattr(part, "backward") for part in value):
+        raise DTypeError("cannot use a list of tensors; pass them one by one, as in f(x, y)")
+    try:
+        raw = np.asarray(value)
+        if raw.dtype.kind not in "biuf" and not isinstance(
+            value, int
+        ):  # an int may be beyond int64
+            raise DTypeError(f"cannot make an array of numbers of {_shortened(value)}")
+        return _cast(raw, dtype)
+    except DTypeError:
+        raise
+    except ValueError as error:
+        raise ShapeError(f"this nested list is not a regular array: {error}") from error
+    except (TypeError, OverflowError) as error:
+        raise DTypeError(f"cannot make an array of {_shortened(value)}: {error}") from error
+
+
+def _cast(array: Any, dtype: np.dtype) -> Any:
+    """The array in another type; an integer that would become another number is refused."""
+    result = array.astype(dtype, copy=False)
+    if dtype.kind != "f" and result.dtype != array.dtype and (result != array).any():
+        raise DTypeError(f"{_shortened(array.tolist())} does not fit into {dtype}")
+    return result
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return f"{text[:60]}… ({type(value).__name__})" if len(text) > 60 else text

@@ -1,0 +1,134 @@
+"""``tinyadtn sweep``: what it prints, and in which order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from argparse import Namespace
+from pathlib import Path
+
+from .. import draw
+from ..errors import TinyADTNError
+from ..studies.markdown import markdown_table, pivot_table
+from ..studies.results import Record, read_records
+from ..studies.spec import Spec, read_spec
+from ..studies.sweep import outlooks, refuse_crew, results_path, sweep
+from ..studies.table import DIGITS, by_label, outlook_table, plot, table
+from ..studies.workers import dask_executor
+from .commands import program
+
+
+def run_sweep(options: Namespace) -> int:
+    """Do the runs of a spec, or only list them, or only show what is done of them."""
+    spec = read_spec(options.spec, rows=options.rows)
+    out = results_path(spec, options.out)
+    if options.plot is not None:
+        _refuse_no_picture(options.plot, Path(options.spec), out)
+    if options.split is not None and options.pivot is None:
+        raise TinyADTNError("--split goes with --pivot: without it, the table shows both splits")
+    _table(options, spec, {})  # what it can't show is said before a run
+    records = read_records(out) if out.exists() else {}
+    if options.dry_run:
+        print(f"{_headline(spec, out, records)}\n\n{outlook_table(spec, outlooks(spec), records)}")
+        return 0
+    if not (options.table or options.plot is not None):
+        refuse_crew(options.executor, options.workers, options.blas_threads, options.device)
+        outlooks(spec)  # what is wrong is said before the headline
+        print(_headline(spec, out, records))
+        records = _do(options, spec, out)
+        print()
+    if not any(run.key in records for run in spec.runs):
+        given = " and ".join(f"--{name}" for name in ("table", "plot") if getattr(options, name))
+        raise TinyADTNError(f"{out} holds no run of {spec.name}; first do some, without {given}")
+    print(_table(options, spec, records))
+    if options.plot is not None:
+        draw.save(plot(spec, records), options.plot)
+        print(f"\n{options.plot}")
+    return _tell_failures(options, spec, records)
+
+
+def _table(options: Namespace, spec: Spec, records: dict[str, Record]) -> str:
+    said = {"best": options.best, "digits": options.digits}
+    if options.pivot is not None:
+        split = options.split or "test"
+        return pivot_table(spec, records, options.pivot, split=split, **said)
+    return (markdown_table if options.markdown else table)(spec, records, **said)
+
+
+def _refuse_no_picture(path: str, *kept: Path) -> None:
+    """A picture takes the place of what is there: never of the spec or its results."""
+    if Path(path).suffix.lower() != ".png":
+        raise TinyADTNError(f"--plot is a picture, a file that ends in .png; got {path}")
+    for file in kept:
+        if os.path.realpath(path) == os.path.realpath(file):
+            raise TinyADTNError(f"--plot {path} would take the place of {file}; name another file")
+    if not Path(path).parent.is_dir():
+        raise TinyADTNError(f"--plot {path}: there is no folder {Path(path).parent}; make it first")
+
+
+def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:
+    known = {run.key for run in spec.runs}
+    failed = sum(records[key]["status"] == "failed" for key in known & records.keys())
+    done = f"{len(known & records.keys()) - failed} done{f', {failed} failed' if failed else ''}"
+    runs = "1 run" if len(spec.runs) == 1 else f"{len(spec.runs)} runs"
+    labels = len(by_label(spec))
+    rows = "1 row" if labels == 1 else f"{labels} rows"
+    others = len(records.keys() - known)
+    beside = f", which also holds {others} of other specs or rows" if others else ""
+    return f"{spec.name}: {runs} in {rows}, {done}; results in {out}{beside}"
+
+
+def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
+    with contextlib.ExitStack() as stack:
+        executor = options.executor and stack.enter_context(dask_executor(options.executor))
+        try:
+            sweep(
+                spec,
+                out,
+                executor=executor,
+                workers=options.workers,
+                blas_threads=options.blas_threads,
+                device=options.device,
+                retry_failed=options.retry_failed,
+                show_progress=not options.quiet,
+            )
+        except KeyboardInterrupt:
+            records = read_records(out) if out.exists() else {}
+            done = sum(run.key in records for run in spec.runs)
+            print(
+                f"\nstopped: {done} of {len(spec.runs)} runs are in {out}; what was in the middle"
+            )
+            print(f"begins again. Go on with\n  {_again(options)}")
+            raise
+    return read_records(out)
+
+
+def _again(options: Namespace, *more: str) -> str:
+    """The command that does what is left."""
+    words = [program(), "sweep", options.spec]
+    words += ["--out", options.out] if options.out else []
+    words += ["--rows", *options.rows] if options.rows else []
+    words += ["--executor", options.executor] if options.executor else []
+    words += ["--workers", str(options.workers)] if options.workers else []
+    words += ["--blas-threads", str(options.blas_threads)] if options.blas_threads else []
+    words += ["--device", options.device] if options.device != "cpu" else []
+    words += ["--best"] if options.best else []
+    words += ["--markdown"] if options.markdown else []
+    words += ["--pivot", options.pivot] if options.pivot is not None else []
+    words += ["--split", options.split] if options.split else []
+    words += ["--digits", str(options.digits)] if options.digits != DIGITS else []
+    return shlex.join([*words, *more])
+
+
+def _tell_failures(options: Namespace, spec: Spec, records: dict[str, Record]) -> int:
+    failed = [
+        (run, records[run.key])
+        for run in spec.runs
+        if records.get(run.key, {}).get("status") == "failed"
+    ]
+    for run, record in failed:
+        print(f"\nfailed: {run.label}, seed {run.seed}: {record['error']}")
+    if failed:
+        print(f"\nonce the reason is gone: {_again(options, '--retry-failed')}")
+    return 1 if failed else 0

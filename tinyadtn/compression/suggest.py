@@ -1,0 +1,194 @@
+"""What fits a budget: for one weight's shape, encodings that store no more numbers than allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..checks import plain
+from ..encodings.adtn import ADTN
+from ..encodings.encoding import Cost, Encoding, Recipe, checked_shape
+from ..encodings.frozen import Frozen
+from ..encodings.low_rank import LowRank
+from ..encodings.tensor_train import Modes, TensorTrain
+from ..encodings.tucker import Tucker
+from ..errors import ShapeError, SizeLimitError
+from ..tables import format_table
+from ..tensor_networks.sites import Axes, assign_sites
+
+Make = Callable[[int], "Suggestion"]  # a family's member of a given size: depth, rank, bond
+SHALLOW = 4  # ADTNs from depth 1 to here are listed one by one
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """An encoding: ``recipe`` is what ``compress`` takes, ``code`` how to write it."""
+
+    label: str
+    code: str
+    recipe: Recipe
+    stored: int
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """Encodings that fit a budget; printing them gives a table."""
+
+    shape: tuple[int, ...]
+    rows: tuple[Suggestion, ...]
+
+    def __str__(self) -> str:
+        head = ["", "recipe", "stored", "ratio", "to decode", "to apply"]
+        return format_table([head, *map(self._cells, self.rows)], left=2)
+
+    def _cells(self, row: Suggestion) -> list[str]:
+        return [
+            row.label,
+            row.code,
+            f"{row.stored:,}",
+            f"{math.prod(self.shape) / row.stored:,.1f}×" if row.stored else "–",
+            f"{row.cost.decode:,}",
+            "–" if row.cost.apply is None else f"{row.cost.apply:,}",
+        ]
+
+
+def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggestions:
+    """Encodings of a weight (o, i) or (o, c, kh, kw) that store at most ``budget`` numbers.
+
+    ADTNs of small depths and of the largest that fits; low rank, tensor trains of 2 to 4 cores with
+    balanced modes, and for kernels Tucker, each the largest that fits and stores less than the
+    dense weight; frozen random weights, the control, store nothing. The costs are multiply-adds: to
+    decode, and to put one input vector, of a kernel one patch, through undecoded factors, where
+    there is such a way (see ``Cost``). ``axes`` is the structure of the axes (``layer.axes``), for
+    ADTNs: their recipes keep to it, whatever the layer's own, for another may store more. Nothing
+    is allocated. ShapeError where only the frozen one would fit; it names the smallest.
+
+    >>> choice = suggest((256, 784), 1_040, axes=(256, (28, 28)))  # print it: a table
+    >>> for row in choice.rows:
+    ...     print(row.label, row.stored, row.code)
+    ADTN M=1 164 ta.ADTN.like(1, axes=(256, (28, 28)))
+    ADTN M=2 436 ta.ADTN.like(2, axes=(256, (28, 28)))
+    ADTN M=3 708 ta.ADTN.like(3, axes=(256, (28, 28)))
+    ADTN M=4 980 ta.ADTN.like(4, axes=(256, (28, 28)))
+    low rank r=1 1040 ta.LowRank.like(1)
+    tensor train D=1 896 ta.TensorTrain.like(((16, 16), (28, 28)), (1,))
+    tensor train D=3 912 ta.TensorTrain.like(((8, 8, 4), (7, 8, 14)), (3, 3))
+    tensor train D=4 880 ta.TensorTrain.like(((4, 4, 4, 4), (4, 4, 7, 7)), (4, 4, 4))
+    frozen 0 ta.Frozen.like()
+    >>> import tinyadtn as ta
+    >>> ta.compress(ta.models.fc2(rng=0), {"fc1": choice.rows[1].recipe}, rng=0).fc1.weight
+    ADTN((256, 784), depth=2): 436 numbers for 200,704
+    """
+    shape = checked_shape("suggest", shape, 2)
+    budget, axes = plain(budget), plain(axes)
+    if not isinstance(budget, int):
+        raise ShapeError(f"a budget is a whole number of stored numbers, got {budget!r}")
+    most = min(budget, math.prod(shape) - 1)
+    rows: list[Suggestion] = []
+    smallest: list[Suggestion] = []
+    for make, sizes in _families(shape, axes, most):
+        rows += map(make, sizes)
+        if not sizes:
+            smallest.append(make(1))
+    if not rows:
+        least = min(smallest, key=lambda row: row.stored)
+        raise ShapeError(
+            f"no encoding of {shape} stores {most:,} numbers or fewer; the smallest is "
+            f"{least.code} with {least.stored:,}"
+        )
+    return Suggestions(shape, (*rows, _suggestion(shape, Frozen)))
+
+
+def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[Make, list[int]]]:
+    """Every kind of encoding this shape can have, as a function of one size; the sizes to list."""
+    o, c, *kernel = shape
+    i, window = math.prod(shape[1:]), math.prod(kernel)
+
+    def adtn(depth: int) -> Suggestion:
+        return _suggestion(shape, ADTN, depth, axes=axes)
+
+    def low_rank(rank: int) -> Suggestion:
+        return _suggestion(shape, LowRank, rank)
+
+    def tucker(step: int) -> Suggestion:
+        """Ranks in the ratio of the channels, as far as the one allows the other."""
+        b = math.ceil(c * step / max(o, c))
+        a = min(math.ceil(o * step / max(o, c)), b * window)
+        return _suggestion(shape, Tucker, (a, min(b, a * window)))
+
+    def train(modes: Modes, limits: list[int]) -> Make:
+        return lambda bond: _suggestion(
+            shape, TensorTrain, modes, tuple(min(bond, limit) for limit in limits)
+        )
+
+    if math.prod(shape) > 2:  # two sites or more, as a gate needs
+        layer = 16 * (len(assign_sites(shape, axes, 2, "interleaved").dims) - 1)
+        with contextlib.suppress(SizeLimitError):  # a tensor beyond the memory at any depth
+            deepest = _largest(adtn, 1 + (most - adtn(1).stored) // layer, most)
+            yield adtn, sorted({*range(1, min(deepest, SHALLOW) + 1), deepest} - {0})
+    for make, largest in (
+        (low_rank, min(o, i)),
+        *((train(*chain), max(chain[1])) for chain in _chains(o, i)),
+        *([(tucker, max(o, c))] if kernel else []),
+    ):
+        size = _largest(make, largest, most)
+        yield make, [size] if size else []
+
+
+def _chains(o: int, i: int) -> Iterator[tuple[Modes, list[int]]]:
+    """Balanced modes for 2, 3 and 4 cores, where no core is left with one entry; bonds' limits."""
+    for n in (2, 3, 4):
+        modes = (balanced(o, n), balanced(i, n)[::-1])  # large meets small
+        sizes = [p * q for p, q in zip(*modes)]
+        if min(sizes) > 1:
+            yield modes, [min(math.prod(sizes[:k]), math.prod(sizes[k:])) for k in range(1, n)]
+
+
+def balanced(length: int, count: int) -> tuple[int, ...]:
+    """The length as a product of so many factors, as equal as a greedy split gets them.
+
+    >>> balanced(784, 4), balanced(10, 3)
+    ((7, 7, 4, 4), (5, 2, 1))
+    """
+    primes, divisor = [], 2
+    while length > 1:
+        if divisor * divisor > length:
+            divisor = length
+        if length % divisor:
+            divisor += 1
+        else:
+            primes.append(divisor)
+            length //= divisor
+    factors = [1] * count
+    for prime in reversed(primes):
+        factors[factors.index(min(factors))] *= prime
+    return tuple(sorted(factors, reverse=True))
+
+
+def _largest(make: Make, largest: int, most: int) -> int:
+    """The largest size whose encoding stores no more than ``most``; 0 if there is none."""
+
+    def fits(size: int) -> bool:
+        try:
+            return make(size).stored <= most
+        except SizeLimitError:  # too deep to train here
+            return False
+
+    low, high = 0, max(largest, 0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _suggestion(shape: Any, kind: type[Encoding], *arguments: Any, **options: Any) -> Suggestion:
+    """The encoding with these arguments, from its shapes alone."""
+    recipe = kind.like(*arguments, **options)
+    encoding = recipe(shape, rng=None)
+    written = [*map(str, arguments), *(f"{name}={value}" for name, value in options.items())]
+    code = f"ta.{kind.__name__}.like({', '.join(written)})"
+    return Suggestion(encoding.label, code, recipe, encoding.num_parameters, encoding.cost())

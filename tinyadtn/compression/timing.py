@@ -1,0 +1,109 @@
+"""How long the layers of a model take here and now: dense, decoded, cached, and decode-free."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.engine import Tensor
+from ..autodiff.modes import no_grad
+from ..decode_free.rule import decoded
+from ..errors import SizeLimitError, TinyADTNError
+from ..limits import memory_limit
+from ..nn.models import image_shape
+from ..nn.parameters import Shape
+from ..nn.sequential import Sequential
+from ..nn.surgery import dense
+
+SECONDS = 0.2  # how long a thing is repeated, after one call that warms up
+FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds, medians, of one encoded layer for one batch, forward.
+
+    ``dense``: through a plain weight. ``decode``: to decode the weight, without the batch.
+    ``cached``: through what ``decoded`` has at hand, the weight or its factors. ``decode_free``:
+    computing the factors, and the batch through them; None where the layer decodes.
+    """
+
+    name: str
+    dense: float
+    decode: float
+    cached: float
+    decode_free: float | None
+
+    def cells(self) -> list[str]:
+        """As a table shows it."""
+        times = (self.dense, self.decode, self.cached, self.decode_free)
+        return [self.name, *("–" if t is None else f"{t:.3g}" for t in times)]
+
+
+HEAD = ["dense", "decode", "cached", "decode-free"]
+
+
+def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> Iterator[Timing]:
+    """One for each encoded layer, with random inputs; measured when asked for.
+
+    ``image`` is (c, h, w); what ``ta.models`` made knows it. A layer is asked as part of its own
+    network, so what the others take does not matter. A ``Sequential`` inside is gone through too,
+    its layers named "block.fc1"; other modules with layers inside are not.
+
+    >>> import tinyadtn as ta
+    >>> model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1, "fc2": 2}, rng=0)
+    >>> [(row.name, row.decode_free is None) for row in timings(model, batch_size=10)]
+    [('fc1', False), ('fc2', True)]
+    """
+    if image is None:
+        if model.config is None:
+            raise TinyADTNError("say what images this model takes: image=(c, h, w)")
+        image = image_shape(model.config)
+    if batch_size < 1:
+        raise TinyADTNError(f"a batch to time needs 1 image or more, got {batch_size}")
+    rng = np.random.default_rng(0)
+    for name, layer, before, after in model.innermost(image):
+        weight = getattr(layer, "weight", None)
+        if weight is None or isinstance(weight, Tensor) or not hasattr(layer, "way"):
+            continue
+        _refuse_too_many(name, batch_size, 4 * (math.prod(before) + math.prod(after)))
+        x = Tensor(rng.standard_normal((batch_size, *before), dtype=np.float32))
+        yield _timing(name, layer, x)
+
+
+def _refuse_too_many(name: str, batch_size: int, bytes_each: int) -> None:
+    """SizeLimitError for a batch whose values alone, in and out of the layer, fill the memory."""
+    if batch_size * bytes_each > memory_limit():
+        raise SizeLimitError(
+            f"{name}: a batch of {batch_size:,} images takes {batch_size * bytes_each / 2**30:,.1f}"
+            f" GiB, the limit here is {memory_limit() / 2**30:.1f} GiB; time a smaller batch"
+        )
+
+
+@no_grad()
+def _timing(name: str, layer: Any, x: Tensor) -> Timing:
+    twin = layer.copy()
+    twin.weight = dense(layer.weight)
+    with decoded(Sequential(layer=layer)) as ready:
+        return Timing(
+            name,
+            _milliseconds(lambda: twin(x)),
+            _milliseconds(layer.weight.decode),
+            _milliseconds(lambda: ready.layer(x)),
+            None if layer.way(len(x), x.shape[1:]) is None else _milliseconds(lambda: layer(x)),
+        )
+
+
+def _milliseconds(call: Callable[[], Any]) -> float:
+    call()
+    taken: list[float] = []
+    while len(taken) < FEWEST or sum(taken) < SECONDS:
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(taken))

@@ -1,0 +1,298 @@
+"""The two kinds of data set that have a name: how each is recognised, read, and fetched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..errors import DataFileError, nearest
+from ..files.datafile import refusal
+from . import idx, mirrors
+from .archive import unpack
+from .cifar import CIFAR10, CIFAR100, MAX_NAMES_BYTES, Layout, check_cifar, holds, read_cifar
+
+# (images, labels) by split, and the names of the classes where the files give them.
+Contents = tuple[dict[str, tuple], tuple[str, ...] | None]
+
+
+@dataclass(frozen=True)
+class IdxSet:
+    """A data set in IDX files: the hash of each unpacked file, who serves copies."""
+
+    description: str
+    sha256: Mapping[str, str]
+    mirrors: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+    elsewhere: tuple[Path, ...] = ()  # where other programs put it
+    validation: int | None = None  # images drawn from the training images; None: a twelfth
+    subfolder: str = ""
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether a folder has files of these names."""
+        return idx.find(folder, "train-images") is not None
+
+    def fits(self, folder: Path) -> bool:
+        """A quick look: whether the smallest file is this set's and not another's."""
+        path = idx.find(folder, "t10k-labels")
+        try:
+            idx.check_hash(path or folder, self.sha256["t10k-labels"])
+        except DataFileError:
+            return False
+        return True
+
+    def read(self, folder: Path) -> Contents:
+        """The images and labels, every file's hash checked."""
+        return idx.read_idx_folder(folder, self.sha256), self.classes
+
+    def fetch(self, folder: Path) -> None:
+        """Download every file that is missing or wrong."""
+        for key, sha256 in self.sha256.items():
+            path = folder / f"{idx.file_name(key)}.gz"
+            try:
+                idx.check_hash(path, sha256)
+            except DataFileError:
+                keep = partial(self._keep, path, sha256)
+                mirrors.fetch(path.name, self.mirrors, folder, keep)
+
+    @staticmethod
+    def _keep(path: Path, sha256: str, part: Path) -> None:
+        idx.check_hash(part, sha256)
+        part.replace(path)
+
+
+@dataclass(frozen=True)
+class CifarSet:
+    """A data set in CIFAR's binary layout: its archive, the MD5 of that, who serves it."""
+
+    description: str
+    layout: Layout
+    archive: str
+    md5: str
+    mirrors: tuple[str, ...]
+    counts: tuple[int, int] = (50_000, 10_000)  # training and test images
+    validation: int | None = 5_000
+    elsewhere: tuple[Path, ...] = ()
+
+    @property
+    def subfolder(self) -> str:
+        """The archive's own folder, where somebody unpacked it by hand."""
+        return self.layout.folder
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether a folder has files of these names."""
+        return holds(folder, self.layout)
+
+    def fits(self, folder: Path) -> bool:
+        """A quick look: whether the files have the right sizes."""
+        return all(
+            path.is_file() and path.stat().st_size == size for path, size in self._sizes(folder)
+        )
+
+    def _sizes(self, folder: Path) -> list[tuple[Path, int]]:
+        return [
+            (folder / name, count // len(names) * self.layout.record)
+            for count, names in zip(self.counts, self.layout.splits.values())
+            for name in names
+        ]
+
+    def read(self, folder: Path) -> Contents:
+        """The images, fine labels and names, everything counted."""
+        return read_cifar(folder, self.layout, self.counts)
+
+    def fetch(self, folder: Path) -> None:
+        """Download and unpack the archive unless all is there."""
+        try:
+            check_cifar(folder, self.layout, self.counts)
+        except DataFileError:
+            mirrors.fetch(self.archive, self.mirrors, folder, self._keep)
+
+    def _keep(self, part: Path) -> None:
+        mirrors.check_md5(part, self.md5)
+        with TemporaryDirectory(dir=part.parent, prefix=f".{os.getpid()}-") as room:
+            members = {f"{self.subfolder}/{path.name}": n for path, n in self._sizes(part.parent)}
+            members[f"{self.subfolder}/{self.layout.names}"] = MAX_NAMES_BYTES
+            unpack(part, members, Path(room))
+            check_cifar(Path(room), self.layout, self.counts)
+            for file in Path(room).iterdir():
+                file.replace(part.parent / file.name)
+
+
+KNOWN: dict[str, IdxSet | CifarSet] = {
+    # The hashes of the files that data/README.md tells how to make.
+    "mnist-5k": IdxSet(
+        "5,000 handwritten digits, bundled: 3,500 train, 500 validation, 1,000 test",
+        {
+            "train-images": "09be325d2089ddb7b27fed5c97e3eaebdb65c7ea37c44f0e97f783f1c3d4154c",
+            "train-labels": "a03e3596cbdce065f8429d867ebcbb7516f9b1bb5f776df659432c592d693f4b",
+            "validation-images": "d739e1e7d2f37b5b3e2b766208b36797c774d21581ae1f0af3eae2292d556b77",
+            "validation-labels": "22cdcc6e57c00e3f56e6b93f9d88c267ee783e448f5e2ca952da7795bdbc1596",
+            "t10k-images": "e5a4a5f2fc9097055f836b3373257a63970fbd73c55d9e57fc31f0dda1f9717e",
+            "t10k-labels": "e37caccd005c43601ccc037cf0a0ec3006bfbc9927618f94ee80ebafa7f4e15e",
+        },
+    ),
+    # Computed from the four official files.
+    "mnist": IdxSet(
+        "70,000 handwritten digits, 11 MB: 55,000 train, 5,000 validation, 10,000 test",
+        {
+            "train-images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train-labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "t10k-images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "t10k-labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+    ),
+    # Computed from the files in Debian's dataset-fashion-mnist, version 0.0~git20200523.55506a9-1.
+    # The two of labels agree with the publisher's, whose MD5 is in their repository's README.
+    "fashion-mnist": IdxSet(
+        "70,000 pictures of clothes, 31 MB: 55,000 train, 5,000 validation, 10,000 test",
+        {
+            "train-images": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+        mirrors=(
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+        classes=(
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ),
+        elsewhere=(Path("/usr/share/datasets/fashion-mnist"),),  # that Debian package
+    ),
+    # The MD5 sums of the archives are those on https://www.cs.toronto.edu/~kriz/cifar.html.
+    "cifar10": CifarSet(
+        "60,000 colour pictures, 10 classes, 170 MB: 45,000 train, 5,000 validation, 10,000 test",
+        CIFAR10,
+        archive="cifar-10-binary.tar.gz",
+        md5="c32a1d4ab5d03f1284b67883e8d87530",
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    ),
+    "cifar100": CifarSet(
+        "60,000 colour pictures, 100 classes, 169 MB: 45,000 train, 5,000 validation, 10,000 test",
+        CIFAR100,
+        archive="cifar-100-binary.tar.gz",
+        md5="03b5dce01913d631647c71ecec9e9cb8",
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    ),
+}
+
+
+def _first(folders: list[Path]) -> Path:
+    return next((folder for folder in folders if folder.is_dir()), folders[-1])
+
+
+# A wheel carries the repository's data/ folder inside the package; in a clone it lies beside it.
+PACKAGE = Path(__file__).parents[1]
+BUNDLED = _first([PACKAGE / "data_files", PACKAGE.parent / "data"])
+
+
+def read_folder(folder: Path) -> Contents:
+    """What a folder holds, in IDX files named as MNIST's or in one of CIFAR's binary layouts.
+
+    ``DataFileError`` for no folder, none of these layouts, more than one, and damage.
+
+    >>> pairs, names = read_folder(BUNDLED / "mnist-5k")
+    >>> list(pairs), names is None
+    (['train', 'validation', 'test'], True)
+    """
+    if not folder.is_dir():
+        raise DataFileError(
+            f"{folder}: neither a folder, nor a .npz file of features, nor a data set that is "
+            f"known ({', '.join(KNOWN)}){nearest(str(folder).lower(), KNOWN)}"
+        )
+    found = {layout.title: layout for layout in (CIFAR10, CIFAR100) if holds(folder, layout)}
+    is_idx = any(idx.find(folder, key) for key in ("train-images", "t10k-images"))
+    if len(found) + is_idx != 1:
+        raise refusal(
+            folder,
+            f"files of one layout: as MNIST's ({idx.file_name('train-images')}, …), as "
+            f"CIFAR-10's ({CIFAR10.train[0]}, …) or as CIFAR-100's ({CIFAR100.train[0]}, …)",
+            f"those of {' and '.join([*found, *['MNIST'] * is_idx])}" if found else "none in it",
+        )
+    for layout in found.values():
+        return read_cifar(folder, layout)
+    return idx.read_idx_folder(folder), None
+
+
+def locate(name: str) -> Path:
+    """The folder that holds the named set; ``DataFileError`` says where it was looked for.
+
+    Looked for in ``$TINYADTN_DATA`` (that folder, or one called ``name`` in it), then in the user's
+    cache, where ``download`` puts it, then where Debian's package puts Fashion-MNIST; CIFAR also in
+    a folder in these that is called as in its archive. A folder with another set's files under the
+    same names is taken only when there is no better one. A set without mirrors is bundled.
+
+    >>> locate("mnist-5k") == BUNDLED / "mnist-5k"
+    True
+    """
+    source = KNOWN[name]
+    if not source.mirrors:
+        return BUNDLED / name
+    places = [cache_folder() / name]
+    if variable := os.environ.get("TINYADTN_DATA"):
+        places = [Path(variable), Path(variable) / name, *places]
+    if source.subfolder:
+        places = [folder for place in places for folder in (place, place / source.subfolder)]
+    places += source.elsewhere
+    candidates = [folder for folder in places if source.is_in(folder)]
+    if not candidates:
+        raise DataFileError(
+            f"{name}: not found in {', '.join(map(str, places))}. "
+            f"Run: tinyadtn data get {name} (or set TINYADTN_DATA to the folder that holds it)"
+        )
+    return next(filter(source.fits, candidates), candidates[0])
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``$XDG_CACHE_HOME/tinyadtn``, by default ``~/.cache/tinyadtn``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyadtn"
+
+
+def available() -> list[tuple[str, str, str]]:
+    """A row (name, description, the folder or how to get it) for each known set.
+
+    >>> [name for name, description, where in available()]
+    ['mnist-5k', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100']
+    """
+    rows = []
+    for name, source in KNOWN.items():
+        missing = "not here"
+        try:
+            folder = locate(name)
+        except DataFileError:
+            fits = False
+        else:
+            fits = source.fits(folder)
+            missing = f"not here (other files in {folder})"
+        where = str(folder) if fits else f"{missing}; run: tinyadtn data get {name}"
+        rows.append((name, source.description, where))
+    return rows
+
+
+def download(name: str) -> Path:
+    """Fetch the files of a named set that the cache lacks; the folder that then holds them all.
+
+    A file gets its place only after its check, in one step: an interrupted or wrong download leaves
+    nothing behind. ``DataFileError`` when no mirror serves a good copy.
+
+    >>> download("mnist-5k") == locate("mnist-5k")  # bundled: nothing to fetch
+    True
+    """
+    if name not in KNOWN:
+        raise DataFileError(f"{name}: not a data set that is known ({', '.join(KNOWN)})")
+    source = KNOWN[name]
+    if not source.mirrors:
+        return locate(name)
+    folder = cache_folder() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    source.fetch(folder)
+    return folder

@@ -1,0 +1,112 @@
+"""Images and labels in three splits: loading and checking them, and dealing out batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataFileError
+from ..files.datafile import CHUNK, SPLITS
+from .catalogue import KNOWN, locate, read_folder
+from .checks import _check_features, _check_pair, _check_pixels, _check_together, _refuse_gaps
+from .feature_file import is_feature_file, read_features
+from .splits import Data, Split
+
+VALIDATION_SHARE = 12  # one training image in twelve: 5,000 of MNIST's 60,000
+VALIDATION_SEED = 2305
+
+
+def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") -> Data:
+    """Images scaled to [0, 1] and labels, as train, validation and test.
+
+    ``source`` is a known set ("mnist-5k" is bundled; "mnist", "fashion-mnist", "cifar10" and
+    "cifar100" are looked for, see ``sources.locate``), a folder of IDX files named as MNIST's are
+    or of CIFAR's binary files, a ``.npz`` file of features (see ``save_features``), or arrays: a
+    pair (images, labels) for each split, as ``{"train": …, "validation": …, "test": …}`` or in this
+    order. Images of arrays are uint8 or floats in [0, 1], (n, h, w) or (n, c, h, w). Where there is
+    no validation split, a twelfth of the training images (of CIFAR by its name a tenth), drawn with
+    a fixed seed, becomes it. The images take four bytes a pixel, and one more while files are read;
+    features, which are stored as they are, twice their four bytes.
+    ``DataFileError`` for everything that does not fit.
+
+    >>> load_data("mnist-5k")
+    Data(mnist-5k: train 3,500, validation 500, test 1,000; images 1×28×28; 10 classes)
+    """
+    if isinstance(source, Mapping):
+        return _from_pairs(dict(source), name="arrays")
+    if isinstance(source, str) and source in KNOWN:
+        known = KNOWN[source]
+        pairs, classes = known.read(locate(source))
+        return _from_pairs(pairs, name=source, classes=classes, validation=known.validation)
+    if isinstance(source, (str, os.PathLike)) and is_feature_file(source):
+        pairs, classes, origin = read_features(source)
+        return _from_pairs(pairs, name=str(source), classes=classes, origin=origin)
+    if isinstance(source, (str, os.PathLike)):
+        pairs, classes = read_folder(Path(source))
+        if classes is None:
+            _refuse_gaps(pairs["train"][1], f"{source}: train")
+        return _from_pairs(pairs, name=str(source), classes=classes)
+    if isinstance(source, (tuple, list)) and len(source) in (2, 3):
+        names = SPLITS if len(source) == 3 else ("train", "test")
+        return _from_pairs(dict(zip(names, source, strict=True)), name="arrays")
+    raise DataFileError(
+        f"data: expected one of {', '.join(KNOWN)}, a folder, a .npz file of features, or a pair "
+        "(images, labels) for each of train, validation (may be left out) and test, found "
+        f"{type(source).__name__}"
+    )
+
+
+def _from_pairs(
+    pairs: dict[str, Any],
+    *,
+    name: str,
+    classes: tuple[str, ...] | None = None,
+    validation: int | None = None,
+    origin: dict[str, Any] | None = None,
+) -> Data:
+    """The splits as they are given; with an ``origin`` they are features, of any finite values."""
+    if not {"train", "test"} <= set(pairs) <= set(SPLITS):
+        raise DataFileError(
+            f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
+        )
+    check = _check_pixels if origin is None else _check_features
+    checked = {split: _check_pair(pairs[split], f"{name}: {split}", check) for split in pairs}
+    if classes is None:
+        classes = tuple(map(str, range(int(checked["train"][1].max()) + 1)))
+    _check_together(checked, name, len(classes))
+    rows = {split: np.arange(len(labels)) for split, (_, labels) in checked.items()}
+    if "validation" not in checked:
+        checked["validation"] = checked["train"]
+        rows["train"], rows["validation"] = _draw(len(rows["train"]), validation, name)
+    train, validated, test = (_take(*checked[split], rows[split]) for split in SPLITS)
+    return Data(train, validated, test, classes, name, origin)
+
+
+def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(rows to train on, rows to validate on): a fixed draw, each in the order of the file."""
+    if total < 2:
+        raise DataFileError(f"{name}: one training image leaves none for validation; give more")
+    count = count or max(1, total // VALIDATION_SHARE)
+    drawn = np.zeros(total, bool)
+    drawn[np.random.default_rng(VALIDATION_SEED).permutation(total)[:count]] = True
+    return np.flatnonzero(~drawn), np.flatnonzero(drawn)
+
+
+def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:
+    """These rows as float32 in [0, 1], in memory of their own.
+
+    A few rows at a time: drawing all of CIFAR's in one go would copy its bytes once more.
+    """
+    floats = np.empty((len(rows), *images.shape[1:]), np.float32)
+    step = max(1, CHUNK // images[0].size)
+    for start in range(0, len(rows), step):
+        some = images[rows[start : start + step]]
+        if some.dtype == np.uint8:
+            np.divide(some, 255, out=floats[start : start + step], dtype=np.float32)
+        else:
+            floats[start : start + step] = some
+    return Split(floats, labels[rows])

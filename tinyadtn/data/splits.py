@@ -1,0 +1,86 @@
+"""TODO data.splits: Data, ORDER_STREAM, Split, batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..files.datafile import SPLITS
+
+ORDER_STREAM = 6058  # keeps the draws for batch order apart from other uses of the same seed
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images, float32 (n, c, h, w) in [0, 1], and their labels, int64 (n,).
+
+    Or features in their place, which have any values: see ``ta.features``.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Split({len(self):,} images {'×'.join(map(str, self.images.shape[1:]))})"
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a network is trained, chosen and judged on, and the names of the classes.
+
+    ``origin`` is there if these are features: the data and the layers that they were made by.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    name: str = "arrays"
+    origin: dict[str, Any] | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What a run was trained on: the name, and the number and SHA-256 of the training images.
+
+        The hash covers pixels and labels: other data of the same size are other data. Of features
+        it tells their ``origin`` too.
+        """
+        digest = hashlib.sha256(repr(self.train.images.shape).encode())
+        for array in (self.train.images, self.train.labels):
+            digest.update(np.ascontiguousarray(array).data)
+        found = {"name": self.name, "images": len(self.train), "sha256": digest.hexdigest()}
+        return found if self.origin is None else {**found, "origin": self.origin}
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{split} {len(getattr(self, split)):,}" for split in SPLITS)
+        shape = "×".join(map(str, self.train.images.shape[1:]))
+        return f"Data({self.name}: {sizes}; images {shape}; {len(self.classes)} classes)"
+
+
+def batches(
+    split: Split, size: int, *, seed: int, epoch: int, skip: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(images, labels) of ``size`` rows at a time, every row once, the last batch perhaps shorter.
+
+    The order follows from (seed, epoch) alone; ``skip`` leaves out that many batches at the start,
+    so a run that stopped inside an epoch goes on with the batch it would have had next.
+    ``ShapeError`` for a size below 1 or a negative skip.
+
+    >>> import tinyadtn as ta
+    >>> test = ta.load_data().test
+    >>> [len(labels) for _, labels in batches(test, 400, seed=0, epoch=1)]
+    [400, 400, 200]
+    """
+    if size < 1 or skip < 0:
+        raise ShapeError(f"batches need size >= 1 and skip >= 0, got size {size} and skip {skip}")
+    order = np.random.default_rng((ORDER_STREAM, seed, epoch)).permutation(len(split))
+    starts = range(skip * size, len(split), size)
+    rows = (order[start : start + size] for start in starts)
+    return ((split.images[chosen], split.labels[chosen]) for chosen in rows)

@@ -1,0 +1,80 @@
+"""Convolution with few filters: products first, then shifts.
+
+``conv2d`` lays out the patch of every output and multiplies by the kernel. That copies each pixel
+once for every kernel cell, all its channels with it. Where there are fewer filters than channels it
+is cheaper the other way round: multiply every pixel by every cell of every filter, and add each
+product to the output that it belongs to. It is the same sum in another order::
+
+    y[o, i] = Σ_p ( Σ_c w[o, c, p] · x[c, i + p] )        in one dimension, stride 1
+
+Where a weight is a product of factors, a layer's first filters are few: 2 or 4 for an ADTN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autodiff.arrays import array_module
+from ..autodiff.engine import op
+from ..ops.conv import conv_window
+from ..ops.windows import Size, batch_first, batch_innermost
+
+
+@op(joint=True)
+def few_filters_conv2d(
+    x: Any,
+    weight: Any,
+    *bias: Any,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Any:
+    """The function ``conv2d``, with ``bias`` (o,) added if given, for few filters: same arguments.
+
+    >>> import numpy as np
+    >>> x, weight = np.ones((2, 3, 8, 9)), np.ones((1, 3, 3, 3))
+    >>> few_filters_conv2d(x, weight, padding=1).data[0, 0, 0, :3]
+    array([12., 18., 18.])
+    """
+    window = conv_window(x.shape, weight.shape, stride, padding, dilation, groups)
+    xp, (n, c, *image_shape), (o, depth, *kernel) = array_module(x), x.shape, weight.shape
+    filters = o // groups
+    image = batch_innermost(x)
+    pixels = image.reshape(groups, depth, -1)  # (g, c, hwn)
+    cells = weight.reshape(groups, filters, depth, *kernel).transpose(0, 3, 4, 1, 2)
+    cells = cells.reshape(groups, -1, depth)  # (g, pqo, c)
+    products = (cells @ pixels).reshape(groups, *kernel, filters, *image_shape, n)
+    slides = (window.kernel, window.stride, window.padding) != ((1, 1), (1, 1), (0, 0))
+    places = [
+        ((slice(None), p, q, slice(None), *seen[1:]), (slice(None), slice(None), *put[1:]))
+        for (p, q), put, seen in window.cells(0, window.outputs[0])
+    ]  # of one cell's products, and of the outputs they belong to
+    if slides:
+        out = xp.zeros((groups, filters, *window.outputs, n), products.dtype)
+        for seen, put in places:
+            out[put] += products[seen]
+    else:
+        out = products
+    out = out.reshape(o, *window.outputs, n)
+    if bias:
+        out += bias[0].reshape(-1, 1, 1, 1)
+    shape = products.shape
+
+    def backward(g: Any) -> list[Any]:
+        g = batch_innermost(g)
+        spread = g.reshape(groups, filters, *window.outputs, n)
+        if slides:
+            share = xp.zeros(shape, g.dtype)
+            for seen, put in places:
+                share[seen] = spread[put]
+        else:
+            share = spread
+        share = share.reshape(groups, cells.shape[1], -1)  # dL/d(products)
+        grad_cells = share @ pixels.swapaxes(1, 2)
+        grad_cells = grad_cells.reshape(groups, *kernel, filters, depth).transpose(0, 3, 4, 1, 2)
+        grad_image = (cells.swapaxes(1, 2) @ share).reshape(c, *image_shape, n)
+        grads = [batch_first(grad_image), grad_cells.reshape(weight.shape)]
+        return [*grads, *([g.sum(axis=(1, 2, 3))] if bias else [])]
+
+    return batch_first(out), backward

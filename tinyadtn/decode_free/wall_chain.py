@@ -1,0 +1,245 @@
+"""An ADTN of depth 1 on a brick wall, as a chain of cores along its wall: nothing is decoded.
+
+One TN layer acts on |0…0⟩, so T is a matrix product state. A first-column gate a_k *is* a state of
+two sites, and a second-column gate B_k joins it to the next (see ``fast_wall``)::
+
+    site  0   1   2   3   4   5                 x        y
+          └a_0┘   └a_1┘   └a_2┘               ──┤ core k ├──     core k = Σ_i a_k[x,i] B_k[o₁o₂,iy]
+              └B_0┘   └B_1┘                       o₁  o₂         x, y: sites 2k, 2k+2 before B
+
+Between two cores, before an odd site, the bond is 2. Before an even site the wall can be cut too:
+the site on the left of the cut passes through as part of the bond, which is then 4.
+
+A *span* is a run of neighbouring sites whose tensors are multiplied to one core of a ``Chain``:
+its outputs are the legs that belong to the weight's output axis, its inputs are all others. Few
+long spans are few large products; many short ones are fewer multiply-adds. ``wall_chain`` looks
+for the spans that take least in all: to multiply out, and to put a batch through.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.arrays import array_module
+from ..autodiff.engine import op
+from ..tensor_networks.fast.pair_cores import pair_cores, right_end
+from ..tensor_networks.sites import Sites
+from .chain import Chain, Core
+from .cost import CALL, MOVED, work
+
+Span = tuple[int, int]  # sites start … stop - 1, by position in the wall
+
+
+@dataclass(frozen=True, eq=False)
+class WallChain(Chain):
+    """Which sites each core holds, and where its entries stand in the span's tensor.
+
+    An index is None where the core is the span's tensor as it is.
+    """
+
+    spans: tuple[Span, ...] = ()
+    index: tuple[np.ndarray | None, ...] = ()
+
+    @property
+    def build_multiply_adds(self) -> int:
+        """Those of multiplying each span's gates: 2 to a number, on the way from its left end."""
+        return 2 * sum(map(math.prod, self.cores))
+
+    @property
+    def build_work(self) -> int:
+        """The same with all that is moved, in multiply-adds of a large product."""
+        return sum(map(_build_work, self.cores))
+
+
+def _build_work(core: Core) -> int:
+    return 4 * CALL + (2 + 4 * MOVED) * math.prod(core)
+
+
+# --- which spans ---------------------------------------------------------------------------------
+
+
+def wall_chain(sites: Sites, batch: int) -> WallChain | None:
+    """The cores for a batch of that size; None where the best single core is the whole weight.
+
+    Sites with all outputs on one side and all inputs on the other make two cores: W = A·B.
+
+    >>> from tinyadtn.tensor_networks.sites import assign_sites
+    >>> wall_chain(assign_sites((4096, 4096), None, 2, "output_first"), 128).cores
+    ((1, 4096, 1, 4), (4, 1, 4096, 1))
+    >>> wall_chain(assign_sites((4096, 4096), None, 2, "interleaved"), 128).cores
+    ((1, 8, 4, 2), (2, 8, 8, 2), (2, 8, 8, 2), (2, 8, 16, 1))
+    """
+    # Few batches to find spans for: the next power of 2.
+    found = _best_spans(sites, 1 << max(0, batch - 1).bit_length())
+    return None if found is None else _with_indices(sites, *found)
+
+
+@functools.lru_cache(maxsize=1024)
+def _best_spans(sites: Sites, batch: int) -> tuple[tuple[Span, ...], bool] | None:
+    """The spans, and whether a batch enters from the right."""
+    is_output = _outputs(sites)
+    switches = [k for k in range(1, len(is_output)) if is_output[k] != is_output[k - 1]]
+    if not switches:
+        return None
+    if len(switches) == 1:
+        cut = switches[0]
+        spans, from_right = [(0, cut), (cut, len(is_output))], is_output[0]
+    else:
+        _, spans, from_right = min(_cheapest(is_output, batch, side) for side in (True, False))
+    return None if len(spans) == 1 else (tuple(spans), from_right)
+
+
+def _outputs(sites: Sites) -> list[bool]:
+    """For each place in the wall, whether its leg belongs to the weight's output axis."""
+    outputs = {s for group in sites.groups[: sites.num_outputs] for s in group}
+    return [site in outputs for site in sites.order]
+
+
+def _cheapest(
+    is_output: Sequence[bool], batch: int, from_right: bool
+) -> tuple[int, list[Span], bool]:
+    """The spans with the least work, by the best way to every cut from the cuts before it."""
+    num_sites = len(is_output)
+    best: list[tuple[int, list[Span]]] = [(0, [])]
+    for stop in range(1, num_sites + 1):
+        ways = []
+        for start in range(stop):
+            a, o, i, b = core = _core(is_output, (start, stop))
+            outside = is_output[:start], is_output[stop:]
+            before, behind = outside if from_right else outside[::-1]
+            left, done = 2 ** before.count(False), 2 ** behind.count(True)
+            rows, inner = (a * o, i * b) if from_right else (o * b, a * i)
+            stack, columns = (left, done) if from_right else (done, left)
+            taken = work(rows, inner, columns * batch, stack) + _build_work(core)
+            ways.append((best[start][0] + taken, [*best[start][1], (start, stop)]))
+        best.append(min(ways))
+    return *best[-1], from_right
+
+
+def _core(is_output: Sequence[bool], span: Span) -> Core:
+    num_sites, legs = len(is_output), is_output[slice(*span)]
+    left, right = (1 if cut in (0, num_sites) else 4 - 2 * (cut % 2) for cut in span)
+    return left, 2 ** legs.count(True), 2 ** legs.count(False), right
+
+
+@functools.lru_cache(maxsize=64)  # indices may be as large as the cores; no batch is in the key
+def _with_indices(sites: Sites, spans: tuple[Span, ...], from_right: bool) -> WallChain:
+    """A core with all the outputs has those that the crop keeps, in order; so for the inputs."""
+    is_output = _outputs(sites)
+    axes = range(len(sites.lengths))
+    out: np.ndarray | None = sites.places(axes[: sites.num_outputs])
+    into: np.ndarray | None = sites.places(axes[sites.num_outputs :])
+    cores, index = [], []
+    for start, stop in spans:
+        a, o, i, b = _core(is_output, (start, stop))
+        legs = is_output[start:stop]
+        order = sorted(range(len(legs)), key=lambda k: not legs[k])  # outputs first; it is stable
+        entries = np.arange(a * o * i * b).reshape(a, *(2 for _ in legs), b)
+        entries = entries.transpose(0, *(k + 1 for k in order), -1).reshape(a, o, i, b)
+        if out is not None and legs.count(True) == is_output.count(True):
+            entries, out = entries[:, out], None
+        if into is not None and legs.count(False) == is_output.count(False):
+            entries, into = entries[:, :, into], None
+        cores.append(entries.shape)
+        index.append(None if _is_all(entries, a * o * i * b) else entries.ravel())
+    if into is not None and _is_all(into, 2 ** is_output.count(False)):
+        into = None
+    if out is not None and _is_all(out, 2 ** is_output.count(True)):
+        out = None
+    return WallChain(tuple(cores), from_right, into, out, spans, tuple(index))
+
+
+def _is_all(places: np.ndarray, size: int) -> bool:
+    """0, 1, 2, … with nothing left out: no need to pick."""
+    return places.size == size and bool((places.ravel() == np.arange(size)).all())
+
+
+# --- their numbers -------------------------------------------------------------------------------
+
+
+@op(joint=True)
+def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> Any:
+    """The entries of all cores, one core behind the other; the first is multiplied by ``scale``."""
+    first, second = columns
+    xp = array_module(first)
+    joined, joined_backward = pair_cores(first, second)
+    eye, end = xp.eye(2, dtype=first.dtype), right_end(first, num_sites)
+
+    def spanned(span: Span) -> list[Any]:
+        """The products on the way from the span's left to its right, each (…, bond)."""
+        start, stop = _odd_cuts(span, num_sites)
+        products = [eye]  # site 0 comes out as it went in; elsewhere these are the left bond's rows
+        for core in joined[start // 2 : stop // 2]:
+            products.append((products[-1] @ core.reshape(2, 8)).reshape(-1, 2))
+        return products
+
+    def closed(span: Span, product: Any) -> Any:
+        """The last of the products with the right end that the span has."""
+        if span[1] == num_sites:
+            return product @ end
+        if span[1] % 2:
+            return product
+        # Cut before an even site: the one on the left of the cut passes through, into the bond.
+        wide = xp.zeros((len(product), 2, 2, 2), product.dtype)  # (…, its leg, bond, bond)
+        wide[:, 0, :, 0] = wide[:, 1, :, 1] = product
+        return wide
+
+    ways = [spanned(span) for span in chain.spans]
+    tensors = [closed(span, way[-1]) for span, way in zip(chain.spans, ways)]
+    cores = [
+        tensor.reshape(-1) if index is None else tensor.reshape(-1)[xp.asarray(index)]
+        for tensor, index in zip(tensors, chain.index)
+    ]
+    cores[0] = cores[0] * scale
+    shapes = [tensor.shape for tensor in tensors]
+    ends = np.cumsum([len(core) for core in cores]).tolist()
+
+    def backward(g: Any) -> list[Any]:
+        grad_joined, grad_first = xp.zeros_like(joined), xp.zeros_like(first)
+        for k, (span, way, begin, stop) in enumerate(zip(chain.spans, ways, [0, *ends], ends)):
+            share, index = g[begin:stop] * (scale if k == 0 else 1), chain.index[k]
+            if index is not None:
+                whole = xp.zeros(math.prod(shapes[k]), g.dtype)
+                whole[xp.asarray(index)] = share
+                share = whole
+            if span[1] == num_sites:
+                share = share.reshape(-1, end.shape[1])
+                if num_sites % 2 == 0:
+                    grad_first[-1] = way[-1].T @ share
+                share = share @ end.T
+            elif span[1] % 2 == 0:
+                wide = share.reshape(-1, 2, 2, 2)
+                share = wide[:, 0, :, 0] + wide[:, 1, :, 1]
+            start, _ = _odd_cuts(span, num_sites)
+            for j in reversed(range(len(way) - 1)):
+                share, core = share.reshape(-1, 8), start // 2 + j
+                grad_joined[core] = (way[j].T @ share).reshape(2, 4, 2)
+                share = share @ joined[core].reshape(2, 8).T
+        grad_pairs, grad_second = joined_backward(grad_joined)
+        grad_first[: len(second)] += grad_pairs
+        return [grad_first, grad_second]
+
+    return xp.concatenate(cores), backward
+
+
+def _odd_cuts(span: Span, num_sites: int) -> Span:
+    """The cuts between the cores that a span is made of: the odd ones at it or to its left."""
+    start, stop = span
+    last = num_sites - 1 + num_sites % 2  # behind the last core that is made of two gates
+    return start - 1 + start % 2 if start else 1, min(stop - 1 + stop % 2, last)
+
+
+def split(cores: Any, chain: WallChain) -> list[Any]:
+    """The tensor that ``wall_cores`` gave as one tensor a core, or as two matrices A and B."""
+    shapes: list[tuple[int, ...]] = list(chain.cores)
+    if chain.rank is not None and chain.from_right:
+        (_, o, _, rank), (_, _, i, _) = chain.cores
+        shapes = [(o, rank), (rank, i)]
+    ends = np.cumsum(list(map(math.prod, shapes))).tolist()
+    return [cores[begin:end].reshape(shape) for begin, end, shape in zip([0, *ends], ends, shapes)]

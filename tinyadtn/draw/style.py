@@ -1,0 +1,69 @@
+"""What all pictures share: one palette, figures that belong to nobody, and how they are saved."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ShapeError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Hues from Okabe and Ito and from Paul Tol, which colour-blind readers tell apart. Wherever a
+# colour means something, so does a lightness, a line style or a word: the pictures print in grey.
+VALUE = "#0072B2"  # what a forward pass computes
+ADJOINT = "#D55E00"  # what a backward pass brings back
+GATE = "#F2C14E"
+FRESH_GATE = "#FFFFFF"  # a gate on untouched sites
+SIGMA = "#D9D9D9"
+REFERENCE = "#666666"  # chance, and whatever else is only there to compare with
+SITES = ("#332288", "#117733", "#AA4499", "#8A6D1F")  # one an axis: output, rows, columns, …
+SERIES = (  # colour, line style and marker of the curves
+    (VALUE, "-", "o"),
+    (ADJOINT, "--", "s"),
+    ("#009E73", "-.", "^"),
+    ("#AA4499", ":", "D"),
+    ("#000000", "-", "x"),
+    ("#E69F00", "--", "v"),
+    ("#56B4E9", "-.", "P"),
+    ("#8A6D1F", ":", "*"),
+)
+SIGNED = "cividis"  # its lightness rises with the value, so that grey printing keeps the sign
+
+
+def new_figure(width: float, height: float, description: str) -> Figure:
+    """An empty figure, in inches. A notebook shows it as an image with the description."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install 'tinyadtn[plot]'") from error
+    figure: Any = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    figure.set_label(description)
+    figure._repr_png_ = partial(_notebook_image, figure)
+    return figure
+
+
+def styles(count: int) -> Iterator[dict[str, Any]]:
+    """Colour, line and marker for each of the curves, the first of which lies on top."""
+    if count > len(SERIES):
+        raise ShapeError(f"{count} curves in one picture: no more than {len(SERIES)} stay distinct")
+    for k, (colour, line, marker) in enumerate(SERIES):
+        style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 5}
+        yield {**style, "zorder": 3 - k / 100}
+
+
+def save(figure: Figure, path: str | os.PathLike[str] | io.BytesIO) -> None:
+    """Write the figure as PNG, 150 dots an inch, with its description inside."""
+    figure.savefig(path, dpi=150, format="png", metadata={"Description": str(figure.get_label())})
+
+
+def _notebook_image(figure: Figure) -> tuple[bytes, dict[str, str]]:
+    """The PNG, and the text that stands for it where it cannot be seen."""
+    file = io.BytesIO()
+    save(figure, file)
+    return file.getvalue(), {"alt": str(figure.get_label())}

@@ -1,0 +1,154 @@
+"""One encoding for the weights of several layers: each layer holds a part of the whole.
+
+    conv4_2.weight ── part 0 ──┐
+                               ├── whole: one encoding of the weights together
+    conv4_3.weight ── part 1 ──┘
+
+The parts share the whole, so its numbers are trained, counted and saved once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.engine import Tensor
+from ..checks import plain
+from ..errors import ShapeError
+from ..nn.module import Module
+from ..nn.parameters import Shape, he_std
+from ..nn.surgery import named_layers
+from ..tensor_networks.sites import Axes
+from .encoding import Cost, Counts, Encoding
+
+
+class Part(Encoding):
+    """The weight of one layer, cut from an encoding of several: W = gain · whole[index].
+
+    ``layers`` names all of them with their shapes. Weights that differ in their outputs alone are
+    one weight with all the outputs, (Σ o, c, kh, kw); other weights are flattened, one behind the
+    other, to a vector. Either way the parts lie one after the other along the first axis.
+    ``gain`` is √(2/fan_in) of this weight over that of the whole, a constant of the shapes: so
+    every part starts spread like a dense layer of its own. It is 1 where the inputs are the same.
+    The numbers stored are the whole's. Every layer decodes the whole for itself; ``decoded`` (what
+    ``evaluate`` uses) does it once.
+    ShapeError if the whole has another shape than the layers together.
+
+    >>> import tinyadtn as ta
+    >>> layers = {"fc1": (4, 8), "fc2": (2, 8)}
+    >>> whole = ta.ADTN((6, 8), rng=0)
+    >>> one, two = Part(whole, 0, layers), Part(whole, 1, layers)
+    >>> one.decode().shape, two.decode().shape, one.parameters()[0] is two.parameters()[0]
+    ((4, 8), (2, 8), True)
+    """
+
+    whole: Encoding
+
+    def __init__(self, whole: Encoding, index: int, layers: Mapping[str, Sequence[int]]):
+        shapes = [tuple(shape) for shape in layers.values()]
+        if whole.shape != joint_shape(shapes):
+            raise ShapeError(
+                f"the weights of {', '.join(layers)} together have shape {joint_shape(shapes)}, "
+                f"the encoding is for {whole.shape}"
+            )
+        if not 0 <= index < len(shapes):
+            raise ShapeError(f"{len(shapes)} layers have parts 0 … {len(shapes) - 1}, got {index}")
+        self.whole, self.index = whole, index
+        self.layers = dict(zip(layers, shapes))
+        self.shape = shapes[index]
+        self.config = {
+            "encoding": "Part",
+            "whole": whole.config,
+            "index": index,
+            "layers": {name: list(shape) for name, shape in self.layers.items()},
+        }
+
+    @property
+    def label(self) -> str:
+        return self.whole.label
+
+    @property
+    def gain(self) -> float:
+        """What the slice of the whole is multiplied by."""
+        return he_std(self.shape) / he_std(self.whole.shape)
+
+    def cut(self, whole: Tensor) -> Tensor:
+        """This weight from the decoded whole."""
+        entry = math.prod(whole.shape[1:])  # what lies at one place of the first axis
+        lengths = [math.prod(shape) // entry for shape in self.layers.values()]
+        first = sum(lengths[: self.index])
+        part = whole[first : first + lengths[self.index]]
+        return part.reshape(self.shape) * self.gain
+
+    def decode(self) -> Tensor:
+        """The weight: the whole decoded, and cut."""
+        return self.cut(self.whole.decode())
+
+    def peak_bytes(self) -> int:
+        """That of the whole, and this weight."""
+        return self.whole.peak_bytes() + super().peak_bytes()
+
+    def counts(self) -> Counts:
+        """This weight's entries, and all the numbers of the whole: they are needed for any part."""
+        return replace(self.whole.counts(), dense=math.prod(self.shape))
+
+    def cost(self) -> Cost:
+        """That of the whole, which has to be decoded."""
+        return Cost(self.whole.cost().decode, None)
+
+    def target(self, weights: Mapping[str, Any]) -> np.ndarray:
+        """What the whole should decode to for the layers to have these weights.
+
+        Each weight is divided by its gain, so none counts more for having fewer inputs.
+        """
+        unit, inner = he_std(self.whole.shape), self.whole.shape[1:]
+        return np.concatenate(
+            [
+                np.asarray(weights[name]).reshape(-1, *inner) * (unit / he_std(shape))
+                for name, shape in self.layers.items()
+            ]
+        )
+
+
+def joint_shape(shapes: Sequence[Shape]) -> Shape:
+    """The shape of several weights together: all their outputs over the same inputs, or a vector.
+
+    >>> joint_shape([(8, 4), (2, 4)]), joint_shape([(8, 4), (2, 8)])
+    ((10, 4), (48,))
+    """
+    inner = {shape[1:] for shape in shapes}
+    if len(inner) == 1:
+        return (sum(math.prod(shape[:1]) for shape in shapes), *inner.pop())
+    return (sum(map(math.prod, shapes)),)
+
+
+def joint_axes(shapes: Sequence[Shape], axes: Sequence[Axes]) -> Axes:
+    """The structure of the inputs, where all weights have the same; None where there is no such.
+
+    >>> joint_axes([(8, 12), (2, 12)], [(8, (3, 4)), (2, (3, 4))])
+    (10, (3, 4))
+    """
+    first, *inner = joint_shape(shapes)
+    structures = {None if one is None else plain(one)[1:] for one in axes}
+    structure = structures.pop()
+    return (first, *structure) if inner and structure and not structures else None
+
+
+def by_encoding(model: Module) -> dict[str, dict[str, Any]]:
+    """The weights by what stores them: {"conv4_2+conv4_3": {"conv4_2": …, "conv4_3": …}, …}.
+
+    Layers with parts of one whole, or with the very same weight, stand together.
+    """
+    groups: dict[int, dict[str, Any]] = {}
+    for name, layer in named_layers(model).items():
+        groups.setdefault(id(whole_of(layer.weight)), {})[name] = layer.weight
+    return {"+".join(group): group for group in groups.values()}
+
+
+def whole_of(weight: Any) -> Any:
+    """The encoding or tensor that stores a weight: of a part the whole, of all others itself."""
+    return weight.whole if isinstance(weight, Part) else weight

@@ -1,0 +1,168 @@
+"""A weight as a tensor train: a chain of small cores, one for each pair of modes.
+
+           o₁       o₂       o₃
+           │        │        │
+         ┌─┴─┐ D₁ ┌─┴─┐ D₂ ┌─┴─┐
+         │ 1 ├────┤ 2 ├────┤ 3 │        D: the bonds
+         └─┬─┘    └─┬─┘    └─┬─┘
+           │        │        │
+           i₁       i₂       i₃
+
+The rows of the matrix are split as o = o₁·o₂·o₃, the columns as i = i₁·i₂·i₃. Physicists call it a
+matrix product operator (MPO).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.engine import Tensor
+from ..checks import plain
+from ..decode_free.chain import Chain
+from ..errors import ShapeError
+from ..nn.parameters import Seed, require_values
+from ..ops.contract import contract
+from ..tensor_networks.sites import Axes
+from .encoding import Cost, checked_shape
+from .factored import Factored
+
+Modes = Sequence[Sequence[int]]
+
+
+class TensorTrain(Factored):
+    """W[o₁…oₙ, i₁…iₙ] = core₁[o₁,i₁] · core₂[o₂,i₂] ⋯ coreₙ[oₙ,iₙ], a product of D×D matrices.
+
+    ``modes`` is ((o₁, …, oₙ), (i₁, …, iₙ)): they multiply to the first axis of ``shape`` and to all
+    others together (c·kh·kw for a convolution); pad the shorter row with 1s. ``ranks`` is one bond
+    D for all, or the n - 1 inner bonds. Core k is (D_{k-1}, o_k, i_k, D_k). ``fit`` is TT-SVD, at
+    most √(n - 1) times as far from the target as the best of these bonds. ShapeError for modes that
+    do not multiply to the shape, and for a bond larger than its neighbours can use.
+    Source: Oseledets, SIAM J. Sci. Comput. 33, 2295 (2011); Novikov et al., arXiv 1509.06569.
+
+    >>> weight = TensorTrain((256, 784), ((4, 4, 4, 4), (4, 7, 7, 4)), 4, rng=0)
+    >>> weight.num_parameters, [core.shape for core in weight.cores][:2]
+    (1024, [(1, 4, 4, 4), (4, 4, 7, 4)])
+    """
+
+    cores: list[Tensor]
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        modes: Modes,
+        ranks: int | Sequence[int],
+        *,
+        axes: Axes = None,
+        rng: Seed = None,
+    ):
+        self.shape = checked_shape("TensorTrain", shape, 2)
+        self.modes = _checked_modes(self.shape, modes)
+        sizes = [o * i for o, i in zip(*self.modes)]
+        self.ranks = _checked_ranks(sizes, ranks)
+        self.config = {
+            "encoding": "TensorTrain",
+            "shape": list(self.shape),
+            "modes": [list(row) for row in self.modes],
+            "ranks": list(self.ranks),
+        }
+        bonds = (1, *self.ranks, 1)
+        shapes = list(zip(bonds, *self.modes, bonds[1:]))
+        self.cores = list(self._draw(shapes, rng))
+        self._match_start(rng)
+
+    @property
+    def label(self) -> str:
+        return f"tensor train D={max(self.ranks, default=1)}"
+
+    def product(self) -> Tensor:
+        weight = self.cores[0].reshape(self.cores[0].shape[1:])  # (rows, columns, bond) so far
+        for core in self.cores[1:]:
+            joined = contract(weight, core, pattern="abr,roid->aobid")
+            a, o, b, i, bond = joined.shape
+            weight = joined.reshape(a * o, b * i, bond)
+        return weight.reshape(self.shape)
+
+    def factors_of(self, target: np.ndarray) -> list[np.ndarray]:
+        """TT-SVD: from the left, split off one core at a time at the bond's largest values."""
+        n = len(self.cores)
+        pairs = [axis for k in range(n) for axis in (k, n + k)]  # o₁ i₁ o₂ i₂ …
+        rest = target.reshape(*self.modes[0], *self.modes[1]).transpose(pairs)
+        found = []
+        for core in self.cores[:-1]:
+            bond = core.shape[-1]
+            rest = rest.reshape(math.prod(core.shape[:-1]), -1)
+            u, s, v = np.linalg.svd(rest, full_matrices=False)
+            found.append(u[:, :bond].reshape(core.shape))
+            rest = s[:bond, None] * v[:bond]
+        return [*found, rest.reshape(self.cores[-1].shape)]
+
+    def factors(self, chain: Chain | None = None) -> list[Tensor]:
+        """The cores."""
+        require_values(self.cores)
+        return self.cores
+
+    def chain(self, batch: int) -> Chain:
+        """The cores as they are, from the end at which it is less work to begin."""
+        cores = tuple(core.shape for core in self.cores)
+        ways = [Chain(cores, from_right) for from_right in (False, True)]
+        return min(ways, key=lambda chain: chain.work(batch))
+
+    def cost(self) -> Cost:
+        """Decoded from the left; applied: each core in turn meets what the vector has become."""
+        decode, rows, columns = 0, 1, 1
+        for k, core in enumerate(self.cores):
+            _, o, i, _ = core.shape
+            if k:
+                decode += rows * columns * core.size
+            rows, columns = rows * o, columns * i
+        return Cost(decode, self.chain(1).multiply_adds)
+
+
+def _checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    rows = plain(modes)
+    if not (
+        isinstance(rows, tuple)
+        and len(rows) == 2
+        and all(isinstance(row, tuple) and row for row in rows)
+        and all(isinstance(n, int) and n > 0 for row in rows for n in row)
+    ):
+        raise ShapeError(f"modes must be ((out modes), (in modes)), got {modes!r}")
+    out, into = rows
+    if len(out) != len(into):
+        raise ShapeError(
+            f"{len(out)} out modes {out} meet {len(into)} in modes {into}; pad the shorter with 1s"
+        )
+    wanted = (shape[0], math.prod(shape[1:]))
+    if (math.prod(out), math.prod(into)) != wanted:
+        raise ShapeError(
+            f"modes {out}, {into} multiply to {math.prod(out)} and {math.prod(into)}; a weight of "
+            f"shape {shape} needs {wanted[0]} and {wanted[1]}"
+        )
+    return out, into
+
+
+def _checked_ranks(sizes: list[int], ranks: Any) -> tuple[int, ...]:
+    """The inner bonds; none may be larger than what a neighbour and the core between can carry."""
+    inner = plain(ranks)
+    if isinstance(inner, int):
+        inner = (inner,) * (len(sizes) - 1)
+    if not isinstance(inner, tuple) or not all(isinstance(rank, int) for rank in inner):
+        raise ShapeError(f"ranks must be one bond or a list of bonds, got {ranks!r}")
+    if len(inner) != len(sizes) - 1:
+        raise ShapeError(
+            f"{len(sizes)} pairs of modes have {len(sizes) - 1} inner bonds, got ranks {inner}"
+        )
+    bonds = (1, *inner, 1)
+    for k in range(1, len(sizes)):
+        most = min(bonds[k - 1] * sizes[k - 1], sizes[k] * bonds[k + 1])
+        if not 1 <= bonds[k] <= most:
+            raise ShapeError(
+                f"bond {k} of {inner} must be from 1 to {most}: it stands between cores of "
+                f"{bonds[k - 1]}·{sizes[k - 1]} and {sizes[k]}·{bonds[k + 1]}; give smaller ranks, "
+                "or a list of them"
+            )
+    return inner

@@ -1,0 +1,112 @@
+"""The ``.npz`` format, written plainly and read without trust.
+
+A ``.npz`` is a zip archive with one ``.npy`` member for each array. This reader takes only what
+this writer writes: members that are stored (not packed), so that no file is larger inside than
+outside, no pickles, and no size that is believed before it is compared with the bytes there are.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointError
+
+# What the zip module raises on a damaged file, by where the damage is.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError)
+_LARGEST_HEADER = 4096  # bytes; NumPy writes 128
+
+
+def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
+    """Write arrays by name. Unlike ``numpy.savez`` it takes any name."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """All arrays by name; CheckpointError for whatever is not a sound file of plain arrays."""
+    path = Path(path)
+    try:
+        if is_stream(path):
+            raise CheckpointError(f"{path}: is no ordinary file; expected a .npz file")
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive.infolist())
+            return {
+                member.filename.removesuffix(".npy"): _read_array(path, archive, member)
+                for member in archive.infolist()
+            }
+    except CheckpointError:
+        raise
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise CheckpointError(f"{path}: is a folder; name the .npz file in it") from None
+    except (*_DAMAGE, struct.error) as error:
+        raise CheckpointError(
+            f"{path}: not a readable .npz file ({error}); it is damaged or something else"
+        ) from error
+    except OSError as error:
+        if error.filename is not None:  # the system's word: no permission, no such device
+            raise
+        raise CheckpointError(f"{path}: damaged, it points outside itself ({error})") from error
+
+
+def is_stream(path: Path) -> bool:
+    """A pipe that nobody writes to would wait for ever, and /dev/zero has no end."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    names = [member.filename for member in members]
+    for name, member in zip(names, members):
+        if not name.endswith(".npy") or name.startswith(("/", "\\")) or ".." in name.split("/"):
+            raise CheckpointError(f"{path}: refuses the member {name!r}; expected arrays alone")
+        if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+            raise CheckpointError(
+                f"{path}: {name} is packed; expected arrays that are stored plainly"
+            )
+    if len(set(names)) < len(names):
+        raise CheckpointError(f"{path}: a name stands twice in it")
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise CheckpointError(f"{path}: its members claim more bytes than the file has")
+
+
+def _read_array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        shape, fortran, dtype = _read_header(file)
+        if dtype.hasobject:
+            raise CheckpointError(f"{path}: {member.filename} holds pickled objects, never loaded")
+        size = math.prod(shape) * dtype.itemsize
+        if not size <= member.file_size <= size + _LARGEST_HEADER:
+            raise CheckpointError(
+                f"{path}: {member.filename} claims {size:,} bytes, has {member.file_size:,}"
+            )
+        content = file.read(size + 1)
+        if len(content) != size or file.read(1):
+            raise CheckpointError(f"{path}: {member.filename} is not as long as it says")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C").copy()
+
+
+def _read_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_2_0
+    if version == (1, 0):
+        read = np.lib.format.read_array_header_1_0
+    try:
+        shape, fortran, dtype = read(file, max_header_size=_LARGEST_HEADER)
+    except (TypeError, SyntaxError, tokenize.TokenError) as error:
+        raise ValueError(f"its header is no header: {error}") from error
+    if any(isinstance(n, bool) for n in shape):
+        raise ValueError(f"its header is no header: shape {shape}")
+    return shape, fortran, dtype

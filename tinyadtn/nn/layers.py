@@ -1,0 +1,246 @@
+"""Layers, each a line of mathematics around a few parameters, and the row of them: a network.
+
+Shapes are those of one image or one row of features in ``output_shape``, and have the batch in
+front everywhere else.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+from ..autodiff.engine import Tensor
+from ..decode_free.row import Geometry, Row
+from ..decode_free.rule import MANY, conv_way, convolution, linear, linear_way
+from ..errors import ShapeError
+from ..ops.basic import relu
+from ..ops.conv import conv_window, require_groups
+from ..ops.pool import avg_pool2d, max_pool2d, pool_window, require_pool
+from ..ops.windows import Size, pair, sliding
+from .module import Module
+from .parameters import Seed, Shape, he_std, parameter
+
+Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the letter n
+
+
+# --- layers with a weight ------------------------------------------------------------------------
+
+
+class Linear(Module):
+    """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o].
+
+    ``weight`` (out, in) is a Tensor or an encoding, which is decoded or not: see ``decode_free``.
+    The start is N(0, 2/in), biases 0. Where the input is an image, ``in_features`` may say so:
+    (28, 28) is 784 features, and an encoding then gives rows and columns sites of their own
+    (``axes``).
+
+    >>> import numpy as np
+    >>> Linear(4, 3, rng=0)(np.ones((2, 4))).shape
+    (2, 3)
+    """
+
+    weight: Any
+    bias: Tensor | None
+
+    axes: tuple[int | tuple[int, ...], ...]
+
+    def __init__(
+        self,
+        in_features: int | tuple[int, ...],
+        out_features: int,
+        *,
+        bias: bool = True,
+        rng: Seed = None,
+    ):
+        structure = tuple(in_features) if isinstance(in_features, (tuple, list)) else (in_features,)
+        require_widths(self, *structure, out_features)
+        shape = (out_features, math.prod(structure))
+        self.axes = (out_features, structure if len(structure) > 1 else structure[0])
+        self.weight = parameter(shape, he_std(shape), rng)
+        self.bias = parameter((out_features,), 0.0, rng) if bias else None
+
+    def __repr__(self) -> str:
+        return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{_encoded(self.weight)})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self._require(("n", *shape))
+        return (self.weight.shape[0],)
+
+    def _require(self, batch: Batch) -> None:
+        if batch[1:] != (self.weight.shape[1],):
+            raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
+
+    def way(self, batch: int | None = None, shape: Shape = ()) -> Any:
+        """How a batch goes through the weight's factors; None where the weight is decoded.
+
+        Without ``batch``: a large one, the weight or its factors at hand.
+        """
+        return linear_way(self.weight, MANY if batch is None else batch, at_hand=batch is None)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        way = self.way()
+        return math.prod(self.weight.shape) if way is None else way.multiply_adds
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        self._require(x.shape)
+        return linear(x, self.weight, self.bias)
+
+
+class Conv2d(Module):
+    """y = conv2d(x, weight) + bias[o]: see ``conv2d`` for stride, padding, dilation and groups.
+
+    ``weight`` (out, in / groups, kernel, kernel) is a Tensor or an encoding, which is decoded or
+    not: see ``decode_free``. The start is N(0, 2 / fan_in), biases 0.
+
+    >>> import numpy as np
+    >>> Conv2d(3, 8, 5, padding=2, rng=0)(np.ones((2, 3, 9, 9))).shape
+    (2, 8, 9, 9)
+    """
+
+    weight: Any
+    bias: Tensor | None
+
+    axes: tuple[int, ...]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Size,
+        *,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        rng: Seed = None,
+    ):
+        require_widths(self, in_channels, out_channels)
+        require_groups(groups, in_channels, out_channels)
+        kernels = sliding(kernel, stride, padding, dilation)[0]
+        self.axes = (out_channels, in_channels // groups, *kernels)
+        self.weight = parameter(self.axes, he_std(self.axes), rng)
+        self.bias = parameter((out_channels,), 0.0, rng) if bias else None
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+
+    def __repr__(self) -> str:
+        o, c, *kernel = self.weight.shape
+        said = [f"{c * self.groups}, {o}, {tuple(kernel)}"]
+        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+        said += [f"{k}={vars(self)[k]}" for k, v in usual.items() if vars(self)[k] != v]
+        return f"Conv2d({', '.join(said)}{_encoded(self.weight)})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self._require(("n", *shape))
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        window = conv_window((1, *shape), self.weight.shape, *geometry)
+        return (self.weight.shape[0], *window.outputs)
+
+    def _require(self, batch: Batch) -> None:
+        require_channels(self, self.weight.shape[1] * self.groups, batch)
+
+    def way(self, batch: int | None = None, shape: Shape = ()) -> Any:
+        """How a batch of images of that shape goes through the factors; see ``Linear.way``."""
+        if batch is None:
+            seen = MANY * math.prod(pair(self.stride))
+            return conv_way(self.weight, seen, MANY, self.groups, at_hand=True)
+        seen, made = (batch * math.prod(s[1:]) for s in (shape, self.output_shape(shape)))
+        return conv_way(self.weight, seen, made, self.groups)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        seen, made = (math.prod(size[1:]) for size in (shape, self.output_shape(shape)))
+        way = self.way()
+        if isinstance(way, Row):
+            return way.multiply_adds(seen, made, self.groups)
+        return made * (math.prod(self.weight.shape) if way is None else way.multiply_adds)
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        self._require(x.shape)
+        geometry = Geometry(self.stride, self.padding, self.dilation, self.groups)
+        return convolution(x, self.weight, self.bias, geometry)
+
+
+def _encoded(weight: Any) -> str:
+    return "" if isinstance(weight, Tensor) else f", {weight.label}"
+
+
+def require_widths(layer: Module, *widths: int) -> None:
+    if not all(isinstance(n, numbers.Integral) and n >= 1 for n in widths):
+        got = ", ".join(map(str, widths))
+        raise ShapeError(f"{type(layer).__name__} needs whole numbers of 1 or more, got {got}")
+
+
+def require_channels(layer: Module, channels: int, batch: Batch) -> None:
+    if len(batch) != 4 or batch[1] != channels:
+        raise ShapeError(
+            f"{type(layer).__name__} expects {channels} channels (n, c, h, w), got "
+            f"{_written(batch)}"
+        )
+
+
+def require_image(layer: Module, shape: Shape) -> None:
+    if len(shape) != 3:
+        raise ShapeError(
+            f"{type(layer).__name__} takes images (n, c, h, w), got {_written(('n', *shape))}"
+        )
+
+
+def _written(batch: Batch) -> str:
+    """(n, 3, 32, 32), or with a number where the length of the batch is known."""
+    return f"({', '.join(map(str, batch))})"
+
+
+# --- pooling and shapes --------------------------------------------------------------------------
+
+
+class _Pool2d(Module):
+    """What the pools share: how their windows lie."""
+
+    def __init__(self, kernel: Size, *, stride: Size | None = None, padding: Size = 0):
+        require_pool(kernel, stride, padding)
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+
+    def __repr__(self) -> str:
+        stride = self.kernel if self.stride is None else self.stride
+        padding = f", padding={self.padding}" if self.padding else ""
+        return f"{type(self).__name__}({self.kernel}, stride={stride}{padding})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        window = pool_window((1, *shape), self.kernel, self.stride, self.padding)
+        return (shape[0], *window.outputs)
+
+
+class MaxPool2d(_Pool2d):
+    """The largest number of each window: see ``max_pool2d``.
+
+    >>> MaxPool2d(3, stride=2).output_shape((96, 55, 55))
+    (96, 27, 27)
+    """
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return max_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
+
+
+class AvgPool2d(_Pool2d):
+    """The mean of each window: see ``avg_pool2d``."""
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return avg_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
+
+
+class Flatten(Module):
+    """(n, c, h, w) to (n, c·h·w)."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+class ReLU(Module):
+    """y = max(x, 0)."""
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        return relu(x)

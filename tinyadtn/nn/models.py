@@ -1,0 +1,348 @@
+"""The networks, each a table that reads like its paper's.
+
+A row names a layer and says what is new in it: widths, kernels, strides. How many channels and
+pixels arrive there follows from the rows above. ``rng`` is a seed or a generator; without it a
+network has shapes only, for counting.
+
+All but FC-2 and LeNet-5 come in two geometries: the original one (``image_size=224``), whose
+parameters can be counted against the published number, and one for the 32×32 images of CIFAR,
+which is an adaptation; each says why it is what it is. For 28×28 images the first convolution pads
+by 2 more, so that they are 32×32 from there on.
+
+Those three begin with ``normalize``, which leaves the images as they are until it is given the mean
+and spread of the training images. ``tinyadtn train`` does that; in Python:
+
+    mean, std = ta.channel_statistics(data.train.images)
+    model.normalize.load_arrays({"mean": mean, "std": std})
+
+``widths`` of any of them, and of LeNet-5, are those of the hidden linear layers: as published, any
+others, or none, which leaves one linear layer, fc1, from the last pool to the classes.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..checks import plain
+from ..errors import ShapeError
+from .layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from .module import Module
+from .norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
+from .parameters import Seed, Shape
+from .sequential import Sequential, naming
+
+Row = Callable[[Shape, Seed], Module]  # a layer for inputs of that shape
+WIDTHS = (4096, 4096)  # of the hidden linear layers of AlexNet, ZFNet and VGG-16
+
+
+def conv(width: int, kernel: int, **geometry: Any) -> Row:
+    """A table's row: a convolution to ``width`` channels."""
+    return lambda shape, rng: Conv2d(shape[0], width, kernel, **geometry, rng=rng)
+
+
+def linear(width: int) -> Row:
+    """A table's row: a linear layer to ``width`` features.
+
+    It knows that its input was an image, and an encoding gives channels, rows and columns sites of
+    their own, where that takes no more sites than the features in one row: it does for 28×28 pixels
+    (5 + 5 bits, 784 need 10), not for 16 channels of 5×5 (4 + 3 + 3 bits, 400 need 9).
+    """
+
+    def layer(shape: Shape, rng: Seed) -> Linear:
+        bits = [(n - 1).bit_length() for n in (*shape, math.prod(shape))]
+        structured = sum(bits[:-1]) == bits[-1]
+        axes = tuple(n for n in shape if n > 1) or 1  # one of length 1 needs no site
+        return Linear(axes if structured else math.prod(shape), width, rng=rng)
+
+    return layer
+
+
+def network(config: dict[str, Any], rng: Seed, **table: Row | Module) -> Sequential:
+    """The network that a table describes, for images as ``config`` gives them.
+
+    >>> network({"channels": 1, "image_size": 8}, None, conv1=conv(4, 3), pool1=MaxPool2d(2))
+    Sequential(conv1=Conv2d(1, 4, (3, 3)), pool1=MaxPool2d(2, stride=2))
+    """
+    rng = None if rng is None else np.random.default_rng(rng)
+    layers: dict[str, Module] = {}
+    arriving = structure = image_shape(config)
+    for name, row in table.items():
+        with naming(name):
+            layer = row if isinstance(row, Module) else row(structure, rng)
+            leaving = layer.output_shape(arriving)
+        # Behind a Flatten, a row is still told of the image: see ``linear``.
+        structure = arriving if isinstance(layer, Flatten) else leaving
+        layers[name], arriving = layer, leaving
+    model = Sequential(**layers)
+    model.config = config
+    return model
+
+
+def _config(
+    model: str, num_classes: int, image_size: int, channels: int, **own: Any
+) -> dict[str, Any]:
+    """How to build a network again: its name here, and the arguments of its function."""
+    common = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
+    for name, number in common.items():
+        if not isinstance(number, numbers.Integral) or number < 1:
+            raise ShapeError(f"{name} must be a whole number, 1 or more, got {number!r}")
+    return {"model": model, **{name: int(n) for name, n in common.items()}, **own}
+
+
+def _listed(widths: Sequence[int]) -> list[int]:
+    if not isinstance(widths, (tuple, list)):
+        raise ShapeError(
+            f"widths must be a list, a number for each hidden linear layer, got {widths!r}"
+        )
+    return list(plain(widths))
+
+
+def image_shape(config: dict[str, Any]) -> Shape:
+    """(c, h, w) of the images that a network with this configuration takes."""
+    return (config["channels"], config["image_size"], config["image_size"])
+
+
+def _border(image_size: int, *others: int) -> int:
+    """What the first convolution pads more than for 32×32 images."""
+    border = {28: 2, 32: 0} | dict.fromkeys(others, 0)
+    if image_size not in border:
+        sizes = ", ".join(map(str, border))
+        raise ShapeError(f"this network is for images of {sizes} pixels a side, not {image_size}")
+    return border[image_size]
+
+
+def fc2(
+    num_classes: int = 10,
+    image_size: int = 28,
+    *,
+    channels: int = 1,
+    hidden: int = 256,
+    rng: Seed = None,
+) -> Sequential:
+    """Two linear layers, 784-256-10 on MNIST: the FC-2 of Gao et al., PRR 2, 023300 (2020).
+
+    >>> fc2(rng=0).num_parameters
+    203530
+    """
+    config = _config("fc2", num_classes, image_size, channels, hidden=plain(hidden))
+    return network(
+        config, rng, flatten=Flatten(), fc1=linear(hidden), relu_fc1=ReLU(), fc2=linear(num_classes)
+    )
+
+
+def lenet5(
+    num_classes: int = 10,
+    image_size: int = 28,
+    *,
+    channels: int = 1,
+    widths: Sequence[int] = (120, 84),
+    rng: Seed = None,
+) -> Sequential:
+    """LeNet-5 on MNIST: two convolutions, three linear layers.
+
+    Source: LeCun et al., Proc. IEEE 86, 2278 (1998), in today's reading: relu for tanh, max-pooling
+    for trained subsampling, softmax for radial basis functions, and a conv2 that sees all six maps.
+
+    >>> lenet5().num_parameters, lenet5(widths=()).num_parameters
+    (61706, 6582)
+    """
+    config = _config("lenet5", num_classes, image_size, channels, widths=_listed(widths))
+    return network(
+        config,
+        rng,
+        conv1=conv(6, 5, padding=_border(image_size)),
+        relu1=ReLU(),
+        pool1=MaxPool2d(2),
+        conv2=conv(16, 5),
+        relu2=ReLU(),
+        pool2=MaxPool2d(2),
+        flatten=Flatten(),
+        **_head(widths, num_classes),
+    )
+
+
+def alexnet(
+    num_classes: int = 10,
+    image_size: int = 32,
+    *,
+    channels: int = 3,
+    groups: int = 1,
+    widths: Sequence[int] = WIDTHS,
+    rng: Seed = None,
+) -> Sequential:
+    """AlexNet: five convolutions, three linear layers, local response normalisation.
+
+    Source: Krizhevsky, Sutskever and Hinton, NeurIPS 2012; there conv2, conv4 and conv5 run in
+    ``groups=2``, one on each of two GPUs. For 32×32 images conv1 is 3×3 with stride 1, since an
+    11×11 window with stride 4 would leave 6×6 pixels of them; the widths and everything behind
+    conv1 are the paper's.
+
+    >>> alexnet(1000, 224, groups=2).num_parameters, alexnet(1000, 224).num_parameters
+    (60965224, 62378344)
+    """
+    config = _config(
+        "alexnet", num_classes, image_size, channels, groups=plain(groups), widths=_listed(widths)
+    )
+    border = _border(image_size, 224)
+    original = image_size == 224
+    first = conv(96, 11, stride=4, padding=2) if original else conv(96, 3, padding=1 + border)
+    return network(
+        config,
+        rng,
+        normalize=Normalize(channels),
+        conv1=first,
+        relu1=ReLU(),
+        norm1=LocalResponseNorm(5),
+        pool1=MaxPool2d(3, stride=2),
+        conv2=conv(256, 5, padding=2, groups=groups),
+        relu2=ReLU(),
+        norm2=LocalResponseNorm(5),
+        pool2=MaxPool2d(3, stride=2),
+        conv3=conv(384, 3, padding=1),
+        relu3=ReLU(),
+        conv4=conv(384, 3, padding=1, groups=groups),
+        relu4=ReLU(),
+        conv5=conv(256, 3, padding=1, groups=groups),
+        relu5=ReLU(),
+        pool5=MaxPool2d(3, stride=2),
+        flatten=Flatten(),
+        **_head(widths, num_classes, dropout=0.5),
+    )
+
+
+def zfnet(
+    num_classes: int = 10,
+    image_size: int = 32,
+    *,
+    channels: int = 3,
+    widths: Sequence[int] = WIDTHS,
+    rng: Seed = None,
+) -> Sequential:
+    """ZFNet: AlexNet with a finer first layer and local contrast normalisation.
+
+    Source: Zeiler and Fergus, arXiv 1311.2901. For 32×32 images conv1 is 5×5 with stride 1 (7×7
+    with stride 2 would leave 15×15 pixels), conv2 keeps its pixels, and the pools are AlexNet's,
+    so that as many pixels arrive at the linear layers as there: 3×3.
+
+    >>> zfnet(1000, 224).num_parameters
+    62357608
+    """
+    config = _config("zfnet", num_classes, image_size, channels, widths=_listed(widths))
+    border = _border(image_size, 224)
+    if image_size == 224:
+        first, second = conv(96, 7, stride=2, padding=1), conv(256, 5, stride=2)
+        pools = [MaxPool2d(3, stride=2, padding=1) for _ in range(2)]
+    else:
+        first, second = conv(96, 5, padding=2 + border), conv(256, 5, padding=2)
+        pools = [MaxPool2d(3, stride=2) for _ in range(2)]
+    return network(
+        config,
+        rng,
+        normalize=Normalize(channels),
+        conv1=first,
+        relu1=ReLU(),
+        pool1=pools[0],
+        norm1=LocalContrastNorm(),
+        conv2=second,
+        relu2=ReLU(),
+        pool2=pools[1],
+        norm2=LocalContrastNorm(),
+        conv3=conv(384, 3, padding=1),
+        relu3=ReLU(),
+        conv4=conv(384, 3, padding=1),
+        relu4=ReLU(),
+        conv5=conv(256, 3, padding=1),
+        relu5=ReLU(),
+        pool5=MaxPool2d(3, stride=2),
+        flatten=Flatten(),
+        **_head(widths, num_classes, dropout=0.5),
+    )
+
+
+def vgg16(
+    num_classes: int = 10,
+    image_size: int = 32,
+    *,
+    channels: int = 3,
+    batch_norm: bool | None = None,
+    widths: Sequence[int] = WIDTHS,
+    rng: Seed = None,
+) -> Sequential:
+    """VGG-16: thirteen 3×3 convolutions in five blocks, three linear layers.
+
+    Source: Simonyan and Zisserman, arXiv 1409.1556, configuration D. For 32×32 images one pixel of
+    512 channels is left behind the five pools, so fc1 has 512 inputs where the original has 25,088.
+    ``batch_norm`` puts a batch normalisation behind every convolution; unless said otherwise the
+    original is without, as published (it trained in stages), and the one for 32×32 images is with:
+    thirteen layers from a random start hardly train without. ``widths`` are those of fc1 and fc2.
+
+    >>> vgg16(1000, 224).num_parameters, vgg16().num_parameters, vgg16(widths=()).num_parameters
+    (138357544, 33646666, 14728266)
+    """
+    batch_norm = image_size != 224 if batch_norm is None else batch_norm
+    config = _config(
+        "vgg16", num_classes, image_size, channels, batch_norm=batch_norm, widths=_listed(widths)
+    )
+    padding = 1 + _border(image_size, 224)
+    table: dict[str, Row | Module] = {"normalize": Normalize(channels)}
+    for block, channels_out in enumerate(
+        [(64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)], start=1
+    ):
+        for k, width in enumerate(channels_out, start=1):
+            table[f"conv{block}_{k}"] = conv(width, 3, padding=padding)
+            if batch_norm:
+                table[f"norm{block}_{k}"] = BatchNorm2d(width)
+            table[f"relu{block}_{k}"] = ReLU()
+            padding = 1
+        table[f"pool{block}"] = MaxPool2d(2)
+    return network(
+        config, rng, **table, flatten=Flatten(), **_head(widths, num_classes, dropout=0.5)
+    )
+
+
+def head(
+    num_classes: int = 10,
+    image_size: int = 1,
+    *,
+    channels: int = 512,
+    widths: Sequence[int] = WIDTHS,
+    rng: Seed = None,
+) -> Sequential:
+    """The linear layers of AlexNet, ZFNet and VGG-16 alone, for features that are computed before.
+
+    ``ta.features`` makes these, (n, channels, image_size, image_size); unless said otherwise they
+    are the 512 numbers that arrive at fc1 of VGG-16 for a 32×32 image. ``widths`` are as in those
+    networks. It has no ``normalize``: in its own network a head has none either.
+
+    >>> head().num_parameters, head(widths=()).num_parameters
+    (18923530, 5130)
+    """
+    config = _config("head", num_classes, image_size, channels, widths=_listed(widths))
+    return network(config, rng, flatten=Flatten(), **_head(widths, num_classes, dropout=0.5))
+
+
+def _head(
+    widths: Sequence[int], num_classes: int, *, dropout: float | None = None
+) -> dict[str, Row | Module]:
+    """Linear layers fc1, fc2, …, with a relu, and dropout if asked for, behind all but the last."""
+    table: dict[str, Row | Module] = {}
+    for k, width in enumerate(widths, start=1):
+        table |= {f"fc{k}": linear(width), f"relu_fc{k}": ReLU()}
+        if dropout is not None:
+            table[f"dropout{k}"] = Dropout(dropout)
+    return {**table, f"fc{len(widths) + 1}": linear(num_classes)}
+
+
+MODELS: dict[str, Callable[..., Sequential]] = {
+    "fc2": fc2,
+    "lenet5": lenet5,
+    "alexnet": alexnet,
+    "zfnet": zfnet,
+    "vgg16": vgg16,
+    "head": head,
+}

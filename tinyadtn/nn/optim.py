@@ -1,0 +1,246 @@
+"""How parameters follow their gradients: SGD with momentum, Adam, and two learning-rate schedules.
+
+A schedule is a function of the step number alone, so a resumed run needs nothing from it:
+
+    optimizer.step(schedule(step))
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.arrays import array_module, beside, to_numpy
+from ..autodiff.engine import Tensor
+from ..errors import DTypeError, GraphError, ShapeError
+
+CHUNK = 2**16  # numbers of a parameter that are changed at a time: with all else in the cache
+
+
+class Optimizer:
+    """What all optimisers share: the parameters, clipping, and state that can be saved.
+
+    ``weight_decay`` λ shrinks every parameter by lr·λ a step, apart from the gradient (decoupled,
+    as in AdamW, arXiv 1711.05101). ``clip`` is the largest norm of all gradients together.
+    """
+
+    slots: tuple[str, ...] = ()  # the arrays that are remembered for each parameter
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float,
+        *,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+    ):
+        require_limits(learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
+        self.parameters = list(parameters)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.count = 0
+        self._used: list[Any] = []  # weak references to the gradients of the last step
+        self.memory = [
+            [array_module(p.data).zeros_like(p.data) for p in self.parameters] for _ in self.slots
+        ]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for p in self.parameters:
+            p.grad = None
+
+    def step(self, learning_rate: float | None = None) -> None:
+        """Change every parameter that has a gradient, in place.
+
+        A parameter that another graph still needs, that of a cell that failed in a notebook, say,
+        is read-only: it gets an array of its own, and that graph, or whoever else has it, keeps
+        the old one.
+        """
+        lr = self.learning_rate if learning_rate is None else learning_rate
+        if self._waiting():
+            raise GraphError(
+                "no parameter has a new gradient: call backward() on the loss before the "
+                "optimiser's step"
+            )
+        for k, p in enumerate(self.parameters):
+            if p.grad is not None and p.grad.shape != p.shape:
+                raise ShapeError(
+                    f"parameter {k} has shape {p.shape}, its gradient {p.grad.shape}: nothing was "
+                    "changed"
+                )
+        self._used = [weakref.ref(p.grad) for p in self.parameters if type(p.grad) is np.ndarray]
+        shrink = self._clipping()
+        self.count += 1
+        for k, p in enumerate(self.parameters):
+            if p.grad is None:
+                continue
+            if _read_only(p.data):
+                p.data = p.data.copy()
+            memory = (arrays[k] for arrays in self.memory)
+            for data, gradient, *remembered in _chunks(p.data, p.grad, *memory):
+                if shrink != 1:
+                    gradient = gradient * p.dtype.type(shrink)
+                if self.weight_decay:
+                    data *= p.dtype.type(1 - lr * self.weight_decay)
+                self.update(data, gradient, lr, *remembered)
+
+    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+        """Change some numbers of a parameter and what is remembered of them, in place.
+
+        A large parameter comes in flat parts, so this must treat every number by itself.
+        """
+        raise TypeError("Optimizer is only the frame; use SGD or Adam")
+
+    def _waiting(self) -> bool:
+        """A graph of these parameters is there, and no gradient that is new since the last step."""
+        if not any(_read_only(p.data) for p in self.parameters):
+            return False
+        old = [gradient() for gradient in self._used]
+        return all(any(p.grad is g for g in (None, *old)) for p in self.parameters)
+
+    def _clipping(self) -> float:
+        if self.clip is None:
+            return 1.0
+        squares = (float((p.grad * p.grad).sum()) for p in self.parameters if p.grad is not None)
+        norm = math.sqrt(sum(squares))
+        return min(1.0, self.clip / norm) if norm > 0 else 1.0
+
+    def state(self) -> dict[str, Any]:
+        """All that is remembered, as NumPy arrays by name; ``load_state`` takes it back."""
+        arrays = {
+            f"{slot}.{k}": to_numpy(array).copy()
+            for slot, arrays in zip(self.slots, self.memory)
+            for k, array in enumerate(arrays)
+        }
+        return {"count": self.count, **arrays}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; nothing is changed unless everything fits."""
+        now = self.state()
+        if now.keys() != state.keys() or any(np.shape(now[k]) != np.shape(state[k]) for k in now):
+            raise ShapeError(
+                f"this state is for another optimiser or model: {sorted(state)} with shapes "
+                f"{[np.shape(a) for a in state.values()]}"
+            )
+        count = np.asarray(state["count"])
+        if count.dtype.kind not in "iu" or count < 0:
+            raise ValueError(f"count must be a whole number from 0 up, got {state['count']}")
+        for name, array in state.items():
+            dtype = getattr(array, "dtype", None) or np.asarray(array).dtype
+            if name != "count" and dtype.kind != "f":
+                raise DTypeError(f"{name}: what an optimiser remembers is floats, not {dtype}")
+        self.count = int(count)
+        for slot, arrays in zip(self.slots, self.memory):
+            for k, array in enumerate(arrays):
+                array[...] = beside(state[f"{slot}.{k}"], array)
+
+
+def _read_only(array: Any) -> bool:
+    """So is what a graph still needs; CuPy's arrays have no such flag."""
+    return not getattr(array.flags, "writeable", True)
+
+
+def _chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """The arrays, or the same flat part of each, one part after the other."""
+    simple = array_module(arrays[0]) is np and all(a.flags.c_contiguous for a in arrays)
+    if not simple or arrays[0].size <= CHUNK:
+        yield arrays
+        return
+    flat = [a.reshape(-1) for a in arrays]
+    for start in range(0, flat[0].size, CHUNK):
+        yield tuple(a[start : start + CHUNK] for a in flat)
+
+
+def require_limits(
+    *,
+    learning_rate: float = 0.0,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    clip: float | None = None,
+) -> None:
+    """ValueError for options that would undo learning."""
+    if not 0 <= learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be 0 or more and finite, got {learning_rate}")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum must be from 0 to below 1, got {momentum}")
+    if not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay must be 0 or more, got {weight_decay}")
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip must be above 0, got {clip}")
+
+
+class SGD(Optimizer):
+    """v ← μ·v + g;  p ← p - lr·v   (μ = momentum).
+
+    >>> w = Tensor([1.0], requires_grad=True)
+    >>> (w * w).backward()
+    >>> SGD([w], learning_rate=0.25).step()
+    >>> w.data
+    array([0.5], dtype=float32)
+    """
+
+    slots = ("velocity",)
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float,
+        *,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+    ):
+        super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+        require_limits(momentum=momentum)
+        self.momentum = momentum
+
+    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+        (velocity,) = memory
+        velocity *= data.dtype.type(self.momentum)
+        velocity += gradient
+        data -= data.dtype.type(lr) * velocity
+
+
+class Adam(Optimizer):
+    """m ← β₁·m + (1-β₁)·g;  v ← β₂·v + (1-β₂)·g²;  p ← p - lr·m̂ / (√v̂ + ε).
+
+    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the start at zero; t counts the steps from 1.
+    Source: Kingma and Ba, arXiv 1412.6980.
+
+    >>> w = Tensor([1.0, -3.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> Adam([w], learning_rate=0.5).step()  # the first step is lr, whatever the gradient's size
+    >>> w.data
+    array([ 0.5, -2.5], dtype=float32)
+    """
+
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+    ):
+        super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+        self.betas, self.epsilon = betas, epsilon
+
+    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+        (mean, square), (beta1, beta2), number = memory, self.betas, data.dtype.type
+        mean += number(1 - beta1) * (gradient - mean)
+        square += number(1 - beta2) * (gradient * gradient - square)
+        # lr·m̂ / (√v̂ + ε), with both corrections drawn into two numbers.
+        correction = math.sqrt(1 - beta2**self.count)
+        rate = number(lr * correction / (1 - beta1**self.count))
+        denominator = array_module(square).sqrt(square)
+        denominator += number(self.epsilon * correction)
+        data -= rate * mean / denominator

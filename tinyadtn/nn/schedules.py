@@ -1,0 +1,54 @@
+"""TODO nn.schedules: Cosine, OneCycle, _half_cosine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Up to ``peak`` over the first ``warmup`` share of the steps, then down; both half cosines.
+
+    Starts at peak/25 and ends at peak/10,000.
+    Source: Smith and Topin, "Super-Convergence", arXiv 1708.07120.
+
+    >>> schedule = OneCycle(peak=1.0, steps=100, warmup=0.3)
+    >>> round(schedule(0), 3), schedule(30), round(schedule(100), 4)
+    (0.04, 1.0, 0.0001)
+    """
+
+    peak: float
+    steps: int
+    warmup: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"warmup is a share of the steps, from 0 to 1, got {self.warmup}")
+
+    def __call__(self, step: int) -> float:
+        turn = self.warmup * self.steps
+        if step < turn:
+            return _half_cosine(self.peak / 25, self.peak, step / turn)
+        return _half_cosine(self.peak, self.peak / 1e4, (step - turn) / max(self.steps - turn, 1))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From ``peak`` down to ``floor`` along half a cosine.
+
+    >>> round(Cosine(peak=1.0, steps=100)(50), 3)
+    0.5
+    """
+
+    peak: float
+    steps: int
+    floor: float = 0.0
+
+    def __call__(self, step: int) -> float:
+        return _half_cosine(self.peak, self.floor, step / max(self.steps, 1))
+
+
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    progress = min(max(progress, 0.0), 1.0)
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2

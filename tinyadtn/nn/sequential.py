@@ -1,0 +1,88 @@
+"""TODO nn.sequential: Sequential, naming."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.engine import Tensor
+from ..errors import ShapeError, TinyADTNError
+from .module import Module
+from .parameters import Seed, Shape
+
+# --- networks ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def naming(layer: str) -> Iterator[None]:
+    """Whatever shape is refused in here, the message begins with the layer's name."""
+    try:
+        yield
+    except ShapeError as error:
+        raise ShapeError(f"{layer}: {error}") from error
+
+
+class Sequential(Module):
+    """Layers one behind the other, each with a name that becomes an attribute.
+
+    >>> from tinyadtn import Linear, ReLU
+    >>> model = Sequential(fc1=Linear(4, 3, rng=0), relu1=ReLU(), fc2=Linear(3, 2, rng=1))
+    >>> model.fc2.weight.shape
+    (2, 3)
+    """
+
+    def __init__(self, *unnamed: Module, **layers: Module):
+        if unnamed:
+            given = ", ".join(type(layer).__name__ for layer in unnamed)
+            raise TypeError(
+                f"layers have names: Sequential(fc1=Linear(4, 3), relu1=ReLU()); got {given} "
+                "without"
+            )
+        for name, layer in layers.items():
+            if hasattr(type(self), name) or name == "weight" or "." in name:
+                raise TinyADTNError(
+                    f"{name!r} means something else in a Sequential: give this layer another name"
+                )
+            if not isinstance(layer, Module):
+                raise TypeError(f"{name} is no layer: expected a Module, got {layer!r}")
+            setattr(self, name, layer)
+
+    def __getattr__(self, name: str) -> Any:
+        layers = ", ".join(name for name, _ in self.layers())
+        raise AttributeError(f"no layer {name!r}; there is {layers}")
+
+    def layers(self) -> Iterator[tuple[str, Module]]:
+        """The layers with their names, first to last."""
+        return ((name, part) for name, part in vars(self).items() if isinstance(part, Module))
+
+    def shapes(self, shape: Shape) -> Iterator[tuple[str, Module, Shape, Shape]]:
+        """(name, layer, input shape, output shape) for every layer; nothing is computed."""
+        for name, layer in self.layers():
+            with naming(name):
+                after = layer.output_shape(shape)
+            yield name, layer, shape, after
+            shape = after
+
+    def innermost(self, shape: Shape, path: str = "") -> Iterator[tuple[str, Module, Shape, Shape]]:
+        """As ``shapes``, but for a Sequential in this one its layers, with dotted names."""
+        for name, layer, before, after in self.shapes(shape):
+            if isinstance(layer, Sequential):
+                yield from layer.innermost(before, f"{path}{name}.")
+            else:
+                yield f"{path}{name}", layer, before, after
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return [shape, *(after for _, _, _, after in self.shapes(shape))][-1]
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return sum(layer.multiply_adds(before) for _, layer, before, _ in self.shapes(shape))
+
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        rng = None if rng is None else np.random.default_rng(rng)  # one stream for all the layers
+        for name, layer in self.layers():
+            with naming(name):
+                x = layer(x, training=training, rng=rng)
+        return x

@@ -1,0 +1,133 @@
+"""TODO nn.surgery: _rebuilt, dense, freeze, layer_named, named_layers, with_frozen, with_tensors, with_weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase as fnmatch
+from typing import Any
+
+from ..autodiff.engine import Tensor
+from ..errors import TinyADTNError
+from .module import Module, _walk
+from .parameters import require_values
+
+
+def dense(weight: Any) -> Tensor:
+    """The weight as a tensor, decoded if it is an encoding: all that a layer has to know."""
+    tensor = weight if isinstance(weight, Tensor) else weight.decode()
+    require_values([tensor])
+    return tensor
+
+
+# --- models as wholes ----------------------------------------------------------------------------
+
+
+def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
+    """A model that shares everything with this one, but for the weights.
+
+    ``change(name, weight)`` is asked about the weight of every layer.
+    """
+    return _rebuilt(model, "", change)
+
+
+def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
+    def below(key: Any, child: Any) -> Any:
+        inner = f"{path}.{key}" if path else str(key)
+        is_weight = key == "weight" and isinstance(part, Module)
+        return change(inner, child) if is_weight else _rebuilt(child, inner, change)
+
+    if isinstance(part, Module):
+        twin: Any = copy.copy(part)
+        vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
+        return twin
+    if isinstance(part, dict) and any(isinstance(child, Module) for _, child in _walk(part)):
+        twin = copy.copy(part)
+        twin.update({key: below(key, child) for key, child in part.items()})
+        return twin
+    if isinstance(part, (list, tuple)):
+        return type(part)(below(key, child) for key, child in enumerate(part))
+    return part
+
+
+def with_tensors(
+    model: Module, instead: Callable[[str, Any], Any] = lambda name, weight: None
+) -> Any:
+    """The model with a tensor for every weight; what layers hold parts of is decoded once.
+
+    Or with what ``instead(name, weight)`` has for it, if that is not None.
+    """
+    wholes: dict[int, Tensor] = {}
+
+    def change(name: str, weight: Any) -> Any:
+        other = instead(name, weight)
+        if other is not None:
+            return other
+        whole = getattr(weight, "whole", None)  # see ``joint``
+        if whole is None:
+            return dense(weight).detach()
+        if id(whole) not in wholes:
+            wholes[id(whole)] = dense(whole).detach()
+        return weight.cut(wholes[id(whole)]).detach()
+
+    return with_weights(model, change)
+
+
+def freeze(model: Module, *patterns: str) -> Any:
+    """A copy of the model in which some parameters are buffers: saved and loaded, never trained.
+
+    A pattern names parameters ("*.bias") or modules with all that is in them ("conv*", "fc1").
+    Nothing computes their gradients. Running statistics of normalisation layers still follow the
+    data. The configuration remembers what is frozen, so ``ta.load`` does. To train everything
+    again, give the values to a model that was not frozen: ``model.load_arrays(frozen.arrays())``.
+    Numbers that several layers share, such as those of a joint encoding, are frozen for all of
+    them through any of them. TinyADTNError for a pattern that names nothing trained, and for none.
+
+    >>> import tinyadtn as ta
+    >>> model = freeze(ta.models.fc2(rng=0), "fc1")
+    >>> [name for name, _ in model.named_parameters()]
+    ['fc2.weight', 'fc2.bias']
+    """
+    if not patterns:
+        raise TinyADTNError('freeze needs a pattern that says what; "*" freezes everything')
+    trained = {id(tensor): name for name, tensor in model.named_parameters()}
+    # What is shared has one name among the parameters, and one through each layer that holds it.
+    ways = [(way, trained[id(part)]) for way, part in _walk(model) if id(part) in trained]
+    chosen: list[str] = []
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise TinyADTNError(
+                'patterns are given one by one, such as freeze(model, "fc1", "*.bias"); '
+                f"got {pattern!r}"
+            )
+        names = [n for way, n in ways if fnmatch(way, pattern) or fnmatch(way, f"{pattern}.*")]
+        if not names:
+            known = ", ".join(trained.values()) or "none"
+            raise TinyADTNError(f"no trained parameter matches {pattern!r}; there is {known}")
+        chosen += names
+    return with_frozen(model.copy(), chosen)
+
+
+def with_frozen(model: Module, names: Iterable[str]) -> Any:
+    """The model itself, with these parameters frozen and the configuration saying so."""
+    tensors = dict(model.named_tensors())
+    for name in names:
+        tensors[name].requires_grad = False
+    if model.config is not None:
+        frozen = {*model.config.get("frozen", ()), *names}
+        if frozen:
+            model.config = {**model.config, "frozen": sorted(frozen)}
+    return model
+
+
+def named_layers(model: Module) -> dict[str, Any]:
+    """The layers that have a weight, by name."""
+    return {name: part for name, part in model.named_modules() if "weight" in vars(part)}
+
+
+def layer_named(model: Module, name: str) -> Any:
+    """The layer with that name; otherwise an error that lists the names there are."""
+    layers = named_layers(model)
+    if name not in layers:
+        raise TinyADTNError(f"no layer {name!r} with a weight; there is {', '.join(layers)}")
+    return layers[name]

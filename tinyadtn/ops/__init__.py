@@ -1,0 +1,3 @@
+"""TODO ops."""
+
+from . import operators as operators

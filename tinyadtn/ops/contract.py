@@ -1,0 +1,164 @@
+"""Tensor contraction in index notation, and its gradient.
+
+``contract(x, w, pattern="ni,oi->no")`` multiplies, and sums over every letter that the result does
+not have (here i). One sentence covers every gradient: *the gradient of one operand is the
+contraction of all the others with dL/d(result), where that operand's letters and the result's
+letters have changed places.* Linear layers, convolutions and every gate of a tensor network are
+contractions, so this sentence is most of backpropagation.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ..autodiff.arrays import array_module
+from ..autodiff.engine import op
+from ..errors import ShapeError
+
+
+@op
+def contract(*operands: Any, pattern: str) -> Any:
+    """result[output letters] = sum over all other letters of the product of the operands.
+
+    Every operand's letters stand between commas, the result's behind ``->``; each letter is one
+    axis length. A letter twice in one operand (a diagonal) and ``...`` are refused: ShapeError.
+
+    >>> import numpy as np, tinyadtn as ta
+    >>> x, w = np.ones((3, 4)), np.ones((2, 4))
+    >>> ta.contract(x, w, pattern="ni,oi->no").shape
+    (3, 2)
+    """
+    inputs, output = _parse(pattern, tuple([x.shape for x in operands]))
+
+    def grad_of(k: int) -> Any:
+        def grad_operand(g: Any) -> Any:
+            known, letters = _adjoint(inputs, output, k)
+            share = _contract([*operands[:k], *operands[k + 1 :], g], known, letters)
+            if letters == inputs[k]:
+                return share
+            lone = tuple(axis for axis, a in enumerate(inputs[k]) if a not in letters)
+            xp = array_module(g)
+            return xp.broadcast_to(xp.expand_dims(share, lone), operands[k].shape)
+
+        return grad_operand
+
+    return _contract(list(operands), inputs, output), *map(grad_of, range(len(operands)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str, ...], str]:
+    """The letters of every operand and of the result; whatever does not fit is refused."""
+    left, arrow, output = pattern.replace(" ", "").partition("->")
+    inputs = left.split(",")
+    if not arrow:
+        raise ShapeError(f'pattern {pattern!r} has no "->"; write the result, as in "ni,oi->no"')
+    if len(inputs) != len(shapes):
+        raise ShapeError(f"pattern {pattern!r} is for {len(inputs)} operands, got {len(shapes)}")
+    length: dict[str, int] = {}
+    for letters, shape in zip([*inputs, output], [*shapes, None]):
+        if not all(a.isascii() and a.isalpha() for a in letters):
+            raise ShapeError(f"pattern {pattern!r}: only letters, commas and -> are understood")
+        if len(set(letters)) < len(letters):
+            raise ShapeError(f"pattern {pattern!r}: a letter stands twice in {letters!r}")
+        if shape is not None and len(shape) != len(letters):
+            raise ShapeError(
+                f"pattern {pattern!r}: {letters!r} needs {len(letters)} axes, got {shape}"
+            )
+        for a, n in zip(letters, shape or ()):
+            if length.setdefault(a, n) != n:
+                raise ShapeError(
+                    f"pattern {pattern!r}: axis {a} is {length[a]} and {n} (shapes {shapes})"
+                )
+    if not set(output) <= set(length):
+        raise ShapeError(f"pattern {pattern!r}: the result has a letter that no operand has")
+    return tuple(inputs), output
+
+
+@functools.lru_cache(maxsize=4096)
+def _adjoint(inputs: tuple[str, ...], output: str, k: int) -> tuple[tuple[str, ...], str]:
+    """The letters of the others and of g, and what they have of operand k's.
+
+    A letter that only this operand had was summed on its own: its gradient is constant.
+    """
+    known = (*inputs[:k], *inputs[k + 1 :], output)
+    return known, "".join(a for a in inputs[k] if any(a in other for other in known))
+
+
+def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:
+    """Contract the operands two at a time, from the left."""
+    result, letters = operands[0], inputs[0]
+    for operand, step in zip(operands[1:], _steps(inputs, output)):
+        result, letters = _pair(result, operand, step), step.result
+    return _only(result, letters, output)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Two operands as one matrix product, (batch, rows, sum) @ (batch, sum, columns), in letters.
+
+    ``swapped`` says that the second operand has the rows: where the result begins with its letters,
+    nothing has to be transposed afterwards.
+    """
+
+    a: str
+    b: str
+    batch: str
+    rows: str
+    summed: str
+    columns: str
+    swapped: bool
+
+    @property
+    def result(self) -> str:
+        return self.batch + self.rows + self.columns
+
+
+@functools.lru_cache(maxsize=4096)
+def _steps(inputs: tuple[str, ...], output: str) -> list[_Step]:
+    """The products, from the left."""
+    steps, letters = [], inputs[0]
+    for k in range(1, len(inputs)):
+        later = set(output).union(*inputs[k + 1 :])
+        shared = set(letters) & set(inputs[k])
+        first = next((a for a in output if a in letters + inputs[k] and a not in shared), "")
+        swapped = first in inputs[k] and first != ""
+        a, b = (inputs[k], letters) if swapped else (letters, inputs[k])
+        batch = "".join(x for x in a if x in shared and x in later)
+        rows = "".join(x for x in a if x in later and x not in shared)
+        summed = "".join(x for x in a if x in shared and x not in later)
+        columns = "".join(x for x in b if x in later and x not in shared)
+        steps.append(_Step(a, b, batch, rows, summed, columns, swapped))
+        letters = steps[-1].result
+    return steps
+
+
+def _only(a: Any, letters: str, keep: str) -> Any:
+    """Sum away the letters that are not kept, and put the others in the order of ``keep``."""
+    if letters == keep:
+        return a
+    lone = tuple([axis for axis, letter in enumerate(letters) if letter not in keep])
+    if lone:
+        a = a.sum(axis=lone)
+        letters = "".join([letter for letter in letters if letter in keep])
+    return a.transpose([letters.index(letter) for letter in keep])
+
+
+def _pair(a: Any, b: Any, step: _Step) -> Any:
+    """The product of two operands."""
+    if step.swapped:
+        a, b = b, a
+    a = _only(a, step.a, step.batch + step.rows + step.summed)
+    b = _only(b, step.b, step.batch + step.summed + step.columns)
+    if a.ndim == b.ndim == 2 and not step.batch and len(step.summed) == 1:
+        return a @ b  # they are matrices as they are
+    m, n = len(step.batch), len(step.batch) + len(step.rows)
+    batch_shape, row_shape, sum_shape = a.shape[:m], a.shape[m:n], a.shape[n:]
+    column_shape = b.shape[m + len(step.summed) :]
+    count = math.prod(sum_shape)
+    product = a.reshape(*batch_shape, math.prod(row_shape), count) @ b.reshape(
+        *batch_shape, count, math.prod(column_shape)
+    )
+    return product.reshape((*batch_shape, *row_shape, *column_shape))

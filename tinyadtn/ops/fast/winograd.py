@@ -1,0 +1,181 @@
+"""Winograd's convolution, for the curious: 3×3 kernels with a quarter of the multiplications.
+
+**The idea in one dimension.** Two polynomials of degrees 2 and m − 1 have a product of degree
+m + 1. It is known once its values at m + 2 points are known, and a value of the product is the
+product of the values: m + 2 multiplications where multiplying out takes 3·m. So: *evaluate* both,
+multiply, *interpolate*. Evaluating is a matrix whose row for the point a is (1, a, a², …), and
+interpolating is the inverse of one; the point ∞ has the row (0, …, 0, 1): it reads off the leading
+coefficient.
+
+A convolution layer does not multiply polynomials, it slides: y_i = Σ_k d_{i+k} w_k, m outputs of
+the three weights w from a tile of m + 2 inputs d. That is the *transpose* of the product in one of
+its two factors, and transposing turns the recipe around. With E_k the evaluation of k coefficients
+and t = m + 2,
+
+    y = E_mᵀ [ (E_3 w) ⊙ (E_t⁻ᵀ d) ].
+
+**In two dimensions** rows and columns are treated alike: the matrices become Kronecker products,
+and a 6×6 tile of the image gives 4×4 outputs with 36 multiplications where the definition takes
+144. Between channels the 36 places never meet, so ⊙ becomes 36 matrix products (o × c)(c × tiles),
+which is where the time is spent. The three transformations are matrix products too.
+
+**The gradients.** The gradient of the image is itself a convolution, of g with the kernel turned by
+180° and its two channel axes exchanged. That of the weight is the adjoint of each step, in reverse.
+
+**The price.** With the points 0, ±1, ±2, ∞ the numbers grow and cancel: errors are some 1e-5 of
+the largest output in float32, where summing gives 1e-7. So it is for float32 alone. A very large
+number spoils its whole tile: an output beside it that does not see it has the error of one that
+does, an infinity or a NaN spoils 4×4 outputs and not 3×3, and sums overflow 5,000 times sooner.
+Source: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray, arXiv 1509.09308.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..windows import Window, blocks, im2col
+from .scratch import scratch
+
+TILE = 4  # m: an axis of the output is cut into tiles of so many
+POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and ∞: m + 2 in all
+KERNEL_BLOCK = 2**22  # numbers of transformed kernels at a time
+LEAST_CHANNELS, LEAST_OUTPUTS, LEAST_IMAGES = 32, 8, 16  # below, transforming costs what it saves
+
+
+def evaluation(points: tuple[float, ...], count: int) -> np.ndarray:
+    """E: the values of a polynomial with ``count`` coefficients at the points and at ∞.
+
+    >>> evaluation((0.0, 1.0, -1.0), 3)
+    array([[ 1.,  0.,  0.],
+           [ 1.,  1.,  1.],
+           [ 1., -1.,  1.],
+           [ 0.,  0.,  1.]])
+    """
+    at_infinity = np.eye(count)[-1:]
+    return np.concatenate([np.vander(points, count, increasing=True), at_infinity])
+
+
+def transformations(points: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For tiles in two dimensions: of the image (t² × t²), the kernel (t² × 9), and back (m² × t²).
+
+    >>> image, kernel, back = transformations((0.0, 1.0, -1.0))
+    >>> d, w = np.arange(16.0), np.array([0, 0, 0, 0, 1, 2, 0, 0, 0])
+    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1,1] + 2·d[1,2], and its neighbours
+    [17.0, 20.0, 29.0, 32.0]
+    """
+    t = len(points) + 1
+    image = np.linalg.inv(evaluation(points, t)).T
+    kernel, back = evaluation(points, 3), evaluation(points, t - 2).T
+    return np.kron(image, image), np.kron(kernel, kernel), np.kron(back, back)
+
+
+IMAGE, KERNEL, BACK = (matrix.astype(np.float32) for matrix in transformations(POINTS))
+CELLS = len(IMAGE)  # 36
+
+
+def pays(image: Any, weight: Any, window: Window, groups: int) -> bool:
+    """Whether this is a convolution that Winograd's way computes, and sooner than summing does.
+
+    ``image`` is (c, h, w, n). Both the outputs and the image must consist of whole tiles, the image
+    because its gradient is a convolution that has it as its output.
+    """
+    plain = (window.stride, window.dilation, groups) == ((1, 1), (1, 1), 1)
+    if not plain or window.kernel != (3, 3) or max(window.padding) > 2:
+        return False
+    if type(image) is not np.ndarray or not image.dtype == weight.dtype == np.float32:
+        return False
+    lengths = (*window.image, *window.outputs)
+    return (
+        min(weight.shape[:2]) >= LEAST_CHANNELS
+        and image.shape[-1] >= LEAST_IMAGES
+        and min(lengths) >= LEAST_OUTPUTS
+        and not any(length % TILE for length in lengths)
+    )
+
+
+def convolve(image: Any, weight: Any, window: Window) -> Any:
+    """y[o,i,j,n] = Σ_cpq weight[o,c,p,q] · image[c, i + p − padding, j + q − padding, n]."""
+    o, c = weight.shape[:2]
+    out = np.empty((o, *window.outputs, image.shape[-1]), image.dtype)
+
+    @functools.lru_cache(maxsize=1)  # kept from block to block where all kernels are one part
+    def kernels(start: int, stop: int) -> Any:
+        part = weight[start:stop].reshape(-1, 9)
+        return _product("kernels", KERNEL, part.T).reshape(CELLS, stop - start, c)
+
+    tiles = _tiles(window)
+    for rows, images in _blocks(o, c, tiles, image.shape[-1]):
+        transformed = _transformed(image[..., images], tiles, rows)
+        for start, stop in _kernel_parts(o, c):
+            products = _product("products", kernels(start, stop), transformed)
+            outputs = _product("outputs", BACK, products.reshape(CELLS, -1))
+            part = out[start:stop, rows.start * TILE : rows.stop * TILE, :, images]
+            _tiled(part)[...] = outputs.reshape(_tiled(part).shape)
+    return out
+
+
+def grad_image(g: Any, weight: Any, window: Window) -> Any:
+    """dL/d(image) from g = dL/dy, both (…, n): a convolution with the kernel turned."""
+    turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+    padding = (2 - window.padding[0], 2 - window.padding[1])
+    return convolve(g, turned, Window(window.outputs, (3, 3), padding=padding))
+
+
+def grad_weight(image: Any, g: Any, window: Window) -> Any:
+    """dL/d(weight) from g = dL/dy: the adjoint of each step, in reverse."""
+    o, c, n = len(g), len(image), image.shape[-1]
+    tiles, share = _tiles(window), np.empty((o, c, 3, 3), g.dtype)
+    for start, stop in _kernel_parts(o, c):
+        total = scratch("kernels", (CELLS, stop - start, c), g)
+        total[...] = 0
+        for rows, images in _blocks(o, c, tiles, n):
+            part = _tiled(g[start:stop, rows.start * TILE : rows.stop * TILE, :, images])
+            outputs = scratch("outputs", part.shape, g)
+            outputs[...] = part
+            products = _product("products", BACK.T, outputs.reshape(TILE * TILE, -1))
+            products = products.reshape(CELLS, stop - start, -1)
+            transformed = _transformed(image[..., images], tiles, rows)
+            total += _product("sum", products, transformed.swapaxes(1, 2))
+        share[start:stop] = (total.reshape(CELLS, -1).T @ KERNEL).reshape(-1, c, 3, 3)
+    return share
+
+
+def _product(name: str, a: Any, b: Any) -> Any:
+    """a @ b in the scratch memory of that name."""
+    return np.matmul(a, b, out=scratch(name, (*a.shape[:-1], b.shape[-1]), b))
+
+
+def _tiled(outputs: Any) -> Any:
+    """(o, h, w, n) seen as (4, 4, o, tiles, tiles, n)."""
+    o, h, w, n = outputs.shape
+    return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
+
+
+def _tiles(window: Window) -> Window:
+    """The tiles that overlap by two: a window of 6×6 that goes on by 4."""
+    size = TILE + 2
+    return Window(window.image, (size, size), (TILE, TILE), window.padding)
+
+
+def _transformed(image: Any, tiles: Window, rows: slice) -> Any:
+    """The tiles of some rows of tiles, transformed: (36, c, tiles · n)."""
+    c, n = len(image), image.shape[-1]
+    shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
+    cut = scratch("cut", shape, image)
+    im2col(image, tiles, rows.start, rows.stop, out=cut.transpose(2, 0, 1, 3, 4, 5))
+    return _product("transformed", IMAGE, cut.reshape(CELLS, -1)).reshape(CELLS, c, -1)
+
+
+def _blocks(o: int, c: int, tiles: Window, n: int) -> Any:
+    return blocks(CELLS * max(o, c), tiles.outputs, n)
+
+
+def _kernel_parts(o: int, c: int) -> Iterator[tuple[int, int]]:
+    """Kernels of some outputs at a time: transformed, they are four times as many numbers."""
+    count = -(-CELLS * o * c // KERNEL_BLOCK)
+    several = -(-o // count)
+    return ((start, min(start + several, o)) for start in range(0, o, several))

@@ -1,0 +1,84 @@
+"""What Python's operators mean for a Tensor: ``x * y`` is ``multiply(x, y)``, and so on.
+
+The engine knows no op, so the operators are given to ``Tensor`` here, one line each. NumPy arrays
+leave ``array * tensor`` to ``__rmul__``. Comparisons return plain boolean arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autodiff.engine import Tensor
+from .basic import absolute, add, divide, matmul, multiply, negative, power, subtract
+from .reductions import max, mean, min, sum
+from .shapes import getitem, reshape, transpose
+
+
+def _swapped(function: Any) -> Any:
+    return lambda self, other: function(other, self)
+
+
+Tensor.__add__ = add
+Tensor.__sub__ = subtract
+Tensor.__mul__ = multiply
+Tensor.__truediv__ = divide
+Tensor.__pow__ = power
+Tensor.__matmul__ = matmul
+
+Tensor.__radd__ = _swapped(add)
+Tensor.__rsub__ = _swapped(subtract)
+Tensor.__rmul__ = _swapped(multiply)
+Tensor.__rtruediv__ = _swapped(divide)
+Tensor.__rpow__ = _swapped(power)
+Tensor.__rmatmul__ = _swapped(matmul)
+
+Tensor.__neg__ = lambda self: negative(self)
+Tensor.__abs__ = lambda self: absolute(self)
+Tensor.__getitem__ = lambda self, index: getitem(self, index=index)
+
+
+# --- comparisons: no gradient ----------------------------------------------------------------------
+
+
+def _array(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value
+
+
+Tensor.__lt__ = lambda self, other: self.data < _array(other)
+Tensor.__le__ = lambda self, other: self.data <= _array(other)
+Tensor.__gt__ = lambda self, other: self.data > _array(other)
+Tensor.__ge__ = lambda self, other: self.data >= _array(other)
+Tensor.__eq__ = lambda self, other: self.data == _array(other)
+Tensor.__ne__ = lambda self, other: self.data != _array(other)
+Tensor.__hash__ = object.__hash__  # a tensor is itself, whatever its values
+
+
+# --- methods ---------------------------------------------------------------------------------------
+
+
+def _reduction(function: Any) -> Any:
+    def method(self: Tensor, axis: Any = None, keepdims: bool = False, **more: Any) -> Tensor:
+        if more:  # as np.sum(x) calls x.sum(axis=None, out=None)
+            name = function.__name__
+            raise TypeError(
+                f"{name} of a tensor takes axis and keepdims, got {', '.join(more)}; NumPy knows "
+                f"no gradients: write ta.{name}(x) for np.{name}(x)"
+            )
+        return function(self, axis=axis, keepdims=keepdims)
+
+    method.__doc__ = function.__doc__
+    return method
+
+
+def _lengths(arguments: tuple) -> Any:
+    """``x.reshape(2, 3)`` and ``x.reshape((2, 3))`` mean the same."""
+    return arguments[0] if len(arguments) == 1 and not isinstance(arguments[0], int) else arguments
+
+
+Tensor.sum = _reduction(sum)
+Tensor.mean = _reduction(mean)
+Tensor.max = _reduction(max)
+Tensor.min = _reduction(min)
+Tensor.reshape = lambda self, *shape: reshape(self, shape=_lengths(shape))
+Tensor.transpose = lambda self, *axes: transpose(self, axes=_lengths(axes) if axes else None)
+Tensor.T = property(transpose)

@@ -1,0 +1,90 @@
+"""TODO ops.pool: avg_pool2d, max_pool2d, pool_window, require_pool."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..autodiff.arrays import array_module, as_float
+from ..autodiff.engine import op
+from ..errors import ShapeError
+from .windows import Size, Window, batch_first, batch_innermost, sliding, window_over
+
+# --- pooling -------------------------------------------------------------------------------------
+
+
+@op
+def max_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Size = 0) -> Any:
+    """y[n,c,i,j] = the largest x in the window at (i, j); windows may overlap. x is (n, c, h, w).
+
+    ``stride`` is the kernel's size unless given. Padding never wins; of equals, the first in the
+    window gets the gradient. ShapeError for padding beyond half the kernel, for then a window could
+    lie in the padding altogether.
+
+    >>> import numpy as np
+    >>> max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), kernel=2).data.ravel()
+    array([ 5.,  7., 13., 15.])
+    """
+    window, xp = pool_window(x.shape, kernel, stride, padding), array_module(x)
+    image = batch_innermost(as_float(x))
+    out = xp.full((len(image), *window.outputs, len(x)), -math.inf, image.dtype)
+    for _, outputs, inputs in window.cells(0, window.outputs[0]):
+        xp.maximum(out[outputs], image[inputs], out=out[outputs])
+
+    def grad_x(g: Any) -> Any:
+        g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
+        undecided = xp.ones(out.shape, bool)
+        some_nan, finite = bool(xp.isnan(out).any()), bool(xp.isfinite(g).all())
+        for _, outputs, inputs in window.cells(0, window.outputs[0]):
+            seen, part = image[inputs], g[outputs]
+            won = seen == out[outputs]
+            if some_nan:
+                won |= seen != seen  # a NaN wins, and is the only one to
+            won &= undecided[outputs]
+            undecided[outputs] ^= won
+            # The product is much sooner there than `where`, but inf · 0 is no 0.
+            share[inputs] += part * won if finite else xp.where(won, part, 0)
+        return batch_first(share)
+
+    return batch_first(out), grad_x
+
+
+@op
+def avg_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Size = 0) -> Any:
+    """y[n,c,i,j] = Σ x in the window at (i, j) / (kh·kw): zeros in the padding count as pixels.
+
+    ``x`` is (n, c, h, w); ``stride`` is the kernel's size unless given.
+
+    >>> import numpy as np
+    >>> avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), kernel=2).data.ravel()
+    array([ 2.5,  4.5, 10.5, 12.5])
+    """
+    window, xp = pool_window(x.shape, kernel, stride, padding), array_module(x)
+    image, count = batch_innermost(as_float(x)), math.prod(window.kernel)
+    shape, out = image.shape, xp.zeros((len(image), *window.outputs, len(x)), image.dtype)
+    for _, outputs, inputs in window.cells(0, window.outputs[0]):
+        out[outputs] += image[inputs]
+    out /= count
+
+    def grad_x(g: Any) -> Any:
+        g, share = batch_innermost(g) / count, xp.zeros(shape, g.dtype)
+        for _, outputs, inputs in window.cells(0, window.outputs[0]):
+            share[inputs] += g[outputs]
+        return batch_first(share)
+
+    return batch_first(out), grad_x
+
+
+def pool_window(shape: tuple[int, ...], kernel: Size, stride: Size | None, padding: Size) -> Window:
+    """The window of a pool; ShapeError where it does not fit."""
+    if len(shape) != 4:
+        raise ShapeError(f"a pool takes images (n, c, h, w), got {shape}")
+    require_pool(kernel, stride, padding)
+    return window_over(shape, kernel, kernel if stride is None else stride, padding)
+
+
+def require_pool(kernel: Size, stride: Size | None, padding: Size) -> None:
+    """ShapeError for a pool that fits no image, or could lie in the padding altogether."""
+    kernels, _, paddings, _ = sliding(kernel, kernel if stride is None else stride, padding)
+    if any(2 * pad > size for pad, size in zip(paddings, kernels)):
+        raise ShapeError(f"padding {padding} is more than half of the kernel {kernel}")

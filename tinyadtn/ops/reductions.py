@@ -1,0 +1,103 @@
+"""TODO ops.reductions: _axes, _extremum, log_softmax, max, mean, min, softmax, sum."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.arrays import array_module, as_float
+from ..autodiff.engine import Tensor, op
+from ..errors import ShapeError
+
+# --- reductions ----------------------------------------------------------------------------------
+
+
+def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """The axes to reduce, as non-negative numbers."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    for k in axes:
+        if not -ndim <= k < ndim:
+            raise ShapeError(f"axis {k} does not exist in an array with {ndim} axes")
+    if len({k % ndim for k in axes}) < len(tuple(axes)):
+        raise ShapeError(f"axis {axis} names one axis twice")
+    return tuple(k % ndim for k in axes)
+
+
+@op
+def sum(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """c = Σ a over the given axes (all of them by default)."""
+    axes = _axes(axis, a.ndim)
+
+    def grad_a(g: Any) -> Any:
+        kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
+        share = array_module(g).empty(a.shape, g.dtype)
+        share[...] = g.reshape(kept)
+        return share
+
+    return a.sum(axis=axes, keepdims=keepdims), grad_a
+
+
+def mean(a: Any, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """c = Σ a / n over the given axes, n being the number of elements summed."""
+    shape = a.shape if hasattr(a, "shape") else np.shape(a)
+    count = math.prod(shape[k] for k in _axes(axis, len(shape)))
+    if count == 0:
+        raise ShapeError(f"the mean of no elements is undefined (shape {shape}, axis {axis})")
+    return sum(a, axis=axis, keepdims=keepdims) / count
+
+
+@op
+def max(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """c = the largest of a over the given axes; of equals, the first gets the gradient."""
+    return _extremum(a, axis, keepdims, "argmax")
+
+
+@op
+def min(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """c = the smallest of a over the given axes; of equals, the first gets the gradient."""
+    return _extremum(a, axis, keepdims, "argmin")
+
+
+def _extremum(a: Any, axis: Any, keepdims: bool, argument: str) -> Any:
+    axes, xp = sorted(_axes(axis, a.ndim)), array_module(a)
+    others = [k for k in range(a.ndim) if k not in axes]
+    order = [*others, *axes]
+    count = math.prod(a.shape[k] for k in axes)
+    if count == 0:
+        raise ShapeError(
+            f"{argument[3:]} of no elements is undefined (shape {a.shape}, axis {axis})"
+        )
+    # The reduced axes together as the last one, so that "the first" has a meaning.
+    rows = a.transpose(order).reshape(*(a.shape[k] for k in others), count)
+    winner = getattr(rows, argument)(axis=-1)[..., None]
+    chosen = xp.arange(count) == winner
+    kept = tuple(1 if k in axes else n for k, n in enumerate(a.shape))
+    c = xp.take_along_axis(rows, winner, axis=-1)
+
+    def grad_a(g: Any) -> Any:
+        share = xp.where(chosen, g.reshape(winner.shape), 0)
+        return share.reshape([a.shape[k] for k in order]).transpose(np.argsort(order).tolist())
+
+    return c.reshape(kept if keepdims else [a.shape[k] for k in others]), grad_a
+
+
+@op
+def softmax(a: Any, *, axis: int = -1) -> Any:
+    """c = e^a / Σ e^a along an axis; computed from a - max(a), so that nothing overflows."""
+    a = as_float(a)
+    e = array_module(a).exp(a - a.max(axis=axis, keepdims=True))
+    c = e / e.sum(axis=axis, keepdims=True)
+    return c, lambda g: c * (g - (g * c).sum(axis=axis, keepdims=True))
+
+
+@op
+def log_softmax(a: Any, *, axis: int = -1) -> Any:
+    """c = a - ln Σ e^a along an axis."""
+    xp, a = array_module(a), as_float(a)
+    shifted = a - a.max(axis=axis, keepdims=True)
+    c = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+    return c, lambda g: g - xp.exp(c) * g.sum(axis=axis, keepdims=True)

@@ -1,0 +1,87 @@
+"""TODO ops.shapes: _index_part, broadcast_to, concatenate, getitem, reshape, transpose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.arrays import array_module, beside
+from ..autodiff.engine import Tensor, op
+from ..errors import ShapeError
+from .reductions import _axes
+
+# --- shapes --------------------------------------------------------------------------------------
+
+
+@op
+def reshape(a: Any, *, shape: Any) -> Any:
+    """The same numbers in another shape; one length may be -1."""
+    try:
+        return a.reshape(shape), lambda g: g.reshape(a.shape)
+    except ValueError:
+        raise ShapeError(f"cannot reshape {a.shape} ({a.size} numbers) to {shape}") from None
+
+
+@op
+def transpose(a: Any, *, axes: tuple[int, ...] | None = None) -> Any:
+    """The axes in another order (reversed by default)."""
+    order = tuple(reversed(range(a.ndim))) if axes is None else _axes(tuple(axes), a.ndim)
+    if len(order) != a.ndim:
+        raise ShapeError(f"transpose of {a.ndim} axes needs each of them once, got {axes}")
+    return a.transpose(order), lambda g: g.transpose(np.argsort(order).tolist())
+
+
+@op
+def broadcast_to(a: Any, *, shape: tuple[int, ...]) -> Any:
+    """a stretched to a shape by NumPy's rules."""
+    try:
+        return array_module(a).broadcast_to(a, shape), lambda g: g
+    except ValueError:
+        raise ShapeError(f"cannot broadcast {a.shape} to {shape}") from None
+
+
+@op
+def concatenate(*arrays: Any, axis: int = 0) -> Any:
+    """The arrays one behind the other along an axis."""
+    xp = array_module(arrays[0])
+    (axis,) = _axes(axis, arrays[0].ndim)
+    rest = {a.shape[:axis] + a.shape[axis + 1 :] for a in arrays}
+    if len(rest) > 1 or len({a.ndim for a in arrays}) > 1:
+        shapes = ", ".join(str(a.shape) for a in arrays)
+        raise ShapeError(f"concatenate along axis {axis}: the other axes differ in {shapes}")
+    ends = np.cumsum([a.shape[axis] for a in arrays]).tolist()
+
+    def slice_of(start: int, end: int) -> Any:
+        index = (slice(None),) * axis + (slice(start, end),)
+        return lambda g: g[index]
+
+    return xp.concatenate(arrays, axis=axis), *map(slice_of, [0, *ends], ends)
+
+
+@op
+def getitem(a: Any, *, index: Any) -> Any:
+    """c = a[index], any index that NumPy takes; an element picked twice gets both gradients."""
+    parts = index if isinstance(index, tuple) else (index,)
+    parts = tuple(_index_part(part, a) for part in parts)
+    simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
+
+    def grad_a(g: Any) -> Any:
+        xp = array_module(g)
+        share = xp.zeros(a.shape, g.dtype)
+        if simple:
+            share[parts] = g
+        else:
+            xp.add.at(share, parts, g)
+        return share
+
+    return a[parts], grad_a
+
+
+def _index_part(part: Any, a: Any) -> Any:
+    """A tensor or a list as an array that can index ``a``; an empty list has no type of its own."""
+    if isinstance(part, Tensor):
+        part = part.data
+    elif isinstance(part, list):
+        part = np.array(part) if part else np.zeros(0, int)
+    return beside(part, a) if isinstance(part, np.ndarray) else part

@@ -1,0 +1,194 @@
+"""Many runs, on many workers, into one file: networks × encodings × budgets × seeds.
+
+    ta.sweep("study.toml")                                  # processes of this machine
+    ta.sweep("study.toml", executor=client.get_executor())  # a Dask cluster, or any Executor
+
+What ends is appended to the results at once. What is there is not done again, so a sweep that was
+stopped, or killed, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from ..autodiff.arrays import require_device
+from ..errors import SizeLimitError, TinyADTNError
+from ..limits import memory_limit
+from ..progress import progress
+from ..training.memory import GIB
+from ..training.runs import told
+from .results import Record, ResultsFile
+from .run import Outlook, check, dense_beginning
+from .spec import PlannedRun, Spec, read_spec
+from .workers import Result, on_executor, on_processes
+
+
+def sweep(
+    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    blas_threads: int | None = None,
+    device: str = "cpu",
+    rows: Iterable[str] = (),
+    retry_failed: bool = False,
+    show_progress: bool = True,
+) -> list[Record]:
+    """Do the runs of a spec that ``out`` does not hold yet; the records of all of them, in order.
+
+    ``spec`` is a TOML file (see ``sweep_spec``), or its content; ``rows``, patterns, choose some of
+    it. ``out`` is a file of JSON lines, one a run: by default the spec's name with ``.jsonl``. The
+    runs are done by ``workers`` processes (as many as there are cores), each with ``blas_threads``
+    BLAS threads (1), or by an ``executor`` of ``concurrent.futures`` kind that you made and close.
+    With ``device="cuda"`` each computes on a GPU, and ``workers`` is 1 unless given.
+    In a script, call it under ``if __name__ == "__main__":``, as multiprocessing asks.
+
+    A run that raises is recorded as "failed", with its error, and stops nothing; ``retry_failed``
+    does these again. A run whose worker died is done again. Ctrl-C, or a kill, leaves what is done;
+    the same call goes on. TinyADTNError before the first run for whatever is wrong with a row,
+    where another sweep holds ``out``, and where ``out`` has runs on other data of the same name.
+
+    >>> import tempfile
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> spec = {"network": "fc2", "epochs": 1, "rows": {"adtn": {"encode": {"fc1": 2}}}}
+    >>> with ThreadPoolExecutor(1) as one, tempfile.TemporaryDirectory() as folder:
+    ...     (record,) = sweep(spec, f"{folder}/r.jsonl", executor=one, show_progress=False)
+    >>> record["stored"], record["test"] > 0.2
+    ({'fc1': 436, 'fc2': 2560}, True)
+    """
+    plan = spec if isinstance(spec, Spec) else read_spec(spec, rows=rows)
+    refuse_crew(executor, workers, blas_threads, device)
+    workers = min(workers or (cores() if device == "cpu" else 1), len(plan.runs))
+    outlook = outlooks(plan)
+    if executor is None:
+        _refuse_too_many(workers, outlook.values())
+    with ResultsFile(results_path(plan, out)) as file:
+        if file.repaired:
+            print(file.repaired)
+        _refuse_other_data(file, outlook.values())
+        todo = [run for run in plan.runs if not _is_done(run, file.records, retry_failed)]
+        todo = _sharing(todo)
+        if executor is None:
+            results = on_processes(todo, device, workers, blas_threads or 1)
+        else:
+            results = on_executor(todo, device, executor)
+        bar = progress(
+            results,
+            total=len(plan.runs),
+            initial=len(plan.runs) - len(todo),
+            label="sweep",
+            note=_note,
+            show=show_progress,
+        )
+        try:
+            for run, result in bar:
+                head = {"row": run.row, "label": run.label, "config": run.config, "seed": run.seed}
+                file.append({**head, **result})
+        finally:
+            results.close()  # ends the workers now, not when the last name for it goes
+        return [file.records[run.key] for run in plan.runs]
+
+
+def refuse_crew(executor: Any, workers: int | None, blas_threads: int | None, device: str) -> None:
+    """TinyADTNError for an executor together with settings of the process pool.
+
+    DeviceError for a device that is not here; whether an executor's workers have it, they know.
+    """
+    if executor is None:
+        require_device(device)
+    elif (workers, blas_threads) != (None, None):
+        raise TinyADTNError("an executor has workers of its own: leave workers, blas_threads out")
+
+
+def outlooks(spec: Spec) -> dict[str, Outlook]:
+    """What is known beforehand of each label's runs; TinyADTNError for the first impossible one."""
+    known: dict[str, Outlook] = {}
+    for run in spec.runs:
+        if run.label not in known:
+            try:
+                known[run.label] = check(run.config)
+            except (TinyADTNError, ValueError) as error:
+                kind = type(error) if isinstance(error, TinyADTNError) else TinyADTNError
+                raise kind(f"{spec.name}: {run.label}: {error}") from error
+    if spec.whole and not isinstance(spec.count, str):
+        stored = [name for outlook in known.values() for name in outlook.stored["stored"]]
+        layers = dict.fromkeys(layer for name in stored for layer in name.split("+"))
+        for name in spec.count:
+            if name not in layers:
+                raise TinyADTNError(
+                    f"{spec.name}: count: no row has {name!r} (there is {', '.join(layers)})"
+                )
+    return known
+
+
+def results_path(spec: Spec, out: str | os.PathLike[str] | None) -> Path:
+    """Where the results go: beside the spec, unless said otherwise."""
+    if out is not None:
+        return Path(out)
+    if spec.path is None:
+        raise TinyADTNError("name a file for the results: this spec is no file to put them beside")
+    return spec.path.with_suffix(".jsonl")
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not every system tells
+        return os.cpu_count() or 1
+
+
+def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool) -> bool:
+    record = records.get(run.key)
+    return record is not None and not (retry_failed and record["status"] == "failed")
+
+
+def _refuse_other_data(file: ResultsFile, outlooks: Iterable[Outlook]) -> None:
+    """What has the same name need not be the same: records tell their data by a hash, too."""
+    data = {outlook.data["name"]: outlook.data for outlook in outlooks}
+    for record in file.records.values():
+        before = record.get("data")
+        if before is None or before["name"] not in data:
+            continue
+        now = data[before["name"]]
+        if now["sha256"] != before["sha256"]:
+            raise TinyADTNError(
+                f"{file.path}: has runs on {told(before)}, but now these are {told(now)}; give it "
+                "the data that it began with, or this sweep a file of its own with --out"
+            )
+
+
+def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """In order, but runs that begin with the same trained dense network one after another.
+
+    A worker remembers the last of these networks, so it seldom trains one again.
+    """
+    places: dict[str, int] = {}
+
+    def place(run: PlannedRun) -> int:
+        beginning = dense_beginning(run.config, run.seed) or run.key
+        return places.setdefault(beginning, len(places))
+
+    return sorted(runs, key=place)
+
+
+def _note(item: tuple[PlannedRun, Result]) -> str:
+    run, result = item
+    if result["status"] == "failed":
+        return f"{run.label}, seed {run.seed}: failed"
+    return f"{run.label}, seed {run.seed}: validation {100 * result['validation']:.2f} %"
+
+
+def _refuse_too_many(workers: int, runs: Iterable[Outlook]) -> None:
+    largest = max(run.memory.total for run in runs)
+    if workers > 1 and workers * largest > memory_limit():
+        raise SizeLimitError(
+            f"{workers} workers may take {workers} × {largest / GIB:.1f} GiB, the limit here is "
+            f"{memory_limit() / GIB:.1f} GiB (three quarters of the memory); "
+            f"use workers={max(1, memory_limit() // largest)}, on the command line --workers"
+        )

@@ -1,0 +1,208 @@
+"""Who does the runs of a sweep: processes of this machine, or any executor that is handed in.
+
+Both give back (run, result) in the order in which runs end. A run that fails is a result. A worker
+that dies is none: its run is given to another.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, as_completed, wait
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import TinyADTNError
+from .run import failure, run_one
+from .spec import PlannedRun
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+Result = dict[str, Any]
+Results = Generator[tuple[PlannedRun, Result], None, None]
+PATIENCE = "10s"  # how long a Dask scheduler may take to answer
+LIVES = 3  # workers that a run may take with it before it counts as failed
+
+
+# Every BLAS that NumPy may be built with reads one of these, once, when it is loaded.
+BLAS_THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "OMP_NUM_THREADS",
+)
+
+
+# --- processes of this machine -------------------------------------------------------------------
+
+
+def on_processes(
+    runs: Sequence[PlannedRun], device: str, workers: int, blas_threads: int
+) -> Results:
+    """The results of the runs, done by a pool of processes that is replaced when it breaks.
+
+    A pool breaks when one of its processes dies, and does not say which. So whatever was being done
+    is done again, one run at a time; a run whose process dies for the third time is a failed one.
+    Leaving the loop ends the processes at once.
+    """
+    waiting = deque(runs)
+    deaths: Counter[str] = Counter()
+    while waiting:
+        with _pool(min(workers, len(waiting)), blas_threads) as pool:
+            yield from _until_broken(pool, waiting, device, deaths, workers)
+        for run in [run for run in waiting if deaths[run.key] >= LIVES]:
+            waiting.remove(run)
+            died = RuntimeError(
+                f"its process died {LIVES} times, killed from outside or for lack of memory"
+            )
+            yield run, failure(died)
+
+
+def _until_broken(
+    pool: Executor, waiting: deque[PlannedRun], device: str, deaths: Counter[str], workers: int
+) -> Results:
+    """Results until none are waiting or the pool is broken; what was being done waits again."""
+    doing: dict[Future, PlannedRun] = {}
+    while waiting or doing:
+        while waiting and len(doing) < (1 if deaths[waiting[0].key] else workers):
+            run = waiting.popleft()
+            try:
+                doing[pool.submit(run_one, run.config, run.seed, device)] = run
+            except BrokenExecutor:
+                waiting.appendleft(run)
+                break
+            if deaths[run.key]:
+                break
+        done, _ = wait(doing, return_when=FIRST_COMPLETED)
+        broken = not doing
+        for future in done:
+            run = doing.pop(future)
+            try:
+                result = future.result()
+            except BrokenExecutor:
+                deaths[run.key] += 1
+                waiting.appendleft(run)
+                broken = True
+            else:
+                yield run, result
+        if broken and not doing:
+            return
+
+
+@contextmanager
+def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
+    """Fresh processes, each with so many BLAS threads, that end when this one does, however."""
+    # Only a sweep needs these two, and they take a while to import.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    context = multiprocessing.get_context("spawn")  # a fork would come with a BLAS that has begun
+    ours, theirs = context.Pipe(duplex=False)
+    with _environment(dict.fromkeys(BLAS_THREADS, str(blas_threads))):
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_begin, initargs=(ours,)
+        )
+        try:
+            _refuse_lifeless(pool)
+            yield pool
+        except BaseException:
+            theirs.close()  # they have nothing to finish: what they are doing will be done again
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+            theirs.close()
+            ours.close()
+
+
+def _refuse_lifeless(pool: Executor) -> None:
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenExecutor as error:
+        raise TinyADTNError(
+            "a worker process could not start; in a script, call ta.sweep under "
+            '`if __name__ == "__main__":`, because every worker reads the script first'
+        ) from error
+
+
+def _begin(parent: Connection) -> None:
+    """The first thing that a worker does: it leaves Ctrl-C, and its own end, to its parent."""
+    from multiprocessing import connection
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        connection.wait([parent])  # nothing is ever sent: it is ready when the other end is closed
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# --- any executor --------------------------------------------------------------------------------
+
+
+def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> Results:
+    """The results of the runs, done by an executor that somebody else made and will close.
+
+    ``run_one`` raises nothing, so what a future raises is the executor's own trouble, and no result
+    of that run: the others go on, and at the end a TinyADTNError says what was not done and why. A
+    run that Dask gives up, because its workers died several times, counts as failed.
+    """
+    futures = {executor.submit(run_one, run.config, run.seed, device): run for run in runs}
+    undone: list[tuple[PlannedRun, BaseException]] = []
+    try:
+        for future in as_completed(futures):
+            run = futures[future]
+            try:
+                result = future.result()
+            except Exception as error:
+                if type(error).__name__ != "KilledWorker":
+                    undone.append((run, error))
+                    continue
+                result = failure(error)
+            yield run, result
+    finally:
+        for future in futures:
+            future.cancel()
+    if undone:
+        run, why = undone[0]
+        count = "one run was" if len(undone) == 1 else f"{len(undone)} runs were"
+        raise TinyADTNError(
+            f"{count} not done, for the executor failed: {type(why).__name__}: {why} "
+            f"({run.label}, seed {run.seed}). What is done is kept; the same call goes on"
+        )
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """An executor over the cluster whose Dask scheduler listens at dask://HOST:PORT.
+
+    tinyadtn and the data have to be there for its workers. OSError if no scheduler answers.
+    """
+    scheme, _, place = address.partition("://")
+    if scheme != "dask" or not place:
+        raise TinyADTNError(f"an executor is dask://HOST:PORT, got {address!r}")
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError("Dask is not installed: pip install 'tinyadtn[dask]'") from error
+    with Client(f"tcp://{place}", timeout=PATIENCE, set_as_default=False) as client:
+        yield client.get_executor(pure=False)

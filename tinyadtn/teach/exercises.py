@@ -1,0 +1,228 @@
+"""Exercises of the notebooks: how they are registered, found and judged.
+
+A check is a generator of cases for an answer. Checks, hints, and wrong answers that the check must
+reject are in `notebooks/exercises/`; the right answers are the solutions in `notebooks/src/`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .percent import Cell, read_cells
+
+Case = tuple[str, Any, Any]  # what was tried, what is right, what the answer gave
+CheckFunction = Callable[[Any, np.random.Generator], Iterator[Case]]
+
+
+@dataclass
+class Exercise:
+    """A check yields cases for an answer; an answer is right if every case is within tolerance."""
+
+    name: str
+    cases: CheckFunction
+    hints: tuple[str, ...]
+    wrong: tuple[Callable[..., Any], ...]
+    tolerance: float
+    hints_given: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out of a check. ``state`` is "right", "wrong" or "not done yet"."""
+
+    state: str
+    message: str
+
+
+_exercises: dict[str, Exercise] = {}
+
+
+def exercise(
+    name: str,
+    *,
+    hints: tuple[str, ...],
+    wrong: tuple[Callable[..., Any], ...],
+    tolerance: float = 1e-9,
+) -> Callable[[CheckFunction], CheckFunction]:
+    """Register a check: a generator of cases (what was tried, what is right, what came out).
+
+    ``wrong`` are answers that the check must reject, three or more; the tests see to that.
+    ``tolerance`` bounds the largest difference, relative to the largest right number if above 1.
+    """
+
+    def register(cases: CheckFunction) -> CheckFunction:
+        _exercises[name] = Exercise(name, cases, hints, wrong, tolerance)
+        return cases
+
+    return register
+
+
+def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
+    """The verdict on an answer, whatever it is or does."""
+    if answer is None or answer is NotImplemented:
+        return Verdict("not done yet", "Write it in the cell above and run both again.")
+    count, worst, exact = 0, 0.0, True
+    try:
+        with np.errstate(all="ignore"):
+            for tried, right, got in exercise.cases(answer, np.random.default_rng(seed)):
+                if got is None or got is NotImplemented:
+                    told = f"For {tried} it returns {got}." if callable(answer) else ""
+                    return Verdict("not done yet", told or f"{tried}: no answer yet.")
+                distance, scale, problem = _compare(right, got)
+                if problem or not distance <= exercise.tolerance * scale:
+                    return Verdict("wrong", _refusal(tried, right, got, distance, problem))
+                count, worst = count + 1, max(worst, distance)
+                exact = exact and distance == 0
+    except UnexpectedResultError as error:
+        return Verdict("wrong", f"{error}")
+    except NotImplementedError:
+        return Verdict("not done yet", "It raises NotImplementedError.")
+    except Exception as error:  # a reader's code may do anything
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        line = f" (in the line: {where.line})" if where.line else ""
+        return Verdict("wrong", f"It raises {type(error).__name__}: {error}{line}")
+    if count == 0:
+        return Verdict("wrong", "No case was tried.")
+    message = (
+        f"exact: {exact} | approximate: True | max difference: {worst:.1e}, over {count} cases"
+    )
+    return Verdict("right", message)
+
+
+class UnexpectedResultError(TypeError):
+    """An answer returned something of another form than its exercise asks for."""
+
+
+def parts(result: Any, count: int) -> tuple[Any, ...]:
+    """The ``count`` things that an answer returned; None each, if it returned None.
+
+    >>> parts((1.0, 2.0), 2), parts(None, 2)
+    ((1.0, 2.0), (None, None))
+    >>> parts((1.0, 2.0), 3)
+    Traceback (most recent call last):
+    tinyadtn.teach.exercises.UnexpectedResultError: It should return 3 things; it returns 2.
+    """
+    if result is None or result is NotImplemented:
+        return (result,) * count
+    if not isinstance(result, (tuple, list)):
+        kind = type(result).__name__
+        raise UnexpectedResultError(f"It should return {count} things; it returns one {kind}.")
+    if len(result) != count:
+        raise UnexpectedResultError(f"It should return {count} things; it returns {len(result)}.")
+    return tuple(result)
+
+
+def _compare(right: Any, got: Any) -> tuple[float, float, str]:
+    """(largest difference, scale of the right one, what else is the matter)."""
+    right = np.asarray(right)
+    try:
+        got = np.asarray(got)
+        numbers = got.astype(np.result_type(right.dtype, np.float64))
+    except (TypeError, ValueError):
+        return np.inf, 1.0, f"a number or an array is expected, not a {type(got).__name__}"
+    if got.shape != right.shape:
+        return np.inf, 1.0, f"the shape should be {right.shape}, it is {got.shape}"
+    distance = float(np.abs(numbers - right).max(initial=0.0))
+    return distance, max(1.0, float(np.abs(right).max(initial=0.0))), ""
+
+
+def _refusal(tried: str, right: Any, got: Any, distance: float, problem: str) -> str:
+    if problem:
+        return f"For {tried}: {problem}."
+    if np.size(right) == 1:
+        return (
+            f"For {tried}: right {short(right)}, yours {short(got)} | exact: False | "
+            f"approximate: False | max difference: {distance:.1e}"
+        )
+    right, got = np.asarray(right), np.asarray(got)
+    off = np.abs(got.astype(complex) - right)
+    where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
+    return (
+        f"For {tried}: at {[int(k) for k in where]} right {short(right[where])}, yours "
+        f"{short(got[where])} | exact: False | approximate: False | max difference: {distance:.1e}"
+    )
+
+
+def short(value: Any) -> str:
+    if (
+        isinstance(value, (bool, np.bool_))
+        or np.size(value) != 1
+        or np.asarray(value).dtype.kind not in "iuf"
+    ):
+        return str(value)
+    number = np.asarray(value).item()
+    whole = isinstance(number, int) or (abs(number) < 1e15 and number == int(number))
+    return f"{number:,.0f}" if whole else f"{number:,.6g}"
+
+
+# --- finding them ---------------------------------------------------------------------------------
+
+
+@cache
+def right_answer(name: str) -> Any:
+    """What the solution defines last: a function, or a value with a name."""
+    load_exercises(notebooks_folder())
+    cell, around = solution_cell(name)
+    namespace: dict[str, Any] = {}
+    for other in around:
+        for node in ast.parse(other.source).body:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                exec(ast.unparse(node), namespace)
+    exec(compile(cell.source, f"<solution of {name}>", "exec"), namespace)
+    last: Any = ast.parse(cell.source).body[-1]
+    name = ast.unparse(last.targets[0]) if isinstance(last, ast.Assign) else last.name
+    return namespace[name]
+
+
+class NotFoundError(LookupError):
+    pass
+
+
+def notebooks_folder() -> Path:
+    """The folder of the course: here, below here, or beside the package in a clone."""
+    places = [Path.cwd(), Path.cwd() / "notebooks", Path(__file__).parents[2] / "notebooks"]
+    for place in places:
+        if (place / "exercises").is_dir() and (place / "src").is_dir():
+            return place
+    raise NotFoundError(
+        "The checks and solutions are in the folder notebooks/ of the repository: start Jupyter "
+        f"there (looked in {', '.join(map(str, places))})."
+    )
+
+
+@cache
+def load_exercises(folder: Path) -> dict[str, Exercise]:
+    """Every exercise of the course, from the files that register them."""
+    if str(folder) not in sys.path:  # they import from each other
+        sys.path.append(str(folder))
+    for file in sorted((folder / "exercises").glob("ex*.py")):
+        spec: Any = importlib.util.spec_from_file_location(f"exercises_{file.stem}", file)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    return _exercises
+
+
+def find_exercise(name: str) -> Exercise:
+    known = load_exercises(notebooks_folder())
+    if name not in known:
+        raise NotFoundError(f"No exercise is called {name!r}: {', '.join(known)}.")
+    return known[name]
+
+
+def solution_cell(name: str) -> tuple[Cell, list[Cell]]:
+    """The solution of an exercise, and the code cells of its notebook."""
+    for file in sorted((notebooks_folder() / "src").glob("*.py")):
+        cells = read_cells(file)
+        for cell in cells:
+            if cell.kind == "solution" and cell.exercise == name:
+                return cell, [c for c in cells if c.kind == "code"]
+    raise NotFoundError(f"No solution is called {name!r}.")

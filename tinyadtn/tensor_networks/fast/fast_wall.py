@@ -1,0 +1,165 @@
+"""The fast schedule for the brick wall of gates: T and the gradient of every gate, on plain arrays.
+
+Gate by gate, each of the M·(Q−1) gates reads and writes all 2^Q numbers. Here the first TN layer
+writes them once, and every later one goes through them twice: see ``wall_windows``.
+
+**The first TN layer is a matrix product state.** It acts on |0…0>, so T is a chain of small
+cores: first-column gate a_k already *is* a 2×2 state, and second-column gate B_k joins it to the
+next one. Split the chain in two and multiply the halves, T = L·R: T is written once::
+
+    site  0   1   2   3   4   5                 x        y
+          └a_0┘   └a_1┘   └a_2┘               ──┤ core k ├──     core k = Σ_i a_k[x,i] B_k[o₁o₂,iy]
+              └B_0┘   └B_1┘                       o₁  o₂         x, y: sites 2k, 2k+2 before B
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ...autodiff.arrays import array_module
+from ...autodiff.engine import op
+from ...errors import GraphError, ShapeError
+from . import fast_wall
+from .pair_cores import pair_cores, right_end
+from .wall_windows import ACTIVATIONS, BLOCK_SITES, TAIL_SITES, Group, window_spans
+
+Backward = Callable[..., list[np.ndarray]]
+
+
+def _chain(
+    columns: Sequence[np.ndarray], num_sites: int, cut: int
+) -> tuple[np.ndarray, np.ndarray, Backward]:
+    """T = L·R, L (2^cut, 2), R (2, 2^(Q−cut)), at an odd cut; and (dL, dR) -> column gradients."""
+    (first, second), xp = columns, array_module(columns[0])
+    cores, cores_backward = pair_cores(first, second)
+    lefts = [xp.eye(2, dtype=first.dtype)]  # site 0 comes out as it went in
+    for core in cores[: cut // 2]:
+        lefts.append((lefts[-1] @ core.reshape(2, 8)).reshape(-1, 2))
+    rights = [right_end(first, num_sites)]
+    for core in cores[cut // 2 :][::-1]:
+        rights.append((core.reshape(8, 2) @ rights[-1]).reshape(2, -1))
+
+    def backward(grad_left: np.ndarray, grad_right: np.ndarray) -> list[np.ndarray]:
+        grad_cores, grad_first = xp.empty_like(cores), xp.empty_like(first)
+        for k in reversed(range(cut // 2)):
+            grad = grad_left.reshape(-1, 8)
+            grad_cores[k] = (lefts[k].T @ grad).reshape(2, 4, 2)
+            grad_left = grad @ cores[k].reshape(2, 8).T
+        for k, right in enumerate(rights[-2::-1], start=cut // 2):
+            grad = grad_right.reshape(8, -1)
+            grad_cores[k] = (grad @ right.T).reshape(2, 4, 2)
+            grad_right = cores[k].reshape(8, 2).T @ grad
+        if num_sites % 2 == 0:
+            grad_first[-1] = grad_right
+        grad_first[: len(second)], grad_second = cores_backward(grad_cores)
+        return [grad_first, grad_second]
+
+    return lefts[-1], rights[-1], backward
+
+
+def _row_blocks(left: np.ndarray, right: np.ndarray) -> list[slice]:
+    """Rows of L·R, a block of them at a time: small enough to stay in cache."""
+    rows = max(1, 2**BLOCK_SITES // right.shape[1])
+    return [slice(row, row + rows) for row in range(0, len(left), rows)]
+
+
+def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """L·R; to OpenBLAS a large product with so few columns in L is worth twice the time."""
+    xp = array_module(left)
+    out = xp.empty((len(left), right.shape[1]), left.dtype)
+    for rows in _row_blocks(left, right):
+        xp.matmul(left[rows], right, out=out[rows])
+    return out
+
+
+def _product_backward(
+    left: np.ndarray, right: np.ndarray, g: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """dL = g Rᵀ and dR = Lᵀ g, both while a block of g is in cache: g is read once."""
+    g, xp = g.reshape(len(left), -1), array_module(left)
+    grad_left, grad_right = xp.empty_like(left), xp.zeros_like(right)
+    for rows in _row_blocks(left, right):
+        xp.matmul(g[rows], right.T, out=grad_left[rows])
+        grad_right += left[rows].T @ g[rows]
+    return grad_left, grad_right
+
+
+def contract(
+    columns: Sequence[np.ndarray], num_sites: int, activation: str
+) -> tuple[np.ndarray, Backward]:
+    """T = L_M σ(… L_2 σ(L_1 |0…0>)), shape (2^Q,), and the way back from dL/dT.
+
+    `columns`: two per TN layer; the gates of each, stacked. The first of all is (⌊Q/2⌋, 2, 2), only
+    the gates' answer to |00>; the others are (k, 4, 4), new[p] = Σ_q gate[p, q] old[q], 4 = two
+    sites, the left one first. Site 0 is the most significant bit of T's index. All arrays share one
+    dtype. `activation`: identity, leaky_relu (0.01), relu or tanh.
+    The second value takes dL/dT and returns one gradient a column; where depth > 1 it runs once
+    (GraphError after): the gradients overwrite what it needs.
+
+    >>> pair = np.eye(2)[None]                    # one first gate: |00> becomes |00> + |11>
+    >>> tensor, backward = contract([pair, np.empty((0, 4, 4))], num_sites=2, activation="relu")
+    >>> tensor
+    array([1., 0., 0., 1.])
+    >>> backward(np.arange(4.0))[0]
+    array([[[0., 1.], [2., 3.]]])
+    """
+    _check_columns(columns, num_sites)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"no activation {activation!r}: take one of {', '.join(ACTIVATIONS)}")
+    left, right, chain_backward = _chain(columns[:2], num_sites, cut=num_sites // 2 | 1)
+    state = _product(left, right).reshape(-1)
+    groups = []
+    for layer in range(2, len(columns), 2):
+        for spans in window_spans(num_sites):
+            name = activation if spans[0][0] == 0 else "identity"
+            group = Group(spans, num_sites, columns[layer : layer + 2], name)
+            groups.append((layer, group))
+            state = group.forward(state)
+
+    def backward(g: np.ndarray) -> list[np.ndarray]:
+        if len(columns) > 2 and not groups:
+            raise GraphError("backward has run and freed what it needs: contract the wall again")
+        xp = array_module(g)
+        grads = [xp.empty_like(column) for column in columns]
+        g = xp.asarray(g, left.dtype)
+        while groups:
+            layer, group = groups.pop()
+            g = group.backward(g, grads[layer : layer + 2])
+        return chain_backward(*_product_backward(left, right, g)) + grads[2:]
+
+    return state, backward
+
+
+def peak_floats(num_sites: int, depth: int) -> int:
+    """A bound on the numbers that contract and its backward hold at once, T among them.
+
+    >>> peak_floats(24, depth=1) / 2**24 < 1.01, peak_floats(24, depth=3) / 2**24 < 5.1
+    (True, True)
+    """
+    parts = window_spans(num_sites)
+    states = 1 + (depth - 1) * len(parts)
+    chain = 8 * (2 ** (num_sites // 2 | 1) + 2 ** (num_sites // 2)) + 64 * num_sites
+    if depth == 1:
+        return 2**num_sites + chain
+    # A window holds W as each gate finds it; a block, each window's input and a few of its size.
+    windows = sum((b - a + 3) * 4 ** (b - a) for spans in parts for a, b in spans)
+    blocks = max(len(spans) for spans in parts) + 6
+    return (
+        states * 2**num_sites + blocks * 2 ** min(num_sites, TAIL_SITES) + chain + depth * windows
+    )
+
+
+def _check_columns(columns: Sequence[np.ndarray], num_sites: int) -> None:
+    counts = [num_sites // 2, (num_sites - 1) // 2] * (len(columns) // 2)
+    wanted = [(count, 4, 4) if i else (count, 2, 2) for i, count in enumerate(counts)]
+    shapes = [column.shape for column in columns]
+    if not shapes or shapes != wanted:
+        raise ShapeError(f"a wall of {num_sites} sites takes columns {wanted}, got {shapes}")
+
+
+@op(joint=True)
+def contract_brick_wall(*columns, num_sites: int, activation: str):
+    """T as a vector, for a brick wall on sites of dimension 2: the same numbers, much sooner."""
+    return fast_wall.contract(list(columns), num_sites, activation)

@@ -1,0 +1,88 @@
+"""The tensor network behind an ADTN: which gates there are, and how they are contracted into T.
+
+    site 0  |0⟩──┌───┐────────────┌───┐──────
+    site 1  |0⟩──└───┘──┌───┐─────└───┘──┌───┐
+    site 2  |0⟩──┌───┐──└───┘──σ──┌───┐──└───┘     T has one axis for each site
+    site 3  |0⟩──└───┘──┌───┐─────└───┘──┌───┐
+    site 4  |0⟩─────────└───┘────────────└───┘
+              column 1   column 2 …
+
+Q sites start in |0⟩ = (1, 0). A gate is a matrix that acts on two sites. A *TN layer* is one pass
+through the wiring's columns (here those of a brick wall; others are in ``wirings``); depth M means
+M layers with an activation σ between them.
+Source: Qing, Li, Zhou, Ran, arXiv 2305.06058.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ShapeError
+from .wirings import Pairs
+
+
+@dataclass(frozen=True)
+class Column:
+    """Gates of one shape that act side by side, on different pairs of sites.
+
+    A gate on two untouched sites only ever meets |00⟩, one column of its matrix: ``fresh`` gates
+    store just that, d·d numbers for sites of dimension d. All others store (d·d)².
+    """
+
+    layer: int  # 1 … M
+    pairs: Pairs
+    fresh: bool
+    dims: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(gates, d, d) if fresh, else (gates, d·d, d·d)."""
+        size = self.dims[0] * self.dims[1]
+        return (len(self.pairs), *(self.dims if self.fresh else (size, size)))
+
+
+def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) -> list[Column]:
+    """All columns of a depth-M wall; a wiring column of mixed gates becomes one Column a kind."""
+    _check_wiring(wiring)
+    touched: set[int] = set()
+    wall: list[Column] = []
+    for layer in range(1, depth + 1):
+        for pairs in wiring:
+            _check_pairs(pairs, len(site_dims))
+            kinds: dict[tuple, list[tuple[int, int]]] = {}
+            for i, j in pairs:
+                fresh = i not in touched and j not in touched
+                kinds.setdefault((fresh, (site_dims[i], site_dims[j])), []).append((i, j))
+            wall += [Column(layer, tuple(p), *kind) for kind, p in kinds.items()]
+            touched.update(site for pair in pairs for site in pair)
+    if not wall:
+        raise ShapeError(f"a wiring needs at least one gate, got {list(wiring)}")
+    return wall
+
+
+def _check_wiring(wiring: Any) -> None:
+    """A list of columns, each a list of pairs of sites."""
+    for column in wiring if isinstance(wiring, (list, tuple)) else [wiring]:
+        if not isinstance(column, (list, tuple)) or not all(map(_is_pair, column)):
+            raise ShapeError(
+                "a wiring is a list of columns, each a list of pairs of sites, such as "
+                f"[[(0, 1), (2, 3)], [(1, 2)]]; got {column!r}"
+            )
+
+
+def _is_pair(pair: Any) -> bool:
+    return (
+        isinstance(pair, (list, tuple))
+        and len(pair) == 2
+        and all(isinstance(site, int) for site in pair)
+    )
+
+
+def _check_pairs(pairs: Pairs, num_sites: int) -> None:
+    sites = [site for pair in pairs for site in pair]
+    if len(set(sites)) < len(sites) or not all(0 <= site < num_sites for site in sites):
+        raise ShapeError(
+            f"a column's gates must act on different sites of 0 … {num_sites - 1}, got {pairs}"
+        )

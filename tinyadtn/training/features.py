@@ -1,0 +1,116 @@
+"""What a network's first layers make of a data set: computed once, to train many heads on.
+
+data = ta.load_data("cifar10")
+made = ta.features(vgg, "fc1", data)          # 512 numbers an image
+head = ta.models.head()                       # fc1, fc2 and fc3 alone
+for step in ta.train(head, made, epochs=5):
+    ...
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.arrays import to_numpy
+from ..data.splits import Data, Split
+from ..decode_free.rule import decoded
+from ..errors import NonFiniteError, SizeLimitError, TinyADTNError, nearest
+from ..files.datafile import SPLITS
+from ..limits import memory_limit
+from ..nn.module import Module
+from ..nn.parameters import Shape
+from ..nn.sequential import Sequential
+from ..progress import progress
+from .evaluate import EVALUATION_BATCH
+
+
+def features(model: Module, before: str, data: Data, *, show_progress: bool = True) -> Data:
+    """h = f_k(… f_2(f_1(x))) of every image x, where f_1 … f_k are the layers before ``before``.
+
+    They run as they do in ``evaluate``: without dropout, with the running statistics of batch
+    normalisation, and without a graph. The result is ``Data`` like any other, float32 (n, c, h, w),
+    but with the values that come out, which need not lie in [0, 1]; what has no rows and columns
+    any more stands as (n, features, 1, 1). A network for features begins with Flatten, so it makes
+    no difference whether they are taken before the model's own: ``before="flatten"`` keeps the
+    image, and an encoding can give its rows and columns sites of their own. Labels, splits and
+    classes are those of ``data``, and ``origin`` tells the data, ``before``, and the model: its
+    configuration and the SHA-256 of the weights that took part.
+
+    TypeError for a model that is no Sequential, TinyADTNError for a layer that it does not have,
+    ShapeError for images that it does not take, SizeLimitError before they would fill the memory,
+    NonFiniteError for features that are not finite.
+
+    >>> import tinyadtn as ta
+    >>> model = ta.models.lenet5(rng=0)
+    >>> features(model, "fc1", ta.load_data("mnist-5k"), show_progress=False)
+    Data(mnist-5k before fc1: train 3,500, validation 500, test 1,000; images 400×1×1; 10 classes)
+    """
+    if not isinstance(data, Data):
+        raise TypeError(f"features needs Data with all splits, got {type(data).__name__}")
+    part = layers_before(model, before)
+    with decoded(part) as ready, np.errstate(all="ignore"):  # what overflows is found and named
+        shape = ready(data.train.images[:1]).shape[1:]
+        shape += (1,) * (3 - len(shape))
+        _check_memory(before, shape, data)
+        made = {name: np.empty((len(getattr(data, name)), *shape), np.float32) for name in SPLITS}
+        batches = [
+            (name, start)
+            for name, rows in made.items()
+            for start in range(0, len(rows), EVALUATION_BATCH)
+        ]
+        label = f"features before {before}"
+        for name, start in progress(batches, total=len(batches), label=label, show=show_progress):
+            images = getattr(data, name).images[start : start + EVALUATION_BATCH]
+            values = to_numpy(ready(images).data).reshape(len(images), *shape)
+            made[name][start : start + len(images)] = values
+            if not np.isfinite(made[name][start : start + len(images)]).all():
+                raise NonFiniteError(
+                    f"features before {before} are not finite, of {name} images {start} to "
+                    f"{start + len(images) - 1}: look at the model's weights, and at the images"
+                )
+    train, validation, test = (Split(made[name], getattr(data, name).labels) for name in SPLITS)
+    origin = {"data": data.identity(), "before": before, "model": identity_of(model, part)}
+    name = f"{data.name} before {before}"
+    return Data(train, validation, test, data.classes, name, origin)
+
+
+def layers_before(model: Module, before: str) -> Sequential:
+    """The layers of the model before that one, as a network that shares them with it."""
+    if not isinstance(model, Sequential):
+        raise TypeError(
+            "features are what a layer of a Sequential receives: it says what comes before what; "
+            f"got {type(model).__name__}"
+        )
+    layers = dict(model.layers())
+    names = list(layers)
+    if before not in names:
+        raise TinyADTNError(
+            f"no layer {before!r}{nearest(before, names)} (there is {', '.join(names)})"
+        )
+    if before == names[0]:
+        raise TinyADTNError(f"{before} is the first layer: what it receives are the images")
+    return Sequential(**{name: layers[name] for name in names[: names.index(before)]})
+
+
+def _check_memory(before: str, shape: Shape, data: Data) -> None:
+    images = sum(len(getattr(data, name)) for name in SPLITS)
+    needed = 4 * images * math.prod(shape)
+    if needed > memory_limit():
+        raise SizeLimitError(
+            f"features before {before} are {'×'.join(map(str, shape))} numbers for each of "
+            f"{images:,} images: {needed / 2**30:.1f} GiB, the limit here is "
+            f"{memory_limit() / 2**30:.1f} GiB (three quarters of the memory); name a later layer"
+        )
+
+
+def identity_of(model: Module, part: Sequential) -> dict[str, Any]:
+    """What features depend on, beside the images: the model, and the weights of its first part."""
+    digest = hashlib.sha256()
+    for name, array in part.arrays().items():
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return {"config": model.config, "sha256": digest.hexdigest()}

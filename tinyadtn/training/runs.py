@@ -1,0 +1,258 @@
+"""What a training run is, between two steps: its plan and its state, on disk and back."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checks import require_number
+from ..compression.checkpoint import take_weights
+from ..errors import CheckpointError, NonFiniteError
+from ..files.atomic import replacing
+from ..files.state import read_state, write_state
+from ..nn.module import Module, require_fitting
+from ..nn.optim import SGD, Adam, Optimizer, require_limits
+from ..nn.schedules import Cosine, OneCycle
+from ..version import __version__
+
+OPTIMIZERS: dict[str, Any] = {"adam": Adam, "sgd": SGD}
+SCHEDULES: dict[str, Any] = {
+    "one_cycle": OneCycle,
+    "cosine": Cosine,
+    "constant": lambda peak, steps: lambda step: peak,
+}
+
+
+# What the history tells of an epoch.
+RECORD = ("epoch", "loss", "learning_rate", "validation_loss", "validation_accuracy")
+
+
+@dataclass
+class TrainingPlan:
+    """Everything that decides the course of a run; a checkpoint holds it."""
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    schedule: str = "one_cycle"
+    momentum: float = 0.9  # for sgd
+    weight_decay: float = 0.0
+    clip: float | None = None
+    augment: bool = False  # crop and flip the images of every batch at random
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        for name in ("epochs", "batch_size", "seed"):
+            require_number(name, getattr(self, name), numbers.Integral)
+            setattr(self, name, int(getattr(self, name)))  # NumPy's numbers are not for JSON
+        for name in ("learning_rate", "momentum", "weight_decay", "clip"):
+            if not (name == "clip" and self.clip is None):
+                require_number(name, getattr(self, name))
+                setattr(self, name, float(getattr(self, name)))
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not isinstance(self.augment, bool):
+            raise ValueError(f"augment must be True or False, got {self.augment!r}")
+        require_limits(momentum=self.momentum, weight_decay=self.weight_decay, clip=self.clip)
+
+    def optimizer_for(self, model: Module) -> Optimizer:
+        """A fresh optimiser over the model's parameters."""
+        own = {"momentum": self.momentum} if self.optimizer == "sgd" else {}
+        return OPTIMIZERS[self.optimizer](
+            model.parameters(),
+            self.learning_rate,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            **own,
+        )
+
+
+@dataclass
+class RunState:
+    """Where a run stands. What no run can have come to is refused: a file may say anything."""
+
+    step: int = 0
+    epoch_loss: float = 0.0  # the sum over the steps of the current epoch
+    best: float = -1.0  # the highest validation accuracy so far
+    history: list[dict[str, Any]] = field(default_factory=list)  # ``TrainStep.record()`` of each
+
+    def __post_init__(self) -> None:
+        require_number("step", self.step, numbers.Integral)
+        require_number("epoch_loss", self.epoch_loss)
+        require_number("best", self.best)
+        if self.step < 0:
+            raise ValueError(f"step must be 0 or more, got {self.step}")
+        if not 0 <= self.epoch_loss < math.inf:
+            raise ValueError(f"epoch_loss must be 0 or more and finite, got {self.epoch_loss}")
+        if self.best != -1 and not 0 <= self.best <= 1:
+            raise ValueError(f"best must be a share from 0 to 1, or -1 for none, got {self.best}")
+        if not isinstance(self.history, list):
+            raise ValueError(f"history must be a list, got {type(self.history).__name__}")
+        for entry in self.history:
+            if not isinstance(entry, dict) or entry.keys() != set(RECORD):
+                raise ValueError(f"history must tell {', '.join(RECORD)} of every epoch")
+            for name, value in entry.items():
+                require_number(f"history: {name}", value)
+
+
+@dataclass
+class Run:
+    """A model in training: all that a checkpoint of it holds."""
+
+    model: Module
+    plan: TrainingPlan
+    optimizer: Optimizer
+    state: RunState
+    data: dict[str, Any] | None = None  # ``Data.identity``; other data would be another run
+    folder: Path | None = None
+    saved_step: int = 0
+
+    def save(self, *, best: bool = False) -> None:
+        """Write ``last.npz``, the old one becoming ``previous.npz``; with ``best`` also that."""
+        if self.folder is None:
+            return
+        arrays = self.model.arrays()
+        if not all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f"):
+            raise NonFiniteError(
+                f"after step {self.state.step} the parameters are not finite; nothing was saved, "
+                f"{self.folder / 'last.npz'} is from before; try a smaller learning rate, or clip="
+            )
+        arrays |= {f"optimizer/{k}": np.asarray(v) for k, v in self.optimizer.state().items()}
+        meta = {
+            "kind": "training",
+            "config": self.model.config,
+            "plan": asdict(self.plan),
+            "data": self.data,
+            "training": asdict(self.state),
+            "versions": versions(),
+        }
+        # The best one first: a run that is killed before the other goes on from the last state
+        # before this epoch's end, and writes it again. The other way round it would never be there.
+        if best:
+            write_state(self.folder / "best.npz", arrays, meta)
+        if self.saved_step != self.state.step:
+            write_state(self.folder / "last.npz", arrays, meta, keep=self.folder / "previous.npz")
+            self.saved_step = self.state.step
+
+
+def resume_run(
+    path: str | os.PathLike[str],
+    model: Module,
+    data: dict[str, Any],
+    wishes: dict[str, Any],
+    folder: Path | None,
+) -> Run:
+    """The run that a checkpoint holds, continued in ``model``; nothing changes unless all fits."""
+    arrays, meta = _read_run(path)
+    memory = {
+        name.removeprefix("optimizer/"): array
+        for name, array in arrays.items()
+        if name.startswith("optimizer/")
+    }
+    try:
+        _check_plan(path, meta["plan"], wishes)
+        plan = TrainingPlan(**meta["plan"])
+        if meta["data"]["sha256"] != data["sha256"]:
+            raise CheckpointError(
+                f"{path}: was trained on {told(meta['data'])}, these are {told(data)}; give the "
+                "data that it began with"
+            )
+        if meta["training"].keys() != asdict(RunState()).keys():
+            raise KeyError(f"state {sorted(meta['training'])}")
+        state = RunState(**meta["training"])
+        total = plan.epochs * math.ceil(data["images"] / plan.batch_size)
+        if state.step > total:
+            raise ValueError(f"step {state.step} of {total}")
+        optimizer = plan.optimizer_for(model)
+        own = arrays.keys() - {f"optimizer/{name}" for name in memory}
+        require_fitting(model, {name: arrays[name] for name in own})
+        optimizer.load_state(memory)
+        take_weights(model, arrays)
+    except CheckpointError:
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: not a state of this training run ({error})") from error
+    return Run(model, plan, optimizer, state, data, folder, saved_step=state.step)
+
+
+def _read_run(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """``read_state``, if it is that of a training run."""
+    arrays, meta = read_state(path)
+    if meta.get("kind") != "training":
+        raise CheckpointError(
+            f"{path}: holds weights only, nothing to resume; load it and start a new run"
+        )
+    return arrays, meta
+
+
+def told(data: dict[str, Any]) -> str:
+    """What ``Data.identity()`` says, in words."""
+    return f"the {data['images']:,} images of {data['name']} (SHA-256 {data['sha256'][:8]}…)"
+
+
+def _check_plan(path: Any, plan: dict[str, Any], wishes: dict[str, Any]) -> None:
+    for name, wish in wishes.items():
+        if plan.get(name) != wish:
+            raise CheckpointError(
+                f"{path}: was planned with {name}={plan.get(name)}, not {wish}; a resumed run "
+                "keeps its plan (leave the option out), a new plan is a new run"
+            )
+
+
+def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
+    """The plan of the run that a training checkpoint holds, and the name of its data."""
+    meta = _read_run(path)[1]
+    try:
+        plan, name = TrainingPlan(**meta["plan"]), meta["data"]["name"]
+        if not isinstance(name, str) or "\0" in name:
+            raise ValueError(f"data named {name!r}")
+        return plan, name
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: holds no training run to go on with ({error})") from error
+
+
+def trained_on(path: str | os.PathLike[str]) -> str | None:
+    """The name of the data that a checkpoint was trained on; None if it holds weights only."""
+    data = read_state(path)[1].get("data")
+    return data.get("name") if isinstance(data, dict) else None
+
+
+def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """What a training checkpoint has recorded: one entry an epoch."""
+    return read_state(path)[1].get("training", {}).get("history", [])
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on beside its settings, for the file that holds it."""
+    return {
+        "tinyadtn": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "as BLAS chooses"),
+    }
+
+
+def writable_folder(folder: str | os.PathLike[str]) -> Path:
+    """The folder, made if need be; refused now rather than after an hour of work."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / ".writable"):
+        pass
+    (folder / ".writable").unlink()
+    return folder
