@@ -83,7 +83,7 @@ ZOO = [
         "test_modes::test_no_grad_nests_and_ends"),
     bug("detect_anomaly blames the line that called backward",
         'check_finite(share, f"the gradient of {self.name}", self.line)',
-        'check_finite(share, f"the gradient of {self.name}", users_line())',
+        'check_finite(share, f"the gradient of {self.name}", calling_line())',
         "test_modes::test_anomaly_names_the_line_of_a_gradient_that_was_made_going_forward"),
     bug("the guard lets go of an array that another graph needs",
         "if hold.count > 0:",

@@ -10,7 +10,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.autodiff.arrays import array_module, as_array, to_device, to_numpy
-from tinyadtn.autodiff.dtypes import settle_dtypes
+from tinyadtn.autodiff.dtypes import to_common_dtype
 from tinyadtn.errors import DeviceError, DTypeError, ShapeError, TinyADTNError
 
 F32, F64 = np.float32, np.float64
@@ -297,7 +297,7 @@ def test_only_floats_may_require_a_gradient():
 
 def test_settle_dtypes_leaves_agreeing_arrays_alone():
     a, b = np.ones(2, F32), np.ones((3, 2), F32)
-    settled = settle_dtypes([a, b], [True, False])
+    settled = to_common_dtype([a, b], [True, False])
     assert settled[0] is a and settled[1] is b
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import tinyadtn as ta
 from tinyadtn.errors import ShapeError
 from tinyadtn.ops import conv, windows
-from tinyadtn.ops.windows import Window, batch_innermost, col2im, im2col
+from tinyadtn.ops.windows import SlidingWindow, batch_innermost, col2im, im2col
 
 
 @st.composite
@@ -27,7 +27,7 @@ def geometries(draw):
         padding = draw(st.integers(0, kernel - 1))
         least = max(1, dilation * (kernel - 1) + 1 - 2 * padding)
         axes.append((least + draw(st.integers(0, 6)), kernel, stride, padding, dilation))
-    return Window(*zip(*axes))
+    return SlidingWindow(*zip(*axes))
 
 
 def whole_numbers(shape, seed):
@@ -60,16 +60,32 @@ def options_of(window):
     block=st.sampled_from([1, 40, 300, 2**19]),
 )
 @example(
-    window=Window((7, 9), (3, 2), (2, 3), (2, 1), (1, 2)), groups=3, widths=(2, 1), n=3, block=100
+    window=SlidingWindow((7, 9), (3, 2), (2, 3), (2, 1), (1, 2)),
+    groups=3,
+    widths=(2, 1),
+    n=3,
+    block=100,
 )
 @example(
-    window=Window((9, 5), (2, 4), (3, 1), (1, 3), (3, 1)), groups=2, widths=(1, 2), n=2, block=1
+    window=SlidingWindow((9, 5), (2, 4), (3, 1), (1, 3), (3, 1)),
+    groups=2,
+    widths=(1, 2),
+    n=2,
+    block=1,
 )
 @example(
-    window=Window((4, 11), (4, 3), (1, 4), (3, 0), (2, 3)), groups=1, widths=(2, 2), n=1, block=60
+    window=SlidingWindow((4, 11), (4, 3), (1, 4), (3, 0), (2, 3)),
+    groups=1,
+    widths=(2, 2),
+    n=1,
+    block=60,
 )
 @example(
-    window=Window((5, 6), (2, 2), (2, 2), (0, 0), (1, 1)), groups=1, widths=(1, 1), n=0, block=8
+    window=SlidingWindow((5, 6), (2, 2), (2, 2), (0, 0), (1, 1)),
+    groups=1,
+    widths=(1, 1),
+    n=0,
+    block=8,
 )
 def test_any_geometry_equals_seven_loops_and_both_gradients_are_its_adjoints(
     window, groups, widths, n, block
@@ -172,7 +188,7 @@ def test_im2col_writes_into_any_array_of_its_shape_and_leaves_nothing_of_what_wa
 
 
 def test_the_rows_of_a_part_are_those_of_the_whole():
-    window = Window((7, 6), (3, 2), stride=(2, 1), padding=(2, 1))
+    window = SlidingWindow((7, 6), (3, 2), stride=(2, 1), padding=(2, 1))
     image = whole_numbers((2, 7, 6, 3), 0)
     whole = im2col(image, window, 0, window.outputs[0])
     parts = [im2col(image, window, i, i + 1) for i in range(window.outputs[0])]

@@ -6,13 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.decode_free import cost
+from tinyadtn.decode_free import cost, wall_chain
 from tinyadtn.decode_free import rule as decode_free
-from tinyadtn.decode_free import wall_chain
 from tinyadtn.decode_free.cost import work
 from tinyadtn.decode_free.cut import CutChain, two_sides
-from tinyadtn.decode_free.row import Geometry, Row
-from tinyadtn.decode_free.rule import Factors, conv_way, convolution, linear, linear_way
+from tinyadtn.decode_free.row import ConvChain, Geometry
+from tinyadtn.decode_free.rule import (
+    PrecomputedFactors,
+    conv_route,
+    convolution,
+    linear,
+    linear_route,
+)
 from tinyadtn.errors import GraphError, TinyADTNError
 
 
@@ -59,22 +64,22 @@ def compare_linear(encoding, monkeypatch, batch=3, biased=True):
     )
     chain = encoding.chain(batch)
     assert chain is not None
-    monkeypatch.setattr(decode_free, "linear_way", lambda *_: chain)
+    monkeypatch.setattr(decode_free, "linear_route", lambda *_: chain)
     g = rng.normal(size=(batch, encoding.shape[0]))
     found = gradients(linear(x, encoding, bias), g, tensors)
     y = ta.contract(x, encoding.decode(), pattern="ni,oi->no")
     wanted = gradients(y if bias is None else y + bias, g, tensors)
     assert_same(found, wanted)
-    ready = Factors(encoding.shape, "", chain, encoding.factors(chain))
+    ready = PrecomputedFactors(encoding.shape, "", chain, encoding.factors(chain))
     np.testing.assert_allclose(linear(x, ready, bias).data, wanted[0], rtol=1e-9, atol=1e-9)
 
 
-def free_way(encoding, made, groups=1):
-    """What ``conv_way`` would choose if decoding took forever."""
+def free_route(encoding, made, groups=1):
+    """What ``conv_route`` would choose if decoding took forever."""
     encoding.decode_work = lambda: 10**18
-    way = conv_way(encoding, made, made, groups)
+    route = conv_route(encoding, made, made, groups)
     del encoding.decode_work
-    return way
+    return route
 
 
 def compare_conv(encoding, monkeypatch, image=(7, 6), biased=True, **options):
@@ -82,15 +87,15 @@ def compare_conv(encoding, monkeypatch, image=(7, 6), biased=True, **options):
     channels = encoding.shape[1] * geometry.groups
     pixels = rng.normal(size=(2, channels, *image))
     x, bias, tensors = tensors_for(encoding, pixels, rng, biased)
-    way = free_way(encoding, 50, geometry.groups)
-    assert way is not None
-    monkeypatch.setattr(decode_free, "conv_way", lambda *_: way)
+    route = free_route(encoding, 50, geometry.groups)
+    assert route is not None
+    monkeypatch.setattr(decode_free, "conv_route", lambda *_: route)
     y = ta.conv2d(x, encoding.decode(), **options)
     g = rng.normal(size=y.shape)
     wanted = gradients(y if bias is None else y + bias.reshape(-1, 1, 1), g, tensors)
     found = gradients(convolution(x, encoding, bias, geometry), g, tensors)
     assert_same(found, wanted)
-    return way
+    return route
 
 
 # --- every encoding, every layer -----------------------------------------------------------------
@@ -143,8 +148,8 @@ GROUPED = {"groups": 2, "padding": 1, "stride": 2}
 @pytest.mark.parametrize("shape", [(8, 4, 2, 4), (10, 5, 3, 3), (6, 7, 1, 1)])
 def test_a_convolution_of_a_wall(shape, order, options, monkeypatch, only_multiply_adds):
     weight = doubled(ta.ADTN(shape, order=order_of(order, shape), rng=1))
-    way = compare_conv(weight, monkeypatch, **options)
-    assert isinstance(way, Row) == (order in ("output_first", "inputs first"))
+    route = compare_conv(weight, monkeypatch, **options)
+    assert isinstance(route, ConvChain) == (order in ("output_first", "inputs first"))
 
 
 RIVALS = [
@@ -172,7 +177,7 @@ def test_a_convolution_of_a_rival(recipe, options, monkeypatch):
 @pytest.mark.parametrize(("shape", "ranks"), [((6, 5, 2, 3), (3, 2)), ((4, 2, 3, 3), (4, 2))])
 def test_a_convolution_of_a_tucker_kernel(shape, ranks, options, monkeypatch):
     assert isinstance(
-        compare_conv(doubled(ta.Tucker(shape, ranks, rng=1)), monkeypatch, **options), Row
+        compare_conv(doubled(ta.Tucker(shape, ranks, rng=1)), monkeypatch, **options), ConvChain
     )
 
 
@@ -180,13 +185,13 @@ def test_a_convolution_of_a_tucker_kernel(shape, ranks, options, monkeypatch):
     "recipe", [ta.LowRank.like(3), ta.ADTN.like(order="output_first")], ids=["rank 3", "ADTN"]
 )
 def test_groups_go_through_a_row(recipe, monkeypatch):
-    way = compare_conv(doubled(recipe((6, 3, 3, 2), rng=1)), monkeypatch, **GROUPED)
-    assert isinstance(way, Row)
+    route = compare_conv(doubled(recipe((6, 3, 3, 2), rng=1)), monkeypatch, **GROUPED)
+    assert isinstance(route, ConvChain)
 
 
 def test_groups_of_another_chain_are_decoded(only_multiply_adds):
-    assert free_way(ta.ADTN((8, 4, 3, 3), rng=0), 50, groups=1) is not None
-    assert free_way(ta.ADTN((8, 4, 3, 3), rng=0), 50, groups=2) is None
+    assert free_route(ta.ADTN((8, 4, 3, 3), rng=0), 50, groups=1) is not None
+    assert free_route(ta.ADTN((8, 4, 3, 3), rng=0), 50, groups=2) is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -203,7 +208,9 @@ def test_any_shape_in_any_order(shape, seed, batch):
     if chain is None:
         return
     x = rng.normal(size=(batch, int(np.prod(shape[1:])))).astype(np.float32)
-    y = linear(ta.Tensor(x), Factors(weight.shape, "", chain, weight.factors(chain)), None).data
+    y = linear(
+        ta.Tensor(x), PrecomputedFactors(weight.shape, "", chain, weight.factors(chain)), None
+    ).data
     wanted = x @ weight.decode().data.reshape(shape[0], -1).T
     np.testing.assert_allclose(y, wanted, rtol=1e-3, atol=1e-5 * np.abs(wanted).max() + 1e-12)
 
@@ -296,23 +303,23 @@ def cost_of(weight, batch):
 def test_the_cheaper_side_of_the_rule_is_taken(rank, batch):
     weight = ta.LowRank((200, 300), rank)
     free, whole = cost_of(weight, batch)
-    assert (linear_way(weight, batch) is not None) == (free < whole)
+    assert (linear_route(weight, batch) is not None) == (free < whole)
 
 
 def test_the_batch_decides():
     """Rank 150 of a 200×300 matrix: more multiply-adds than the dense one, but none to decode."""
     weight = ta.LowRank((200, 300), 150)
-    assert linear_way(weight, 1) is not None
-    assert linear_way(weight, 10_000) is None
-    assert linear_way(weight, 1, at_hand=True) is None
+    assert linear_route(weight, 1) is not None
+    assert linear_route(weight, 10_000) is None
+    assert linear_route(weight, 1, precomputed=True) is None
 
 
 def test_a_tensor_and_a_part_are_used_whole():
     whole = ta.LowRank((6, 8), 1, rng=0)
     part = ta.Part(whole, 0, {"fc1": (4, 8), "fc2": (2, 8)})
     for weight in (part, ta.Tensor(np.ones((4, 8), np.float32))):
-        assert linear_way(weight, 10**6) is None
-    assert conv_way(ta.Tensor(np.ones((4, 8, 1, 1), np.float32)), 10**6, 10**6) is None
+        assert linear_route(weight, 10**6) is None
+    assert conv_route(ta.Tensor(np.ones((4, 8, 1, 1), np.float32)), 10**6, 10**6) is None
 
 
 def test_layers_follow_the_rule(monkeypatch):
@@ -365,7 +372,13 @@ def test_decoded_has_factors_or_tensors_and_computes_each_once(monkeypatch):
         found = [ready(x).data for _ in range(3)]
     assert len(calls) == 4
     kinds = [type(layer.weight).__name__ for _, layer in ready.layers() if "weight" in vars(layer)]
-    assert kinds == ["Tensor", "Factors", "Factors", "Tensor", "Factors"]
+    assert kinds == [
+        "Tensor",
+        "PrecomputedFactors",
+        "PrecomputedFactors",
+        "Tensor",
+        "PrecomputedFactors",
+    ]
     for logits in found:
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
     assert not any(t.requires_grad for _, t in ready.fc1.weight.named_tensors())
@@ -382,23 +395,23 @@ def counted(method, calls):
 
 AT_HAND = {
     "a wall": (ta.ADTN.like(1), "WallChain"),
-    "a wall cut in two": (ta.ADTN.like(1, order="output_first"), "Row"),
+    "a wall cut in two": (ta.ADTN.like(1, order="output_first"), "ConvChain"),
     "a decoded wall": (ta.ADTN.like(2), None),
-    "low rank": (ta.LowRank.like(2), "Row"),
+    "low rank": (ta.LowRank.like(2), "ConvChain"),
     "tensor train": (ta.TensorTrain.like(((16, 16), (16, 144)), 2), "Chain"),
-    "Tucker": (ta.Tucker.like((2, 2)), "Row"),
+    "Tucker": (ta.Tucker.like((2, 2)), "ConvChain"),
 }
 
 
-@pytest.mark.parametrize(("recipe", "way"), AT_HAND.values(), ids=AT_HAND)
-def test_what_is_at_hand_knows_nothing_of_updates(recipe, way):
+@pytest.mark.parametrize(("recipe", "route"), AT_HAND.values(), ids=AT_HAND)
+def test_what_is_at_hand_knows_nothing_of_updates(recipe, route):
     """An optimiser's: in place."""
     layer = ta.Conv2d(256, 256, 3, padding=1, rng=0)
     layer.weight = recipe((256, 256, 3, 3), rng=0)
     x = np.random.default_rng(0).random((2, 256, 5, 5), np.float32)
     with ta.decoded(layer) as ready:
-        assert isinstance(ready.weight, ta.Tensor if way is None else Factors)
-        assert way is None or type(ready.weight.way).__name__ == way
+        assert isinstance(ready.weight, ta.Tensor if route is None else PrecomputedFactors)
+        assert route is None or type(ready.weight.route).__name__ == route
         before = ready(x).data
         for tensor in layer.weight.parameters():
             tensor.data *= 2
@@ -425,9 +438,11 @@ def test_decoded_takes_what_it_gave(encoded_layer):
     x = np.random.default_rng(0).random(shape, np.float32)
     model = ta.Sequential(one=layer)
     with ta.decoded(model) as ready, ta.decoded(ready) as again:
-        assert isinstance(ready.one.weight, Factors) and isinstance(again.one.weight, Factors)
+        assert isinstance(ready.one.weight, PrecomputedFactors) and isinstance(
+            again.one.weight, PrecomputedFactors
+        )
         np.testing.assert_array_equal(again(x).data, ready(x).data)
-        assert ready.one.way(2, shape[1:]) is ready.one.way() is ready.one.weight.way
+        assert ready.one.route(2, shape[1:]) is ready.one.route() is ready.one.weight.route
         assert ready.multiply_adds(shape[1:]) == model.multiply_adds(shape[1:])
 
 
@@ -453,14 +468,14 @@ def test_what_needs_the_encoding_says_so(ask):
 def test_a_layer_by_itself_has_factors_too(encoded_layer):
     layer, _ = encoded_layer
     with ta.decoded(layer) as ready:
-        assert isinstance(ready.weight, Factors)
+        assert isinstance(ready.weight, PrecomputedFactors)
 
 
-@pytest.mark.parametrize("at_hand", [False, True])
-def test_an_empty_batch_goes_through(encoded_layer, at_hand):
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_an_empty_batch_goes_through(encoded_layer, precomputed):
     layer, shape = encoded_layer
     x = ta.Tensor(np.zeros((0, *shape[1:]), np.float32), True)
-    if at_hand:
+    if precomputed:
         with ta.decoded(layer) as ready:
             assert ready(x).shape == (0, *layer.output_shape(shape[1:]))
         return
@@ -474,7 +489,7 @@ def test_an_empty_batch_goes_through(encoded_layer, at_hand):
 def test_an_empty_batch_is_no_missing_batch():
     layer = ta.Linear(300, 200)
     layer.weight = ta.LowRank((200, 300), 150)
-    assert layer.way() is None and layer.way(0) is not None
+    assert layer.route() is None and layer.route(0) is not None
 
 
 def test_multiply_adds_are_those_of_the_way_that_large_batches_take():

@@ -193,7 +193,7 @@ def test_windows_hold_every_gate_once_and_never_before_one_it_waits_for(num_site
     done = set()
     spans = [span for part in wall_windows.window_spans(num_sites) for span in part]
     for start, stop in spans:
-        window = wall_windows.Window(start, stop, [np.zeros((num_sites, 4, 4))] * 2, 1, 1)
+        window = wall_windows.GateWindow(start, stop, [np.zeros((num_sites, 4, 4))] * 2, 1, 1)
         assert stop - start <= 7
         for column, k, inside in window.gates:
             site = start + inside

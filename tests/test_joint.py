@@ -8,7 +8,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.compression.configure import build
-from tinyadtn.encodings.joint import by_encoding, joint_axes, joint_shape
+from tinyadtn.encodings.joint import group_by_encoding, joint_axes, joint_shape
 from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.nn.parameters import he_std
 from tinyadtn.studies.experiment import walls
@@ -232,7 +232,7 @@ def test_parts_of_two_wholes_are_kept_apart_in_a_file(tmp_path):
     assert again.num_parameters == (
         twice.fc1.weight.num_parameters + once.fc1.weight.whole.num_parameters + 64 + 64
     )
-    assert list(by_encoding(again)) == ["fc1", "fc2"]
+    assert list(group_by_encoding(again)) == ["fc1", "fc2"]
 
 
 def test_building_draws_no_numbers():

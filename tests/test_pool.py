@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.ops.windows import Window
+from tinyadtn.ops.windows import SlidingWindow
 
 
 @st.composite
@@ -19,7 +19,7 @@ def pools(draw):
         padding = draw(st.integers(0, kernel // 2))
         least = max(1, kernel - 2 * padding)
         axes.append((least + draw(st.integers(0, 5)), kernel, stride, padding))
-    return Window(*zip(*axes))
+    return SlidingWindow(*zip(*axes))
 
 
 def options_of(window):
@@ -56,9 +56,9 @@ def winners_take(x, g, window):
 
 
 @given(window=pools(), n=st.integers(1, 2), special=st.sampled_from([0, np.nan, -np.inf, np.inf]))
-@example(window=Window((7, 9), (3, 2), (2, 1), (1, 1)), n=2, special=0)
-@example(window=Window((5, 8), (4, 3), (1, 2), (2, 0)), n=1, special=np.nan)
-@example(window=Window((6, 5), (2, 3), (2, 3), (0, 1)), n=0, special=0)
+@example(window=SlidingWindow((7, 9), (3, 2), (2, 1), (1, 1)), n=2, special=0)
+@example(window=SlidingWindow((5, 8), (4, 3), (1, 2), (2, 0)), n=1, special=np.nan)
+@example(window=SlidingWindow((6, 5), (2, 3), (2, 3), (0, 1)), n=0, special=0)
 def test_max_pool_of_any_geometry_equals_its_definition(window, n, special):
     x = few_values((n, 2, *window.image), 0)
     x[np.random.default_rng(1).random(x.shape) < 0.3] = special
@@ -70,8 +70,8 @@ def test_max_pool_of_any_geometry_equals_its_definition(window, n, special):
 
 
 @given(window=pools(), n=st.integers(1, 2))
-@example(window=Window((7, 9), (3, 2), (2, 1), (1, 1)), n=2)
-@example(window=Window((6, 5), (2, 3), (2, 3), (0, 1)), n=0)
+@example(window=SlidingWindow((7, 9), (3, 2), (2, 1), (1, 1)), n=2)
+@example(window=SlidingWindow((6, 5), (2, 3), (2, 3), (0, 1)), n=0)
 def test_avg_pool_of_any_geometry_equals_its_definition(window, n):
     x = few_values((n, 2, *window.image), 0)
     expected = images.avg_pool2d(x, **options_of(window))

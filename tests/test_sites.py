@@ -219,10 +219,10 @@ def test_what_does_not_fit_is_refused_with_the_numbers(arguments, says):
 def test_copies_share_what_never_changes_and_the_gpu_has_an_index_of_its_own(cuda):
     sites = assign_sites((5, 6), None, 2, "interleaved")
     assert copy.deepcopy(sites) is sites
-    there = sites.index_beside(cuda.zeros(1))
-    assert sites.index_beside(np.zeros(1)) is sites.index
-    assert there is sites.index_beside(cuda.zeros(1))
+    there = sites.index_like(cuda.zeros(1))
+    assert sites.index_like(np.zeros(1)) is sites.index
+    assert there is sites.index_like(cuda.zeros(1))
     assert type(there) is cuda.ndarray
     np.testing.assert_array_equal(there.get(), sites.index)
     whole = assign_sites((4, 8), None, 2, "output_first")
-    assert whole.index_beside(cuda.zeros(1)) is None
+    assert whole.index_like(cuda.zeros(1)) is None

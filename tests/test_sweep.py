@@ -21,7 +21,7 @@ from tinyadtn.studies import run as sweep_run
 from tinyadtn.studies import workers as sweep_workers
 from tinyadtn.studies.results import ResultsFile
 from tinyadtn.studies.spec import read_spec, run_key
-from tinyadtn.studies.sweep import outlooks
+from tinyadtn.studies.sweep import preview
 
 # Programs that are started here find the same tinyadtn, wherever they run.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(ta.__file__).parents[1])}
@@ -252,7 +252,7 @@ def test_what_is_counted_is_a_layer_of_some_row(tiny, tmp_path):
     content = spec_for(tiny, count=["fc1", "nolayer"])
     with pytest.raises(TinyADTNError, match=r"count: no row has 'nolayer' \(there is fc1, fc2\)"):
         ta.sweep(content, tmp_path / "r.jsonl", executor=Patient())
-    assert outlooks(read_spec(content, rows=["dense"]))  # another row may have it
+    assert preview(read_spec(content, rows=["dense"]))  # another row may have it
 
 
 @pytest.mark.parametrize("option", ["activation", "start"])
@@ -260,7 +260,7 @@ def test_an_error_of_any_kind_names_the_spec_the_row_and_the_layer(tiny, option)
     wall = {"encoding": "ADTN", option: "x"}
     content = spec_for(tiny, rows={"dense": {}, "odd": {"encode": {"fc1": wall}}})
     with pytest.raises(TinyADTNError, match=rf"spec: odd: fc1: {option} must be .* got 'x'"):
-        outlooks(read_spec(content))
+        preview(read_spec(content))
 
 
 def test_two_sweeps_on_one_file_are_refused(tiny, tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from tinyadtn.draw.scatter import Point, tradeoff
 from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.studies.spec import read_spec
-from tinyadtn.studies.sweep import outlooks
-from tinyadtn.studies.table import counted, outlook_table, plot, summaries, table
+from tinyadtn.studies.sweep import preview
+from tinyadtn.studies.table import counted, plot, preview_table, summaries, table
 
 NETWORK = {"network": "fc2", "seeds": 2, "epochs": 1}
 ROWS = {
@@ -91,14 +91,14 @@ def test_what_is_counted():
 )
 def test_a_spec_says_what_to_count(count, head, numbers):
     spec = read_spec({**NETWORK, "count": count, "rows": ROWS})
-    told = outlook_table(spec, outlooks(spec), {}).splitlines()
+    told = preview_table(spec, preview(spec), {}).splitlines()
     assert told[0].split("  ")[1:] and " ".join(head) in " ".join(told[0].split())
     assert told[1].split() == ["dense", "2", "0", *numbers, "203,530"]
     assert table(spec, recorded(spec)).splitlines()[1].split()[2:4] == [*numbers, "91.50"][:2]
 
 
 def test_what_is_known_beforehand_is_what_is_recorded(spec):
-    known = outlooks(spec)
+    known = preview(spec)
     for label, stored in STORED.items():
         assert known[label].stored.items() >= stored.items()
 

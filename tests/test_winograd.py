@@ -6,7 +6,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn.ops import conv, windows
 from tinyadtn.ops.fast import winograd
-from tinyadtn.ops.windows import Window
+from tinyadtn.ops.windows import SlidingWindow
 
 
 def arrays(c, o, window, n, dtype):
@@ -41,9 +41,9 @@ def distances(found, wanted):
 
 
 WINDOWS = {
-    "8, padding 1": Window((8, 8), (3, 3), padding=(1, 1)),
-    "8x12, padding 1": Window((8, 12), (3, 3), padding=(1, 1)),
-    "16x8, padding 1": Window((16, 8), (3, 3), padding=(1, 1)),
+    "8, padding 1": SlidingWindow((8, 8), (3, 3), padding=(1, 1)),
+    "8x12, padding 1": SlidingWindow((8, 12), (3, 3), padding=(1, 1)),
+    "16x8, padding 1": SlidingWindow((16, 8), (3, 3), padding=(1, 1)),
 }
 
 
@@ -88,7 +88,7 @@ def test_in_double_precision_it_is_the_plain_convolution(
 def test_each_padding_that_leaves_whole_tiles(in_double, padding):
     outputs = (12, 8)
     image = tuple(n + 2 - 2 * pad for n, pad in zip(outputs, padding))
-    window = Window(image, (3, 3), padding=padding)
+    window = SlidingWindow(image, (3, 3), padding=padding)
     assert window.outputs == outputs
     x, weight, g = arrays(2, 3, window, 2, np.float64)
     y, _, grad_weight = plain(x, weight, g, window)
@@ -166,6 +166,6 @@ def test_through_the_op_it_is_the_plain_convolution(monkeypatch):
         return y.data, a.grad, b.grad
 
     fast = gradients()
-    monkeypatch.setattr(conv.winograd, "pays", lambda *a: False)
+    monkeypatch.setattr(conv.winograd, "applies", lambda *a: False)
     slow = gradients()
     assert 0 < max(distances(fast, slow)) < 4e-5

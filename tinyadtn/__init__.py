@@ -28,7 +28,8 @@ from .encodings.adtn import ADTN
 from .encodings.encoding import Encoding
 from .encodings.frozen import Frozen
 from .encodings.independent import independent_numbers, jacobian_spectrum
-from .encodings.joint import Part
+from .encodings.joint import SharedWeight
+from .encodings.joint import SharedWeight as Part  # its first name
 from .encodings.low_rank import LowRank
 from .encodings.tensor_train import TensorTrain
 from .encodings.tucker import Tucker
@@ -100,6 +101,7 @@ __all__ = [
     "Part",
     "ReLU",
     "Sequential",
+    "SharedWeight",
     "Split",
     "Tensor",
     "TensorTrain",

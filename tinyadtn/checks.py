@@ -1,4 +1,4 @@
-"""TODO checks: plain, require_number."""
+"""TODO checks: to_builtin, require_number."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 # --- what the encodings share --------------------------------------------------------------------
 
 
-def plain(value: Any) -> Any:
+def to_builtin(value: Any) -> Any:
     """Integers and (nested) lists of NumPy's or anyone's as Python's own, fit for a JSON file.
 
     >>> import numpy as np
-    >>> plain([np.int64(3), (4, np.arange(2))])
+    >>> to_builtin([np.int64(3), (4, np.arange(2))])
     (3, (4, (0, 1)))
     """
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, str) or not isinstance(value, Iterable):
         return value
-    return tuple(map(plain, value))
+    return tuple(map(to_builtin, value))
 
 
 def require_number(name: str, value: Any, kind: type = numbers.Real) -> None:

@@ -61,11 +61,11 @@ def plainly(side):
     """The same without Winograd's way."""
 
     def plain_side():
-        pays, winograd.pays = winograd.pays, lambda *_: False
+        pays, winograd.applies = winograd.applies, lambda *_: False
         try:
             return side()
         finally:
-            winograd.pays = pays
+            winograd.applies = pays
 
     return plain_side
 

@@ -6,7 +6,7 @@
 The linear layers of three networks, without the convolutions before them: dense, and under every
 encoding. Inference is timed in three ways: *decoded*, each batch decodes the weights and is
 multiplied by them; *at hand*, through what ``ta.decoded`` computed before; *decode-free*, each
-batch computes the factors and goes through them. A training step takes the way that the layers
+batch computes the factors and goes through them. A training step takes the route that the layers
 choose. All sides of one network and batch take turns in one process (``side_by_side``), with
 results compared first. The peak memory of a step is that of Python's and NumPy's arrays, weights
 and Adam's state included, in a fresh process.
@@ -110,7 +110,7 @@ def images_for(network: str, batch: int) -> np.ndarray:
 
 
 def counted(model: Any) -> dict[str, Any]:
-    """Sums over the layers; ``apply`` is None if one of them has no way but to decode."""
+    """Sums over the layers; ``apply`` is None if one of them has no route but to decode."""
     weights = {name: layer.weight for name, layer in linear_layers(model).items()}
     stored: dict[str, ta.Tensor] = {}
     total = {"stored": 0, "decode": 0, "build": 0, "apply": 0}
@@ -153,12 +153,12 @@ class Forced(Encoding):
     def build_work(self, chain: Any) -> int:
         return self.weight.build_work(chain)
 
-    def decode_work(self) -> float:  # what it takes counts as more than any other way
+    def decode_work(self) -> float:  # what it takes counts as more than any other route
         return math.inf
 
 
 def inference_sides(model: Any, x: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """The three ways, or two where a layer can only be decoded."""
+    """The three routes, or two where a layer can only be decoded."""
     x = ta.Tensor(x)
     always = with_weights(model, lambda name, weight: Forced(weight, free=False))
     with ta.decoded(model) as ready:
@@ -170,9 +170,9 @@ def inference_sides(model: Any, x: np.ndarray) -> dict[str, Callable[[], Any]]:
 
 
 def chosen(model: Any, batch: int | None) -> dict[str, str]:
-    """The way that each layer takes by itself; without a batch, what it has at hand."""
-    free = {n: layer.way(batch) is not None for n, layer in linear_layers(model).items()}
-    return {name: "decode-free" if way else "decoded" for name, way in free.items()}
+    """The route that each layer takes by itself; without a batch, what it has at hand."""
+    free = {n: layer.route(batch) is not None for n, layer in linear_layers(model).items()}
+    return {name: "decode-free" if route else "decoded" for name, route in free.items()}
 
 
 def training_side(model: Any, x: np.ndarray) -> Callable[[], None]:
@@ -197,10 +197,10 @@ def timed(models: dict[str, Any], network: str) -> dict[str, dict[str, Any]]:
             sides = {(DENSE, "at hand"): lambda x=x: models[DENSE](x)}
             for encoding, model in models.items():
                 if encoding != DENSE:
-                    ways = inference_sides(model, x)
-                    sides |= {(encoding, way): call for way, call in ways.items()}
-                    wanted = ways["decoded"]().data
-                    errors = [difference([call().data], [wanted]) for call in ways.values()]
+                    routes = inference_sides(model, x)
+                    sides |= {(encoding, route): call for route, call in routes.items()}
+                    wanted = routes["decoded"]().data
+                    errors = [difference([call().data], [wanted]) for call in routes.values()]
                     assert max(errors) < 1e-3, f"{network}, {encoding}: {errors}"
             _note(results, f"batch {batch}", rounds(sides, seconds=INFERENCE, fewest=FEWEST))
     x = images_for(network, max(BATCHES))
@@ -211,9 +211,9 @@ def timed(models: dict[str, Any], network: str) -> dict[str, dict[str, Any]]:
 
 def _note(results: dict[str, Any], batch: str, seconds: dict[Any, np.ndarray]) -> None:
     reference = next(iter(seconds.values()))  # the dense layers come first
-    for (encoding, way), taken in seconds.items():
+    for (encoding, route), taken in seconds.items():
         low, median, high = (1e3 * np.percentile(taken, [25, 50, 75])).tolist()
-        results[encoding][f"{batch}, {way}"] = {
+        results[encoding][f"{batch}, {route}"] = {
             "ms": median,
             "quartiles": [low, high],
             "times_dense": float(np.median(taken / reference)),

@@ -72,7 +72,7 @@ def inference(name, dense, weight, x, torch_layer):
     wanted = dense(x).data
     with ta.decoded(encoded) as ready:
         held = ready.layer.weight
-        way = "decoded" if isinstance(held, ta.Tensor) else type(held.way).__name__
+        route = "decoded" if isinstance(held, ta.Tensor) else type(held.route).__name__
         sides = {
             "dense": lambda: dense(x),
             "torch": torch_layer(dense, x),
@@ -90,7 +90,7 @@ def inference(name, dense, weight, x, torch_layer):
             calls |= {side: call, f"rest after {side}": lambda: time.sleep(0.03)}
         seconds = rounds(calls, seconds=SECONDS, fewest=9)
         seconds = {side: seconds[side] / count for side, (_, count) in repeated.items()}
-    print_row(cells(f"{name} ({NAMES[way]})", seconds), WIDTHS)
+    print_row(cells(f"{name} ({NAMES[route]})", seconds), WIDTHS)
 
 
 def cells(name, seconds):

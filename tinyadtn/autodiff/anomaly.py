@@ -1,4 +1,4 @@
-"""TODO autodiff.anomaly: _ALL_OURS, _NOT_YOURS, _PACKAGE, _count_bad, _shortened, check_finite, users_line."""
+"""TODO autodiff.anomaly: _ALL_OURS, _NOT_YOURS, _PACKAGE, _count_bad, _shortened, check_finite, calling_line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _count_bad(values: Any) -> int:
     return int((~array_module(values).isfinite(values)).sum())
 
 
-def users_line() -> str:
+def calling_line() -> str:
     """The innermost line on the stack that is the user's own, as words to end a sentence with.
 
     Empty where there is none: neither a command nor a run of a sweep runs code of the user's.

@@ -68,12 +68,12 @@ def device_of(array: Any) -> str:
     return "cpu" if array_module(array) is np else "cuda"
 
 
-def beside(value: Any, array: Any) -> Any:
+def asarray_like(value: Any, array: Any) -> Any:
     """The value as an array that can be computed with together with the other array.
 
     NumPy's arrays go up to the GPU; nothing comes down unasked: CuPy raises TypeError.
 
-    >>> beside([1, 2], np.zeros(2))
+    >>> asarray_like([1, 2], np.zeros(2))
     array([1, 2])
     """
     return array_module(array).asarray(value)

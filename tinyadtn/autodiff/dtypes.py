@@ -1,14 +1,14 @@
-"""TODO autodiff.dtypes: _agreed, _on_one_device, _settled, settle_dtypes."""
+"""TODO autodiff.dtypes: _common_dtype, _on_one_device, _already_common, to_common_dtype."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..errors import DeviceError, ShapeError
-from .arrays import FLOAT32, FLOAT64, _cast, _from_python, array_module, as_array, beside
+from .arrays import FLOAT32, FLOAT64, _cast, _from_python, array_module, as_array, asarray_like
 
 
-def settle_dtypes(values: list, from_tensor: list[bool]) -> list:
+def to_common_dtype(values: list, from_tensor: list[bool]) -> list:
     """The values as arrays of one type.
 
     Arrays with axes decide between float32 and float64. Everything else adapts to them: Python
@@ -17,10 +17,10 @@ def settle_dtypes(values: list, from_tensor: list[bool]) -> list:
     """
     if not values:
         raise ShapeError("at least one array is needed")
-    if (found := _settled(values)) is not None:
+    if (found := _already_common(values)) is not None:
         return found
     arrays = [as_array(v) if hasattr(v, "dtype") else None for v in values]
-    agreed = _agreed(arrays, from_tensor, values)
+    agreed = _common_dtype(arrays, from_tensor, values)
     settled = [
         _from_python(v, agreed) if a is None else _cast(a, agreed) for a, v in zip(arrays, values)
     ]
@@ -36,10 +36,10 @@ def _on_one_device(arrays: list, from_tensor: list[bool]) -> list:
         raise DeviceError(
             'a tensor on the CPU meets one on the GPU; move it: ta.to_device(tensor, "cuda")'
         )
-    return [beside(a, there[0]) for a in arrays]
+    return [asarray_like(a, there[0]) for a in arrays]
 
 
-def _settled(values: list) -> list | None:
+def _already_common(values: list) -> list | None:
     """The usual case, decided soon: NumPy arrays of one float type, and Python numbers beside them.
 
     None where it is another case.
@@ -65,7 +65,7 @@ def _settled(values: list) -> list | None:
     return values
 
 
-def _agreed(arrays: list, from_tensor: list[bool], values: list) -> np.dtype:
+def _common_dtype(arrays: list, from_tensor: list[bool], values: list) -> np.dtype:
     known = [(a, t) for a, t in zip(arrays, from_tensor) if a is not None]
     floats = [(a, t) for a, t in known if a.dtype.kind == "f"]
     python_float = any(a is None and not isinstance(v, (bool, int)) for a, v in zip(arrays, values))

@@ -21,10 +21,10 @@ from typing import Any, Union
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError, TinyADTNError, by_keyword
-from .anomaly import check_finite, users_line
+from .anomaly import calling_line, check_finite
 from .arraylike import ArrayLike
 from .arrays import array_module, as_array
-from .dtypes import settle_dtypes
+from .dtypes import to_common_dtype
 from .guard import protect, release
 from .modes import looking_for_nan, recording
 
@@ -68,12 +68,12 @@ class Tensor(ArrayLike):
         if gradient is None and self.size != 1:
             raise ShapeError(f"backward() of a tensor {self.shape} needs gradient= of that shape")
         g = array_module(self.data).ones_like(self.data) if gradient is None else gradient
-        g = settle_dtypes([self.data, g.data if isinstance(g, Tensor) else g], [True, False])[1]
+        g = to_common_dtype([self.data, g.data if isinstance(g, Tensor) else g], [True, False])[1]
         g = _in_dtype(g, self.dtype)
         if g.shape != self.shape:
             raise ShapeError(f"gradient has shape {g.shape}, the tensor has {self.shape}")
         if looking_for_nan.get():
-            check_finite(g, "the gradient given to backward()", users_line())
+            check_finite(g, "the gradient given to backward()", calling_line())
         cotangents = {self.node: g}
         for node in _newest_first(self.node):
             node.push(cotangents)
@@ -129,14 +129,14 @@ class Node:
         if not isinstance(shares, (list, tuple)) or len(shares) != n:
             raise GraphError(
                 f"{self.name} is joint: its VJP must return a list of {n} gradients, "
-                f"got {_told(shares)}"
+                f"got {_shown(shares)}"
             )
         return list(shares)
 
     def _fitted(self, share: Any, k: int, source: Node | Tensor) -> Any:
         """The gradient of argument ``k`` as its source takes it; refused if it is none."""
         if isinstance(share, Tensor) or not hasattr(share, "dtype"):
-            found = f"must be an array, its VJP returned {_told(share)}"
+            found = f"must be an array, its VJP returned {_shown(share)}"
             raise GraphError(f"{self.name}: the gradient of its argument {k + 1} {found}")
         try:
             return _in_dtype(unbroadcast(share, source.shape), source.dtype)
@@ -195,18 +195,18 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
                 f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
             )
         if not hasattr(value, "dtype"):
-            raise TypeError(f"{name} must return an array as its value, got {_told(value)}")
+            raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
         if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
             value = _in_dtype(value, arrays[0].dtype)
         out = Tensor(value)
         looking = looking_for_nan.get()
         if looking:
-            check_finite(out.data, name, users_line(), arrays)
+            check_finite(out.data, name, calling_line(), arrays)
         if recording.get() and (sources := _sources(arguments)):
             out.requires_grad = True
             out.node = node = Node(name, sources, vjps[0] if joint else vjps, out)
             if looking:
-                node.line = users_line()
+                node.line = calling_line()
             exposed = _exposed(arguments, arrays, sources)
             node.holds = protect([*exposed, *options.values(), out.data])
         return out
@@ -239,7 +239,7 @@ def _sources(arguments: tuple) -> list[Source]:
 def _arrays(arguments: tuple) -> list:
     """The arrays behind the arguments, in one float type."""
     data = [a.data if isinstance(a, Tensor) else a for a in arguments]
-    return settle_dtypes(data, [isinstance(a, Tensor) for a in arguments])
+    return to_common_dtype(data, [isinstance(a, Tensor) for a in arguments])
 
 
 def _exposed(arguments: tuple, arrays: list, sources: list[Source]) -> list:
@@ -256,7 +256,7 @@ def _exposed(arguments: tuple, arrays: list, sources: list[Source]) -> list:
     return exposed
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return f"{value!r:.60}" + ("; is a return missing?" if value is None else "")
 
 

@@ -13,8 +13,8 @@ from ..errors import TinyADTNError
 from ..studies.markdown import markdown_table, pivot_table
 from ..studies.results import Record, read_records
 from ..studies.spec import Spec, read_spec
-from ..studies.sweep import outlooks, refuse_crew, results_path, sweep
-from ..studies.table import DIGITS, by_label, outlook_table, plot, table
+from ..studies.sweep import check_executor, preview, results_path, sweep
+from ..studies.table import DIGITS, by_label, plot, preview_table, table
 from ..studies.workers import dask_executor
 from .commands import program
 
@@ -30,11 +30,11 @@ def run_sweep(options: Namespace) -> int:
     _table(options, spec, {})  # what it can't show is said before a run
     records = read_records(out) if out.exists() else {}
     if options.dry_run:
-        print(f"{_headline(spec, out, records)}\n\n{outlook_table(spec, outlooks(spec), records)}")
+        print(f"{_headline(spec, out, records)}\n\n{preview_table(spec, preview(spec), records)}")
         return 0
     if not (options.table or options.plot is not None):
-        refuse_crew(options.executor, options.workers, options.blas_threads, options.device)
-        outlooks(spec)  # what is wrong is said before the headline
+        check_executor(options.executor, options.workers, options.blas_threads, options.device)
+        preview(spec)  # what is wrong is said before the headline
         print(_headline(spec, out, records))
         records = _do(options, spec, out)
         print()

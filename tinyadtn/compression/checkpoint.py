@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from ..autodiff.engine import Tensor
-from ..decode_free.rule import Factors
+from ..decode_free.rule import PrecomputedFactors
 from ..errors import CheckpointError, DTypeError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module
@@ -43,7 +43,7 @@ def _require_encodings(model: Module) -> None:
     """Refuse a model that has factors or tensors where its configuration promises encodings."""
     promised = (model.config or {}).get("encodings", {})
     for name, layer in named_layers(model).items():
-        if isinstance(layer.weight, Factors) or (
+        if isinstance(layer.weight, PrecomputedFactors) or (
             name in promised and isinstance(layer.weight, Tensor)
         ):
             raise TinyADTNError(

@@ -14,10 +14,10 @@ from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding, Recipe
-from ..encodings.joint import Part, joint_axes, joint_shape
+from ..encodings.joint import SharedWeight, joint_axes, joint_shape
 from ..errors import TinyADTNError
 from ..nn.module import Module
-from ..nn.parameters import Seed, settled
+from ..nn.parameters import Seed, cast_and_move
 from ..nn.sequential import naming
 from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
@@ -56,7 +56,7 @@ def compress(
     rng = None if rng is None else np.random.default_rng(rng)
     layers = named_layers(model)
     chosen: dict[str, Encoding] = {}
-    for key, wish in spec.items():
+    for key, value in spec.items():
         patterns = key if isinstance(key, tuple) else (key,)
         names = [name for pattern in patterns for name in _matching(layers, pattern)]
         for name in names:
@@ -69,12 +69,12 @@ def compress(
                     "would part them; give each a layer of its own"
                 )
         if isinstance(key, tuple):
-            chosen |= _encode_jointly({name: layers[name] for name in names}, wish, rng)
+            chosen |= _encode_jointly({name: layers[name] for name in names}, value, rng)
         else:
             for name in names:
                 weight, axes = layers[name].weight, getattr(layers[name], "axes", None)
-                chosen[name] = _encode(name, tuple(weight.shape), axes, wish, rng)
-                _settle(chosen[name], [weight])
+                chosen[name] = _encode(name, tuple(weight.shape), axes, value, rng)
+                _cast_and_move(chosen[name], [weight])
     small = encoded(model.copy(), chosen)
     if train_others:
         return small
@@ -105,14 +105,14 @@ def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
     return names
 
 
-def _encode(name: str, shape: tuple[int, ...], axes: Axes, wish: Any, rng: Seed) -> Encoding:
-    if isinstance(wish, Encoding):
-        encoding = wish.copy()  # nothing is shared with the caller, nor between layers
+def _encode(name: str, shape: tuple[int, ...], axes: Axes, value: Any, rng: Seed) -> Encoding:
+    if isinstance(value, Encoding):
+        encoding = value.copy()  # nothing is shared with the caller, nor between layers
     else:
-        recipe = ADTN.like(depth=int(wish)) if isinstance(wish, numbers.Integral) else wish
+        recipe = ADTN.like(depth=int(value)) if isinstance(value, numbers.Integral) else value
         if not callable(recipe):
-            raise TinyADTNError(f"{name}: {wish!r} is no depth, encoding or recipe")
-        encoding = _cooked(name, recipe, shape, axes, rng)
+            raise TinyADTNError(f"{name}: {value!r} is no depth, encoding or recipe")
+        encoding = _call_recipe(name, recipe, shape, axes, rng)
     if not isinstance(encoding, Encoding):
         raise TinyADTNError(
             f"{name}: the recipe returned {type(encoding).__name__}, not an encoding"
@@ -121,7 +121,7 @@ def _encode(name: str, shape: tuple[int, ...], axes: Axes, wish: Any, rng: Seed)
     return encoding
 
 
-def _cooked(name: str, recipe: Recipe, shape: tuple[int, ...], axes: Axes, rng: Seed) -> Any:
+def _call_recipe(name: str, recipe: Recipe, shape: tuple[int, ...], axes: Axes, rng: Seed) -> Any:
     try:
         with naming(name):
             return recipe(shape, axes=axes, rng=rng)
@@ -136,23 +136,23 @@ def _cooked(name: str, recipe: Recipe, shape: tuple[int, ...], axes: Axes, rng: 
         ) from error
 
 
-def _encode_jointly(layers: Mapping[str, Any], wish: Any, rng: Seed) -> dict[str, Encoding]:
+def _encode_jointly(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
     if len(layers) < 2:
         raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
     shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
     shape = joint_shape(list(shapes.values()))
     axes = [getattr(layer, "axes", None) for layer in layers.values()]
-    whole = _encode("+".join(layers), shape, joint_axes(list(shapes.values()), axes), wish, rng)
-    _settle(whole, [layer.weight for layer in layers.values()])
-    return {name: Part(whole, k, shapes) for k, name in enumerate(layers)}
+    whole = _encode("+".join(layers), shape, joint_axes(list(shapes.values()), axes), value, rng)
+    _cast_and_move(whole, [layer.weight for layer in layers.values()])
+    return {name: SharedWeight(whole, k, shapes) for k, name in enumerate(layers)}
 
 
-def _settle(encoding: Encoding, weights: Sequence[Any]) -> None:
+def _cast_and_move(encoding: Encoding, weights: Sequence[Any]) -> None:
     """Give the encoding the number type and the device of the weights that it replaces."""
     tensors = [tensor for weight in weights for tensor in _stored(weight)]
     dtype = np.result_type(np.float32, *(tensor.dtype for tensor in tensors))
     for _, tensor in encoding.named_tensors():
-        tensor.data = settled(tensor, dtype, device_of(tensors[0].data))
+        tensor.data = cast_and_move(tensor, dtype, device_of(tensors[0].data))
 
 
 def _stored(weight: Any) -> list[Tensor]:

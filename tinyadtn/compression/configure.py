@@ -9,7 +9,7 @@ from typing import Any
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
 from ..encodings.frozen import Frozen
-from ..encodings.joint import Part
+from ..encodings.joint import SharedWeight
 from ..encodings.low_rank import LowRank
 from ..encodings.tensor_train import TensorTrain
 from ..encodings.tucker import Tucker
@@ -24,7 +24,7 @@ ENCODINGS: dict[str, Callable[..., Encoding]] = {
     "TensorTrain": TensorTrain,
     "Tucker": Tucker,
     "Frozen": Frozen,
-    "Part": Part,
+    "Part": SharedWeight,  # its name in files
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
-from ..encodings.joint import Part, by_encoding, whole_of
+from ..encodings.joint import SharedWeight, group_by_encoding, storage_of
 from ..errors import ShapeError, TinyADTNError
 from ..nn.module import Module
 from ..nn.surgery import dense, layer_named
@@ -31,14 +31,14 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     """
     groups = {
         name: weights
-        for name, weights in by_encoding(model).items()
-        if all(hasattr(whole_of(w), "fit") and w.parameters() for w in weights.values())
+        for name, weights in group_by_encoding(model).items()
+        if all(hasattr(storage_of(w), "fit") and w.parameters() for w in weights.values())
     }
     if not groups:
         raise TinyADTNError(
             "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
         )
-    fits = {name: whole_of(next(iter(group.values()))).fit for name, group in groups.items()}
+    fits = {name: storage_of(next(iter(group.values()))).fit for name, group in groups.items()}
     takes = {name: set(inspect.signature(method).parameters) for name, method in fits.items()}
     known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
     if not options.keys() <= known:
@@ -54,7 +54,7 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
 def _target(group: Mapping[str, Encoding], dense_model: Module) -> Any:
     """What the encoding of these layers should decode to."""
     name, weight = next(iter(group.items()))
-    shapes = weight.layers if isinstance(weight, Part) else {name: weight.shape}
+    shapes = weight.layers if isinstance(weight, SharedWeight) else {name: weight.shape}
     targets = {}
     for layer, shape in shapes.items():
         targets[layer] = dense(layer_named(dense_model, layer).weight).numpy()
@@ -63,4 +63,4 @@ def _target(group: Mapping[str, Encoding], dense_model: Module) -> Any:
                 f"{layer} of the dense model has a weight of shape {targets[layer].shape}, "
                 f"the encoding is for {shape}"
             )
-    return weight.target(targets) if isinstance(weight, Part) else targets[name]
+    return weight.target(targets) if isinstance(weight, SharedWeight) else targets[name]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..autodiff.engine import Tensor
 from ..encodings.encoding import Counts
-from ..encodings.joint import by_encoding, whole_of
+from ..encodings.joint import group_by_encoding, storage_of
 from ..files.npz import write_npz
 from ..nn.module import Module
 from ..nn.parameters import Shape
@@ -20,7 +20,7 @@ from .timing import HEAD, Timing, timings
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """One line of a report: a layer's weight, a sum over weights, or a model with its biases."""
 
     name: str
@@ -43,7 +43,7 @@ class Row:
 class Report:
     """What each weight takes, dense and as stored; printing it gives a table, or two if timed."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ReportRow, ...]
     timings: tuple[Timing, ...] = ()
     batch_size: int | None = None
 
@@ -58,7 +58,7 @@ class Report:
         return f"{table}\n\n{format_table(timed)}"
 
     @staticmethod
-    def _cells(row: Row) -> list[str]:
+    def _cells(row: ReportRow) -> list[str]:
         c = row.counts
         return [
             row.name,
@@ -93,14 +93,14 @@ def report(
     """
     if not isinstance(model, Module):
         raise TypeError(f"report needs a Module, got {type(model).__name__}")
-    rows: list[Row] = []
-    encoded: list[Row] = []
+    rows: list[ReportRow] = []
+    encoded: list[ReportRow] = []
     inside: set[int] = set()
     frozen = (model.config or {}).get("frozen", ())
     tensors = dict(model.named_tensors())
     others = {id(t): t.size for n, t in tensors.items() if t.requires_grad or n in frozen}
-    for name, weights in by_encoding(model).items():
-        weight = whole_of(next(iter(weights.values())))
+    for name, weights in group_by_encoding(model).items():
+        weight = storage_of(next(iter(weights.values())))
         if isinstance(weight, Tensor):
             n = weight.size
             counts, label, stored = Counts(n, n, n, n, n), "dense", {"weight": weight}
@@ -111,13 +111,13 @@ def report(
         for tensor in stored.values():
             others.pop(id(tensor), None)
         counts = replace(counts, dense=sum(math.prod(w.shape) for w in weights.values()))
-        rows.append(Row(f"{name}.weight", label, counts, npz_bytes(stored)))
+        rows.append(ReportRow(f"{name}.weight", label, counts, npz_bytes(stored)))
         if not isinstance(weight, Tensor):
             encoded.append(rows[-1])
             inside |= set(map(id, stored.values()))
     biases = sum(others.values())
     total = _total([*(row.counts for row in rows), Counts(*[biases] * 5)])
-    whole = Row("whole model", "", total, npz_bytes(tensors))
+    whole = ReportRow("whole model", "", total, npz_bytes(tensors))
     timed: tuple[Timing, ...] = ()
     if timing and isinstance(model, Sequential):
         timed = tuple(timings(model, batch_size, image))
@@ -126,7 +126,9 @@ def report(
         return Report((*rows, whole), *measured)
     theirs = {name: tensor for name, tensor in tensors.items() if id(tensor) in inside}
     counts = _total([row.counts for row in encoded])
-    return Report((*rows, Row("encoded weights", "", counts, npz_bytes(theirs)), whole), *measured)
+    return Report(
+        (*rows, ReportRow("encoded weights", "", counts, npz_bytes(theirs)), whole), *measured
+    )
 
 
 def _total(counts: Iterable[Counts]) -> Counts:

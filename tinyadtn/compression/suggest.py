@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import plain
+from ..checks import to_builtin
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Cost, Encoding, Recipe, checked_shape
 from ..encodings.frozen import Frozen
@@ -84,7 +84,7 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     ADTN((256, 784), depth=2): 436 numbers for 200,704
     """
     shape = checked_shape("suggest", shape, 2)
-    budget, axes = plain(budget), plain(axes)
+    budget, axes = to_builtin(budget), to_builtin(axes)
     if not isinstance(budget, int):
         raise ShapeError(f"a budget is a whole number of stored numbers, got {budget!r}")
     most = min(budget, math.prod(shape) - 1)

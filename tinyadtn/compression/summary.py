@@ -23,7 +23,7 @@ class LayerSummary:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ModelSummary:
     """What ``summary`` found; printing it gives a table."""
 
     rows: tuple[LayerSummary, ...]
@@ -40,7 +40,7 @@ class Summary:
         return format_table(cells, left=2)
 
 
-def summary(model: Sequential, image: Shape | None = None) -> Summary:
+def summary(model: Sequential, image: Shape | None = None) -> ModelSummary:
     """Layers, output shapes, trained numbers and multiply-adds for one image.
 
     ``image`` is (c, h, w); what ``ta.models`` made knows it. Nothing is computed or allocated, so a
@@ -71,4 +71,6 @@ def summary(model: Sequential, image: Shape | None = None) -> Summary:
         seen.update(map(id, new))
         parameters = sum(t.size for t in new)
         rows.append(LayerSummary(name, repr(layer), after, parameters, layer.multiply_adds(before)))
-    return Summary(tuple(rows), sum(r.parameters for r in rows), sum(r.multiply_adds for r in rows))
+    return ModelSummary(
+        tuple(rows), sum(r.parameters for r in rows), sum(r.multiply_adds for r in rows)
+    )

@@ -69,7 +69,7 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
     rng = np.random.default_rng(0)
     for name, layer, before, after in model.innermost(image):
         weight = getattr(layer, "weight", None)
-        if weight is None or isinstance(weight, Tensor) or not hasattr(layer, "way"):
+        if weight is None or isinstance(weight, Tensor) or not hasattr(layer, "route"):
             continue
         _refuse_too_many(name, batch_size, 4 * (math.prod(before) + math.prod(after)))
         x = Tensor(rng.standard_normal((batch_size, *before), dtype=np.float32))
@@ -95,7 +95,7 @@ def _timing(name: str, layer: Any, x: Tensor) -> Timing:
             _milliseconds(lambda: twin(x)),
             _milliseconds(layer.weight.decode),
             _milliseconds(lambda: ready.layer(x)),
-            None if layer.way(len(x), x.shape[1:]) is None else _milliseconds(lambda: layer(x)),
+            None if layer.route(len(x), x.shape[1:]) is None else _milliseconds(lambda: layer(x)),
         )
 
 

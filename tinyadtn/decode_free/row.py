@@ -36,7 +36,7 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Row:
+class ConvChain:
     """Kernels one behind the other, without their numbers; that at ``sliding`` has the window.
 
     All others are 1×1. With groups, every group goes through the same kernels but the last, which
@@ -48,10 +48,10 @@ class Row:
     chain: Chain | None = None
 
     @classmethod
-    def of(cls, chain: Chain, shape: Sequence[int]) -> Row | None:
+    def of(cls, chain: Chain, shape: Sequence[int]) -> ConvChain | None:
         """Filters and a 1×1 convolution, if that is what the chain is for a kernel of this shape.
 
-        >>> Row.of(Chain(((1, 8, 1, 2), (2, 1, 27, 1))), (8, 3, 3, 3)).kernels
+        >>> ConvChain.of(Chain(((1, 8, 1, 2), (2, 1, 27, 1))), (8, 3, 3, 3)).kernels
         ((2, 3, 3, 3), (8, 2, 1, 1))
         """
         o, c, p, q = shape
@@ -68,31 +68,34 @@ class Row:
         return [first.reshape(into), last.reshape(out)]
 
     def _with_pixels(
-        self, seen: int, made: int, groups: int
+        self, in_pixels: int, out_pixels: int, groups: int
     ) -> Iterator[tuple[Sequence[int], int, int]]:
         """Each kernel as one group uses it, with the pixels before it and after it."""
         for k, (filters, *rest) in enumerate(self.kernels):
             filters //= groups if k == len(self.kernels) - 1 else 1
-            before, after = seen if k <= self.sliding else made, made if k >= self.sliding else seen
+            before, after = (
+                in_pixels if k <= self.sliding else out_pixels,
+                out_pixels if k >= self.sliding else in_pixels,
+            )
             yield (filters, *rest), before, after
 
-    def multiply_adds(self, seen: int, made: int, groups: int = 1) -> int:
+    def multiply_adds(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
         """For so many pixels that the window sees and makes."""
-        kernels = self._with_pixels(seen, made, groups)
+        kernels = self._with_pixels(in_pixels, out_pixels, groups)
         return groups * sum(math.prod(kernel) * after for kernel, _, after in kernels)
 
-    def work(self, seen: int, made: int, groups: int = 1) -> int:
+    def work(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
         """The same with all that is moved, in multiply-adds of a large product."""
         return groups * sum(
             few_work(kernel, before, after) if is_few(kernel) else patch_work(kernel, after)
-            for kernel, before, after in self._with_pixels(seen, made, groups)
+            for kernel, before, after in self._with_pixels(in_pixels, out_pixels, groups)
         )
 
-    def floats(self, seen: int, made: int, groups: int = 1) -> int:
+    def floats(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
         """Numbers that training holds between the kernels: products, their sums, a gradient."""
         return groups * sum(
             kernel[0] * (math.prod(kernel[2:]) * before + 2 * after)
-            for kernel, before, after in self._with_pixels(seen, made, groups)
+            for kernel, before, after in self._with_pixels(in_pixels, out_pixels, groups)
         )
 
     def apply(self, x: Tensor, kernels: Sequence[Tensor], bias: Any, geometry: Geometry) -> Tensor:
@@ -118,33 +121,33 @@ def is_few(kernel: Sequence[int]) -> bool:
     return kernel[0] < kernel[1] or tuple(kernel[2:]) == (1, 1)
 
 
-def few_work(kernel: Sequence[int], seen: int, made: int) -> int:
+def few_work(kernel: Sequence[int], in_pixels: int, out_pixels: int) -> int:
     """Of ``few_filters_conv2d``: every pixel by every cell, then each product to its output."""
     filters, channels, *window = kernel
     cells = math.prod(window)
-    shifts = 0 if cells == 1 else 2 * cells * CALL + COPIED * cells * filters * made
-    return work(cells * filters, channels, seen) + shifts
+    shifts = 0 if cells == 1 else 2 * cells * CALL + COPIED * cells * filters * out_pixels
+    return work(cells * filters, channels, in_pixels) + shifts
 
 
-def patch_work(kernel: Sequence[int], made: int) -> int:
+def patch_work(kernel: Sequence[int], out_pixels: int) -> int:
     """Of ``conv2d``: patches laid out, then multiplied."""
     filters, channels, *window = kernel
-    return unfold_work(kernel, made) + work(filters, channels * math.prod(window), made)
+    return unfold_work(kernel, out_pixels) + work(filters, channels * math.prod(window), out_pixels)
 
 
-def unfold_work(kernel: Sequence[int], made: int) -> int:
+def unfold_work(kernel: Sequence[int], out_pixels: int) -> int:
     """Of laying out the patches."""
     cells = math.prod(kernel[2:])
-    return 2 * cells * CALL + COPIED * cells * kernel[1] * made
+    return 2 * cells * CALL + COPIED * cells * kernel[1] * out_pixels
 
 
 # --- a chain and patches -------------------------------------------------------------------------
 
 
-def patches_work(chain: Chain, kernel: Sequence[int], made: int) -> int:
+def patches_work(chain: Chain, kernel: Sequence[int], out_pixels: int) -> int:
     """Of ``patches_through``: patches laid out, then put through, so many at a time."""
-    batch = max(1, min(made, BLOCK // chain.widest))
-    return unfold_work(kernel, made) + chain.work(batch) * made // batch
+    batch = max(1, min(out_pixels, BLOCK // chain.widest))
+    return unfold_work(kernel, out_pixels) + chain.work(batch) * out_pixels // batch
 
 
 @op(joint=True)

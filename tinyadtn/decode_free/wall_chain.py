@@ -108,7 +108,7 @@ def _cheapest(
     num_sites = len(is_output)
     best: list[tuple[int, list[Span]]] = [(0, [])]
     for stop in range(1, num_sites + 1):
-        ways = []
+        routes = []
         for start in range(stop):
             a, o, i, b = core = _core(is_output, (start, stop))
             outside = is_output[:start], is_output[stop:]
@@ -117,8 +117,8 @@ def _cheapest(
             rows, inner = (a * o, i * b) if from_right else (o * b, a * i)
             stack, columns = (left, done) if from_right else (done, left)
             taken = work(rows, inner, columns * batch, stack) + _build_work(core)
-            ways.append((best[start][0] + taken, [*best[start][1], (start, stop)]))
-        best.append(min(ways))
+            routes.append((best[start][0] + taken, [*best[start][1], (start, stop)]))
+        best.append(min(routes))
     return *best[-1], from_right
 
 
@@ -190,8 +190,8 @@ def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> A
         wide[:, 0, :, 0] = wide[:, 1, :, 1] = product
         return wide
 
-    ways = [spanned(span) for span in chain.spans]
-    tensors = [closed(span, way[-1]) for span, way in zip(chain.spans, ways)]
+    routes = [spanned(span) for span in chain.spans]
+    tensors = [closed(span, route[-1]) for span, route in zip(chain.spans, routes)]
     cores = [
         tensor.reshape(-1) if index is None else tensor.reshape(-1)[xp.asarray(index)]
         for tensor, index in zip(tensors, chain.index)
@@ -202,7 +202,7 @@ def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> A
 
     def backward(g: Any) -> list[Any]:
         grad_joined, grad_first = xp.zeros_like(joined), xp.zeros_like(first)
-        for k, (span, way, begin, stop) in enumerate(zip(chain.spans, ways, [0, *ends], ends)):
+        for k, (span, route, begin, stop) in enumerate(zip(chain.spans, routes, [0, *ends], ends)):
             share, index = g[begin:stop] * (scale if k == 0 else 1), chain.index[k]
             if index is not None:
                 whole = xp.zeros(math.prod(shapes[k]), g.dtype)
@@ -211,15 +211,15 @@ def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> A
             if span[1] == num_sites:
                 share = share.reshape(-1, end.shape[1])
                 if num_sites % 2 == 0:
-                    grad_first[-1] = way[-1].T @ share
+                    grad_first[-1] = route[-1].T @ share
                 share = share @ end.T
             elif span[1] % 2 == 0:
                 wide = share.reshape(-1, 2, 2, 2)
                 share = wide[:, 0, :, 0] + wide[:, 1, :, 1]
             start, _ = _odd_cuts(span, num_sites)
-            for j in reversed(range(len(way) - 1)):
+            for j in reversed(range(len(route) - 1)):
                 share, core = share.reshape(-1, 8), start // 2 + j
-                grad_joined[core] = (way[j].T @ share).reshape(2, 4, 2)
+                grad_joined[core] = (route[j].T @ share).reshape(2, 4, 2)
                 share = share @ joined[core].reshape(2, 8).T
         grad_pairs, grad_second = joined_backward(grad_joined)
         grad_first[: len(second)] += grad_pairs

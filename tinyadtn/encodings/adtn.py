@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, beside
+from ..autodiff.arrays import array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..autodiff.modes import no_grad
-from ..checks import plain
+from ..checks import to_builtin
 from ..decode_free.cut import CutChain, cut_chain, cut_cores
 from ..decode_free.wall_chain import WallChain, split, wall_chain, wall_cores
 from ..errors import NonFiniteError, ShapeError, SizeLimitError
@@ -26,14 +26,19 @@ from ..progress import progress
 from ..tensor_networks.counting import live_entries, peak_floats
 from ..tensor_networks.fast import fast_wall
 from ..tensor_networks.fast.fast_wall import contract_brick_wall
-from ..tensor_networks.gates import ACTIVATIONS, Step, contract_gate_by_gate, contraction_steps
+from ..tensor_networks.gates import (
+    ACTIVATIONS,
+    ContractionStep,
+    contract_gate_by_gate,
+    contraction_steps,
+)
 from ..tensor_networks.sites import Axes, assign_sites
 from ..tensor_networks.starts import STARTS, draw_gates
 from ..tensor_networks.wall import build_wall
 from ..tensor_networks.wirings import WIRINGS, Pairs
-from .encoding import Cost, Counts, Encoding, Recipe, target_of
+from .encoding import Cost, Counts, Encoding, Recipe, checked_target
 
-LARGE = 2**14  # vectors in the batch that ``factors`` are for, unless told otherwise
+LARGE_BATCH = 2**14  # vectors in the batch that ``factors`` are for, unless told otherwise
 BASIS = 256  # unit vectors that a new ADTN is seen through at a time
 
 
@@ -81,7 +86,7 @@ class ADTN(Encoding):
         rng: Seed = None,
     ):
         shape, depth, order, axes, site_dim, wiring = map(
-            plain, (shape, depth, order, axes, site_dim, wiring)
+            to_builtin, (shape, depth, order, axes, site_dim, wiring)
         )
         if not isinstance(depth, int) or depth < 1:
             raise ShapeError(f"an ADTN needs a whole depth of 1 or more, got {depth!r}")
@@ -169,13 +174,13 @@ class ADTN(Encoding):
     def decode(self) -> Tensor:
         """The weight: T contracted, put in the axes' order, cropped and scaled."""
         tensor = self.contract()
-        index = self.sites.index_beside(tensor.data)
+        index = self.sites.index_like(tensor.data)
         if index is None:
             return tensor.reshape(self.shape) * self.scale
         return _pick(tensor, index=index) * self.scale
 
     @no_grad()
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[ContractionStep]:
         """The contraction one column at a time, each step with a name and the state after it.
 
         >>> for step in ADTN((4, 4), depth=2, rng=0).steps():
@@ -247,7 +252,7 @@ class ADTN(Encoding):
         >>> a.shape, b.shape, bool(np.allclose((a @ b).data, weight.decode().data, atol=1e-6))
         ((512, 2), (2, 4096), True)
         """
-        chain = chain or self.chain(LARGE)
+        chain = chain or self.chain(LARGE_BATCH)
         require_values(self.columns)
         if isinstance(chain, WallChain):
             cores = wall_cores(
@@ -289,9 +294,9 @@ class ADTN(Encoding):
             raise ValueError(
                 f"fit needs steps >= 0 and a learning rate above 0, got {steps}, {learning_rate}"
             )
-        target, norm = target_of(self, target)
+        target, norm = checked_target(self, target)
         dtype = self.columns[0].dtype
-        direction = beside((target / norm).astype(dtype), self.columns[0].data)
+        direction = asarray_like((target / norm).astype(dtype), self.columns[0].data)
         optimizer = Adam(self.parameters(), clip=1.0)
         schedule = OneCycle(peak=learning_rate, steps=steps)
         errors: list[float] = []

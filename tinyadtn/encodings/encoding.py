@@ -16,10 +16,10 @@ import numpy as np
 
 from ..autodiff.arrays import to_numpy
 from ..autodiff.engine import Tensor
-from ..checks import plain
+from ..checks import to_builtin
 from ..decode_free.chain import Chain
 from ..decode_free.cost import CALL, MOVED
-from ..decode_free.row import Row
+from ..decode_free.row import ConvChain
 from ..errors import NonFiniteError, ShapeError, SizeLimitError
 from ..limits import memory_limit
 from ..nn.module import Module
@@ -53,7 +53,7 @@ class Cost:
     """Multiply-adds: ``decode`` to decode the weight once, ``apply`` for one input vector.
 
     ``apply`` is what it takes to put a vector (of a convolution: the patch at one position)
-    through the factors one by one, never decoding; None where there is no such way. ``build`` is
+    through the factors one by one, never decoding; None where there is no such route. ``build`` is
     what it takes to compute the factors first. Layers do whichever takes less for their batch, what
     is moved in memory included: see ``decode_free``.
     """
@@ -121,7 +121,7 @@ class Encoding(Module):
         """
         return None
 
-    def row(self) -> Row | None:
+    def row(self) -> ConvChain | None:
         """How they make a kernel (o, c, kh, kw), if that is a row of convolutions by itself."""
         return None
 
@@ -146,7 +146,7 @@ class Encoding(Module):
 
 def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
     """The shape as a tuple, if it has enough axes, all of length 1 or more."""
-    lengths = plain(shape)
+    lengths = to_builtin(shape)
     if not isinstance(lengths, tuple) or not all(isinstance(n, int) and n > 0 for n in lengths):
         raise ShapeError(f"{who} needs a shape of lengths of 1 or more, got {shape!r}")
     if len(lengths) < fewest:
@@ -168,7 +168,7 @@ def check_size(encoding: Encoding) -> None:
         )
 
 
-def target_of(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
+def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
     """The weight to fit and its Euclidean norm; refused if it has another shape or no direction."""
     target = target.numpy() if isinstance(target, Tensor) else np.asarray(to_numpy(target))
     if target.shape != encoding.shape:

@@ -16,23 +16,23 @@ from ..autodiff.arrays import array_module
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..nn.parameters import Seed, he_std, parameter, require_values
-from .encoding import Encoding, check_size, target_of
+from .encoding import Encoding, check_size, checked_target
 
 
-class Factored(Encoding):
+class FactoredEncoding(Encoding):
     """An encoding that is linear in each of its factors.
 
     A subclass lists its shape, its configuration and its factors' shapes, says what they multiply
-    to (``product``), and which factors suit a given weight (``factors_of``).
+    to (``product``), and which factors suit a given weight (``best_factors``).
     """
 
     def product(self) -> Tensor:
         """The weight from the factors."""
         raise TypeError(f"{type(self).__name__} has no product()")
 
-    def factors_of(self, target: np.ndarray) -> list[np.ndarray]:
+    def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
         """Factors, in the order of the attributes, whose product is close to the target."""
-        raise TypeError(f"{type(self).__name__} has no factors_of()")
+        raise TypeError(f"{type(self).__name__} has no best_factors()")
 
     def decode(self) -> Tensor:
         """The weight: the product of the factors."""
@@ -46,9 +46,9 @@ class Factored(Encoding):
         every ``fit`` does. ShapeError for another shape, NonFiniteError for a target that is zero
         or not finite.
         """
-        target, norm = target_of(self, target)
+        target, norm = checked_target(self, target)
         direction = Tensor(target).numpy().astype(np.float64) / norm
-        found = self.factors_of(direction)
+        found = self.best_factors(direction)
         # Entries of one size in all factors, as at the start: a step then moves them alike.
         sizes = [math.sqrt(float((f * f).mean())) for f in found]
         common = math.prod(size * norm ** (1 / len(found)) for size in sizes) ** (1 / len(found))

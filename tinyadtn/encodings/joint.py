@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..checks import plain
+from ..checks import to_builtin
 from ..errors import ShapeError
 from ..nn.module import Module
 from ..nn.parameters import Shape, he_std
@@ -26,7 +26,7 @@ from ..tensor_networks.sites import Axes
 from .encoding import Cost, Counts, Encoding
 
 
-class Part(Encoding):
+class SharedWeight(Encoding):
     """The weight of one layer, cut from an encoding of several: W = gain · whole[index].
 
     ``layers`` names all of them with their shapes. Weights that differ in their outputs alone are
@@ -41,7 +41,7 @@ class Part(Encoding):
     >>> import tinyadtn as ta
     >>> layers = {"fc1": (4, 8), "fc2": (2, 8)}
     >>> whole = ta.ADTN((6, 8), rng=0)
-    >>> one, two = Part(whole, 0, layers), Part(whole, 1, layers)
+    >>> one, two = SharedWeight(whole, 0, layers), SharedWeight(whole, 1, layers)
     >>> one.decode().shape, two.decode().shape, one.parameters()[0] is two.parameters()[0]
     ((4, 8), (2, 8), True)
     """
@@ -133,22 +133,22 @@ def joint_axes(shapes: Sequence[Shape], axes: Sequence[Axes]) -> Axes:
     (10, (3, 4))
     """
     first, *inner = joint_shape(shapes)
-    structures = {None if one is None else plain(one)[1:] for one in axes}
+    structures = {None if one is None else to_builtin(one)[1:] for one in axes}
     structure = structures.pop()
     return (first, *structure) if inner and structure and not structures else None
 
 
-def by_encoding(model: Module) -> dict[str, dict[str, Any]]:
+def group_by_encoding(model: Module) -> dict[str, dict[str, Any]]:
     """The weights by what stores them: {"conv4_2+conv4_3": {"conv4_2": …, "conv4_3": …}, …}.
 
     Layers with parts of one whole, or with the very same weight, stand together.
     """
     groups: dict[int, dict[str, Any]] = {}
     for name, layer in named_layers(model).items():
-        groups.setdefault(id(whole_of(layer.weight)), {})[name] = layer.weight
+        groups.setdefault(id(storage_of(layer.weight)), {})[name] = layer.weight
     return {"+".join(group): group for group in groups.values()}
 
 
-def whole_of(weight: Any) -> Any:
+def storage_of(weight: Any) -> Any:
     """The encoding or tensor that stores a weight: of a part the whole, of all others itself."""
-    return weight.whole if isinstance(weight, Part) else weight
+    return weight.whole if isinstance(weight, SharedWeight) else weight

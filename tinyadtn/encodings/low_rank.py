@@ -8,17 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..checks import plain
+from ..checks import to_builtin
 from ..decode_free.chain import Chain
 from ..errors import ShapeError
 from ..nn.parameters import Seed, require_values
 from ..ops.contract import contract
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, checked_shape
-from .factored import Factored
+from .factored import FactoredEncoding
 
 
-class LowRank(Factored):
+class LowRank(FactoredEncoding):
     """A weight (o, …) as a matrix of low rank: W[o,i] = Σ_r left[o,r] · right[r,i].
 
     i runs over all axes but the first, so a convolution becomes ``rank`` filters and a 1×1
@@ -36,7 +36,7 @@ class LowRank(Factored):
     right: Tensor
 
     def __init__(self, shape: Sequence[int], rank: int, *, axes: Axes = None, rng: Seed = None):
-        self.shape, self.rank = checked_shape("LowRank", shape, 2), plain(rank)
+        self.shape, self.rank = checked_shape("LowRank", shape, 2), to_builtin(rank)
         o, i = self.shape[0], math.prod(self.shape[1:])
         if not isinstance(self.rank, int) or not 1 <= self.rank <= min(o, i):
             raise ShapeError(
@@ -53,7 +53,7 @@ class LowRank(Factored):
     def product(self) -> Tensor:
         return contract(self.left, self.right, pattern="or,ri->oi").reshape(self.shape)
 
-    def factors_of(self, target: np.ndarray) -> list[np.ndarray]:
+    def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
         u, s, v = np.linalg.svd(target.reshape(self.shape[0], -1), full_matrices=False)
         root = np.sqrt(s[: self.rank])
         return [u[:, : self.rank] * root, root[:, None] * v[: self.rank]]

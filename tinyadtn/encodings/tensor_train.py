@@ -21,19 +21,19 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..checks import plain
+from ..checks import to_builtin
 from ..decode_free.chain import Chain
 from ..errors import ShapeError
 from ..nn.parameters import Seed, require_values
 from ..ops.contract import contract
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, checked_shape
-from .factored import Factored
+from .factored import FactoredEncoding
 
 Modes = Sequence[Sequence[int]]
 
 
-class TensorTrain(Factored):
+class TensorTrain(FactoredEncoding):
     """W[o₁…oₙ, i₁…iₙ] = core₁[o₁,i₁] · core₂[o₂,i₂] ⋯ coreₙ[oₙ,iₙ], a product of D×D matrices.
 
     ``modes`` is ((o₁, …, oₙ), (i₁, …, iₙ)): they multiply to the first axis of ``shape`` and to all
@@ -86,7 +86,7 @@ class TensorTrain(Factored):
             weight = joined.reshape(a * o, b * i, bond)
         return weight.reshape(self.shape)
 
-    def factors_of(self, target: np.ndarray) -> list[np.ndarray]:
+    def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
         """TT-SVD: from the left, split off one core at a time at the bond's largest values."""
         n = len(self.cores)
         pairs = [axis for k in range(n) for axis in (k, n + k)]  # o₁ i₁ o₂ i₂ …
@@ -108,8 +108,8 @@ class TensorTrain(Factored):
     def chain(self, batch: int) -> Chain:
         """The cores as they are, from the end at which it is less work to begin."""
         cores = tuple(core.shape for core in self.cores)
-        ways = [Chain(cores, from_right) for from_right in (False, True)]
-        return min(ways, key=lambda chain: chain.work(batch))
+        routes = [Chain(cores, from_right) for from_right in (False, True)]
+        return min(routes, key=lambda chain: chain.work(batch))
 
     def cost(self) -> Cost:
         """Decoded from the left; applied: each core in turn meets what the vector has become."""
@@ -123,7 +123,7 @@ class TensorTrain(Factored):
 
 
 def _checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    rows = plain(modes)
+    rows = to_builtin(modes)
     if not (
         isinstance(rows, tuple)
         and len(rows) == 2
@@ -147,7 +147,7 @@ def _checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...],
 
 def _checked_ranks(sizes: list[int], ranks: Any) -> tuple[int, ...]:
     """The inner bonds; none may be larger than what a neighbour and the core between can carry."""
-    inner = plain(ranks)
+    inner = to_builtin(ranks)
     if isinstance(inner, int):
         inner = (inner,) * (len(sizes) - 1)
     if not isinstance(inner, tuple) or not all(isinstance(rank, int) for rank in inner):

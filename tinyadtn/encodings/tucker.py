@@ -8,18 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..checks import plain
+from ..checks import to_builtin
 from ..decode_free.chain import Chain
-from ..decode_free.row import Row
+from ..decode_free.row import ConvChain
 from ..errors import ShapeError
 from ..nn.parameters import Seed, require_values
 from ..ops.contract import contract
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, checked_shape
-from .factored import Factored
+from .factored import FactoredEncoding
 
 
-class Tucker(Factored):
+class Tucker(FactoredEncoding):
     """A kernel (o, c, p, q) in Tucker-2 form: W[o,c,p,q] = Σ_ab out[o,a] · core[a,b,p,q] · in[c,b].
 
     A 1×1 convolution to ``ranks[1]`` channels, a small convolution, a 1×1 convolution to o
@@ -47,7 +47,7 @@ class Tucker(Factored):
         rng: Seed = None,
     ):
         self.shape = checked_shape("Tucker", shape, 3)
-        pair = plain(ranks)
+        pair = to_builtin(ranks)
         self.ranks = (pair, pair) if isinstance(pair, int) else pair
         o, c, *kernel = self.shape
         if not (
@@ -81,7 +81,7 @@ class Tucker(Factored):
         weight = contract(self.in_factor, core, self.out_factor, pattern="cb,abk,oa->ock")
         return weight.reshape(self.shape)
 
-    def factors_of(self, target: np.ndarray) -> list[np.ndarray]:
+    def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
         o, c, *_ = self.shape
         a, b = self.ranks
         tensor = target.reshape(o, c, -1)
@@ -95,12 +95,12 @@ class Tucker(Factored):
         require_values(self._factors())
         return self.out_factor, self.core, self.in_factor
 
-    def row(self) -> Row | None:
+    def row(self) -> ConvChain | None:
         """1×1 to b channels, the core, 1×1 from a channels: for a kernel of two axes."""
         if len(self.shape) != 4:
             return None
         (o, c, *_), (a, b) = self.shape, self.ranks
-        return Row(((b, c, 1, 1), self.core.shape, (o, a, 1, 1)), sliding=1)
+        return ConvChain(((b, c, 1, 1), self.core.shape, (o, a, 1, 1)), sliding=1)
 
     def kernels(self) -> list[Tensor]:
         out, core, into = self.factors()

@@ -14,7 +14,7 @@ from ..autodiff import arrays as backend
 from ..autodiff.engine import Tensor
 from ..errors import GraphError
 from .module import Module
-from .parameters import settled
+from .parameters import cast_and_move
 
 
 def to_device(what: Any, device: str) -> Any:
@@ -53,4 +53,4 @@ def placed(model: Module, device: str) -> Any:
 def _moved(tensor: Tensor, device: str) -> Tensor:
     if tensor.node is not None:
         raise GraphError("only tensors that were not computed can be moved; detach() it first")
-    return Tensor(settled(tensor, tensor.dtype, device), tensor.requires_grad)
+    return Tensor(cast_and_move(tensor, tensor.dtype, device), tensor.requires_grad)

@@ -11,8 +11,8 @@ import numbers
 from typing import Any
 
 from ..autodiff.engine import Tensor
-from ..decode_free.row import Geometry, Row
-from ..decode_free.rule import MANY, conv_way, convolution, linear, linear_way
+from ..decode_free.row import ConvChain, Geometry
+from ..decode_free.rule import LARGE_BATCH, conv_route, convolution, linear, linear_route
 from ..errors import ShapeError
 from ..ops.basic import relu
 from ..ops.conv import conv_window, require_groups
@@ -71,16 +71,18 @@ class Linear(Module):
         if batch[1:] != (self.weight.shape[1],):
             raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
 
-    def way(self, batch: int | None = None, shape: Shape = ()) -> Any:
+    def route(self, batch: int | None = None, shape: Shape = ()) -> Any:
         """How a batch goes through the weight's factors; None where the weight is decoded.
 
         Without ``batch``: a large one, the weight or its factors at hand.
         """
-        return linear_way(self.weight, MANY if batch is None else batch, at_hand=batch is None)
+        return linear_route(
+            self.weight, LARGE_BATCH if batch is None else batch, precomputed=batch is None
+        )
 
     def multiply_adds(self, shape: Shape) -> int:
-        way = self.way()
-        return math.prod(self.weight.shape) if way is None else way.multiply_adds
+        route = self.route()
+        return math.prod(self.weight.shape) if route is None else route.multiply_adds
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         self._require(x.shape)
@@ -140,20 +142,22 @@ class Conv2d(Module):
     def _require(self, batch: Batch) -> None:
         require_channels(self, self.weight.shape[1] * self.groups, batch)
 
-    def way(self, batch: int | None = None, shape: Shape = ()) -> Any:
-        """How a batch of images of that shape goes through the factors; see ``Linear.way``."""
+    def route(self, batch: int | None = None, shape: Shape = ()) -> Any:
+        """How a batch of images of that shape goes through the factors; see ``Linear.route``."""
         if batch is None:
-            seen = MANY * math.prod(pair(self.stride))
-            return conv_way(self.weight, seen, MANY, self.groups, at_hand=True)
-        seen, made = (batch * math.prod(s[1:]) for s in (shape, self.output_shape(shape)))
-        return conv_way(self.weight, seen, made, self.groups)
+            in_pixels = LARGE_BATCH * math.prod(pair(self.stride))
+            return conv_route(self.weight, in_pixels, LARGE_BATCH, self.groups, precomputed=True)
+        in_pixels, out_pixels = (
+            batch * math.prod(s[1:]) for s in (shape, self.output_shape(shape))
+        )
+        return conv_route(self.weight, in_pixels, out_pixels, self.groups)
 
     def multiply_adds(self, shape: Shape) -> int:
-        seen, made = (math.prod(size[1:]) for size in (shape, self.output_shape(shape)))
-        way = self.way()
-        if isinstance(way, Row):
-            return way.multiply_adds(seen, made, self.groups)
-        return made * (math.prod(self.weight.shape) if way is None else way.multiply_adds)
+        in_pixels, out_pixels = (math.prod(size[1:]) for size in (shape, self.output_shape(shape)))
+        route = self.route()
+        if isinstance(route, ConvChain):
+            return route.multiply_adds(in_pixels, out_pixels, self.groups)
+        return out_pixels * (math.prod(self.weight.shape) if route is None else route.multiply_adds)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         self._require(x.shape)

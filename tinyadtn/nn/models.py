@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import plain
+from ..checks import to_builtin
 from ..errors import ShapeError
 from .layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from .module import Module
@@ -36,16 +36,16 @@ from .norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseN
 from .parameters import Seed, Shape
 from .sequential import Sequential, naming
 
-Row = Callable[[Shape, Seed], Module]  # a layer for inputs of that shape
+LayerFactory = Callable[[Shape, Seed], Module]  # a layer for inputs of that shape
 WIDTHS = (4096, 4096)  # of the hidden linear layers of AlexNet, ZFNet and VGG-16
 
 
-def conv(width: int, kernel: int, **geometry: Any) -> Row:
+def conv(width: int, kernel: int, **geometry: Any) -> LayerFactory:
     """A table's row: a convolution to ``width`` channels."""
     return lambda shape, rng: Conv2d(shape[0], width, kernel, **geometry, rng=rng)
 
 
-def linear(width: int) -> Row:
+def linear(width: int) -> LayerFactory:
     """A table's row: a linear layer to ``width`` features.
 
     It knows that its input was an image, and an encoding gives channels, rows and columns sites of
@@ -62,7 +62,7 @@ def linear(width: int) -> Row:
     return layer
 
 
-def network(config: dict[str, Any], rng: Seed, **table: Row | Module) -> Sequential:
+def network(config: dict[str, Any], rng: Seed, **table: LayerFactory | Module) -> Sequential:
     """The network that a table describes, for images as ``config`` gives them.
 
     >>> network({"channels": 1, "image_size": 8}, None, conv1=conv(4, 3), pool1=MaxPool2d(2))
@@ -99,7 +99,7 @@ def _listed(widths: Sequence[int]) -> list[int]:
         raise ShapeError(
             f"widths must be a list, a number for each hidden linear layer, got {widths!r}"
         )
-    return list(plain(widths))
+    return list(to_builtin(widths))
 
 
 def image_shape(config: dict[str, Any]) -> Shape:
@@ -129,7 +129,7 @@ def fc2(
     >>> fc2(rng=0).num_parameters
     203530
     """
-    config = _config("fc2", num_classes, image_size, channels, hidden=plain(hidden))
+    config = _config("fc2", num_classes, image_size, channels, hidden=to_builtin(hidden))
     return network(
         config, rng, flatten=Flatten(), fc1=linear(hidden), relu_fc1=ReLU(), fc2=linear(num_classes)
     )
@@ -186,7 +186,12 @@ def alexnet(
     (60965224, 62378344)
     """
     config = _config(
-        "alexnet", num_classes, image_size, channels, groups=plain(groups), widths=_listed(widths)
+        "alexnet",
+        num_classes,
+        image_size,
+        channels,
+        groups=to_builtin(groups),
+        widths=_listed(widths),
     )
     border = _border(image_size, 224)
     original = image_size == 224
@@ -289,7 +294,7 @@ def vgg16(
         "vgg16", num_classes, image_size, channels, batch_norm=batch_norm, widths=_listed(widths)
     )
     padding = 1 + _border(image_size, 224)
-    table: dict[str, Row | Module] = {"normalize": Normalize(channels)}
+    table: dict[str, LayerFactory | Module] = {"normalize": Normalize(channels)}
     for block, channels_out in enumerate(
         [(64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)], start=1
     ):
@@ -328,9 +333,9 @@ def head(
 
 def _head(
     widths: Sequence[int], num_classes: int, *, dropout: float | None = None
-) -> dict[str, Row | Module]:
+) -> dict[str, LayerFactory | Module]:
     """Linear layers fc1, fc2, …, with a relu, and dropout if asked for, behind all but the last."""
-    table: dict[str, Row | Module] = {}
+    table: dict[str, LayerFactory | Module] = {}
     for k, width in enumerate(widths, start=1):
         table |= {f"fc{k}": linear(width), f"relu_fc{k}": ReLU()}
         if dropout is not None:

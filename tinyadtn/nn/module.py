@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, beside, to_numpy
+from ..autodiff.arrays import array_module, asarray_like, to_numpy
 from ..autodiff.engine import Tensor
 from ..errors import DTypeError, ShapeError
 from .parameters import Seed, Shape, has_no_values
@@ -38,7 +38,7 @@ class Module:
             x = Tensor(x)
             first = next(self.named_tensors(), None)
             if first is not None:  # images follow the model to its device
-                x.data = beside(x.data, first[1].data)
+                x.data = asarray_like(x.data, first[1].data)
         return self.forward(x, training=training, rng=rng)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:

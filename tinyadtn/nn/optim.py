@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, beside, to_numpy
+from ..autodiff.arrays import array_module, asarray_like, to_numpy
 from ..autodiff.engine import Tensor
 from ..errors import DTypeError, GraphError, ShapeError
 
@@ -137,7 +137,7 @@ class Optimizer:
         self.count = int(count)
         for slot, arrays in zip(self.slots, self.memory):
             for k, array in enumerate(arrays):
-                array[...] = beside(state[f"{slot}.{k}"], array)
+                array[...] = asarray_like(state[f"{slot}.{k}"], array)
 
 
 def _read_only(array: Any) -> bool:

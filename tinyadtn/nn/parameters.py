@@ -40,7 +40,7 @@ def no_values(shape: tuple[int, ...], dtype: np.dtype, device: str) -> Any:
     return array_module(nan).broadcast_to(nan, shape)
 
 
-def settled(tensor: Tensor, dtype: np.dtype, device: str) -> Any:
+def cast_and_move(tensor: Tensor, dtype: np.dtype, device: str) -> Any:
     """The tensor's numbers in that type on that device, in memory of their own.
 
     What ``parameter`` made without ``rng`` has none, and stays so.

@@ -92,7 +92,7 @@ def freeze(model: Module, *patterns: str) -> Any:
         raise TinyADTNError('freeze needs a pattern that says what; "*" freezes everything')
     trained = {id(tensor): name for name, tensor in model.named_parameters()}
     # What is shared has one name among the parameters, and one through each layer that holds it.
-    ways = [(way, trained[id(part)]) for way, part in _walk(model) if id(part) in trained]
+    paths = [(path, trained[id(part)]) for path, part in _walk(model) if id(part) in trained]
     chosen: list[str] = []
     for pattern in patterns:
         if not isinstance(pattern, str):
@@ -100,7 +100,7 @@ def freeze(model: Module, *patterns: str) -> Any:
                 'patterns are given one by one, such as freeze(model, "fc1", "*.bias"); '
                 f"got {pattern!r}"
             )
-        names = [n for way, n in ways if fnmatch(way, pattern) or fnmatch(way, f"{pattern}.*")]
+        names = [n for path, n in paths if fnmatch(path, pattern) or fnmatch(path, f"{pattern}.*")]
         if not names:
             known = ", ".join(trained.values()) or "none"
             raise TinyADTNError(f"no trained parameter matches {pattern!r}; there is {known}")

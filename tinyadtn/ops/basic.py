@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, as_float, beside
+from ..autodiff.arrays import array_module, as_float, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 
@@ -149,7 +149,7 @@ def _ahead(a: Any, b: Any) -> Any:
 
 @op
 def _where(a: Any, b: Any, *, condition: Any) -> Any:
-    xp, condition = array_module(a), beside(condition, a)
+    xp, condition = array_module(a), asarray_like(condition, a)
     value = xp.where(condition, a, b)
     return value, lambda g: xp.where(condition, g, 0), lambda g: xp.where(condition, 0, g)
 

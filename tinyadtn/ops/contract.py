@@ -91,12 +91,12 @@ def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:
     """Contract the operands two at a time, from the left."""
     result, letters = operands[0], inputs[0]
     for operand, step in zip(operands[1:], _steps(inputs, output)):
-        result, letters = _pair(result, operand, step), step.result
-    return _only(result, letters, output)
+        result, letters = _multiply(result, operand, step), step.result
+    return _sum_and_reorder(result, letters, output)
 
 
 @dataclass(frozen=True)
-class _Step:
+class _Product:
     """Two operands as one matrix product, (batch, rows, sum) @ (batch, sum, columns), in letters.
 
     ``swapped`` says that the second operand has the rows: where the result begins with its letters,
@@ -117,7 +117,7 @@ class _Step:
 
 
 @functools.lru_cache(maxsize=4096)
-def _steps(inputs: tuple[str, ...], output: str) -> list[_Step]:
+def _steps(inputs: tuple[str, ...], output: str) -> list[_Product]:
     """The products, from the left."""
     steps, letters = [], inputs[0]
     for k in range(1, len(inputs)):
@@ -130,12 +130,12 @@ def _steps(inputs: tuple[str, ...], output: str) -> list[_Step]:
         rows = "".join(x for x in a if x in later and x not in shared)
         summed = "".join(x for x in a if x in shared and x not in later)
         columns = "".join(x for x in b if x in later and x not in shared)
-        steps.append(_Step(a, b, batch, rows, summed, columns, swapped))
+        steps.append(_Product(a, b, batch, rows, summed, columns, swapped))
         letters = steps[-1].result
     return steps
 
 
-def _only(a: Any, letters: str, keep: str) -> Any:
+def _sum_and_reorder(a: Any, letters: str, keep: str) -> Any:
     """Sum away the letters that are not kept, and put the others in the order of ``keep``."""
     if letters == keep:
         return a
@@ -146,12 +146,12 @@ def _only(a: Any, letters: str, keep: str) -> Any:
     return a.transpose([letters.index(letter) for letter in keep])
 
 
-def _pair(a: Any, b: Any, step: _Step) -> Any:
+def _multiply(a: Any, b: Any, step: _Product) -> Any:
     """The product of two operands."""
     if step.swapped:
         a, b = b, a
-    a = _only(a, step.a, step.batch + step.rows + step.summed)
-    b = _only(b, step.b, step.batch + step.summed + step.columns)
+    a = _sum_and_reorder(a, step.a, step.batch + step.rows + step.summed)
+    b = _sum_and_reorder(b, step.b, step.batch + step.summed + step.columns)
     if a.ndim == b.ndim == 2 and not step.batch and len(step.summed) == 1:
         return a @ b  # they are matrices as they are
     m, n = len(step.batch), len(step.batch) + len(step.rows)

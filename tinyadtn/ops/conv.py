@@ -14,7 +14,16 @@ from ..autodiff.engine import op
 from ..errors import ShapeError
 from .fast import winograd
 from .fast.scratch import scratch
-from .windows import Size, Window, batch_first, batch_innermost, blocks, col2im, im2col, window_over
+from .windows import (
+    Size,
+    SlidingWindow,
+    batch_first,
+    batch_innermost,
+    blocks,
+    col2im,
+    im2col,
+    window_over,
+)
 
 # --- convolution ---------------------------------------------------------------------------------
 
@@ -43,7 +52,7 @@ def conv2d(
     """
     window = conv_window(x.shape, weight.shape, stride, padding, dilation, groups)
     image = batch_innermost(x)
-    if winograd.pays(image, weight, window, groups):
+    if winograd.applies(image, weight, window, groups):
         return (
             batch_first(winograd.convolve(image, weight, window)),
             lambda g: batch_first(winograd.grad_image(batch_innermost(g), weight, window)),
@@ -97,7 +106,7 @@ def conv_window(
     padding: Size,
     dilation: Size,
     groups: int,
-) -> Window:
+) -> SlidingWindow:
     """The window of a convolution; ShapeError for channels or groups that do not fit."""
     if len(x_shape) != 4 or len(weight_shape) != 4:
         raise ShapeError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autodiff.arrays import array_module, as_array, as_float, beside
+from ..autodiff.arrays import array_module, as_array, as_float, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import DTypeError, ShapeError
 
@@ -21,7 +21,7 @@ def softmax_cross_entropy(logits: Any, *, labels: Any) -> Any:
     2.302585...
     """
     xp, logits = array_module(logits), as_float(logits)
-    labels = beside(labels, logits)
+    labels = asarray_like(labels, logits)
     _check_labels(logits, labels)
     n = len(labels)
     picked = (xp.arange(n), labels)
@@ -61,7 +61,7 @@ def accuracy(logits: Any, labels: Any) -> float:
     0.5
     """
     logits = logits.data if isinstance(logits, Tensor) else as_array(logits)
-    labels = beside(labels, logits)
+    labels = asarray_like(labels, logits)
     _check_labels(logits, labels)
     return float((logits.argmax(axis=1) == labels).mean())
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..autodiff.arrays import array_module, as_array, as_float, beside
+from ..autodiff.arrays import array_module, as_array, as_float, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .windows import batch_first, batch_innermost
@@ -106,7 +106,7 @@ def batch_norm(
         if observe is not None:
             observe(mean, variance)
     else:
-        mean, variance = beside(as_array(mean), x), beside(as_array(variance), x)
+        mean, variance = asarray_like(as_array(mean), x), asarray_like(as_array(variance), x)
     constants = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
     for name, values in constants.items():
         if values.shape != (x.shape[1],):

@@ -8,7 +8,7 @@ from typing import Any
 from ..autodiff.arrays import array_module, as_float
 from ..autodiff.engine import op
 from ..errors import ShapeError
-from .windows import Size, Window, batch_first, batch_innermost, sliding, window_over
+from .windows import Size, SlidingWindow, batch_first, batch_innermost, sliding, window_over
 
 # --- pooling -------------------------------------------------------------------------------------
 
@@ -75,7 +75,9 @@ def avg_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Siz
     return batch_first(out), grad_x
 
 
-def pool_window(shape: tuple[int, ...], kernel: Size, stride: Size | None, padding: Size) -> Window:
+def pool_window(
+    shape: tuple[int, ...], kernel: Size, stride: Size | None, padding: Size
+) -> SlidingWindow:
     """The window of a pool; ShapeError where it does not fit."""
     if len(shape) != 4:
         raise ShapeError(f"a pool takes images (n, c, h, w), got {shape}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, beside
+from ..autodiff.arrays import array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .reductions import _axes
@@ -84,4 +84,4 @@ def _index_part(part: Any, a: Any) -> Any:
         part = part.data
     elif isinstance(part, list):
         part = np.array(part) if part else np.zeros(0, int)
-    return beside(part, a) if isinstance(part, np.ndarray) else part
+    return asarray_like(part, a) if isinstance(part, np.ndarray) else part

@@ -30,10 +30,10 @@ BLOCK = 2**19  # numbers that im2col lays out at once: they are multiplied while
 
 
 @dataclass(frozen=True)
-class Window:
+class SlidingWindow:
     """How a window slides along the two axes of an image: every field is a (vertical, horizontal).
 
-    >>> Window((28, 28), kernel=(5, 5), padding=(2, 2)).outputs
+    >>> SlidingWindow((28, 28), kernel=(5, 5), padding=(2, 2)).outputs
     (28, 28)
     """
 
@@ -74,7 +74,7 @@ class Window:
 
 
 @functools.lru_cache(maxsize=4096)  # a small network asks for the same few at every step
-def _cells(window: Window, start: int, stop: int) -> tuple[Cell, ...]:
+def _cells(window: SlidingWindow, start: int, stop: int) -> tuple[Cell, ...]:
     columns = [window._slices(1, q, 0, window.outputs[1]) for q in range(window.kernel[1])]
     cells = []
     for p in range(window.kernel[0]):
@@ -91,13 +91,13 @@ def window_over(
     stride: Size = 1,
     padding: Size = 0,
     dilation: Size = 1,
-) -> Window:
+) -> SlidingWindow:
     """The window for images of shape (…, h, w); ShapeError where it does not fit even once.
 
     >>> window_over((3, 224, 224), kernel=11, stride=4, padding=2).outputs
     (55, 55)
     """
-    window = Window((shape[-2], shape[-1]), *sliding(kernel, stride, padding, dilation))
+    window = SlidingWindow((shape[-2], shape[-1]), *sliding(kernel, stride, padding, dilation))
     if min(window.outputs) < 1:
         raise ShapeError(
             f"a kernel of {window.kernel} with dilation {window.dilation} does not fit into an "
@@ -139,7 +139,7 @@ def batch_first(x: Any) -> Any:
     return x.transpose(3, 0, 1, 2)
 
 
-def im2col(image: Any, window: Window, start: int, stop: int, out: Any = None) -> Any:
+def im2col(image: Any, window: SlidingWindow, start: int, stop: int, out: Any = None) -> Any:
     """columns[c,p,q,i,j,n] = image[c, input of cell (p, q) at output (i, j), n]; 0 in the padding.
 
     ``image`` is (c, h, w, n), i runs over the output rows start … stop − 1. ``out`` is an array
@@ -147,7 +147,7 @@ def im2col(image: Any, window: Window, start: int, stop: int, out: Any = None) -
 
     >>> import numpy as np
     >>> image = np.arange(9.0).reshape(1, 3, 3, 1)
-    >>> im2col(image, Window((3, 3), kernel=(2, 2)), 0, 2).reshape(4, 4)
+    >>> im2col(image, SlidingWindow((3, 3), kernel=(2, 2)), 0, 2).reshape(4, 4)
     array([[0., 1., 3., 4.],
            [1., 2., 4., 5.],
            [3., 4., 6., 7.],
@@ -173,7 +173,7 @@ def _clear_outside(cell: Any, inside: tuple) -> None:
         cell[:, :, : columns.start] = cell[:, :, columns.stop :] = 0
 
 
-def col2im(columns: Any, window: Window, start: int, stop: int, image: Any) -> None:
+def col2im(columns: Any, window: SlidingWindow, start: int, stop: int, image: Any) -> None:
     """The adjoint of ``im2col``: what was copied from a place is added to that place of ``image``.
 
     An input that several outputs saw gets the sum.

@@ -42,8 +42,8 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
     if encode:
         _refuse_doubles(f"{where}: encode", encode)
         config["encode"] = {
-            " ".join(layers.split()): _encoding(f"{where}: encode.{layers}", wish)
-            for layers, wish in encode.items()
+            " ".join(layers.split()): _encoding(f"{where}: encode.{layers}", value)
+            for layers, value in encode.items()
         }
     if not _true_or_false(f"{where}: train_others", options.get("train_others", True)):
         if not encode:
@@ -76,9 +76,9 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
         raise TinyADTNError(f"{where}: {error}") from error
 
 
-def _network(where: str, wish: Any) -> dict[str, Any]:
-    wish = {"name": wish} if isinstance(wish, str) else _table(f"{where}: network", wish or {})
-    name, options = wish.get("name"), {k: v for k, v in wish.items() if k != "name"}
+def _network(where: str, value: Any) -> dict[str, Any]:
+    value = {"name": value} if isinstance(value, str) else _table(f"{where}: network", value or {})
+    name, options = value.get("name"), {k: v for k, v in value.items() if k != "name"}
     _one_of(where, "network", name, MODELS)
     # How many classes, pixels and channels, the data tell.
     known = _options_of(MODELS[name], without=("num_classes", "image_size", "channels", "rng"))
@@ -86,12 +86,14 @@ def _network(where: str, wish: Any) -> dict[str, Any]:
     return {"name": name, **_without_none(known), **options}
 
 
-def _encoding(where: str, wish: Any) -> dict[str, Any]:
-    if isinstance(wish, int) and not isinstance(wish, bool):
-        wish = {"encoding": "ADTN", "depth": wish}
-    wish = {"encoding": wish} if isinstance(wish, str) else _table(where, wish)
-    kinds = [name for name in ENCODINGS if name != "Part"]  # "fc1+fc2" says what is joint
-    kind, options = wish.get("encoding"), {k: v for k, v in wish.items() if k != "encoding"}
+def _encoding(where: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = {"encoding": "ADTN", "depth": value}
+    value = {"encoding": value} if isinstance(value, str) else _table(where, value)
+    kinds = [
+        name for name in ENCODINGS if name not in ("SharedWeight", "Part")
+    ]  # "fc1+fc2" says what is joint
+    kind, options = value.get("encoding"), {k: v for k, v in value.items() if k != "encoding"}
     _one_of(where, "encoding", kind, kinds)
     own_axes = () if kind == "ADTN" else ("axes",)  # others take them, and do not look
     known = _options_of(ENCODINGS[kind], without=("shape", "rng", *own_axes))
@@ -121,8 +123,8 @@ def _refuse_doubles(where: str, encode: Mapping[str, Any]) -> None:
             seen.add(name)
 
 
-def _fit(where: str, wish: dict[str, Any]) -> dict[str, Any]:
-    steps, rate = wish["steps"], wish["learning_rate"]
+def _fit(where: str, value: dict[str, Any]) -> dict[str, Any]:
+    steps, rate = value["steps"], value["learning_rate"]
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise TinyADTNError(
             f"{where}: steps must be a whole number from 0 up, got {steps!r}{_hint(steps)}"
@@ -135,10 +137,10 @@ def _fit(where: str, wish: dict[str, Any]) -> dict[str, Any]:
     return {"steps": steps, "learning_rate": float(rate)}
 
 
-def _dense(where: str, wish: Any) -> dict[str, Any]:
-    wish = _table(where, wish)
-    refuse_unknown(where, wish, PLAN)
-    return _plan(where, wish)
+def _dense(where: str, value: Any) -> dict[str, Any]:
+    value = _table(where, value)
+    refuse_unknown(where, value, PLAN)
+    return _plan(where, value)
 
 
 def _plan(where: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from ..data.splits import Data, Split
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
 from ..encodings.frozen import Frozen
-from ..encodings.joint import by_encoding, whole_of
+from ..encodings.joint import group_by_encoding, storage_of
 from ..errors import ShapeError, TinyADTNError
 from ..files.atomic import replacing
 from ..files.npz import write_npz
@@ -254,8 +254,8 @@ def write_all(
 
 def walls(model: Module) -> dict[str, ADTN]:
     """The ADTNs in a model, by the names of their layers; one for several layers stands once."""
-    groups = by_encoding(model).items()
-    stored = {name: whole_of(next(iter(weights.values()))) for name, weights in groups}
+    groups = group_by_encoding(model).items()
+    stored = {name: storage_of(next(iter(weights.values()))) for name, weights in groups}
     return {name: weight for name, weight in stored.items() if isinstance(weight, ADTN)}
 
 

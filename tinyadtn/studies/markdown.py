@@ -10,7 +10,7 @@ from ..errors import TinyADTNError, nearest
 from ..tables import format_markdown, spread
 from .results import Record
 from .spec import Spec, brief, labelled
-from .table import DIGITS, NONE, Summary, number, rivals, summaries, table_rows, title
+from .table import DIGITS, NONE, RowResult, group_by_method, number, summaries, table_rows, title
 
 SPLITS = ("test", "validation")
 
@@ -40,8 +40,8 @@ def pivot_table(
     """
     found = summaries(spec, records)
     _refuse_constant(spec, found, key)
-    chosen = [group[0] for group in rivals(found)] if best else found
-    lines: dict[str, dict[str, Summary]] = {}
+    chosen = [group[0] for group in group_by_method(found)] if best else found
+    lines: dict[str, dict[str, RowResult]] = {}
     for s in chosen:
         cells = lines.setdefault(_name(s, key, best), {})
         value = _value(s, key)
@@ -64,7 +64,7 @@ def pivot_table(
     return format_markdown(rows)
 
 
-def _cell(s: Summary | None, split: str, digits: int, *, alone: bool) -> str:
+def _cell(s: RowResult | None, split: str, digits: int, *, alone: bool) -> str:
     if s is None:
         return ""
     shares = getattr(s, split)
@@ -75,14 +75,14 @@ def _cell(s: Summary | None, split: str, digits: int, *, alone: bool) -> str:
     return f"{said}{spread(shares, digits).removesuffix(' %')}{part}"
 
 
-def _name(s: Summary, key: str, best: bool) -> str:
+def _name(s: RowResult, key: str, best: bool) -> str:
     """The row of the spec with what it varies beside ``key``; with ``best``, and beside rates."""
     left_out = {"learning_rate"} if best else set()
     said = {k: v for k, v in s.choices.items() if _last(k) != key and k not in left_out}
     return labelled(s.row, said)
 
 
-def _value(s: Summary, key: str) -> str:
+def _value(s: RowResult, key: str) -> str:
     """What a row has for that option: as it was chosen, or wherever its configuration names it."""
     chosen = [value for name, value in s.choices.items() if _last(name) == key]
     values = dict.fromkeys(chosen or map(brief, _everywhere(s.config, key)))
@@ -106,7 +106,7 @@ def _everywhere(config: Any, key: str) -> Iterator[Any]:
                 yield from _everywhere(value, key)
 
 
-def _refuse_constant(spec: Spec, found: Iterable[Summary], key: str) -> None:
+def _refuse_constant(spec: Spec, found: Iterable[RowResult], key: str) -> None:
     varied = dict.fromkeys(_last(name) for s in found for name in s.choices)
     values = {_value(s, key) for s in found} - {NONE}
     if len(values) < 2:

@@ -191,7 +191,7 @@ def _peak_memory() -> int | None:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Preview:
     """What is known of a run beforehand: its stored numbers, its memory, and its data."""
 
     stored: dict[str, Any]
@@ -199,7 +199,7 @@ class Outlook:
     data: dict[str, Any]
 
 
-def check(config: Config) -> Outlook:
+def check(config: Config) -> Preview:
     """Build the network of shapes alone: whatever is wrong with a configuration is raised here."""
     data, identity = loaded(config["data"])
     network = _network(config, data, None)
@@ -217,7 +217,7 @@ def check(config: Config) -> Outlook:
         larger = max(first, memory, key=lambda need: need.total)
         memory = replace(larger, weights=larger.weights + kept)
     check_memory(memory)
-    return Outlook(stored_numbers(model), memory, identity)
+    return Preview(stored_numbers(model), memory, identity)
 
 
 def _memory(model: Module, data: Data, plan: Config) -> TrainingMemory:

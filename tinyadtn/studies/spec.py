@@ -178,8 +178,8 @@ def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         raise SizeLimitError(f"{name}: {told} runs, a sweep has at most {MOST_RUNS:,}")
 
 
-def _num_seeds(wish: Any) -> int:
-    return wish if isinstance(wish, int) else 1
+def _num_seeds(value: Any) -> int:
+    return value if isinstance(value, int) else 1
 
 
 def _num_choices(value: Any) -> int:
@@ -238,29 +238,31 @@ def brief(value: Any) -> str:
     return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
-def _seeds(where: str, wish: Any) -> list[int]:
-    seeds = list(range(wish)) if isinstance(wish, int) else wish
+def _seeds(where: str, value: Any) -> list[int]:
+    seeds = list(range(value)) if isinstance(value, int) else value
     whole = isinstance(seeds, (list, tuple)) and all(
         isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds
     )
-    if not whole or isinstance(wish, bool) or len(set(seeds)) < len(seeds):
-        raise TinyADTNError(f"{where}: seeds is how many, or a list of whole numbers, got {wish!r}")
+    if not whole or isinstance(value, bool) or len(set(seeds)) < len(seeds):
+        raise TinyADTNError(
+            f"{where}: seeds is how many, or a list of whole numbers, got {value!r}"
+        )
     if not seeds:
-        raise TinyADTNError(f"{where}: seeds = {wish} gives 0 runs")
+        raise TinyADTNError(f"{where}: seeds = {value} gives 0 runs")
     return list(seeds)
 
 
-def _count(where: str, wish: Any) -> Any:
-    if wish in COUNTS or (
-        isinstance(wish, (list, tuple))
-        and wish
-        and all(isinstance(name, str) and name.strip() for name in wish)
-        and len(set(wish)) == len(wish)
+def _count(where: str, value: Any) -> Any:
+    if value in COUNTS or (
+        isinstance(value, (list, tuple))
+        and value
+        and all(isinstance(name, str) and name.strip() for name in value)
+        and len(set(value)) == len(value)
     ):
-        return wish if isinstance(wish, str) else list(wish)
+        return value if isinstance(value, str) else list(value)
     raise TinyADTNError(
         f'{where}: count must be "encoded" (the numbers of encoded weights), "model" (all), or a '
-        f"list of different layers, got {wish!r}"
+        f"list of different layers, got {value!r}"
     )
 
 

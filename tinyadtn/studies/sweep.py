@@ -20,9 +20,9 @@ from ..errors import SizeLimitError, TinyADTNError
 from ..limits import memory_limit
 from ..progress import progress
 from ..training.memory import GIB
-from ..training.runs import told
+from ..training.runs import describe_data
 from .results import Record, ResultsFile
-from .run import Outlook, check, dense_beginning
+from .run import Preview, check, dense_beginning
 from .spec import PlannedRun, Spec, read_spec
 from .workers import Result, on_executor, on_processes
 
@@ -62,9 +62,9 @@ def sweep(
     ({'fc1': 436, 'fc2': 2560}, True)
     """
     plan = spec if isinstance(spec, Spec) else read_spec(spec, rows=rows)
-    refuse_crew(executor, workers, blas_threads, device)
+    check_executor(executor, workers, blas_threads, device)
     workers = min(workers or (cores() if device == "cpu" else 1), len(plan.runs))
-    outlook = outlooks(plan)
+    outlook = preview(plan)
     if executor is None:
         _refuse_too_many(workers, outlook.values())
     with ResultsFile(results_path(plan, out)) as file:
@@ -94,7 +94,9 @@ def sweep(
         return [file.records[run.key] for run in plan.runs]
 
 
-def refuse_crew(executor: Any, workers: int | None, blas_threads: int | None, device: str) -> None:
+def check_executor(
+    executor: Any, workers: int | None, blas_threads: int | None, device: str
+) -> None:
     """TinyADTNError for an executor together with settings of the process pool.
 
     DeviceError for a device that is not here; whether an executor's workers have it, they know.
@@ -105,9 +107,9 @@ def refuse_crew(executor: Any, workers: int | None, blas_threads: int | None, de
         raise TinyADTNError("an executor has workers of its own: leave workers, blas_threads out")
 
 
-def outlooks(spec: Spec) -> dict[str, Outlook]:
+def preview(spec: Spec) -> dict[str, Preview]:
     """What is known beforehand of each label's runs; TinyADTNError for the first impossible one."""
-    known: dict[str, Outlook] = {}
+    known: dict[str, Preview] = {}
     for run in spec.runs:
         if run.label not in known:
             try:
@@ -148,9 +150,9 @@ def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool)
     return record is not None and not (retry_failed and record["status"] == "failed")
 
 
-def _refuse_other_data(file: ResultsFile, outlooks: Iterable[Outlook]) -> None:
+def _refuse_other_data(file: ResultsFile, previews: Iterable[Preview]) -> None:
     """What has the same name need not be the same: records tell their data by a hash, too."""
-    data = {outlook.data["name"]: outlook.data for outlook in outlooks}
+    data = {outlook.data["name"]: outlook.data for outlook in previews}
     for record in file.records.values():
         before = record.get("data")
         if before is None or before["name"] not in data:
@@ -158,7 +160,7 @@ def _refuse_other_data(file: ResultsFile, outlooks: Iterable[Outlook]) -> None:
         now = data[before["name"]]
         if now["sha256"] != before["sha256"]:
             raise TinyADTNError(
-                f"{file.path}: has runs on {told(before)}, but now these are {told(now)}; give it "
+                f"{file.path}: has runs on {describe_data(before)}, but now these are {describe_data(now)}; give it "
                 "the data that it began with, or this sweep a file of its own with --out"
             )
 
@@ -184,7 +186,7 @@ def _note(item: tuple[PlannedRun, Result]) -> str:
     return f"{run.label}, seed {run.seed}: validation {100 * result['validation']:.2f} %"
 
 
-def _refuse_too_many(workers: int, runs: Iterable[Outlook]) -> None:
+def _refuse_too_many(workers: int, runs: Iterable[Preview]) -> None:
     largest = max(run.memory.total for run in runs)
     if workers > 1 and workers * largest > memory_limit():
         raise SizeLimitError(

@@ -13,7 +13,7 @@ from ..errors import ShapeError, TinyADTNError
 from ..tables import format_table, spread
 from .config import Config
 from .results import Record
-from .run import Outlook
+from .run import Preview
 from .spec import PlannedRun, Spec, brief, labelled
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ DIGITS = 2  # after the point of an accuracy in %, unless said otherwise
 
 
 @dataclass(frozen=True)
-class Summary:
+class RowResult:
     """A row of the table: the runs that differ in their seeds alone, those of them that are done.
 
     ``numbers`` is what the spec counts, None where the row has nothing of the kind; accuracies are
@@ -55,14 +55,14 @@ class Summary:
         return len(self.test) == self.planned
 
 
-def summaries(spec: Spec, records: Mapping[str, Record]) -> list[Summary]:
+def summaries(spec: Spec, records: Mapping[str, Record]) -> list[RowResult]:
     """The rows of a sweep, in the order of its spec, with what is recorded of their runs."""
     found = []
     for label, runs in by_label(spec).items():
         all_ended = [records[run.key] for run in runs if run.key in records]
         done = [record for record in all_ended if record["status"] == "done"]
         found.append(
-            Summary(
+            RowResult(
                 row=runs[0].row,
                 label=label,
                 method=runs[0].method,
@@ -79,16 +79,16 @@ def summaries(spec: Spec, records: Mapping[str, Record]) -> list[Summary]:
     return found
 
 
-def rivals(found: Iterable[Summary]) -> list[list[Summary]]:
+def group_by_method(found: Iterable[RowResult]) -> list[list[RowResult]]:
     """The rows that differ in their learning rate alone together, in each list the best first."""
-    groups: dict[str, list[Summary]] = {}
+    groups: dict[str, list[RowResult]] = {}
     for s in found:
         method = {name: value for name, value in s.config.items() if name != "learning_rate"}
         groups.setdefault(json.dumps(method, sort_keys=True), []).append(s)
     return [sorted(group, key=_place) for group in groups.values()]
 
 
-def _place(s: Summary) -> tuple[float, float, float]:
+def _place(s: RowResult) -> tuple[float, float, float]:
     """Sorts the best on validation first, and never looks at the test split.
 
     The mean over fewer seeds is no match: what failed is as a rule what went worst. So a row comes
@@ -145,7 +145,7 @@ def table_rows(
     """The cells of ``table``, its head first."""
     rows = [["", "runs", title(spec.count), "whole model", "validation", "test"]]
     found = summaries(spec, records)
-    for s, *others in rivals(found) if best else ([s] for s in found):
+    for s, *others in group_by_method(found) if best else ([s] for s in found):
         accuracies = [spread(s.validation, digits), spread(s.test, digits)] if s.test else ["", ""]
         rows.append(
             [s.method if best else s.label, s.runs, number(s.numbers), number(s.model),
@@ -156,7 +156,7 @@ def table_rows(
     return rows if spec.count != "model" else [row[:2] + row[3:] for row in rows]
 
 
-def _rates(best: Summary, others: Sequence[Summary]) -> str:
+def _rates(best: RowResult, others: Sequence[RowResult]) -> str:
     """The rate that was chosen, of which; with the runs of those that lack some."""
     chosen = brief(best.config["learning_rate"])
     if not others:
@@ -168,13 +168,11 @@ def _rates(best: Summary, others: Sequence[Summary]) -> str:
     return f"{chosen} of {', '.join(told)}"
 
 
-def outlook_table(
-    spec: Spec, outlooks: Mapping[str, Outlook], records: Mapping[str, Record]
-) -> str:
+def preview_table(spec: Spec, preview: Mapping[str, Preview], records: Mapping[str, Record]) -> str:
     """The runs to come: how many of each row, how many of them are done, and stored numbers."""
     rows = [["", "runs", "done", title(spec.count), "whole model", "trained"]]
     for label, runs in by_label(spec).items():
-        stored = outlooks[label].stored
+        stored = preview[label].stored
         numbers = [counted(stored, spec.count), stored["model"], stored["trained"]]
         done = sum(run.key in records and records[run.key]["status"] == "done" for run in runs)
         rows.append([label, str(len(runs)), str(done), *map(number, numbers)])
@@ -202,7 +200,7 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
     levels: dict[str, Point] = {}
     found = [s for s in summaries(spec, records) if s.test]
     for name, members in _methods(found).items():
-        best: dict[int, Summary] = {}
+        best: dict[int, RowResult] = {}
         for s in sorted(members, key=_place):
             best.setdefault(s.numbers or 0, s)
         points = [Point(numbers, *_moments(s.test)) for numbers, s in sorted(best.items())]
@@ -221,12 +219,12 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
         raise TinyADTNError(f"{spec.name}: {error}; choose some with --rows") from error
 
 
-def _methods(found: Iterable[Summary]) -> dict[str, list[Summary]]:
+def _methods(found: Iterable[RowResult]) -> dict[str, list[RowResult]]:
     """The rows of the table that one curve joins, by its name."""
-    rows: dict[str, list[Summary]] = {}
+    rows: dict[str, list[RowResult]] = {}
     for s in found:
         rows.setdefault(s.row, []).append(s)
-    methods: dict[str, list[Summary]] = {}
+    methods: dict[str, list[RowResult]] = {}
     for row, members in rows.items():
         options = {name for s in members for name in s.choices} - {"learning_rate"}
         along = {"learning_rate", *(o for o in options if _sets_the_size(o, members))}
@@ -236,7 +234,7 @@ def _methods(found: Iterable[Summary]) -> dict[str, list[Summary]]:
     return methods
 
 
-def _sets_the_size(option: str, members: Iterable[Summary]) -> bool:
+def _sets_the_size(option: str, members: Iterable[RowResult]) -> bool:
     """Whether two that differ in that option, and in their rates at most, store unequally many."""
     sizes: dict[frozenset[tuple[str, str]], set[int | None]] = {}
     for s in members:

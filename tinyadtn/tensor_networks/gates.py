@@ -65,7 +65,7 @@ def apply_gate(
 
 
 @dataclass(frozen=True)
-class Step:
+class ContractionStep:
     """Where a contraction stands: what was just done, and the state of all sites after it."""
 
     name: str
@@ -74,18 +74,18 @@ class Step:
 
 def contraction_steps(
     columns: Sequence[Tensor], wall: Sequence[Column], site_dims: Sequence[int], activation: str
-) -> Iterator[Step]:
+) -> Iterator[ContractionStep]:
     """Contract the wall into T, one named step a column or activation. The last state is T."""
     state = product_state(site_dims, columns[0].dtype, array_module(columns[0].data))
-    yield Step("all sites in |0⟩", state)
+    yield ContractionStep("all sites in |0⟩", state)
     for k, (column, gates) in enumerate(zip(wall, columns)):
         if k > 0 and column.layer > wall[k - 1].layer and activation != "identity":
             state = ACTIVATIONS[activation](state)
-            yield Step(f"{activation} after layer {wall[k - 1].layer}", state)
+            yield ContractionStep(f"{activation} after layer {wall[k - 1].layer}", state)
         for gate, pair in enumerate(column.pairs):
             state = apply_gate(state, gates[gate], pair, site_dims)
         pairs = " ".join(f"({i},{j})" for i, j in column.pairs)
-        yield Step(f"layer {column.layer}: gates on {pairs}", state)
+        yield ContractionStep(f"layer {column.layer}: gates on {pairs}", state)
 
 
 def contract_gate_by_gate(

@@ -1,4 +1,4 @@
-"""TODO tensor_networks.orders: Group, ORDERS, _axes, _interleaved, _mirrored, _nested, _output_first."""
+"""TODO tensor_networks.orders: SiteGroup, ORDERS, _axes, _interleaved, _mirrored, _nested, _output_first."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from itertools import accumulate
 # --- the orders, each from the sites of every axis and the number of parts of each split one -----
 
 
-Group = tuple[int, ...]
+SiteGroup = tuple[int, ...]
 
 
-def _output_first(groups: Sequence[Group], parts: Sequence[int]) -> Group:
+def _output_first(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
     return tuple(range(sum(map(len, groups))))
 
 
-def _interleaved(groups: Sequence[Group], parts: Sequence[int]) -> Group:
+def _interleaved(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
     """The axes take turns, the one that is least far along first; ties go to the earlier axis."""
     taken = [0] * len(groups)
     order = []
@@ -28,12 +28,12 @@ def _interleaved(groups: Sequence[Group], parts: Sequence[int]) -> Group:
     return tuple(order)
 
 
-def _nested(groups: Sequence[Group], parts: Sequence[int]) -> Group:
+def _nested(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
     """The parts of a split axis stand one after the other, as one axis that takes its turns."""
     return _interleaved([sum(axis, ()) for axis in _axes(groups, parts)], ())
 
 
-def _mirrored(groups: Sequence[Group], parts: Sequence[int]) -> Group:
+def _mirrored(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
     """As nested, every second part backwards, so that the coarse digits of rows and columns meet.
 
     The default: the best at small depth in ``data/results/fc1_orders.toml``.
@@ -47,13 +47,13 @@ def _mirrored(groups: Sequence[Group], parts: Sequence[int]) -> Group:
     return _interleaved(whole, ())
 
 
-def _axes(groups: Sequence[Group], parts: Sequence[int]) -> list[list[Group]]:
+def _axes(groups: Sequence[SiteGroup], parts: Sequence[int]) -> list[list[SiteGroup]]:
     """The parts of each axis of the weight: one for an axis that is not split."""
     ends = list(accumulate(parts))
     return [list(groups[end - n : end]) for n, end in zip(parts, ends)]
 
 
-ORDERS: dict[str, Callable[[Sequence[Group], Sequence[int]], Group]] = {
+ORDERS: dict[str, Callable[[Sequence[SiteGroup], Sequence[int]], SiteGroup]] = {
     "output_first": _output_first,
     "interleaved": _interleaved,
     "nested": _nested,

@@ -92,7 +92,7 @@ class Sites:
             index = (index[:, None] + np.broadcast_to(offset, length)).ravel()
         return index
 
-    def index_beside(self, tensor: Any) -> Any:
+    def index_like(self, tensor: Any) -> Any:
         """``index`` where that array lives: a GPU gets it once, for every decoding to come."""
         here = self.index is None or device_of(tensor) == "cpu"
         return self.index if here else self._index_on_gpu

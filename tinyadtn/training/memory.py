@@ -13,7 +13,7 @@ from typing import Any
 
 from ..autodiff.engine import Tensor
 from ..data.splits import Data
-from ..decode_free.row import BLOCK, Row
+from ..decode_free.row import BLOCK, ConvChain
 from ..errors import SizeLimitError
 from ..files.datafile import SPLITS
 from ..limits import memory_limit
@@ -79,14 +79,14 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
 
 def _encoded_bytes(layer: Any, batch: int, shape: Shape) -> int:
     """What a step holds of an encoded weight: decoded, or of the batch on its way through."""
-    way = layer.way(batch, shape) if hasattr(layer, "way") else None
-    if way is None:
+    route = layer.route(batch, shape) if hasattr(layer, "route") else None
+    if route is None:
         return layer.weight.peak_bytes()
-    if isinstance(way, Row):
+    if isinstance(route, ConvChain):
         seen, made = (batch * math.prod(s[1:]) for s in (shape, layer.output_shape(shape)))
-        return 4 * way.floats(seen, made, layer.groups)
-    vectors = batch if len(shape) == 1 else BLOCK // way.widest + 1
-    return 4 * 2 * vectors * way.state_floats
+        return 4 * route.floats(seen, made, layer.groups)
+    vectors = batch if len(shape) == 1 else BLOCK // route.widest + 1
+    return 4 * 2 * vectors * route.state_floats
 
 
 def check_memory(needed: TrainingMemory) -> None:

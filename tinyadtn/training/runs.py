@@ -154,7 +154,7 @@ def resume_run(
     path: str | os.PathLike[str],
     model: Module,
     data: dict[str, Any],
-    wishes: dict[str, Any],
+    options: dict[str, Any],
     folder: Path | None,
 ) -> Run:
     """The run that a checkpoint holds, continued in ``model``; nothing changes unless all fits."""
@@ -165,11 +165,11 @@ def resume_run(
         if name.startswith("optimizer/")
     }
     try:
-        _check_plan(path, meta["plan"], wishes)
+        _check_plan(path, meta["plan"], options)
         plan = TrainingPlan(**meta["plan"])
         if meta["data"]["sha256"] != data["sha256"]:
             raise CheckpointError(
-                f"{path}: was trained on {told(meta['data'])}, these are {told(data)}; give the "
+                f"{path}: was trained on {describe_data(meta['data'])}, these are {describe_data(data)}; give the "
                 "data that it began with"
             )
         if meta["training"].keys() != asdict(RunState()).keys():
@@ -200,16 +200,16 @@ def _read_run(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict
     return arrays, meta
 
 
-def told(data: dict[str, Any]) -> str:
+def describe_data(data: dict[str, Any]) -> str:
     """What ``Data.identity()`` says, in words."""
     return f"the {data['images']:,} images of {data['name']} (SHA-256 {data['sha256'][:8]}…)"
 
 
-def _check_plan(path: Any, plan: dict[str, Any], wishes: dict[str, Any]) -> None:
-    for name, wish in wishes.items():
-        if plan.get(name) != wish:
+def _check_plan(path: Any, plan: dict[str, Any], options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if plan.get(name) != value:
             raise CheckpointError(
-                f"{path}: was planned with {name}={plan.get(name)}, not {wish}; a resumed run "
+                f"{path}: was planned with {name}={plan.get(name)}, not {value}; a resumed run "
                 "keeps its plan (leave the option out), a new plan is a new run"
             )
 

@@ -196,13 +196,13 @@ def _name_the_culprit(loss_of_batch: Any, where: str) -> None:
 
 def with_progress(steps: Iterator[TrainStep], label: str, show: bool) -> Iterator[TrainStep]:
     """The steps of a run behind a progress bar that tells the loss and the validation accuracy."""
-    told = ""
+    accuracy = ""
 
     def note(step: TrainStep) -> str:
-        nonlocal told
+        nonlocal accuracy
         if step.validation:
-            told = f", validation {100 * step.validation.accuracy:.1f} %"
-        return f"loss {step.loss:.3f}{told}"
+            accuracy = f", validation {100 * step.validation.accuracy:.1f} %"
+        return f"loss {step.loss:.3f}{accuracy}"
 
     first = next(steps, None)
     if first is None:

@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from ..windows import Window, blocks, im2col
+from ..windows import SlidingWindow, blocks, im2col
 from .scratch import scratch
 
 TILE = 4  # m: an axis of the output is cut into tiles of so many
@@ -77,7 +77,7 @@ IMAGE, KERNEL, BACK = (matrix.astype(np.float32) for matrix in transformations(P
 CELLS = len(IMAGE)  # 36
 
 
-def pays(image: Any, weight: Any, window: Window, groups: int) -> bool:
+def applies(image: Any, weight: Any, window: SlidingWindow, groups: int) -> bool:
     """Whether this is a convolution that Winograd's way computes, and sooner than summing does.
 
     ``image`` is (c, h, w, n). Both the outputs and the image must consist of whole tiles, the image
@@ -97,7 +97,7 @@ def pays(image: Any, weight: Any, window: Window, groups: int) -> bool:
     )
 
 
-def convolve(image: Any, weight: Any, window: Window) -> Any:
+def convolve(image: Any, weight: Any, window: SlidingWindow) -> Any:
     """y[o,i,j,n] = Σ_cpq weight[o,c,p,q] · image[c, i + p − padding, j + q − padding, n]."""
     o, c = weight.shape[:2]
     out = np.empty((o, *window.outputs, image.shape[-1]), image.dtype)
@@ -118,14 +118,14 @@ def convolve(image: Any, weight: Any, window: Window) -> Any:
     return out
 
 
-def grad_image(g: Any, weight: Any, window: Window) -> Any:
+def grad_image(g: Any, weight: Any, window: SlidingWindow) -> Any:
     """dL/d(image) from g = dL/dy, both (…, n): a convolution with the kernel turned."""
     turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
     padding = (2 - window.padding[0], 2 - window.padding[1])
-    return convolve(g, turned, Window(window.outputs, (3, 3), padding=padding))
+    return convolve(g, turned, SlidingWindow(window.outputs, (3, 3), padding=padding))
 
 
-def grad_weight(image: Any, g: Any, window: Window) -> Any:
+def grad_weight(image: Any, g: Any, window: SlidingWindow) -> Any:
     """dL/d(weight) from g = dL/dy: the adjoint of each step, in reverse."""
     o, c, n = len(g), len(image), image.shape[-1]
     tiles, share = _tiles(window), np.empty((o, c, 3, 3), g.dtype)
@@ -155,13 +155,13 @@ def _tiled(outputs: Any) -> Any:
     return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
 
 
-def _tiles(window: Window) -> Window:
+def _tiles(window: SlidingWindow) -> SlidingWindow:
     """The tiles that overlap by two: a window of 6×6 that goes on by 4."""
     size = TILE + 2
-    return Window(window.image, (size, size), (TILE, TILE), window.padding)
+    return SlidingWindow(window.image, (size, size), (TILE, TILE), window.padding)
 
 
-def _transformed(image: Any, tiles: Window, rows: slice) -> Any:
+def _transformed(image: Any, tiles: SlidingWindow, rows: slice) -> Any:
     """The tiles of some rows of tiles, transformed: (36, c, tiles · n)."""
     c, n = len(image), image.shape[-1]
     shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
@@ -170,7 +170,7 @@ def _transformed(image: Any, tiles: Window, rows: slice) -> Any:
     return _product("transformed", IMAGE, cut.reshape(CELLS, -1)).reshape(CELLS, c, -1)
 
 
-def _blocks(o: int, c: int, tiles: Window, n: int) -> Any:
+def _blocks(o: int, c: int, tiles: SlidingWindow, n: int) -> Any:
     return blocks(CELLS * max(o, c), tiles.outputs, n)
 
 

@@ -23,7 +23,7 @@ from ...autodiff.engine import op
 from ...errors import GraphError, ShapeError
 from . import fast_wall
 from .pair_cores import pair_cores, right_end
-from .wall_windows import ACTIVATIONS, BLOCK_SITES, TAIL_SITES, Group, window_spans
+from .wall_windows import ACTIVATIONS, BLOCK_SITES, TAIL_SITES, WindowGroup, window_spans
 
 Backward = Callable[..., list[np.ndarray]]
 
@@ -114,7 +114,7 @@ def contract(
     for layer in range(2, len(columns), 2):
         for spans in window_spans(num_sites):
             name = activation if spans[0][0] == 0 else "identity"
-            group = Group(spans, num_sites, columns[layer : layer + 2], name)
+            group = WindowGroup(spans, num_sites, columns[layer : layer + 2], name)
             groups.append((layer, group))
             state = group.forward(state)
 

@@ -66,7 +66,7 @@ def window_spans(num_sites: int) -> list[list[tuple[int, int]]]:
     return [head, spans[len(head) :]] if head else [spans]
 
 
-class Window:
+class GateWindow:
     """The gates of one TN layer inside sites start…stop−1, multiplied to one matrix W.
 
     A window sees a block as an array (before, W's index, after); more may come after than is there.
@@ -129,7 +129,7 @@ class Window:
             grad = self.layer[column][k].T @ grad
 
 
-class Group:
+class WindowGroup:
     """σ, then neighbouring windows of one TN layer: its head, its tail, or all of a small wall."""
 
     def __init__(
@@ -142,7 +142,7 @@ class Group:
         self.tail_sites = min(num_sites, max(BLOCK_SITES, num_sites - start))
         skipped = 0 if self.head_sites else num_sites - self.tail_sites
         self.windows = [
-            Window(a, b, layer, 2 ** (a - skipped), 2 ** (num_sites - b)) for a, b in spans
+            GateWindow(a, b, layer, 2 ** (a - skipped), 2 ** (num_sites - b)) for a, b in spans
         ]
 
     def _blocks(self, state: np.ndarray) -> list[np.ndarray]:
