@@ -47,16 +47,26 @@ _LAYERS = {"fc1": (6, 4), "fc2": (3, 4)}
 REFUSED = [
     *(case for name in MAKERS for case in _cases(name)),
     (
-        "Part",
-        lambda: ta.Part(ta.LowRank((7, 4), 1), 0, _LAYERS),
+        "SharedWeight",
+        lambda: ta.SharedWeight(ta.LowRank((7, 4), 1), 0, _LAYERS),
         ShapeError,
         r"fc1, fc2 together have shape \(9, 4\).*\(7, 4\)",
     ),
-    ("Part", lambda: ta.Part(ta.LowRank((9, 4), 1), 2, _LAYERS), ShapeError, "0 … 1, got 2"),
-    ("Part", lambda: ta.Part(ta.LowRank((9, 4), 1), -1, _LAYERS), ShapeError, "got -1"),
     (
-        "Part",
-        lambda: ta.Part(ta.LowRank((9, 4), 1), 0, _LAYERS).decode(),
+        "SharedWeight",
+        lambda: ta.SharedWeight(ta.LowRank((9, 4), 1), 2, _LAYERS),
+        ShapeError,
+        "0 … 1, got 2",
+    ),
+    (
+        "SharedWeight",
+        lambda: ta.SharedWeight(ta.LowRank((9, 4), 1), -1, _LAYERS),
+        ShapeError,
+        "got -1",
+    ),
+    (
+        "SharedWeight",
+        lambda: ta.SharedWeight(ta.LowRank((9, 4), 1), 0, _LAYERS).decode(),
         GraphError,
         "shapes only",
     ),

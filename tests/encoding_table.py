@@ -22,7 +22,7 @@ def part(index: int, recipe: Callable[..., Any], *others: tuple[int, ...]) -> Ca
         shapes = list(others)
         shapes.insert(index, shape)
         whole = recipe(joint_shape(shapes), rng=rng)
-        return ta.Part(whole, index, {f"fc{k}": s for k, s in enumerate(shapes)})
+        return ta.SharedWeight(whole, index, {f"fc{k}": s for k, s in enumerate(shapes)})
 
     return make
 

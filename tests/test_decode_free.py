@@ -316,7 +316,7 @@ def test_the_batch_decides():
 
 def test_a_tensor_and_a_part_are_used_whole():
     whole = ta.LowRank((6, 8), 1, rng=0)
-    part = ta.Part(whole, 0, {"fc1": (4, 8), "fc2": (2, 8)})
+    part = ta.SharedWeight(whole, 0, {"fc1": (4, 8), "fc2": (2, 8)})
     for weight in (part, ta.Tensor(np.ones((4, 8), np.float32))):
         assert linear_route(weight, 10**6) is None
     assert conv_route(ta.Tensor(np.ones((4, 8, 1, 1), np.float32)), 10**6, 10**6) is None

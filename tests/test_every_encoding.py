@@ -14,7 +14,9 @@ from tinyadtn.errors import GraphError, ShapeError
 from tinyadtn.nn.parameters import he_std
 
 TRAINED = [row for row in ROWS if row.kind != "fixed"]
-WHOLE = [row for row in TRAINED if not isinstance(row.make(), ta.Part)]  # see test_joint for parts
+WHOLE = [
+    row for row in TRAINED if not isinstance(row.make(), ta.SharedWeight)
+]  # see test_joint for parts
 FITTED = [row for row in TRAINED if hasattr(row.make(), "fit")]
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 every_trained_row = pytest.mark.parametrize("row", TRAINED, ids=str)

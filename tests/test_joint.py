@@ -401,14 +401,14 @@ def test_a_wish_that_cannot_be_met_is_refused(spec, says):
 @pytest.mark.parametrize("index", [-1, 2])
 def test_a_part_that_is_not_there_is_refused(index):
     with pytest.raises(ShapeError, match=f"parts 0 … 1, got {index}"):
-        ta.Part(ta.ADTN((8, 4)), index, {"fc1": (4, 4), "fc2": (4, 4)})
+        ta.SharedWeight(ta.ADTN((8, 4)), index, {"fc1": (4, 4), "fc2": (4, 4)})
 
 
 def test_a_part_of_no_layers_is_refused():
     with pytest.raises(ShapeError, match=r"together have shape \(0,\)"):
-        ta.Part(ta.ADTN((4, 4)), 0, {})
+        ta.SharedWeight(ta.ADTN((4, 4)), 0, {})
 
 
 def test_a_whole_of_another_shape_is_refused():
     with pytest.raises(ShapeError, match=r"fc1, fc2 together have shape \(8, 4\).*\(4, 4\)"):
-        ta.Part(ta.ADTN((4, 4)), 0, {"fc1": (4, 4), "fc2": (4, 4)})
+        ta.SharedWeight(ta.ADTN((4, 4)), 0, {"fc1": (4, 4), "fc2": (4, 4)})
