@@ -142,23 +142,22 @@ def address(array):
 
 
 @pytest.mark.parametrize("joint", [False, True])
-@pytest.mark.parametrize("shape", [(6,), (2, 3)])
-def test_a_gradient_that_nobody_else_knows_is_handed_over_without_a_copy(joint, shape):
+def test_a_new_gradient_is_handed_over_without_a_copy(joint):
     made = []
 
     @op(joint=joint)
     def double(a):
         def grad_a(g):
-            share = (2 * g).reshape(shape)
+            share = 2 * g
             made.append(address(share))
             return [share] if joint else share
 
-        return (2 * a).reshape(6), (lambda g: grad_a(g)) if joint else grad_a
+        return 2 * a, (lambda g: grad_a(g)) if joint else grad_a
 
-    x = ta.Tensor(np.ones(shape), requires_grad=True)
+    x = ta.Tensor(np.ones(6), requires_grad=True)
     double(x).backward(np.arange(6.0))
     assert made == [address(x.grad)]
-    assert x.grad.ravel().tolist() == [0, 2, 4, 6, 8, 10]
+    assert x.grad.tolist() == [0, 2, 4, 6, 8, 10]
 
 
 # How an op may hand out numbers that are not the leaf's alone, or not as the leaf wants them.

@@ -1,12 +1,10 @@
-"""TODO checks: to_builtin, require_number."""
+"""Values from callers and files as plain Python numbers, or an error with what was expected."""
 
 from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable
 from typing import Any
-
-# --- what the encodings share --------------------------------------------------------------------
 
 
 def to_builtin(value: Any) -> Any:

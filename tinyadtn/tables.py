@@ -1,4 +1,4 @@
-"""TODO tables: format_markdown, format_table, spread."""
+"""Tables as text and as Markdown, and a mean with its spread."""
 
 from __future__ import annotations
 

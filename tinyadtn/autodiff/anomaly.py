@@ -1,4 +1,4 @@
-"""TODO autodiff.anomaly: _ALL_OURS, _NOT_YOURS, _PACKAGE, _count_bad, _shortened, check_finite, calling_line."""
+"""Who made the first NaN: the op, and the caller's line that called it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 
 from ..errors import NonFiniteError
 from .arrays import array_module
-
-# --- who made the first NaN ----------------------------------------------------------------------
 
 
 def check_finite(values: Any, what: str, line: str, inputs: Any = ()) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DeviceError, DTypeError, ShapeError
 
+Array = Any  # numpy.ndarray, or cupy.ndarray on a GPU
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # one object each, while native
 
 

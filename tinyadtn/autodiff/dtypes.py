@@ -1,4 +1,4 @@
-"""TODO autodiff.dtypes: _common_dtype, _on_one_device, _already_common, to_common_dtype."""
+"""Type promotion: the arrays of one op in one float type, and on one device."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def check_vjp(
     ...     return a**3, lambda g: g * 2 * a
     >>> check_vjp(wrong, np.array([1.0]))
     Traceback (most recent call last):
-    tinyadtn.autodiff.gradcheck.GradientMismatchError: wrong, argument 0 at (0,): gradient ... measured ...
+    tinyadtn.autodiff.gradcheck.GradientMismatchError: wrong, argument 0 at (0,): gradient ...
     """
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")

@@ -35,16 +35,25 @@ _holds: dict[int, _Hold] = {}
 _lock = threading.RLock()  # reentrant, for a node may die while another is being made
 
 
-def protect(values: Iterable[Any]) -> list[_Hold]:
-    """Make the arrays, and the arrays that they are views of, read-only until ``release``.
+def protect(
+    arguments: Iterable[Any], arrays: Iterable[Any], sources: Iterable[Any], others: Iterable[Any]
+) -> list[_Hold]:
+    """Make what an op works with, and what that is a view of, read-only until ``release``.
 
-    What is no array is passed over; tuples (an index may be one) and tensors are looked into.
+    ``arrays`` are those of the ``arguments``, ``sources`` their nodes or leaves. An array that a
+    node made is guarded by it as long as this can be of use: where that node was freed,
+    ``backward`` refuses to go through both. Python numbers and lists became new arrays, which no
+    caller knows. ``others`` are the op's options and its result: tuples (an index may be one) and
+    tensors are looked into, values that are not arrays are ignored.
     """
     holds: list[_Hold] = []
     if not protecting.get():
         return holds
     with _lock:
-        for value in values:
+        for argument, array, source in zip(arguments, arrays, sources):
+            if hasattr(argument, "dtype") and not getattr(source, "holds", None):
+                _hold(array, holds)
+        for value in others:
             if type(value) is np.ndarray:
                 _hold(value, holds)
             else:

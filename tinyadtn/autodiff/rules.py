@@ -1,0 +1,189 @@
+"""What the engine asks of an op, of a gradient and of a graph, and the error where it is not so.
+
+Nothing here computes: a reader of ``engine`` may skip this file. ``checked`` is for the forward
+pass, the ``check_`` functions and ``owned`` are for the backward pass, ``look`` and ``look_back``
+run only inside ``detect_anomaly``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, GraphError, ShapeError, TinyADTNError, by_keyword
+from .anomaly import calling_line, check_finite
+from .arraylike import ArrayLike
+from .arrays import Array, array_module
+from .dtypes import to_common_dtype
+from .modes import looking_for_nan
+
+
+def differentiable(array: Array) -> bool:
+    """True for floats; DTypeError for all else."""
+    if array.dtype.kind != "f":
+        raise DTypeError(f"only floats can require a gradient, got {array.dtype}")
+    return True
+
+
+# --- forward -------------------------------------------------------------------------------------
+
+
+def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
+    """The function on arrays with checks around it: (arguments, options) to all that op needs.
+
+    That is the arrays, in one float type; the options, Tensors in them replaced by their arrays;
+    the value, an array; and its VJPs, one for each array, or one for all of a joint op.
+    """
+    name, most = function.__name__.strip("_"), _most_arrays(function)
+
+    def evaluate(arguments: tuple, options: dict) -> tuple:
+        if len(arguments) > most or (most == math.inf and str in map(type, arguments)):
+            raise TypeError(by_keyword(name, function, arguments))
+        tensors = [isinstance(a, ArrayLike) for a in arguments]
+        arrays = to_common_dtype([a.data if t else a for a, t in zip(arguments, tensors)], tensors)
+        if options:
+            options = {k: v.data if isinstance(v, ArrayLike) else v for k, v in options.items()}
+        try:
+            result = function(*arrays, **options)
+            value, *vjps = result if isinstance(result, tuple) else (result,)
+        except ValueError as error:
+            if isinstance(error, TinyADTNError):
+                raise
+            shapes = ", ".join(str(a.shape) for a in arrays)
+            raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
+        if len(vjps) != (1 if joint else len(arrays)) or not all(map(callable, vjps)):
+            raise TypeError(
+                f"{name} must return its value and "
+                f"{'one function for all gradients' if joint else 'a function for each array'}: "
+                f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
+            )
+        if not hasattr(value, "dtype"):
+            raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
+        if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
+            value = _in_dtype(value, arrays[0].dtype)
+        return arrays, options, value, vjps[0] if joint else vjps
+
+    return evaluate
+
+
+def _most_arrays(function: Any) -> float:
+    """How many arrays an op takes by position."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return math.inf
+    options = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    return sum(kind not in options for kind in kinds)
+
+
+def look(value: Array, name: str, arrays: list) -> str:
+    """The caller's line that called the op; NonFiniteError if its result is not finite."""
+    line = calling_line()
+    check_finite(value, name, line, arrays)
+    return line
+
+
+# --- backward ------------------------------------------------------------------------------------
+
+
+def root_of(tensor: Any) -> Any:
+    """The node that backward begins with; GraphError for a tensor that has none."""
+    if tensor.node is None:
+        raise GraphError("nothing to differentiate: not computed from a tensor that requires_grad")
+    return tensor.node
+
+
+def first_cotangent(tensor: Any, gradient: Any) -> Array:
+    """dL/d(tensor) that backward begins with: 1, or what the caller gave, in the tensor's dtype."""
+    if gradient is None and tensor.size != 1:
+        raise ShapeError(f"backward() of a tensor {tensor.shape} needs gradient= of that shape")
+    g = array_module(tensor.data).ones_like(tensor.data) if gradient is None else gradient
+    g = to_common_dtype([tensor.data, g.data if isinstance(g, ArrayLike) else g], [True, False])[1]
+    g = _in_dtype(g, tensor.dtype)
+    if g.shape != tensor.shape:
+        raise ShapeError(f"gradient has shape {g.shape}, the tensor has {tensor.shape}")
+    if looking_for_nan.get():
+        check_finite(g, "the gradient given to backward()", calling_line())
+    return g
+
+
+def check_not_freed(node: Any, root: Any) -> None:
+    """GraphError for a node that an earlier backward went through."""
+    if node.vjps is None:
+        raise GraphError(
+            f"the graph behind {root.name} was freed by an earlier backward(); compute it "
+            "again, or add the losses and call backward() once"
+        )
+
+
+def joint_shares(node: Any, g: Array) -> list:
+    """The gradients of a joint op, one for each argument, each an array of its own."""
+    shares, n = node.vjps(g), len(node.sources)
+    if not isinstance(shares, (list, tuple)) or len(shares) != n:
+        raise GraphError(
+            f"{node.name} is joint: its VJP must return a list of {n} gradients, "
+            f"got {_shown(shares)}"
+        )
+    twice = n > len(set(map(id, shares)))
+    return [share.copy() if hasattr(share, "dtype") and twice else share for share in shares]
+
+
+def has_other_shape(share: Any, node: Any, k: int, shape: tuple[int, ...]) -> bool:
+    """Whether the gradient of argument ``k`` is still broadcast to more than the argument's shape.
+
+    GraphError for what is not an array, or not the gradient of an argument of that shape.
+    """
+    if type(share) is np.ndarray and share.shape == shape:
+        return False
+    if isinstance(share, ArrayLike) or not hasattr(share, "dtype"):
+        found = f"must be an array, its VJP returned {_shown(share)}"
+        raise GraphError(f"{node.name}: the gradient of its argument {k + 1} {found}")
+    if share.shape == shape:
+        return False
+    try:
+        check_broadcast(share.shape, shape)
+    except GraphError as error:
+        found = f"does not fit: {error}"
+        raise GraphError(f"{node.name}: the gradient of its argument {k + 1} {found}") from None
+    return True
+
+
+def check_broadcast(shape: tuple[int, ...], narrow: tuple[int, ...]) -> None:
+    """GraphError unless ``narrow`` can be broadcast to ``shape``."""
+    new = len(shape) - len(narrow)
+    if new < 0 or not all(n in (1, m) for n, m in zip(narrow, shape[new:])):
+        raise GraphError(f"a gradient of shape {shape} for an input of shape {narrow}")
+
+
+def look_back(share: Array, total: Array, node: Any) -> None:
+    """NonFiniteError for a gradient that is not finite, or for a sum of finite ones that is not."""
+    check_finite(share, f"the gradient of {node.name}", node.line)
+    check_finite(total, f"the sum of gradients up to {node.name}", node.line)
+
+
+def owned(share: Array, g: Array, leaf: Any) -> Array:
+    """The share as the gradient that a leaf keeps: an array that nobody else holds.
+
+    A new array is kept as it is. The cotangent itself, a view, and what is read-only are copied,
+    and so is an array whose elements lie in another order than the leaf's.
+    """
+    new = type(share) is np.ndarray and share.base is None and share is not g
+    if new and share.flags.writeable and _lies_well(share, leaf.data):
+        return share
+    return array_module(share).asarray(share.copy())
+
+
+def _lies_well(gradient: Array, data: Array) -> bool:
+    """In memory as the leaf, or in the usual order."""
+    return gradient.flags.c_contiguous or gradient.strides == data.strides
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r:.60}" + ("; is a return missing?" if value is None else "")
+
+
+def _in_dtype(array: Array, dtype: Any) -> Array:
+    return array if array.dtype is dtype else array.astype(dtype, copy=False)
