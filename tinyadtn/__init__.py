@@ -1,4 +1,4 @@
-"""tinyadtn: networks in tensor-network clothes, on a hand-written autodiff engine.
+"""tinyadtn: neural networks with weights in tensor networks, on a hand-written autodiff engine.
 
 import tinyadtn as ta
 
@@ -7,6 +7,10 @@ model = ta.models.fc2(rng=0)
 for step in ta.train(model, data, epochs=5):
     print(step.loss)
 small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
+
+To read the code, begin with ``tiny``, the whole idea on one page. Then a folder for each idea, from
+the ground up: autodiff, ops, files, data, nn, tensor_networks, decode_free, encodings, compression,
+training, draw, studies, cli; teach for the course. Each says in its ``__init__.py`` what is inside.
 """
 
 from . import draw
