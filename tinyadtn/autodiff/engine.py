@@ -4,7 +4,7 @@ Going forward, every op leaves a ``Node``: where its inputs came from, and one f
 input that turns dL/d(output) into dL/d(input), a vector-Jacobian product (VJP). ``backward`` walks
 the nodes from the newest to the oldest. Inputs exist before outputs, so the order in which nodes
 were made is already a topological order. VJPs hold arrays, never Tensors, so a graph is freed with
-its loss. First derivatives only. ``rules`` (checks) and ``guard`` (read-only arrays) may be skipped.
+its loss. First derivatives only. ``rules`` (checks) and ``guard`` (read-only) may be skipped at first.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class Node:
         for k, source in enumerate(self.sources):
             if source is not None:
                 share = self.vjps[k](g) if shares is None else shares[k]
-                if rules.has_other_shape(share, self, k, source.shape):
-                    share = unbroadcast(share, source.shape)
+                rules.require_array(share, self, k)
+                share = unbroadcast(share, source.shape, self, k)
                 yield source, share if share.dtype is source.dtype else share.astype(source.dtype)
 
     def free(self) -> None:
@@ -146,7 +146,7 @@ def _newest_first(root: Any) -> list[Node]:
     return sorted(found, key=lambda node: node.order, reverse=True)
 
 
-def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
+def unbroadcast(g: Array, shape: tuple[int, ...], *place: Any) -> Array:
     """The adjoint of broadcasting: what was stretched forward is summed backward.
 
     >>> unbroadcast(as_array([[1, 2], [3, 4]]), (1,))
@@ -154,7 +154,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """
     if g.shape == shape:
         return g
-    rules.check_broadcast(g.shape, shape)
+    rules.require_broadcast(g.shape, shape, *place)
     new = g.ndim - len(shape)  # axes that broadcasting put in front
     stretched = [new + k for k, n in enumerate(shape) if n == 1 != g.shape[new + k]]
     return g.sum(axis=(*range(new), *stretched)).reshape(shape)

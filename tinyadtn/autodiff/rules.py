@@ -1,8 +1,6 @@
 """What the engine asks of an op, of a gradient and of a graph, and the error where it is not so.
 
-Nothing here computes: a reader of ``engine`` may skip this file. ``checked`` is for the forward
-pass, the ``check_`` functions and ``owned`` are for the backward pass, ``look`` and ``look_back``
-run only inside ``detect_anomaly``.
+Nothing here computes: a reader of ``engine`` may skip this file.
 """
 
 from __future__ import annotations
@@ -131,31 +129,24 @@ def joint_shares(node: Any, g: Array) -> list:
     return [share.copy() if hasattr(share, "dtype") and twice else share for share in shares]
 
 
-def has_other_shape(share: Any, node: Any, k: int, shape: tuple[int, ...]) -> bool:
-    """Whether the gradient of argument ``k`` is still broadcast to more than the argument's shape.
-
-    GraphError for what is not an array, or not the gradient of an argument of that shape.
-    """
-    if type(share) is np.ndarray and share.shape == shape:
-        return False
-    if isinstance(share, ArrayLike) or not hasattr(share, "dtype"):
-        found = f"must be an array, its VJP returned {_shown(share)}"
-        raise GraphError(f"{node.name}: the gradient of its argument {k + 1} {found}")
-    if share.shape == shape:
-        return False
-    try:
-        check_broadcast(share.shape, shape)
-    except GraphError as error:
-        found = f"does not fit: {error}"
-        raise GraphError(f"{node.name}: the gradient of its argument {k + 1} {found}") from None
-    return True
+def require_array(share: Any, node: Any, k: int) -> None:
+    """GraphError for a gradient of argument ``k`` that is not an array."""
+    if type(share) is not np.ndarray and (
+        isinstance(share, ArrayLike) or not hasattr(share, "dtype")
+    ):
+        raise GraphError(f"{_gradient(node, k)} must be an array, its VJP returned {_shown(share)}")
 
 
-def check_broadcast(shape: tuple[int, ...], narrow: tuple[int, ...]) -> None:
-    """GraphError unless ``narrow`` can be broadcast to ``shape``."""
+def require_broadcast(shape: tuple[int, ...], narrow: tuple[int, ...], *place: Any) -> None:
+    """GraphError unless ``narrow`` can be broadcast to ``shape``; ``place`` is (node, argument)."""
     new = len(shape) - len(narrow)
-    if new < 0 or not all(n in (1, m) for n, m in zip(narrow, shape[new:])):
-        raise GraphError(f"a gradient of shape {shape} for an input of shape {narrow}")
+    if new < 0 or False in [n == 1 or n == m for n, m in zip(narrow, shape[new:])]:
+        prefix = f"{_gradient(*place)} does not fit: " if place else ""
+        raise GraphError(f"{prefix}a gradient of shape {shape} for an input of shape {narrow}")
+
+
+def _gradient(node: Any, k: int) -> str:
+    return f"{node.name}: the gradient of its argument {k + 1}"
 
 
 def look_back(share: Array, total: Array, node: Any) -> None:
