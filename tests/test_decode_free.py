@@ -8,17 +8,14 @@ from hypothesis import strategies as st
 import tinyadtn as ta
 from tinyadtn.decode_free import cost, wall_chain
 from tinyadtn.decode_free import rule as decode_free
+from tinyadtn.decode_free.by_factors import ByFactors
 from tinyadtn.decode_free.cost import work
 from tinyadtn.decode_free.cut import CutChain, two_sides
-from tinyadtn.decode_free.row import ConvChain, Geometry
-from tinyadtn.decode_free.rule import (
-    PrecomputedFactors,
-    conv_route,
-    convolution,
-    linear,
-    linear_route,
-)
+from tinyadtn.decode_free.precomputed import PrecomputedFactors, route_of
+from tinyadtn.decode_free.row import ConvChain
+from tinyadtn.decode_free.rule import conv_route, linear_route
 from tinyadtn.errors import GraphError, TinyADTNError
+from tinyadtn.nn.weights import Geometry, convolution, linear
 
 
 @pytest.fixture
@@ -442,7 +439,7 @@ def test_decoded_takes_what_it_gave(encoded_layer):
             again.one.weight, PrecomputedFactors
         )
         np.testing.assert_array_equal(again(x).data, ready(x).data)
-        assert ready.one.route(2, shape[1:]) is ready.one.route() is ready.one.weight.route
+        assert route_of(ready.one, 2, shape[1:]) is route_of(ready.one) is ready.one.weight.route
         assert ready.multiply_adds(shape[1:]) == model.multiply_adds(shape[1:])
 
 
@@ -489,7 +486,7 @@ def test_an_empty_batch_goes_through(encoded_layer, precomputed):
 def test_an_empty_batch_is_no_missing_batch():
     layer = ta.Linear(300, 200)
     layer.weight = ta.LowRank((200, 300), 150)
-    assert layer.route() is None and layer.route(0) is not None
+    assert route_of(layer) is None and route_of(layer, 0) is not None
 
 
 def test_multiply_adds_are_those_of_the_way_that_large_batches_take():
@@ -549,7 +546,7 @@ SPECS = {
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_the_factors_work_where_their_arrays_are(spec, cuda, monkeypatch, only_multiply_adds):
     """On the stand-in for CuPy, which refuses NumPy's arrays: the same loss and gradients."""
-    monkeypatch.setattr(ta.Encoding, "decode_work", lambda self: 10**18)
+    monkeypatch.setattr(ByFactors, "decode_work", lambda self: 10**18)
     model = ta.Sequential(
         conv1=ta.Conv2d(4, 8, 3, padding=1, rng=0),
         flatten=ta.Flatten(),

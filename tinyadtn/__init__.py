@@ -27,7 +27,7 @@ from .data.feature_file import save_features
 from .data.loading import load_data
 from .data.preprocess import channel_statistics, crop_and_flip
 from .data.splits import Data, Split, batches
-from .decode_free.rule import decoded
+from .decode_free.precomputed import decoded
 from .encodings.adtn import ADTN
 from .encodings.encoding import Encoding
 from .encodings.frozen import Frozen

@@ -33,6 +33,8 @@ from memory_peak import peak_of
 
 import tinyadtn as ta
 from tinyadtn.compression.report import npz_bytes
+from tinyadtn.decode_free.by_factors import ByFactors
+from tinyadtn.decode_free.precomputed import route_of
 from tinyadtn.encodings.encoding import Encoding
 from tinyadtn.nn.surgery import with_weights
 from tinyadtn.training.runs import versions
@@ -135,7 +137,7 @@ def config_of(model: Any) -> dict[str, Any]:
 # --- what is timed -------------------------------------------------------------------------------
 
 
-class Forced(Encoding):
+class Forced(ByFactors, Encoding):
     """An encoding whose layer does not choose: it never decodes, or always."""
 
     def __init__(self, weight: Encoding, free: bool):
@@ -171,7 +173,7 @@ def inference_sides(model: Any, x: np.ndarray) -> dict[str, Callable[[], Any]]:
 
 def chosen(model: Any, batch: int | None) -> dict[str, str]:
     """The route that each layer takes by itself; without a batch, what it has at hand."""
-    free = {n: layer.route(batch) is not None for n, layer in linear_layers(model).items()}
+    free = {n: route_of(layer, batch) is not None for n, layer in linear_layers(model).items()}
     return {name: "decode-free" if route else "decoded" for name, route in free.items()}
 
 

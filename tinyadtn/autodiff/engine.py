@@ -4,7 +4,7 @@ Going forward, every op leaves a ``Node``: where its inputs came from, and one f
 input that turns dL/d(output) into dL/d(input), a vector-Jacobian product (VJP). ``backward`` walks
 the nodes from the newest to the oldest. Inputs exist before outputs, so the order in which nodes
 were made is already a topological order. VJPs hold arrays, never Tensors, so a graph is freed with
-its loss. First derivatives only. ``rules`` (checks) and ``guard`` (read-only) may be skipped at first.
+its loss. First derivatives only. Skip ``rules`` (checks) and ``guard`` (read-only arrays) at first.
 """
 
 from __future__ import annotations

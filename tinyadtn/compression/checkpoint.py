@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from ..autodiff.engine import Tensor
-from ..decode_free.rule import PrecomputedFactors
+from ..decode_free.precomputed import PrecomputedFactors
 from ..errors import CheckpointError, DTypeError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
-from ..decode_free.rule import decoded
+from ..decode_free.precomputed import decoded, route_of
 from ..errors import SizeLimitError, TinyADTNError
 from ..limits import memory_limit
+from ..nn.layers import Conv2d, Linear
 from ..nn.models import image_shape
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
@@ -69,7 +70,7 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
     rng = np.random.default_rng(0)
     for name, layer, before, after in model.innermost(image):
         weight = getattr(layer, "weight", None)
-        if weight is None or isinstance(weight, Tensor) or not hasattr(layer, "route"):
+        if isinstance(weight, Tensor) or not isinstance(layer, (Linear, Conv2d)):
             continue
         _refuse_too_many(name, batch_size, 4 * (math.prod(before) + math.prod(after)))
         x = Tensor(rng.standard_normal((batch_size, *before), dtype=np.float32))
@@ -95,7 +96,9 @@ def _timing(name: str, layer: Any, x: Tensor) -> Timing:
             _milliseconds(lambda: twin(x)),
             _milliseconds(layer.weight.decode),
             _milliseconds(lambda: ready.layer(x)),
-            None if layer.route(len(x), x.shape[1:]) is None else _milliseconds(lambda: layer(x)),
+            None
+            if route_of(layer, len(x), x.shape[1:]) is None
+            else _milliseconds(lambda: layer(x)),
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..autodiff.arrays import array_module
 from ..autodiff.engine import Tensor, op
+from ..nn.weights import Geometry
 from ..ops.conv import conv2d, conv_window
 from ..ops.shapes import broadcast_to
 from ..ops.windows import batch_first, batch_innermost, col2im, im2col
@@ -23,16 +24,6 @@ from .few_filters import few_filters_conv2d
 
 BLOCK = 2**22  # numbers that patches become at once on their way through a chain
 Kernel = tuple[int, int, int, int]  # (filters, channels, rows, columns)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """How a convolution slides: the options of ``conv2d``."""
-
-    stride: Any = 1
-    padding: Any = 0
-    dilation: Any = 1
-    groups: int = 1
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ..autodiff.arrays import array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..autodiff.modes import no_grad
 from ..checks import to_builtin
+from ..decode_free.by_factors import ByFactors
 from ..decode_free.cut import CutChain, cut_chain, cut_cores
 from ..decode_free.wall_chain import WallChain, split, wall_chain, wall_cores
 from ..errors import NonFiniteError, ShapeError, SizeLimitError
@@ -42,7 +43,7 @@ LARGE_BATCH = 2**14  # vectors in the batch that ``factors`` are for, unless tol
 BASIS = 256  # unit vectors that a new ADTN is seen through at a time
 
 
-class ADTN(Encoding):
+class ADTN(ByFactors, Encoding):
     """A weight as a deep tensor network: T = L_M σ(… σ(L_1 |0…0⟩)), cropped to ``shape``.
 
     Each TN layer L is two columns of gates on neighbouring sites. ``depth`` is M; Q sites of

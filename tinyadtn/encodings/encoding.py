@@ -8,7 +8,7 @@ in common, and the simplest one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,9 @@ import numpy as np
 from ..autodiff.arrays import to_numpy
 from ..autodiff.engine import Tensor
 from ..checks import to_builtin
-from ..decode_free.chain import Chain
-from ..decode_free.cost import CALL, MOVED
-from ..decode_free.row import ConvChain
 from ..errors import NonFiniteError, ShapeError, SizeLimitError
 from ..limits import memory_limit
-from ..nn.module import Module
+from ..nn.weights import Weight
 
 Recipe = Callable[..., "Encoding"]  # recipe(shape, axes=…, rng=…) encodes one layer
 
@@ -63,14 +60,12 @@ class Cost:
     build: int = 0
 
 
-class Encoding(Module):
+class Encoding(Weight):
     """Something with a ``shape`` that decodes to a tensor of that shape.
 
     One that can be brought close to a given weight has ``fit(target)``, which returns the relative
     errors ‖W - target‖ / ‖target‖ on the way: many where it iterates, one where it is a formula.
     """
-
-    shape: tuple[int, ...]
 
     @classmethod
     def like(cls, *arguments: Any, **options: Any) -> Recipe:
@@ -82,15 +77,6 @@ class Encoding(Module):
         """
         make: Any = cls  # every encoding takes a shape first and rng by name
         return lambda shape, axes=None, rng=None: make(shape, *arguments, **options, rng=rng)
-
-    @property
-    def label(self) -> str:
-        """What a report calls it."""
-        return type(self).__name__
-
-    def decode(self) -> Tensor:
-        """The weight; differentiable, so that a loss can train what it was decoded from."""
-        raise TypeError(f"{type(self).__name__} has no decode()")
 
     def peak_bytes(self) -> int:
         """About how many bytes are held at once while a loss of the decoded weight trains it."""
@@ -104,38 +90,6 @@ class Encoding(Module):
     def cost(self) -> Cost:
         """Multiply-adds to use it."""
         return Cost(0, None)
-
-    # What a layer asks that would rather not decode: see ``decode_free``.
-
-    def factors(self, chain: Chain | None = None) -> Sequence[Tensor]:
-        """What the weight is a product of; differentiable.
-
-        ``chain`` is one of those that ``chain`` gives; without it, what suits large batches.
-        """
-        raise TypeError(f"{type(self).__name__} has no factors: decode() is all it can do")
-
-    def chain(self, batch: int) -> Chain | None:
-        """How the factors make the weight, as a matrix (o, all inputs), if they are a chain.
-
-        An encoding that can choose between chains suits it to a batch of so many vectors.
-        """
-        return None
-
-    def row(self) -> ConvChain | None:
-        """How they make a kernel (o, c, kh, kw), if that is a row of convolutions by itself."""
-        return None
-
-    def kernels(self) -> list[Tensor]:
-        """The factors as the kernels of ``row``."""
-        raise TypeError(f"{type(self).__name__} is no row of convolutions")
-
-    def build_work(self, chain: Chain | None) -> int:
-        """What computing the factors takes, in the units of ``chain.work``."""
-        return 0
-
-    def decode_work(self) -> int:
-        """What decoding takes, in the same: each entry is written and read a few times."""
-        return CALL + self.cost().decode + 4 * MOVED * math.prod(self.shape)
 
     def __repr__(self) -> str:
         stored, dense = self.counts().stored, math.prod(self.shape)

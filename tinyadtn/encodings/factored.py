@@ -15,11 +15,12 @@ import numpy as np
 from ..autodiff.arrays import array_module
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
+from ..decode_free.by_factors import ByFactors
 from ..nn.parameters import Seed, he_std, parameter, require_values
 from .encoding import Encoding, check_size, checked_target
 
 
-class FactoredEncoding(Encoding):
+class FactoredEncoding(ByFactors, Encoding):
     """An encoding that is linear in each of its factors.
 
     A subclass lists its shape, its configuration and its factors' shapes, says what they multiply

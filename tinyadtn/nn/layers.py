@@ -11,15 +11,14 @@ import numbers
 from typing import Any
 
 from ..autodiff.engine import Tensor
-from ..decode_free.row import ConvChain, Geometry
-from ..decode_free.rule import LARGE_BATCH, conv_route, convolution, linear, linear_route
 from ..errors import ShapeError
 from ..ops.basic import relu
 from ..ops.conv import conv_window, require_groups
 from ..ops.pool import avg_pool2d, max_pool2d, pool_window, require_pool
-from ..ops.windows import Size, pair, sliding
+from ..ops.windows import Size, sliding
 from .module import Module
 from .parameters import Seed, Shape, he_std, parameter
+from .weights import Geometry, convolution, linear
 
 Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the letter n
 
@@ -30,10 +29,9 @@ Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the let
 class Linear(Module):
     """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o].
 
-    ``weight`` (out, in) is a Tensor or an encoding, which is decoded or not: see ``decode_free``.
-    The start is N(0, 2/in), biases 0. Where the input is an image, ``in_features`` may say so:
-    (28, 28) is 784 features, and an encoding then gives rows and columns sites of their own
-    (``axes``).
+    ``weight`` (out, in) is a Tensor, or an encoding that applies itself. It is initialized with
+    N(0, 2/in), the bias with 0. Where the input is an image, ``in_features`` may say so: (28, 28)
+    is 784 features, and an encoding then gives rows and columns sites of their own (``axes``).
 
     >>> import numpy as np
     >>> Linear(4, 3, rng=0)(np.ones((2, 4))).shape
@@ -71,18 +69,9 @@ class Linear(Module):
         if batch[1:] != (self.weight.shape[1],):
             raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
 
-    def route(self, batch: int | None = None, shape: Shape = ()) -> Any:
-        """How a batch goes through the weight's factors; None where the weight is decoded.
-
-        Without ``batch``: a large one, the weight or its factors at hand.
-        """
-        return linear_route(
-            self.weight, LARGE_BATCH if batch is None else batch, precomputed=batch is None
-        )
-
     def multiply_adds(self, shape: Shape) -> int:
-        route = self.route()
-        return math.prod(self.weight.shape) if route is None else route.multiply_adds
+        weight = self.weight
+        return weight.size if isinstance(weight, Tensor) else weight.linear_multiply_adds()
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         self._require(x.shape)
@@ -92,8 +81,8 @@ class Linear(Module):
 class Conv2d(Module):
     """y = conv2d(x, weight) + bias[o]: see ``conv2d`` for stride, padding, dilation and groups.
 
-    ``weight`` (out, in / groups, kernel, kernel) is a Tensor or an encoding, which is decoded or
-    not: see ``decode_free``. The start is N(0, 2 / fan_in), biases 0.
+    ``weight`` (out, in / groups, kernel, kernel) is a Tensor, or an encoding that applies itself.
+    It is initialized with N(0, 2 / fan_in), the bias with 0.
 
     >>> import numpy as np
     >>> Conv2d(3, 8, 5, padding=2, rng=0)(np.ones((2, 3, 9, 9))).shape
@@ -142,27 +131,20 @@ class Conv2d(Module):
     def _require(self, batch: Batch) -> None:
         require_channels(self, self.weight.shape[1] * self.groups, batch)
 
-    def route(self, batch: int | None = None, shape: Shape = ()) -> Any:
-        """How a batch of images of that shape goes through the factors; see ``Linear.route``."""
-        if batch is None:
-            in_pixels = LARGE_BATCH * math.prod(pair(self.stride))
-            return conv_route(self.weight, in_pixels, LARGE_BATCH, self.groups, precomputed=True)
-        in_pixels, out_pixels = (
-            batch * math.prod(s[1:]) for s in (shape, self.output_shape(shape))
-        )
-        return conv_route(self.weight, in_pixels, out_pixels, self.groups)
-
     def multiply_adds(self, shape: Shape) -> int:
-        in_pixels, out_pixels = (math.prod(size[1:]) for size in (shape, self.output_shape(shape)))
-        route = self.route()
-        if isinstance(route, ConvChain):
-            return route.multiply_adds(in_pixels, out_pixels, self.groups)
-        return out_pixels * (math.prod(self.weight.shape) if route is None else route.multiply_adds)
+        in_pixels, out_pixels = (math.prod(s[1:]) for s in (shape, self.output_shape(shape)))
+        if isinstance(self.weight, Tensor):
+            return out_pixels * self.weight.size
+        return self.weight.conv_multiply_adds(in_pixels, out_pixels, self.geometry)
+
+    @property
+    def geometry(self) -> Geometry:
+        """How the convolution slides."""
+        return Geometry(self.stride, self.padding, self.dilation, self.groups)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         self._require(x.shape)
-        geometry = Geometry(self.stride, self.padding, self.dilation, self.groups)
-        return convolution(x, self.weight, self.bias, geometry)
+        return convolution(x, self.weight, self.bias, self.geometry)
 
 
 def _encoded(weight: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data.splits import Split
-from ..decode_free.rule import decoded
+from ..decode_free.precomputed import decoded
 from ..errors import ShapeError
 from ..nn.module import Module
 from ..ops.loss import accuracy, softmax_cross_entropy

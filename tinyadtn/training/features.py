@@ -17,7 +17,7 @@ import numpy as np
 
 from ..autodiff.arrays import to_numpy
 from ..data.splits import Data, Split
-from ..decode_free.rule import decoded
+from ..decode_free.precomputed import decoded
 from ..errors import NonFiniteError, SizeLimitError, TinyADTNError, nearest
 from ..files.datafile import SPLITS
 from ..limits import memory_limit

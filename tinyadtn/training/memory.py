@@ -13,6 +13,7 @@ from typing import Any
 
 from ..autodiff.engine import Tensor
 from ..data.splits import Data
+from ..decode_free.precomputed import route_of
 from ..decode_free.row import BLOCK, ConvChain
 from ..errors import SizeLimitError
 from ..files.datafile import SPLITS
@@ -79,7 +80,7 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
 
 def _encoded_bytes(layer: Any, batch: int, shape: Shape) -> int:
     """What a step holds of an encoded weight: decoded, or of the batch on its way through."""
-    route = layer.route(batch, shape) if hasattr(layer, "route") else None
+    route = route_of(layer, batch, shape)
     if route is None:
         return layer.weight.peak_bytes()
     if isinstance(route, ConvChain):

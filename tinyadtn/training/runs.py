@@ -169,8 +169,8 @@ def resume_run(
         plan = TrainingPlan(**meta["plan"])
         if meta["data"]["sha256"] != data["sha256"]:
             raise CheckpointError(
-                f"{path}: was trained on {describe_data(meta['data'])}, these are {describe_data(data)}; give the "
-                "data that it began with"
+                f"{path}: was trained on {describe_data(meta['data'])}, these are "
+                f"{describe_data(data)}; give the data that it began with"
             )
         if meta["training"].keys() != asdict(RunState()).keys():
             raise KeyError(f"state {sorted(meta['training'])}")

@@ -1,0 +1,120 @@
+"""``decoded``: a model whose weights, or their factors, are computed once for many batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..autodiff.engine import Tensor
+from ..autodiff.modes import no_grad
+from ..errors import TinyADTNError
+from ..nn.layers import Conv2d, Linear
+from ..nn.module import Module
+from ..nn.parameters import Shape
+from ..nn.surgery import named_layers, with_tensors
+from ..nn.weights import Geometry, Weight
+from . import rule
+from .by_factors import (
+    along,
+    conv_count,
+    convolution_through,
+    large_conv_route,
+    linear_count,
+    linear_through,
+)
+from .rule import LARGE_BATCH, Route
+
+
+class PrecomputedFactors(Weight):
+    """A weight's factors, computed before, and the route through them.
+
+    For a ``ConvChain`` the factors are its kernels, for a ``Chain`` its cores.
+    """
+
+    factors: list[Tensor]
+
+    def __init__(self, shape: Sequence[int], name: str, route: Route, factors: Sequence[Tensor]):
+        self.shape, self.name, self.route = tuple(shape), name, route
+        self.factors = list(factors)
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def decode(self) -> Tensor:
+        """TinyADTNError: the caller needs the encoding, and that is not here any more."""
+        raise TinyADTNError(
+            f"{self.label}: these are the factors that decoded computed, fit to put batches "
+            "through and nothing else; use the model that decoded was given"
+        )
+
+    def counts(self) -> Any:
+        """TinyADTNError, as for ``decode``."""
+        return self.decode()
+
+    def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        return linear_through(x, self.factors, bias, self.route)  # type: ignore[arg-type]
+
+    def convolution(self, x: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+        return convolution_through(x, self.factors, bias, self.route, self.shape, geometry)
+
+    def linear_multiply_adds(self) -> int:
+        return linear_count(self.route, self.shape)  # type: ignore[arg-type]
+
+    def conv_multiply_adds(self, in_pixels: int, out_pixels: int, geometry: Geometry) -> int:
+        return conv_count(self.route, self.shape, in_pixels, out_pixels, geometry.groups)
+
+
+def route_of(layer: Any, batch: int | None = None, shape: Shape = ()) -> Any:
+    """How a batch of inputs of that shape goes through a layer's factors; None: it is decoded.
+
+    Without ``batch``: a large one, the weight or its factors precomputed.
+    """
+    weight, precomputed = layer.weight, batch is None
+    if isinstance(weight, PrecomputedFactors):
+        return weight.route
+    if isinstance(layer, Linear):
+        return rule.linear_route(weight, LARGE_BATCH if batch is None else batch, precomputed)
+    if not isinstance(layer, Conv2d):
+        return None
+    if batch is None:
+        return large_conv_route(weight, layer.geometry)
+    in_pixels, out_pixels = (batch * math.prod(s[1:]) for s in (shape, layer.output_shape(shape)))
+    return rule.conv_route(weight, in_pixels, out_pixels, layer.groups)
+
+
+@contextmanager
+def decoded(model: Module) -> Iterator[Any]:
+    """``with decoded(model) as ready:`` every encoded weight is computed once, for many batches.
+
+    Inside the block nothing is recorded, as in ``no_grad``. Each layer gets a Tensor, or
+    ``PrecomputedFactors`` where large batches take less through those. Nothing is cached: the new
+    model lives as long as you hold it. What it has of an encoded weight does not follow updates;
+    all else, biases and dense weights, it shares with the model. Encodings that layers share
+    (``joint``) are decoded once for all of them. The new model is there to put batches through; to
+    save, to report or to train takes the encodings, and so the model that they are in.
+
+    >>> import tinyadtn as ta
+    >>> spec = {"fc1": ta.LowRank.like(8), "fc2": 2}
+    >>> model = ta.compress(ta.models.fc2(rng=0), spec, rng=0)
+    >>> with decoded(model) as ready:
+    ...     type(ready.fc1.weight).__name__, type(ready.fc2.weight).__name__
+    ('PrecomputedFactors', 'Tensor')
+    """
+    with no_grad():
+        layers = {"": model, **named_layers(model)}
+
+        def precomputed(name: str, weight: Any) -> Any:
+            if isinstance(weight, PrecomputedFactors):
+                return weight
+            layer: Any = layers.get(name.rpartition(".")[0])
+            route = None if layer is None else route_of(layer)
+            if route is None:
+                return None
+            # Copies: factors may be the very parameters, which an optimizer changes in place.
+            tensors = [Tensor(factor.data.copy()) for factor in along(route, weight)]
+            return PrecomputedFactors(weight.shape, weight.label, route, tensors)
+
+        yield with_tensors(model, precomputed)

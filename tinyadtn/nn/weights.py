@@ -1,0 +1,79 @@
+"""A layer's weight decides how it is used: a Tensor, or an object that stands for one.
+
+A layer calls ``linear`` or ``convolution`` below. For a Tensor they are the lines of mathematics. A
+``Weight`` is asked to apply itself: the plain way, here, is to decode it to a Tensor. Weights that
+can be applied without decoding override this (``encodings``, ``decode_free``).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ..autodiff.engine import Tensor
+from ..ops.contract import contract
+from ..ops.conv import conv2d
+from .module import Module
+from .parameters import Shape, require_values
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a convolution slides: the options of ``conv2d``."""
+
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
+
+
+class Weight(Module):
+    """Something with a ``shape`` that decodes to a tensor of that shape."""
+
+    shape: Shape
+
+    @property
+    def label(self) -> str:
+        """What a report calls it."""
+        return type(self).__name__
+
+    def decode(self) -> Tensor:
+        """The weight; differentiable, so that a loss can train what it was decoded from."""
+        raise TypeError(f"{type(self).__name__} has no decode()")
+
+    def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """y[n,o] = Σ_i x[n,i] · W[o,i] + bias[o]."""
+        return linear(x, self.decode(), bias)
+
+    def convolution(self, x: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+        """y = conv2d(x, W) + bias[o]."""
+        return convolution(x, self.decode(), bias, geometry)
+
+    def linear_multiply_adds(self) -> int:
+        """Multiply-adds of one input vector, of many."""
+        return math.prod(self.shape)
+
+    def conv_multiply_adds(self, in_pixels: int, out_pixels: int, geometry: Geometry) -> int:
+        """Multiply-adds of one image, of many, with so many pixels before and after."""
+        return out_pixels * math.prod(self.shape)
+
+
+def linear(x: Tensor, weight: Tensor | Weight, bias: Tensor | None) -> Tensor:
+    """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o]."""
+    if not isinstance(weight, Tensor):
+        return weight.linear(x, bias)
+    require_values([weight])
+    y = contract(x, weight, pattern="ni,oi->no")
+    return y if bias is None else y + bias
+
+
+def convolution(
+    x: Tensor, weight: Tensor | Weight, bias: Tensor | None, geometry: Geometry
+) -> Tensor:
+    """y = conv2d(x, weight) + bias[o]."""
+    if not isinstance(weight, Tensor):
+        return weight.convolution(x, bias, geometry)
+    require_values([weight])
+    y = conv2d(x, weight, **vars(geometry))
+    return y if bias is None else y + bias.reshape(-1, 1, 1)
