@@ -25,11 +25,10 @@ from ..nn.schedules import OneCycle
 from ..progress import progress
 from ..tensor_networks.counting import live_entries, peak_floats
 from ..tensor_networks.fast import fast_wall
-from ..tensor_networks.fast.fast_wall import contract_brick_wall
 from ..tensor_networks.gates import (
     ACTIVATIONS,
     ContractionStep,
-    contract_gate_by_gate,
+    contract_network,
     contraction_steps,
 )
 from ..tensor_networks.sites import Axes, assign_sites
@@ -105,7 +104,6 @@ class ADTN(Encoding):
         self.shape = tuple(shape)
         self.depth, self.activation, self.wiring, self.start = depth, activation, wiring, start
         self.sites = assign_sites(self.shape, axes, site_dim, order)
-        self._fast = wiring == "brick_wall" and set(self.sites.dims) == {2} and self.num_sites > 2
         pairs = WIRINGS[wiring](self.num_sites) if isinstance(wiring, str) else wiring
         self.wall = build_wall(pairs, self.sites.wall_dims, 1)  # enough to tell what all will take
         _check_size(self)
@@ -154,7 +152,7 @@ class ADTN(Encoding):
 
     def peak_bytes(self) -> int:
         """About how many bytes are held at once while a loss of the decoded weight trains it."""
-        if self._fast:
+        if fast_wall.applies(self.wiring, self.sites.dims):
             floats = fast_wall.peak_floats(self.num_sites, self.depth)
         else:
             layer = [column for column in self.wall if column.layer == 1]
@@ -165,11 +163,9 @@ class ADTN(Encoding):
     def contract(self) -> Tensor:
         """T as a vector over all sites in wall order: before the crop and the scale factor."""
         require_values(self.columns)
-        if self._fast:
-            return contract_brick_wall(
-                *self.columns, num_sites=self.num_sites, activation=self.activation
-            )
-        return contract_gate_by_gate(self.columns, self.wall, self.sites.wall_dims, self.activation)
+        return contract_network(
+            self.columns, self.wall, self.sites.wall_dims, self.activation, self.wiring
+        )
 
     def decode(self) -> Tensor:
         """The weight: T contracted, put in the axes' order, cropped and scaled."""
@@ -220,11 +216,11 @@ class ADTN(Encoding):
         >>> ADTN((4, 4), depth=2).cost()  # a layer of three gates of 4×4 on 2^4 numbers, and 2 each
         Cost(decode=224, apply=None, build=0)
         """
-        first = 2 if self._fast else 0
+        first = 2 if fast_wall.applies(self.wiring, self.sites.dims) else 0
         gates = [
             (len(column.pairs), 1 if column.fresh else math.prod(column.dims))
             for column in self.wall
-            if not (self._fast and column.layer == 1)
+            if not (fast_wall.applies(self.wiring, self.sites.dims) and column.layer == 1)
         ]
         decode = self.sites.padded_size * (first + sum(n * terms for n, terms in gates))
         chain = self.chain(1)
@@ -236,7 +232,7 @@ class ADTN(Encoding):
         """For depth 1, or without activation: the wall as a chain, if that has fewer numbers."""
         if len(self.shape) < 2 or (self.depth > 1 and self.activation != "identity"):
             return None
-        if self._fast and self.depth == 1:
+        if fast_wall.applies(self.wiring, self.sites.dims) and self.depth == 1:
             return wall_chain(self.sites, batch)
         return cut_chain(self.sites, tuple(self.wall))
 
@@ -379,7 +375,11 @@ def _check_size(weight: ADTN) -> None:
     """Refuse what would not fit: Linux promises memory it does not have and kills who uses it."""
     needed, limit = weight.peak_bytes(), memory_limit()
     if needed > limit:
-        fast = "" if weight._fast else ', or wiring="brick_wall" and site_dim=2, which take less'
+        fast = (
+            ""
+            if fast_wall.applies(weight.wiring, weight.sites.dims)
+            else ', or wiring="brick_wall" and site_dim=2, which take less'
+        )
         raise SizeLimitError(
             f"a weight of shape {weight.shape} is a tensor of {weight.sites.padded_size:,} "
             f"numbers; to train it at depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, "
