@@ -18,6 +18,7 @@ from tinyadtn.decode_free.rule import (
     linear,
     linear_route,
 )
+from tinyadtn.encodings.scale import spread
 from tinyadtn.errors import GraphError, TinyADTNError
 
 
@@ -523,7 +524,7 @@ def test_multiply_adds_are_those_of_the_way_that_large_batches_take():
 def test_a_new_weight_is_spread_like_a_dense_one_whether_decoded_or_not(shape, options):
     weight = ta.ADTN(shape, **options, rng=0)
     values = weight.decode().numpy()
-    assert weight._spread() == pytest.approx(values.std(dtype=np.float64), rel=1e-5)
+    assert spread(weight) == pytest.approx(values.std(dtype=np.float64), rel=1e-5)
     assert values.std(dtype=np.float64) == pytest.approx((2 / np.prod(shape[1:])) ** 0.5, rel=1e-4)
 
 
