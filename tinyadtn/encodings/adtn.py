@@ -291,7 +291,7 @@ def checked_options(
 
 @op
 def _pick(tensor: Any, *, index: Any) -> Any:
-    """weight[…] = tensor[index[…]]. No index occurs twice, so the gradient is written, not added."""
+    """weight[…] = tensor[index[…]]. No index occurs twice, so the gradient is just written."""
 
     def grad_tensor(g: Any) -> Any:
         share = array_module(g).zeros(tensor.shape, g.dtype)

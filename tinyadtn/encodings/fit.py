@@ -87,7 +87,7 @@ def inner_products(weight: ADTN, direction: Any, step: int) -> tuple[Tensor, Ten
 
 
 def descend(loss: Tensor, optimizer: Adam, learning_rate: float) -> None:
-    """One optimization step of the gates."""
+    """Take one optimization step of the gates."""
     loss.backward()
     optimizer.step(learning_rate)
     optimizer.zero_grad()
