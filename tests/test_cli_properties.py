@@ -307,7 +307,7 @@ def nothing_takes_long(cache):
             (mirrors, "_download", no_network),
             *(
                 (f"tinyadtn.{module}", "memory_limit", lambda: MEMORY)
-                for module in ("training.memory", "encodings.adtn", "compression.timing",
+                for module in ("training.memory", "encodings.costs", "compression.timing",
                                "encodings.encoding", "training.features", "data.feature_file")
             ),
             ("tinyadtn.compression.timing", "SECONDS", 0.0),

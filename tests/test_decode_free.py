@@ -14,6 +14,7 @@ from tinyadtn.decode_free.cut import CutChain, two_sides
 from tinyadtn.decode_free.precomputed import PrecomputedFactors, route_of
 from tinyadtn.decode_free.row import ConvChain
 from tinyadtn.decode_free.rule import conv_route, linear_route
+from tinyadtn.encodings.scale import spread
 from tinyadtn.errors import GraphError, TinyADTNError
 from tinyadtn.nn.weights import Geometry, convolution, linear
 
@@ -520,7 +521,7 @@ def test_multiply_adds_are_those_of_the_way_that_large_batches_take():
 def test_a_new_weight_is_spread_like_a_dense_one_whether_decoded_or_not(shape, options):
     weight = ta.ADTN(shape, **options, rng=0)
     values = weight.decode().numpy()
-    assert weight._spread() == pytest.approx(values.std(dtype=np.float64), rel=1e-5)
+    assert spread(weight) == pytest.approx(values.std(dtype=np.float64), rel=1e-5)
     assert values.std(dtype=np.float64) == pytest.approx((2 / np.prod(shape[1:])) ** 0.5, rel=1e-4)
 
 

@@ -83,7 +83,7 @@ FORMULAS = {
 @pytest.mark.parametrize("depth", range(1, 9))
 def test_stored_and_live_numbers_follow_the_formula(depth, wiring, monkeypatch):
     monkeypatch.setattr(
-        "tinyadtn.encodings.adtn.memory_limit", lambda: 2**50
+        "tinyadtn.encodings.costs.memory_limit", lambda: 2**50
     )  # shapes only: nothing is made
     for num_sites in range(2, 25):
         shape = (2 ** (num_sites // 2), 2 ** ((num_sites + 1) // 2))
@@ -320,10 +320,10 @@ def test_what_a_step_takes_is_within_the_estimate(depth, wiring, site_dim, monke
     finally:
         tracemalloc.stop()
     peak -= 2**13 * sum(len(column.pairs) for column in weight.wall)  # Python's own objects
-    monkeypatch.setattr("tinyadtn.encodings.adtn.memory_limit", lambda: peak)
+    monkeypatch.setattr("tinyadtn.encodings.costs.memory_limit", lambda: peak)
     with pytest.raises(SizeLimitError):
         ta.ADTN((128, 128), depth, **options)
-    monkeypatch.setattr("tinyadtn.encodings.adtn.memory_limit", lambda: 2 * peak)
+    monkeypatch.setattr("tinyadtn.encodings.costs.memory_limit", lambda: 2 * peak)
     ta.ADTN((128, 128), depth, **options)
 
 
@@ -336,7 +336,7 @@ def test_what_a_step_takes_is_within_the_estimate(depth, wiring, site_dim, monke
     ],
 )
 def test_gates_count_too_and_the_way_out_is_named(shape, options, says, monkeypatch):
-    monkeypatch.setattr("tinyadtn.encodings.adtn.memory_limit", lambda: 2**34)
+    monkeypatch.setattr("tinyadtn.encodings.costs.memory_limit", lambda: 2**34)
     with pytest.raises(SizeLimitError, match=says):
         ta.ADTN(shape, **options, rng=0)
 

@@ -96,9 +96,7 @@ def _timing(name: str, layer: Any, x: Tensor) -> Timing:
             _milliseconds(lambda: twin(x)),
             _milliseconds(layer.weight.decode),
             _milliseconds(lambda: ready.layer(x)),
-            None
-            if route_of(layer, len(x), x.shape[1:]) is None
-            else _milliseconds(lambda: layer(x)),
+            _milliseconds(lambda: layer(x)) if route_of(layer, len(x), x.shape[1:]) else None,
         )
 
 

@@ -1,4 +1,7 @@
-"""TODO tensor_networks.counting: _reachable_outputs, live_entries, peak_floats."""
+"""What a network needs: its effective parameters, and its memory when contracted gate by gate.
+
+How many parameters are *stored* follows from the shapes of the columns (see ``wall.Column``).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from .wall import Column
 
 
 def peak_floats(layer: Sequence[Column], site_dims: Sequence[int], depth: int) -> int:
-    """About how many numbers training gate by gate holds at once, told from the first layer.
+    """Estimate how many floats are in memory at once while gate-by-gate training runs.
 
-    A gate keeps what it acted on in the order its product wants, and the new state: two tensors of
-    T's size. So does an activation. A gate's number has a gradient and two moments in Adam.
+    ``layer`` is the columns of the first TN layer. Each gate keeps two tensors of T's size for its
+    backward pass: its input, transposed for the product, and its output. Each activation keeps two
+    as well. Each parameter of a gate has a gradient and two moments in Adam.
 
     >>> from tinyadtn.tensor_networks.wall import build_wall
     >>> peak_floats(build_wall([((0, 1),), ((1, 2),)], (2, 2, 2), 1), (2, 2, 2), depth=1)
@@ -27,18 +31,16 @@ def peak_floats(layer: Sequence[Column], site_dims: Sequence[int], depth: int) -
     return states * math.prod(site_dims) + 4 * (first + (depth - 1) * later)
 
 
-# --- counting ------------------------------------------------------------------------------------
-
-
 def live_entries(
     wall: Sequence[Column], site_dims: Sequence[int], kept: Sequence[tuple[list[int], np.ndarray]]
 ) -> int:
-    """How many stored numbers can influence an entry of T that is kept, for generic gates.
+    """Count the effective parameters: those that can change a kept entry of T, for generic gates.
 
-    ``kept`` says what the crop keeps: for each axis its sites and a boolean array with one axis a
-    site. Going backward, a gate mixes its two sites, so before it every setting of them matters if
-    any did after it. Going forward, an untouched site is 0: that limits a gate's inputs, and never
-    its outputs, for with an entry the crop keeps all that have a 1 of its index turned into a 0.
+    ``kept`` describes the crop: for each axis its sites, and a boolean array with one axis per
+    site. Going backward, a gate mixes its two sites. So before the gate every setting of them
+    matters if any setting matters after it. Going forward, an untouched site is 0, which limits the
+    inputs of a gate. It never limits the outputs: if the crop keeps an entry, it also keeps every
+    entry that has some of its 1 digits replaced by 0.
     """
     kept = [(sites, mask.copy()) for sites, mask in kept]
     total = 0
@@ -57,7 +59,7 @@ def live_entries(
 def _reachable_outputs(
     pair: tuple[int, int], site_dims: Sequence[int], kept: list[tuple[list[int], np.ndarray]]
 ) -> int:
-    """Settings of the pair's two sites with which some kept entry agrees."""
+    """Count the settings of the pair's two sites that occur in at least one kept entry."""
     count = 0
     for values in np.ndindex(*(site_dims[s] for s in pair)):
         fixed = dict(zip(pair, values))

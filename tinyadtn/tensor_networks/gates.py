@@ -1,9 +1,13 @@
-"""TODO tensor_networks.gates: ACTIVATIONS, Step, apply_gate, contract_gate_by_gate, contraction_steps, product_state."""
+"""The contraction of an ADTN into T: ``contract_network`` applies one gate after the other.
+
+The picture of the network is in ``wall``. ``apply_gate`` is one box of that picture, and
+``contract_network`` is the whole picture from left to right.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,26 +15,57 @@ import numpy as np
 
 from ..autodiff.arrays import array_module
 from ..autodiff.engine import Tensor
-from ..ops.basic import leaky_relu, relu, tanh
 from ..ops.contract import contract
+from .activations import ACTIVATIONS
+from .fast import fast_wall
 from .wall import Column
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": relu,
-    "leaky_relu": leaky_relu,
-    "tanh": tanh,
-    "identity": lambda state: state,
-}
+from .wirings import Pairs
 
 
-# --- contraction, gate by gate -------------------------------------------------------------------
+def contract_network(
+    columns: Sequence[Tensor],
+    wall: Sequence[Column],
+    site_dims: Sequence[int],
+    activation: str,
+    wiring: str | Sequence[Pairs] = "",
+) -> Tensor:
+    """Return T = L_M σ(… L_2 σ(L_1 |0…0⟩)), a vector with one entry for each setting of all sites.
+
+    ``columns[k]`` holds the gates of ``wall[k]``, stacked. ``site_dims`` are the dimensions of the
+    sites by position, the first site most significant. ``wiring`` is what ``wall`` was built from.
+    The name "brick_wall" allows the fast path, which returns the same T and the same gradients up
+    to rounding. Otherwise, or without ``wiring``, every gate is applied to all entries in turn.
+
+    >>> from tinyadtn.tensor_networks.wall import build_wall
+    >>> gate = Tensor(np.eye(2)[None])  # one gate: |00⟩ becomes |00⟩ + |11⟩
+    >>> contract_network([gate], build_wall([((0, 1),)], (2, 2), 1), (2, 2), "relu").data
+    array([1., 0., 0., 1.])
+    """
+    if fast_wall.applies(wiring, site_dims):
+        return fast_wall.contract_brick_wall(
+            *columns, num_sites=len(site_dims), activation=activation
+        )
+    state = product_state(site_dims, columns[0].dtype, array_module(columns[0].data))
+    layer = 1
+    for column, gates in zip(wall, columns):
+        if column.layer > layer:  # between two TN layers; there is none after the last
+            state, layer = ACTIVATIONS[activation].op(state), column.layer
+        state = apply_column(state, gates, column.pairs, site_dims)
+    return state
 
 
 def product_state(site_dims: Sequence[int], dtype: Any = np.float32, xp: Any = np) -> Tensor:
-    """|00…0⟩ as a vector with one entry for each setting of all sites: (1, 0, 0, …)."""
+    """Return |00…0⟩ as a vector with one entry for each setting of all sites: (1, 0, 0, …)."""
     state = xp.zeros(math.prod(site_dims), dtype)
     state[0] = 1
     return Tensor(state)
+
+
+def apply_column(state: Tensor, gates: Tensor, pairs: Pairs, site_dims: Sequence[int]) -> Tensor:
+    """Apply the stacked gates of one column, each to its pair of sites."""
+    for k, pair in enumerate(pairs):
+        state = apply_gate(state, gates[k], pair, site_dims)
+    return state
 
 
 def apply_gate(
@@ -64,9 +99,12 @@ def apply_gate(
     return new.reshape(state.size)
 
 
+# The same contraction for a closer look: ``ADTN.steps`` yields these, and notebook 06 uses them.
+
+
 @dataclass(frozen=True)
 class ContractionStep:
-    """Where a contraction stands: what was just done, and the state of all sites after it."""
+    """One step of a contraction: its name, and the state of all sites after it."""
 
     name: str
     state: Tensor
@@ -75,22 +113,16 @@ class ContractionStep:
 def contraction_steps(
     columns: Sequence[Tensor], wall: Sequence[Column], site_dims: Sequence[int], activation: str
 ) -> Iterator[ContractionStep]:
-    """Contract the wall into T, one named step a column or activation. The last state is T."""
+    """Yield a step for the start, each column and each activation. The state of the last is T."""
     state = product_state(site_dims, columns[0].dtype, array_module(columns[0].data))
     yield ContractionStep("all sites in |0⟩", state)
-    for k, (column, gates) in enumerate(zip(wall, columns)):
-        if k > 0 and column.layer > wall[k - 1].layer and activation != "identity":
-            state = ACTIVATIONS[activation](state)
-            yield ContractionStep(f"{activation} after layer {wall[k - 1].layer}", state)
-        for gate, pair in enumerate(column.pairs):
-            state = apply_gate(state, gates[gate], pair, site_dims)
+    layer = 1
+    for column, gates in zip(wall, columns):
+        if column.layer > layer:
+            state = ACTIVATIONS[activation].op(state)
+            if activation != "identity":
+                yield ContractionStep(f"{activation} after layer {layer}", state)
+            layer = column.layer
+        state = apply_column(state, gates, column.pairs, site_dims)
         pairs = " ".join(f"({i},{j})" for i, j in column.pairs)
         yield ContractionStep(f"layer {column.layer}: gates on {pairs}", state)
-
-
-def contract_gate_by_gate(
-    columns: Sequence[Tensor], wall: Sequence[Column], site_dims: Sequence[int], activation: str
-) -> Tensor:
-    """T as a vector, by applying every gate to all 2^Q numbers: plain, and any wiring will do."""
-    *_, last = contraction_steps(columns, wall, site_dims, activation)
-    return last.state

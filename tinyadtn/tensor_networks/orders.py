@@ -1,14 +1,21 @@
-"""TODO tensor_networks.orders: SiteGroup, ORDERS, _axes, _interleaved, _mirrored, _nested, _output_first."""
+"""The named orders of the sites: in which position of the network each site stands.
+
+The order decides which sites are neighbours, so it decides which gates can join them. Each function
+takes ``groups``, the sites of every axis from the most significant digit on, and ``parts``, the
+number of parts of every axis of the weight (1 for an axis that is not split). It returns all sites
+by position. For a weight (8, 8), sites 0-2 belong to the outputs and 3-5 to the inputs:
+
+>>> groups = [(0, 1, 2), (3, 4, 5)]
+>>> ORDERS["output_first"](groups, (1, 1)), ORDERS["interleaved"](groups, (1, 1))
+((0, 1, 2, 3, 4, 5), (0, 3, 1, 4, 2, 5))
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-# --- the orders, each from the sites of every axis and the number of parts of each split one -----
-
-
-SiteGroup = tuple[int, ...]
+SiteGroup = tuple[int, ...]  # the sites of one axis
 
 
 def _output_first(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
@@ -16,12 +23,12 @@ def _output_first(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGrou
 
 
 def _interleaved(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
-    """The axes take turns, the one that is least far along first; ties go to the earlier axis."""
+    """Take the next site from the axis with the smallest share placed; the earlier axis on ties."""
     taken = [0] * len(groups)
     order = []
     for _ in range(sum(map(len, groups))):
         open_axes = [k for k, group in enumerate(groups) if taken[k] < len(group)]
-        # Division rounds equal quotients alike, so a tie is a tie and min() takes the first.
+        # Equal quotients round to the same float, so ties are exact and min() takes the first.
         k = min(open_axes, key=lambda k: (taken[k] + 0.5) / len(groups[k]))
         order.append(groups[k][taken[k]])
         taken[k] += 1
@@ -29,16 +36,15 @@ def _interleaved(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup
 
 
 def _nested(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
-    """The parts of a split axis stand one after the other, as one axis that takes its turns."""
+    """Join the parts of each split axis end to end, then interleave the whole axes."""
     return _interleaved([sum(axis, ()) for axis in _axes(groups, parts)], ())
 
 
 def _mirrored(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
-    """As nested, every second part backwards, so that the coarse digits of rows and columns meet.
+    """As nested, but reverse every second part, so that coarse digits of rows and columns meet.
 
-    The default: the best at small depth in ``data/results/fc1_orders.toml``.
-
-    Of 28×28 pixels: rows from the finest digit to the coarsest, columns from the coarsest on.
+    For 28×28 pixels: rows from the finest digit to the coarsest, columns from the coarsest to the
+    finest. This is the default: it was best at small depth in ``data/results/fc1_orders.toml``.
     """
     whole = []
     for axis in _axes(groups, parts):
@@ -48,7 +54,7 @@ def _mirrored(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
 
 
 def _axes(groups: Sequence[SiteGroup], parts: Sequence[int]) -> list[list[SiteGroup]]:
-    """The parts of each axis of the weight: one for an axis that is not split."""
+    """Return the groups of each axis of the weight; one group for an axis that is not split."""
     ends = list(accumulate(parts))
     return [list(groups[end - n : end]) for n, end in zip(parts, ends)]
 

@@ -1,7 +1,11 @@
-"""How the axes of a weight become sites, and how the sites become the weight again.
+"""How the axes of a weight become sites, and how the tensor T over all sites becomes the weight.
 
 An axis of length n gets ⌈log2 n⌉ sites of dimension 2: the bits of its index, most significant
-first. A length that is no power of two is padded up, and the decoded tensor is cropped.
+first. A length that is not a power of two is padded up, and the decoded tensor is cropped.
+
+Every site has a number and a position. The numbers count through the axes of the weight. The
+position is the place of the site in the network (a line of the picture in ``wall``), and ``order``
+maps positions to numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import numpy as np
 
 from ..autodiff.arrays import device_of, to_device
 from ..errors import ShapeError
-from .orders import ORDERS
+from .orders import ORDERS, SiteGroup
 
 Axes = Sequence[int | Sequence[int]] | None
 
@@ -25,29 +29,29 @@ Axes = Sequence[int | Sequence[int]] | None
 class Sites:
     """The sites of one weight.
 
-    ``lengths`` are the axes that get sites of their own (a split axis counts as several), ``dims``
-    the dimension of every site by its number, ``groups[k]`` the site numbers of axis k, and
-    ``order[position]`` the number of the site at that position in the wall.
+    ``lengths`` are the lengths of the axes that get sites of their own (a split axis counts as
+    several). ``dims`` are the dimensions of the sites by number. ``groups[k]`` are the site numbers
+    of axis k, and ``order[position]`` is the number of the site at that position.
     """
 
     shape: tuple[int, ...]
     lengths: tuple[int, ...]
     dims: tuple[int, ...]
-    groups: tuple[tuple[int, ...], ...]
+    groups: tuple[SiteGroup, ...]
     order: tuple[int, ...]
 
-    @property
+    @cached_property
     def wall_dims(self) -> tuple[int, ...]:
-        """The dimension of each site in wall order."""
+        """The dimension of each site by position."""
         return tuple(self.dims[site] for site in self.order)
 
     @property
     def padded_size(self) -> int:
-        """How many entries the wall's tensor has: 2^Q for Q sites of dimension 2."""
+        """The number of entries of T: 2^Q for Q sites of dimension 2."""
         return math.prod(self.dims)
 
     def kept(self) -> list[tuple[list[int], np.ndarray]]:
-        """For every axis, its sites' wall positions and which settings of them survive the crop."""
+        """Return for every axis the positions of its sites and a mask of the kept settings."""
         position = {site: place for place, site in enumerate(self.order)}
         masks = []
         for length, group in zip(self.lengths, self.groups):
@@ -58,9 +62,9 @@ class Sites:
 
     @cached_property
     def index(self) -> np.ndarray | None:
-        """Where every entry of the weight stands in T, an array of the weight's shape.
+        """The index in T of every entry of the weight, an array of the weight's shape.
 
-        None where the weight is T itself, reshaped.
+        None if the weight is T itself, reshaped.
         """
         if self.order == tuple(range(len(self.dims))) and math.prod(self.shape) == self.padded_size:
             return None
@@ -68,12 +72,12 @@ class Sites:
 
     @property
     def num_outputs(self) -> int:
-        """How many of the axes belong to the first axis of the weight: a layer's outputs."""
+        """The number of axes that belong to the first axis of the weight, a layer's outputs."""
         products = np.cumprod([1, *self.lengths]).tolist()
         return products.index(self.shape[0])
 
     def places(self, axes: Sequence[int]) -> np.ndarray:
-        """Where every entry of these axes together stands among their own sites, in wall order.
+        """Return the index of every entry of these axes in a tensor over their sites by position.
 
         >>> assign_sites((4, 3), None, 2, (2, 0, 3, 1)).places([1])  # sites 2 and 3 hold axis 1
         array([0, 1, 2])
@@ -93,7 +97,7 @@ class Sites:
         return index
 
     def index_like(self, tensor: Any) -> Any:
-        """``index`` where that array lives: a GPU gets it once, for every decoding to come."""
+        """Return ``index`` on the device of ``tensor``. A GPU gets its copy once."""
         here = self.index is None or device_of(tensor) == "cpu"
         return self.index if here else self._index_on_gpu
 
@@ -102,7 +106,7 @@ class Sites:
         return to_device(self.index, "cuda")
 
     def __deepcopy__(self, memo: dict) -> Sites:
-        return self  # it never changes, and an index is as long as the weight
+        return self  # it is immutable, and an index is as large as the weight
 
 
 def assign_sites(

@@ -1,10 +1,10 @@
-"""Where the gates of an ADTN begin.
+"""The initialization of the gates (the option ``start`` of an ADTN).
 
-A deep wall multiplies many gates, and what it can learn depends on what it begins as. A *normal*
-gate has entries N(0, 1/4). An *orthogonal* one, the default, keeps the norm of what it gets, so
-that no depth makes it vanish or explode. Both leave the first weight a random one, to which every
-site has contributed everywhere. *Near the identity*, all layers but the first hardly change what
-they get: the deep wall begins as the shallow one that it contains.
+A deep ADTN multiplies many gates, and what it learns depends on their initialization. The entries
+of a *normal* gate are N(0, 1/4). An *orthogonal* gate, the default, keeps the norm of the state, so
+the state neither vanishes nor explodes at any depth. With both, the first decoded weight is random.
+*Near the identity*, all TN layers except the first hardly change the state, so a deep ADTN begins
+as an ADTN of depth 1.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..autodiff.engine import Tensor
 from ..nn.parameters import parameter
 from .wall import Column
 
-NEAR = 0.03  # how far, entry by entry, a gate near the identity is from it (standard deviation)
+NEAR = 0.03  # standard deviation of the entries of (gate - identity) for a gate near the identity
 
 
 def draw_gates(wall: Sequence[Column], start: str, rng: np.random.Generator | None) -> list[Tensor]:
-    """Random gates for every column of a wall; without ``rng``, only their shapes.
+    """Return random gates for every column; without ``rng``, tensors that have a shape only.
 
-    A fresh gate is a state, not a matrix: its numbers are N(0, 1/4) whatever the start.
+    A fresh gate is a state, not a matrix: its entries are N(0, 1/4) for every ``start``.
     """
     columns = [parameter(column.shape, 0.5, rng) for column in wall]
     if rng is not None:
@@ -38,9 +38,9 @@ def _normal(matrices: np.ndarray, layer: int) -> np.ndarray:
 
 
 def _orthogonal(matrices: np.ndarray, layer: int) -> np.ndarray:
-    """Random orthogonal matrices, all directions alike, from ones with independent normal entries.
+    """Return uniformly distributed orthogonal matrices from matrices with normal entries.
 
-    The signs of R's diagonal go to Q, or Q would prefer some (Mezzadri, arXiv math-ph/0609050).
+    Without the signs of R's diagonal, Q would not be uniform (Mezzadri, arXiv math-ph/0609050).
     """
     q, r = np.linalg.qr(matrices.astype(np.float64))
     signs = np.sign(np.diagonal(r, axis1=-2, axis2=-1))
@@ -51,7 +51,7 @@ def _near_identity(matrices: np.ndarray, layer: int) -> np.ndarray:
     if layer == 1:
         return _orthogonal(matrices, layer)
     identity = np.eye(matrices.shape[-1], dtype=matrices.dtype)
-    return identity + matrices * matrices.dtype.type(2 * NEAR)  # the draws have a spread of 1/2
+    return identity + matrices * matrices.dtype.type(2 * NEAR)  # the draws have std 1/2
 
 
 STARTS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {

@@ -1,4 +1,4 @@
-"""The tensor network behind an ADTN: which gates there are, and how they are contracted into T.
+"""The tensor network behind an ADTN: the columns of gates that are contracted into T.
 
     site 0  |0⟩──┌───┐────────────┌───┐──────
     site 1  |0⟩──└───┘──┌───┐─────└───┘──┌───┐
@@ -8,8 +8,8 @@
               column 1   column 2 …
 
 Q sites start in |0⟩ = (1, 0). A gate is a matrix that acts on two sites. A *TN layer* is one pass
-through the wiring's columns (here those of a brick wall; others are in ``wirings``); depth M means
-M layers with an activation σ between them.
+through the columns of the wiring (here a brick wall; others are in ``wirings``). Depth M means M
+layers with an activation σ between them. ``gates.contract_network`` computes T in this order.
 Source: Qing, Li, Zhou, Ran, arXiv 2305.06058.
 """
 
@@ -25,10 +25,11 @@ from .wirings import Pairs
 
 @dataclass(frozen=True)
 class Column:
-    """Gates of one shape that act side by side, on different pairs of sites.
+    """Gates of one shape that act at the same time, on different pairs of sites.
 
-    A gate on two untouched sites only ever meets |00⟩, one column of its matrix: ``fresh`` gates
-    store just that, d·d numbers for sites of dimension d. All others store (d·d)².
+    A gate on two sites that no earlier gate touches acts on |00⟩, so only one column of its matrix
+    matters. Such a gate is *fresh* (``fresh``): it stores that column, d·d parameters for sites of
+    dimension d. All other gates store (d·d)².
     """
 
     layer: int  # 1 … M
@@ -44,7 +45,7 @@ class Column:
 
 
 def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) -> list[Column]:
-    """All columns of a depth-M wall; a wiring column of mixed gates becomes one Column a kind."""
+    """Return all columns for depth M. A wiring column with gates of several shapes is split."""
     _check_wiring(wiring)
     touched: set[int] = set()
     wall: list[Column] = []
@@ -63,7 +64,7 @@ def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) ->
 
 
 def _check_wiring(wiring: Any) -> None:
-    """A list of columns, each a list of pairs of sites."""
+    """Raise ShapeError unless it is a list of columns, each a list of pairs of sites."""
     for column in wiring if isinstance(wiring, (list, tuple)) else [wiring]:
         if not isinstance(column, (list, tuple)) or not all(map(_is_pair, column)):
             raise ShapeError(

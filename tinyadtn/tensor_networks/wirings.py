@@ -1,4 +1,4 @@
-"""Which sites the gates of one TN layer join, and in which order: four wirings.
+"""Four wirings: which pairs of sites the gates of one TN layer act on, and in which order.
 
 Time runs to the right; in one column, two sites with the same letter share a gate::
 
@@ -12,24 +12,26 @@ Time runs to the right; in one column, two sites with the same letter share a ga
       6       d c       · · · · · a a    · b d       d c c
       7       d ·       · · · · · · a    · · d       d d d
 
-A gate on two sites that no gate has touched acts on |00⟩ alone and stores one column of its matrix;
-every other stores all of it. Of a gate with *one* untouched site half the columns meet nothing but
-zeros (for sites of dimension 2): stored, but not live. That is every gate but the first of a
-staircase's or a tree's first layer. For Q sites of dimension 2 and depth M, weights uncropped:
+A gate on two sites that no earlier gate touches acts on |00⟩ and stores one column of its matrix.
+Every other gate stores the whole matrix. If *one* of the sites is untouched (dimension 2), half the
+columns of the matrix meet only zeros: these parameters are stored, but not effective. In the first
+layer of a staircase or a tree that is every gate except the first. For Q sites of dimension 2,
+depth M, and weights without a crop:
 
-    wiring       gates a layer   stored                    of these not live
+    wiring       gates/layer     stored parameters         of these not effective
     brick_wall   Q-1             16·M·(Q-1) - 12·⌊Q/2⌋     8 if Q is odd
     staircase    Q-1             16·M·(Q-1) - 12           8·(Q-2)
     tree         Q-1             16·M·(Q-1) - 12           8·(Q-2)
     butterfly    B(Q)            16·M·B(Q) - 12·⌊Q/2⌋      8 if Q is odd
 
-B(Q) is how many bits of the numbers 0 … Q-1 are 1: ½·Q·log2(Q) for a power of two.
+B(Q) is the number of bits that are 1 in the integers 0 … Q-1: ½·Q·log2(Q) for a power of two.
 
-What one layer can do shows in its cut ranks: the rank of T as a matrix, the sites before a cut
-against those behind it. They are 2, 4, 2, 4, … for the brick wall and 2 everywhere for the
-staircase. The tree has 2 wherever a branch is cut off; for a power of two that is so in the middle,
-and there the butterfly has full rank. For generic gates each is the smallest cut through the lines
-of the network that separates the two sides, as the tests find for all four.
+The *cut rank* measures what one layer can represent: cut the line of sites in two, and take the
+rank of T as a matrix, sites before the cut × sites after it. The cut ranks are 2, 4, 2, 4, … for
+the brick wall and 2 everywhere for the staircase. The tree has 2 wherever the cut separates a
+branch. For a power of two that includes the middle, where the butterfly has full rank. For generic
+gates each cut rank is the smallest cut through the lines of the network that separates the two
+sides (tested for all four).
 """
 
 from __future__ import annotations
@@ -51,9 +53,9 @@ def brick_wall(num_sites: int) -> list[Pairs]:
 
 
 def staircase(num_sites: int) -> list[Pairs]:
-    """One gate after the other on neighbours: (0,1), then (1,2), …; each meets one fresh site.
+    """One gate after the other on neighbours: (0,1), then (1,2), …; each adds one untouched site.
 
-    One layer is a matrix product state of bond 2, built site by site, and any such state is one.
+    One layer is a matrix product state of bond 2, and every such state is one layer.
     Source: Schön, Solano, Verstraete, Cirac, Wolf, PRL 95, 110503 (2005).
 
     >>> staircase(4)
@@ -63,10 +65,11 @@ def staircase(num_sites: int) -> list[Pairs]:
 
 
 def tree(num_sites: int) -> list[Pairs]:
-    """From site 0 outward at half the distance each time; each gate meets one fresh site.
+    """From site 0 outward, at half the distance in each column; each gate adds one untouched site.
 
-    Site j is reached from j - 2^k, where 2^k is the lowest bit of j: from site 0 by ⌈log2 Q⌉ gates
-    at most, where a staircase needs up to Q-1. Sites past the end are left out: any Q will do.
+    Site j is reached from j - 2^k, where 2^k is the lowest bit of j. So every site is at most
+    ⌈log2 Q⌉ gates from site 0; a staircase needs up to Q-1. Any Q works: sites past the end are
+    left out.
     Source of the state: Shi, Duan, Vidal, PRA 74, 022320 (2006).
 
     >>> tree(8)
@@ -83,8 +86,8 @@ def tree(num_sites: int) -> list[Pairs]:
 def butterfly(num_sites: int) -> list[Pairs]:
     """All pairs at distance 1, then 2, then 4, …: the sites whose numbers differ in one bit.
 
-    For a power of two every site acts on every other within one layer, as in a fast Fourier
-    transform. Sites past the end are left out: any Q will do.
+    For a power of two, one layer connects every site with every other, as in a fast Fourier
+    transform. Any Q works: sites past the end are left out.
     Source of the pattern: Cooley, Tukey, Math. Comput. 19, 297 (1965).
 
     >>> butterfly(4)

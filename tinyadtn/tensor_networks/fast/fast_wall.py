@@ -1,11 +1,12 @@
-"""The fast schedule for the brick wall of gates: T and the gradient of every gate, on plain arrays.
+"""The fast contraction of a brick wall: T and the gradient of every gate, on plain arrays.
 
-Gate by gate, each of the M·(Q−1) gates reads and writes all 2^Q numbers. Here the first TN layer
-writes them once, and every later one goes through them twice: see ``wall_windows``.
+``gates.contract_network`` is the definition. There each of the M·(Q−1) gates reads and writes all
+2^Q entries of the state. Here the first TN layer writes them once, and every later layer reads and
+writes them twice: see ``wall_windows``.
 
-**The first TN layer is a matrix product state.** It acts on |0…0>, so T is a chain of small
-cores: first-column gate a_k already *is* a 2×2 state, and second-column gate B_k joins it to the
-next one. Split the chain in two and multiply the halves, T = L·R: T is written once::
+**The first TN layer is a matrix product state.** It acts on |0…0⟩, so T is a chain of small
+cores. A first-column gate a_k is a 2×2 state, and a second-column gate B_k joins it to the next
+one. Split the chain in two and multiply the halves, T = L·R: T is written once::
 
     site  0   1   2   3   4   5                 x        y
           └a_0┘   └a_1┘   └a_2┘               ──┤ core k ├──     core k = Σ_i a_k[x,i] B_k[o₁o₂,iy]
@@ -21,20 +22,32 @@ import numpy as np
 from ...autodiff.arrays import array_module
 from ...autodiff.engine import op
 from ...errors import GraphError, ShapeError
-from . import fast_wall
+from ..activations import ACTIVATIONS
+from ..wirings import Pairs
 from .pair_cores import pair_cores, right_end
-from .wall_windows import ACTIVATIONS, BLOCK_SITES, TAIL_SITES, WindowGroup, window_spans
+from .wall_windows import BLOCK_SITES, TAIL_SITES, WindowGroup, window_spans
 
 Backward = Callable[..., list[np.ndarray]]
+
+
+def applies(wiring: str | Sequence[Pairs], site_dims: Sequence[int]) -> bool:
+    """Return whether the network is a brick wall, given by its name, on 3 or more sites of dim 2.
+
+    A list of columns is contracted gate by gate, also if it is a brick wall.
+    """
+    return wiring == "brick_wall" and len(site_dims) > 2 and set(site_dims) == {2}
 
 
 def _chain(
     columns: Sequence[np.ndarray], num_sites: int, cut: int
 ) -> tuple[np.ndarray, np.ndarray, Backward]:
-    """T = L·R, L (2^cut, 2), R (2, 2^(Q−cut)), at an odd cut; and (dL, dR) -> column gradients."""
+    """Return L (2^cut, 2) and R (2, 2^(Q−cut)) with T = L·R, and their backward function.
+
+    The cut is odd. The backward function takes dL and dR and returns the gradients of the columns.
+    """
     (first, second), xp = columns, array_module(columns[0])
     cores, cores_backward = pair_cores(first, second)
-    lefts = [xp.eye(2, dtype=first.dtype)]  # site 0 comes out as it went in
+    lefts = [xp.eye(2, dtype=first.dtype)]  # no core acts on site 0: its index is the left bond
     for core in cores[: cut // 2]:
         lefts.append((lefts[-1] @ core.reshape(2, 8)).reshape(-1, 2))
     rights = [right_end(first, num_sites)]
@@ -60,13 +73,13 @@ def _chain(
 
 
 def _row_blocks(left: np.ndarray, right: np.ndarray) -> list[slice]:
-    """Rows of L·R, a block of them at a time: small enough to stay in cache."""
+    """Return the rows of L·R in blocks that are small enough to stay in cache."""
     rows = max(1, 2**BLOCK_SITES // right.shape[1])
     return [slice(row, row + rows) for row in range(0, len(left), rows)]
 
 
 def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """L·R; to OpenBLAS a large product with so few columns in L is worth twice the time."""
+    """Return L·R. OpenBLAS takes twice as long for one large product with so few columns in L."""
     xp = array_module(left)
     out = xp.empty((len(left), right.shape[1]), left.dtype)
     for rows in _row_blocks(left, right):
@@ -77,7 +90,7 @@ def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 def _product_backward(
     left: np.ndarray, right: np.ndarray, g: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dL = g Rᵀ and dR = Lᵀ g, both while a block of g is in cache: g is read once."""
+    """Return dL = g Rᵀ and dR = Lᵀ g, both while a block of g is in cache: g is read once."""
     g, xp = g.reshape(len(left), -1), array_module(left)
     grad_left, grad_right = xp.empty_like(left), xp.zeros_like(right)
     for rows in _row_blocks(left, right):
@@ -89,16 +102,16 @@ def _product_backward(
 def contract(
     columns: Sequence[np.ndarray], num_sites: int, activation: str
 ) -> tuple[np.ndarray, Backward]:
-    """T = L_M σ(… L_2 σ(L_1 |0…0>)), shape (2^Q,), and the way back from dL/dT.
+    """Return T = L_M σ(… L_2 σ(L_1 |0…0⟩)), shape (2^Q,), and its backward function.
 
-    `columns`: two per TN layer; the gates of each, stacked. The first of all is (⌊Q/2⌋, 2, 2), only
-    the gates' answer to |00>; the others are (k, 4, 4), new[p] = Σ_q gate[p, q] old[q], 4 = two
-    sites, the left one first. Site 0 is the most significant bit of T's index. All arrays share one
-    dtype. `activation`: identity, leaky_relu (0.01), relu or tanh.
-    The second value takes dL/dT and returns one gradient a column; where depth > 1 it runs once
-    (GraphError after): the gradients overwrite what it needs.
+    ``columns``: two per TN layer, the gates of each stacked. The first column is (⌊Q/2⌋, 2, 2): its
+    gates act on |00⟩ only, so they store one column of their matrix. The others are (k, 4, 4),
+    new[p] = Σ_q gate[p, q] old[q], 4 = two sites, the left one first. Site 0 is the highest bit of
+    T's index. All arrays share one dtype. ``activation`` is a name in ``ACTIVATIONS``.
+    The backward function takes dL/dT and returns one gradient per column. If depth > 1 it runs once
+    (GraphError after that), because the gradients overwrite the stored states.
 
-    >>> pair = np.eye(2)[None]                    # one first gate: |00> becomes |00> + |11>
+    >>> pair = np.eye(2)[None]                    # one first gate: |00⟩ becomes |00⟩ + |11⟩
     >>> tensor, backward = contract([pair, np.empty((0, 4, 4))], num_sites=2, activation="relu")
     >>> tensor
     array([1., 0., 0., 1.])
@@ -110,22 +123,22 @@ def contract(
         raise ValueError(f"no activation {activation!r}: take one of {', '.join(ACTIVATIONS)}")
     left, right, chain_backward = _chain(columns[:2], num_sites, cut=num_sites // 2 | 1)
     state = _product(left, right).reshape(-1)
-    groups = []
+    window_groups = []
     for layer in range(2, len(columns), 2):
         for spans in window_spans(num_sites):
             name = activation if spans[0][0] == 0 else "identity"
             group = WindowGroup(spans, num_sites, columns[layer : layer + 2], name)
-            groups.append((layer, group))
+            window_groups.append((layer, group))
             state = group.forward(state)
 
     def backward(g: np.ndarray) -> list[np.ndarray]:
-        if len(columns) > 2 and not groups:
+        if len(columns) > 2 and not window_groups:
             raise GraphError("backward has run and freed what it needs: contract the wall again")
         xp = array_module(g)
         grads = [xp.empty_like(column) for column in columns]
         g = xp.asarray(g, left.dtype)
-        while groups:
-            layer, group = groups.pop()
+        while window_groups:
+            layer, group = window_groups.pop()
             g = group.backward(g, grads[layer : layer + 2])
         return chain_backward(*_product_backward(left, right, g)) + grads[2:]
 
@@ -133,7 +146,7 @@ def contract(
 
 
 def peak_floats(num_sites: int, depth: int) -> int:
-    """A bound on the numbers that contract and its backward hold at once, T among them.
+    """Return a bound on the floats that ``contract`` and its backward hold at once, including T.
 
     >>> peak_floats(24, depth=1) / 2**24 < 1.01, peak_floats(24, depth=3) / 2**24 < 5.1
     (True, True)
@@ -143,7 +156,8 @@ def peak_floats(num_sites: int, depth: int) -> int:
     chain = 8 * (2 ** (num_sites // 2 | 1) + 2 ** (num_sites // 2)) + 64 * num_sites
     if depth == 1:
         return 2**num_sites + chain
-    # A window holds W as each gate finds it; a block, each window's input and a few of its size.
+    # A window keeps the partial product before each gate. A block keeps each window's input, and a
+    # few more arrays of its size.
     windows = sum((b - a + 3) * 4 ** (b - a) for spans in parts for a, b in spans)
     blocks = max(len(spans) for spans in parts) + 6
     return (
@@ -161,5 +175,5 @@ def _check_columns(columns: Sequence[np.ndarray], num_sites: int) -> None:
 
 @op(joint=True)
 def contract_brick_wall(*columns, num_sites: int, activation: str):
-    """T as a vector, for a brick wall on sites of dimension 2: the same numbers, much sooner."""
-    return fast_wall.contract(list(columns), num_sites, activation)
+    """Return T as a vector, for a brick wall on sites of dimension 2; differentiable."""
+    return contract(list(columns), num_sites, activation)

@@ -1,0 +1,109 @@
+"""What an ADTN costs: memory, multiply-adds, and the factors that can replace decoding.
+
+``check_size`` rejects an ADTN that does not fit into memory. ``chain`` decides whether the weight
+is a product of smaller factors, and ``factors`` computes them; layers use them to apply the weight
+without forming it (see ``decode_free``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..autodiff.engine import Tensor
+from ..decode_free.cut import CutChain, cut_chain, cut_cores
+from ..decode_free.wall_chain import WallChain, split, wall_chain, wall_cores
+from ..errors import SizeLimitError
+from ..limits import memory_limit
+from ..nn.parameters import require_values
+from ..tensor_networks.counting import peak_floats
+from ..tensor_networks.fast import fast_wall
+from .encoding import Cost
+
+if TYPE_CHECKING:
+    from .adtn import ADTN
+
+LARGE_BATCH = 2**14  # vectors in the batch that ``factors`` are chosen for by default
+
+
+def is_fast(weight: ADTN) -> bool:
+    """Return whether ``contract_network`` takes the fast path for this ADTN."""
+    return fast_wall.applies(weight.wiring, weight.sites.dims)
+
+
+def peak_bytes(weight: ADTN) -> int:
+    """Estimate the bytes in memory at once while the gates are trained through ``decode``."""
+    if is_fast(weight):
+        floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
+    else:
+        layer = [column for column in weight.wall if column.layer == 1]
+        floats = peak_floats(layer, weight.sites.wall_dims, weight.depth)
+    # In addition: the gradient of T (4 bytes per entry), the index (8 bytes), and the weight before
+    # the scale, after the scale, and its gradient (4 bytes each).
+    return 4 * (floats + weight.sites.padded_size) + (8 + 3 * 4) * math.prod(weight.shape)
+
+
+def check_size(weight: ADTN) -> None:
+    """Raise SizeLimitError if training would not fit into memory.
+
+    Linux grants more memory than it has, and stops the process that uses it.
+    """
+    needed, limit = peak_bytes(weight), memory_limit()
+    if needed > limit:
+        fast = ', or wiring="brick_wall" and site_dim=2, which take less'
+        raise SizeLimitError(
+            f"a weight of shape {weight.shape} is a tensor of {weight.sites.padded_size:,} "
+            f"numbers; to train it at depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, "
+            f"the limit here is {limit / 2**30:,.1f} GiB (three quarters of the memory); use a "
+            f"smaller weight or a smaller depth{'' if is_fast(weight) else fast}"
+        )
+
+
+def cost(weight: ADTN) -> Cost:
+    """Count the multiply-adds (see ``ADTN.cost``)."""
+    first = 2 if is_fast(weight) else 0  # per entry of T, for a first layer as a product L·R
+    gates = [
+        (len(column.pairs), 1 if column.fresh else math.prod(column.dims))
+        for column in weight.wall
+        if not (first and column.layer == 1)
+    ]
+    decode = weight.sites.padded_size * (first + sum(n * terms for n, terms in gates))
+    factored = chain(weight, 1)
+    if factored is None:
+        return Cost(decode, None)
+    return Cost(decode, factored.multiply_adds, factored.build_multiply_adds)
+
+
+def has_inner_activation(weight: ADTN) -> bool:
+    """Return whether an activation stands between TN layers: then the weight is not a product."""
+    return weight.depth > 1 and weight.activation != "identity"
+
+
+def chain(weight: ADTN, batch: int) -> WallChain | CutChain | None:
+    """Return the chain of factors for such a batch, or None (see ``ADTN.chain``)."""
+    if len(weight.shape) < 2 or has_inner_activation(weight):
+        return None
+    if is_fast(weight) and weight.depth == 1:
+        return wall_chain(weight.sites, batch)
+    return cut_chain(weight.sites, tuple(weight.wall))
+
+
+def factors(weight: ADTN, chosen: Any = None) -> Sequence[Tensor]:
+    """Return the cores of the chosen chain; TypeError if there is none (see ``ADTN.factors``)."""
+    chosen = chosen or weight.chain(LARGE_BATCH)
+    require_values(weight.columns)
+    if isinstance(chosen, WallChain):
+        cores = wall_cores(
+            *weight.columns, num_sites=weight.num_sites, chain=chosen, scale=weight.scale
+        )
+        return split(cores, chosen)
+    if isinstance(chosen, CutChain):
+        a, b = cut_cores(weight.columns, weight.sites, chosen)
+        return a, b * weight.scale
+    why = "they would have no fewer numbers than the weight"
+    if len(weight.shape) < 2:
+        why = f"a weight of shape {weight.shape} has no input axis"
+    elif has_inner_activation(weight):
+        why = f"depth {weight.depth} with the activation {weight.activation!r} is no product"
+    raise TypeError(f"this ADTN has no factors, only decode(): {why}")

@@ -1,0 +1,93 @@
+"""Fit an ADTN to a given weight by variable projection: train the gates, compute the scale.
+
+Let W be the decoded weight. For given gates the best factor on W has a closed form,
+⟨W, target⟩ / ⟨W, W⟩. It leaves the relative error √(1 - cos²), where cos is the cosine of the angle
+between W and the target. So the gates maximise cos², and the scale is computed at the end. With the
+distance ‖W - target‖ as the loss, a random initialization would first be pulled towards W = 0.
+Source: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..autodiff.arrays import asarray_like
+from ..autodiff.engine import Tensor
+from ..errors import NonFiniteError
+from ..nn.optim import Adam
+from ..nn.schedules import OneCycle
+from ..progress import progress
+from .encoding import checked_target
+
+if TYPE_CHECKING:
+    from .adtn import ADTN
+
+
+def fit_by_variable_projection(
+    weight: ADTN,
+    target: Any,
+    *,
+    steps: int,
+    learning_rate: float,
+    show_progress: bool,
+    label: str,
+) -> list[float]:
+    """Train the gates for ``steps`` steps, then set the scale. Return the relative errors.
+
+    There is one error before each step and one at the end. If NonFiniteError is raised, the
+    parameters are restored first.
+    """
+    if steps < 0 or not 0 < learning_rate < math.inf:
+        raise ValueError(
+            f"fit needs steps >= 0 and a learning rate above 0, got {steps}, {learning_rate}"
+        )
+    target, norm = checked_target(weight, target)
+    gates = weight.columns[0]
+    direction = asarray_like((target / norm).astype(gates.dtype), gates.data)
+    optimizer = Adam(weight.parameters(), clip=1.0)
+    schedule = OneCycle(peak=learning_rate, steps=steps)
+    before = weight.arrays()
+    errors: list[float] = []
+    bar = progress(
+        range(steps + 1),
+        label=label,
+        note=lambda _: f"relative error {errors[-1]:.3f}" if errors else "",
+        show=show_progress,
+    )
+    try:
+        for step in bar:
+            overlap, square = inner_products(weight, direction, step)
+            loss = 1 - overlap * overlap / square
+            errors.append(math.sqrt(max(loss.item(), 0.0)))
+            if step < steps:
+                descend(loss, optimizer, schedule(step))
+    except NonFiniteError:
+        weight.load_arrays(before)
+        raise
+    best = norm * overlap.item() / square.item()
+    weight.scale = Tensor(weight.scale.data * weight.scale.dtype.type(best))
+    return errors
+
+
+def inner_products(weight: ADTN, direction: Any, step: int) -> tuple[Tensor, Tensor]:
+    """Return ⟨W, direction⟩ and ⟨W, W⟩. NonFiniteError if W is zero or not finite."""
+    with np.errstate(all="ignore"):  # the next line finds an overflow
+        decoded = weight.decode()
+        overlap, square = (decoded * direction).sum(), (decoded * decoded).sum()
+    if not 0 < square.item() < math.inf:
+        what = "zero" if square.item() == 0 else "numbers that are not finite"
+        raise NonFiniteError(
+            f"after {step} steps this ADTN decodes to {what}; try a smaller learning_rate, "
+            "another rng or leaky_relu"
+        )
+    return overlap, square
+
+
+def descend(loss: Tensor, optimizer: Adam, learning_rate: float) -> None:
+    """Take one optimization step of the gates."""
+    loss.backward()
+    optimizer.step(learning_rate)
+    optimizer.zero_grad()
