@@ -1,31 +1,23 @@
-"""Convolution and pooling, and their gradients: a window slides over the image (see ``windows``).
+"""Convolution and its gradients: patches of the image side by side, and one matrix product.
 
-Images are (c, h, w, n) in memory and (n, c, h, w) to whoever looks.
+``im2col`` lays out the patch that each output sees (see ``windows``), the kernels are multiplied
+with all patches at once, and ``col2im``, the adjoint of ``im2col``, brings gradients back to the
+pixels. Images are (c, h, w, n) in memory; to the caller they are (n, c, h, w).
+
+Two other schedules compute the same: ``blocked_conv`` takes a part of a large batch at a time, so
+that patches stay in the cache, and ``winograd`` needs fewer multiplications.
 """
 
 from __future__ import annotations
 
-import math
 import numbers
 from typing import Any
 
 from ..autodiff.arrays import array_module
 from ..autodiff.engine import op
 from ..errors import ShapeError
-from .fast import winograd
-from .fast.scratch import scratch
-from .windows import (
-    Size,
-    SlidingWindow,
-    batch_first,
-    batch_innermost,
-    blocks,
-    col2im,
-    im2col,
-    window_over,
-)
-
-# --- convolution ---------------------------------------------------------------------------------
+from .fast import blocked_conv, winograd
+from .windows import Size, SlidingWindow, batch_first, batch_innermost, col2im, im2col, window_over
 
 
 @op
@@ -43,8 +35,8 @@ def conv2d(
     ``x`` is (n, c, h, w), ``weight`` (o, c / groups, kh, kw), the result (n, o, oh, ow). With
     groups, channel c is seen by the outputs of its own group alone: the g-th c / groups channels by
     the g-th o / groups outputs. No kernel is flipped: it is what networks call a convolution.
-    Large 3×3 convolutions in float32 on a CPU go Winograd's way (``winograd``), where an error is
-    some 1e-5 of the largest number nearby, not of the sum; float64 always sums.
+    Large 3×3 convolutions in float32 on a CPU use Winograd's algorithm (``winograd``): there an
+    error is some 1e-5 of the largest value nearby, not of the sum. float64 always sums.
 
     >>> import numpy as np
     >>> conv2d(np.ones((2, 3, 8, 9)), np.ones((4, 3, 3, 3)), padding=1, stride=2).shape
@@ -53,48 +45,25 @@ def conv2d(
     window = conv_window(x.shape, weight.shape, stride, padding, dilation, groups)
     image = batch_innermost(x)
     if winograd.applies(image, weight, window, groups):
-        return (
-            batch_first(winograd.convolve(image, weight, window)),
-            lambda g: batch_first(winograd.grad_image(batch_innermost(g), weight, window)),
-            lambda g: winograd.grad_weight(image, batch_innermost(g), window),
-        )
-    xp, (n, c, *_), o = array_module(x), x.shape, weight.shape[0]
+        return winograd.conv2d(image, weight, window)
+    if blocked_conv.applies(image, window):
+        return blocked_conv.conv2d(image, weight, window, groups)
+    xp, o = array_module(x), weight.shape[0]
     kernels = weight.reshape(groups, o // groups, -1)  # (g, o, cpq)
-    depth = c * math.prod(window.kernel)
-    parts = list(blocks(depth, window.outputs, n))
-    out = xp.empty((o, *window.outputs, n), xp.result_type(x, weight))
-
-    def unfolded(rows: slice, images: slice) -> Any:
-        lengths = rows.stop - rows.start, window.outputs[1], images.stop - images.start
-        columns = scratch("columns", (c, *window.kernel, *lengths), image)
-        im2col(image[..., images], window, rows.start, rows.stop, out=columns)
-        return columns.reshape(groups, depth // groups, -1)  # (g, cpq, ijn)
-
-    for rows, images in parts:
-        product = kernels @ unfolded(rows, images)
-        part = out[:, rows, :, images]
-        part[...] = product.reshape(part.shape)
+    columns = im2col(image, window, 0, window.outputs[0])  # (c, p, q, i, j, n)
+    patches = columns.reshape(groups, kernels.shape[2], -1)  # (g, cpq, ijn)
+    out = (kernels @ patches).reshape(o, *window.outputs, len(x))
 
     def grad_x(g: Any) -> Any:
-        g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
-        for rows, images in parts:
-            part = g[:, rows, :, images]
-            columns = scratch("columns", (c, *window.kernel, *part.shape[1:]), g)
-            xp.matmul(
-                kernels.swapaxes(1, 2),
-                part.reshape(groups, o // groups, -1),
-                out=columns.reshape(groups, depth // groups, -1),
-            )
-            col2im(columns, window, rows.start, rows.stop, share[..., images])
+        g = batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o, ijn)
+        grad_columns = (kernels.swapaxes(1, 2) @ g).reshape(columns.shape)
+        share = xp.zeros(image.shape, g.dtype)
+        col2im(grad_columns, window, 0, window.outputs[0], share)
         return batch_first(share)
 
     def grad_weight(g: Any) -> Any:
-        g, share = batch_innermost(g), xp.zeros(kernels.shape, g.dtype)
-        for rows, images in parts:
-            part = g[:, rows, :, images].reshape(groups, o // groups, -1)
-            product = scratch("product", kernels.shape, g)
-            share += xp.matmul(part, unfolded(rows, images).swapaxes(1, 2), out=product)
-        return share.reshape(weight.shape)
+        g = batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o, ijn)
+        return (g @ patches.swapaxes(1, 2)).reshape(weight.shape)
 
     return batch_first(out), grad_x, grad_weight
 

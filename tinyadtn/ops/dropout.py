@@ -1,4 +1,4 @@
-"""TODO ops.dropout: dropout, require_rate."""
+"""Dropout: in training, elements that are 0 at random."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from ..autodiff.arrays import array_module
 from ..autodiff.engine import Tensor
 from ..errors import GraphError
 from .norm import _float_tensor
-
-# --- dropout -------------------------------------------------------------------------------------
 
 
 def dropout(x: Any, *, rate: float, rng: int | np.random.Generator | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""TODO ops.local_norm: _sum_of_neighbours, local_contrast_norm, local_response_norm, require_odd."""
+"""Normalization by neighbours: across channels (AlexNet), and by the pixels around (ZFNet)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ def require_odd(size: int, what: str) -> None:
     """ShapeError for a neighbourhood that has no middle."""
     if not isinstance(size, numbers.Integral) or size < 1 or size % 2 == 0:
         raise ShapeError(f"{what} needs an odd size from 1, got {size!r}")
-
-
-# --- normalisation by the neighbourhood ----------------------------------------------------------
 
 
 @op

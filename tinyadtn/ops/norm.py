@@ -1,7 +1,7 @@
-"""Normalisation and dropout: what keeps the numbers inside a deep network in hand.
+"""Batch normalization: each channel with mean 0 and variance 1, then scaled and shifted.
 
-Statistics of a channel run over its whole row once the image is laid out as (c, h·w·n): every
-function here works on that matrix, one channel a row.
+An image is laid out as a matrix (c, h·w·n), one channel per row, so that the statistics of a channel
+are those of its row. A few channels at a time stay in the cache.
 """
 
 from __future__ import annotations
@@ -51,9 +51,6 @@ def _float_tensor(x: Any) -> Tensor:
     return x if x.dtype.kind == "f" else Tensor(as_float(x.data))
 
 
-# --- batch normalisation -------------------------------------------------------------------------
-
-
 def batch_statistics(x: Any) -> tuple[Any, Any]:
     """Mean and (biased) variance of every channel of an array (n, c, h, w): two arrays (c,).
 
@@ -95,24 +92,10 @@ def batch_norm(
     >>> batch_norm(x, [1.0], [0.0], epsilon=0).data.ravel()
     array([-1.,  1.])
     """
-    _require_images(x, "batch_norm")
-    require_epsilon(epsilon, "batch_norm")
-    if (mean is None) != (variance is None):
-        raise ShapeError("batch_norm takes mean and variance together, or neither")
     of_batch = mean is None
-    x, scale, shift = as_float(x), as_float(scale), as_float(shift)
-    if of_batch:
-        mean, variance = batch_statistics(x)
-        if observe is not None:
-            observe(mean, variance)
-    else:
-        mean, variance = asarray_like(as_array(mean), x), asarray_like(as_array(variance), x)
-    constants = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
-    for name, values in constants.items():
-        if values.shape != (x.shape[1],):
-            raise ShapeError(
-                f"batch_norm of {x.shape} needs {x.shape[1]} numbers as {name}, got {values.shape}"
-            )
+    x, scale, shift, mean, variance = _batch_norm_arrays(x, scale, shift, mean, variance, epsilon)
+    if of_batch and observe is not None:
+        observe(mean, variance)
     rows, shape, count, xp = _channel_rows(x), x.shape, x.size // x.shape[1], array_module(x)
     inverse = 1 / xp.sqrt(variance + x.dtype.type(epsilon))
     normal, value = xp.empty_like(rows), xp.empty_like(rows)  # x̂ and y
@@ -126,10 +109,35 @@ def batch_norm(
         for k in _blocks(rows):
             grad_scale[k], grad_shift[k] = (g[k] * normal[k]).sum(axis=1), g[k].sum(axis=1)
             part = g[k]
-            if of_batch:  # mean and variance move with x: take away what would move them
+            if of_batch:  # mean and variance depend on x: subtract what would change them
                 part = part - (grad_shift[k] / count)[:, None]
                 part -= normal[k] * (grad_scale[k] / count)[:, None]
             share[k] = part * (scale[k] * inverse[k])[:, None]
         return [_from_channel_rows(share, shape), grad_scale, grad_shift]
 
     return _from_channel_rows(value, shape), gradients
+
+
+def _batch_norm_arrays(
+    x: Any, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: float
+) -> tuple[Any, Any, Any, Any, Any]:
+    """The arrays of ``batch_norm`` as floats, with the batch's statistics where none were given.
+
+    ShapeError and ValueError for what does not fit.
+    """
+    _require_images(x, "batch_norm")
+    require_epsilon(epsilon, "batch_norm")
+    if (mean is None) != (variance is None):
+        raise ShapeError("batch_norm takes mean and variance together, or neither")
+    x, scale, shift = as_float(x), as_float(scale), as_float(shift)
+    if mean is None:
+        mean, variance = batch_statistics(x)
+    else:
+        mean, variance = asarray_like(as_array(mean), x), asarray_like(as_array(variance), x)
+    constants = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
+    for name, values in constants.items():
+        if values.shape != (x.shape[1],):
+            raise ShapeError(
+                f"batch_norm of {x.shape} needs {x.shape[1]} numbers as {name}, got {values.shape}"
+            )
+    return x, scale, shift, mean, variance

@@ -37,7 +37,7 @@ Tensor.__abs__ = lambda self: absolute(self)
 Tensor.__getitem__ = lambda self, index: getitem(self, index=index)
 
 
-# --- comparisons: no gradient ----------------------------------------------------------------------
+# --- comparisons: no gradient --------------------------------------------------------------------
 
 
 def _array(value: Any) -> Any:
@@ -53,7 +53,7 @@ Tensor.__ne__ = lambda self, other: self.data != _array(other)
 Tensor.__hash__ = object.__hash__  # a tensor is itself, whatever its values
 
 
-# --- methods ---------------------------------------------------------------------------------------
+# --- methods -------------------------------------------------------------------------------------
 
 
 def _reduction(function: Any) -> Any:

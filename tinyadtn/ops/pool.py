@@ -1,4 +1,4 @@
-"""TODO ops.pool: avg_pool2d, max_pool2d, pool_window, require_pool."""
+"""Pooling: the maximum or the mean of each window, as a loop over the cells of the window."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from ..autodiff.arrays import array_module, as_float
 from ..autodiff.engine import op
 from ..errors import ShapeError
 from .windows import Size, SlidingWindow, batch_first, batch_innermost, sliding, window_over
-
-# --- pooling -------------------------------------------------------------------------------------
 
 
 @op

@@ -1,4 +1,4 @@
-"""TODO ops.reductions: _axes, _extremum, log_softmax, max, mean, min, softmax, sum."""
+"""Sums, means, extrema and softmax: what reduces axes, each with its gradient."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 from ..autodiff.arrays import array_module, as_float
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
-
-# --- reductions ----------------------------------------------------------------------------------
 
 
 def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:

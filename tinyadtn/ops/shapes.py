@@ -1,4 +1,4 @@
-"""TODO ops.shapes: _index_part, broadcast_to, concatenate, getitem, reshape, transpose."""
+"""Ops that move elements and compute nothing: reshape, transpose, concatenate, indexing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from ..autodiff.arrays import array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .reductions import _axes
-
-# --- shapes --------------------------------------------------------------------------------------
 
 
 @op
