@@ -1,4 +1,4 @@
-"""TODO decode_free.cost: CALL, COPIED, MATRIX, MOVED, SLOWER, SMALL, work."""
+"""What a product of matrices takes, in multiply-adds of a large one: the unit of the rule."""
 
 from __future__ import annotations
 

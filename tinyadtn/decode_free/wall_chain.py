@@ -169,63 +169,76 @@ def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> A
     first, second = columns
     xp = array_module(first)
     joined, joined_backward = pair_cores(first, second)
-    eye, end = xp.eye(2, dtype=first.dtype), right_end(first, num_sites)
-
-    def spanned(span: Span) -> list[Any]:
-        """The products on the way from the span's left to its right, each (…, bond)."""
-        start, stop = _odd_cuts(span, num_sites)
-        products = [eye]  # site 0 comes out as it went in; elsewhere these are the left bond's rows
-        for core in joined[start // 2 : stop // 2]:
-            products.append((products[-1] @ core.reshape(2, 8)).reshape(-1, 2))
-        return products
-
-    def closed(span: Span, product: Any) -> Any:
-        """The last of the products with the right end that the span has."""
-        if span[1] == num_sites:
-            return product @ end
-        if span[1] % 2:
-            return product
-        # Cut before an even site: the one on the left of the cut passes through, into the bond.
-        wide = xp.zeros((len(product), 2, 2, 2), product.dtype)  # (…, its leg, bond, bond)
-        wide[:, 0, :, 0] = wide[:, 1, :, 1] = product
-        return wide
-
-    routes = [spanned(span) for span in chain.spans]
-    tensors = [closed(span, route[-1]) for span, route in zip(chain.spans, routes)]
+    end = right_end(first, num_sites)
+    products = [SpanProduct(span, joined, end, num_sites) for span in chain.spans]
     cores = [
-        tensor.reshape(-1) if index is None else tensor.reshape(-1)[xp.asarray(index)]
-        for tensor, index in zip(tensors, chain.index)
+        product.tensor.reshape(-1) if index is None else product.tensor.reshape(-1)[index]
+        for product, index in zip(products, map(_on_device(xp), chain.index))
     ]
     cores[0] = cores[0] * scale
-    shapes = [tensor.shape for tensor in tensors]
     ends = np.cumsum([len(core) for core in cores]).tolist()
 
     def backward(g: Any) -> list[Any]:
         grad_joined, grad_first = xp.zeros_like(joined), xp.zeros_like(first)
-        for k, (span, route, begin, stop) in enumerate(zip(chain.spans, routes, [0, *ends], ends)):
-            share, index = g[begin:stop] * (scale if k == 0 else 1), chain.index[k]
+        indices = map(_on_device(xp), chain.index)
+        for k, (product, index, start, stop) in enumerate(zip(products, indices, [0, *ends], ends)):
+            share = g[start:stop] * (scale if k == 0 else 1)
             if index is not None:
-                whole = xp.zeros(math.prod(shapes[k]), g.dtype)
-                whole[xp.asarray(index)] = share
+                whole = xp.zeros(product.tensor.size, g.dtype)
+                whole[index] = share
                 share = whole
-            if span[1] == num_sites:
-                share = share.reshape(-1, end.shape[1])
-                if num_sites % 2 == 0:
-                    grad_first[-1] = route[-1].T @ share
-                share = share @ end.T
-            elif span[1] % 2 == 0:
-                wide = share.reshape(-1, 2, 2, 2)
-                share = wide[:, 0, :, 0] + wide[:, 1, :, 1]
-            start, _ = _odd_cuts(span, num_sites)
-            for j in reversed(range(len(route) - 1)):
-                share, core = share.reshape(-1, 8), start // 2 + j
-                grad_joined[core] = (route[j].T @ share).reshape(2, 4, 2)
-                share = share @ joined[core].reshape(2, 8).T
+            product.pull_back(share, grad_joined, grad_first)
         grad_pairs, grad_second = joined_backward(grad_joined)
         grad_first[: len(second)] += grad_pairs
         return [grad_first, grad_second]
 
     return xp.concatenate(cores), backward
+
+
+def _on_device(xp: Any) -> Any:
+    return lambda index: None if index is None else xp.asarray(index)
+
+
+class SpanProduct:
+    """The tensor of one span: the cores of its pairs of gates multiplied, and closed on the right.
+
+    ``joined`` are the cores of all pairs, ``end`` is what closes the last one (``pair_cores``).
+    """
+
+    def __init__(self, span: Span, joined: Any, end: Any, num_sites: int) -> None:
+        self.span, self.joined, self.end, self.num_sites = span, joined, end, num_sites
+        self.first, stop = (cut // 2 for cut in _odd_cuts(span, num_sites))  # numbers of its cores
+        eye = array_module(joined).eye(2, dtype=joined.dtype)
+        self.products = [eye]  # site 0 comes out as it went in; elsewhere it is the left bond
+        for core in joined[self.first : stop]:
+            self.products.append((self.products[-1] @ core.reshape(2, 8)).reshape(-1, 2))
+        self.tensor = self._closed(self.products[-1])
+
+    def _closed(self, product: Any) -> Any:
+        """The last product (…, bond) with the right end that the span has."""
+        if self.span[1] == self.num_sites:
+            return product @ self.end
+        if self.span[1] % 2:
+            return product
+        # Cut before an even site: the one on the left of the cut passes through, into the bond.
+        wide = array_module(product).zeros((len(product), 2, 2, 2), product.dtype)
+        wide[:, 0, :, 0] = wide[:, 1, :, 1] = product  # (…, its leg, bond, bond)
+        return wide
+
+    def pull_back(self, g: Any, grad_joined: Any, grad_first: Any) -> None:
+        """From g = dL/d(tensor): the gradients of the cores and of the last gate, put in place."""
+        if self.span[1] == self.num_sites:
+            g = g.reshape(-1, self.end.shape[1])
+            if self.num_sites % 2 == 0:
+                grad_first[-1] = self.products[-1].T @ g
+            g = g @ self.end.T
+        elif self.span[1] % 2 == 0:
+            wide = g.reshape(-1, 2, 2, 2)
+            g = wide[:, 0, :, 0] + wide[:, 1, :, 1]
+        for k in reversed(range(len(self.products) - 1)):
+            g, core = g.reshape(-1, 8), self.first + k
+            grad_joined[core] = (self.products[k].T @ g).reshape(2, 4, 2)
+            g = g @ self.joined[core].reshape(2, 8).T
 
 
 def _odd_cuts(span: Span, num_sites: int) -> Span:

@@ -1,4 +1,4 @@
-"""TODO encodings.frozen: Frozen."""
+"""Random weights that are never trained: the baseline for every compression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO encodings.low_rank: LowRank."""
+"""A weight as a matrix of low rank, the product of two factors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO encodings.tucker: Tucker."""
+"""A kernel in Tucker form: a 1×1 convolution, a small convolution, a 1×1 convolution."""
 
 from __future__ import annotations
 

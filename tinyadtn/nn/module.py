@@ -96,17 +96,8 @@ class Module:
         (``rng=None``) has no type yet: it becomes float64 as a whole if any weight that it lacks
         comes in float64.
         """
-        # What is no array yet but can be one, a torch tensor for instance.
-        foreign = {
-            k for k, a in arrays.items() if array_module(a) is np and hasattr(a, "__array__")
-        }
-        arrays = {k: np.asarray(a) if k in foreign else to_numpy(a) for k, a in arrays.items()}
-        require_fitting(self, arrays)
+        arrays = _loadable(self, arrays)
         tensors = dict(self.named_tensors())
-        for name in tensors:
-            dtype = getattr(arrays[name], "dtype", np.asarray(arrays[name]).dtype)
-            if dtype.kind not in "fiub":
-                raise DTypeError(f"{name}: cannot load an array of {dtype}")
         double = any(
             getattr(arrays[name], "dtype", None) == np.float64
             for name, tensor in tensors.items()
@@ -149,6 +140,19 @@ def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def _is_leaf(tensor: Tensor) -> bool:
     return tensor.requires_grad and tensor.node is None
+
+
+def _loadable(model: Module, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays in NumPy; an error unless they have the model's names and shapes, and numbers."""
+    # Values that are not arrays yet but can be, a torch tensor for instance.
+    foreign = {k for k, a in arrays.items() if array_module(a) is np and hasattr(a, "__array__")}
+    arrays = {k: np.asarray(a) if k in foreign else to_numpy(a) for k, a in arrays.items()}
+    require_fitting(model, arrays)
+    for name, _ in model.named_tensors():
+        dtype = getattr(arrays[name], "dtype", np.asarray(arrays[name]).dtype)
+        if dtype.kind not in "fiub":
+            raise DTypeError(f"{name}: cannot load an array of {dtype}")
+    return arrays
 
 
 def require_fitting(model: Module, arrays: dict[str, Any]) -> None:

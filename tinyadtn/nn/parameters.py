@@ -1,4 +1,4 @@
-"""TODO nn.parameters: Seed, Shape, has_no_values, he_std, no_values, parameter, require_values, settled."""
+"""Parameters: tensors with random initial values, or with a shape alone, for counting."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from ..errors import GraphError, SizeLimitError
 
 Seed = int | np.random.Generator | None
 Shape = tuple[int, ...]
-
-
-# --- weights -------------------------------------------------------------------------------------
 
 
 def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:

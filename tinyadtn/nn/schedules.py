@@ -1,4 +1,4 @@
-"""TODO nn.schedules: Cosine, OneCycle, _half_cosine."""
+"""Learning-rate schedules: functions of the step number alone, so a resumed run needs no state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO nn.sequential: Sequential, naming."""
+"""Layers one behind the other, each with a name: a network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from ..autodiff.engine import Tensor
 from ..errors import ShapeError, TinyADTNError
 from .module import Module
 from .parameters import Seed, Shape
-
-# --- networks ------------------------------------------------------------------------------------
 
 
 @contextmanager

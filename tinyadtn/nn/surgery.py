@@ -1,4 +1,4 @@
-"""TODO nn.surgery: _rebuilt, dense, freeze, layer_named, named_layers, with_frozen, with_tensors, with_weights."""
+"""A model taken apart: other weights in the place of its own, parameters frozen, layers by name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ def dense(weight: Any) -> Tensor:
     tensor = weight if isinstance(weight, Tensor) else weight.decode()
     require_values([tensor])
     return tensor
-
-
-# --- models as wholes ----------------------------------------------------------------------------
 
 
 def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
