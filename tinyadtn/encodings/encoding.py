@@ -1,8 +1,7 @@
-"""What can stand in for a weight: objects that decode to a tensor of the weight's shape.
+"""What all encodings have in common: they decode to a tensor of a weight's shape, and can count.
 
-A layer never asks which one it has: it calls ``decode()`` and multiplies. The deep tensor network
-is in ``adtn``, its rivals are in ``factored`` and ``tensor_train``; here is what all encodings have
-in common, and the simplest one.
+An encoding is a ``Weight`` (``nn.weights``): a layer lets it apply itself, and here that means to
+decode and to multiply.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Every op with its gradient: functions on Tensors that the engine can differentiate.
 
 Read ``basic`` first: each op is a line of NumPy and, next to it, what it does to a gradient. Then
-``contract``, index notation and the one sentence that is its gradient. ``reductions`` and ``shapes``
-are more of the first kind. ``loss`` has softmax cross-entropy. ``operators`` gives Tensor ``+`` and
+``contract``: index notation, and the one sentence that is its gradient. ``reductions`` and
+``shapes`` are more of the first kind. ``loss`` has softmax cross-entropy. ``operators`` gives Tensor ``+`` and
 ``*``: importing this package does that.
 
 For images: ``windows`` (where the cells of a sliding window lie), then ``conv`` and ``pool``.

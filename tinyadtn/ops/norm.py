@@ -1,7 +1,7 @@
 """Batch normalization: each channel with mean 0 and variance 1, then scaled and shifted.
 
-An image is laid out as a matrix (c, h·w·n), one channel per row, so that the statistics of a channel
-are those of its row. A few channels at a time stay in the cache.
+An image is laid out as a matrix (c, h·w·n), one channel per row: the statistics of a channel are
+those of its row. A few channels at a time stay in the cache.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The patches of a whole batch do not fit into the cache: im2col writes kh·kw times the image to
 memory, and the product reads it again. So a block is unfolded into memory that is reused
-(``scratch``), multiplied while it is in the cache, and forgotten; the gradient of the weight unfolds
-it once more, which is cheaper than keeping it.
+(``scratch``), multiplied while it is in the cache, and forgotten. The gradient of the weight
+unfolds it once more, which is cheaper than keeping it.
 """
 
 from __future__ import annotations
