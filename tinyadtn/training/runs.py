@@ -6,6 +6,7 @@ import math
 import numbers
 import os
 import platform
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ class Run:
     data: dict[str, Any] | None = None  # ``Data.identity``; other data would be another run
     folder: Path | None = None
     saved_step: int = 0
+    saved_at: float = 0.0  # ``time.monotonic()`` of the last save, or of the first step
 
     def save(self, *, best: bool = False) -> None:
         """Write ``last.npz``, the old one becoming ``previous.npz``; with ``best`` also that."""
@@ -148,6 +150,7 @@ class Run:
         if self.saved_step != self.state.step:
             write_state(self.folder / "last.npz", arrays, meta, keep=self.folder / "previous.npz")
             self.saved_step = self.state.step
+        self.saved_at = time.monotonic()
 
 
 def resume_run(
@@ -169,8 +172,8 @@ def resume_run(
         plan = TrainingPlan(**meta["plan"])
         if meta["data"]["sha256"] != data["sha256"]:
             raise CheckpointError(
-                f"{path}: was trained on {describe_data(meta['data'])}, these are {describe_data(data)}; give the "
-                "data that it began with"
+                f"{path}: was trained on {describe_data(meta['data'])}, these are "
+                f"{describe_data(data)}; give the data that it began with"
             )
         if meta["training"].keys() != asdict(RunState()).keys():
             raise KeyError(f"state {sorted(meta['training'])}")
