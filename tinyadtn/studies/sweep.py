@@ -161,7 +161,8 @@ def _refuse_other_data(file: ResultsFile, previews: Iterable[Preview]) -> None:
         if now["sha256"] != before["sha256"]:
             raise TinyADTNError(
                 f"{file.path}: has runs on {describe_data(before)}, but now these are "
-                f"{describe_data(now)}; give it the data that it began with, or this sweep a file of its own with --out"
+                f"{describe_data(now)}; give it the data that it began with, or this sweep a file "
+                "of its own with --out"
             )
 
 
