@@ -1,4 +1,8 @@
-"""A dense model becomes an encoded one, and back."""
+"""Replace a model's dense weights by encodings (``compress``), and decode them (``decompress``).
+
+``compress`` takes three steps: it resolves the spec into layers, encodes these, and freezes the
+other parameters if asked to.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from ..nn.parameters import Seed, cast_and_move
 from ..nn.sequential import naming
 from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
-from .configure import _check_shape, _configure, encoded
+from .configure import check_shape, encoded, set_config
 
 # By the name of a layer, a pattern, or a tuple of these.
 Spec = Mapping[Any, "int | Encoding | Recipe"]
@@ -52,15 +56,28 @@ def compress(
     >>> joint.fc1.weight.whole
     ADTN((203264,), depth=2): 436 numbers for 203,264
     """
-    _check_spec(spec)
     rng = None if rng is None else np.random.default_rng(rng)
     layers = named_layers(model)
-    chosen: dict[str, Encoding] = {}
-    for key, value in spec.items():
+    weights: dict[str, Encoding] = {}
+    for key, names in _resolve(spec, layers).items():
+        encode = _encode_jointly if isinstance(key, tuple) else _encode_each
+        weights |= encode({name: layers[name] for name in names}, spec[key], rng)
+    small = encoded(model.copy(), weights)
+    return small if train_others else _freeze_others(small)
+
+
+# --- which layers --------------------------------------------------------------------------------
+
+
+def _resolve(spec: Any, layers: Mapping[str, Any]) -> dict[Any, list[str]]:
+    """Return, for each key of the spec, the names of its layers; no layer is in two keys."""
+    _check_spec(spec)
+    resolved: dict[Any, list[str]] = {}
+    for key in spec:
         patterns = key if isinstance(key, tuple) else (key,)
         names = [name for pattern in patterns for name in _matching(layers, pattern)]
         for name in names:
-            if name in chosen or names.count(name) > 1:
+            if names.count(name) > 1 or any(name in earlier for earlier in resolved.values()):
                 raise TinyADTNError(f"{name} is named twice in {list(spec)}")
             others = [n for n, layer in layers.items() if layer is layers[name] and n != name]
             if others:
@@ -68,21 +85,8 @@ def compress(
                     f"{name} and {', '.join(others)} are one layer: encoding it under one name "
                     "would part them; give each a layer of its own"
                 )
-        if isinstance(key, tuple):
-            chosen |= _encode_jointly({name: layers[name] for name in names}, value, rng)
-        else:
-            for name in names:
-                weight, axes = layers[name].weight, getattr(layers[name], "axes", None)
-                chosen[name] = _encode(name, tuple(weight.shape), axes, value, rng)
-                _cast_and_move(chosen[name], [weight])
-    small = encoded(model.copy(), chosen)
-    if train_others:
-        return small
-    kept = [n for n, layer in named_layers(small).items() if isinstance(layer.weight, Encoding)]
-    inside = tuple(f"{name}." for name in kept)
-    return with_frozen(
-        small, [name for name, _ in small.named_parameters() if not name.startswith(inside)]
-    )
+        resolved[key] = names
+    return resolved
 
 
 def _check_spec(spec: Any) -> None:
@@ -105,7 +109,33 @@ def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
     return names
 
 
+# --- encoding them -------------------------------------------------------------------------------
+
+
+def _encode_each(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
+    """An encoding for each layer's weight."""
+    encodings = {}
+    for name, layer in layers.items():
+        shape, axes = tuple(layer.weight.shape), getattr(layer, "axes", None)
+        encodings[name] = _encode(name, shape, axes, value, rng)
+        _cast_and_move(encodings[name], [layer.weight])
+    return encodings
+
+
+def _encode_jointly(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
+    """One encoding for the weights of all these layers; each layer gets its part."""
+    if len(layers) < 2:
+        raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
+    shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
+    shape = joint_shape(list(shapes.values()))
+    axes = [getattr(layer, "axes", None) for layer in layers.values()]
+    whole = _encode("+".join(layers), shape, joint_axes(list(shapes.values()), axes), value, rng)
+    _cast_and_move(whole, [layer.weight for layer in layers.values()])
+    return {name: SharedWeight(whole, k, shapes) for k, name in enumerate(layers)}
+
+
 def _encode(name: str, shape: tuple[int, ...], axes: Axes, value: Any, rng: Seed) -> Encoding:
+    """The encoding of one weight, from a depth, an encoding or a recipe."""
     if isinstance(value, Encoding):
         encoding = value.copy()  # nothing is shared with the caller, nor between layers
     else:
@@ -117,7 +147,7 @@ def _encode(name: str, shape: tuple[int, ...], axes: Axes, value: Any, rng: Seed
         raise TinyADTNError(
             f"{name}: the recipe returned {type(encoding).__name__}, not an encoding"
         )
-    _check_shape(name, shape, encoding)
+    check_shape(name, shape, encoding)
     return encoding
 
 
@@ -136,17 +166,6 @@ def _call_recipe(name: str, recipe: Recipe, shape: tuple[int, ...], axes: Axes, 
         ) from error
 
 
-def _encode_jointly(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
-    if len(layers) < 2:
-        raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
-    shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
-    shape = joint_shape(list(shapes.values()))
-    axes = [getattr(layer, "axes", None) for layer in layers.values()]
-    whole = _encode("+".join(layers), shape, joint_axes(list(shapes.values()), axes), value, rng)
-    _cast_and_move(whole, [layer.weight for layer in layers.values()])
-    return {name: SharedWeight(whole, k, shapes) for k, name in enumerate(layers)}
-
-
 def _cast_and_move(encoding: Encoding, weights: Sequence[Any]) -> None:
     """Give the encoding the number type and the device of the weights that it replaces."""
     tensors = [tensor for weight in weights for tensor in _stored(weight)]
@@ -157,6 +176,21 @@ def _cast_and_move(encoding: Encoding, weights: Sequence[Any]) -> None:
 
 def _stored(weight: Any) -> list[Tensor]:
     return [weight] if isinstance(weight, Tensor) else [t for _, t in weight.named_tensors()]
+
+
+# --- freezing the rest ---------------------------------------------------------------------------
+
+
+def _freeze_others(model: Module) -> Any:
+    """The model with only the encoded layers (their biases included) left trainable."""
+    kept = [n for n, layer in named_layers(model).items() if isinstance(layer.weight, Encoding)]
+    inside = tuple(f"{name}." for name in kept)
+    return with_frozen(
+        model, [name for name, _ in model.named_parameters() if not name.startswith(inside)]
+    )
+
+
+# --- and back ------------------------------------------------------------------------------------
 
 
 def decompress(model: Module) -> Any:
@@ -180,5 +214,5 @@ def decompress(model: Module) -> Any:
 
     result = with_weights(twin, change)
     if model.config is not None:
-        _configure(result, twin, {})
+        set_config(result, twin, {})
     return result

@@ -1,4 +1,4 @@
-"""TODO compression.configure: ENCODINGS, _check_shape, _configure, build, build_encoding, encoded."""
+"""A model's configuration: plain JSON from which the model, encodings included, is built again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENCODINGS: dict[str, Callable[..., Encoding]] = {
 }
 
 
-def _check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
+def check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
     if encoding.shape != shape:
         raise ShapeError(
             f"{name} has a weight of shape {shape}, the encoding is for {encoding.shape}"
@@ -36,7 +36,7 @@ def _check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
 
 
 def encoded(model: Module, weights: Mapping[str, Encoding]) -> Any:
-    """The model with these weights, its configuration saying so."""
+    """Return the model with these weights; its configuration describes their encodings."""
 
     def change(path: str, weight: Any) -> Any:
         return weights.get(path.removesuffix(".weight"), weight)
@@ -44,12 +44,12 @@ def encoded(model: Module, weights: Mapping[str, Encoding]) -> Any:
     result = with_weights(model, change)
     if model.config is not None:
         now = {name: weight.config for name, weight in weights.items()}
-        _configure(result, model, {**model.config.get("encodings", {}), **now})
+        set_config(result, model, {**model.config.get("encodings", {}), **now})
     return result
 
 
-def _configure(result: Module, model: Module, encodings: dict[str, Any]) -> None:
-    """Give the result the model's configuration, with these encodings and what is still frozen."""
+def set_config(result: Module, model: Module, encodings: dict[str, Any]) -> None:
+    """Set ``result.config``: that of the model, these encodings, and what is still frozen."""
     frozen = set(model.config.get("frozen", ()))
     still = {id(tensor) for name, tensor in model.named_tensors() if name in frozen}
     names = sorted(name for name, tensor in result.named_tensors() if id(tensor) in still)
@@ -59,7 +59,7 @@ def _configure(result: Module, model: Module, encodings: dict[str, Any]) -> None
 
 
 def build(config: dict[str, Any]) -> Any:
-    """The model that a configuration describes, with shapes only."""
+    """Build the model that a configuration describes, with shapes only."""
     try:
         options = {k: v for k, v in config.items() if k not in ("model", "encodings", "frozen")}
         model = MODELS[config["model"]](**options)
@@ -67,14 +67,14 @@ def build(config: dict[str, Any]) -> Any:
         wholes: dict[str, Encoding] = {}
         for name, entry in config.get("encodings", {}).items():
             weights[name] = build_encoding(entry, wholes)
-            _check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name])
+            check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name])
         return with_frozen(encoded(model, weights) if weights else model, config.get("frozen", ()))
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise TinyADTNError(f"this configuration describes no known model: {error!r}") from error
 
 
 def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encoding:
-    """The encoding of an entry; parts of the same layers get the same whole."""
+    """Build the encoding of an entry; parts of the same layers get the same whole."""
     if entry is None or entry["encoding"] not in ENCODINGS:
         raise TinyADTNError(
             "an encoding of your own class cannot be built from a file; build the model yourself "

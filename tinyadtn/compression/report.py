@@ -1,10 +1,10 @@
-"""What is stored, in tables: the numbers of every weight, and of a model as a whole."""
+"""A table of what a model stores: a row for each weight, the encoded weights, the whole model."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
@@ -93,46 +93,75 @@ def report(
     """
     if not isinstance(model, Module):
         raise TypeError(f"report needs a Module, got {type(model).__name__}")
-    rows: list[ReportRow] = []
-    encoded: list[ReportRow] = []
-    inside: set[int] = set()
-    frozen = (model.config or {}).get("frozen", ())
-    tensors = dict(model.named_tensors())
-    others = {id(t): t.size for n, t in tensors.items() if t.requires_grad or n in frozen}
+    weights = list(_stored_weights(model))
+    encoded = [weight for weight in weights if weight.is_encoded]
+    rows = [weight.row for weight in weights]
+    if len(encoded) > 1:
+        rows.append(_sum_of_encoded(model, encoded))
+    rows.append(_whole_model(model, weights))
+    timed: tuple[Timing, ...] = ()
+    if timing and isinstance(model, Sequential):
+        timed = tuple(timings(model, batch_size, image))
+    return Report(tuple(rows), timed, batch_size if timing else None)
+
+
+# --- the rows ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _StoredWeight:
+    """A weight of a model (or the encoding that several layers share), its row and its arrays."""
+
+    row: ReportRow
+    tensors: Mapping[str, Tensor]
+    is_encoded: bool
+
+
+def _stored_weights(model: Module) -> Iterator[_StoredWeight]:
     for name, weights in group_by_encoding(model).items():
         weight = storage_of(next(iter(weights.values())))
         if isinstance(weight, Tensor):
             n = weight.size
-            counts, label, stored = Counts(n, n, n, n, n), "dense", {"weight": weight}
+            counts, label, tensors = Counts(n, n, n, n, n), "dense", {"weight": weight}
         else:
-            counts, label, stored = weight.counts(), weight.label, dict(weight.named_tensors())
-        if counts.stored and not any(tensor.requires_grad for tensor in stored.values()):
+            counts, label, tensors = weight.counts(), weight.label, dict(weight.named_tensors())
+        if counts.stored and not any(tensor.requires_grad for tensor in tensors.values()):
             label += ", frozen"
-        for tensor in stored.values():
-            others.pop(id(tensor), None)
         counts = replace(counts, dense=sum(math.prod(w.shape) for w in weights.values()))
-        rows.append(ReportRow(f"{name}.weight", label, counts, npz_bytes(stored)))
-        if not isinstance(weight, Tensor):
-            encoded.append(rows[-1])
-            inside |= set(map(id, stored.values()))
+        row = ReportRow(f"{name}.weight", label, counts, npz_bytes(tensors))
+        yield _StoredWeight(row, tensors, not isinstance(weight, Tensor))
+
+
+def _sum_of_encoded(model: Module, encoded: Iterable[_StoredWeight]) -> ReportRow:
+    inside = _identities(encoded)
+    tensors = {name: tensor for name, tensor in model.named_tensors() if id(tensor) in inside}
+    counts = _total(weight.row.counts for weight in encoded)
+    return ReportRow("encoded weights", "", counts, npz_bytes(tensors))
+
+
+def _whole_model(model: Module, weights: Iterable[_StoredWeight]) -> ReportRow:
+    """All weights, and beyond them every parameter that is trained or frozen, each counted once."""
+    tensors, inside = dict(model.named_tensors()), _identities(weights)
+    frozen = (model.config or {}).get("frozen", ())
+    others = {
+        id(tensor): tensor.size
+        for name, tensor in tensors.items()
+        if (tensor.requires_grad or name in frozen) and id(tensor) not in inside
+    }
     biases = sum(others.values())
-    total = _total([*(row.counts for row in rows), Counts(*[biases] * 5)])
-    whole = ReportRow("whole model", "", total, npz_bytes(tensors))
-    timed: tuple[Timing, ...] = ()
-    if timing and isinstance(model, Sequential):
-        timed = tuple(timings(model, batch_size, image))
-    measured = (timed, batch_size if timing else None)
-    if len(encoded) < 2:
-        return Report((*rows, whole), *measured)
-    theirs = {name: tensor for name, tensor in tensors.items() if id(tensor) in inside}
-    counts = _total([row.counts for row in encoded])
-    return Report(
-        (*rows, ReportRow("encoded weights", "", counts, npz_bytes(theirs)), whole), *measured
-    )
+    total = _total([*(weight.row.counts for weight in weights), Counts(*[biases] * 5)])
+    return ReportRow("whole model", "", total, npz_bytes(tensors))
+
+
+def _identities(weights: Iterable[_StoredWeight]) -> set[int]:
+    return {id(tensor) for weight in weights for tensor in weight.tensors.values()}
 
 
 def _total(counts: Iterable[Counts]) -> Counts:
     return Counts(*map(sum, zip(*map(astuple, counts))))
+
+
+# --- bytes on disk -------------------------------------------------------------------------------
 
 
 def npz_bytes(tensors: Mapping[str, Tensor]) -> int:

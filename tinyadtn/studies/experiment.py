@@ -41,8 +41,9 @@ from ..nn.module import Module
 from ..nn.surgery import dense, layer_named, named_layers
 from ..tables import format_table, spread
 from ..training.evaluate import evaluate
+from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, versions
-from ..training.train import train, with_progress
+from ..training.train import train
 
 CANDIDATES = ("dense", "fitted only", "fine-tuned", "random start", "frozen")
 

@@ -6,6 +6,7 @@ import math
 import numbers
 import os
 import platform
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ class Run:
     data: dict[str, Any] | None = None  # ``Data.identity``; other data would be another run
     folder: Path | None = None
     saved_step: int = 0
+    saved_at: float = 0.0  # ``time.monotonic()`` of the last save, or of the first step
 
     def save(self, *, best: bool = False) -> None:
         """Write ``last.npz``, the old one becoming ``previous.npz``; with ``best`` also that."""
@@ -148,6 +150,7 @@ class Run:
         if self.saved_step != self.state.step:
             write_state(self.folder / "last.npz", arrays, meta, keep=self.folder / "previous.npz")
             self.saved_step = self.state.step
+        self.saved_at = time.monotonic()
 
 
 def resume_run(

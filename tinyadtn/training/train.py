@@ -12,19 +12,21 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import numpy as np
 
+from ..autodiff.engine import Tensor
 from ..autodiff.modes import detect_anomaly
 from ..data.preprocess import crop_and_flip
 from ..data.splits import Data, batches
 from ..errors import NonFiniteError, TinyADTNError
 from ..nn.module import Module
+from ..nn.optim import Optimizer
 from ..ops.loss import softmax_cross_entropy
-from ..progress import progress
 from .evaluate import Evaluation, evaluate
 from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_folder
 
@@ -106,67 +108,44 @@ def train(
 
 
 def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, None, None]:
+    """The loop over epochs and batches, from wherever the run stands."""
     plan, state = run.plan, run.state
     per_epoch = math.ceil(len(data.train) / plan.batch_size)
     total = plan.epochs * per_epoch
-    schedule = SCHEDULES[plan.schedule](plan.learning_rate, total)
-    saved_at = time.monotonic()
+    learning_rate = SCHEDULES[plan.schedule](plan.learning_rate, total)
+    run.saved_at = time.monotonic()
     run.optimizer.zero_grad()
     for epoch in range(state.step // per_epoch, plan.epochs):
-        done = state.step - epoch * per_epoch
+        done = state.step - epoch * per_epoch  # above 0 where a run resumes inside an epoch
         order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)
         for images, labels in order:
-            now = _update(run, images, labels, epoch + 1, total, schedule(state.step))
-            last_of_epoch = state.step == (epoch + 1) * per_epoch
-            if last_of_epoch:
-                with np.errstate(all="ignore"):  # save() refuses what is not finite
-                    validation = evaluate(run.model, data.validation)
-                mean_loss = state.epoch_loss / per_epoch
-                now = replace(now, mean_loss=mean_loss, validation=validation)
-                improved = validation.accuracy > state.best
-                state.history.append(now.record())
-                state.epoch_loss = 0.0
-                state.best = max(state.best, validation.accuracy)
-                run.save(best=improved)
-            elif time.monotonic() - saved_at > 60 * save_minutes:
-                run.save()
-            if last_of_epoch or run.saved_step == state.step:
-                saved_at = time.monotonic()
+            step = _update(run, images, labels, epoch + 1, total, learning_rate(state.step))
+            if state.step == (epoch + 1) * per_epoch:
+                step = _end_epoch(run, data, step, per_epoch)
+            else:
+                _save_if_due(run, save_minutes)
             try:
-                yield now
-            except GeneratorExit:  # whoever ran the loop left it
+                yield step
+            except GeneratorExit:  # the caller left the loop
                 run.save()
                 raise
 
 
 def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: float) -> TrainStep:
-    """One step: forward, backward, update. Numbers that would spoil the parameters are refused."""
+    """One step: loss, backward, check, update. NonFiniteError comes before the update."""
     step = run.state.step + 1
     if run.plan.augment:
-        rng = np.random.default_rng((AUGMENT_STREAM, run.plan.seed, step))
-        images = crop_and_flip(images, rng)
+        images = crop_and_flip(images, np.random.default_rng((AUGMENT_STREAM, run.plan.seed, step)))
     buffers = [(t, t.data) for _, t in run.model.named_tensors() if not t.requires_grad]
-
-    def loss_of_batch() -> Any:
-        # Dropout and its like draw from a stream of their own for every step.
-        rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed, step))
-        logits = run.model(images, training=True, rng=rng)
-        return softmax_cross_entropy(logits, labels=labels)
-
-    with np.errstate(all="ignore"):  # whatever overflows is found below, and named
+    loss_of_batch = partial(_loss, run, images, labels, step)
+    with np.errstate(all="ignore"):  # an overflow is found below, where its op is named
         loss = loss_of_batch()
         value = loss.item()
         if math.isfinite(value):
             loss.backward()
-            gradients = [p.grad for p in run.optimizer.parameters if p.grad is not None]
-        if not math.isfinite(value) or not all(map(_finite, gradients)):
-            run.optimizer.zero_grad()
+        if not math.isfinite(value) or not _finite_gradients(run.optimizer):
             where = f"epoch {epoch}, step {step}, learning rate {lr:.3g}: the loss is {value:.6g}"
-            try:
-                _name_the_culprit(loss_of_batch, where)
-            finally:
-                for buffer, before in buffers:  # running statistics have seen the bad numbers
-                    buffer.data = before
+            _reject_batch(run, loss_of_batch, buffers, where)
         run.optimizer.step(lr)
     run.optimizer.zero_grad()
     run.state.step = step
@@ -174,45 +153,64 @@ def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: floa
     return TrainStep(epoch, step, total, value, lr)
 
 
+def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
+    """Softmax cross-entropy of a batch. Dropout draws from a stream that (seed, step) decides."""
+    rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed, step))
+    logits = run.model(images, training=True, rng=rng)
+    return softmax_cross_entropy(logits, labels=labels)
+
+
+# --- the end of an epoch, and saving -------------------------------------------------------------
+
+
+def _end_epoch(run: Run, data: Data, step: TrainStep, per_epoch: int) -> TrainStep:
+    """Validate, record the epoch in the history, save; return the step with these results."""
+    state = run.state
+    with np.errstate(all="ignore"):  # save() raises for parameters that are not finite
+        validation = evaluate(run.model, data.validation)
+    step = replace(step, mean_loss=state.epoch_loss / per_epoch, validation=validation)
+    improved = validation.accuracy > state.best
+    state.history.append(step.record())
+    state.epoch_loss = 0.0
+    state.best = max(state.best, validation.accuracy)
+    run.save(best=improved)
+    return step
+
+
+def _save_if_due(run: Run, save_minutes: float) -> None:
+    """Save inside an epoch if the last checkpoint is older than ``save_minutes``."""
+    if time.monotonic() - run.saved_at > 60 * save_minutes:
+        run.save()
+
+
+# --- a loss or gradient that is not finite -------------------------------------------------------
+
+
+def _finite_gradients(optimizer: Optimizer) -> bool:
+    return all(_finite(p.grad) for p in optimizer.parameters if p.grad is not None)
+
+
 def _finite(gradient: Any) -> bool:
-    """Whether all its numbers are finite, and the sum of their squares: read once, nothing made."""
+    """Whether all entries and the sum of their squares are finite: one pass, no new array."""
     flat = gradient.reshape(-1)
     return math.isfinite(flat @ flat)
 
 
-def _name_the_culprit(loss_of_batch: Any, where: str) -> None:
-    """Compute the batch again, looking at every op, and raise NonFiniteError with what is found."""
+def _reject_batch(
+    run: Run,
+    loss_of_batch: Callable[[], Tensor],
+    buffers: list[tuple[Tensor, Any]],
+    where: str,
+) -> NoReturn:
+    """Find the first bad op, restore the buffers (tensor, values before), raise NonFiniteError."""
+    run.optimizer.zero_grad()
     found = "a gradient is too large to be squared"
     try:
-        with detect_anomaly():
+        with detect_anomaly():  # the same batch once more, with a check after every op
             loss_of_batch().backward()
     except NonFiniteError as error:
         found = str(error)
+    finally:
+        for buffer, before in buffers:  # running statistics include the bad batch
+            buffer.data = before
     raise NonFiniteError(f"{where}; {found}. Try a smaller learning rate, or clip=")
-
-
-# --- watching ------------------------------------------------------------------------------------
-
-
-def with_progress(steps: Iterator[TrainStep], label: str, show: bool) -> Iterator[TrainStep]:
-    """The steps of a run behind a progress bar that tells the loss and the validation accuracy."""
-    accuracy = ""
-
-    def note(step: TrainStep) -> str:
-        nonlocal accuracy
-        if step.validation:
-            accuracy = f", validation {100 * step.validation.accuracy:.1f} %"
-        return f"loss {step.loss:.3f}{accuracy}"
-
-    first = next(steps, None)
-    if first is None:
-        return
-
-    def all_steps() -> Iterator[TrainStep]:
-        yield first
-        yield from steps
-
-    done = first.step - 1  # more than 0 in a resumed run
-    yield from progress(
-        all_steps(), total=first.total, initial=done, label=label, note=note, show=show
-    )
