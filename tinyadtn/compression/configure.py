@@ -1,4 +1,4 @@
-"""A model's configuration: plain JSON from which the model, encodings included, is built again."""
+"""A model from its configuration, as a file holds it: network, encodings, what is frozen."""
 
 from __future__ import annotations
 

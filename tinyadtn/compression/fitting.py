@@ -1,4 +1,4 @@
-"""TODO compression.fitting: _target, fit."""
+"""``fit``: every encoded weight of a model brought close to the dense weight of the same layer."""
 
 from __future__ import annotations
 

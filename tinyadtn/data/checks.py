@@ -1,4 +1,4 @@
-"""TODO data.checks: MAX_CLASSES, _check_features, _check_pair, _check_pixels, _check_together, _refuse_gaps."""
+"""What images and labels must be before a network may see them; DataFileError for all else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO data.splits: Data, ORDER_STREAM, Split, batches."""
+"""Images and labels in three splits, and the order in which batches come."""
 
 from __future__ import annotations
 

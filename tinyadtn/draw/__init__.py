@@ -1,7 +1,12 @@
-"""Pictures, each a Matplotlib figure: ``ta.draw.curves`` and its like need the extra ``plot``.
+"""Pictures: the brick wall, weights, singular values, training curves, digits.
 
-Read ``style`` for the colours and how a figure is saved, then ``wall`` for the picture of an ADTN.
-``weights``, ``curves``, ``digits`` and ``tradeoff`` are one kind of picture each.
+Every function takes plain objects and returns a Matplotlib ``Figure`` that the caller owns: no
+window, no global state. A notebook shows it, ``save`` writes it. ``figure.get_label()`` says in
+words what is to be seen. Matplotlib is the extra ``plot``.
+
+Read ``style`` (colours, and how a figure is made and saved), then ``wall``: the picture of an ADTN.
+``matrices`` draws weights and their singular values, ``curves`` a training, ``images`` digits,
+``scatter`` accuracy over the number of parameters.
 """
 
 from .curves import training_curves

@@ -1,4 +1,4 @@
-"""TODO draw.curves: training_curves."""
+"""Training curves: loss and validation accuracy over the epochs."""
 
 from __future__ import annotations
 

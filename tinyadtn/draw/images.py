@@ -1,4 +1,4 @@
-"""TODO draw.digits: digits."""
+"""Digits side by side, each with a title."""
 
 from __future__ import annotations
 

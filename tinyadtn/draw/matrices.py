@@ -1,9 +1,4 @@
-"""Pictures: the brick wall, weights, singular values, training curves, digits.
-
-Every function takes plain objects and returns a matplotlib ``Figure`` that belongs to nobody: no
-window, no global state. A notebook shows it, ``save`` writes it. ``figure.get_label()`` says in
-words what is to be seen.
-"""
+"""Weights as images, and their singular values."""
 
 from __future__ import annotations
 

@@ -5,6 +5,6 @@ initialization, ``fit`` brings it close to a given weight, ``costs`` counts what
 others, which are trained in the same loop: ``low_rank``, ``tucker`` and ``tensor_train`` are linear
 in each of their factors (``factored``), and ``frozen`` is the baseline, random and never trained.
 
-At first skip ``joint`` (one encoding for several layers) and ``independent`` (how many of the stored
-parameters are independent).
+At first skip ``joint`` (one encoding for several layers) and ``independent`` (how many of the
+stored parameters are independent).
 """

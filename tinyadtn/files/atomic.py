@@ -1,4 +1,4 @@
-"""TODO files.atomic: _second_name, _umask, replacing."""
+"""Writing a file completely or not at all: a crash or a full disk leaves the old one as it was."""
 
 from __future__ import annotations
 

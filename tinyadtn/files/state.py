@@ -1,4 +1,8 @@
-"""TODO files.state: FORMAT, META, _hash, read_state, write_state."""
+"""A state on disk: arrays by name and a description, every array with its SHA-256.
+
+One ``.npz`` file holds a state. Inside are the arrays and a JSON text: format, hashes, and whatever
+else the writer wants back. Checkpoints and files of features are states.
+"""
 
 from __future__ import annotations
 

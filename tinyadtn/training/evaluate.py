@@ -1,4 +1,4 @@
-"""TODO training.evaluate: EVALUATION_BATCH, Evaluation, evaluate, predict."""
+"""How good a model is on a split of the data, and what it predicts."""
 
 from __future__ import annotations
 
