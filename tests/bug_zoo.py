@@ -40,6 +40,15 @@ def bug(what: str, old: str, new: str, *killers: str, file: str = "") -> Bug:
 
 # fmt: off
 ZOO = [
+    # --- the page ---------------------------------------------------------------------------------
+    bug("tiny: a second path's gradient replaces the first",
+        "cotangents[x] = cotangents.get(x, 0) + unbroadcast(vjp(g), x.data.shape)",
+        "cotangents[x] = unbroadcast(vjp(g), x.data.shape)",
+        "test_tiny::test_a_tensor_that_is_used_twice_gets_both_gradients"),
+    bug("tiny: a gate is transposed",
+        'pattern="aqb,pq->apb"',
+        'pattern="aqb,qp->apb"',
+        "test_tiny::test_the_same_gates_decode_to_the_same_weight_with_the_same_gradients"),
     # --- the engine ------------------------------------------------------------------------------
     bug("a second path's gradient replaces the first",
         "total = share if known is None else known + share",
@@ -113,7 +122,8 @@ ZOO = [
     bug("relu has a slope at 0",
         "lambda g: g * (a > 0)",
         "lambda g: g * (a >= 0)",
-        "test_ties_and_kinks::test_slopes_at_zero"),
+        "test_ties_and_kinks::test_slopes_at_zero",
+        file="ops/basic.py"),
     bug("transpose: the gradient is permuted forward instead of back",
         "return a.transpose(order), lambda g: g.transpose(np.argsort(order).tolist())",
         "return a.transpose(order), lambda g: g.transpose(order)",
