@@ -48,22 +48,24 @@ def conv2d(
         return winograd.conv2d(image, weight, window)
     if blocked_conv.applies(image, window):
         return blocked_conv.conv2d(image, weight, window, groups)
-    xp, o = array_module(x), weight.shape[0]
+    (rows, _), o = window.outputs, weight.shape[0]
     kernels = weight.reshape(groups, o // groups, -1)  # (g, o, cpq)
-    columns = im2col(image, window, 0, window.outputs[0])  # (c, p, q, i, j, n)
-    patches = columns.reshape(groups, kernels.shape[2], -1)  # (g, cpq, ijn)
-    out = (kernels @ patches).reshape(o, *window.outputs, len(x))
+
+    def patches() -> Any:  # laid out again for the gradient: cheaper than keeping them
+        return im2col(image, window, 0, rows).reshape(groups, kernels.shape[2], -1)  # (g, cpq, ijn)
+
+    out = (kernels @ patches()).reshape(o, *window.outputs, len(x))
 
     def grad_x(g: Any) -> Any:
         g = batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o, ijn)
-        grad_columns = (kernels.swapaxes(1, 2) @ g).reshape(columns.shape)
-        share = xp.zeros(image.shape, g.dtype)
-        col2im(grad_columns, window, 0, window.outputs[0], share)
+        columns = kernels.swapaxes(1, 2) @ g  # (g, cpq, ijn)
+        share = array_module(g).zeros(image.shape, g.dtype)
+        col2im(columns.reshape(len(image), *window.kernel, *out.shape[1:]), window, 0, rows, share)
         return batch_first(share)
 
     def grad_weight(g: Any) -> Any:
         g = batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o, ijn)
-        return (g @ patches.swapaxes(1, 2)).reshape(weight.shape)
+        return (g @ patches().swapaxes(1, 2)).reshape(weight.shape)
 
     return batch_first(out), grad_x, grad_weight
 
