@@ -1,4 +1,4 @@
-"""TODO data.checks: MAX_CLASSES, _check_features, _check_pair, _check_pixels, _check_together, _refuse_gaps."""
+"""Check images and labels from any source; DataFileError says what is wrong and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO data.splits: Data, ORDER_STREAM, Split, batches."""
+"""The data of a run: three splits of images and labels (``Data``), and batches of one split."""
 
 from __future__ import annotations
 

@@ -1,7 +1,12 @@
-"""Pictures, each a Matplotlib figure: ``ta.draw.curves`` and its like need the extra ``plot``.
+"""Pictures: each function returns a Matplotlib figure. They need the extra ``plot``.
 
-Read ``style`` for the colours and how a figure is saved, then ``wall`` for the picture of an ADTN.
-``weights``, ``curves``, ``digits`` and ``tradeoff`` are one kind of picture each.
+Read ``style`` first (palette, new figures, saving), then ``wall`` (the gates of an ADTN). Each of
+the others is one kind of picture and can be read alone:
+
+- ``matrices``: weights and singular values.
+- ``curves``: loss and accuracy during training.
+- ``images``: a gallery of digits.
+- ``scatter``: accuracy against stored parameters.
 """
 
 from .curves import training_curves

@@ -1,9 +1,4 @@
-"""Pictures: the brick wall, weights, singular values, training curves, digits.
-
-Every function takes plain objects and returns a matplotlib ``Figure`` that belongs to nobody: no
-window, no global state. A notebook shows it, ``save`` writes it. ``figure.get_label()`` says in
-words what is to be seen.
-"""
+"""Weights as images, and the singular values of their unfoldings."""
 
 from __future__ import annotations
 
@@ -24,9 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IMAGES = 8  # how many rows of each weight are shown as images
-
-
-# --- weights and their spectra -------------------------------------------------------------------
 
 
 def weights(arrays: Mapping[str, Any], *, image_shape: tuple[int, int] | None = None) -> Figure:

@@ -1,4 +1,8 @@
-"""TODO files.state: FORMAT, META, _hash, read_state, write_state."""
+"""Write and read a state: named arrays and a JSON text in one ``.npz`` file, with hashes.
+
+The JSON text holds the format number, the SHA-256 of every array, and whatever the writer adds. A
+state knows no model: checkpoints, training runs and feature files are all states.
+"""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ def read_spec(
 ) -> Spec:
     """The runs that a TOML file, or a mapping of the same content, describes.
 
-    ``rows`` are patterns: only rows with such names. What is wrong in itself is refused here, with
-    the place; whether layers exist and shapes fit, ``sweep_run.check`` tells.
+    ``rows`` are patterns: only rows with such names. A value that is wrong in itself is rejected
+    here, with its place; ``run.check`` tests whether layers exist and shapes fit.
 
     >>> rows = {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}
     >>> spec = read_spec({"network": "fc2", "rows": rows})
