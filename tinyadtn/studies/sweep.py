@@ -41,7 +41,7 @@ def sweep(
 ) -> list[Record]:
     """Do the runs of a spec that ``out`` does not hold yet; the records of all of them, in order.
 
-    ``spec`` is a TOML file (see ``sweep_spec``), or its content; ``rows``, patterns, choose some of
+    ``spec`` is a TOML file (see ``spec``), or its content; ``rows``, patterns, choose some of
     it. ``out`` is a file of JSON lines, one a run: by default the spec's name with ``.jsonl``. The
     runs are done by ``workers`` processes (as many as there are cores), each with ``blas_threads``
     BLAS threads (1), or by an ``executor`` of ``concurrent.futures`` kind that you made and close.
@@ -129,7 +129,7 @@ def preview(spec: Spec) -> dict[str, Preview]:
 
 
 def results_path(spec: Spec, out: str | os.PathLike[str] | None) -> Path:
-    """Where the results go: beside the spec, unless said otherwise."""
+    """The file of the results: ``out``, by default next to the spec."""
     if out is not None:
         return Path(out)
     if spec.path is None:
@@ -141,7 +141,7 @@ def cores() -> int:
     """How many processors this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not every system tells
+    except AttributeError:  # not on every system
         return os.cpu_count() or 1
 
 
@@ -151,7 +151,7 @@ def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool)
 
 
 def _refuse_other_data(file: ResultsFile, previews: Iterable[Preview]) -> None:
-    """What has the same name need not be the same: records tell their data by a hash, too."""
+    """Data of the same name may differ, so compare the hash that each record has of its data."""
     data = {preview.data["name"]: preview.data for preview in previews}
     for record in file.records.values():
         before = record.get("data")
