@@ -1,7 +1,10 @@
-"""The command line: ``tinyadtn train``, ``compress``, ``sweep`` and the others.
+"""The command line, ``tinyadtn``: a thin layer over the public functions.
 
-Read ``parser`` (what can be written on the command line) and ``commands`` (what each command does;
-``sweep_command`` is the largest of them). ``main`` turns errors into one line and an exit code.
-``argument_types`` reads the values of options, ``picture`` an image for ``predict``, and
-``terminal`` makes names safe to print.
+Read in this order:
+
+- ``main``: runs one command; every error becomes one line and an exit code.
+- ``parser``: the commands and their options; ``argument_types`` checks the values of options.
+- ``commands``: one function per command; ``sweep_command``: the command ``sweep``.
+
+``terminal`` (safe printing) and ``picture`` (reading a photo of a digit) may be skipped at first.
 """

@@ -1,4 +1,4 @@
-"""What each command of the command line does."""
+"""The commands of the command line, except ``sweep``: one function each, from parsed options."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def train_model(options: Namespace) -> int:
         plan = TrainingPlan(**given)
         data, model = _data_and_new_model(options, plan)
     model = placed(model, options.device)
-    # train() looks at the rest before its first step; what it refuses comes without a headline.
+    # train() checks the rest at the call, so an error comes before the announcement.
     steps = train(
         model,
         data,
@@ -58,14 +58,7 @@ def train_model(options: Namespace) -> int:
         save_minutes=options.save_minutes,
         **given,
     )
-    say(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
-    say(f"takes {training_memory(model, data, plan)}")
-    epochs = "1 epoch" if plan.epochs == 1 else f"{plan.epochs} epochs"
-    say(
-        f"{epochs} of {math.ceil(len(data.train) / plan.batch_size):,} steps; saves in "
-        f"{options.out} every {options.save_minutes:g} minutes and after every epoch"
-        + (f"; goes on from {options.resume}" if options.resume else "")
-    )
+    _announce_training(options, model, data, plan)
     with interruption() as asked_to_stop:
         for _ in with_progress(steps, options.model, not options.quiet):
             if asked_to_stop.is_set():
@@ -74,6 +67,24 @@ def train_model(options: Namespace) -> int:
         steps.close()  # saves last.npz
         say(f"stopped and saved; go on with\n  {_to_go_on(options)}")
         return 130
+    _print_trained(options, model, data)
+    return 0
+
+
+def _announce_training(options: Namespace, model: Any, data: Data, plan: TrainingPlan) -> None:
+    """Print what is trained, the memory that it takes, and where and how often it is saved."""
+    say(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
+    say(f"takes {training_memory(model, data, plan)}")
+    epochs = "1 epoch" if plan.epochs == 1 else f"{plan.epochs} epochs"
+    say(
+        f"{epochs} of {math.ceil(len(data.train) / plan.batch_size):,} steps; saves in "
+        f"{options.out} every {options.save_minutes:g} minutes and after every epoch"
+        + (f"; goes on from {options.resume}" if options.resume else "")
+    )
+
+
+def _print_trained(options: Namespace, model: Any, data: Data) -> None:
+    """Print the validation accuracy, the files that were written, and the command to test them."""
     result = evaluate(model, data.validation)
     say(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
     # A resumed run that was done, or never better than before, leaves fewer files in a new folder.
@@ -82,7 +93,6 @@ def train_model(options: Namespace) -> int:
     kept = Path(options.out) / files[0] if files else options.resume
     test = as_typed([program(), "evaluate", str(kept)])
     say(f"test it once you are done choosing: {test}")
-    return 0
 
 
 def _to_go_on(options: Namespace) -> str:

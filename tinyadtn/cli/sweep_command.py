@@ -75,8 +75,8 @@ def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:
     labels = len(by_label(spec))
     rows = "1 row" if labels == 1 else f"{labels} rows"
     others = len(records.keys() - known)
-    beside = f", which also holds {others} of other specs or rows" if others else ""
-    return f"{spec.name}: {runs} in {rows}, {done}; results in {out}{beside}"
+    others_too = f", which also holds {others} of other specs or rows" if others else ""
+    return f"{spec.name}: {runs} in {rows}, {done}; results in {out}{others_too}"
 
 
 def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:

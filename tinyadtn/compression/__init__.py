@@ -1,8 +1,11 @@
-"""A dense model becomes an encoded one: compress, fit, save and load, and tables of what it takes.
+"""Replace the dense weights of a model by encodings, and measure what is saved.
 
-Read ``compress`` (which layers get which encoding), then ``fitting`` (encodings brought close to
-given weights) and ``configure`` (a model from its configuration). ``checkpoint`` saves and loads.
+Read in this order:
 
-The tables: ``summary`` (layer by layer), ``report`` (parameters and bytes), ``timing`` (how long
-the layers take here), ``suggest`` (encodings that fit a budget).
+- ``compress``: encode the chosen layers of a model; ``decompress`` goes back.
+- ``fitting``: fit these encodings to the dense weights.
+- ``report``: a table of stored parameters; ``summary``: a table of layers and their costs.
+- ``checkpoint``: ``save`` and ``load``; ``configure``: a model built from its configuration.
+
+``suggest`` (encodings within a budget) and ``timing`` (seconds per layer) may be skipped at first.
 """

@@ -1,4 +1,4 @@
-"""``fit``: every encoded weight of a model brought close to the dense weight of the same layer."""
+"""Fit the encodings of a compressed model to the weights of a dense one, before any training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..nn.surgery import dense, layer_named
 
 
 def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[float]]:
-    """Bring every encoded weight of ``model`` close to the dense weight of the same layer.
+    """Fit every encoded weight of ``model`` to the dense weight of the same layer.
 
-    Returns each layer's relative errors ‖W - target‖ / ‖target‖. An encoding that iterates gives
-    one a step and takes the options of ``ADTN.fit`` (``steps``, ``learning_rate``, …); one whose
-    best fit is a formula gives one error and needs no options. A joint encoding is fitted once, to
-    all its layers, under the name "fc1+fc2". What has no fit, or is frozen, is left alone.
+    Returns each layer's relative errors ‖W - target‖ / ‖target‖. An iterative fit returns one error
+    per step and takes the options of ``ADTN.fit`` (``steps``, ``learning_rate``, …). A fit in
+    closed form returns one error and needs no options. A joint encoding is fitted once, to all its
+    layers, under the name "fc1+fc2". An encoding without a fit, or a frozen one, stays as it is.
 
     >>> import tinyadtn as ta
     >>> model = ta.models.fc2(rng=0)
@@ -52,7 +52,7 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
 
 
 def _target(group: Mapping[str, Encoding], dense_model: Module) -> Any:
-    """What the encoding of these layers should decode to."""
+    """The array that the encoding of these layers should decode to."""
     name, weight = next(iter(group.items()))
     shapes = weight.layers if isinstance(weight, SharedWeight) else {name: weight.shape}
     targets = {}

@@ -1,10 +1,11 @@
-"""Data sets: images and labels in three splits, dealt out in batches.
+"""Data sets: from files or arrays to images and labels in three splits.
 
-Read ``splits`` (Split, Data, batches), then ``loading`` (``load_data``: from a name, a folder or
-arrays) and ``checks`` (what is rejected before a network sees it). ``preprocess`` crops, flips and
-computes channel statistics.
+Read ``splits`` first (``Data``, ``Split``, ``batches``), then ``loading`` (``load_data``) and
+``preprocess`` (normalization and augmentation). The rest may be skipped at first:
 
-The readers trust nothing: ``idx`` for MNIST's files, ``cifar`` for CIFAR's. ``catalogue`` has the
-sets that have a name, where they are looked for and with which hash; ``mirrors`` and ``archive``
-download and unpack them. ``feature_file`` is a file of features. Skip these at first.
+- ``catalogue``: the named data sets, where they are looked for, and ``download``.
+- ``idx``, ``cifar``: readers of the two file formats.
+- ``feature_file``: features of images, saved as a data set.
+- ``checks``: what images and labels must be.
+- ``mirrors``, ``archive``: downloading a file, and unpacking it safely.
 """

@@ -1,4 +1,10 @@
-"""The two kinds of data set that have a name: how each is recognised, read, and fetched."""
+"""The named data sets: what each consists of, where it may be on this machine, how to fetch it.
+
+There are two kinds, ``IdxSet`` and ``CifarSet``, with the same methods: ``is_in`` and ``fits`` look
+at a folder, ``read`` returns its images and labels, ``fetch`` downloads what is missing. ``KNOWN``
+lists the sets. ``locate``, ``available`` and ``download`` work with the names in this list;
+``read_folder`` takes any folder.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +128,7 @@ class CifarSet:
 
 
 KNOWN: dict[str, IdxSet | CifarSet] = {
-    # The hashes of the files that data/README.md tells how to make.
+    # The hashes of the files that are made as data/README.md explains.
     "mnist-5k": IdxSet(
         "5,000 handwritten digits, bundled: 3,500 train, 500 validation, 1,000 test",
         {
@@ -186,50 +192,21 @@ KNOWN: dict[str, IdxSet | CifarSet] = {
 }
 
 
-def _first(folders: list[Path]) -> Path:
-    return next((folder for folder in folders if folder.is_dir()), folders[-1])
-
-
-# A wheel carries the repository's data/ folder inside the package; in a clone it lies beside it.
+# A wheel carries the repository's data/ folder inside the package; in a clone it is next to it.
 PACKAGE = Path(__file__).parents[1]
-BUNDLED = _first([PACKAGE / "data_files", PACKAGE.parent / "data"])
-
-
-def read_folder(folder: Path) -> Contents:
-    """What a folder holds, in IDX files named as MNIST's or in one of CIFAR's binary layouts.
-
-    ``DataFileError`` for no folder, none of these layouts, more than one, and damage.
-
-    >>> pairs, names = read_folder(BUNDLED / "mnist-5k")
-    >>> list(pairs), names is None
-    (['train', 'validation', 'test'], True)
-    """
-    if not folder.is_dir():
-        raise DataFileError(
-            f"{folder}: neither a folder, nor a .npz file of features, nor a data set that is "
-            f"known ({', '.join(KNOWN)}){nearest(str(folder).lower(), KNOWN)}"
-        )
-    found = {layout.title: layout for layout in (CIFAR10, CIFAR100) if holds(folder, layout)}
-    is_idx = any(idx.find(folder, key) for key in ("train-images", "t10k-images"))
-    if len(found) + is_idx != 1:
-        raise refusal(
-            folder,
-            f"files of one layout: as MNIST's ({idx.file_name('train-images')}, …), as "
-            f"CIFAR-10's ({CIFAR10.train[0]}, …) or as CIFAR-100's ({CIFAR100.train[0]}, …)",
-            f"those of {' and '.join([*found, *['MNIST'] * is_idx])}" if found else "none in it",
-        )
-    for layout in found.values():
-        return read_cifar(folder, layout)
-    return idx.read_idx_folder(folder), None
+BUNDLED = PACKAGE / "data_files"
+if not BUNDLED.is_dir():
+    BUNDLED = PACKAGE.parent / "data"
 
 
 def locate(name: str) -> Path:
-    """The folder that holds the named set; ``DataFileError`` says where it was looked for.
+    """Return the folder that holds the named set; ``DataFileError`` lists the folders tried.
 
-    Looked for in ``$TINYADTN_DATA`` (that folder, or one called ``name`` in it), then in the user's
-    cache, where ``download`` puts it, then where Debian's package puts Fashion-MNIST; CIFAR also in
-    a folder in these that is called as in its archive. A folder with another set's files under the
-    same names is taken only when there is no better one. A set without mirrors is bundled.
+    These are ``$TINYADTN_DATA`` (that folder, or one called ``name`` in it), then the user's cache,
+    where ``download`` puts it, then the folder of Debian's package with Fashion-MNIST. CIFAR may
+    also be in a subfolder of these, with the name that it has in its archive. A folder with another
+    set's files under the same names is taken only when there is no better one. A set without
+    mirrors is bundled.
 
     >>> locate("mnist-5k") == BUNDLED / "mnist-5k"
     True
@@ -279,7 +256,7 @@ def available() -> list[tuple[str, str, str]]:
 
 
 def download(name: str) -> Path:
-    """Fetch the files of a named set that the cache lacks; the folder that then holds them all.
+    """Fetch the files of a named set that the cache lacks; return the folder with all of them.
 
     A file gets its place only after its check, in one step: an interrupted or wrong download leaves
     nothing behind. ``DataFileError`` when no mirror serves a good copy.
@@ -296,3 +273,31 @@ def download(name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     source.fetch(folder)
     return folder
+
+
+def read_folder(folder: Path) -> Contents:
+    """Read a folder of IDX files with MNIST's names, or of files in one of CIFAR's layouts.
+
+    ``DataFileError`` for no folder, none of these layouts, more than one, and damage.
+
+    >>> pairs, names = read_folder(BUNDLED / "mnist-5k")
+    >>> list(pairs), names is None
+    (['train', 'validation', 'test'], True)
+    """
+    if not folder.is_dir():
+        raise DataFileError(
+            f"{folder}: neither a folder, nor a .npz file of features, nor a data set that is "
+            f"known ({', '.join(KNOWN)}){nearest(str(folder).lower(), KNOWN)}"
+        )
+    found = {layout.title: layout for layout in (CIFAR10, CIFAR100) if holds(folder, layout)}
+    is_idx = any(idx.find(folder, key) for key in ("train-images", "t10k-images"))
+    if len(found) + is_idx != 1:
+        raise refusal(
+            folder,
+            f"files of one layout: as MNIST's ({idx.file_name('train-images')}, …), as "
+            f"CIFAR-10's ({CIFAR10.train[0]}, …) or as CIFAR-100's ({CIFAR100.train[0]}, …)",
+            f"those of {' and '.join([*found, *['MNIST'] * is_idx])}" if found else "none in it",
+        )
+    for layout in found.values():
+        return read_cifar(folder, layout)
+    return idx.read_idx_folder(folder), None

@@ -1,4 +1,4 @@
-"""What images and labels must be before a network may see them; DataFileError for all else."""
+"""Check images and labels from any source; DataFileError says what is wrong and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and labels in three splits: loading and checking them, and dealing out batches."""
+"""``load_data``: from a name, a folder, a file or arrays to checked images in three splits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
     """Images scaled to [0, 1] and labels, as train, validation and test.
 
     ``source`` is a known set ("mnist-5k" is bundled; "mnist", "fashion-mnist", "cifar10" and
-    "cifar100" are looked for, see ``sources.locate``), a folder of IDX files named as MNIST's are
+    "cifar100" are looked for, see ``catalogue.locate``), a folder of IDX files named as MNIST's are
     or of CIFAR's binary files, a ``.npz`` file of features (see ``save_features``), or arrays: a
     pair (images, labels) for each split, as ``{"train": …, "validation": …, "test": …}`` or in this
     order. Images of arrays are uint8 or floats in [0, 1], (n, h, w) or (n, c, h, w). Where there is

@@ -1,4 +1,8 @@
-"""Changing training images a little, anew for every batch, so that a network meets more of them."""
+"""Two things that are done to images before training.
+
+``channel_statistics`` measures each channel once, to normalize the network's input.
+``crop_and_flip`` augments the images of every batch: it shifts and mirrors them at random.
+"""
 
 from __future__ import annotations
 
@@ -9,57 +13,16 @@ from ..errors import DTypeError, ShapeError
 from ..files.datafile import CHUNK
 
 
-def crop_and_flip(
-    images: np.ndarray, rng: int | np.random.Generator, *, padding: int = 4
-) -> np.ndarray:
-    """Each image moved by up to ``padding`` pixels, zeros coming in, and mirrored half of the time.
-
-    ``images`` (n, c, h, w), any number type, is not changed; the result has the same shape and
-    type. The image is padded by zeros on its four sides, a window of its own size is cut out at a
-    place drawn from all (2·padding + 1)² alike, and left and right are swapped with probability
-    1/2; every image of the batch has draws of its own. ``rng`` is a seed or a Generator, and all
-    that the result depends on besides. ``ShapeError`` for other shapes, and for a padding that is
-    negative or could push an image out of its window.
-    Source: He et al., arXiv 1512.03385, section 4.2, for CIFAR. Digits are not to be mirrored.
-
-    >>> rows = np.tile(np.arange(1, 6, dtype=np.float32), (3, 1, 3, 1))  # three times 3×5 pixels
-    >>> crop_and_flip(rows, 2, padding=1)[:, 0, 1]  # the middle row of each
-    array([[4., 3., 2., 1., 0.],
-           [1., 2., 3., 4., 5.],
-           [2., 3., 4., 5., 0.]], dtype=float32)
-    """
-    if images.ndim != 4:
-        raise ShapeError(f"crop_and_flip needs images (n, c, h, w), got {images.shape}")
-    if rng is None:
-        raise TypeError("crop_and_flip needs rng, a seed or a Generator: no draw without one")
-    n, c, h, w = images.shape
-    if not 0 <= padding < max(1, min(h, w)):
-        raise ShapeError(
-            f"padding must be from 0 to {max(1, min(h, w)) - 1}, so that some of each image "
-            f"{(c, h, w)} stays in its window, got {padding}"
-        )
-    rng = np.random.default_rng(rng)
-    tops, lefts = rng.integers(0, 2 * padding + 1, (2, n))
-    mirrored = rng.random(n) < 0.5
-    padded = np.zeros((n, c, h + 2 * padding, w + 2 * padding), images.dtype)
-    padded[:, :, padding : padding + h, padding : padding + w] = images
-    # Views on every window, (n, c, top, left, h, w), of which one for each image is copied.
-    windows = sliding_window_view(padded, (h, w), axis=(2, 3))
-    result = windows[np.arange(n), :, tops, lefts]
-    result[mirrored] = result[mirrored, :, :, ::-1]
-    return result
-
-
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, standard deviation) of each channel over all images and pixels, float32 (c,) each.
+    """Return each channel's mean and standard deviation over all images and pixels, float32 (c,).
 
         mean_c = Σ x / N,    std_c² = Σ (x - mean_c)² / N,    N = n·h·w
 
-    ``images`` (n, c, h, w), floats, are summed in float64 a few at a time: under 20 MB of memory
-    however many there are. A channel in which all pixels are equal gets the std 1: subtracting the
-    mean makes it zero, and no division is to change that. Take the *training* images, and use the
-    same two for all splits. ``ShapeError`` for other shapes and for no pixel at all, ``DTypeError``
-    for integers. Merging of parts: Chan, Golub and LeVeque, Am. Stat. 37, 242 (1983).
+    ``images`` (n, c, h, w), floats, are summed in float64, a few at a time: this takes under 20 MB
+    of memory for any number of images. A channel in which all pixels are equal gets the standard
+    deviation 1, so that it becomes zero. Use the *training* images, and the same result for all
+    splits. ``ShapeError`` for other shapes and for no pixel at all, ``DTypeError`` for integers.
+    Merging of parts: Chan, Golub and LeVeque, Am. Stat. 37, 242 (1983).
 
     >>> mean, std = channel_statistics(np.float32([[[[0, 1]], [[0.5, 0.5]]]]))
     >>> mean.tolist(), std.tolist()
@@ -94,3 +57,44 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     std = np.sqrt(squares / count).astype(np.float32)
     std[(low == high) | (std == 0)] = 1
     return mean.astype(np.float32), std
+
+
+def crop_and_flip(
+    images: np.ndarray, rng: int | np.random.Generator, *, padding: int = 4
+) -> np.ndarray:
+    """Shift each image by up to ``padding`` pixels, filling with zeros; mirror about half of them.
+
+    ``images`` (n, c, h, w), any dtype, is not changed; the result has the same shape and dtype. The
+    image is padded by zeros on its four sides. Then a window of the original size is cut out, at a
+    place drawn uniformly from all (2·padding + 1)², and mirrored with probability 1/2. Every image
+    of the batch has its own draws. ``rng``, a seed or a Generator, makes the result reproducible.
+    ``ShapeError`` for other shapes, and for a padding that is negative or could push an image out
+    of its window.
+    Source: He et al., arXiv 1512.03385, section 4.2, for CIFAR. Do not mirror digits.
+
+    >>> rows = np.tile(np.arange(1, 6, dtype=np.float32), (3, 1, 3, 1))  # three times 3×5 pixels
+    >>> crop_and_flip(rows, 2, padding=1)[:, 0, 1]  # the middle row of each
+    array([[4., 3., 2., 1., 0.],
+           [1., 2., 3., 4., 5.],
+           [2., 3., 4., 5., 0.]], dtype=float32)
+    """
+    if images.ndim != 4:
+        raise ShapeError(f"crop_and_flip needs images (n, c, h, w), got {images.shape}")
+    if rng is None:
+        raise TypeError("crop_and_flip needs rng, a seed or a Generator: no draw without one")
+    n, c, h, w = images.shape
+    if not 0 <= padding < max(1, min(h, w)):
+        raise ShapeError(
+            f"padding must be from 0 to {max(1, min(h, w)) - 1}, so that some of each image "
+            f"{(c, h, w)} stays in its window, got {padding}"
+        )
+    rng = np.random.default_rng(rng)
+    tops, lefts = rng.integers(0, 2 * padding + 1, (2, n))
+    mirrored = rng.random(n) < 0.5
+    padded = np.zeros((n, c, h + 2 * padding, w + 2 * padding), images.dtype)
+    padded[:, :, padding : padding + h, padding : padding + w] = images
+    # Views on every window, (n, c, top, left, h, w), of which one for each image is copied.
+    windows = sliding_window_view(padded, (h, w), axis=(2, 3))
+    result = windows[np.arange(n), :, tops, lefts]
+    result[mirrored] = result[mirrored, :, :, ::-1]
+    return result

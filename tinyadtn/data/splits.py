@@ -1,4 +1,4 @@
-"""Images and labels in three splits, and the order in which batches come."""
+"""The data of a run: three splits of images and labels (``Data``), and batches of one split."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Pictures: the brick wall, weights, singular values, training curves, digits.
+"""Pictures: each function returns a Matplotlib figure. They need the extra ``plot``.
 
-Every function takes plain objects and returns a Matplotlib ``Figure`` that the caller owns: no
-window, no global state. A notebook shows it, ``save`` writes it. ``figure.get_label()`` says in
-words what is to be seen. Matplotlib is the extra ``plot``.
+Read ``style`` first (palette, new figures, saving), then ``wall`` (the gates of an ADTN). Each of
+the others is one kind of picture and can be read alone:
 
-Read ``style`` (colours, and how a figure is made and saved), then ``wall``: the picture of an ADTN.
-``matrices`` draws weights and their singular values, ``curves`` a training, ``images`` digits,
-``scatter`` accuracy over the number of parameters.
+- ``matrices``: weights and singular values.
+- ``curves``: loss and accuracy during training.
+- ``images``: a gallery of digits.
+- ``scatter``: accuracy against stored parameters.
 """
 
 from .curves import training_curves

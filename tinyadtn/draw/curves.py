@@ -1,4 +1,4 @@
-"""Training curves: loss and validation accuracy over the epochs."""
+"""Training curves: loss and validation accuracy of runs, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from .style import REFERENCE, new_figure, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# --- training ------------------------------------------------------------------------------------
 
 
 def training_curves(

@@ -1,4 +1,4 @@
-"""Digits side by side, each with a title."""
+"""A gallery of images, each with a caption: digits that a network reads rightly or wrongly."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from .style import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# --- images --------------------------------------------------------------------------------------
 
 
 def digits(images: Any, titles: Sequence[str]) -> Figure:

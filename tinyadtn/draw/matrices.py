@@ -1,4 +1,4 @@
-"""Weights as images, and their singular values."""
+"""Weights as images, and the singular values of their unfoldings."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IMAGES = 8  # how many rows of each weight are shown as images
-
-
-# --- weights and their spectra -------------------------------------------------------------------
 
 
 def weights(arrays: Mapping[str, Any], *, image_shape: tuple[int, int] | None = None) -> Figure:

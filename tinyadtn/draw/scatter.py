@@ -1,4 +1,4 @@
-"""The picture that compression is about: how well a network does, by how few numbers it stores."""
+"""Accuracy against the number of stored parameters: the trade-off that compression is about."""
 
 from __future__ import annotations
 

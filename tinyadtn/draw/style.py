@@ -1,4 +1,8 @@
-"""What all pictures share: one palette, figures that belong to nobody, and how they are saved."""
+"""What all pictures share: one palette, a new figure, and saving.
+
+Every function of ``tinyadtn.draw`` returns a matplotlib ``Figure`` without a window and without
+global state. A notebook shows it, ``save`` writes it. ``figure.get_label()`` describes it in words.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wall of gates as a picture, drawn from the ADTN itself."""
+"""The brick wall of an ADTN, drawn gate by gate from the encoding itself."""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""Files: written completely or not at all, and read without trust.
+"""Files that are written whole or not at all, and read without trust.
 
-Read ``npz`` (the format, and a reader that believes no size and runs no pickle), then ``atomic`` (a
-file takes the place of the old one only when it is complete) and ``state``: arrays with a
-description and their hashes, which checkpoints and files of features are. ``datafile`` is what the
-readers of data files share. No file here knows of models.
+Read in this order:
+
+- ``npz``: the ``.npz`` format, written plainly and checked while it is read.
+- ``atomic``: replacing a file in one step.
+- ``state``: arrays and a JSON text in one file, every array with its hash.
+
+``datafile`` opens the files of data sets and words their errors; it may be skipped at first.
 """

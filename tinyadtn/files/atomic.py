@@ -1,4 +1,4 @@
-"""Writing a file completely or not at all: a crash or a full disk leaves the old one as it was."""
+"""Write a file whole or not at all: a crash or a full disk leaves the old one as it was."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# --- writing whole or not at all -----------------------------------------------------------------
-
 
 @contextlib.contextmanager
 def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
-    """A file to write that takes the place of ``path`` only once it is complete and on the disk.
+    """Open a temporary file that replaces ``path`` once it is complete and on the disk.
 
-    ``keep`` names a file that is to be what ``path`` was before.
+    ``keep`` is a file name that the old content of ``path`` gets.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(path.parent))
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    for stale in path.parent.glob(
-        f".{glob.escape(path.name)}.*.tmp"
-    ):  # of writers that were killed
+    killed_writers = f".{glob.escape(path.name)}.*.tmp"
+    for stale in path.parent.glob(killed_writers):
         stale.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:

@@ -1,7 +1,7 @@
-"""A state on disk: arrays by name and a description, every array with its SHA-256.
+"""Write and read a state: named arrays and a JSON text in one ``.npz`` file, with hashes.
 
-One ``.npz`` file holds a state. Inside are the arrays and a JSON text: format, hashes, and whatever
-else the writer wants back. Checkpoints and files of features are states.
+The JSON text holds the format number, the SHA-256 of every array, and whatever the writer adds. A
+state knows no model: checkpoints, training runs and feature files are all states.
 """
 
 from __future__ import annotations

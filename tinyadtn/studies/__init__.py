@@ -1,7 +1,12 @@
-"""Studies: many runs from one file, and what ``tinyadtn compress`` does from start to end.
+"""Comparisons: one network compressed in several ways, and sweeps over many runs.
 
-Read ``experiment`` (dense, fitted, fine-tuned, frozen, side by side). A sweep: ``spec`` turns a
-TOML file into runs, ``config`` holds all that decides one, ``run`` does one, ``results`` is the
-file they go to, ``workers`` are processes or any executor, ``sweep`` is the loop. ``table`` and
-``markdown`` show what came out.
+``experiment`` stands alone: dense, fitted, fine-tuned, random and frozen networks on the same data.
+A sweep is read in this order:
+
+- ``spec``: a TOML file becomes a list of runs; ``config``: all options of one run.
+- ``run``: one run, from its configuration to its record.
+- ``sweep``: all runs, in parallel, into one file.
+- ``table``, ``markdown``: mean and spread of the results.
+
+``workers`` (processes and executors) and ``results`` (the file) may be skipped at first.
 """

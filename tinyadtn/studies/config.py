@@ -1,7 +1,7 @@
-"""What decides one run of a sweep: a row's options, checked, with every default filled in.
+"""Check a row's options and fill in every default: the configuration of one run of a sweep.
 
-A configuration is plain JSON, and names whatever it depends on: a result stays readable, and the
-same run, when a default of the library changes.
+A configuration is plain JSON and contains all that the run depends on. So a result stays readable,
+and the run stays the same, when a default of the library changes.
 """
 
 from __future__ import annotations
@@ -38,37 +38,20 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
         "data": _text(f"{where}: data", options.get("data", "mnist-5k")),
         "network": _network(where, options.get("network")),
     }
-    encode = _table(f"{where}: encode", options.get("encode", {}))
+    encode = _encodings(f"{where}: encode", options.get("encode", {}))
     if encode:
-        _refuse_doubles(f"{where}: encode", encode)
-        config["encode"] = {
-            " ".join(layers.split()): _encoding(f"{where}: encode.{layers}", value)
-            for layers, value in encode.items()
-        }
+        config["encode"] = encode
     if not _true_or_false(f"{where}: train_others", options.get("train_others", True)):
         if not encode:
             raise TinyADTNError(f"{where}: train_others = false, and nothing is encoded")
         config["train_others"] = False
     if "freeze" in options:
-        freeze = options["freeze"]
-        patterns = freeze if isinstance(freeze, (list, tuple)) else [freeze]
-        if not patterns or not all(patterns):
-            raise TinyADTNError(f"{where}: freeze names nothing, got {freeze!r}")
-        config["freeze"] = [_text(f"{where}: freeze", pattern) for pattern in patterns]
+        config["freeze"] = _freeze(f"{where}: freeze", options["freeze"])
     if "dense" in options:
-        dense = options["dense"]
-        if dense == "":
-            raise TinyADTNError(f"{where}: dense names no file")
-        config["dense"] = dense if isinstance(dense, str) else _dense(f"{where}: dense", dense)
+        config["dense"] = _dense(f"{where}: dense", options["dense"])
     if "fit" in options:
-        fit = _table(f"{where}: fit", options["fit"])
-        refuse_unknown(f"{where}: fit", fit, FIT)
-        if not (encode and "dense" in config):
-            raise TinyADTNError(
-                f"{where}: fit brings encodings near to trained weights: it needs encode, and "
-                "dense = {epochs = 10}, how these are trained, or the file of a network"
-            )
-        config["fit"] = _fit(f"{where}: fit", {**FIT, **fit})
+        possible = bool(encode) and "dense" in config
+        config["fit"] = _fit(f"{where}: fit", options["fit"], possible=possible)
     config |= _plan(where, {name: value for name, value in options.items() if name in PLAN})
     try:
         return json.loads(json.dumps(config, allow_nan=False))
@@ -80,19 +63,27 @@ def _network(where: str, value: Any) -> dict[str, Any]:
     value = {"name": value} if isinstance(value, str) else _table(f"{where}: network", value or {})
     name, options = value.get("name"), {k: v for k, v in value.items() if k != "name"}
     _one_of(where, "network", name, MODELS)
-    # How many classes, pixels and channels, the data tell.
+    # The numbers of classes, pixels and channels come from the data.
     known = _options_of(MODELS[name], without=("num_classes", "image_size", "channels", "rng"))
     refuse_unknown(f"{where}: network {name}", options, known)
     return {"name": name, **_without_none(known), **options}
+
+
+def _encodings(where: str, value: Any) -> dict[str, Any]:
+    """{layers: encoding}; the key "fc1 fc2" gives each its own, "fc1+fc2" one for both."""
+    encode = _table(where, value)
+    _refuse_doubles(where, encode)
+    return {
+        " ".join(layers.split()): _encoding(f"{where}.{layers}", entry)
+        for layers, entry in encode.items()
+    }
 
 
 def _encoding(where: str, value: Any) -> dict[str, Any]:
     if isinstance(value, int) and not isinstance(value, bool):
         value = {"encoding": "ADTN", "depth": value}
     value = {"encoding": value} if isinstance(value, str) else _table(where, value)
-    kinds = [
-        name for name in ENCODINGS if name not in ("SharedWeight", "Part")
-    ]  # "fc1+fc2" says what is joint
+    kinds = [name for name in ENCODINGS if name != "Part"]  # "fc1+fc2" is how to ask for parts
     kind, options = value.get("encoding"), {k: v for k, v in value.items() if k != "encoding"}
     _one_of(where, "encoding", kind, kinds)
     own_axes = () if kind == "ADTN" else ("axes",)  # others take them, and do not look
@@ -123,7 +114,22 @@ def _refuse_doubles(where: str, encode: Mapping[str, Any]) -> None:
             seen.add(name)
 
 
-def _fit(where: str, value: dict[str, Any]) -> dict[str, Any]:
+def _freeze(where: str, value: Any) -> list[str]:
+    patterns = value if isinstance(value, (list, tuple)) else [value]
+    if not patterns or not all(patterns):
+        raise TinyADTNError(f"{where} names nothing, got {value!r}")
+    return [_text(where, pattern) for pattern in patterns]
+
+
+def _fit(where: str, value: Any, *, possible: bool) -> dict[str, Any]:
+    fit = _table(where, value)
+    refuse_unknown(where, fit, FIT)
+    if not possible:
+        raise TinyADTNError(
+            f"{where} brings encodings near to trained weights: it needs encode, and "
+            "dense = {epochs = 10}, how these are trained, or the file of a network"
+        )
+    value = {**FIT, **fit}
     steps, rate = value["steps"], value["learning_rate"]
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise TinyADTNError(
@@ -137,7 +143,12 @@ def _fit(where: str, value: dict[str, Any]) -> dict[str, Any]:
     return {"steps": steps, "learning_rate": float(rate)}
 
 
-def _dense(where: str, value: Any) -> dict[str, Any]:
+def _dense(where: str, value: Any) -> str | dict[str, Any]:
+    """The file of a trained network, or the plan by which it is trained."""
+    if value == "":
+        raise TinyADTNError(f"{where} names no file")
+    if isinstance(value, str):
+        return value
     value = _table(where, value)
     refuse_unknown(where, value, PLAN)
     return _plan(where, value)

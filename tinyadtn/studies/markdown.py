@@ -59,8 +59,8 @@ def pivot_table(
     rows = [["", *([title(spec.count)] if apart else []), *heads]]
     for name, cells in lines.items():
         first = [number(stored[name].pop())] if apart else []
-        told = [_cell(cells.get(value), split, digits, alone=apart) for value in values]
-        rows.append([name, *first, *told])
+        accuracies = [_cell(cells.get(value), split, digits, alone=apart) for value in values]
+        rows.append([name, *first, *accuracies])
     return format_markdown(rows)
 
 

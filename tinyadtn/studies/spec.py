@@ -1,4 +1,4 @@
-"""What a sweep is to do: a TOML file becomes a list of runs, each with everything that decides it.
+"""Read the spec of a sweep: a TOML file becomes a list of runs with complete configurations.
 
     network = "fc2"                     # common to all rows; a row's own value takes its place
     epochs = 4
@@ -11,7 +11,7 @@
     encode.fc1 = {encoding = "ADTN", depth = {each = [1, 2, 4]}}
     learning_rate = {each = [1e-2, 2e-2]}
 
-``{each = […]}`` may stand in the place of any value: one run for each of the values in its list.
+Any value may be replaced by ``{each = […]}``: one run for each of the values in its list.
 Several of them multiply, so the row ``adtn`` has 3 · 2 · 3 runs.
 """
 
@@ -82,8 +82,8 @@ def read_spec(
 ) -> Spec:
     """The runs that a TOML file, or a mapping of the same content, describes.
 
-    ``rows`` are patterns: only rows with such names. What is wrong in itself is refused here, with
-    the place; whether layers exist and shapes fit, ``sweep_run.check`` tells.
+    ``rows`` are patterns: only rows with such names. A value that is wrong in itself is rejected
+    here, with its place; ``run.check`` tests whether layers exist and shapes fit.
 
     >>> rows = {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}
     >>> spec = read_spec({"network": "fc2", "rows": rows})
@@ -97,32 +97,14 @@ def read_spec(
         raise TinyADTNError(f"{name}: nested more than {DEEPEST} deep; no option is")
     common = {key: value for key, value in content.items() if key not in ("rows", "count")}
     refuse_unknown(name, common, [*OPTIONS, "seeds", "count", "rows"])
-    table = content.get("rows", {})
-    if not isinstance(table, Mapping) or not all(isinstance(r, Mapping) for r in table.values()):
-        raise TinyADTNError(f"{name}: rows are tables with names, as [rows.dense]")
-    patterns = tuple(rows)
-    chosen = {
-        row: own
-        for row, own in table.items()
-        if not patterns or any(fnmatchcase(row, pattern) for pattern in patterns)
-    }
-    if not table:
-        raise TinyADTNError(f"{name}: a sweep of 0 runs: no rows. A row begins with [rows.NAME]")
-    for pattern in patterns:
-        if not any(fnmatchcase(row, pattern) for row in table):
-            raise TinyADTNError(
-                f"{name}: no row is called {pattern!r}{nearest(pattern, table)} "
-                f"(there is {', '.join(table)})"
-            )
-    _refuse_too_many(name, [{**common, **own} for own in chosen.values()])
-    runs: list[PlannedRun] = []
-    for row, own in chosen.items():
-        where = f"{name}: rows.{row}"
-        refuse_unknown(where, own, [*OPTIONS, "seeds"])
-        runs += _runs_of_row(where, str(row), {**common, **own})
-    _refuse_twins(name, runs)
+    table = _row_table(name, content)
+    chosen = _chosen_rows(name, table, tuple(rows))
+    runs = _runs_of_rows(name, common, chosen)
     count = _count(name, content.get("count", "encoded"))
     return Spec(name, path, tuple(runs), count, whole=len(chosen) == len(table))
+
+
+# --- the file, and its rows ----------------------------------------------------------------------
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -147,16 +129,60 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise TinyADTNError(f"{path}: nested more than {DEEPEST} deep; no option is") from error
 
 
+def _row_table(name: str, content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """All rows of a spec: {name: options of its own}."""
+    table = content.get("rows", {})
+    if not isinstance(table, Mapping) or not all(isinstance(r, Mapping) for r in table.values()):
+        raise TinyADTNError(f"{name}: rows are tables with names, as [rows.dense]")
+    if not table:
+        raise TinyADTNError(f"{name}: a sweep of 0 runs: no rows. A row begins with [rows.NAME]")
+    return table
+
+
+def _chosen_rows(
+    name: str, table: Mapping[str, Mapping[str, Any]], patterns: tuple[str, ...]
+) -> dict[str, Mapping[str, Any]]:
+    """The rows whose names match a pattern; all rows if there is no pattern."""
+    for pattern in patterns:
+        if not any(fnmatchcase(row, pattern) for row in table):
+            raise TinyADTNError(
+                f"{name}: no row is called {pattern!r}{nearest(pattern, table)} "
+                f"(there is {', '.join(table)})"
+            )
+    return {
+        row: own
+        for row, own in table.items()
+        if not patterns or any(fnmatchcase(row, pattern) for pattern in patterns)
+    }
+
+
+# --- from rows to runs ---------------------------------------------------------------------------
+
+
+def _runs_of_rows(
+    name: str, common: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]
+) -> list[PlannedRun]:
+    """The runs of all rows; SizeLimitError for too many, TinyADTNError for the same run twice."""
+    _refuse_too_many(name, [{**common, **own} for own in rows.values()])
+    runs: list[PlannedRun] = []
+    for row, own in rows.items():
+        where = f"{name}: rows.{row}"
+        refuse_unknown(where, own, [*OPTIONS, "seeds"])
+        runs += _runs_of_row(where, str(row), {**common, **own})
+    _refuse_twins(name, runs)
+    return runs
+
+
 def _runs_of_row(where: str, row: str, options: dict[str, Any]) -> Iterator[PlannedRun]:
     seeds = _seeds(where, options.pop("seeds", 1))
     varied = list(_each(where, options))
     paths = {path for choices, _ in varied for path, _ in choices}
     for choices, values in varied:
         config = configuration(where, values)
-        said = {path: (_shortest(path, paths), brief(value)) for path, value in choices}
-        chosen = dict(said.values())
-        said.pop(("learning_rate",), None)
-        label, method = labelled(row, chosen), labelled(row, dict(said.values()))
+        shown = {path: (_shortest(path, paths), brief(value)) for path, value in choices}
+        chosen = dict(shown.values())
+        shown.pop(("learning_rate",), None)
+        label, method = labelled(row, chosen), labelled(row, dict(shown.values()))
         for seed in seeds:
             yield PlannedRun(row, label, config, seed, method, chosen)
 
@@ -174,8 +200,8 @@ def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Counted, not listed: a slip in a spec may ask for more runs than there is memory."""
     count = sum(_num_seeds(row.get("seeds", 1)) * _num_choices(row) for row in rows)
     if count > MOST_RUNS:
-        told = f"{count:,}" if count < 10**18 else "more than 10^18"
-        raise SizeLimitError(f"{name}: {told} runs, a sweep has at most {MOST_RUNS:,}")
+        shown = f"{count:,}" if count < 10**18 else "more than 10^18"
+        raise SizeLimitError(f"{name}: {shown} runs, a sweep has at most {MOST_RUNS:,}")
 
 
 def _num_seeds(value: Any) -> int:

@@ -41,7 +41,7 @@ def sweep(
 ) -> list[Record]:
     """Do the runs of a spec that ``out`` does not hold yet; the records of all of them, in order.
 
-    ``spec`` is a TOML file (see ``sweep_spec``), or its content; ``rows``, patterns, choose some of
+    ``spec`` is a TOML file (see ``spec``), or its content; ``rows``, patterns, choose some of
     it. ``out`` is a file of JSON lines, one a run: by default the spec's name with ``.jsonl``. The
     runs are done by ``workers`` processes (as many as there are cores), each with ``blas_threads``
     BLAS threads (1), or by an ``executor`` of ``concurrent.futures`` kind that you made and close.
@@ -64,13 +64,13 @@ def sweep(
     plan = spec if isinstance(spec, Spec) else read_spec(spec, rows=rows)
     check_executor(executor, workers, blas_threads, device)
     workers = min(workers or (cores() if device == "cpu" else 1), len(plan.runs))
-    outlook = preview(plan)
+    previews = preview(plan)
     if executor is None:
-        _refuse_too_many(workers, outlook.values())
+        _refuse_too_many(workers, previews.values())
     with ResultsFile(results_path(plan, out)) as file:
         if file.repaired:
             print(file.repaired)
-        _refuse_other_data(file, outlook.values())
+        _refuse_other_data(file, previews.values())
         todo = [run for run in plan.runs if not _is_done(run, file.records, retry_failed)]
         todo = _sharing(todo)
         if executor is None:
@@ -118,7 +118,7 @@ def preview(spec: Spec) -> dict[str, Preview]:
                 kind = type(error) if isinstance(error, TinyADTNError) else TinyADTNError
                 raise kind(f"{spec.name}: {run.label}: {error}") from error
     if spec.whole and not isinstance(spec.count, str):
-        stored = [name for outlook in known.values() for name in outlook.stored["stored"]]
+        stored = [name for preview in known.values() for name in preview.stored["stored"]]
         layers = dict.fromkeys(layer for name in stored for layer in name.split("+"))
         for name in spec.count:
             if name not in layers:
@@ -129,7 +129,7 @@ def preview(spec: Spec) -> dict[str, Preview]:
 
 
 def results_path(spec: Spec, out: str | os.PathLike[str] | None) -> Path:
-    """Where the results go: beside the spec, unless said otherwise."""
+    """The file of the results: ``out``, by default next to the spec."""
     if out is not None:
         return Path(out)
     if spec.path is None:
@@ -141,7 +141,7 @@ def cores() -> int:
     """How many processors this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not every system tells
+    except AttributeError:  # not on every system
         return os.cpu_count() or 1
 
 
@@ -151,8 +151,8 @@ def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool)
 
 
 def _refuse_other_data(file: ResultsFile, previews: Iterable[Preview]) -> None:
-    """What has the same name need not be the same: records tell their data by a hash, too."""
-    data = {outlook.data["name"]: outlook.data for outlook in previews}
+    """Data of the same name may differ, so compare the hash that each record has of its data."""
+    data = {preview.data["name"]: preview.data for preview in previews}
     for record in file.records.values():
         before = record.get("data")
         if before is None or before["name"] not in data:

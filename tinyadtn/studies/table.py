@@ -162,10 +162,10 @@ def _rates(best: RowResult, others: Sequence[RowResult]) -> str:
     if not others:
         return chosen
     tried = sorted([best, *others], key=lambda s: s.config["learning_rate"])
-    told = [
+    shown = [
         brief(s.config["learning_rate"]) + ("" if s.is_whole else f" ({s.runs})") for s in tried
     ]
-    return f"{chosen} of {', '.join(told)}"
+    return f"{chosen} of {', '.join(shown)}"
 
 
 def preview_table(spec: Spec, preview: Mapping[str, Preview], records: Mapping[str, Record]) -> str:
@@ -229,8 +229,8 @@ def _methods(found: Iterable[RowResult]) -> dict[str, list[RowResult]]:
         options = {name for s in members for name in s.choices} - {"learning_rate"}
         along = {"learning_rate", *(o for o in options if _sets_the_size(o, members))}
         for s in members:
-            beside = {name: value for name, value in s.choices.items() if name not in along}
-            methods.setdefault(labelled(row, beside), []).append(s)
+            others = {name: value for name, value in s.choices.items() if name not in along}
+            methods.setdefault(labelled(row, others), []).append(s)
     return methods
 
 

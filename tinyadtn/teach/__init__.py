@@ -1,7 +1,11 @@
 """What the notebooks of the course import: guesses, checks, hints, solutions.
 
-Read ``exercises`` (what an exercise is and how an answer is judged), then ``checks`` (what a cell
-calls). ``percent`` reads the sources of the notebooks.
+Read in this order:
+
+- ``exercises``: what an exercise is, and how an answer is judged.
+- ``checks``: the functions that a cell of a notebook calls.
+
+``percent`` (notebook sources as Python files) may be skipped at first.
 """
 
 from .checks import check, fast, hint, pick, reveal, solution, states

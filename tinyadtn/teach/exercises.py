@@ -76,8 +76,8 @@ def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
         with np.errstate(all="ignore"):
             for tried, right, got in exercise.cases(answer, np.random.default_rng(seed)):
                 if got is None or got is NotImplemented:
-                    told = f"For {tried} it returns {got}." if callable(answer) else ""
-                    return Verdict("not done yet", told or f"{tried}: no answer yet.")
+                    shown = f"For {tried} it returns {got}." if callable(answer) else ""
+                    return Verdict("not done yet", shown or f"{tried}: no answer yet.")
                 distance, scale, problem = _compare(right, got)
                 if problem or not distance <= exercise.tolerance * scale:
                     return Verdict("wrong", _refusal(tried, right, got, distance, problem))

@@ -1,8 +1,11 @@
-"""Training: the loop, evaluation, and what a run is on disk.
+"""Training and evaluation.
 
-Read ``train``: the loop is a generator, so that its body is yours. ``evaluate`` has the loss and
-the accuracy on a split, and predictions. ``runs`` is the plan and the state of a run, saved and
-resumed to the same bits. ``memory`` estimates what a run takes before it starts. ``features``
-computes once what a network's first layers compute from a data set, so that many heads can be
-trained on it. ``progress_bar`` shows the steps of a run.
+Read in this order:
+
+- ``train``: the training loop, a generator.
+- ``evaluate``: loss, accuracy and predictions of a model.
+- ``runs``: the plan and the state of a run, saved and resumed.
+
+The rest may be skipped at first: ``progress_bar`` (a bar around the loop), ``memory`` (an estimate
+before a run starts), ``features`` (the output of a network's first layers as a data set).
 """

@@ -1,4 +1,4 @@
-"""How good a model is on a split of the data, and what it predicts."""
+"""Measure a model on a split (``evaluate``), and predict the classes of images (``predict``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..nn.module import Module
 from ..ops.loss import accuracy, softmax_cross_entropy
 from ..ops.reductions import softmax
 
-EVALUATION_BATCH = 500  # images that are judged at a time: large enough to be fast
+EVALUATION_BATCH = 500  # images per batch: large enough to be fast, small enough for the memory
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,8 @@ class Evaluation:
     count: int
 
 
-# --- judging -------------------------------------------------------------------------------------
-
-
 def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH) -> Evaluation:
-    """Mean loss and accuracy over a split; encoded weights are computed once: see ``decoded``."""
+    """Return mean loss and accuracy over a split. Encoded weights are decoded once: ``decoded``."""
     if not isinstance(split, Split):
         raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")
     if len(split) == 0:
@@ -47,7 +44,10 @@ def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH)
 
 
 def predict(model: Module, images: Any) -> np.ndarray:
-    """Class probabilities (n, classes) of images (n, c, h, w); ``.argmax(axis=1)`` answers."""
+    """Return class probabilities (n, classes) of images (n, c, h, w).
+
+    The predicted classes are ``predict(model, images).argmax(axis=1)``.
+    """
     with decoded(model) as ready:
         parts = range(0, max(1, len(images)), EVALUATION_BATCH)
         return np.concatenate(

@@ -1,9 +1,9 @@
-"""What a network's first layers make of a data set: computed once, to train many heads on.
+"""Features of a data set, computed by a network's first layers once, to train many heads on.
 
 data = ta.load_data("cifar10")
-made = ta.features(vgg, "fc1", data)          # 512 numbers an image
+inputs = ta.features(vgg, "fc1", data)        # 512 features per image
 head = ta.models.head()                       # fc1, fc2 and fc3 alone
-for step in ta.train(head, made, epochs=5):
+for step in ta.train(head, inputs, epochs=5):
     ...
 """
 

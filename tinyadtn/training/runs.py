@@ -1,4 +1,4 @@
-"""What a training run is, between two steps: its plan and its state, on disk and back."""
+"""The plan and the state of a training run: checked, saved to a file, and resumed from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCHEDULES: dict[str, Any] = {
 }
 
 
-# What the history tells of an epoch.
+# The fields of an epoch in the history.
 RECORD = ("epoch", "loss", "learning_rate", "validation_loss", "validation_accuracy")
 
 
@@ -85,7 +85,7 @@ class TrainingPlan:
 
 @dataclass
 class RunState:
-    """Where a run stands. What no run can have come to is refused: a file may say anything."""
+    """How far a run has come. It may be read from a file, so impossible values are rejected."""
 
     step: int = 0
     epoch_loss: float = 0.0  # the sum over the steps of the current epoch
@@ -113,7 +113,7 @@ class RunState:
 
 @dataclass
 class Run:
-    """A model in training: all that a checkpoint of it holds."""
+    """A model in training, with all that a checkpoint of it contains."""
 
     model: Module
     plan: TrainingPlan
@@ -125,7 +125,7 @@ class Run:
     saved_at: float = 0.0  # ``time.monotonic()`` of the last save, or of the first step
 
     def save(self, *, best: bool = False) -> None:
-        """Write ``last.npz``, the old one becoming ``previous.npz``; with ``best`` also that."""
+        """Write ``last.npz`` (the old one becomes ``previous.npz``), and ``best.npz`` if asked."""
         if self.folder is None:
             return
         arrays = self.model.arrays()
@@ -143,8 +143,8 @@ class Run:
             "training": asdict(self.state),
             "versions": versions(),
         }
-        # The best one first: a run that is killed before the other goes on from the last state
-        # before this epoch's end, and writes it again. The other way round it would never be there.
+        # ``best`` is written first. A run that is killed between the two files resumes from before
+        # the end of this epoch, and writes ``best`` again. In the other order it would be lost.
         if best:
             write_state(self.folder / "best.npz", arrays, meta)
         if self.saved_step != self.state.step:
@@ -204,7 +204,7 @@ def _read_run(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict
 
 
 def describe_data(data: dict[str, Any]) -> str:
-    """What ``Data.identity()`` says, in words."""
+    """Describe the data of a ``Data.identity()`` in words, for an error message."""
     return f"the {data['images']:,} images of {data['name']} (SHA-256 {data['sha256'][:8]}…)"
 
 
@@ -236,12 +236,12 @@ def trained_on(path: str | os.PathLike[str]) -> str | None:
 
 
 def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """What a training checkpoint has recorded: one entry an epoch."""
+    """Return the history in a training checkpoint: one entry per epoch."""
     return read_state(path)[1].get("training", {}).get("history", [])
 
 
 def versions() -> dict[str, str]:
-    """What a result depends on beside its settings, for the file that holds it."""
+    """Return the versions that a result depends on, to be stored with it."""
     return {
         "tinyadtn": __version__,
         "numpy": np.__version__,
@@ -252,7 +252,7 @@ def versions() -> dict[str, str]:
 
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:
-    """The folder, made if need be; refused now rather than after an hour of work."""
+    """Create the folder if necessary, and test now that files can be written in it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / ".writable"):

@@ -3,8 +3,8 @@
     for step in ta.train(model, data, epochs=5):
         print(step.epoch, step.loss)
 
-It yields after every update. Leave the loop whenever you like; with ``out=`` the state is then
-saved, and ``resume=`` goes on as if nothing had happened: the same numbers, bit for bit.
+It yields after every update. The caller may leave the loop at any step. With ``out=`` the state is
+then saved, and ``resume=`` continues the run with bit-for-bit the same results.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from ..ops.loss import softmax_cross_entropy
 from .evaluate import Evaluation, evaluate
 from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_folder
 
-# They keep draws inside the network, and those for its images, apart from other uses of a seed.
+# Streams of random numbers, so that dropout and augmentation do not share draws of one seed.
 DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
-SAVE_MINUTES = 5.0  # at most so long between two checkpoints
+SAVE_MINUTES = 5.0  # longest time between two checkpoints
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One update. ``mean_loss`` and ``validation`` of an epoch are there on its last step."""
+    """One update. The last step of an epoch also has its ``mean_loss`` and ``validation``."""
 
     epoch: int
     step: int
@@ -48,7 +48,7 @@ class TrainStep:
     validation: Evaluation | None = None
 
     def record(self) -> dict[str, Any]:
-        """An epoch in the history of a run."""
+        """Return the entry of this epoch in the history of a run."""
         return {
             "epoch": self.epoch,
             "loss": self.mean_loss,
@@ -75,10 +75,11 @@ def train(
     batch through ``crop_and_flip``), seed=0. Batch order depends on (seed, epoch) alone, all other
     draws on (seed, step).
 
-    With ``out``, a folder, ``last.npz`` (and ``previous.npz``) hold the state after every epoch,
-    every ``save_minutes``, and when the loop is left with ``break``; ``best.npz`` the best
-    validation accuracy. ``resume`` names such a file: model, optimiser and plan come from it.
-    NonFiniteError before an update whose loss or gradient is not finite; nothing is overwritten.
+    With ``out``, a folder, the state is saved to ``last.npz`` after every epoch, every
+    ``save_minutes``, and when the loop is left with ``break``; ``previous.npz`` is the state saved
+    before it, ``best.npz`` the one with the best validation accuracy. ``resume`` is the path of
+    such a file: model, optimiser and plan come from it. A loss or gradient that is not finite
+    raises NonFiniteError before the update; no file is overwritten.
 
     >>> import tinyadtn as ta
     >>> data = ta.load_data("mnist-5k")
@@ -108,7 +109,7 @@ def train(
 
 
 def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, None, None]:
-    """The loop over epochs and batches, from wherever the run stands."""
+    """Loop over epochs and batches, from the step that the run has reached; yield each step."""
     plan, state = run.plan, run.state
     per_epoch = math.ceil(len(data.train) / plan.batch_size)
     total = plan.epochs * per_epoch
@@ -132,7 +133,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
 
 
 def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: float) -> TrainStep:
-    """One step: loss, backward, check, update. NonFiniteError comes before the update."""
+    """Do one step: loss, backward, check, update. NonFiniteError is raised before the update."""
     step = run.state.step + 1
     if run.plan.augment:
         images = crop_and_flip(images, np.random.default_rng((AUGMENT_STREAM, run.plan.seed, step)))
