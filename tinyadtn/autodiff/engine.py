@@ -119,7 +119,7 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
 
     @functools.wraps(function)
     def apply(*arguments: Any, **options: Any) -> Tensor:
-        arrays, options, value, vjps = evaluate(arguments, options)
+        arrays, options, value, vjps = evaluate(arguments, options)  # calls the function
         out = Tensor(value)
         line = rules.look(out.data, name, arrays) if looking_for_nan.get() else ""
         needed = [isinstance(a, Tensor) and a.requires_grad for a in arguments]

@@ -1,6 +1,7 @@
 """What the engine asks of an op, of a gradient and of a graph, and the error where it is not so.
 
-Nothing here computes: a reader of ``engine`` may skip this file.
+``checked`` calls an op's function, with checks before and after. Nothing here is needed to
+understand ``engine``.
 """
 
 from __future__ import annotations

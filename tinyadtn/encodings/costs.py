@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..autodiff.engine import Tensor
 from ..decode_free.cut import CutChain, cut_chain, cut_cores
+from ..decode_free.rule import LARGE_BATCH
 from ..decode_free.wall_chain import WallChain, split, wall_chain, wall_cores
 from ..errors import SizeLimitError
 from ..limits import memory_limit
@@ -23,8 +24,6 @@ from .encoding import Cost
 
 if TYPE_CHECKING:
     from .adtn import ADTN
-
-LARGE_BATCH = 2**14  # vectors in the batch that ``factors`` are chosen for by default
 
 
 def is_fast(weight: ADTN) -> bool:

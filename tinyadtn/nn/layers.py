@@ -1,4 +1,4 @@
-"""Layers, each a line of mathematics around a few parameters, and the row of them: a network.
+"""Layers, each a line of mathematics around a few parameters.
 
 Shapes are those of one image or one row of features in ``output_shape``, and have the batch in
 front everywhere else.
@@ -58,6 +58,10 @@ class Linear(Module):
         self.weight = parameter(shape, he_std(shape), rng)
         self.bias = parameter((out_features,), 0.0, rng) if bias else None
 
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        self._require(x.shape)
+        return linear(x, self.weight, self.bias)
+
     def __repr__(self) -> str:
         return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{_encoded(self.weight)})"
 
@@ -72,10 +76,6 @@ class Linear(Module):
     def multiply_adds(self, shape: Shape) -> int:
         weight = self.weight
         return weight.size if isinstance(weight, Tensor) else weight.linear_multiply_adds()
-
-    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        self._require(x.shape)
-        return linear(x, self.weight, self.bias)
 
 
 class Conv2d(Module):
@@ -115,6 +115,10 @@ class Conv2d(Module):
         self.bias = parameter((out_channels,), 0.0, rng) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
+    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        self._require(x.shape)
+        return convolution(x, self.weight, self.bias, self.geometry)
+
     def __repr__(self) -> str:
         o, c, *kernel = self.weight.shape
         said = [f"{c * self.groups}, {o}, {tuple(kernel)}"]
@@ -124,8 +128,7 @@ class Conv2d(Module):
 
     def output_shape(self, shape: Shape) -> Shape:
         self._require(("n", *shape))
-        geometry = (self.stride, self.padding, self.dilation, self.groups)
-        window = conv_window((1, *shape), self.weight.shape, *geometry)
+        window = conv_window((1, *shape), self.weight.shape, **vars(self.geometry))
         return (self.weight.shape[0], *window.outputs)
 
     def _require(self, batch: Batch) -> None:
@@ -141,10 +144,6 @@ class Conv2d(Module):
     def geometry(self) -> Geometry:
         """How the convolution slides."""
         return Geometry(self.stride, self.padding, self.dilation, self.groups)
-
-    def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        self._require(x.shape)
-        return convolution(x, self.weight, self.bias, self.geometry)
 
 
 def _encoded(weight: Any) -> str:

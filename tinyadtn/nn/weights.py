@@ -1,8 +1,8 @@
 """A layer's weight decides how it is used: a Tensor, or an object that stands for one.
 
-A layer calls ``linear`` or ``convolution`` below. For a Tensor they are the lines of mathematics. A
-``Weight`` is asked to apply itself: the plain way, here, is to decode it to a Tensor. Weights that
-can be applied without decoding override this (``encodings``, ``decode_free``).
+A layer calls ``linear`` or ``convolution``. For a Tensor they are the line of mathematics. A
+``Weight`` applies itself: here it decodes to a Tensor and calls the same function again. Weights
+that can be applied without decoding override that (``decode_free``).
 """
 
 from __future__ import annotations
@@ -26,6 +26,26 @@ class Geometry:
     padding: Any = 0
     dilation: Any = 1
     groups: int = 1
+
+
+def linear(x: Tensor, weight: Tensor | Weight, bias: Tensor | None) -> Tensor:
+    """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o]."""
+    if not isinstance(weight, Tensor):
+        return weight.linear(x, bias)
+    require_values([weight])
+    y = contract(x, weight, pattern="ni,oi->no")
+    return y if bias is None else y + bias
+
+
+def convolution(
+    x: Tensor, weight: Tensor | Weight, bias: Tensor | None, geometry: Geometry
+) -> Tensor:
+    """y = conv2d(x, weight) + bias[o]."""
+    if not isinstance(weight, Tensor):
+        return weight.convolution(x, bias, geometry)
+    require_values([weight])
+    y = conv2d(x, weight, **vars(geometry))
+    return y if bias is None else y + bias.reshape(-1, 1, 1)
 
 
 class Weight(Module):
@@ -57,23 +77,3 @@ class Weight(Module):
     def conv_multiply_adds(self, in_pixels: int, out_pixels: int, geometry: Geometry) -> int:
         """Multiply-adds of one image, of many, with so many pixels before and after."""
         return out_pixels * math.prod(self.shape)
-
-
-def linear(x: Tensor, weight: Tensor | Weight, bias: Tensor | None) -> Tensor:
-    """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o]."""
-    if not isinstance(weight, Tensor):
-        return weight.linear(x, bias)
-    require_values([weight])
-    y = contract(x, weight, pattern="ni,oi->no")
-    return y if bias is None else y + bias
-
-
-def convolution(
-    x: Tensor, weight: Tensor | Weight, bias: Tensor | None, geometry: Geometry
-) -> Tensor:
-    """y = conv2d(x, weight) + bias[o]."""
-    if not isinstance(weight, Tensor):
-        return weight.convolution(x, bias, geometry)
-    require_values([weight])
-    y = conv2d(x, weight, **vars(geometry))
-    return y if bias is None else y + bias.reshape(-1, 1, 1)

@@ -41,7 +41,7 @@ def contract_network(
     >>> contract_network([gate], build_wall([((0, 1),)], (2, 2), 1), (2, 2), "relu").data
     array([1., 0., 0., 1.])
     """
-    if fast_wall.applies(wiring, site_dims):
+    if fast_wall.applies(wiring, site_dims):  # the same T, faster: skip ``fast`` at first
         return fast_wall.contract_brick_wall(
             *columns, num_sites=len(site_dims), activation=activation
         )
