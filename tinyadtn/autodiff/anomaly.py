@@ -8,10 +8,10 @@ import sys
 from typing import Any
 
 from ..errors import NonFiniteError
-from .arrays import array_module
+from .arrays import Array, array_module
 
 
-def check_finite(values: Any, what: str, line: str, inputs: Any = ()) -> None:
+def check_finite(values: Array, what: str, line: str, inputs: Any = ()) -> None:
     """NonFiniteError for values that are not finite: what made them, and on which line.
 
     ``inputs`` are what they were made of: an op that was handed NaN is not to blame for it.
@@ -25,7 +25,7 @@ def check_finite(values: Any, what: str, line: str, inputs: Any = ()) -> None:
         )
 
 
-def _count_bad(values: Any) -> int:
+def _count_bad(values: Array) -> int:
     if values.dtype.kind != "f":
         return 0
     return int((~array_module(values).isfinite(values)).sum())

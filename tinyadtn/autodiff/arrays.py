@@ -17,7 +17,7 @@ Array = Any  # numpy.ndarray, or cupy.ndarray on a GPU
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # one object each, while native
 
 
-def array_module(array: Any) -> ModuleType:
+def array_module(array: Array) -> ModuleType:
     """The module (``xp``) that the array belongs to: NumPy, or CuPy for an array on a GPU.
 
     >>> array_module(np.zeros(2)).__name__
@@ -30,12 +30,12 @@ def array_module(array: Any) -> ModuleType:
     return np
 
 
-def to_numpy(array: Any) -> np.ndarray:
+def to_numpy(array: Array) -> np.ndarray:
     """The same numbers in NumPy's hands; a NumPy array is returned as it is."""
     return array if array_module(array) is np else array.get()
 
 
-def to_device(array: Any, device: str) -> Any:
+def to_device(array: Array, device: str) -> Any:
     """The array on ``"cpu"`` or ``"cuda"`` (CuPy); one already there is returned as it is."""
     if device == "cpu":
         return to_numpy(array)
@@ -60,7 +60,7 @@ def require_device(device: str) -> None:
         )
 
 
-def device_of(array: Any) -> str:
+def device_of(array: Array) -> str:
     """Where the array lives: "cpu" or "cuda".
 
     >>> device_of(np.zeros(2))
@@ -69,7 +69,7 @@ def device_of(array: Any) -> str:
     return "cpu" if array_module(array) is np else "cuda"
 
 
-def asarray_like(value: Any, array: Any) -> Any:
+def asarray_like(value: Any, array: Array) -> Any:
     """The value as an array that can be computed with together with the other array.
 
     NumPy's arrays go up to the GPU; nothing comes down unasked: CuPy raises TypeError.
@@ -107,7 +107,7 @@ def as_array(value: Any) -> Any:
     )
 
 
-def as_float(array: Any) -> Any:
+def as_float(array: Array) -> Any:
     """Integers as float32, for functions whose results are no integers; floats as they are."""
     return array if array.dtype.kind == "f" else array.astype(np.float32)
 
@@ -131,7 +131,7 @@ def _from_python(value: Any, dtype: np.dtype) -> np.ndarray:
         raise DTypeError(f"cannot make an array of {_shortened(value)}: {error}") from error
 
 
-def _cast(array: Any, dtype: np.dtype) -> Any:
+def _cast(array: Array, dtype: np.dtype) -> Any:
     """The array in another type; an integer that would become another number is refused."""
     result = array.astype(dtype, copy=False)
     if dtype.kind != "f" and result.dtype != array.dtype and (result != array).any():

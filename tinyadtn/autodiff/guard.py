@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import Array
 from .modes import protecting
 
 
@@ -62,7 +63,7 @@ def protect(
     return holds
 
 
-def _hold(array: Any, holds: list[_Hold]) -> None:
+def _hold(array: Array, holds: list[_Hold]) -> None:
     """Count one more node that needs the array, and those that it is a view of."""
     while type(array) is np.ndarray:
         key = id(array)
@@ -119,6 +120,6 @@ def _unlock(array: np.ndarray, waiting: tuple[Any, ...] = ()) -> None:
             _unlock(view)
 
 
-def _held(array: Any) -> bool:
+def _held(array: Array) -> bool:
     hold = _holds.get(id(array))
     return hold is not None and hold.array() is array

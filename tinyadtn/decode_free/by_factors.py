@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
 from ..nn.weights import Geometry, Weight
 from ..ops.conv import conv_window
@@ -81,13 +82,13 @@ class ByFactors(Weight):
         return conv_count(route, self.shape, in_pixels, out_pixels, geometry.groups)
 
 
-def large_conv_route(weight: Any, geometry: Geometry) -> Route | None:
+def large_conv_route(weight: Array, geometry: Geometry) -> Route | None:
     """The route of a large batch of images, the weight or its factors precomputed."""
     in_pixels = LARGE_BATCH * math.prod(pair(geometry.stride))
     return rule.conv_route(weight, in_pixels, LARGE_BATCH, geometry.groups, precomputed=True)
 
 
-def along(route: Route, weight: Any) -> list[Tensor]:
+def along(route: Route, weight: Array) -> list[Tensor]:
     """The factors of a weight as its route takes them: cores, or kernels."""
     if isinstance(route, Chain):
         return list(weight.factors(route))

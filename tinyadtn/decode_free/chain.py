@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import op
 from .cost import CALL, COPIED, work
 
@@ -126,7 +126,7 @@ class Chain:
             for matrix, (a, o, i, b) in zip(matrices, self.cores)
         ]
 
-    def apply(self, columns: Any, matrices: Sequence[Any]) -> tuple[Any, list[Any]]:
+    def apply(self, columns: Array, matrices: Sequence[Any]) -> tuple[Any, list[Any]]:
         """(inputs, batch) -> (outputs, batch), and what each step started from."""
         batch, states = columns.shape[1], []
         state = columns if self.into is None else self._padded(columns)
@@ -146,7 +146,7 @@ class Chain:
         return state, states
 
     def pull_back(
-        self, g: Any, states: Sequence[Any], matrices: Sequence[Any]
+        self, g: Array, states: Sequence[Any], matrices: Sequence[Any]
     ) -> tuple[Any, list[Any]]:
         """From g = dL/d(outputs): dL/d(inputs), and dL/d(matrix) for each of them."""
         xp, batch = array_module(g), g.shape[1]
@@ -167,7 +167,7 @@ class Chain:
         g = g.reshape(math.prod(i for _, _, i, _ in self.cores), batch)
         return (g if self.into is None else g[xp.asarray(self.into)]), grads
 
-    def _padded(self, columns: Any) -> Any:
+    def _padded(self, columns: Array) -> Any:
         xp = array_module(columns)
         wide = xp.zeros(
             (math.prod(i for _, _, i, _ in self.cores), columns.shape[1]), columns.dtype
@@ -177,7 +177,7 @@ class Chain:
 
 
 @op(joint=True)
-def through(x: Any, *arrays: Any, chain: Chain, biased: bool = False) -> Any:
+def through(x: Array, *arrays: Array, chain: Chain, biased: bool = False) -> Any:
     """y[n,o] = Σ_i x[n,i] · W[o,i] (+ bias[o]) for the W that the chain's cores make together.
 
     ``arrays`` are the cores, then the bias if there is one.
@@ -194,7 +194,7 @@ def through(x: Any, *arrays: Any, chain: Chain, biased: bool = False) -> Any:
     if biased:
         y += arrays[-1][:, None]
 
-    def backward(g: Any) -> list[Any]:
+    def backward(g: Array) -> list[Any]:
         share, grads = chain.pull_back(g.T, states, matrices)
         shaped = [c.reshape(a.shape) for c, a in zip(chain.cores_of(grads), cores)]
         return [share.T, *shaped, *([g.sum(axis=0)] if biased else [])]

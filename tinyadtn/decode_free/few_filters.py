@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import op
 from ..ops.conv import conv_window
 from ..ops.windows import Size, batch_first, batch_innermost
@@ -22,8 +22,8 @@ from ..ops.windows import Size, batch_first, batch_innermost
 
 @op(joint=True)
 def few_filters_conv2d(
-    x: Any,
-    weight: Any,
+    x: Array,
+    weight: Array,
     *bias: Any,
     stride: Size = 1,
     padding: Size = 0,
@@ -61,7 +61,7 @@ def few_filters_conv2d(
         out += bias[0].reshape(-1, 1, 1, 1)
     shape = products.shape
 
-    def backward(g: Any) -> list[Any]:
+    def backward(g: Array) -> list[Any]:
         g = batch_innermost(g)
         spread = g.reshape(groups, filters, *window.outputs, n)
         if slides:

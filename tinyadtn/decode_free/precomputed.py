@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..errors import TinyADTNError
@@ -106,7 +107,7 @@ def decoded(model: Module) -> Iterator[Any]:
     with no_grad():
         layers = {"": model, **named_layers(model)}
 
-        def precomputed(name: str, weight: Any) -> Any:
+        def precomputed(name: str, weight: Array) -> Any:
             if isinstance(weight, PrecomputedFactors):
                 return weight
             layer: Any = layers.get(name.rpartition(".")[0])

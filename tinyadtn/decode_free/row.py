@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
 from ..nn.weights import Geometry
 from ..ops.conv import conv2d, conv_window
@@ -143,7 +143,12 @@ def patches_work(chain: Chain, kernel: Sequence[int], out_pixels: int) -> int:
 
 @op(joint=True)
 def patches_through(
-    x: Any, *arrays: Any, chain: Chain, kernel: tuple[int, int], biased: bool, geometry: Geometry
+    x: Array,
+    *arrays: Array,
+    chain: Chain,
+    kernel: tuple[int, int],
+    biased: bool,
+    geometry: Geometry,
 ) -> Any:
     """y = conv2d(x, weight) (+ bias) for the weight that the chain's cores make; no groups.
 
@@ -171,7 +176,7 @@ def patches_through(
     if biased:
         out += arrays[-1].reshape(-1, 1, 1, 1)
 
-    def backward(g: Any) -> list[Any]:
+    def backward(g: Array) -> list[Any]:
         g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
         totals = [xp.zeros_like(matrix) for matrix in matrices]
         for row, images in blocks:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..autodiff.arrays import Array
 from .chain import Chain
 from .cost import work
 from .row import ConvChain, patch_work, patches_work
@@ -33,7 +34,7 @@ LARGE_BATCH = 2**14  # rows or pixels of a batch for which precomputed factors a
 Route = Chain | ConvChain
 
 
-def linear_route(weight: Any, batch: int, precomputed: bool = False) -> Any:
+def linear_route(weight: Array, batch: int, precomputed: bool = False) -> Any:
     """The chain that a batch of so many rows should go through; None: decode.
 
     ``precomputed``: the weight, or its factors, were computed before.
@@ -48,7 +49,7 @@ def linear_route(weight: Any, batch: int, precomputed: bool = False) -> Any:
 
 
 def conv_route(
-    weight: Any, in_pixels: int, out_pixels: int, groups: int = 1, precomputed: bool = False
+    weight: Array, in_pixels: int, out_pixels: int, groups: int = 1, precomputed: bool = False
 ) -> Route | None:
     """The same for a convolution whose window sees and makes so many pixels, all images together.
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import op
 from ..tensor_networks.fast.pair_cores import pair_cores, right_end
 from ..tensor_networks.sites import Sites
@@ -164,7 +164,7 @@ def _is_all(places: np.ndarray, size: int) -> bool:
 
 
 @op(joint=True)
-def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> Any:
+def wall_cores(*columns: Array, num_sites: int, chain: WallChain, scale: Array) -> Any:
     """The entries of all cores, one core behind the other; the first is multiplied by ``scale``."""
     first, second = columns
     xp = array_module(first)
@@ -178,7 +178,7 @@ def wall_cores(*columns: Any, num_sites: int, chain: WallChain, scale: Any) -> A
     cores[0] = cores[0] * scale
     ends = np.cumsum([len(core) for core in cores]).tolist()
 
-    def backward(g: Any) -> list[Any]:
+    def backward(g: Array) -> list[Any]:
         grad_joined, grad_first = xp.zeros_like(joined), xp.zeros_like(first)
         indices = map(_on_device(xp), chain.index)
         for k, (product, index, start, stop) in enumerate(zip(products, indices, [0, *ends], ends)):
@@ -205,7 +205,7 @@ class SpanProduct:
     ``joined`` are the cores of all pairs, ``end`` is what closes the last one (``pair_cores``).
     """
 
-    def __init__(self, span: Span, joined: Any, end: Any, num_sites: int) -> None:
+    def __init__(self, span: Span, joined: Array, end: Array, num_sites: int) -> None:
         self.span, self.joined, self.end, self.num_sites = span, joined, end, num_sites
         self.first, stop = (cut // 2 for cut in _odd_cuts(span, num_sites))  # numbers of its cores
         eye = array_module(joined).eye(2, dtype=joined.dtype)
@@ -214,7 +214,7 @@ class SpanProduct:
             self.products.append((self.products[-1] @ core.reshape(2, 8)).reshape(-1, 2))
         self.tensor = self._closed(self.products[-1])
 
-    def _closed(self, product: Any) -> Any:
+    def _closed(self, product: Array) -> Any:
         """The last product (…, bond) with the right end that the span has."""
         if self.span[1] == self.num_sites:
             return product @ self.end
@@ -225,7 +225,7 @@ class SpanProduct:
         wide[:, 0, :, 0] = wide[:, 1, :, 1] = product  # (…, its leg, bond, bond)
         return wide
 
-    def pull_back(self, g: Any, grad_joined: Any, grad_first: Any) -> None:
+    def pull_back(self, g: Array, grad_joined: Array, grad_first: Array) -> None:
         """From g = dL/d(tensor): the gradients of the cores and of the last gate, put in place."""
         if self.span[1] == self.num_sites:
             g = g.reshape(-1, self.end.shape[1])
@@ -248,7 +248,7 @@ def _odd_cuts(span: Span, num_sites: int) -> Span:
     return start - 1 + start % 2 if start else 1, min(stop - 1 + stop % 2, last)
 
 
-def split(cores: Any, chain: WallChain) -> list[Any]:
+def split(cores: Array, chain: WallChain) -> list[Any]:
     """The tensor that ``wall_cores`` gave as one tensor a core, or as two matrices A and B."""
     shapes: list[tuple[int, ...]] = list(chain.cores)
     if chain.rank is not None and chain.from_right:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, asarray_like, to_numpy
+from ..autodiff.arrays import Array, array_module, asarray_like, to_numpy
 from ..autodiff.engine import Tensor
 from ..errors import DTypeError, GraphError, ShapeError
 
@@ -89,7 +89,7 @@ class Optimizer:
                     data *= p.dtype.type(1 - lr * self.weight_decay)
                 self.update(data, gradient, lr, *remembered)
 
-    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+    def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         """Change some numbers of a parameter and what is remembered of them, in place.
 
         A large parameter comes in flat parts, so this must treat every number by itself.
@@ -140,12 +140,12 @@ class Optimizer:
                 array[...] = asarray_like(state[f"{slot}.{k}"], array)
 
 
-def _read_only(array: Any) -> bool:
+def _read_only(array: Array) -> bool:
     """So is what a graph still needs; CuPy's arrays have no such flag."""
     return not getattr(array.flags, "writeable", True)
 
 
-def _chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+def _chunks(*arrays: Array) -> Iterator[tuple[Any, ...]]:
     """The arrays, or the same flat part of each, one part after the other."""
     simple = array_module(arrays[0]) is np and all(a.flags.c_contiguous for a in arrays)
     if not simple or arrays[0].size <= CHUNK:
@@ -199,7 +199,7 @@ class SGD(Optimizer):
         require_limits(momentum=momentum)
         self.momentum = momentum
 
-    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+    def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         (velocity,) = memory
         velocity *= data.dtype.type(self.momentum)
         velocity += gradient
@@ -234,7 +234,7 @@ class Adam(Optimizer):
         super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
         self.betas, self.epsilon = betas, epsilon
 
-    def update(self, data: Any, gradient: Any, lr: float, *memory: Any) -> None:
+    def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         (mean, square), (beta1, beta2), number = memory, self.betas, data.dtype.type
         mean += number(1 - beta1) * (gradient - mean)
         square += number(1 - beta2) * (gradient * gradient - square)

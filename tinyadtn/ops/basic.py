@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, as_float, asarray_like
+from ..autodiff.arrays import Array, array_module, as_float, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 
@@ -20,25 +20,25 @@ from ..errors import ShapeError
 
 
 @op
-def add(a: Any, b: Any) -> Any:
+def add(a: Array, b: Array) -> Any:
     """c = a + b."""
     return a + b, lambda g: g, lambda g: g
 
 
 @op
-def subtract(a: Any, b: Any) -> Any:
+def subtract(a: Array, b: Array) -> Any:
     """c = a - b."""
     return a - b, lambda g: g, lambda g: -g
 
 
 @op
-def multiply(a: Any, b: Any) -> Any:
+def multiply(a: Array, b: Array) -> Any:
     """c = a · b, element by element."""
     return a * b, lambda g: g * b, lambda g: g * a
 
 
 @op
-def divide(a: Any, b: Any) -> Any:
+def divide(a: Array, b: Array) -> Any:
     """c = a / b."""
     a, b = as_float(a), as_float(b)
     c = a / b
@@ -46,22 +46,22 @@ def divide(a: Any, b: Any) -> Any:
 
 
 @op
-def negative(a: Any) -> Any:
+def negative(a: Array) -> Any:
     """c = -a."""
     return -a, lambda g: -g
 
 
 @op
-def power(a: Any, b: Any) -> Any:
+def power(a: Array, b: Array) -> Any:
     """c = a^b. Where b = 0 the gradient of a is 0, also at a = 0."""
     xp = array_module(a)
     c = a**b
 
-    def grad_a(g: Any) -> Any:
+    def grad_a(g: Array) -> Any:
         # b·a^(b-1), with a stand-in for a where b is 0: there the product is 0 whatever a is.
         return g * b * xp.where(b == 0, 1, a) ** (b - 1)
 
-    def grad_b(g: Any) -> Any:
+    def grad_b(g: Array) -> Any:
         # a^b·ln(a) goes to 0 with a; where a < 0 the derivative does not exist, and is NaN.
         return g * c * xp.log(xp.where((a == 0) & (b >= 0), 1, a))
 
@@ -72,48 +72,48 @@ def power(a: Any, b: Any) -> Any:
 
 
 @op
-def exp(a: Any) -> Any:
+def exp(a: Array) -> Any:
     """c = e^a."""
     c = array_module(a).exp(as_float(a))
     return c, lambda g: g * c
 
 
 @op
-def log(a: Any) -> Any:
+def log(a: Array) -> Any:
     """c = ln a."""
     return array_module(a).log(as_float(a)), lambda g: g / a
 
 
 @op
-def sqrt(a: Any) -> Any:
+def sqrt(a: Array) -> Any:
     """c = √a."""
     c = array_module(a).sqrt(as_float(a))
     return c, lambda g: g / (2 * c)
 
 
 @op
-def absolute(a: Any) -> Any:
+def absolute(a: Array) -> Any:
     """c = |a|."""
     xp = array_module(a)
     return xp.abs(a), lambda g: g * xp.sign(a)
 
 
 @op
-def tanh(a: Any) -> Any:
+def tanh(a: Array) -> Any:
     """c = tanh a."""
     c = array_module(a).tanh(as_float(a))
     return c, lambda g: g * (1 - c * c)
 
 
 @op
-def sigmoid(a: Any) -> Any:
+def sigmoid(a: Array) -> Any:
     """c = 1 / (1 + e^-a), written with tanh because that cannot overflow."""
     c = (1 + array_module(a).tanh(as_float(a) / 2)) / 2
     return c, lambda g: g * c * (1 - c)
 
 
 @op
-def relu(a: Any) -> Any:
+def relu(a: Array) -> Any:
     """c = max(a, 0)."""
     xp = array_module(a)
     zeros = xp.zeros(a.shape[-1:], a.dtype)  # to NumPy 2.4 a number here is twice the time
@@ -121,7 +121,7 @@ def relu(a: Any) -> Any:
 
 
 @op
-def leaky_relu(a: Any, *, slope: float = 0.01) -> Any:
+def leaky_relu(a: Array, *, slope: float = 0.01) -> Any:
     """c = a where a > 0, slope · a elsewhere."""
     a = as_float(a)
     factor = array_module(a).where(a > 0, 1, slope).astype(a.dtype)
@@ -129,32 +129,32 @@ def leaky_relu(a: Any, *, slope: float = 0.01) -> Any:
 
 
 @op
-def maximum(a: Any, b: Any) -> Any:
+def maximum(a: Array, b: Array) -> Any:
     """c = the larger of a and b; NaN where either is NaN."""
     value = array_module(a).maximum(a, b)
     return value, lambda g: g * _ahead(a, b), lambda g: g * _ahead(b, a)
 
 
 @op
-def minimum(a: Any, b: Any) -> Any:
+def minimum(a: Array, b: Array) -> Any:
     """c = the smaller of a and b; NaN where either is NaN."""
     value = array_module(a).minimum(a, b)
     return value, lambda g: g * _ahead(b, a), lambda g: g * _ahead(a, b)
 
 
-def _ahead(a: Any, b: Any) -> Any:
+def _ahead(a: Array, b: Array) -> Any:
     """1 where a is larger, 1/2 where both are the same."""
     return ((a > b) + (a == b) * np.float32(0.5)).astype(a.dtype)
 
 
 @op
-def _where(a: Any, b: Any, *, condition: Any) -> Any:
+def _where(a: Array, b: Array, *, condition: Array) -> Any:
     xp, condition = array_module(a), asarray_like(condition, a)
     value = xp.where(condition, a, b)
     return value, lambda g: xp.where(condition, g, 0), lambda g: xp.where(condition, 0, g)
 
 
-def where(condition: Any, a: Any, b: Any) -> Tensor:
+def where(condition: Array, a: Array, b: Array) -> Tensor:
     """c = a where the condition holds, b elsewhere. The condition (booleans) has no gradient.
 
     >>> where(np.array([True, False]), [1.0, 2.0], 0.0).data
@@ -168,7 +168,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
 
 
 @op
-def matmul(a: Any, b: Any) -> Any:
+def matmul(a: Array, b: Array) -> Any:
     """c = a @ b: vectors, matrices, and stacks of matrices that broadcast.
 
     >>> matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape
@@ -186,11 +186,11 @@ def matmul(a: Any, b: Any) -> Any:
         )
     inner = (rows @ columns).shape
 
-    def grad_a(g: Any) -> Any:
+    def grad_a(g: Array) -> Any:
         share = g.reshape(inner) @ columns.swapaxes(-1, -2)
         return share[..., 0, :] if a.ndim == 1 else share
 
-    def grad_b(g: Any) -> Any:
+    def grad_b(g: Array) -> Any:
         share = rows.swapaxes(-1, -2) @ g.reshape(inner)
         return share[..., 0] if b.ndim == 1 else share
 

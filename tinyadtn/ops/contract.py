@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import op
 from ..errors import ShapeError
 
@@ -34,7 +34,7 @@ def contract(*operands: Any, pattern: str) -> Any:
     inputs, output = _parse(pattern, tuple([x.shape for x in operands]))
 
     def grad_of(k: int) -> Any:
-        def grad_operand(g: Any) -> Any:
+        def grad_operand(g: Array) -> Any:
             known, letters = _adjoint(inputs, output, k)
             share = _contract([*operands[:k], *operands[k + 1 :], g], known, letters)
             if letters == inputs[k]:
@@ -135,7 +135,7 @@ def _steps(inputs: tuple[str, ...], output: str) -> list[_Product]:
     return steps
 
 
-def _sum_and_reorder(a: Any, letters: str, keep: str) -> Any:
+def _sum_and_reorder(a: Array, letters: str, keep: str) -> Any:
     """Sum away the letters that are not kept, and put the others in the order of ``keep``."""
     if letters == keep:
         return a
@@ -146,7 +146,7 @@ def _sum_and_reorder(a: Any, letters: str, keep: str) -> Any:
     return a.transpose([letters.index(letter) for letter in keep])
 
 
-def _multiply(a: Any, b: Any, step: _Product) -> Any:
+def _multiply(a: Array, b: Array, step: _Product) -> Any:
     """The product of two operands."""
     if step.swapped:
         a, b = b, a

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import op
 from ..errors import ShapeError
 from .fast import blocked_conv, winograd
@@ -22,8 +22,8 @@ from .windows import Size, SlidingWindow, batch_first, batch_innermost, col2im, 
 
 @op
 def conv2d(
-    x: Any,
-    weight: Any,
+    x: Array,
+    weight: Array,
     *,
     stride: Size = 1,
     padding: Size = 0,
@@ -56,14 +56,14 @@ def conv2d(
 
     out = (kernels @ patches()).reshape(o, *window.outputs, len(x))
 
-    def grad_x(g: Any) -> Any:
+    def grad_x(g: Array) -> Any:
         g = batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o, ijn)
         columns = kernels.swapaxes(1, 2) @ g  # (g, cpq, ijn)
         share = array_module(g).zeros(image.shape, g.dtype)
         col2im(columns.reshape(len(image), *window.kernel, *out.shape[1:]), window, 0, rows, share)
         return batch_first(share)
 
-    def grad_weight(g: Any) -> Any:
+    def grad_weight(g: Array) -> Any:
         g = batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o, ijn)
         return (g @ patches().swapaxes(1, 2)).reshape(weight.shape)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor
 from ..errors import GraphError
 from .norm import _float_tensor
 
 
-def dropout(x: Any, *, rate: float, rng: int | np.random.Generator | None) -> Tensor:
+def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> Tensor:
     """y = x / (1 - rate) with probability 1 - rate, else 0: so that the mean of y is x.
 
     Each element is drawn by itself. ``rng`` is a seed or a generator; the same seed, the same mask.

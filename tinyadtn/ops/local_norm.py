@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-from ..autodiff.arrays import array_module, as_float
+from ..autodiff.arrays import Array, array_module, as_float
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .basic import maximum, sqrt
@@ -22,7 +22,7 @@ def require_odd(size: int, what: str) -> None:
 
 @op
 def local_response_norm(
-    x: Any, *, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
+    x: Array, *, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
 ) -> Any:
     """y_c = x_c / (k + α Σ x_j²)^β, the sum over the ``size`` channels j around channel c.
 
@@ -44,7 +44,7 @@ def local_response_norm(
     base = number(alpha) * _sum_of_neighbours(rows * rows, size) + number(k)
     power = xp.exp(number(-beta) * xp.log(base))  # base^-β, much sooner than by `**`
 
-    def grad_x(g: Any) -> Any:
+    def grad_x(g: Array) -> Any:
         g = _channel_rows(g)
         # x_c stands in its own numerator, and in the sum of each of its neighbours.
         through_sums = _sum_of_neighbours(g * rows * power / base, size)
@@ -54,7 +54,7 @@ def local_response_norm(
     return _from_channel_rows(rows * power, shape), grad_x
 
 
-def _sum_of_neighbours(rows: Any, size: int) -> Any:
+def _sum_of_neighbours(rows: Array, size: int) -> Any:
     """total[c] = Σ rows[j] over |j - c| ≤ size // 2."""
     total = rows.copy()
     for distance in range(1, min(size // 2, len(rows) - 1) + 1):
@@ -63,7 +63,7 @@ def _sum_of_neighbours(rows: Any, size: int) -> Any:
     return total
 
 
-def local_contrast_norm(x: Any, *, size: int = 9, epsilon: float = 1e-8) -> Tensor:
+def local_contrast_norm(x: Array, *, size: int = 9, epsilon: float = 1e-8) -> Tensor:
     """v = x - local mean;  y = v / max(σ, mean of σ over the image), σ² = local mean of v².
 
     ``x`` is (n, c, h, w). A local mean runs over all channels and a window of ``size`` by ``size``

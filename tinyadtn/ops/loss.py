@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autodiff.arrays import array_module, as_array, as_float, asarray_like
+from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import DTypeError, ShapeError
 
 
 @op
-def softmax_cross_entropy(logits: Any, *, labels: Any) -> Any:
+def softmax_cross_entropy(logits: Array, *, labels: Array) -> Any:
     """L = mean over n of ( ln Σ_k e^logits[n,k] - logits[n, labels[n]] ), in nats.
 
     ``logits`` (n, classes), ``labels`` n integers in 0 … classes - 1. Any logits up to the limit of
@@ -30,7 +30,7 @@ def softmax_cross_entropy(logits: Any, *, labels: Any) -> Any:
     totals = exponentials.sum(axis=1, keepdims=True)
     value = (xp.log(totals[:, 0]) - shifted[picked]).mean()
 
-    def grad_logits(g: Any) -> Any:
+    def grad_logits(g: Array) -> Any:
         share = exponentials / totals
         share[picked] -= 1
         return share * (g / n)
@@ -39,7 +39,7 @@ def softmax_cross_entropy(logits: Any, *, labels: Any) -> Any:
 
 
 @op
-def mean_squared_error(a: Any, b: Any) -> Any:
+def mean_squared_error(a: Array, b: Array) -> Any:
     """L = mean of (a - b)² over all elements; the shapes must agree."""
     if a.shape != b.shape:
         raise ShapeError(f"mean_squared_error of shapes {a.shape} and {b.shape}")
@@ -54,7 +54,7 @@ def mean_squared_error(a: Any, b: Any) -> Any:
     )
 
 
-def accuracy(logits: Any, labels: Any) -> float:
+def accuracy(logits: Array, labels: Array) -> float:
     """The fraction of rows whose largest logit stands at the label, from 0 to 1.
 
     >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0])
@@ -66,7 +66,7 @@ def accuracy(logits: Any, labels: Any) -> float:
     return float((logits.argmax(axis=1) == labels).mean())
 
 
-def _check_labels(logits: Any, labels: Any) -> None:
+def _check_labels(logits: Array, labels: Array) -> None:
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ShapeError(
             f"logits must be (n, classes) and labels (n,), got {logits.shape} and {labels.shape}"

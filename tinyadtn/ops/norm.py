@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..autodiff.arrays import array_module, as_array, as_float, asarray_like
+from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .windows import batch_first, batch_innermost
@@ -18,23 +18,23 @@ from .windows import batch_first, batch_innermost
 BLOCK = 2**17  # numbers of a few channels
 
 
-def _channel_rows(x: Any) -> Any:
+def _channel_rows(x: Array) -> Any:
     """(n, c, h, w) as a matrix (c, h·w·n): a view, if the batch lies innermost in memory."""
     return batch_innermost(x).reshape(x.shape[1], -1)
 
 
-def _from_channel_rows(rows: Any, shape: tuple[int, ...]) -> Any:
+def _from_channel_rows(rows: Array, shape: tuple[int, ...]) -> Any:
     n, c, h, w = shape
     return batch_first(rows.reshape(c, h, w, n))
 
 
-def _blocks(rows: Any) -> Iterator[slice]:
+def _blocks(rows: Array) -> Iterator[slice]:
     """Some channels at a time: what is computed from their rows is used while in the cache."""
     several = max(1, BLOCK // max(1, rows.shape[1]))
     return (slice(k, k + several) for k in range(0, len(rows), several))
 
 
-def _require_images(x: Any, what: str) -> None:
+def _require_images(x: Array, what: str) -> None:
     if x.ndim != 4:
         raise ShapeError(f"{what} takes images (n, c, h, w), got {x.shape}")
 
@@ -45,13 +45,13 @@ def require_epsilon(epsilon: float, what: str) -> None:
         raise ValueError(f"{what} needs a finite epsilon from 0, got {epsilon}")
 
 
-def _float_tensor(x: Any) -> Tensor:
+def _float_tensor(x: Array) -> Tensor:
     """The tensor; integers, which no gradient reaches, as float32."""
     x = x if isinstance(x, Tensor) else Tensor(x)
     return x if x.dtype.kind == "f" else Tensor(as_float(x.data))
 
 
-def batch_statistics(x: Any) -> tuple[Any, Any]:
+def batch_statistics(x: Array) -> tuple[Any, Any]:
     """Mean and (biased) variance of every channel of an array (n, c, h, w): two arrays (c,).
 
     >>> import numpy as np
@@ -72,12 +72,12 @@ def batch_statistics(x: Any) -> tuple[Any, Any]:
 
 @op(joint=True)
 def batch_norm(
-    x: Any,
-    scale: Any,
-    shift: Any,
+    x: Array,
+    scale: Array,
+    shift: Array,
     *,
-    mean: Any = None,
-    variance: Any = None,
+    mean: Array = None,
+    variance: Array = None,
     epsilon: float = 1e-5,
     observe: Callable[[Any, Any], None] | None = None,
 ) -> Any:
@@ -103,7 +103,7 @@ def batch_norm(
         normal[k] = (rows[k] - mean[k, None]) * inverse[k, None]
         value[k] = normal[k] * scale[k, None] + shift[k, None]
 
-    def gradients(g: Any) -> list:
+    def gradients(g: Array) -> list:
         g, share = _channel_rows(g), xp.empty_like(rows)
         grad_scale, grad_shift = xp.empty_like(scale), xp.empty_like(scale)
         for k in _blocks(rows):
@@ -119,7 +119,7 @@ def batch_norm(
 
 
 def _batch_norm_arrays(
-    x: Any, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: float
+    x: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float
 ) -> tuple[Any, Any, Any, Any, Any]:
     """The arrays of ``batch_norm`` as floats, with the batch's statistics where none were given.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autodiff.arrays import array_module, as_float
+from ..autodiff.arrays import Array, array_module, as_float
 from ..autodiff.engine import op
 from ..errors import ShapeError
 from .windows import Size, SlidingWindow, batch_first, batch_innermost, sliding, window_over
 
 
 @op
-def max_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Size = 0) -> Any:
+def max_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: Size = 0) -> Any:
     """y[n,c,i,j] = the largest x in the window at (i, j); windows may overlap. x is (n, c, h, w).
 
     ``stride`` is the kernel's size unless given. Padding never wins; of equals, the first in the
@@ -29,7 +29,7 @@ def max_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Siz
     for _, outputs, inputs in window.cells(0, window.outputs[0]):
         xp.maximum(out[outputs], image[inputs], out=out[outputs])
 
-    def grad_x(g: Any) -> Any:
+    def grad_x(g: Array) -> Any:
         g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
         undecided = xp.ones(out.shape, bool)
         some_nan, finite = bool(xp.isnan(out).any()), bool(xp.isfinite(g).all())
@@ -48,7 +48,7 @@ def max_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Siz
 
 
 @op
-def avg_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Size = 0) -> Any:
+def avg_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: Size = 0) -> Any:
     """y[n,c,i,j] = Σ x in the window at (i, j) / (kh·kw): zeros in the padding count as pixels.
 
     ``x`` is (n, c, h, w); ``stride`` is the kernel's size unless given.
@@ -64,7 +64,7 @@ def avg_pool2d(x: Any, *, kernel: Size, stride: Size | None = None, padding: Siz
         out[outputs] += image[inputs]
     out /= count
 
-    def grad_x(g: Any) -> Any:
+    def grad_x(g: Array) -> Any:
         g, share = batch_innermost(g) / count, xp.zeros(shape, g.dtype)
         for _, outputs, inputs in window.cells(0, window.outputs[0]):
             share[inputs] += g[outputs]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, as_float
+from ..autodiff.arrays import Array, array_module, as_float
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 
@@ -26,11 +26,11 @@ def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
 
 
 @op
-def sum(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+def sum(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
     """c = Σ a over the given axes (all of them by default)."""
     axes = _axes(axis, a.ndim)
 
-    def grad_a(g: Any) -> Any:
+    def grad_a(g: Array) -> Any:
         kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
         share = array_module(g).empty(a.shape, g.dtype)
         share[...] = g.reshape(kept)
@@ -39,7 +39,7 @@ def sum(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
     return a.sum(axis=axes, keepdims=keepdims), grad_a
 
 
-def mean(a: Any, *, axis: Any = None, keepdims: bool = False) -> Tensor:
+def mean(a: Array, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """c = Σ a / n over the given axes, n being the number of elements summed."""
     shape = a.shape if hasattr(a, "shape") else np.shape(a)
     count = math.prod(shape[k] for k in _axes(axis, len(shape)))
@@ -49,18 +49,18 @@ def mean(a: Any, *, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op
-def max(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+def max(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
     """c = the largest of a over the given axes; of equals, the first gets the gradient."""
     return _extremum(a, axis, keepdims, "argmax")
 
 
 @op
-def min(a: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+def min(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
     """c = the smallest of a over the given axes; of equals, the first gets the gradient."""
     return _extremum(a, axis, keepdims, "argmin")
 
 
-def _extremum(a: Any, axis: Any, keepdims: bool, argument: str) -> Any:
+def _extremum(a: Array, axis: Any, keepdims: bool, argument: str) -> Any:
     axes, xp = sorted(_axes(axis, a.ndim)), array_module(a)
     others = [k for k in range(a.ndim) if k not in axes]
     order = [*others, *axes]
@@ -76,7 +76,7 @@ def _extremum(a: Any, axis: Any, keepdims: bool, argument: str) -> Any:
     kept = tuple(1 if k in axes else n for k, n in enumerate(a.shape))
     c = xp.take_along_axis(rows, winner, axis=-1)
 
-    def grad_a(g: Any) -> Any:
+    def grad_a(g: Array) -> Any:
         share = xp.where(chosen, g.reshape(winner.shape), 0)
         return share.reshape([a.shape[k] for k in order]).transpose(np.argsort(order).tolist())
 
@@ -84,7 +84,7 @@ def _extremum(a: Any, axis: Any, keepdims: bool, argument: str) -> Any:
 
 
 @op
-def softmax(a: Any, *, axis: int = -1) -> Any:
+def softmax(a: Array, *, axis: int = -1) -> Any:
     """c = e^a / Σ e^a along an axis; computed from a - max(a), so that nothing overflows."""
     a = as_float(a)
     e = array_module(a).exp(a - a.max(axis=axis, keepdims=True))
@@ -93,7 +93,7 @@ def softmax(a: Any, *, axis: int = -1) -> Any:
 
 
 @op
-def log_softmax(a: Any, *, axis: int = -1) -> Any:
+def log_softmax(a: Array, *, axis: int = -1) -> Any:
     """c = a - ln Σ e^a along an axis."""
     xp, a = array_module(a), as_float(a)
     shifted = a - a.max(axis=axis, keepdims=True)

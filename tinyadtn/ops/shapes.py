@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, asarray_like
+from ..autodiff.arrays import Array, array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .reductions import _axes
 
 
 @op
-def reshape(a: Any, *, shape: Any) -> Any:
+def reshape(a: Array, *, shape: Any) -> Any:
     """The same numbers in another shape; one length may be -1."""
     try:
         return a.reshape(shape), lambda g: g.reshape(a.shape)
@@ -22,7 +22,7 @@ def reshape(a: Any, *, shape: Any) -> Any:
 
 
 @op
-def transpose(a: Any, *, axes: tuple[int, ...] | None = None) -> Any:
+def transpose(a: Array, *, axes: tuple[int, ...] | None = None) -> Any:
     """The axes in another order (reversed by default)."""
     order = tuple(reversed(range(a.ndim))) if axes is None else _axes(tuple(axes), a.ndim)
     if len(order) != a.ndim:
@@ -31,7 +31,7 @@ def transpose(a: Any, *, axes: tuple[int, ...] | None = None) -> Any:
 
 
 @op
-def broadcast_to(a: Any, *, shape: tuple[int, ...]) -> Any:
+def broadcast_to(a: Array, *, shape: tuple[int, ...]) -> Any:
     """a stretched to a shape by NumPy's rules."""
     try:
         return array_module(a).broadcast_to(a, shape), lambda g: g
@@ -40,7 +40,7 @@ def broadcast_to(a: Any, *, shape: tuple[int, ...]) -> Any:
 
 
 @op
-def concatenate(*arrays: Any, axis: int = 0) -> Any:
+def concatenate(*arrays: Array, axis: int = 0) -> Any:
     """The arrays one behind the other along an axis."""
     xp = array_module(arrays[0])
     (axis,) = _axes(axis, arrays[0].ndim)
@@ -58,13 +58,13 @@ def concatenate(*arrays: Any, axis: int = 0) -> Any:
 
 
 @op
-def getitem(a: Any, *, index: Any) -> Any:
+def getitem(a: Array, *, index: Any) -> Any:
     """c = a[index], any index that NumPy takes; an element picked twice gets both gradients."""
     parts = index if isinstance(index, tuple) else (index,)
     parts = tuple(_index_part(part, a) for part in parts)
     simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
 
-    def grad_a(g: Any) -> Any:
+    def grad_a(g: Array) -> Any:
         xp = array_module(g)
         share = xp.zeros(a.shape, g.dtype)
         if simple:
@@ -76,7 +76,7 @@ def getitem(a: Any, *, index: Any) -> Any:
     return a[parts], grad_a
 
 
-def _index_part(part: Any, a: Any) -> Any:
+def _index_part(part: Array, a: Array) -> Any:
     """A tensor or a list as an array that can index ``a``; an empty list has no type of its own."""
     if isinstance(part, Tensor):
         part = part.data

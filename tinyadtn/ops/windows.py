@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..errors import ShapeError
 
 Pair = tuple[int, int]
@@ -129,17 +129,17 @@ def pair(size: Size) -> Pair:
     return int(both[0]), int(both[1])
 
 
-def batch_innermost(x: Any) -> Any:
+def batch_innermost(x: Array) -> Any:
     """(n, c, h, w) as a contiguous (c, h, w, n): a copy, unless it lies so in memory already."""
     return array_module(x).ascontiguousarray(x.transpose(1, 2, 3, 0))
 
 
-def batch_first(x: Any) -> Any:
+def batch_first(x: Array) -> Any:
     """(c, h, w, n) seen as (n, c, h, w)."""
     return x.transpose(3, 0, 1, 2)
 
 
-def im2col(image: Any, window: SlidingWindow, start: int, stop: int, out: Any = None) -> Any:
+def im2col(image: Array, window: SlidingWindow, start: int, stop: int, out: Any = None) -> Any:
     """columns[c,p,q,i,j,n] = image[c, input of cell (p, q) at output (i, j), n]; 0 in the padding.
 
     ``image`` is (c, h, w, n), i runs over the output rows start … stop − 1. ``out`` is an array
@@ -164,7 +164,7 @@ def im2col(image: Any, window: SlidingWindow, start: int, stop: int, out: Any = 
     return out
 
 
-def _clear_outside(cell: Any, inside: tuple) -> None:
+def _clear_outside(cell: Array, inside: tuple) -> None:
     """0 for the outputs, of rows and columns, whose input lies in the padding."""
     _, rows, columns, _ = inside
     if rows.stop - rows.start < cell.shape[1]:
@@ -173,7 +173,7 @@ def _clear_outside(cell: Any, inside: tuple) -> None:
         cell[:, :, : columns.start] = cell[:, :, columns.stop :] = 0
 
 
-def col2im(columns: Any, window: SlidingWindow, start: int, stop: int, image: Any) -> None:
+def col2im(columns: Array, window: SlidingWindow, start: int, stop: int, image: Array) -> None:
     """The adjoint of ``im2col``: what was copied from a place is added to that place of ``image``.
 
     An input that several outputs saw gets the sum.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff.arrays import array_module
+from ...autodiff.arrays import Array, array_module
 
 
 class _Kept(threading.local):
@@ -25,7 +25,7 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def scratch(name: str, shape: tuple[int, ...], like: Any) -> Any:
+def scratch(name: str, shape: tuple[int, ...], like: Array) -> Any:
     """An array of that shape with the dtype of ``like`` and any values.
 
     It is this thread's only one of that name: the next call with the name takes it back. What is

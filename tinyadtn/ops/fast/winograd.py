@@ -37,6 +37,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autodiff.arrays import Array
 from ..windows import SlidingWindow, batch_first, batch_innermost, blocks, im2col
 from .scratch import scratch
 
@@ -77,7 +78,7 @@ IMAGE, KERNEL, BACK = (matrix.astype(np.float32) for matrix in transformations(P
 CELLS = len(IMAGE)  # 36
 
 
-def applies(image: Any, weight: Any, window: SlidingWindow, groups: int) -> bool:
+def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> bool:
     """Whether this is a convolution that Winograd's way computes, and sooner than summing does.
 
     ``image`` is (c, h, w, n). Both the outputs and the image must consist of whole tiles, the image
@@ -97,7 +98,7 @@ def applies(image: Any, weight: Any, window: SlidingWindow, groups: int) -> bool
     )
 
 
-def conv2d(image: Any, weight: Any, window: SlidingWindow) -> tuple[Any, Any, Any]:
+def conv2d(image: Array, weight: Array, window: SlidingWindow) -> tuple[Any, Any, Any]:
     """The value of ``conv.conv2d`` and its two VJPs, for an image (c, h, w, n)."""
     return (
         batch_first(convolve(image, weight, window)),
@@ -106,7 +107,7 @@ def conv2d(image: Any, weight: Any, window: SlidingWindow) -> tuple[Any, Any, An
     )
 
 
-def convolve(image: Any, weight: Any, window: SlidingWindow) -> Any:
+def convolve(image: Array, weight: Array, window: SlidingWindow) -> Any:
     """y[o,i,j,n] = Σ_cpq weight[o,c,p,q] · image[c, i + p − padding, j + q − padding, n]."""
     o, c = weight.shape[:2]
     out = np.empty((o, *window.outputs, image.shape[-1]), image.dtype)
@@ -127,14 +128,14 @@ def convolve(image: Any, weight: Any, window: SlidingWindow) -> Any:
     return out
 
 
-def grad_image(g: Any, weight: Any, window: SlidingWindow) -> Any:
+def grad_image(g: Array, weight: Array, window: SlidingWindow) -> Any:
     """dL/d(image) from g = dL/dy, both (…, n): a convolution with the kernel turned."""
     turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
     padding = (2 - window.padding[0], 2 - window.padding[1])
     return convolve(g, turned, SlidingWindow(window.outputs, (3, 3), padding=padding))
 
 
-def grad_weight(image: Any, g: Any, window: SlidingWindow) -> Any:
+def grad_weight(image: Array, g: Array, window: SlidingWindow) -> Any:
     """dL/d(weight) from g = dL/dy: the adjoint of each step, in reverse."""
     o, c, n = len(g), len(image), image.shape[-1]
     tiles, share = _tiles(window), np.empty((o, c, 3, 3), g.dtype)
@@ -153,12 +154,12 @@ def grad_weight(image: Any, g: Any, window: SlidingWindow) -> Any:
     return share
 
 
-def _product(name: str, a: Any, b: Any) -> Any:
+def _product(name: str, a: Array, b: Array) -> Any:
     """a @ b in the scratch memory of that name."""
     return np.matmul(a, b, out=scratch(name, (*a.shape[:-1], b.shape[-1]), b))
 
 
-def _tiled(outputs: Any) -> Any:
+def _tiled(outputs: Array) -> Any:
     """(o, h, w, n) seen as (4, 4, o, tiles, tiles, n)."""
     o, h, w, n = outputs.shape
     return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
@@ -170,7 +171,7 @@ def _tiles(window: SlidingWindow) -> SlidingWindow:
     return SlidingWindow(window.image, (size, size), (TILE, TILE), window.padding)
 
 
-def _transformed(image: Any, tiles: SlidingWindow, rows: slice) -> Any:
+def _transformed(image: Array, tiles: SlidingWindow, rows: slice) -> Any:
     """The tiles of some rows of tiles, transformed: (36, c, tiles · n)."""
     c, n = len(image), image.shape[-1]
     shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
