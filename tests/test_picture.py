@@ -98,7 +98,7 @@ def test_a_blank_picture_is_refused(tmp_path, level):
 
 def test_a_text_is_no_picture(tmp_path):
     (tmp_path / "text.png").write_text("a digit")
-    with pytest.raises(DataFileError, match=r"text\.png: not a picture .* \(of no format that"):
+    with pytest.raises(DataFileError, match=r"text\.png: not a picture .* \(the formats are BMP,"):
         read_picture(tmp_path / "text.png")
 
 
@@ -119,4 +119,27 @@ def test_a_file_too_large_for_a_picture_is_not_read_to_its_end(tmp_path):
     with path.open("wb") as file:
         file.truncate(2**33)
     with pytest.raises(DataFileError, match="more than 33,554,432 bytes"):
+        read_picture(path)
+
+
+def test_postscript_is_rejected_and_nothing_runs_it(tmp_path, monkeypatch):
+    """Pillow hands PostScript to Ghostscript, whatever the file's name: a file must run nothing."""
+    from PIL import EpsImagePlugin
+
+    ran = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: ran.append(a))
+    path = tmp_path / "digit.png"
+    path.write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    with pytest.raises(DataFileError, match="not a picture"):
+        read_picture(path)
+    assert not ran
+
+
+@pytest.mark.parametrize("format", ["DDS", "TIFF", "PCX", "ICO"])
+def test_only_the_common_formats_are_opened(format, tmp_path):
+    path = tmp_path / "digit.png"
+    Image.new("RGB", (32, 32), "white").save(path, format=format)
+    with pytest.raises(DataFileError, match=r"not a picture .* BMP, GIF, JPEG, PNG, PPM, WEBP"):
         read_picture(path)

@@ -16,6 +16,8 @@ from ..files.npz import is_stream
 
 # More than most cameras give; a small file may claim any number.
 MAX_BYTES, MAX_PIXELS = 2**25, 2**26
+# Pillow would try all that it knows by content, PostScript too, which it hands to Ghostscript.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 
 
 def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
@@ -51,7 +53,7 @@ def _grey_levels(path: Any) -> np.ndarray:
             raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
         # From memory: in a file Pillow makes room for as many bytes as a damaged header promises.
         content = io.BytesIO(Path(path).read_bytes())
-        with warnings.catch_warnings(), Image.open(content) as opened:
+        with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as opened:
             warnings.simplefilter("ignore")  # of what Pillow can do without, in its own words
             if math.prod(opened.size) > MAX_PIXELS:
                 raise ValueError(f"{opened.size[0]}×{opened.size[1]} pixels are too many")
@@ -66,7 +68,7 @@ def _grey_levels(path: Any) -> np.ndarray:
         raise
     except UnidentifiedImageError as error:  # which names our copy of the bytes
         raise DataFileError(
-            f"{path}: not a picture that can be read (of no format that Pillow knows)"
+            f"{path}: not a picture that can be read (the formats are {', '.join(FORMATS)})"
         ) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
