@@ -1,6 +1,7 @@
 """How thorough the property tests are, and where every test finds its random numbers."""
 
 import os
+import signal
 import sys
 
 import numpy as np
@@ -11,6 +12,10 @@ from hypothesis import HealthCheck, settings
 
 import tinyadtn as ta
 from tinyadtn.data import mirrors
+
+# In the background of a shell (`nohup make test &`) SIGINT is ignored, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("dev", max_examples=25, deadline=None)

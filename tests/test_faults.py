@@ -194,10 +194,23 @@ def child(arguments, cwd, before=""):
     """The command line in a process of its own; ``before`` is run first."""
     code = f"import sys\n{before}\nfrom tinyadtn.cli.main import main\nsys.exit(main(sys.argv[1:]))"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment,
     )  # fmt: skip
+    CHILDREN.append(process)
+    return process
+
+
+CHILDREN: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def no_child_is_left_behind():
+    yield
+    while CHILDREN:
+        with CHILDREN.pop() as process:  # which closes its pipes and waits for it
+            process.kill()
 
 
 def goes_on_to_the_same_bits(digits, out, uninterrupted):

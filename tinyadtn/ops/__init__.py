@@ -1,14 +1,17 @@
-"""Every op with its gradient: functions on Tensors that the engine can differentiate.
+"""The ops: every function that a gradient flows through, each with its gradient next to its value.
 
-Read ``basic`` first: each op is a line of NumPy and, next to it, what it does to a gradient. Then
-``contract``: index notation, and the one sentence that is its gradient. ``reductions`` and
-``shapes`` are more of the first kind. ``loss`` has softmax cross-entropy. ``operators`` gives
-Tensor ``+`` and ``*``: importing this package does that.
+Read them in this order. Any file after ``contract`` can be read alone.
 
-For images: ``windows`` (where the cells of a sliding window lie), then ``conv`` and ``pool``.
-``norm`` is batch normalization, ``local_norm`` and ``dropout`` are for AlexNet and ZFNet.
+- ``basic``: arithmetic, elementwise functions, matmul. Its first lines show how an op is written.
+- ``reductions`` and ``shapes``: sum, max, softmax; reshape, transpose, indexing.
+- ``contract``: the contraction of tensors, the op that tensor networks are made of.
+- ``loss``: cross-entropy and accuracy; ``dropout``.
+- ``windows``, then ``conv`` and ``pool``: a window that slides over an image.
+- ``norm``: batch normalisation; ``local_norm``: two older kinds.
+- ``operators``: what ``x * y`` and ``x.sum()`` mean for a Tensor.
 
-Skip ``fast`` at first: ``blocked_conv``, ``winograd`` and ``scratch`` compute what ``conv`` does.
+Skip ``fast/`` at first: ``blocked_conv`` and ``winograd`` compute what ``conv`` defines, only
+faster, and ``scratch`` keeps memory for them.
 """
 
 from . import operators as operators

@@ -1,9 +1,9 @@
-"""The ops on tensors: each a NumPy line and, beside it, what it does to a gradient.
+"""Arithmetic, elementwise functions and matmul: each a line of NumPy next to its gradients.
 
-Every function here takes arrays or Tensors by position and options by keyword, and returns a
-Tensor. ``g`` is dL/d(result). Broadcasting is NumPy's; the engine undoes it for the gradient.
-Ties: max and min let the first winner take the gradient, maximum and minimum share it half and
-half; relu'(0) = abs'(0) = 0.
+Every op takes arrays or Tensors by position and options by keyword, and returns a Tensor. Inside,
+it returns its value and one function per array that maps g = dL/d(result) to the gradient of that
+array. Broadcasting is NumPy's; the engine sums it away in the gradient. Of two equal elements,
+``maximum`` and ``minimum`` give each half of the gradient; relu'(0) = abs'(0) = 0.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def power(a: Array, b: Array) -> Any:
     c = a**b
 
     def grad_a(g: Array) -> Any:
-        # b·a^(b-1), with a stand-in for a where b is 0: there the product is 0 whatever a is.
+        # b·a^(b-1). Where b is 0 the product is 0 for every a, so a is replaced by 1 there.
         return g * b * xp.where(b == 0, 1, a) ** (b - 1)
 
     def grad_b(g: Array) -> Any:
-        # a^b·ln(a) goes to 0 with a; where a < 0 the derivative does not exist, and is NaN.
+        # a^b·ln(a) goes to 0 with a. Where a < 0 the derivative does not exist: the result is NaN.
         return g * c * xp.log(xp.where((a == 0) & (b >= 0), 1, a))
 
     return c, grad_a, grad_b
@@ -116,7 +116,7 @@ def sigmoid(a: Array) -> Any:
 def relu(a: Array) -> Any:
     """c = max(a, 0)."""
     xp = array_module(a)
-    zeros = xp.zeros(a.shape[-1:], a.dtype)  # to NumPy 2.4 a number here is twice the time
+    zeros = xp.zeros(a.shape[-1:], a.dtype)  # up to NumPy 2.4, a Python 0 here takes twice the time
     return xp.maximum(a, zeros), lambda g: g * (a > 0)
 
 

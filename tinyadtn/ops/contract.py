@@ -23,8 +23,9 @@ from ..errors import ShapeError
 def contract(*operands: Any, pattern: str) -> Any:
     """result[output letters] = sum over all other letters of the product of the operands.
 
-    Every operand's letters stand between commas, the result's behind ``->``; each letter is one
-    axis length. A letter twice in one operand (a diagonal) and ``...`` are refused: ShapeError.
+    The pattern lists the letters of each operand, separated by commas, and after ``->`` those of
+    the result; a letter stands for one axis length. Raises ShapeError for a letter that appears
+    twice in one operand (a diagonal) and for ``...``.
 
     >>> import numpy as np, tinyadtn as ta
     >>> x, w = np.ones((3, 4)), np.ones((2, 4))
@@ -35,22 +36,47 @@ def contract(*operands: Any, pattern: str) -> Any:
 
     def grad_of(k: int) -> Any:
         def grad_operand(g: Array) -> Any:
-            known, letters = _adjoint(inputs, output, k)
-            share = _contract([*operands[:k], *operands[k + 1 :], g], known, letters)
-            if letters == inputs[k]:
-                return share
-            lone = tuple(axis for axis, a in enumerate(inputs[k]) if a not in letters)
-            xp = array_module(g)
-            return xp.broadcast_to(xp.expand_dims(share, lone), operands[k].shape)
+            others = [*operands[:k], *operands[k + 1 :]]
+            letters, wanted = _exchanged(inputs, output, k)
+            share = _contract([*others, g], letters, wanted)
+            return _stretched(share, wanted, inputs[k], operands[k].shape)
 
         return grad_operand
 
     return _contract(list(operands), inputs, output), *map(grad_of, range(len(operands)))
 
 
+def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:
+    """Contract the operands two at a time, from the left."""
+    result, letters = operands[0], inputs[0]
+    for operand, step in zip(operands[1:], _steps(inputs, output)):
+        result, letters = _multiply(result, operand, step), step.result
+    return _sum_and_reorder(result, letters, output)
+
+
+@functools.lru_cache(maxsize=4096)
+def _exchanged(inputs: tuple[str, ...], output: str, k: int) -> tuple[tuple[str, ...], str]:
+    """The letters of operand k's gradient as a contraction: of the others and g, and of the result.
+
+    Letters that only operand k has are left out. The operand was summed over them before any
+    product, so that its gradient is constant along them: see ``_stretched``.
+    """
+    letters = (*inputs[:k], *inputs[k + 1 :], output)
+    return letters, "".join(a for a in inputs[k] if any(a in other for other in letters))
+
+
+def _stretched(share: Array, letters: str, all_letters: str, shape: tuple[int, ...]) -> Any:
+    """The same values along every axis whose letter ``share`` does not have."""
+    if letters == all_letters:
+        return share
+    lone = tuple(axis for axis, a in enumerate(all_letters) if a not in letters)
+    xp = array_module(share)
+    return xp.broadcast_to(xp.expand_dims(share, lone), shape)
+
+
 @functools.lru_cache(maxsize=4096)
 def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str, ...], str]:
-    """The letters of every operand and of the result; whatever does not fit is refused."""
+    """Return the letters of every operand and of the result; ShapeError where they do not fit."""
     left, arrow, output = pattern.replace(" ", "").partition("->")
     inputs = left.split(",")
     if not arrow:
@@ -77,30 +103,12 @@ def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str
     return tuple(inputs), output
 
 
-@functools.lru_cache(maxsize=4096)
-def _adjoint(inputs: tuple[str, ...], output: str, k: int) -> tuple[tuple[str, ...], str]:
-    """The letters of the others and of g, and what they have of operand k's.
-
-    A letter that only this operand had was summed on its own: its gradient is constant.
-    """
-    known = (*inputs[:k], *inputs[k + 1 :], output)
-    return known, "".join(a for a in inputs[k] if any(a in other for other in known))
-
-
-def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:
-    """Contract the operands two at a time, from the left."""
-    result, letters = operands[0], inputs[0]
-    for operand, step in zip(operands[1:], _steps(inputs, output)):
-        result, letters = _multiply(result, operand, step), step.result
-    return _sum_and_reorder(result, letters, output)
-
-
 @dataclass(frozen=True)
 class _Product:
     """Two operands as one matrix product, (batch, rows, sum) @ (batch, sum, columns), in letters.
 
-    ``swapped`` says that the second operand has the rows: where the result begins with its letters,
-    nothing has to be transposed afterwards.
+    If ``swapped``, the second operand has the rows. Where the result begins with its letters, this
+    avoids a transposition afterwards.
     """
 
     a: str
@@ -118,7 +126,7 @@ class _Product:
 
 @functools.lru_cache(maxsize=4096)
 def _steps(inputs: tuple[str, ...], output: str) -> list[_Product]:
-    """The products, from the left."""
+    """Return the products that contract all operands, from the left."""
     steps, letters = [], inputs[0]
     for k in range(1, len(inputs)):
         later = set(output).union(*inputs[k + 1 :])
@@ -153,7 +161,7 @@ def _multiply(a: Array, b: Array, step: _Product) -> Any:
     a = _sum_and_reorder(a, step.a, step.batch + step.rows + step.summed)
     b = _sum_and_reorder(b, step.b, step.batch + step.summed + step.columns)
     if a.ndim == b.ndim == 2 and not step.batch and len(step.summed) == 1:
-        return a @ b  # they are matrices as they are
+        return a @ b  # both are matrices already
     m, n = len(step.batch), len(step.batch) + len(step.rows)
     batch_shape, row_shape, sum_shape = a.shape[:m], a.shape[m:n], a.shape[n:]
     column_shape = b.shape[m + len(step.summed) :]

@@ -1,11 +1,7 @@
-"""Convolution and its gradients: patches of the image side by side, and one matrix product.
+"""Convolution and its gradients: one matrix product, because ``im2col`` makes columns of windows.
 
-``im2col`` lays out the patch that each output sees (see ``windows``), the kernels are multiplied
-with all patches at once, and ``col2im``, the adjoint of ``im2col``, brings gradients back to the
-pixels. Images are (c, h, w, n) in memory; to the caller they are (n, c, h, w).
-
-Two other schedules compute the same: ``blocked_conv`` takes a part of a large batch at a time, so
-that patches stay in the cache, and ``winograd`` needs fewer multiplications.
+``windows`` explains im2col and its adjoint col2im. Images are (n, c, h, w) for the caller and
+(c, h, w, n) in memory. ``fast/`` holds two other ways to compute the same; skip them at first.
 """
 
 from __future__ import annotations
@@ -13,11 +9,19 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-from ..autodiff.arrays import Array, array_module
+from ..autodiff.arrays import Array
 from ..autodiff.engine import op
 from ..errors import ShapeError
 from .fast import blocked_conv, winograd
-from .windows import Size, SlidingWindow, batch_first, batch_innermost, col2im, im2col, window_over
+from .windows import (
+    Size,
+    SlidingWindow,
+    batch_first,
+    batch_innermost,
+    col2im,
+    im2col,
+    window_over,
+)
 
 
 @op
@@ -33,41 +37,41 @@ def conv2d(
     """y[n,o,i,j] = Σ_cpq weight[o,c,p,q] · x[n, c, i·stride + p·dilation − padding, …].
 
     ``x`` is (n, c, h, w), ``weight`` (o, c / groups, kh, kw), the result (n, o, oh, ow). With
-    groups, channel c is seen by the outputs of its own group alone: the g-th c / groups channels by
-    the g-th o / groups outputs. No kernel is flipped: it is what networks call a convolution.
-    Large 3×3 convolutions in float32 on a CPU use Winograd's algorithm (``winograd``): there an
-    error is some 1e-5 of the largest value nearby, not of the sum. float64 always sums.
+    groups, the g-th o / groups outputs read only the g-th c / groups channels. The kernel is not
+    flipped, as everywhere in neural networks; mathematicians call this a cross-correlation.
+
+    Large 3×3 convolutions in float32 on a CPU use Winograd's algorithm (``fast/winograd``). Its
+    error is about 1e-5 of the largest output nearby. float64 always uses the sum.
 
     >>> import numpy as np
     >>> conv2d(np.ones((2, 3, 8, 9)), np.ones((4, 3, 3, 3)), padding=1, stride=2).shape
     (2, 4, 4, 5)
     """
     window = conv_window(x.shape, weight.shape, stride, padding, dilation, groups)
-    image = batch_innermost(x)
+    image = batch_innermost(x)  # (c, h, w, n)
     if winograd.applies(image, weight, window, groups):
         return winograd.conv2d(image, weight, window)
     if blocked_conv.applies(image, window):
         return blocked_conv.conv2d(image, weight, window, groups)
-    (rows, _), o = window.outputs, weight.shape[0]
-    kernels = weight.reshape(groups, o // groups, -1)  # (g, o, cpq)
 
-    def patches() -> Any:  # laid out again for the gradient: cheaper than keeping them
-        return im2col(image, window, 0, rows).reshape(groups, kernels.shape[2], -1)  # (g, cpq, ijn)
+    o, (c, _, _, n) = len(weight), image.shape
+    kernels = weight.reshape(groups, o // groups, -1)  # (g, o / g, cpq)
 
-    out = (kernels @ patches()).reshape(o, *window.outputs, len(x))
+    def columns() -> Any:  # computed twice, because they are kh·kw times the image
+        return im2col(image, window).reshape(groups, kernels.shape[2], -1)  # (g, cpq, ijn)
+
+    def matrix(g: Array) -> Any:
+        return batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o / g, ijn)
 
     def grad_x(g: Array) -> Any:
-        g = batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o, ijn)
-        columns = kernels.swapaxes(1, 2) @ g  # (g, cpq, ijn)
-        share = array_module(g).zeros(image.shape, g.dtype)
-        col2im(columns.reshape(len(image), *window.kernel, *out.shape[1:]), window, 0, rows, share)
-        return batch_first(share)
+        share = kernels.swapaxes(1, 2) @ matrix(g)  # (g, cpq, ijn)
+        return batch_first(col2im(share.reshape(c, *window.kernel, *window.outputs, n), window))
 
     def grad_weight(g: Array) -> Any:
-        g = batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o, ijn)
-        return (g @ patches().swapaxes(1, 2)).reshape(weight.shape)
+        return (matrix(g) @ columns().swapaxes(1, 2)).reshape(weight.shape)
 
-    return batch_first(out), grad_x, grad_weight
+    y = kernels @ columns()  # (g, o / g, ijn)
+    return batch_first(y.reshape(o, *window.outputs, n)), grad_x, grad_weight
 
 
 def conv_window(
@@ -78,7 +82,7 @@ def conv_window(
     dilation: Size,
     groups: int,
 ) -> SlidingWindow:
-    """The window of a convolution; ShapeError for channels or groups that do not fit."""
+    """Return the window of a convolution; ShapeError for channels or groups that do not fit."""
     if len(x_shape) != 4 or len(weight_shape) != 4:
         raise ShapeError(
             f"conv2d takes x (n, c, h, w) and weight (o, c, kh, kw), got {x_shape}, {weight_shape}"
@@ -97,7 +101,7 @@ def conv_window(
 
 
 def require_groups(groups: int, channels: int, outputs: int) -> None:
-    """ShapeError where the groups are no equal parts of the channels and of the outputs."""
+    """Raise ShapeError where the groups do not divide the channels and the outputs."""
     if not isinstance(groups, numbers.Integral) or groups < 1:
         raise ShapeError(f"groups must be a whole number from 1, got {groups!r}")
     if channels % groups or outputs % groups:

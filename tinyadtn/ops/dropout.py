@@ -1,4 +1,7 @@
-"""Dropout: in training, elements that are 0 at random."""
+"""Dropout: set random elements to 0 in training, so that no unit relies on a single other unit.
+
+A product with a random mask. ``multiply`` already has a gradient, so none is written here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from .norm import _float_tensor
 def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> Tensor:
     """y = x / (1 - rate) with probability 1 - rate, else 0: so that the mean of y is x.
 
-    Each element is drawn by itself. ``rng`` is a seed or a generator; the same seed, the same mask.
+    Elements are drawn independently. ``rng`` is a seed or a generator. The same seed gives the same
+    mask. Raises ValueError for a rate outside [0, 1) and GraphError without ``rng``.
     Source: Srivastava et al., JMLR 15, 1929 (2014).
 
     >>> float(dropout(np.ones(10_000), rate=0.2, rng=0).data.max())
@@ -29,6 +33,6 @@ def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> 
 
 
 def require_rate(rate: float) -> None:
-    """ValueError for what is no probability, or leaves nothing at all."""
+    """Raise ValueError for a rate that is not a probability, or is 1 and leaves nothing."""
     if not 0 <= rate < 1:
         raise ValueError(f"dropout needs a rate from 0 to below 1, got {rate}")

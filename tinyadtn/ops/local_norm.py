@@ -1,4 +1,7 @@
-"""Normalization by neighbours: across channels (AlexNet), and by the pixels around (ZFNet)."""
+"""Normalisation by the neighbourhood: over channels (AlexNet's), or over pixels (contrast).
+
+Older networks use these instead of batch normalisation. You can skip them at first.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .reductions import mean
 
 
 def require_odd(size: int, what: str) -> None:
-    """ShapeError for a neighbourhood that has no middle."""
+    """Raise ShapeError for a neighbourhood that has no middle element."""
     if not isinstance(size, numbers.Integral) or size < 1 or size % 2 == 0:
         raise ShapeError(f"{what} needs an odd size from 1, got {size!r}")
 
@@ -26,12 +29,12 @@ def local_response_norm(
 ) -> Any:
     """y_c = x_c / (k + α Σ x_j²)^β, the sum over the ``size`` channels j around channel c.
 
-    ``x`` is (n, c, h, w). At the first and the last channels the neighbours that are missing count
-    as 0. The defaults are those of AlexNet (Krizhevsky et al., NeurIPS 2012), where α is not
-    divided by ``size``. ShapeError for an even size, which has no middle.
+    ``x`` is (n, c, h, w). Neighbours beyond the first and the last channel count as 0. The defaults
+    are those of AlexNet (Krizhevsky et al., NeurIPS 2012), where α is not divided by ``size``.
+    Raises ShapeError for an even size, which has no middle.
 
-    Where x² overflows (|x| above 1.8e19 in float32) y is 0, as torch's is, and no infinity is left
-    for ``detect_anomaly`` to find. The true y is small there: 2e-7 for a lone x of 2e19.
+    Where x² overflows (|x| above 1.8e19 in float32) y is 0, as in torch, so that
+    ``detect_anomaly`` finds no infinity. The true y is small there: 2e-7 for a single x of 2e19.
 
     >>> import numpy as np
     >>> local_response_norm(np.full((1, 1, 1, 1), 3.0), size=1, k=1, alpha=1 / 3, beta=0.5).item()
@@ -42,11 +45,11 @@ def local_response_norm(
     x = as_float(x)
     rows, shape, xp, number = _channel_rows(x), x.shape, array_module(x), x.dtype.type
     base = number(alpha) * _sum_of_neighbours(rows * rows, size) + number(k)
-    power = xp.exp(number(-beta) * xp.log(base))  # base^-β, much sooner than by `**`
+    power = xp.exp(number(-beta) * xp.log(base))  # base^-β, much faster than by `**`
 
     def grad_x(g: Array) -> Any:
         g = _channel_rows(g)
-        # x_c stands in its own numerator, and in the sum of each of its neighbours.
+        # x_c is in its own numerator, and in the sum of each of its neighbours.
         through_sums = _sum_of_neighbours(g * rows * power / base, size)
         share = g * power - number(2 * alpha * beta) * rows * through_sums
         return _from_channel_rows(share, shape)
@@ -67,8 +70,9 @@ def local_contrast_norm(x: Array, *, size: int = 9, epsilon: float = 1e-8) -> Te
     """v = x - local mean;  y = v / max(σ, mean of σ over the image), σ² = local mean of v².
 
     ``x`` is (n, c, h, w). A local mean runs over all channels and a window of ``size`` by ``size``
-    pixels, weighted by a Gaussian with standard deviation size / 4; at the border the pixels that
-    there are share the whole weight. ε is added to σ², whose root has no slope at 0.
+    pixels, weighted by a Gaussian with standard deviation size / 4; at the border the
+    weights of the pixels inside the image are scaled to sum to 1. ε is added to σ², because √ has
+    no derivative at 0.
     Source: Jarrett et al., ICCV 2009; the width of the Gaussian is our choice.
 
     >>> import numpy as np

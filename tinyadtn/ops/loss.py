@@ -1,4 +1,7 @@
-"""What a network is told about its answers: losses to minimise, and accuracy to report."""
+"""Losses, which training minimises, and accuracy, which is reported.
+
+A loss is an op that returns one number: the ``backward`` of the engine starts from it.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from ..errors import DTypeError, ShapeError
 def softmax_cross_entropy(logits: Array, *, labels: Array) -> Any:
     """L = mean over n of ( ln Σ_k e^logits[n,k] - logits[n, labels[n]] ), in nats.
 
-    ``logits`` (n, classes), ``labels`` n integers in 0 … classes - 1. Any logits up to the limit of
-    their number type are safe. The gradient is (softmax(logits) - one_hot(labels)) / n.
+    ``logits`` (n, classes), ``labels`` n integers in 0 … classes - 1. Logits up to the
+    limit of their dtype do not overflow. The gradient is (softmax(logits) - one_hot(labels)) / n.
 
     >>> import numpy as np
     >>> softmax_cross_entropy(np.zeros((2, 10)), labels=np.array([3, 7])).item()  # ln 10
@@ -55,7 +58,7 @@ def mean_squared_error(a: Array, b: Array) -> Any:
 
 
 def accuracy(logits: Array, labels: Array) -> float:
-    """The fraction of rows whose largest logit stands at the label, from 0 to 1.
+    """The fraction of rows whose largest logit is that of the label, from 0 to 1.
 
     >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0])
     0.5

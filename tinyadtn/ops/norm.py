@@ -1,7 +1,7 @@
-"""Batch normalization: each channel with mean 0 and variance 1, then scaled and shifted.
+"""Batch normalisation and its gradient, and what the other normalisations share with it.
 
-An image is laid out as a matrix (c, h·w·n), one channel per row: the statistics of a channel are
-those of its row. A few channels at a time stay in the cache.
+An image batch is seen as a matrix (c, h·w·n) with one channel per row, so that the statistics of a
+channel run over its row. Read ``batch_norm`` first.
 """
 
 from __future__ import annotations
@@ -15,59 +15,7 @@ from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .windows import batch_first, batch_innermost
 
-BLOCK = 2**17  # numbers of a few channels
-
-
-def _channel_rows(x: Array) -> Any:
-    """(n, c, h, w) as a matrix (c, h·w·n): a view, if the batch lies innermost in memory."""
-    return batch_innermost(x).reshape(x.shape[1], -1)
-
-
-def _from_channel_rows(rows: Array, shape: tuple[int, ...]) -> Any:
-    n, c, h, w = shape
-    return batch_first(rows.reshape(c, h, w, n))
-
-
-def _blocks(rows: Array) -> Iterator[slice]:
-    """Some channels at a time: what is computed from their rows is used while in the cache."""
-    several = max(1, BLOCK // max(1, rows.shape[1]))
-    return (slice(k, k + several) for k in range(0, len(rows), several))
-
-
-def _require_images(x: Array, what: str) -> None:
-    if x.ndim != 4:
-        raise ShapeError(f"{what} takes images (n, c, h, w), got {x.shape}")
-
-
-def require_epsilon(epsilon: float, what: str) -> None:
-    """ValueError for an ε that could leave a negative number under the root."""
-    if not 0 <= epsilon < math.inf:
-        raise ValueError(f"{what} needs a finite epsilon from 0, got {epsilon}")
-
-
-def _float_tensor(x: Array) -> Tensor:
-    """The tensor; integers, which no gradient reaches, as float32."""
-    x = x if isinstance(x, Tensor) else Tensor(x)
-    return x if x.dtype.kind == "f" else Tensor(as_float(x.data))
-
-
-def batch_statistics(x: Array) -> tuple[Any, Any]:
-    """Mean and (biased) variance of every channel of an array (n, c, h, w): two arrays (c,).
-
-    >>> import numpy as np
-    >>> batch_statistics(np.array([1.0, 3.0]).reshape(2, 1, 1, 1))
-    (array([2.]), array([1.]))
-    """
-    _require_images(x, "batch_norm")
-    rows = _channel_rows(x)
-    if rows.shape[1] == 0:
-        raise ShapeError(f"an empty batch {x.shape} has no statistics")
-    average = rows.mean(axis=1)
-    variance = array_module(x).empty_like(average)
-    for k in _blocks(rows):
-        centred = rows[k] - average[k, None]
-        variance[k] = (centred * centred).mean(axis=1)
-    return average, variance
+BLOCK = 2**17  # elements of the channels that are normalised together, while in the cache
 
 
 @op(joint=True)
@@ -83,9 +31,10 @@ def batch_norm(
 ) -> Any:
     """y = scale · (x - mean) / √(variance + ε) + shift, channel by channel.
 
-    ``x`` is (n, c, h, w), all else (c,). Without ``mean`` and ``variance`` those of the batch are
-    taken, ``observe`` is told them, and the gradient knows that they depend on x; given, they are
-    constants (evaluation). Source: Ioffe and Szegedy, arXiv 1502.03167.
+    ``x`` is (n, c, h, w), all other arrays are (c,). By default, mean and variance are those of the
+    batch: ``observe`` is called with them, and the gradient takes into account that they depend on
+    x. If the caller gives ``mean`` and ``variance``, they are constants (evaluation).
+    Source: Ioffe and Szegedy, arXiv 1502.03167.
 
     >>> import numpy as np
     >>> x = np.array([1.0, 3.0]).reshape(2, 1, 1, 1)
@@ -93,37 +42,97 @@ def batch_norm(
     array([-1.,  1.])
     """
     of_batch = mean is None
-    x, scale, shift, mean, variance = _batch_norm_arrays(x, scale, shift, mean, variance, epsilon)
-    if of_batch and observe is not None:
-        observe(mean, variance)
-    rows, shape, count, xp = _channel_rows(x), x.shape, x.size // x.shape[1], array_module(x)
+    x, scale, shift, mean, variance = _checked(x, scale, shift, mean, variance, epsilon, observe)
+    rows, xp, shape = _channel_rows(x), array_module(x), x.shape  # (c, m) with m = h·w·n
+    m = rows.shape[1]
     inverse = 1 / xp.sqrt(variance + x.dtype.type(epsilon))
-    normal, value = xp.empty_like(rows), xp.empty_like(rows)  # x̂ and y
-    for k in _blocks(rows):
-        normal[k] = (rows[k] - mean[k, None]) * inverse[k, None]
-        value[k] = normal[k] * scale[k, None] + shift[k, None]
+
+    def normalize(
+        x: Array, mean: Array, inverse: Array, scale: Array, shift: Array
+    ) -> tuple[Any, ...]:
+        normal = (x - mean) * inverse  # x̂
+        return scale * normal + shift, normal
+
+    def normalize_vjp(g: Array, normal: Array, factor: Array) -> tuple[Any, ...]:
+        grad_scale = (g * normal).sum(axis=1, keepdims=True)
+        grad_shift = g.sum(axis=1, keepdims=True)
+        if of_batch:  # mean and variance depend on x: g - mean(g) - x̂ · mean(g · x̂)
+            g = g - grad_shift / m
+            g -= normal * (grad_scale / m)
+        return factor * g, grad_scale, grad_shift
+
+    vectors = (mean, inverse, scale, shift)
+    y, normal = _by_channels(normalize, rows, *vectors, dtype=x.dtype)
 
     def gradients(g: Array) -> list:
-        g, share = _channel_rows(g), xp.empty_like(rows)
-        grad_scale, grad_shift = xp.empty_like(scale), xp.empty_like(scale)
-        for k in _blocks(rows):
-            grad_scale[k], grad_shift[k] = (g[k] * normal[k]).sum(axis=1), g[k].sum(axis=1)
-            part = g[k]
-            if of_batch:  # mean and variance depend on x: subtract what would change them
-                part = part - (grad_shift[k] / count)[:, None]
-                part -= normal[k] * (grad_scale[k] / count)[:, None]
-            share[k] = part * (scale[k] * inverse[k])[:, None]
-        return [_from_channel_rows(share, shape), grad_scale, grad_shift]
+        arrays = (_channel_rows(g), normal, scale * inverse)
+        grad_x, grad_scale, grad_shift = _by_channels(normalize_vjp, *arrays, dtype=normal.dtype)
+        return [_from_channel_rows(grad_x, shape), grad_scale[:, 0], grad_shift[:, 0]]
 
-    return _from_channel_rows(value, shape), gradients
+    return _from_channel_rows(y, shape), gradients
 
 
-def _batch_norm_arrays(
-    x: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float
-) -> tuple[Any, Any, Any, Any, Any]:
-    """The arrays of ``batch_norm`` as floats, with the batch's statistics where none were given.
+def batch_statistics(x: Array) -> tuple[Any, Any]:
+    """Return the mean and the (biased) variance of each channel of x (n, c, h, w): two arrays (c,).
 
-    ShapeError and ValueError for what does not fit.
+    >>> import numpy as np
+    >>> batch_statistics(np.array([1.0, 3.0]).reshape(2, 1, 1, 1))
+    (array([2.]), array([1.]))
+    """
+    _require_images(x, "batch_norm")
+    rows = _channel_rows(x)
+    if rows.shape[1] == 0:
+        raise ShapeError(f"an empty batch {x.shape} has no statistics")
+    average = rows.mean(axis=1)
+
+    def variance(x: Array, average: Array) -> tuple[Any]:
+        centred = x - average
+        return ((centred * centred).mean(axis=1),)
+
+    return average, *_by_channels(variance, rows, average, dtype=average.dtype)
+
+
+def _by_channels(
+    function: Callable[..., tuple[Any, ...]], rows: Array, *others: Array, dtype: Any
+) -> list[Any]:
+    """Return the results of ``function(rows, *others)``, evaluated for a few channels at a time.
+
+    What is computed from their rows is used while it is in the cache. The first axis of every array
+    is the channel; a vector (c,) is passed to the function as a column (c, 1). Results get that
+    ``dtype``.
+    """
+    columns = [a[:, None] if a.ndim == 1 else a for a in others]
+    if rows.size <= BLOCK:
+        return [part.astype(dtype, copy=False) for part in function(rows, *columns)]
+    results: list[Any] = []
+    for k in _blocks(rows):
+        parts = function(rows[k], *[a[k] for a in columns])
+        if not results:
+            xp = array_module(rows)
+            results = [xp.empty((len(rows), *part.shape[1:]), dtype) for part in parts]
+        for result, part in zip(results, parts):
+            result[k] = part
+    return results
+
+
+def _blocks(rows: Array) -> Iterator[slice]:
+    """Some channels at a time: about BLOCK elements, or one channel."""
+    several = max(1, BLOCK // max(1, rows.shape[1]))
+    return (slice(k, k + several) for k in range(0, len(rows), several))
+
+
+def _checked(
+    x: Array,
+    scale: Array,
+    shift: Array,
+    mean: Array,
+    variance: Array,
+    epsilon: float,
+    observe: Callable[[Any, Any], None] | None,
+) -> tuple[Any, ...]:
+    """The five arrays of ``batch_norm`` as floats, with the statistics of the batch by default.
+
+    Raises ShapeError where they do not fit.
     """
     _require_images(x, "batch_norm")
     require_epsilon(epsilon, "batch_norm")
@@ -132,12 +141,42 @@ def _batch_norm_arrays(
     x, scale, shift = as_float(x), as_float(scale), as_float(shift)
     if mean is None:
         mean, variance = batch_statistics(x)
+        if observe is not None:
+            observe(mean, variance)
     else:
         mean, variance = asarray_like(as_array(mean), x), asarray_like(as_array(variance), x)
-    constants = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
-    for name, values in constants.items():
+    vectors = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
+    for name, values in vectors.items():
         if values.shape != (x.shape[1],):
             raise ShapeError(
                 f"batch_norm of {x.shape} needs {x.shape[1]} numbers as {name}, got {values.shape}"
             )
     return x, scale, shift, mean, variance
+
+
+def _channel_rows(x: Array) -> Any:
+    """(n, c, h, w) as a matrix (c, h·w·n): a view, if the batch lies innermost in memory."""
+    return batch_innermost(x).reshape(x.shape[1], -1)
+
+
+def _from_channel_rows(rows: Array, shape: tuple[int, ...]) -> Any:
+    """The adjoint of ``_channel_rows``, and its inverse: (c, h·w·n) as (n, c, h, w)."""
+    n, c, h, w = shape
+    return batch_first(rows.reshape(c, h, w, n))
+
+
+def _require_images(x: Array, what: str) -> None:
+    if x.ndim != 4:
+        raise ShapeError(f"{what} takes images (n, c, h, w), got {x.shape}")
+
+
+def require_epsilon(epsilon: float, what: str) -> None:
+    """Raise ValueError for an ε that could leave a negative number under the root."""
+    if not 0 <= epsilon < math.inf:
+        raise ValueError(f"{what} needs a finite epsilon from 0, got {epsilon}")
+
+
+def _float_tensor(x: Array) -> Tensor:
+    """The tensor; integers, which no gradient reaches, as float32."""
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    return x if x.dtype.kind == "f" else Tensor(as_float(x.data))

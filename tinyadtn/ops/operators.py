@@ -1,8 +1,11 @@
 """What Python's operators mean for a Tensor: ``x * y`` is ``multiply(x, y)``, and so on.
 
-The engine knows no op, so the operators are given to ``Tensor`` here, one line each. NumPy arrays
-leave ``array * tensor`` to ``__rmul__``. Comparisons return plain boolean arrays.
+The engine does not import any op, so ``Tensor`` gets its operators here, one line each. For
+``array * tensor``, NumPy calls ``Tensor.__rmul__``. Comparisons return plain boolean arrays.
 """
+
+# mypy takes assigned methods for mistakes; written out, each would be one more call per operation.
+# mypy: disable-error-code="method-assign, operator, attr-defined"
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ Tensor.__gt__ = lambda self, other: self.data > _array(other)
 Tensor.__ge__ = lambda self, other: self.data >= _array(other)
 Tensor.__eq__ = lambda self, other: self.data == _array(other)
 Tensor.__ne__ = lambda self, other: self.data != _array(other)
-Tensor.__hash__ = object.__hash__  # a tensor is itself, whatever its values
+Tensor.__hash__ = object.__hash__  # by identity, not by values
 
 
 # --- methods -------------------------------------------------------------------------------------

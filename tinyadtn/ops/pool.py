@@ -1,4 +1,8 @@
-"""Pooling: the maximum or the mean of each window, as a loop over the cells of the window."""
+"""Pooling: the maximum or the mean of each window, with the gradient of both.
+
+A pool goes through the cells of its window (see ``windows``). For one cell, the pixels that all
+outputs read there are a strided slice of the image. So nothing loops over pixels.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,8 @@ def max_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: S
     """y[n,c,i,j] = the largest x in the window at (i, j); windows may overlap. x is (n, c, h, w).
 
     ``stride`` is the kernel's size unless given. Padding never wins; of equals, the first in the
-    window gets the gradient. ShapeError for padding beyond half the kernel, for then a window could
-    lie in the padding altogether.
+    window gets the gradient. Raises ShapeError for padding beyond half the kernel, because then a
+    window could consist of padding only.
 
     >>> import numpy as np
     >>> max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), kernel=2).data.ravel()
@@ -34,13 +38,13 @@ def max_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: S
         undecided = xp.ones(out.shape, bool)
         some_nan, finite = bool(xp.isnan(out).any()), bool(xp.isfinite(g).all())
         for _, outputs, inputs in window.cells(0, window.outputs[0]):
-            seen, part = image[inputs], g[outputs]
-            won = seen == out[outputs]
+            pixels, part = image[inputs], g[outputs]
+            won = pixels == out[outputs]
             if some_nan:
-                won |= seen != seen  # a NaN wins, and is the only one to
+                won |= pixels != pixels  # a window with a NaN has the maximum NaN
             won &= undecided[outputs]
             undecided[outputs] ^= won
-            # The product is much sooner there than `where`, but inf · 0 is no 0.
+            # The product is much faster than `where`, but inf · 0 is not 0.
             share[inputs] += part * won if finite else xp.where(won, part, 0)
         return batch_first(share)
 
@@ -76,7 +80,7 @@ def avg_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: S
 def pool_window(
     shape: tuple[int, ...], kernel: Size, stride: Size | None, padding: Size
 ) -> SlidingWindow:
-    """The window of a pool; ShapeError where it does not fit."""
+    """Return the window of a pool; ShapeError where it does not fit."""
     if len(shape) != 4:
         raise ShapeError(f"a pool takes images (n, c, h, w), got {shape}")
     require_pool(kernel, stride, padding)
@@ -84,7 +88,7 @@ def pool_window(
 
 
 def require_pool(kernel: Size, stride: Size | None, padding: Size) -> None:
-    """ShapeError for a pool that fits no image, or could lie in the padding altogether."""
+    """Raise ShapeError for a pool that fits no image, or has windows that are padding only."""
     kernels, _, paddings, _ = sliding(kernel, kernel if stride is None else stride, padding)
     if any(2 * pad > size for pad, size in zip(paddings, kernels)):
         raise ShapeError(f"padding {padding} is more than half of the kernel {kernel}")

@@ -1,4 +1,8 @@
-"""Sums, means, extrema and softmax: what reduces axes, each with its gradient."""
+"""Ops that reduce axes: sum, mean, max, min; and softmax, which is normalised along an axis.
+
+The gradient of a sum is g, stretched back over the axes that were summed. Of a maximum, only the
+element that won gets g; among equal elements it is the first one.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from ..errors import ShapeError
 
 
 def _axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
-    """The axes to reduce, as non-negative numbers."""
+    """Return the axes to reduce, counted from 0; ShapeError for one that does not exist."""
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
@@ -94,7 +98,7 @@ def softmax(a: Array, *, axis: int = -1) -> Any:
 
 @op
 def log_softmax(a: Array, *, axis: int = -1) -> Any:
-    """c = a - ln Σ e^a along an axis."""
+    """c = a - ln Σ e^a along an axis; computed from a - max(a), so that nothing overflows."""
     xp, a = array_module(a), as_float(a)
     shifted = a - a.max(axis=axis, keepdims=True)
     c = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))

@@ -1,4 +1,8 @@
-"""Ops that move elements and compute nothing: reshape, transpose, concatenate, indexing."""
+"""Ops that move elements and compute nothing: reshape, transpose, broadcast_to, concatenate, index.
+
+Each gradient moves g back to where the elements came from. An element that was copied to several
+places gets the sum.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from .reductions import _axes
 
 @op
 def reshape(a: Array, *, shape: Any) -> Any:
-    """The same numbers in another shape; one length may be -1."""
+    """The same elements in another shape; one length may be -1."""
     try:
         return a.reshape(shape), lambda g: g.reshape(a.shape)
     except ValueError:
@@ -41,7 +45,7 @@ def broadcast_to(a: Array, *, shape: tuple[int, ...]) -> Any:
 
 @op
 def concatenate(*arrays: Array, axis: int = 0) -> Any:
-    """The arrays one behind the other along an axis."""
+    """The arrays joined one after another along an axis."""
     xp = array_module(arrays[0])
     (axis,) = _axes(axis, arrays[0].ndim)
     rest = {a.shape[:axis] + a.shape[axis + 1 :] for a in arrays}

@@ -2,13 +2,13 @@
 
 A kernel cell (p, q) meets the output (i, j) at the input (i·stride + p·dilation − padding, …). For
 one cell and all outputs together these inputs are a strided slice of the image. So a pool is a
-maximum of kh·kw slices, and a convolution is a matrix product once the slices lie one above the
-other (``im2col``). The adjoint of taking slices is adding to slices (``col2im``): that is the whole
+maximum of kh·kw slices, and a convolution is a matrix product after the slices are stacked
+(``im2col``). The adjoint of taking slices is adding to slices (``col2im``): that is the whole
 gradient. Outputs whose input lies in the padding are left out of the slice, so nothing is padded.
 
-Shapes are (n, c, h, w) to whoever looks; in memory the batch lies innermost, (c, h, w, n). A slice
-is then made of runs over the whole batch, and all images share every product. NumPy's elementwise
-functions keep that order, so it is established once, by the first convolution.
+Shapes are (n, c, h, w) for the caller; in memory the batch axis is innermost, (c, h, w, n). Then a
+slice consists of contiguous runs over the whole batch, and one product serves all images. NumPy's
+elementwise functions keep this memory order, so only the first convolution has to copy.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Pair = tuple[int, int]
 Cell = tuple[Pair, tuple[slice, ...], tuple[slice, ...]]
 ALL = slice(None)
 Size = int | Pair
-BLOCK = 2**19  # numbers that im2col lays out at once: they are multiplied while still in the cache
+BLOCK = 2**19  # elements that im2col copies at a time: they are multiplied while in the cache
 
 
 @dataclass(frozen=True)
 class SlidingWindow:
-    """How a window slides along the two axes of an image: every field is a (vertical, horizontal).
+    """How a window slides along the two axes of an image: every field is (vertical, horizontal).
 
     >>> SlidingWindow((28, 28), kernel=(5, 5), padding=(2, 2)).outputs
     (28, 28)
@@ -92,7 +92,7 @@ def window_over(
     padding: Size = 0,
     dilation: Size = 1,
 ) -> SlidingWindow:
-    """The window for images of shape (…, h, w); ShapeError where it does not fit even once.
+    """Return the window for images of shape (…, h, w); ShapeError where it does not fit once.
 
     >>> window_over((3, 224, 224), kernel=11, stride=4, padding=2).outputs
     (55, 55)
@@ -107,7 +107,7 @@ def window_over(
 
 
 def sliding(kernel: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 1) -> list[Pair]:
-    """The four as pairs; ShapeError for those that slide over no image, whatever its size.
+    """Return the four as pairs; ShapeError for those that fit no image of any size.
 
     >>> sliding(3, stride=(2, 1))
     [(3, 3), (2, 1), (0, 0), (1, 1)]
@@ -122,7 +122,7 @@ def sliding(kernel: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 
 
 
 def pair(size: Size) -> Pair:
-    """One number for both axes, or a number for each."""
+    """Return (vertical, horizontal) from one number for both axes, or from two."""
     both = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(both) != 2 or not all(isinstance(n, numbers.Integral) for n in both):
         raise ShapeError(f"expected one whole number or a pair of them, got {size!r}")
@@ -130,29 +130,32 @@ def pair(size: Size) -> Pair:
 
 
 def batch_innermost(x: Array) -> Any:
-    """(n, c, h, w) as a contiguous (c, h, w, n): a copy, unless it lies so in memory already."""
+    """(n, c, h, w) as a contiguous (c, h, w, n): a copy, unless its memory has that order."""
     return array_module(x).ascontiguousarray(x.transpose(1, 2, 3, 0))
 
 
 def batch_first(x: Array) -> Any:
-    """(c, h, w, n) seen as (n, c, h, w)."""
+    """(c, h, w, n) as (n, c, h, w): a view."""
     return x.transpose(3, 0, 1, 2)
 
 
-def im2col(image: Array, window: SlidingWindow, start: int, stop: int, out: Any = None) -> Any:
+def im2col(
+    image: Array, window: SlidingWindow, start: int = 0, stop: int | None = None, out: Any = None
+) -> Any:
     """columns[c,p,q,i,j,n] = image[c, input of cell (p, q) at output (i, j), n]; 0 in the padding.
 
-    ``image`` is (c, h, w, n), i runs over the output rows start … stop − 1. ``out`` is an array
-    of that shape to write into.
+    ``image`` is (c, h, w, n). The index i runs over the output rows start … stop − 1, which are all
+    output rows by default. ``out`` is an array of that shape to write into.
 
     >>> import numpy as np
     >>> image = np.arange(9.0).reshape(1, 3, 3, 1)
-    >>> im2col(image, SlidingWindow((3, 3), kernel=(2, 2)), 0, 2).reshape(4, 4)
+    >>> im2col(image, SlidingWindow((3, 3), kernel=(2, 2))).reshape(4, 4)
     array([[0., 1., 3., 4.],
            [1., 2., 4., 5.],
            [3., 4., 6., 7.],
            [4., 5., 7., 8.]])
     """
+    stop = window.outputs[0] if stop is None else stop
     if out is None:
         shape = (len(image), *window.kernel, stop - start, window.outputs[1], image.shape[-1])
         out = array_module(image).empty(shape, image.dtype)
@@ -165,7 +168,7 @@ def im2col(image: Array, window: SlidingWindow, start: int, stop: int, out: Any 
 
 
 def _clear_outside(cell: Array, inside: tuple) -> None:
-    """0 for the outputs, of rows and columns, whose input lies in the padding."""
+    """Set to 0 the output rows and columns whose input lies in the padding."""
     _, rows, columns, _ = inside
     if rows.stop - rows.start < cell.shape[1]:
         cell[:, : rows.start] = cell[:, rows.stop :] = 0
@@ -173,18 +176,31 @@ def _clear_outside(cell: Array, inside: tuple) -> None:
         cell[:, :, : columns.start] = cell[:, :, columns.stop :] = 0
 
 
-def col2im(columns: Array, window: SlidingWindow, start: int, stop: int, image: Array) -> None:
-    """The adjoint of ``im2col``: what was copied from a place is added to that place of ``image``.
+def col2im(
+    columns: Array,
+    window: SlidingWindow,
+    start: int = 0,
+    stop: int | None = None,
+    image: Any = None,
+) -> Any:
+    """Add to every input what ``im2col`` copied from it: the adjoint of ``im2col``.
 
-    An input that several outputs saw gets the sum.
+    An input that several outputs have read gets the sum. ``columns`` is (c, kh, kw, rows, ow, n)
+    for the output rows start … stop − 1. The result is added to ``image`` (c, h, w, n), which is 0
+    by default, and ``image`` is returned.
     """
+    stop = window.outputs[0] if stop is None else stop
+    if image is None:
+        shape = (len(columns), *window.image, columns.shape[-1])
+        image = array_module(columns).zeros(shape, columns.dtype)
     for (p, q), outputs, inputs in window.cells(start, stop):
         image[inputs] += columns[:, p, q][outputs]
+    return image
 
 
 def blocks(depth: int, outputs: tuple[int, int], n: int) -> Iterator[tuple[slice, slice]]:
-    """(output rows, images) of blocks with about BLOCK numbers each, or one row of one image."""
-    row = max(1, depth * outputs[1])  # numbers that im2col makes of one output row of one image
+    """Return (output rows, images) of blocks: about BLOCK elements each, at least one row."""
+    row = max(1, depth * outputs[1])  # elements that im2col makes of one output row of one image
     images = max(1, min(n, 2 * BLOCK // row))
     rows = max(1, BLOCK // (row * images))
     for first in range(0, n, images):

@@ -1,5 +1,5 @@
-"""The same results as the plain ops, faster: skip this at first.
+"""Faster ways to compute what ``conv`` defines. The plain code is the oracle in their tests.
 
-``blocked_conv`` takes a convolution a block at a time, ``winograd`` needs fewer multiplications,
-``scratch`` is memory that they reuse.
+``blocked_conv`` works on a part of the batch at a time; ``winograd`` needs fewer multiplications
+for 3×3 kernels; ``scratch`` keeps memory for both.
 """

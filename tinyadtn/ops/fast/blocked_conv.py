@@ -1,13 +1,14 @@
-"""The convolution of ``conv``, a block at a time: some output rows of some images.
+"""The convolution of ``conv``, evaluated block by block: less memory, and the cache is used.
 
-The patches of a whole batch do not fit into the cache: im2col writes kh·kw times the image to
-memory, and the product reads it again. So a block is unfolded into memory that is reused
-(``scratch``), multiplied while it is in the cache, and forgotten. The gradient of the weight
-unfolds it once more, which is cheaper than keeping it.
+The columns of a whole batch are kh·kw times the images. Here im2col lays out some output rows of
+some images at a time. The block is multiplied while it is still in the cache, and the next block
+overwrites it. The value and grad_x of a block are parts of the result; its grad_weight is added to
+that of the other blocks.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -17,32 +18,34 @@ from .scratch import scratch
 
 
 def applies(image: Array, window: SlidingWindow) -> bool:
-    """Whether the patches of the image (c, h, w, n) are more than one block."""
+    """Return whether the columns of ``image`` (c, h, w, n) are more than one block."""
     depth = len(image) * math.prod(window.kernel)
-    parts = blocks(depth, window.outputs, image.shape[-1])
-    return next(parts, None) is not None and next(parts, None) is not None
+    return len(list(itertools.islice(blocks(depth, window.outputs, image.shape[-1]), 2))) > 1
 
 
-def conv2d(image: Array, weight: Array, window: SlidingWindow, groups: int) -> tuple[Any, Any, Any]:
-    """The value of ``conv.conv2d`` and its two VJPs, for an image (c, h, w, n)."""
-    xp, (c, *_, n), o = array_module(image), image.shape, weight.shape[0]
-    kernels = weight.reshape(groups, o // groups, -1)  # (g, o, cpq)
+def conv2d(image: Array, weight: Array, window: SlidingWindow, groups: int) -> tuple[Any, ...]:
+    """Return what the op ``conv2d`` returns: its value and the gradients of x and of the weight.
+
+    ``image`` is x as (c, h, w, n).
+    """
+    xp, (c, _, _, n), o = array_module(image), image.shape, len(weight)
+    kernels = weight.reshape(groups, o // groups, -1)  # (g, o / g, cpq)
     depth = c * math.prod(window.kernel)
     parts = list(blocks(depth, window.outputs, n))
-    out = xp.empty((o, *window.outputs, n), xp.result_type(image, weight))
 
-    def unfolded(rows: slice, images: slice) -> Array:
+    def unfolded(rows: slice, images: slice) -> Any:
         lengths = rows.stop - rows.start, window.outputs[1], images.stop - images.start
         columns = scratch("columns", (c, *window.kernel, *lengths), image)
         im2col(image[..., images], window, rows.start, rows.stop, out=columns)
         return columns.reshape(groups, depth // groups, -1)  # (g, cpq, ijn)
 
+    out = xp.empty((o, *window.outputs, n), xp.result_type(image, weight))
     for rows, images in parts:
         product = kernels @ unfolded(rows, images)
         part = out[:, rows, :, images]
         part[...] = product.reshape(part.shape)
 
-    def grad_x(g: Array) -> Array:
+    def grad_x(g: Array) -> Any:
         g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
         for rows, images in parts:
             part = g[:, rows, :, images]
@@ -55,7 +58,7 @@ def conv2d(image: Array, weight: Array, window: SlidingWindow, groups: int) -> t
             col2im(columns, window, rows.start, rows.stop, share[..., images])
         return batch_first(share)
 
-    def grad_weight(g: Array) -> Array:
+    def grad_weight(g: Array) -> Any:
         g, share = batch_innermost(g), xp.zeros(weight.shape, g.dtype)
         total = share.reshape(kernels.shape)
         for rows, images in parts:

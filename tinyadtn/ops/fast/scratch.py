@@ -1,9 +1,8 @@
-"""Memory that a computation uses while it runs, kept from call to call.
+"""Scratch memory: arrays that a computation uses while it runs, kept from call to call.
 
-A new large array costs more than what is done with it: the system hands out pages of zeros, one
-by one, at the first touch. So what a convolution needs within a block (columns, products) is kept.
-Each thread has its own, and it never leaves the function that asked: no result shares memory with
-it, and what it held before is never read.
+Allocating a large array takes longer than filling it, because the operating system clears each
+page at its first use. So the arrays of a block (columns, products) are kept. Each thread has its
+own. No result shares memory with them, and their old values are never read.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ _kept = _Kept()
 
 
 def scratch(name: str, shape: tuple[int, ...], like: Array) -> Any:
-    """An array of that shape with the dtype of ``like`` and any values.
+    """Return an array of that shape with the dtype of ``like`` and arbitrary values.
 
-    It is this thread's only one of that name: the next call with the name takes it back. What is
-    kept for a name is as large as its largest array so far. CuPy keeps its memory itself.
+    A thread has one array per name and dtype: the next call with the same name returns the same
+    memory. It grows to the largest array so far. CuPy arrays are new; CuPy has a memory pool.
 
     >>> a = scratch("example", (2, 3), np.ones(1))
     >>> b = scratch("example", (4,), np.ones(1))

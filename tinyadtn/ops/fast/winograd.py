@@ -1,4 +1,4 @@
-"""Winograd's convolution, for the curious: 3×3 kernels with a quarter of the multiplications.
+"""Winograd's convolution (optional reading): 3×3 kernels with a quarter of the multiplications.
 
 **The idea in one dimension.** Two polynomials of degrees 2 and m − 1 have a product of degree
 m + 1. It is known once its values at m + 2 points are known, and a value of the product is the
@@ -17,15 +17,15 @@ and t = m + 2,
 **In two dimensions** rows and columns are treated alike: the matrices become Kronecker products,
 and a 6×6 tile of the image gives 4×4 outputs with 36 multiplications where the definition takes
 144. Between channels the 36 places never meet, so ⊙ becomes 36 matrix products (o × c)(c × tiles),
-which is where the time is spent. The three transformations are matrix products too.
+which is where the time is spent. The three transformations are also matrix products.
 
 **The gradients.** The gradient of the image is itself a convolution, of g with the kernel turned by
 180° and its two channel axes exchanged. That of the weight is the adjoint of each step, in reverse.
 
-**The price.** With the points 0, ±1, ±2, ∞ the numbers grow and cancel: errors are some 1e-5 of
-the largest output in float32, where summing gives 1e-7. So it is for float32 alone. A very large
-number spoils its whole tile: an output beside it that does not see it has the error of one that
-does, an infinity or a NaN spoils 4×4 outputs and not 3×3, and sums overflow 5,000 times sooner.
+**The price.** With the points 0, ±1, ±2, ∞ large terms cancel: in float32 the error is about 1e-5
+of the largest output, where summing gives 1e-7. So float64 always sums. A very large input affects
+its whole tile: outputs next to it get the same error even if they do not read it. An infinity or a
+NaN spoils 4×4 outputs instead of 3×3, and sums overflow at values 5,000 times smaller.
 Source: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray, arXiv 1509.09308.
 """
 
@@ -41,9 +41,9 @@ from ...autodiff.arrays import Array
 from ..windows import SlidingWindow, batch_first, batch_innermost, blocks, im2col
 from .scratch import scratch
 
-TILE = 4  # m: an axis of the output is cut into tiles of so many
+TILE = 4  # m: outputs per tile along one axis
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and ∞: m + 2 in all
-KERNEL_BLOCK = 2**22  # numbers of transformed kernels at a time
+KERNEL_BLOCK = 2**22  # elements of transformed kernels at a time
 LEAST_CHANNELS, LEAST_OUTPUTS, LEAST_IMAGES = 32, 8, 16  # below, transforming costs what it saves
 
 
@@ -79,7 +79,7 @@ CELLS = len(IMAGE)  # 36
 
 
 def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> bool:
-    """Whether this is a convolution that Winograd's way computes, and sooner than summing does.
+    """Return whether Winograd's algorithm can compute this convolution, faster than summing does.
 
     ``image`` is (c, h, w, n). Both the outputs and the image must consist of whole tiles, the image
     because its gradient is a convolution that has it as its output.
@@ -98,8 +98,11 @@ def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> 
     )
 
 
-def conv2d(image: Array, weight: Array, window: SlidingWindow) -> tuple[Any, Any, Any]:
-    """The value of ``conv.conv2d`` and its two VJPs, for an image (c, h, w, n)."""
+def conv2d(image: Array, weight: Array, window: SlidingWindow) -> tuple[Any, ...]:
+    """Return what the op ``conv2d`` returns: its value and the gradients of x and of the weight.
+
+    ``image`` is x as (c, h, w, n).
+    """
     return (
         batch_first(convolve(image, weight, window)),
         lambda g: batch_first(grad_image(batch_innermost(g), weight, window)),
@@ -155,18 +158,18 @@ def grad_weight(image: Array, g: Array, window: SlidingWindow) -> Any:
 
 
 def _product(name: str, a: Array, b: Array) -> Any:
-    """a @ b in the scratch memory of that name."""
+    """Return a @ b in the scratch memory of that name."""
     return np.matmul(a, b, out=scratch(name, (*a.shape[:-1], b.shape[-1]), b))
 
 
-def _tiled(outputs: Array) -> Any:
-    """(o, h, w, n) seen as (4, 4, o, tiles, tiles, n)."""
+def _tiled(outputs: Any) -> Any:
+    """(o, h, w, n) as (4, 4, o, tiles, tiles, n): a view."""
     o, h, w, n = outputs.shape
     return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
 
 
 def _tiles(window: SlidingWindow) -> SlidingWindow:
-    """The tiles that overlap by two: a window of 6×6 that goes on by 4."""
+    """Return the window of the tiles: 6×6 with stride 4, so that tiles overlap by two."""
     size = TILE + 2
     return SlidingWindow(window.image, (size, size), (TILE, TILE), window.padding)
 
@@ -185,7 +188,7 @@ def _blocks(o: int, c: int, tiles: SlidingWindow, n: int) -> Any:
 
 
 def _kernel_parts(o: int, c: int) -> Iterator[tuple[int, int]]:
-    """Kernels of some outputs at a time: transformed, they are four times as many numbers."""
+    """Kernels of some outputs at a time: transformed kernels have four times as many elements."""
     count = -(-CELLS * o * c // KERNEL_BLOCK)
     several = -(-o // count)
     return ((start, min(start + several, o)) for start in range(0, o, several))
