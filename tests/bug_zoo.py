@@ -157,7 +157,7 @@ ZOO = [
         "test_conv::test_any_geometry_equals_seven_loops_and_both_gradients_are_its_adjoints"),
     bug("convolution in blocks: the gradient of the weight is that of the last block",
         "total += xp.matmul(part, unfolded(rows, images).swapaxes(1, 2), out=product)",
-        "share[...] = xp.matmul(part, unfolded(rows, images).swapaxes(1, 2), out=product)",
+        "total[...] = xp.matmul(part, unfolded(rows, images).swapaxes(1, 2), out=product)",
         "test_conv::test_many_blocks_compute_what_one_does"),
     bug("convolution: the kernels of all groups are mixed",
         "kernels = weight.reshape(groups, o // groups, -1)  # (g, o / g, cpq)\n\n",
