@@ -12,7 +12,9 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator
-from typing import Any, Union
+from typing import Any
+
+from numpy import ndarray
 
 from . import rules
 from .arraylike import ArrayLike
@@ -20,7 +22,6 @@ from .arrays import Array, as_array
 from .guard import protect, release
 from .modes import looking_for_nan, recording
 
-Source = Union["Node", "Tensor", None]  # where a gradient goes: further back, to a leaf, or nowhere
 _clock = itertools.count()
 
 
@@ -68,11 +69,11 @@ class Tensor(ArrayLike):
 
 
 class Node:
-    """One recorded op: its name, the shape and dtype of its result, its sources and its VJPs."""
+    """One recorded op. Its ``sources``, where gradients go, are a node, a leaf or None each."""
 
     __slots__ = ("dtype", "holds", "line", "name", "order", "shape", "sources", "vjps")
 
-    def __init__(self, name: str, sources: list[Source], vjps: Any, out: Tensor, line: str) -> None:
+    def __init__(self, name: str, sources: list, vjps: Any, out: Tensor, line: str) -> None:
         self.name, self.sources, self.vjps, self.line = name, sources, vjps, line
         self.shape, self.dtype = out.shape, out.dtype
         self.holds: list = []  # what the guard made read-only for this node
@@ -84,8 +85,8 @@ class Node:
         for k, source in enumerate(self.sources):
             if source is not None:
                 share = self.vjps[k](g) if shares is None else shares[k]
-                rules.require_array(share, self, k)
-                share = unbroadcast(share, source.shape, self, k)
+                if type(share) is not ndarray or share.shape != source.shape:
+                    share = unbroadcast(rules.array(share, self, k), source.shape, self, k)
                 yield source, share if share.dtype is source.dtype else share.astype(source.dtype)
 
     def free(self) -> None:
@@ -125,8 +126,7 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
         needed = [isinstance(a, Tensor) and a.requires_grad for a in arguments]
         if True in needed and recording.get():
             sources = [(a.node or a) if n else None for a, n in zip(arguments, needed)]
-            out.requires_grad = True
-            out.node = Node(name, sources, vjps, out, line)
+            out.requires_grad, out.node = True, Node(name, sources, vjps, out, line)
             out.node.holds = protect(arguments, arrays, sources, (*options.values(), out.data))
         return out
 

@@ -42,8 +42,11 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
     def evaluate(arguments: tuple, options: dict) -> tuple:
         if len(arguments) > most or (most == math.inf and str in map(type, arguments)):
             raise TypeError(by_keyword(name, function, arguments))
-        tensors = [isinstance(a, ArrayLike) for a in arguments]
-        arrays = to_common_dtype([a.data if t else a for a, t in zip(arguments, tensors)], tensors)
+        data, tensors = [], []
+        for argument in arguments:
+            tensors.append(isinstance(argument, ArrayLike))
+            data.append(argument.data if tensors[-1] else argument)
+        arrays = to_common_dtype(data, tensors)
         if options:
             options = {k: v.data if isinstance(v, ArrayLike) else v for k, v in options.items()}
         try:
@@ -130,12 +133,11 @@ def joint_shares(node: Any, g: Array) -> list:
     return [share.copy() if hasattr(share, "dtype") and twice else share for share in shares]
 
 
-def require_array(share: Any, node: Any, k: int) -> None:
-    """GraphError for a gradient of argument ``k`` that is not an array."""
-    if type(share) is not np.ndarray and (
-        isinstance(share, ArrayLike) or not hasattr(share, "dtype")
-    ):
+def array(share: Any, node: Any, k: int) -> Array:
+    """The gradient of argument ``k``; GraphError if it is not an array."""
+    if isinstance(share, ArrayLike) or not hasattr(share, "dtype"):
         raise GraphError(f"{_gradient(node, k)} must be an array, its VJP returned {_shown(share)}")
+    return share
 
 
 def require_broadcast(shape: tuple[int, ...], narrow: tuple[int, ...], *place: Any) -> None:
