@@ -18,10 +18,8 @@ from ..decode_free.row import BLOCK, ConvChain
 from ..errors import SizeLimitError
 from ..files.datafile import SPLITS
 from ..limits import memory_limit
-from ..nn.layers import Conv2d
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
-from ..ops.windows import BLOCK as PATCHES
 from .evaluate import EVALUATION_BATCH
 from .runs import OPTIMIZERS, TrainingPlan
 
@@ -66,10 +64,6 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
     batch = min(plan.batch_size, len(data.train))
     kept = batch * (math.prod(image) + sum(outputs) + 3 * largest)
     judged = EVALUATION_BATCH * 4 * largest  # nothing is kept: a layer's input and output
-    # The patches of a block of images, and their gradient.
-    patches = (
-        2 * PATCHES if any(isinstance(x, Conv2d) for _, x, *_ in model.innermost(image)) else 0
-    )
     held = sum(t.size * t.dtype.itemsize for _, t in model.named_tensors())  # trained or not
     trained = sum(t.size * t.dtype.itemsize for t in model.parameters())
     state = held + len(OPTIMIZERS[plan.optimizer].slots) * trained
@@ -81,7 +75,7 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
         if not isinstance(getattr(layer, "weight", Tensor(0)), Tensor)
     )
     pixels = sum(getattr(data, split).images.nbytes for split in SPLITS)
-    return TrainingMemory(pixels, weights + encoded, 4 * (max(kept, judged) + patches))
+    return TrainingMemory(pixels, weights + encoded, 4 * max(kept, judged))
 
 
 def _encoded_bytes(layer: Any, batch: int, shape: Shape) -> int:
