@@ -252,20 +252,20 @@ ZOO = [
         "rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed))",
         "test_train::test_every_step_drops_others"),
     bug("gradients of the step before count too",
-        "    run.optimizer.zero_grad()\n    run.state.step = step",
-        "    run.state.step = step",
+        "        run.optimizer.zero_grad()\n        state.step, state.loss = step, value",
+        "        state.step, state.loss = step, value",
         "test_train::test_two_epochs_are_one_after_the_other"),
     bug("a loss that is not finite is stepped on",
         "if not math.isfinite(value) or not _finite_gradients(run.optimizer):",
         "if False:",
         "test_train::test_an_explosion_stops_before_the_update"),
     bug("a kill between last.npz and best.npz loses the best state",
-        "        if best:\n            write_state(self.folder / \"best.npz\", arrays, meta)\n"
-        "        if self.saved_step != self.state.step:\n",
-        "        if self.saved_step != self.state.step:\n"
-        "            write_state(self.folder / \"last.npz\", arrays, meta)\n"
-        "        if best:\n            write_state(self.folder / \"best.npz\", arrays, meta)\n"
-        "        if self.saved_step != self.state.step:\n",
+        "        if best:\n            write_state(folder / \"best.npz\", arrays, meta)\n"
+        "        if self.saved != self.state.done:\n",
+        "        if self.saved != self.state.done:\n"
+        "            write_state(folder / \"last.npz\", arrays, meta)\n"
+        "        if best:\n            write_state(folder / \"best.npz\", arrays, meta)\n"
+        "        if self.saved != self.state.done:\n",
         "test_resume::test_a_run_that_ends_between_two_files_goes_on_with_both"),
     # --- files -----------------------------------------------------------------------------------
     bug("a file is written in its place",

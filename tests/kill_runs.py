@@ -43,7 +43,8 @@ def split(count):
 data = ta.Data(split(60), split(20), split(20), tuple("0123456789"))
 out = Path(sys.argv[1])
 found = [name for name in ("last.npz", "previous.npz") if (out / name).exists()]
-how = {{"resume": out / found[0]}} if found else {{"epochs": 4, "batch_size": 20, "augment": True}}
+plan = {{"epochs": 4, "batch_size": 20, "augment": True, "overwrite": True}}
+how = {{"resume": out / found[0]}} if found else plan
 for step in ta.train(convolutional(), data, out=out, save_minutes=0, **how):
     pass
 """

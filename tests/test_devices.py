@@ -301,7 +301,7 @@ def test_a_bad_step_is_refused_and_leaves_what_there_was(cuda, data):
     images = BATCH.copy()
     images[0, 0, 3, 3] = math.nan
     with pytest.raises(NonFiniteError, match="not finite"):
-        _update(run, images, np.arange(6), 1, 1, 1e-3)
+        _update(run, images, np.arange(6), 1e-3, 0)
     assert values(device) == before
     assert_all_there(device, cuda)
 

@@ -47,7 +47,8 @@ ODD = {
     "step": [1.5, "x", None, True, -1, 7, 10**12, HUGE, [1]],
     "history": ["x", {}, None, [1], [None], [{}], [ENTRY | {"loss": "x"}], [ENTRY | {"more": 1}]],
     "best": ["x", None, [], float("nan"), float("inf"), 1.5, -0.5, HUGE],
-    "epoch_loss": ["x", None, [], float("nan"), float("inf"), -1.0, HUGE, True],
+    "loss": ["x", None, [], float("nan"), float("inf"), -1.0, HUGE, True],
+    "loss_sum": ["x", None, [], float("nan"), float("inf"), -1.0, HUGE, True],
 }
 ODD_PLAN = {
     "learning_rate": [HUGE, "x", None, True, float("nan"), float("inf"), -1.0],

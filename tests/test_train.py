@@ -342,7 +342,7 @@ def test_parameters_that_an_update_made_infinite_are_not_saved(data, tmp_path):
     good = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     options = {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1e39}
     with pytest.raises(NonFiniteError):
-        run(net(), data, epochs=1, batch_size=300, out=tmp_path, **options)
+        run(net(), data, epochs=1, batch_size=300, out=tmp_path, overwrite=True, **options)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == good
 
 

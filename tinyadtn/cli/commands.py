@@ -30,9 +30,10 @@ from ..studies import experiment
 from ..tables import format_table
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
+from ..training.folder import writable_folder
 from ..training.memory import check_memory, training_memory
 from ..training.progress_bar import with_progress
-from ..training.runs import TrainingPlan, planned, trained_on, writable_folder
+from ..training.runs import TrainingPlan, planned, trained_on
 from ..training.train import SAVE_MINUTES, train
 from .picture import read_picture
 from .terminal import as_typed, say

@@ -8,20 +8,19 @@ import os
 import platform
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..checks import require_number
 from ..compression.checkpoint import take_weights
-from ..errors import CheckpointError, NonFiniteError
-from ..files.atomic import replacing
+from ..errors import CheckpointError, NonFiniteError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module, require_fitting
 from ..nn.optim import SGD, Adam, Optimizer, require_limits
 from ..nn.schedules import Cosine, OneCycle
 from ..version import __version__
+from .folder import RunFolder
 
 OPTIMIZERS: dict[str, Any] = {"adam": Adam, "sgd": SGD}
 SCHEDULES: dict[str, Any] = {
@@ -88,27 +87,45 @@ class RunState:
     """How far a run has come. It may be read from a file, so impossible values are rejected."""
 
     step: int = 0
-    epoch_loss: float = 0.0  # the sum over the steps of the current epoch
+    loss: float = 0.0  # of the last step
+    loss_sum: float = 0.0  # over the images of the current epoch
     best: float = -1.0  # the highest validation accuracy so far
     history: list[dict[str, Any]] = field(default_factory=list)  # ``TrainStep.record()`` of each
 
     def __post_init__(self) -> None:
         require_number("step", self.step, numbers.Integral)
-        require_number("epoch_loss", self.epoch_loss)
+        for name in ("loss", "loss_sum"):
+            require_number(name, value := getattr(self, name))
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be 0 or more and finite, got {value}")
         require_number("best", self.best)
         if self.step < 0:
             raise ValueError(f"step must be 0 or more, got {self.step}")
-        if not 0 <= self.epoch_loss < math.inf:
-            raise ValueError(f"epoch_loss must be 0 or more and finite, got {self.epoch_loss}")
         if self.best != -1 and not 0 <= self.best <= 1:
             raise ValueError(f"best must be a share from 0 to 1, or -1 for none, got {self.best}")
         if not isinstance(self.history, list):
             raise ValueError(f"history must be a list, got {type(self.history).__name__}")
         for entry in self.history:
             if not isinstance(entry, dict) or entry.keys() != set(RECORD):
-                raise ValueError(f"history must tell {', '.join(RECORD)} of every epoch")
+                raise ValueError(f"each epoch in history must have {', '.join(RECORD)}")
             for name, value in entry.items():
                 require_number(f"history: {name}", value)
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """Steps and epochs: the last step of an epoch is done before its validation."""
+        return self.step, len(self.history)
+
+    @classmethod
+    def from_file(cls, saved: dict[str, Any], batch_size: int) -> RunState:
+        """The state in a checkpoint. Older ones hold a sum over batches, ``epoch_loss``."""
+        if saved.keys() == {"step", "epoch_loss", "best", "history"}:
+            saved = dict(saved)
+            require_number("epoch_loss", sum_of_batches := saved.pop("epoch_loss"))
+            saved["loss_sum"] = batch_size * sum_of_batches
+        elif saved.keys() != asdict(cls()).keys():
+            raise KeyError(f"state {sorted(saved)}")
+        return cls(**saved)
 
 
 @dataclass
@@ -120,19 +137,22 @@ class Run:
     optimizer: Optimizer
     state: RunState
     data: dict[str, Any] | None = None  # ``Data.identity``; other data would be another run
-    folder: Path | None = None
-    saved_step: int = 0
+    folder: RunFolder | None = None
+    saved: tuple[int, int] = (0, 0)  # steps and epochs done at the last save
     saved_at: float = 0.0  # ``time.monotonic()`` of the last save, or of the first step
 
     def save(self, *, best: bool = False) -> None:
         """Write ``last.npz`` (the old one becomes ``previous.npz``), and ``best.npz`` if asked."""
         if self.folder is None:
             return
+        folder = self.folder.path
+        if not self.folder.mine:
+            raise TinyADTNError(f"{folder}: a newer training run of this process writes to it now")
         arrays = self.model.arrays()
         if not all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f"):
             raise NonFiniteError(
                 f"after step {self.state.step} the parameters are not finite; nothing was saved, "
-                f"{self.folder / 'last.npz'} is from before; try a smaller learning rate, or clip="
+                f"{folder / 'last.npz'} is from before; try a smaller learning rate, or clip="
             )
         arrays |= {f"optimizer/{k}": np.asarray(v) for k, v in self.optimizer.state().items()}
         meta = {
@@ -146,10 +166,10 @@ class Run:
         # ``best`` is written first. A run that is killed between the two files resumes from before
         # the end of this epoch, and writes ``best`` again. In the other order it would be lost.
         if best:
-            write_state(self.folder / "best.npz", arrays, meta)
-        if self.saved_step != self.state.step:
-            write_state(self.folder / "last.npz", arrays, meta, keep=self.folder / "previous.npz")
-            self.saved_step = self.state.step
+            write_state(folder / "best.npz", arrays, meta)
+        if self.saved != self.state.done:
+            write_state(folder / "last.npz", arrays, meta, keep=folder / "previous.npz")
+            self.saved = self.state.done
         self.saved_at = time.monotonic()
 
 
@@ -158,7 +178,7 @@ def resume_run(
     model: Module,
     data: dict[str, Any],
     options: dict[str, Any],
-    folder: Path | None,
+    folder: RunFolder | None,
 ) -> Run:
     """The run that a checkpoint holds, continued in ``model``; nothing changes unless all fits."""
     arrays, meta = _read_run(path)
@@ -175,12 +195,12 @@ def resume_run(
                 f"{path}: was trained on {describe_data(meta['data'])}, these are "
                 f"{describe_data(data)}; give the data that it began with"
             )
-        if meta["training"].keys() != asdict(RunState()).keys():
-            raise KeyError(f"state {sorted(meta['training'])}")
-        state = RunState(**meta["training"])
-        total = plan.epochs * math.ceil(data["images"] / plan.batch_size)
-        if state.step > total:
-            raise ValueError(f"step {state.step} of {total}")
+        state = RunState.from_file(meta["training"], plan.batch_size)
+        per_epoch = math.ceil(data["images"] / plan.batch_size)
+        if not 0 <= state.step - per_epoch * len(state.history) <= per_epoch:
+            raise ValueError(f"step {state.step} after {len(state.history)} epochs of {per_epoch}")
+        if state.step > plan.epochs * per_epoch:
+            raise ValueError(f"step {state.step} of {plan.epochs * per_epoch}")
         optimizer = plan.optimizer_for(model)
         own = arrays.keys() - {f"optimizer/{name}" for name in memory}
         require_fitting(model, {name: arrays[name] for name in own})
@@ -190,7 +210,7 @@ def resume_run(
         raise
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: not a state of this training run ({error})") from error
-    return Run(model, plan, optimizer, state, data, folder, saved_step=state.step)
+    return Run(model, plan, optimizer, state, data, folder, saved=state.done)
 
 
 def _read_run(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -249,13 +269,3 @@ def versions() -> dict[str, str]:
         "platform": platform.platform(),
         "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "as BLAS chooses"),
     }
-
-
-def writable_folder(folder: str | os.PathLike[str]) -> Path:
-    """Create the folder if necessary, and test now that files can be written in it."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / ".writable"):
-        pass
-    (folder / ".writable").unlink()
-    return folder

@@ -3,8 +3,9 @@
     for step in ta.train(model, data, epochs=5):
         print(step.epoch, step.loss)
 
-It yields after every update. The caller may leave the loop at any step. With ``out=`` the state is
-then saved, and ``resume=`` continues the run with bit-for-bit the same results.
+It yields after every update. The caller may leave the loop at any step, also with Ctrl-C. With
+``out=`` the state is then saved, and ``resume=`` continues the run with bit-for-bit the same
+results.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Generator
+import traceback
+from collections.abc import Generator
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,7 +30,9 @@ from ..nn.module import Module
 from ..nn.optim import Optimizer
 from ..ops.loss import softmax_cross_entropy
 from .evaluate import Evaluation, evaluate
-from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_folder
+from .folder import RunFolder, require_free
+from .interrupts import interrupts_held
+from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run
 
 # Streams of random numbers, so that dropout and augmentation do not share draws of one seed.
 DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
@@ -64,6 +68,7 @@ def train(
     *,
     out: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
     save_minutes: float = SAVE_MINUTES,
     **plan: Any,
 ) -> Generator[TrainStep, None, None]:
@@ -76,10 +81,12 @@ def train(
     draws on (seed, step).
 
     With ``out``, a folder, the state is saved to ``last.npz`` after every epoch, every
-    ``save_minutes``, and when the loop is left with ``break``; ``previous.npz`` is the state saved
-    before it, ``best.npz`` the one with the best validation accuracy. ``resume`` is the path of
-    such a file: model, optimiser and plan come from it. A loss or gradient that is not finite
-    raises NonFiniteError before the update; no file is overwritten.
+    ``save_minutes``, and when the loop is left with ``break`` or Ctrl-C; ``previous.npz`` is the
+    state saved before it, ``best.npz`` the one with the best validation accuracy. A folder that
+    holds an earlier run is rejected unless ``overwrite=True``, and so is a folder that another
+    process is training in. ``resume`` is the path of such a file: model, optimizer and plan come
+    from it. A loss or gradient that is not finite raises NonFiniteError before the update; no file
+    is overwritten.
 
     >>> import tinyadtn as ta
     >>> data = ta.load_data("mnist-5k")
@@ -93,9 +100,14 @@ def train(
     known = [field.name for field in fields(TrainingPlan)]
     if not plan.keys() <= set(known):
         raise TypeError(
-            f"train takes {', '.join(known)}, out, resume and save_minutes; got {', '.join(plan)}"
+            f"train takes {', '.join(known)}, out, resume, overwrite and save_minutes; got "
+            f"{', '.join(plan)}"
         )
-    folder = None if out is None else writable_folder(out)
+    if out is not None and not overwrite and not _continues_in(out, resume):
+        last = Path(out) / "last.npz"
+        hint = f", replace it with overwrite=True, or continue it with resume={str(last)!r}"
+        require_free(Path(out), hint=hint)
+    folder = None if out is None else RunFolder(out)
     if resume is not None:
         run = resume_run(resume, model, data.identity(), plan, folder)
     else:
@@ -108,6 +120,11 @@ def train(
     return _steps(run, data, save_minutes)
 
 
+def _continues_in(out: str | os.PathLike[str], resume: str | os.PathLike[str] | None) -> bool:
+    """Whether the run to resume is the one in that folder."""
+    return resume is not None and Path(resume).resolve().parent == Path(out).resolve()
+
+
 def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, None, None]:
     """Loop over epochs and batches, from the step that the run has reached; yield each step."""
     plan, state = run.plan, run.state
@@ -116,42 +133,58 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     learning_rate = SCHEDULES[plan.schedule](plan.learning_rate, total)
     run.saved_at = time.monotonic()
     run.optimizer.zero_grad()
-    for epoch in range(state.step // per_epoch, plan.epochs):
-        done = state.step - epoch * per_epoch  # above 0 where a run resumes inside an epoch
-        order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)
-        for images, labels in order:
-            step = _update(run, images, labels, epoch + 1, total, learning_rate(state.step))
-            if state.step == (epoch + 1) * per_epoch:
-                step = _end_epoch(run, data, step, per_epoch)
-            else:
-                _save_if_due(run, save_minutes)
-            try:
-                yield step
-            except GeneratorExit:  # the caller left the loop
+    try:
+        for epoch in range(len(state.history), plan.epochs):
+            done = state.step - epoch * per_epoch  # above 0 where a run resumes inside an epoch
+            order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)
+            for images, labels in order:
+                _update(run, images, labels, learning_rate(state.step), epoch)
+                if state.step < (epoch + 1) * per_epoch:
+                    _save_if_due(run, save_minutes)
+                    lr = learning_rate(state.step - 1)
+                    yield TrainStep(epoch + 1, state.step, total, state.loss, lr)
+            lr = learning_rate(state.step - 1)
+            last = TrainStep(epoch + 1, state.step, total, state.loss, lr)
+            yield _end_epoch(run, data, last)
+    except (GeneratorExit, KeyboardInterrupt, SystemExit) as left:
+        traceback.clear_frames(left.__traceback__)  # an op that was interrupted holds its arrays
+        if run.folder is not None and run.folder.mine:
+            with interrupts_held():
                 run.save()
-                raise
+        raise
+    finally:
+        if run.folder is not None:
+            run.folder.close()
 
 
-def _update(run: Run, images: Any, labels: Any, epoch: int, total: int, lr: float) -> TrainStep:
-    """Do one step: loss, backward, check, update. NonFiniteError is raised before the update."""
-    step = run.state.step + 1
+def _update(run: Run, images: Any, labels: Any, learning_rate: float, epoch: int) -> None:
+    """Do one step whole or not at all: loss, backward, check, update.
+
+    NonFiniteError is raised before the update.
+    """
+    state, step = run.state, run.state.step + 1
     if run.plan.augment:
         images = crop_and_flip(images, np.random.default_rng((AUGMENT_STREAM, run.plan.seed, step)))
     buffers = [(t, t.data) for _, t in run.model.named_tensors() if not t.requires_grad]
-    loss_of_batch = partial(_loss, run, images, labels, step)
-    with np.errstate(all="ignore"):  # an overflow is found below, where its op is named
-        loss = loss_of_batch()
-        value = loss.item()
-        if math.isfinite(value):
-            loss.backward()
-        if not math.isfinite(value) or not _finite_gradients(run.optimizer):
-            where = f"epoch {epoch}, step {step}, learning rate {lr:.3g}: the loss is {value:.6g}"
-            _reject_batch(run, loss_of_batch, buffers, where)
-        run.optimizer.step(lr)
-    run.optimizer.zero_grad()
-    run.state.step = step
-    run.state.epoch_loss += value
-    return TrainStep(epoch, step, total, value, lr)
+    try:
+        with np.errstate(all="ignore"):  # an overflow is found below, where its op is named
+            loss = _loss(run, images, labels, step)
+            value = loss.item()
+            if math.isfinite(value):
+                loss.backward()
+            if not math.isfinite(value) or not _finite_gradients(run.optimizer):
+                where = f"epoch {epoch + 1}, step {step}, learning rate {learning_rate:.3g}"
+                _reject_batch(run, images, labels, step, f"{where}: the loss is {value:.6g}")
+    except BaseException:
+        run.optimizer.zero_grad()
+        for buffer, before in buffers:  # running statistics include this batch
+            buffer.data = before
+        raise
+    with interrupts_held(), np.errstate(all="ignore"):
+        run.optimizer.step(learning_rate)
+        run.optimizer.zero_grad()
+        state.step, state.loss = step, value
+        state.loss_sum += value * len(labels)
 
 
 def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
@@ -164,24 +197,33 @@ def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
 # --- the end of an epoch, and saving -------------------------------------------------------------
 
 
-def _end_epoch(run: Run, data: Data, step: TrainStep, per_epoch: int) -> TrainStep:
+def _end_epoch(run: Run, data: Data, step: TrainStep) -> TrainStep:
     """Validate, record the epoch in the history, save; return the step with these results."""
     state = run.state
-    with np.errstate(all="ignore"):  # save() raises for parameters that are not finite
+    for name, parameter in run.model.named_tensors():
+        if not _finite(parameter.data):
+            raise NonFiniteError(
+                f"epoch {step.epoch}, step {step.step}, learning rate {step.learning_rate:.3g}: "
+                f"the update made {name} too large or not finite; try a smaller learning rate, or "
+                "clip="
+            )
+    with np.errstate(all="ignore"):
         validation = evaluate(run.model, data.validation)
-    step = replace(step, mean_loss=state.epoch_loss / per_epoch, validation=validation)
+    step = replace(step, mean_loss=state.loss_sum / len(data.train), validation=validation)
     improved = validation.accuracy > state.best
-    state.history.append(step.record())
-    state.epoch_loss = 0.0
-    state.best = max(state.best, validation.accuracy)
-    run.save(best=improved)
+    with interrupts_held():
+        state.history.append(step.record())
+        state.loss_sum = 0.0
+        state.best = max(state.best, validation.accuracy)
+        run.save(best=improved)
     return step
 
 
 def _save_if_due(run: Run, save_minutes: float) -> None:
     """Save inside an epoch if the last checkpoint is older than ``save_minutes``."""
     if time.monotonic() - run.saved_at > 60 * save_minutes:
-        run.save()
+        with interrupts_held():
+            run.save()
 
 
 # --- a loss or gradient that is not finite -------------------------------------------------------
@@ -191,27 +233,19 @@ def _finite_gradients(optimizer: Optimizer) -> bool:
     return all(_finite(p.grad) for p in optimizer.parameters if p.grad is not None)
 
 
-def _finite(gradient: Any) -> bool:
+def _finite(array: Any) -> bool:
     """Whether all entries and the sum of their squares are finite: one pass, no new array."""
-    flat = gradient.reshape(-1)
+    flat = array.reshape(-1)
     return math.isfinite(flat @ flat)
 
 
-def _reject_batch(
-    run: Run,
-    loss_of_batch: Callable[[], Tensor],
-    buffers: list[tuple[Tensor, Any]],
-    where: str,
-) -> NoReturn:
-    """Find the first bad op, restore the buffers (tensor, values before), raise NonFiniteError."""
+def _reject_batch(run: Run, images: Any, labels: Any, step: int, where: str) -> NoReturn:
+    """Compute the same batch once more, find the first op that went wrong, raise NonFiniteError."""
     run.optimizer.zero_grad()
     found = "a gradient is too large to be squared"
     try:
-        with detect_anomaly():  # the same batch once more, with a check after every op
-            loss_of_batch().backward()
+        with detect_anomaly():
+            _loss(run, images, labels, step).backward()
     except NonFiniteError as error:
         found = str(error)
-    finally:
-        for buffer, before in buffers:  # running statistics include the bad batch
-            buffer.data = before
     raise NonFiniteError(f"{where}; {found}. Try a smaller learning rate, or clip=")

@@ -1,0 +1,91 @@
+"""The folder of a training run: one run writes to it, and no earlier run is lost.
+
+Two runs in one folder would replace each other's files. So the folder is locked while a run is
+going on, and a folder that holds an earlier run is rejected unless the caller asks to overwrite it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from pathlib import Path
+
+from ..errors import TinyADTNError
+
+STATES = ("last.npz", "best.npz", "previous.npz")
+
+_open_here: weakref.WeakValueDictionary[Path, RunFolder] = weakref.WeakValueDictionary()
+
+
+def writable_folder(folder: str | os.PathLike[str]) -> Path:
+    """Create the folder if necessary, and test now that files can be written in it."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    return folder
+
+
+def require_free(folder: Path, names: tuple[str, ...] = STATES, hint: str = "") -> None:
+    """TinyADTNError if the folder holds one of these files, which a run would overwrite."""
+    found = [name for name in names if (folder / name).exists()]
+    if found:
+        raise TinyADTNError(
+            f"{folder} holds an earlier run ({', '.join(found)}); name another folder{hint}"
+        )
+
+
+class RunFolder:
+    """A writable folder, locked against other processes until it is closed.
+
+    In the same process the newest run has it: a run that was interrupted in a notebook may live on
+    in the traceback, and must neither block the next one nor write over its files.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.path = writable_folder(folder)
+        self._key = self.path.resolve()
+        earlier = _open_here.get(self._key)
+        self._lock: int | None = earlier._lock if earlier else _lock(self.path)
+        if earlier:
+            earlier._lock = None
+        _open_here[self._key] = self
+
+    @property
+    def mine(self) -> bool:
+        """Whether no newer run of this process has taken the folder over."""
+        return _open_here.get(self._key) is self
+
+    def close(self) -> None:
+        """Let other runs use the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        if self.mine:
+            del _open_here[self._key]
+
+    def __del__(self) -> None:
+        if (lock := getattr(self, "_lock", None)) is not None:  # no lock: it was rejected
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """A file descriptor that holds the lock; None where the system has no such locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TinyADTNError(
+            f"{folder}: another training run is writing to it; wait until it ends, or name "
+            "another folder"
+        ) from None
+    except OSError:  # a file system without locks
+        os.close(descriptor)
+        return None
+    return descriptor
