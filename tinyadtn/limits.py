@@ -1,4 +1,4 @@
-"""What this machine has: how much memory may be planned with."""
+"""How much memory may be planned with, and how much a file may become once it is unpacked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
+from .errors import SizeLimitError
+
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what a container may have
+ALWAYS = 8 * 2**20  # bytes that any file may become
+GROWTH = 50  # times its size on the disk: pictures pack to a fifth, zeros to a thousandth
 
 
 def memory_limit() -> int:
@@ -18,3 +22,28 @@ def memory_limit() -> int:
         with contextlib.suppress(ValueError, OSError):
             limits.append(int((CONTAINER / file).read_text()))
     return min(limits, default=10 * 2**30) * 3 // 4
+
+
+def require_memory(what: str, needed: int, advice: str) -> None:
+    """Raise ``SizeLimitError`` if ``needed`` bytes exceed `memory_limit`, before they are used.
+
+    >>> require_memory("a weight", 2**62, "use a smaller layer")
+    Traceback (most recent call last):
+    tinyadtn.errors.SizeLimitError: a weight needs 4,611,686,018,427,387,904 bytes, and ...
+    """
+    limit = memory_limit()
+    if needed > limit:
+        raise SizeLimitError(
+            f"{what} needs {needed:,} bytes, and {limit:,}, three quarters of the memory here, "
+            f"are available; {advice}"
+        )
+
+
+def most_from(file: os.stat_result) -> int:
+    """Return how many bytes the content of a file may take: `GROWTH` times its size, and `ALWAYS`.
+
+    A few kB that claim to hold gigabytes (zeros in a gzip, holes in a file) are a mistake or an
+    attack. The size is what the file takes on the disk, where the system reports that.
+    """
+    on_disk = 512 * getattr(file, "st_blocks", 0) or file.st_size
+    return ALWAYS + GROWTH * min(file.st_size, on_disk)

@@ -6,6 +6,6 @@ Read ``splits`` first (``Data``, ``Split``, ``batches``), then ``loading`` (``lo
 - ``catalogue``: the named data sets, where they are looked for, and ``download``.
 - ``idx``, ``cifar``: readers of the two file formats.
 - ``feature_file``: features of images, saved as a data set.
-- ``checks``: what images and labels must be.
-- ``mirrors``, ``archive``: downloading a file, and unpacking it safely.
+- ``image_checks``: what images and labels must be.
+- ``fetching``: downloads through pooch, and unpacking an archive safely.
 """

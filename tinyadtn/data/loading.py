@@ -12,8 +12,14 @@ import numpy as np
 from ..errors import DataFileError
 from ..files.datafile import CHUNK, SPLITS
 from .catalogue import KNOWN, locate, read_folder
-from .checks import _check_features, _check_pair, _check_pixels, _check_together, _refuse_gaps
 from .feature_file import is_feature_file, read_features
+from .image_checks import (
+    check_features,
+    check_pair,
+    check_pixels,
+    check_together,
+    require_every_class,
+)
 from .splits import Data, Split
 
 VALIDATION_SHARE = 12  # one training image in twelve: 5,000 of MNIST's 60,000
@@ -48,7 +54,7 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
     if isinstance(source, (str, os.PathLike)):
         pairs, classes = read_folder(Path(source))
         if classes is None:
-            _refuse_gaps(pairs["train"][1], f"{source}: train")
+            require_every_class(pairs["train"][1], f"{source}: train")
         return _from_pairs(pairs, name=str(source), classes=classes)
     if isinstance(source, (tuple, list)) and len(source) in (2, 3):
         names = SPLITS if len(source) == 3 else ("train", "test")
@@ -73,11 +79,11 @@ def _from_pairs(
         raise DataFileError(
             f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
         )
-    check = _check_pixels if origin is None else _check_features
-    checked = {split: _check_pair(pairs[split], f"{name}: {split}", check) for split in pairs}
+    check = check_pixels if origin is None else check_features
+    checked = {split: check_pair(pairs[split], f"{name}: {split}", check) for split in pairs}
     if classes is None:
         classes = tuple(map(str, range(int(checked["train"][1].max()) + 1)))
-    _check_together(checked, name, len(classes))
+    check_together(checked, name, len(classes))
     rows = {split: np.arange(len(labels)) for split, (_, labels) in checked.items()}
     if "validation" not in checked:
         checked["validation"] = checked["train"]

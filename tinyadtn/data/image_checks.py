@@ -13,7 +13,7 @@ from ..errors import DataFileError
 MAX_CLASSES = 1000  # as many as ImageNet has; a larger label is a mistake
 
 
-def _check_pair(
+def check_pair(
     pair: Any, what: str, check: Callable[[np.ndarray, str], None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, c, h, w), still uint8 or float, and labels int64 (n,)."""
@@ -43,7 +43,7 @@ def _check_pair(
     return images, labels.astype(np.int64)
 
 
-def _check_pixels(images: np.ndarray, what: str) -> None:
+def check_pixels(images: np.ndarray, what: str) -> None:
     if images.dtype == np.uint8:
         return
     if images.dtype.kind != "f":
@@ -56,7 +56,7 @@ def _check_pixels(images: np.ndarray, what: str) -> None:
         )
 
 
-def _check_features(images: np.ndarray, what: str) -> None:
+def check_features(images: np.ndarray, what: str) -> None:
     if images.dtype != np.float32:
         raise DataFileError(f"{what}: expected features of float32, found {images.dtype}")
     bad = int((~np.isfinite(images)).sum())
@@ -67,7 +67,7 @@ def _check_features(images: np.ndarray, what: str) -> None:
         )
 
 
-def _check_together(
+def check_together(
     pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], name: str, num_classes: int
 ) -> None:
     train_images = pairs["train"][0]
@@ -90,7 +90,7 @@ def _check_together(
             )
 
 
-def _refuse_gaps(labels: np.ndarray, what: str) -> None:
+def require_every_class(labels: np.ndarray, what: str) -> None:
     # A damaged label file rarely names every class: 255 among ten digits leaves 245 gaps.
     missing = np.setdiff1d(np.arange(int(labels.max(initial=0)) + 1), labels)
     if labels.size and missing.size:
