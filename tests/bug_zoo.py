@@ -269,9 +269,8 @@ ZOO = [
         "test_resume::test_a_run_that_ends_between_two_files_goes_on_with_both"),
     # --- files -----------------------------------------------------------------------------------
     bug("a file is written in its place",
-        "handle, name = tempfile.mkstemp(prefix=f\".{path.name}.\", suffix=\".tmp\", "
-        "dir=path.parent)",
-        "handle, name = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), str(path)",
+        "file, lock = temporary.open(\"xb\"), None",
+        "return path.open(\"wb\"), None",
         "test_checkpoint::test_a_block_that_fails_leaves_the_old_file",
         "test_checkpoint::test_a_full_disk_leaves_the_old_file"),
     bug("the data are not on the disk before the name",

@@ -19,15 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, SizeLimitError
+from ..limits import most_from, require_memory
 
 # What the zip module raises on a damaged file, by where the damage is.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError)
 _LARGEST_HEADER = 4096  # bytes; NumPy writes 128
+_MOST_MEMBERS = 10_000  # arrays; reading 60,000 empty ones takes seconds
 
 
 def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
     """Write arrays by name. Unlike ``numpy.savez`` it takes any name."""
+    if len(arrays) > _MOST_MEMBERS:
+        raise SizeLimitError(f"{len(arrays):,} arrays; one file holds at most {_MOST_MEMBERS:,}")
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -35,11 +39,15 @@ def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """All arrays by name; CheckpointError for whatever is not a sound file of plain arrays."""
+    """Return all arrays by name; CheckpointError for what is not a sound file of plain arrays."""
     path = Path(path)
     try:
         if is_stream(path):
             raise CheckpointError(f"{path}: is no ordinary file; expected a .npz file")
+        status = path.stat()
+        if status.st_size > most_from(status):
+            raise CheckpointError(f"{path}: {status.st_size:,} bytes, which are mostly holes")
+        require_memory(str(path), 2 * status.st_size, "load it on a machine with more memory")
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
             return {
@@ -68,6 +76,10 @@ def is_stream(path: Path) -> bool:
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    if len(members) > _MOST_MEMBERS:
+        raise CheckpointError(
+            f"{path}: {len(members):,} members; a file of tinyadtn has at most {_MOST_MEMBERS:,}"
+        )
     names = [member.filename for member in members]
     for name, member in zip(names, members):
         if not name.endswith(".npy") or name.startswith(("/", "\\")) or ".." in name.split("/"):
