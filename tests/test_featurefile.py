@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.data import feature_file as featurefile
 from tinyadtn.data.feature_file import read_features, save_features
 from tinyadtn.data.splits import Data, Split
 from tinyadtn.errors import CheckpointError, DataFileError, SizeLimitError, TinyADTNError
@@ -181,7 +180,7 @@ def test_what_is_larger_than_the_memory_is_not_read(path, monkeypatch):
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2 * size)
     assert len(ta.load_data(path).train) == 9
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2 * size - 1)
-    monkeypatch.setattr(featurefile, "read_state", lambda _: pytest.fail("it was read"))
+    monkeypatch.setattr("tinyadtn.files.npz._read_array", lambda *_: pytest.fail("it was read"))
     with pytest.raises(SizeLimitError, match=rf"f\.npz needs {2 * size:,} bytes"):
         ta.load_data(path)
 

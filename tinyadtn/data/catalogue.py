@@ -33,7 +33,7 @@ class IdxSet:
     classes: tuple[str, ...] | None = None
     elsewhere: tuple[Path, ...] = ()  # where other programs put it
     validation: int | None = None  # images drawn from the training images; None: a twelfth
-    subfolder: str = ""
+    subfolders: tuple[str, ...] = ("raw",)  # where torchvision puts it, below its root
 
     def is_in(self, folder: Path) -> bool:
         """Whether a folder has files of these names."""
@@ -74,9 +74,9 @@ class CifarSet:
     elsewhere: tuple[Path, ...] = ()
 
     @property
-    def subfolder(self) -> str:
+    def subfolders(self) -> tuple[str, ...]:
         """The archive's own folder, where somebody unpacked it by hand."""
-        return self.layout.folder
+        return (self.layout.folder,)
 
     def is_in(self, folder: Path) -> bool:
         """Whether a folder has files of these names."""
@@ -106,7 +106,7 @@ class CifarSet:
         except DataFileError:
             urls = [mirror + self.archive for mirror in self.mirrors]
         limits = {**self._sizes(), self.layout.names: MAX_NAMES_BYTES}
-        members = {f"{self.subfolder}/{name}": limit for name, limit in limits.items()}
+        members = {f"{self.layout.folder}/{name}": limit for name, limit in limits.items()}
         with TemporaryDirectory(dir=folder, prefix=".unpacking-") as room:
 
             def keep(archive: Path) -> None:
@@ -145,6 +145,7 @@ KNOWN: dict[str, IdxSet | CifarSet] = {
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
+        subfolders=("raw", "MNIST/raw"),
     ),
     # Computed from the files in Debian's dataset-fashion-mnist, version 0.0~git20200523.55506a9-1.
     # The two of labels agree with the publisher's, whose MD5 is in their repository's README.
@@ -165,6 +166,7 @@ KNOWN: dict[str, IdxSet | CifarSet] = {
             *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
         elsewhere=(Path("/usr/share/datasets/fashion-mnist"),),  # that Debian package
+        subfolders=("raw", "FashionMNIST/raw"),
     ),
     # The MD5 sums of the archives are those on https://www.cs.toronto.edu/~kriz/cifar.html.
     "cifar10": CifarSet(
@@ -195,10 +197,10 @@ def locate(name: str) -> Path:
     """Return the folder that holds the named set; ``DataFileError`` lists the folders tried.
 
     These are ``$TINYADTN_DATA`` (that folder, or one called ``name`` in it), then the user's cache,
-    where ``download`` puts it, then the folder of Debian's package with Fashion-MNIST. CIFAR may
-    also be in a subfolder of these, with the name that it has in its archive. A folder with another
-    set's files under the same names is taken only when there is no better one. A set without
-    mirrors is bundled.
+    where ``download`` puts it, then the folder of Debian's package with Fashion-MNIST. Below these,
+    CIFAR may be in a subfolder with the name that it has in its archive, and the other sets where
+    torchvision puts them (``raw`` or ``MNIST/raw``). A folder with another set's files under the
+    same names is taken only when there is no better one. A set without mirrors is bundled.
 
     >>> locate("mnist-5k") == BUNDLED / "mnist-5k"
     True
@@ -206,16 +208,20 @@ def locate(name: str) -> Path:
     source = KNOWN[name]
     if not source.mirrors:
         return BUNDLED / name
-    places = [cache_folder() / name]
+    places = []
     if variable := os.environ.get("TINYADTN_DATA"):
-        places = [Path(variable), Path(variable) / name, *places]
-    if source.subfolder:
-        places = [folder for place in places for folder in (place, place / source.subfolder)]
+        places = [Path(variable), Path(variable) / name]
+    without_home = ""
+    try:
+        places.append(cache_folder() / name)
+    except DataFileError as error:
+        without_home = f" ({error})"
+    places = [place / inner for place in places for inner in ("", *source.subfolders)]
     places += source.elsewhere
     candidates = [folder for folder in places if source.is_in(folder)]
     if not candidates:
         raise DataFileError(
-            f"{name}: not found in {', '.join(map(str, places))}. "
+            f"{name}: not found in {', '.join(map(str, places)) or 'any folder'}{without_home}. "
             f"Run: tinyadtn data get {name} (or set TINYADTN_DATA to the folder that holds it)"
         )
     return next(filter(source.fits, candidates), candidates[0])
@@ -223,7 +229,12 @@ def locate(name: str) -> Path:
 
 def cache_folder() -> Path:
     """Where downloads are kept: ``$XDG_CACHE_HOME/tinyadtn``, by default ``~/.cache/tinyadtn``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyadtn"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyadtn"
+    except RuntimeError:  # neither HOME nor an entry for this user
+        raise DataFileError(
+            "this user has no home folder to keep data in; set XDG_CACHE_HOME or TINYADTN_DATA"
+        ) from None
 
 
 def available() -> list[tuple[str, str, str]]:
@@ -270,7 +281,9 @@ def download(name: str) -> Path:
 def read_folder(folder: Path) -> Contents:
     """Read a folder of IDX files with MNIST's names, or of files in one of CIFAR's layouts.
 
-    ``DataFileError`` for no folder, none of these layouts, more than one, and damage.
+    If a folder has none of these files, the subfolders ``raw`` and ``*/raw`` are read, where
+    torchvision puts them below its root. ``DataFileError`` for no folder, none of these layouts,
+    more than one, and damage.
 
     >>> pairs, names = read_folder(BUNDLED / "mnist-5k")
     >>> list(pairs), names is None
@@ -281,14 +294,28 @@ def read_folder(folder: Path) -> Contents:
             f"{folder}: neither a folder, nor a .npz file of features, nor a data set that is "
             f"known ({', '.join(KNOWN)}){nearest(str(folder).lower(), KNOWN)}"
         )
-    layouts = [layout for layout in (CIFAR10, CIFAR100) if holds(folder, layout)]
-    is_idx = any(idx.find(folder, key) for key in ("train-images", "t10k-images"))
-    if len(layouts) + is_idx != 1:
-        found = [layout.title for layout in layouts] + ["MNIST"] * is_idx
+    found = _sets_in(folder)
+    if not found:
+        below = [folder / "raw", *sorted(folder.glob("*/raw"))]
+        found = [each for subfolder in below for each in _sets_in(subfolder)]
+    if len(found) != 1:
+        titles = [
+            (layout.title if layout else "MNIST") + ("" if place == folder else f" ({place})")
+            for place, layout in found
+        ]
         raise refusal(
             folder,
             f"files of one layout: as MNIST's ({idx.file_name('train-images')}, …), as "
             f"CIFAR-10's ({CIFAR10.train[0]}, …) or as CIFAR-100's ({CIFAR100.train[0]}, …)",
-            f"those of {' and '.join(found)}" if found else "none in it",
+            f"those of {' and '.join(titles)}" if found else "none in it",
         )
-    return read_cifar(folder, layouts[0]) if layouts else (idx.read_idx_folder(folder), None)
+    place, layout = found[0]
+    return read_cifar(place, layout) if layout else (idx.read_idx_folder(place), None)
+
+
+def _sets_in(folder: Path) -> list[tuple[Path, Layout | None]]:
+    """The layouts of which a folder has files, None for IDX files."""
+    found: list[Layout | None] = [x for x in (CIFAR10, CIFAR100) if holds(folder, x)]
+    if any(idx.find(folder, key) for key in ("train-images", "t10k-images")):
+        found.append(None)
+    return [(folder, layout) for layout in found]

@@ -15,7 +15,6 @@ import numpy as np
 from ..errors import CheckpointError, DataFileError, TinyADTNError
 from ..files.datafile import SPLITS
 from ..files.state import read_state, write_state
-from ..limits import require_memory
 
 if TYPE_CHECKING:
     from .splits import Data
@@ -78,9 +77,6 @@ def read_features(
     """
     path = Path(path)
     try:
-        size = path.stat().st_size if path.is_file() else 0
-        advice = "take features before a later layer, or fewer images"
-        require_memory(str(path), 2 * size, advice)  # read, then dealt out to the splits
         arrays, meta = read_state(path)
     except CheckpointError as error:
         raise DataFileError(f"{error}. {MAKE}") from error

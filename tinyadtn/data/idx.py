@@ -146,6 +146,12 @@ def file_name(key: str) -> str:
 
 
 def find(folder: Path, key: str) -> Path | None:
-    """Return the file ``key`` in a folder, plain or gzip, if it is there."""
-    paths = (folder / f"{file_name(key)}{ending}" for ending in ("", ".gz"))
-    return next(filter(Path.exists, paths), None)
+    """Return the file ``key`` in a folder, plain or gzip, if it is there.
+
+    Some copies, such as Kaggle's, are called ``train-images.idx3-ubyte``, and may have a folder
+    ``train-images-idx3-ubyte`` next to it.
+    """
+    dashed = file_name(key)
+    names = [f"{n}{end}" for n in (dashed, dashed.replace("-idx", ".idx")) for end in ("", ".gz")]
+    paths = [folder / name for name in names if (folder / name).exists()]
+    return next(filter(Path.is_file, paths), next(iter(paths), None))
