@@ -503,6 +503,10 @@ def test_arrays_that_would_not_fit_in_memory_are_refused(monkeypatch):
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 4 * pixels - 1)
     with pytest.raises(SizeLimitError, match=f"arrays needs {4 * pixels:,} bytes"):
         load_data((GOOD, OTHER))
+    monkeypatch.undo()
+    endless = np.broadcast_to(np.float32(0.5), (10**6, 1, 10**4, 10**4))  # one number
+    with pytest.raises(SizeLimitError, match="arrays: train needs 400,000,000,000,000 bytes"):
+        load_data(((endless, np.zeros(10**6, int)), OTHER))
 
 
 def test_data_say_what_they_are(digits):

@@ -171,6 +171,8 @@ HOSTILE = {
     # 2^96 elements, and a product that is 0 modulo 2^64: a 64-bit product would believe these.
     "a promise past 64 bits": (idx_bytes((2**32 - 1,) * 3, b""), "promises"),
     "a promise that wraps to nothing": (idx_bytes((2**31, 2**31, 4), b""), "promises"),
+    "nothing, in too many rows": (idx_bytes((0, 2**32 - 1, 2**32 - 1), b""), "promises (0, "),
+    "too many rows of nothing": (idx_bytes((2**32 - 1, 2**32 - 1, 0), b""), "promises (429"),
     "a promise within the limit": (idx_bytes((8, 1024, 1024), bytes(99)), "found 99."),
     "a zipped promise": (gzip.compress(idx_bytes((8, 1024, 1024), bytes(99))), "found 99."),
     "a promise of 256 MiB": (idx_bytes((256, 1024, 1024), bytes(99)), "promises (256, 1024, 1024)"),

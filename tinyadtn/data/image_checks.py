@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataFileError, DTypeError
+from ..limits import require_memory
 
 MAX_CLASSES = 1000  # as many as ImageNet has; a larger label is a mistake
 Pair = tuple[np.ndarray, np.ndarray]
@@ -27,6 +28,7 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
         images.ndim == 4 and images.size > 0,
         f"{what}: expected images (n, h, w) or (n, c, h, w), at least one, found {images.shape}",
     )
+    require_memory(what, 4 * images.size, "give fewer images")  # as float32
     _require(
         labels.shape == images.shape[:1],
         f"{what}: {len(images):,} images need as many labels, ({len(images)},), found "
