@@ -233,6 +233,7 @@ def test_an_archive_with_another_md5_is_not_unpacked(mirror, colours, empty_home
     with pytest.raises(DataFileError) as caught:
         download("colours")
     assert KNOWN["colours"].md5 in str(caught.value)
+    assert f"put a copy into {empty_home / 'colours'}, unpacked" in str(caught.value)
     assert hashlib.md5(other).hexdigest() in str(caught.value)
     assert list((empty_home / "colours").iterdir()) == []
 

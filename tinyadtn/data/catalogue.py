@@ -107,16 +107,19 @@ class CifarSet:
             urls = [mirror + self.archive for mirror in self.mirrors]
         limits = {**self._sizes(), self.layout.names: MAX_NAMES_BYTES}
         members = {f"{self.layout.folder}/{name}": limit for name, limit in limits.items()}
-        with TemporaryDirectory(dir=folder, prefix=".unpacking-") as room:
 
-            def keep(archive: Path) -> None:
+        def keep(archive: Path) -> None:
+            with TemporaryDirectory(dir=folder, prefix=".unpacking-") as room:
                 fetching.unpack(archive, members, Path(room))
                 self.read(Path(room))
                 for name in limits:
                     (Path(room) / name).replace(folder / name)
 
+        try:
             # pooch compares this MD5, the only sum that is published. It finds damage and mix-ups.
-            fetching.fetch(self.archive, f"md5:{self.md5}", urls, Path(room), keep=keep)
+            fetching.fetch(self.archive, f"md5:{self.md5}", urls, folder, keep=keep)
+        finally:
+            (folder / self.archive).unlink(missing_ok=True)
 
 
 KNOWN: dict[str, IdxSet | CifarSet] = {
