@@ -217,6 +217,19 @@ def test_an_archive_is_fetched_again_only_where_something_is_wrong(
     assert mirror.asked == ["/0/set.tar.gz"] * len(files)
 
 
+def test_an_archive_that_is_there_already_is_unpacked_and_stays(
+    mirror, colours, empty_home, layout
+):
+    files = cifar_files(layout)
+    packed = cifar_archive(layout, files)
+    colours(packed)
+    folder = write_files(empty_home / "colours", {"set.tar.gz": packed})
+    assert len(load_data(download("colours")).test) == 100
+    assert mirror.asked == []
+    assert (folder / "set.tar.gz").read_bytes() == packed
+    assert {path.name for path in folder.iterdir()} == {*files, "set.tar.gz"}
+
+
 def test_the_next_mirror_is_tried_for_an_archive(monkeypatch, mirror, colours, empty_home, layout):
     good = cifar_archive(layout, cifar_files(layout))
     colours(good, b"<html>", cifar_archive(layout, cifar_files(layout, seed=5)), good)

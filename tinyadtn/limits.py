@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -39,11 +40,29 @@ def require_memory(what: str, needed: int, advice: str) -> None:
         )
 
 
-def most_from(file: os.stat_result) -> int:
-    """Return how many bytes the content of a file may take: `GROWTH` times its size, and `ALWAYS`.
+def most_from(handle: int) -> int:
+    """Return how many bytes the content of an open file may take: `GROWTH` times its own, `ALWAYS`.
 
     A few kB that claim to hold gigabytes (zeros in a gzip, holes in a file) are a mistake or an
-    attack. The size is what the file takes on the disk, where the system reports that.
+    attack. Holes do not count, where the system reports them.
     """
-    on_disk = 512 * getattr(file, "st_blocks", 0) or file.st_size
-    return ALWAYS + GROWTH * min(file.st_size, on_disk)
+    return ALWAYS + GROWTH * _stored_bytes(handle)
+
+
+def _stored_bytes(handle: int) -> int:
+    # The number of blocks would be shorter, but some systems (ZFS) update it seconds later.
+    size, place = os.fstat(handle).st_size, os.lseek(handle, 0, os.SEEK_CUR)
+    stored = end = 0
+    try:
+        while end < size:
+            start = os.lseek(handle, end, os.SEEK_DATA)
+            end = os.lseek(handle, start, os.SEEK_HOLE)
+            stored += end - start
+    except AttributeError:  # Windows
+        return size
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which means that a hole is all that is left
+            return size
+    finally:
+        os.lseek(handle, place, os.SEEK_SET)
+    return stored

@@ -105,6 +105,7 @@ class CifarSet:
             return
         except DataFileError:
             urls = [mirror + self.archive for mirror in self.mirrors]
+        archive_was_here = (folder / self.archive).exists()
         limits = {**self._sizes(), self.layout.names: MAX_NAMES_BYTES}
         members = {f"{self.layout.folder}/{name}": limit for name, limit in limits.items()}
 
@@ -119,7 +120,8 @@ class CifarSet:
             # pooch compares this MD5, the only sum that is published. It finds damage and mix-ups.
             fetching.fetch(self.archive, f"md5:{self.md5}", urls, folder, keep=keep)
         finally:
-            (folder / self.archive).unlink(missing_ok=True)
+            if not archive_was_here:
+                (folder / self.archive).unlink(missing_ok=True)
 
 
 KNOWN: dict[str, IdxSet | CifarSet] = {

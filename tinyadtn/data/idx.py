@@ -43,14 +43,14 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         stream = gzip.GzipFile(fileobj=file) if is_packed else file
         try:
             shape = _read_header(stream, path)
-            promised, status = math.prod(shape), os.fstat(file.fileno())
+            promised, most = math.prod(shape), most_from(file.fileno())
             # NumPy limits the product of the lengths that are not zero.
-            if math.prod(length or 1 for length in shape) > (most := most_from(status)):
+            if math.prod(length or 1 for length in shape) > most:
                 raise refusal(path, f"at most {most:,} bytes", f"a header that promises {shape}")
             require_memory(str(path), 5 * promised, "give fewer images")  # bytes, then float32
             expected = f"{promised:,} bytes after its header {shape}"
             # Nothing packs to much more than its size, and gzip skips zeros behind the end slowly.
-            if status.st_size > 1.01 * promised + 2**16:
+            if os.fstat(file.fileno()).st_size > 1.01 * promised + 2**16:
                 raise refusal(path, expected, "more")
             content = bytearray()
             while chunk := stream.read(min(CHUNK, promised + 1 - len(content))):

@@ -30,9 +30,9 @@ def opened(path: Path, expected: str) -> Iterator[BufferedReader]:
         if not path.is_file():  # opening a pipe that nobody writes to would wait for ever
             raise refusal(path, expected, _describe_other(path))
         with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if status.st_size > (most := most_from(status)):
-                raise refusal(path, f"at most {most:,} bytes", f"{status.st_size:,}, mostly holes")
+            size = os.fstat(file.fileno()).st_size
+            if size > (most := most_from(file.fileno())):
+                raise refusal(path, f"at most {most:,} bytes", f"{size:,}, mostly holes")
             yield file
     except OSError as error:
         raise refusal(path, "a readable file", error.strerror or str(error)) from error

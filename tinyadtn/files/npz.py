@@ -76,11 +76,11 @@ def is_stream(path: Path) -> bool:
 
 def _check_file(path: Path, file: Any) -> None:
     """Check what can be checked before the zip module parses every member."""
-    status = os.fstat(file.fileno())
-    if status.st_size > most_from(status):
-        raise CheckpointError(f"{path}: {status.st_size:,} bytes, which are mostly holes")
-    require_memory(str(path), 2 * status.st_size, "load it on a machine with more memory")
-    file.seek(max(0, status.st_size - 22))
+    size = os.fstat(file.fileno()).st_size
+    if size > most_from(file.fileno()):
+        raise CheckpointError(f"{path}: {size:,} bytes, which are mostly holes")
+    require_memory(str(path), 2 * size, "load it on a machine with more memory")
+    file.seek(max(0, size - 22))
     end = file.read(22)  # they count the members
     if end[:4] != b"PK\5\6":
         raise zipfile.BadZipFile("it does not end as a zip file does")
