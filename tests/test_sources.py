@@ -246,6 +246,7 @@ def test_no_advice_would_overwrite_a_file_of_other_arrays(tmp_path, name):
     assert str(caught.value).startswith(f"{path}: ")
     advice = str(caught.value).removeprefix(f"{path}: ")
     assert name not in advice and "--out FEATURES.npz" in advice
+    assert "ta.load_data((train, test))" in advice
     assert path.read_bytes() == content
 
 

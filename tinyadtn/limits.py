@@ -17,7 +17,7 @@ GROWTH = 50  # times its size on the disk: pictures pack to a fifth, zeros to a 
 def memory_limit() -> int:
     """Bytes that may be planned with: three quarters of what this machine, or container, has."""
     limits = []
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system tells
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system reports it
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for file in ("memory.max", "memory/memory.limit_in_bytes"):  # a container's, old and new
         with contextlib.suppress(ValueError, OSError):

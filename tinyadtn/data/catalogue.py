@@ -75,7 +75,7 @@ class CifarSet:
 
     @property
     def subfolders(self) -> tuple[str, ...]:
-        """The archive's own folder, where somebody unpacked it by hand."""
+        """The archive's own folder, for an archive that the user unpacked."""
         return (self.layout.folder,)
 
     def is_in(self, folder: Path) -> bool:
@@ -205,7 +205,7 @@ def locate(name: str) -> Path:
     where ``download`` puts it, then the folder of Debian's package with Fashion-MNIST. Below these,
     CIFAR may be in a subfolder with the name that it has in its archive, and the other sets where
     torchvision puts them (``raw`` or ``MNIST/raw``). A folder with another set's files under the
-    same names is taken only when there is no better one. A set without mirrors is bundled.
+    same names is used only if all the others are worse. A set without mirrors is bundled.
 
     >>> locate("mnist-5k") == BUNDLED / "mnist-5k"
     True

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 ENDING = ".npz"
 KIND = "features"
-ORIGIN = ("data", "before", "model")  # what ``features`` tells of where they come from
+ORIGIN = ("data", "before", "model")  # what ``features`` stores about where they come from
 # The name must be another one: the command replaces what is there.
 MAKE = (
+    "Arrays of images are loaded in Python: ta.load_data((train, test)), pairs (images, labels). "
     "A file of features is made by: tinyadtn features MODEL.npz --before LAYER --data NAME "
     "--out FEATURES.npz"
 )
@@ -38,8 +39,8 @@ def is_feature_file(source: str | os.PathLike[str]) -> bool:
 def save_features(path: str | os.PathLike[str], data: Data) -> None:
     """Write what ``features`` made to a ``.npz`` file, which ``load_data(path)`` reads.
 
-    The file is complete or untouched. TinyADTNError for data that are no features, and for a name
-    that ends otherwise: ``load_data`` would not know the file again.
+    The file is complete or untouched. TinyADTNError for data that are not features, and for a
+    name with another ending, by which ``load_data`` would not recognize the file.
 
     >>> import tempfile, tinyadtn as ta
     >>> digits = ta.load_data("mnist-5k")
@@ -61,7 +62,7 @@ def save_features(path: str | os.PathLike[str], data: Data) -> None:
 
 
 def require_ending(path: str | os.PathLike[str]) -> None:
-    """TinyADTNError for a name by which no file of features is known."""
+    """TinyADTNError for a name that ``load_data`` would not take for a file of features."""
     if Path(path).suffix != ENDING:
         raise TinyADTNError(f"{path}: the name of a file of features ends in {ENDING}")
 

@@ -14,7 +14,7 @@ from ..errors import DataFileError
 from ..files.datafile import describe, refusal
 
 RETRIES = 1  # of each mirror: a connection breaks now and then
-MARGIN = 2**20  # bytes for headers and for members that nobody asked for, such as a readme
+MARGIN = 2**20  # bytes for headers and for other members, such as a readme
 
 
 def fetch(

@@ -66,8 +66,8 @@ class Data:
     def identity(self) -> dict[str, Any]:
         """What a run was trained on: the name, and the number and SHA-256 of the training images.
 
-        The hash covers pixels and labels: other data of the same size are other data. Of features
-        it tells their ``origin`` too.
+        The hash covers pixels and labels: other data of the same size are other data. For features
+        their ``origin`` is added.
         """
         digest = hashlib.sha256(repr(self.train.images.shape).encode())
         for array in (self.train.images, self.train.labels):

@@ -22,7 +22,7 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
     A symbolic link stays, and the file that it points to is replaced. ``keep`` is a file name that
     the old content of ``path`` gets. Several threads or processes may write to one path: the last
     to finish wins. ``OSError`` with the path for what is not an ordinary file, such as a folder, a
-    pipe or a device, and for whatever the system refuses.
+    pipe or a device, and for every error of the system.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -80,7 +80,7 @@ def _temporary_file(path: Path) -> tuple[Any, int | None]:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the temporary files of writers that were killed: those that nobody has locked."""
+    """Remove the temporary files of writers that were killed: those without a lock."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with contextlib.suppress(ImportError, OSError), stale.open("r+b") as file:
             import fcntl

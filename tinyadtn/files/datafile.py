@@ -27,7 +27,7 @@ def opened(path: Path, expected: str) -> Iterator[BufferedReader]:
     tinyadtn.errors.DataFileError: missing: expected labels, found no such file. Put a good copy ...
     """
     try:
-        if not path.is_file():  # opening a pipe that nobody writes to would wait for ever
+        if not path.is_file():  # opening a pipe without a writer would wait for ever
             raise refusal(path, expected, _describe_other(path))
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

@@ -70,7 +70,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def is_stream(path: Path) -> bool:
-    """A pipe that nobody writes to would wait for ever, and /dev/zero has no end."""
+    """A pipe without a writer would wait for ever, and /dev/zero has no end."""
     return path.exists() and not (path.is_file() or path.is_dir())
 
 
