@@ -11,7 +11,7 @@ from data_files import Mirror, idx_bytes
 from hypothesis import HealthCheck, settings
 
 import tinyadtn as ta
-from tinyadtn.data import mirrors
+from tinyadtn.data import fetching
 
 # In the background of a shell (`nohup make test &`) SIGINT is ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -46,6 +46,7 @@ def empty_home(tmp_path, monkeypatch):
     """No test sees the machine's own data, and none reaches past this machine."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("TINYADTN_DATA", raising=False)
+    monkeypatch.setattr(fetching, "RETRIES", 0)  # pooch waits a second before each
     for variable in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.upper(), raising=False)
@@ -67,7 +68,7 @@ def no_network(monkeypatch):
     def download(url, path):
         raise AssertionError(f"{url} was asked for")
 
-    monkeypatch.setattr(mirrors, "_download", download)
+    monkeypatch.setattr(fetching, "_download", download)
 
 
 @pytest.fixture

@@ -145,8 +145,10 @@ def fail(error):
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("broken", ["fsync", "replace", "chmod"])
-@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize(
+    ("broken", "old"),
+    [("fsync", True), ("fsync", False), ("replace", True), ("replace", False), ("chmod", True)],
+)
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     broken, error, old, tmp_path, monkeypatch
 ):

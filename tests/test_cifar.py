@@ -11,10 +11,9 @@ from memory_peak import peak_of
 
 from tinyadtn.data import cifar
 from tinyadtn.data.catalogue import locate
-from tinyadtn.data.cifar import CIFAR10, CIFAR100, check_cifar, read_cifar
+from tinyadtn.data.cifar import CIFAR10, CIFAR100, read_cifar
 from tinyadtn.data.loading import load_data
 from tinyadtn.errors import DataFileError
-from tinyadtn.files.datafile import CHUNK, MAX_BYTES
 
 MIB = 2**20
 LAYOUTS = pytest.mark.parametrize("layout", [CIFAR10, CIFAR100], ids=lambda layout: layout.title)
@@ -116,19 +115,17 @@ def test_loading_takes_five_bytes_a_pixel_at_most_and_four_in_the_end(tmp_path):
     assert sum(s.images.nbytes for s in (data.train, data.validation, data.test)) == 4 * pixels
 
 
-def test_a_check_reads_everything_and_keeps_nothing(tmp_path):
-    folder = write_files(tmp_path, cifar_files(CIFAR10, (3000, 600)))
-    assert peak_of(lambda: check_cifar(folder, CIFAR10, (3000, 600))) < 5 * MIB
-
-
 def test_full_cifar10():
     try:
         folder = locate("cifar10")
     except DataFileError:
         pytest.skip("CIFAR-10 is not on this machine: run `tinyadtn data get cifar10`")
-    classes, sizes = check_cifar(folder, CIFAR10, (50_000, 10_000))
+    pairs, classes = read_cifar(folder, CIFAR10, (50_000, 10_000))
     assert classes[0] == "airplane" and classes[9] == "truck"
-    assert set(sizes.values()) == {30_730_000}
+    assert {split: len(labels) for split, (_, labels) in pairs.items()} == {
+        "train": 50_000,
+        "test": 10_000,
+    }
 
 
 # What is damaged, or something else, is refused
@@ -236,18 +233,18 @@ def test_hostile_files_are_refused_in_little_memory(tmp_path, kind):
     content, found = HOSTILE[kind]
     folder = write_files(tmp_path, cifar_files(CIFAR10, (20, 10)) | {"data_batch_3.bin": content})
     assert found in refused(folder, CIFAR10, name="data_batch_3.bin")
-    assert peak_of(lambda: refused(folder, CIFAR10, name="data_batch_3.bin")) < 4 * MIB
+    most = 4 * MIB + len(content)
+    assert peak_of(lambda: refused(folder, CIFAR10, name="data_batch_3.bin")) < most
 
 
 @LAYOUTS
 def test_a_file_of_holes_is_refused_by_its_size(tmp_path, layout):
     # A terabyte that takes no room on the disk: reading it would take minutes.
     folder = write_files(tmp_path, cifar_files(layout))
-    limit = MAX_BYTES // len(layout.train)
-    for records in (2**40 // layout.record, limit // layout.record + 1):
+    for records in (2**40 // layout.record, 2**28 // layout.record):
         os.truncate(folder / layout.train[0], records * layout.record)
         message = refused(folder, layout, name=layout.train[0])
-        assert f"at most {limit:,} bytes, found {records * layout.record:,}" in message
+        assert f"bytes, found {records * layout.record:,}, mostly holes" in message
         assert peak_of(lambda: refused(folder, layout, name=layout.train[0])) < MIB
         refused(folder, layout, COUNTS, layout.train[0])
 
@@ -259,33 +256,20 @@ def test_a_pipe_is_refused(tmp_path):
     assert "not an ordinary file" in refused(folder, CIFAR10, name="data_batch_2.bin")
 
 
-@pytest.mark.parametrize("change", ["shorter while it is checked", "shorter once it was checked"])
-def test_a_file_that_changes_under_our_eyes_is_refused(tmp_path, monkeypatch, change):
-    folder = write_files(tmp_path, cifar_files(CIFAR10))
-    step = "_check_size" if change == "shorter while it is checked" else "check_cifar"
-    plain = getattr(cifar, step)
+def test_a_file_that_changes_under_our_eyes_is_refused(tmp_path, monkeypatch):
+    """The loop must not wait for bytes that never come."""
+    folder = write_files(tmp_path, cifar_files(CIFAR10, (5000, 100)))
 
-    def then_cut(*arguments):
-        result = plain(*arguments)
-        os.truncate(folder / "data_batch_1.bin", 3 * CIFAR10.record)
-        return result
+    def then_cut(*arguments):  # called between the first look at the size and the reading
+        os.truncate(folder / "data_batch_1.bin", 300 * CIFAR10.record)
 
-    monkeypatch.setattr(cifar, step, then_cut)
+    monkeypatch.setattr(cifar, "require_memory", then_cut)
     assert "does it change?" in refused(folder, CIFAR10, name="data_batch_1.bin")
 
 
 # Names of classes
 
 GOOD_NAMES = CLASS_NAMES[CIFAR10]
-
-
-def test_a_file_that_ends_sooner_than_its_size_says_is_refused(tmp_path, monkeypatch):
-    """As one cut between two looks: the loop must not wait for bytes that never come."""
-    folder = write_files(tmp_path, cifar_files(CIFAR10))
-    plain, more = cifar._check_size, CIFAR10.record * (CHUNK // CIFAR10.record)
-    monkeypatch.setattr(cifar, "_check_size", lambda *a: plain(*a) + more)
-    with pytest.raises(DataFileError, match="fewer; does it change"):
-        check_cifar(folder, CIFAR10)
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -302,8 +286,8 @@ BAD_NAMES = {
     "too few": (b"cat\ndog\n", "2 different ones"),
     "too many": ("\n".join([*GOOD_NAMES, "one more"]).encode(), "11 different ones"),
     "one twice": ("\n".join([*GOOD_NAMES[:9], GOOD_NAMES[0]]).encode(), "9 different ones"),
-    "colours for a terminal": ("\n".join([*GOOD_NAMES[:9], "\x1b[31m"]).encode(), "no plain text"),
-    "not ASCII": ("\n".join([*GOOD_NAMES[:9], "Käse"]).encode(), "no plain text"),
+    "colours for a terminal": ("\n".join([*GOOD_NAMES[:9], "\x1b[31m"]).encode(), "not plain text"),
+    "not ASCII": ("\n".join([*GOOD_NAMES[:9], "Käse"]).encode(), "not plain text"),
     "endless": (b"a\n" * 10**6, "different ones"),
 }
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import tinyadtn as ta
 from tinyadtn.cli.main import EXIT_CODES, build_parser, main
-from tinyadtn.data import mirrors
+from tinyadtn.data import fetching
 from tinyadtn.nn import optim
 from tinyadtn.studies.results import ResultsFile
 from tinyadtn.studies.spec import read_spec
@@ -304,11 +304,11 @@ def nothing_takes_long(cache):
     with contextlib.ExitStack() as stack:
         for target, name, value in [
             (optim.Optimizer, "step", step),
-            (mirrors, "_download", no_network),
+            (fetching, "_download", no_network),
             *(
                 (f"tinyadtn.{module}", "memory_limit", lambda: MEMORY)
                 for module in ("training.memory", "encodings.costs", "compression.timing",
-                               "encodings.encoding", "training.features", "data.feature_file")
+                               "encodings.encoding", "training.features", "limits")
             ),
             ("tinyadtn.compression.timing", "SECONDS", 0.0),
             ("tinyadtn.draw", "save", small),

@@ -7,16 +7,19 @@ import re
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from data_files import write_set
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyadtn.data.catalogue import BUNDLED, locate
+from tinyadtn.data.feature_file import save_features
 from tinyadtn.data.loading import load_data
 from tinyadtn.data.splits import Data, Split, batches
-from tinyadtn.errors import DataFileError, ShapeError
+from tinyadtn.errors import DataFileError, DTypeError, ShapeError, SizeLimitError
 
 README = BUNDLED / "README.md"
 SPLITS = ("train", "validation", "test")
@@ -320,6 +323,190 @@ def test_splits_that_do_not_fit_together_are_refused():
         load_data((GOOD, (fresh(GOOD[0]), OTHER[1])))
     with pytest.raises(DataFileError, match="train and validation hold the same images"):
         load_data((GOOD, GOOD, OTHER))
+
+
+# The same answer for labels with gaps, wherever they come from
+
+
+def labels_with(kind, count=52):
+    """1 to 26 as in EMNIST's letters, three digits of ten, or a class that only the test has."""
+    rows = np.arange(count)
+    return {"letters": 1 + rows % 26, "three digits": np.array([0, 1, 7])[rows % 3]}[kind]
+
+
+def through_a_folder(pairs, folder):
+    arrays = {}
+    for name, prefix in (("train", "train"), ("validation", "validation"), ("test", "t10k")):
+        images, labels = pairs[name]
+        arrays |= {f"{prefix}-images": images, f"{prefix}-labels": labels.astype(np.uint8)}
+    return load_data(write_set(folder, arrays))
+
+
+def through_a_features_file(pairs, folder):
+    def split(name):
+        images, labels = pairs[name]
+        return Split(np.float32(images[:, None]), labels)
+
+    classes = tuple(map(str, range(27)))
+    origin = {"data": {}, "before": "fc1", "model": {}}
+    save_features(folder / "f.npz", Data(*map(split, SPLITS), classes=classes, origin=origin))
+    return load_data(folder / "f.npz")
+
+
+DOORS = {
+    "arrays by name": lambda pairs, folder: load_data(pairs),
+    "arrays in order": lambda pairs, folder: load_data([pairs[name] for name in SPLITS]),
+    "no validation": lambda pairs, folder: load_data((pairs["train"], pairs["test"])),
+    "lists": lambda pairs, folder: load_data(
+        {k: ((v[0] / 255).tolist(), v[1].tolist()) for k, v in pairs.items()}
+    ),
+    "a folder": through_a_folder,
+    "a file of features": through_a_features_file,
+}
+
+
+@pytest.mark.parametrize("kind", ["letters", "three digits"])
+@pytest.mark.parametrize("door", DOORS)
+def test_labels_with_gaps_are_refused_through_every_door(door, kind, tmp_path):
+    pairs = {name: (pair(52, seed=seed)[0], labels_with(kind)) for seed, name in enumerate(SPLITS)}
+    gaps, first = {"letters": (1, 0), "three digits": (5, 2)}[kind]
+    says = f"labels go to {labels_with(kind).max()} but {gaps} of the classes, such as {first},"
+    with pytest.raises(DataFileError, match=says):
+        DOORS[door](pairs, tmp_path)
+    numbered = {
+        name: (images, np.unique(labels, return_inverse=True)[1])
+        for name, (images, labels) in pairs.items()
+    }
+    if door != "a file of features":  # which has 27 classes here
+        data = DOORS[door](numbered, tmp_path / "right")
+        assert len(data.classes) == {"letters": 26, "three digits": 3}[kind]
+
+
+def test_a_class_whose_only_image_is_drawn_for_validation_is_no_gap(tmp_path):
+    """What load_data gives can be written as features and read again."""
+    images, labels = pair(48)
+    labels = np.where(np.arange(48) == DRAWN_FROM_48[0], 3, labels)
+    data = load_data(((images, labels), pair(6, seed=1)))
+    assert 3 not in data.train.labels and 3 in data.validation.labels
+    origin = {"data": {}, "before": "fc1", "model": {}}
+    save_features(tmp_path / "f.npz", replace(data, origin=origin))
+    assert load_data(tmp_path / "f.npz").classes == data.classes
+
+
+# Masks, memory maps, other layouts
+
+
+def masked(values):
+    return np.ma.masked_array(values, mask=np.arange(values.size).reshape(values.shape) == 1)
+
+
+MASKED = {
+    "images": lambda images, labels: (masked(images), labels),
+    "labels": lambda images, labels: (images, masked(labels)),
+    "nothing masked": lambda images, labels: (np.ma.masked_array(images), labels),
+    "a list of masked images": lambda images, labels: ([masked(i) for i in images], labels),
+    "a tuple of one masked image": lambda images, labels: (
+        (*images[:-1], masked(images[-1])),
+        labels,
+    ),
+    "a list of lists": lambda images, labels: ([[masked(r) for r in i] for i in images], labels),
+    "a masked label in a list": lambda images, labels: (images, [*labels[:-1], np.ma.masked]),
+    "both in one": lambda images, labels: np.ma.masked_array([images[:, 0, 0], labels]),
+}
+
+
+@pytest.mark.parametrize("kind", MASKED)
+@pytest.mark.parametrize("name", SPLITS)
+def test_masks_are_refused_as_they_would_be_lost(kind, name):
+    pairs = {"train": GOOD, "validation": OTHER, "test": pair(seed=3)}
+    pairs[name] = MASKED[kind](*pairs[name])
+    with pytest.raises(DataFileError, match=rf"^arrays: {name}: .*lose its mask; fill it"):
+        load_data(pairs)
+
+
+def test_a_split_refuses_masks_too():
+    images, labels = np.float32(GOOD[0][:, None]), GOOD[1]
+    for parts in ((masked(images), labels), (images, masked(labels))):
+        with pytest.raises(DTypeError, match="lose its mask; fill it"):
+            Split(*parts)
+
+
+@pytest.mark.parametrize("labels", [np.arange(20), np.arange(51), np.zeros((50, 1)), np.array(3)])
+def test_a_split_needs_a_label_for_each_image(labels):
+    with pytest.raises(ShapeError, match=r"images \(50, 1, 2, 2\) and labels \("):
+        Split(np.zeros((50, 1, 2, 2), np.float32), labels)
+
+
+class Named(np.ndarray):
+    """A subclass of arrays, as other libraries have them."""
+
+
+def mapped(array, folder):
+    path = folder / f"{len(list(folder.iterdir()))}.npy"
+    np.save(path, array)
+    return np.load(path, mmap_mode="r+")
+
+
+@pytest.mark.parametrize("kind", ["memory map", "subclass", "record array"])
+def test_other_kinds_of_arrays_become_plain_ones(kind, tmp_path):
+    images, labels = np.float32(GOOD[0] / 255), GOOD[1]
+    make = {
+        "memory map": lambda a: mapped(a, tmp_path),
+        "subclass": lambda a: a.view(Named),
+        "record array": lambda a: a.view(np.recarray),
+    }[kind]
+    loaded = load_data(((make(images), make(labels)), OTHER))
+    expected = load_data(((images, labels), OTHER))
+    source = make(images)
+    data = load_data(((source, labels), OTHER))
+    source[:] = 0  # what was loaded is of its own
+    for found in (loaded, data):
+        assert type(found.train.images) is type(found.train.labels) is np.ndarray
+        np.testing.assert_array_equal(found.train.images, expected.train.images)
+        np.testing.assert_array_equal(found.train.labels, expected.train.labels)
+    split = Split(make(images[:, None]), make(labels))
+    assert type(split.images) is type(split.labels) is np.ndarray
+    np.testing.assert_array_equal(split.images[:, 0], images)
+
+
+CHANNELS_LAST = [(28, 28, 1), (32, 32, 3), (64, 48, 3), (5, 7, 4), (96, 96, 4)]
+
+
+@pytest.mark.parametrize("shape", CHANNELS_LAST)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_channels_in_the_last_axis_are_refused_with_the_way_out(shape, dtype):
+    train, test = pair(6, shape, 1, dtype), pair(6, shape, 2, dtype)
+    says = r"train: images \(6, .*\) look like \(n, h, w, c\).*transpose\(0, 3, 1, 2\)"
+    with pytest.raises(DataFileError, match=says):
+        load_data((train, test))
+    right = [(images.transpose(0, 3, 1, 2), labels) for images, labels in (train, test)]
+    data = load_data(right)
+    assert data.test.images.shape == (6, shape[2], *shape[:2])
+    one, other = (Split(np.float32(images), labels) for images, labels in (train, test))
+    with pytest.raises(DataFileError, match=r"pictures: train: .*look like"):
+        Data(one, other, other, ("0", "1", "2"), "pictures")
+    Data(one, other, other, ("0", "1", "2"), origin={})  # features may have any shape
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 32, 32), (1, 28, 28), (4, 5, 3), (3, 32, 3), (16, 1, 1), (9, 128, 1), (5, 5, 2),
+              (64, 4, 4), (1, 1, 1)]
+)  # fmt: skip
+def test_channels_in_the_first_axis_are_images(shape):
+    assert load_data((pair(6, shape, 1), pair(6, shape, 2))).test.images.shape == (6, *shape)
+
+
+def test_arrays_that_would_not_fit_in_memory_are_refused(monkeypatch):
+    pixels = GOOD[0].size + OTHER[0].size
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 4 * pixels)
+    load_data((GOOD, OTHER))
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 4 * pixels - 1)
+    with pytest.raises(SizeLimitError, match=f"arrays needs {4 * pixels:,} bytes"):
+        load_data((GOOD, OTHER))
+    monkeypatch.undo()
+    endless = np.broadcast_to(np.float32(0.5), (10**6, 1, 10**4, 10**4))  # one number
+    with pytest.raises(SizeLimitError, match="arrays: train needs 400,000,000,000,000 bytes"):
+        load_data(((endless, np.zeros(10**6, int)), OTHER))
 
 
 def test_data_say_what_they_are(digits):

@@ -16,10 +16,10 @@ from data_files import (
     small_set,
     tar_gz,
     write_files,
+    write_set,
 )
 
-from tinyadtn.data import catalogue as datasets
-from tinyadtn.data import mirrors
+from tinyadtn.data import fetching
 from tinyadtn.data.catalogue import BUNDLED, KNOWN, CifarSet, IdxSet, download
 from tinyadtn.data.cifar import CIFAR10, CIFAR100
 from tinyadtn.data.loading import load_data
@@ -44,7 +44,7 @@ def test_download_then_load(mirror, served, empty_home):
     assert download("tiny") == empty_home / "tiny"
     assert len(load_data("tiny").test) == 6
     assert sorted(path.name for path in (empty_home / "tiny").iterdir()) == sorted(
-        f"{NAMES[key]}.gz" for key in small_set()
+        NAMES[key] for key in small_set()
     )
 
 
@@ -52,6 +52,18 @@ def test_what_is_there_and_good_is_not_fetched_again(mirror, served, empty_home)
     served(mirror.serve("good", small_set()))
     folder = download("tiny")
     mirror.asked.clear()
+    download("tiny")
+    assert mirror.asked == []
+    damaged = folder / "t10k-labels-idx1-ubyte"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    download("tiny")
+    assert mirror.asked == ["/good/t10k-labels-idx1-ubyte.gz"]
+    load_data("tiny")
+
+
+def test_packed_files_in_the_cache_are_as_good(mirror, served, empty_home):
+    served(mirror.serve("good", small_set()))
+    folder = write_set(empty_home / "tiny", small_set())
     download("tiny")
     assert mirror.asked == []
     damaged = folder / "t10k-labels-idx1-ubyte.gz"
@@ -102,10 +114,11 @@ def test_when_all_mirrors_fail_each_reason_is_told(mirror, served, empty_home):
         download("tiny")
     message = str(caught.value)
     assert "\n" not in message
-    reasons = message.split(f"{closed.url}/: ")[1].split("; ")
+    first = "train-images-idx3-ubyte.gz"
+    reasons = message.split(f"{closed.url}/{first}: ")[1].split("; ")
     assert "refused" in reasons[0]
-    assert reasons[1].startswith(f"{mirror.url}/empty/: 404")
-    assert reasons[2].startswith(f"{other}: ") and "SHA-256" in reasons[2]
+    assert reasons[1].startswith(f"{mirror.url}/empty/{first}: 404")
+    assert reasons[2].startswith(f"{other}{first}: SHA256 hash")
     assert str(empty_home / "tiny") in message
     assert list((empty_home / "tiny").iterdir()) == []
 
@@ -118,7 +131,7 @@ def test_a_download_that_breaks_off_leaves_nothing(mirror, served, empty_home, m
         Path(path).write_bytes(b"the first half")
         raise fault
 
-    monkeypatch.setattr(mirrors, "_download", download_half)
+    monkeypatch.setattr(fetching, "_download", download_half)
     with pytest.raises((DataFileError, KeyboardInterrupt)) as caught:
         download("tiny")
     if isinstance(fault, OSError):
@@ -131,11 +144,11 @@ def test_a_good_file_is_never_replaced_by_a_wrong_one(mirror, served, empty_home
     served(good)
     folder = download("tiny")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    (folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    (folder / "t10k-labels-idx1-ubyte").unlink()
     mirror.files = dict.fromkeys(mirror.files, b"<html>")
     with pytest.raises(DataFileError):
         download("tiny")
-    del before["t10k-labels-idx1-ubyte.gz"]
+    del before["t10k-labels-idx1-ubyte"]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -204,6 +217,19 @@ def test_an_archive_is_fetched_again_only_where_something_is_wrong(
     assert mirror.asked == ["/0/set.tar.gz"] * len(files)
 
 
+def test_an_archive_that_is_there_already_is_unpacked_and_stays(
+    mirror, colours, empty_home, layout
+):
+    files = cifar_files(layout)
+    packed = cifar_archive(layout, files)
+    colours(packed)
+    folder = write_files(empty_home / "colours", {"set.tar.gz": packed})
+    assert len(load_data(download("colours")).test) == 100
+    assert mirror.asked == []
+    assert (folder / "set.tar.gz").read_bytes() == packed
+    assert {path.name for path in folder.iterdir()} == {*files, "set.tar.gz"}
+
+
 def test_the_next_mirror_is_tried_for_an_archive(monkeypatch, mirror, colours, empty_home, layout):
     good = cifar_archive(layout, cifar_files(layout))
     colours(good, b"<html>", cifar_archive(layout, cifar_files(layout, seed=5)), good)
@@ -220,6 +246,7 @@ def test_an_archive_with_another_md5_is_not_unpacked(mirror, colours, empty_home
     with pytest.raises(DataFileError) as caught:
         download("colours")
     assert KNOWN["colours"].md5 in str(caught.value)
+    assert f"put a copy into {empty_home / 'colours'}, unpacked" in str(caught.value)
     assert hashlib.md5(other).hexdigest() in str(caught.value)
     assert list((empty_home / "colours").iterdir()) == []
 
@@ -269,7 +296,7 @@ def test_unpacking_that_breaks_off_leaves_what_was_there(
         (room / layout.names).write_bytes(files[layout.names][:9])
         raise error
 
-    monkeypatch.setattr(datasets, "unpack", unpack_half)
+    monkeypatch.setattr(fetching, "unpack", unpack_half)
     with pytest.raises((DataFileError, KeyboardInterrupt)):
         download("colours")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == older

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.data import feature_file as featurefile
 from tinyadtn.data.feature_file import read_features, save_features
 from tinyadtn.data.splits import Data, Split
 from tinyadtn.errors import CheckpointError, DataFileError, SizeLimitError, TinyADTNError
@@ -137,10 +136,10 @@ def test_arrays_that_are_no_features_are_refused(path, arrays, says):
         ({"classes": "abc"}, "the names of the classes"),
         ({"classes": ["a", 2, "c"]}, "the names of the classes"),
         ({"classes": ["a", "b"]}, "training has label 2|label 2"),
-        ({"origin": None}, "what the features were made of: data, before, model"),
-        ({"origin": {}}, "what the features were made of"),
-        ({"origin": ["data", "before", "model"]}, "what the features were made of"),
-        ({"origin": {**ORIGIN, "more": 1}}, "what the features were made of"),
+        ({"origin": None}, "what the features were computed from: data, before, model"),
+        ({"origin": {}}, "what the features were computed from"),
+        ({"origin": ["data", "before", "model"]}, "what the features were computed from"),
+        ({"origin": {**ORIGIN, "more": 1}}, "what the features were computed from"),
     ],
 )
 def test_descriptions_that_tell_of_no_features_are_refused(path, meta, says):
@@ -149,8 +148,10 @@ def test_descriptions_that_tell_of_no_features_are_refused(path, meta, says):
 
 def test_a_checkpoint_is_refused_with_the_command_that_makes_features(tmp_path):
     ta.save(tmp_path / "m.npz", ta.models.fc2(hidden=4, rng=0))
-    says = r"weights .* Make it: tinyadtn features MODEL\.npz --before LAYER .* --out \S*m\.npz$"
-    refused(tmp_path / "m.npz", says)
+    says = (
+        r"weights .* made by: tinyadtn features MODEL\.npz --before LAYER .* --out FEATURES\.npz$"
+    )
+    refused(tmp_path / "m.npz", says)  # and not --out m.npz, which would replace the checkpoint
 
 
 def test_a_changed_number_is_found(path):
@@ -176,11 +177,11 @@ def test_a_changed_number_with_a_right_checksum_is_found(path):
 
 def test_what_is_larger_than_the_memory_is_not_read(path, monkeypatch):
     size = path.stat().st_size
-    monkeypatch.setattr(featurefile, "memory_limit", lambda: 2 * size)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2 * size)
     assert len(ta.load_data(path).train) == 9
-    monkeypatch.setattr(featurefile, "memory_limit", lambda: 2 * size - 1)
-    monkeypatch.setattr(featurefile, "read_state", lambda _: pytest.fail("it was read"))
-    with pytest.raises(SizeLimitError, match=rf"f\.npz: {size:,} bytes, twice"):
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2 * size - 1)
+    monkeypatch.setattr("tinyadtn.files.npz._read_array", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(SizeLimitError, match=rf"f\.npz needs {2 * size:,} bytes"):
         ta.load_data(path)
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from memory_peak import peak_of
 
 from tinyadtn.data import idx
-from tinyadtn.data.idx import payload_sha256, read_idx
-from tinyadtn.errors import DataFileError
+from tinyadtn.data.idx import check_hash, read_idx, unpack_idx
+from tinyadtn.errors import DataFileError, SizeLimitError
+from tinyadtn.limits import ALWAYS, GROWTH
 
 MIB = 2**20
 shapes = st.lists(st.integers(0, 5), min_size=1, max_size=3).map(tuple)
@@ -74,11 +75,18 @@ def test_a_payload_longer_than_one_chunk(tmp_path):
 
 
 @given(shape=shapes, seed=st.integers(0, 99))
-def test_the_hash_is_that_of_the_unpacked_file(shape, seed):
+def test_the_hash_is_that_of_the_unpacked_file(tmp_path_factory, shape, seed):
     values = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    expected = hashlib.sha256(idx_bytes(shape, values.tobytes())).hexdigest()
-    assert payload_sha256(values) == expected
-    assert payload_sha256(np.asfortranarray(values)) == expected
+    content = idx_bytes(shape, values.tobytes())
+    sha256 = hashlib.sha256(content).hexdigest()
+    for level in (1, 9):
+        path = tmp_path_factory.mktemp("idx") / "file"
+        path.write_bytes(gzip.compress(content, level))
+        check_hash(path, read_idx(path), sha256)
+        with pytest.raises(DataFileError, match=f"SHA-256 {'0' * 64}, found {sha256}"):
+            check_hash(path, read_idx(path), "0" * 64)
+        unpack_idx(path)
+        assert path.read_bytes() == content
 
 
 # What is damaged is refused
@@ -156,15 +164,23 @@ HOSTILE = {
     "four axes": (idx_bytes((1, 1, 1, 1), b"\7"), "4 axes"),
     "255 axes": (idx_bytes((1,) * 255, b"\7"), "255 axes"),
     "header cut": (idx_bytes((2, 3, 4), b"")[:-1], "the end of the file"),
-    "a promise over the limit": (
-        idx_bytes((idx.MAX_BYTES + 1,), b""),
-        f"promises ({idx.MAX_BYTES + 1},)",
+    "a promise of a little more than any file may hold": (
+        idx_bytes((ALWAYS + 100 * GROWTH * 1024,), b""),
+        f"promises ({ALWAYS + 100 * GROWTH * 1024},)",
     ),
     # 2^96 elements, and a product that is 0 modulo 2^64: a 64-bit product would believe these.
     "a promise past 64 bits": (idx_bytes((2**32 - 1,) * 3, b""), "promises"),
     "a promise that wraps to nothing": (idx_bytes((2**31, 2**31, 4), b""), "promises"),
-    "a promise at the limit": (idx_bytes((256, 1024, 1024), bytes(99)), "found 99."),
-    "a zipped promise": (gzip.compress(idx_bytes((256, 1024, 1024), bytes(99))), "found 99."),
+    "nothing, in too many rows": (idx_bytes((0, 2**32 - 1, 2**32 - 1), b""), "promises (0, "),
+    "too many rows of nothing": (idx_bytes((2**32 - 1, 2**32 - 1, 0), b""), "promises (429"),
+    "a promise within the limit": (idx_bytes((8, 1024, 1024), bytes(99)), "found 99."),
+    "a zipped promise": (gzip.compress(idx_bytes((8, 1024, 1024), bytes(99))), "found 99."),
+    "a promise of 256 MiB": (idx_bytes((256, 1024, 1024), bytes(99)), "promises (256, 1024, 1024)"),
+    "zeros that pack to a thousandth": (
+        gzip.compress(idx_bytes((256, 1024, 1024), b"")) + gzip.compress(bytes(MIB)) * 256,
+        "a header that promises (256, 1024, 1024)",
+    ),
+    "zeros behind a gzip": (gzip.compress(SMALL_BYTES) + bytes(2 * MIB), "found more"),
 }
 
 
@@ -176,12 +192,12 @@ def test_hostile_files_are_refused_in_little_memory(tmp_path, kind):
     assert peak_of(lambda: refused(path)) < 4 * MIB
 
 
-@pytest.mark.parametrize("promised", [10, 16 * MIB])
-def test_a_bomb_is_inflated_no_further_than_its_promise(tmp_path, monkeypatch, promised):
-    # A gigabyte of zeros in a megabyte: a gzip may have many members, so one is enough to make.
+@pytest.mark.parametrize(("promised", "members"), [(10, 60), (16 * MIB, 240)])
+def test_a_bomb_is_inflated_no_further_than_its_promise(tmp_path, monkeypatch, promised, members):
+    # A gzip may have many members, so one MiB of zeros is enough to make.
     zeros = gzip.compress(bytes(MIB))
-    path = write(tmp_path, gzip.compress(idx_bytes((promised,), b"")) + zeros * 1024)
-    assert path.stat().st_size < 2 * MIB
+    path = write(tmp_path, gzip.compress(idx_bytes((promised,), b"")) + zeros * members)
+    assert path.stat().st_size < MIB // 2
     inflated = []
 
     class Counted(gzip.GzipFile):
@@ -190,10 +206,26 @@ def test_a_bomb_is_inflated_no_further_than_its_promise(tmp_path, monkeypatch, p
             inflated.append(len(chunk))
             return chunk
 
-    monkeypatch.setattr(idx.gzip, "open", lambda file: Counted(fileobj=file))
-    assert peak_of(lambda: refused(path)) < 8 * MIB
+    monkeypatch.setattr(idx.gzip, "GzipFile", Counted)
+    assert peak_of(lambda: refused(path)) < 8 * MIB + 1.2 * promised
     assert sum(inflated) == 8 + promised + 1
     assert "found more" in refused(path)
+
+
+def test_a_file_of_holes_is_refused_before_it_is_read(tmp_path):
+    path = write(tmp_path, idx_bytes((256, 1024, 1024), b""))
+    os.truncate(path, 16 + 256 * MIB)  # takes no room on the disk
+    assert f"found {16 + 256 * MIB:,}, mostly holes" in refused(path)
+    assert peak_of(lambda: refused(path)) < MIB
+
+
+def test_what_is_larger_than_the_memory_is_not_read(tmp_path, monkeypatch):
+    path = write(tmp_path, SMALL_BYTES)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 5 * 24)
+    np.testing.assert_array_equal(read_idx(path), SMALL)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 5 * 24 - 1)
+    with pytest.raises(SizeLimitError, match=r"some-file needs 120 bytes, and 119, three quarters"):
+        read_idx(path)
 
 
 def test_no_file_a_folder_a_pipe(tmp_path):

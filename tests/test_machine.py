@@ -1,10 +1,12 @@
-"""What the machine, or the container, is said to have."""
+"""How much memory the machine, or the container, has, and how much a file may take of it."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tinyadtn.limits import memory_limit
+from tinyadtn.errors import SizeLimitError
+from tinyadtn.limits import ALWAYS, GROWTH, memory_limit, most_from, require_memory
 
 MEMINFO = Path("/proc/meminfo")
 
@@ -25,3 +27,50 @@ def test_the_memory_limit_is_not_beyond_the_container(file, monkeypatch, tmp_pat
     assert memory_limit() == machine
     (tmp_path / file).write_text("4000000\n")
     assert memory_limit() == 3_000_000
+
+
+def test_what_does_not_fit_in_memory_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 3_000_000)
+    require_memory("a weight", 3_000_000, "use less")
+    says = r"^a weight needs 3,000,001 bytes, and 3,000,000, three quarters .*; use less$"
+    with pytest.raises(SizeLimitError, match=says):
+        require_memory("a weight", 3_000_001, "use less")
+
+
+def most_of(path):
+    with path.open("rb") as file:
+        file.read(10)
+        most = most_from(file.fileno())
+        assert file.read(10) == path.read_bytes()[10:20]  # where it was before
+        return most
+
+
+@pytest.mark.parametrize("error", [None, AttributeError(), OSError(22, "Invalid argument")])
+def test_a_file_may_become_so_many_times_its_size(tmp_path, monkeypatch, error):
+    """Also where the system does not know of holes, or not how many blocks are written."""
+    if error is not None:
+        plain = os.lseek
+
+        def lseek(handle, place, how):
+            if how in (os.SEEK_DATA, os.SEEK_HOLE):
+                raise error
+            return plain(handle, place, how)
+
+        monkeypatch.setattr(os, "lseek", lseek)
+    for size in (20, 5000, 10**6):
+        (tmp_path / "file").write_bytes(bytes(size))
+        assert most_of(tmp_path / "file") == ALWAYS + GROWTH * size
+
+
+def test_holes_do_not_count(tmp_path):
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.write(b"x" * 5000)
+        file.seek(2**30)
+        file.write(b"x" * 5000)
+        file.truncate(2**31)
+    if path.stat().st_blocks > 1000:
+        pytest.skip("this file system has no holes")
+    with path.open("rb") as file:
+        most = most_from(file.fileno())
+    assert ALWAYS + GROWTH * 10_000 <= most <= ALWAYS + GROWTH * 2**17

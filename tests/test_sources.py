@@ -2,14 +2,23 @@
 
 import gzip
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import NAMES, cifar_files, hashes, small_set, write_files, write_set
+from data_files import (
+    NAMES,
+    cifar_files,
+    hashes,
+    idx_bytes,
+    small_set,
+    write_files,
+    write_set,
+)
 
 from tinyadtn.data import catalogue as sources
-from tinyadtn.data.catalogue import BUNDLED, KNOWN, CifarSet, IdxSet, available, locate
+from tinyadtn.data.catalogue import BUNDLED, KNOWN, CifarSet, IdxSet, available, download, locate
 from tinyadtn.data.cifar import CIFAR10, CIFAR100
 from tinyadtn.data.loading import load_data
 from tinyadtn.errors import DataFileError
@@ -153,6 +162,111 @@ def test_neither_a_folder_nor_a_name(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataFileError, match=r"neither a folder.*cifar100\)$"):
         load_data(tmp_path / "file")
+
+
+# Names and places that other programs give
+
+
+KAGGLE = {key: name.replace("-idx", ".idx") for key, name in NAMES.items()}
+
+
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), ("", bytes)])
+def test_names_with_a_dot_as_kaggle_has_them(tmp_path, ending, pack):
+    arrays = small_set(validation=7)
+    folder = write_files(
+        tmp_path / "mine",
+        {KAGGLE[key] + ending: pack(idx_bytes(values)) for key, values in arrays.items()},
+    )
+    expected = load_data(write_set(tmp_path / "other", arrays))
+    for _ in range(2):
+        data = load_data(folder)
+        for split in ("train", "validation", "test"):
+            one, other = getattr(data, split), getattr(expected, split)
+            np.testing.assert_array_equal(one.images, other.images)
+            np.testing.assert_array_equal(one.labels, other.labels)
+        for name in NAMES.values():  # Kaggle's archive has these folders next to the files
+            (folder / name).mkdir(exist_ok=True)
+
+
+def test_a_folder_in_place_of_a_file_is_called_one(tmp_path):
+    folder = write_set(tmp_path / "mine", small_set())
+    path = folder / "train-images-idx3-ubyte"
+    path.with_name(f"{path.name}.gz").unlink()
+    path.mkdir()
+    with pytest.raises(DataFileError, match=r"train-images-idx3-ubyte: expected .* found a folder"):
+        load_data(folder)
+
+
+@pytest.mark.parametrize("set_name", ["MNIST", "FashionMNIST", "KMNIST"])
+def test_the_folders_of_torchvision(tmp_path, set_name):
+    root = tmp_path / "data"
+    raw = write_set(root / set_name / "raw", small_set())
+    write_set(raw, small_set(), ending="", pack=bytes)  # it keeps both
+    (root / set_name / "processed").mkdir()
+    for folder in (root, root / set_name, raw):
+        data = load_data(folder)
+        assert (len(data.train), len(data.test), data.name) == (22, 6, str(folder))
+
+
+def test_two_sets_below_one_root_are_named(tmp_path):
+    for name in ("MNIST", "FashionMNIST"):
+        write_set(tmp_path / name / "raw", small_set())
+    with pytest.raises(DataFileError) as caught:
+        load_data(tmp_path)
+    for name in ("MNIST", "FashionMNIST"):
+        assert f"MNIST ({tmp_path / name / 'raw'})" in str(caught.value)
+    assert len(load_data(tmp_path / "MNIST").test) == 6
+
+
+def test_a_folder_of_its_own_files_is_not_searched_further(tmp_path):
+    write_set(tmp_path, small_set(test=9))
+    write_set(tmp_path / "MNIST" / "raw", small_set())
+    assert len(load_data(tmp_path).test) == 9
+
+
+@pytest.mark.parametrize("inner", ["", "MNIST", "MNIST/raw"])
+def test_a_known_set_is_found_where_torchvision_puts_it(tmp_path, monkeypatch, inner):
+    arrays = small_set()
+    known = replace(KNOWN["mnist"], sha256=hashes(arrays))
+    monkeypatch.setitem(KNOWN, "mnist", known)
+    raw = write_set(tmp_path / "MNIST" / "raw", arrays)
+    write_set(tmp_path / "FashionMNIST" / "raw", small_set(seed=1))
+    monkeypatch.setenv("TINYADTN_DATA", str(tmp_path / inner))
+    assert locate("mnist") == raw
+    assert len(load_data("mnist").test) == 6
+
+
+@pytest.mark.parametrize("name", ["mine.npz", "x_train.npz"])
+def test_no_advice_would_overwrite_a_file_of_other_arrays(tmp_path, name):
+    path = tmp_path / name
+    np.savez(path, x_train=np.zeros((4, 2, 2)), y_train=np.arange(4))
+    content = path.read_bytes()
+    with pytest.raises(DataFileError) as caught:
+        load_data(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    advice = str(caught.value).removeprefix(f"{path}: ")
+    assert name not in advice and "--out FEATURES.npz" in advice
+    assert "ta.load_data((train, test))" in advice
+    assert path.read_bytes() == content
+
+
+# No home
+
+
+def test_without_a_home_only_the_cache_is_missing(tmp_path, monkeypatch, tiny):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    assert len(load_data("mnist-5k").test) == 1000
+    says = "no home folder to keep data in; set XDG_CACHE_HOME or TINYADTN_DATA"
+    for call in (lambda: load_data("mnist"), lambda: download("mnist"), sources.cache_folder):
+        with pytest.raises(DataFileError, match=says):
+            call()
+    assert {row[0]: row[2] for row in available()}["mnist"].startswith("not here; run: ")
+    monkeypatch.setenv("TINYADTN_DATA", str(write_set(tmp_path / "mine", tiny)))
+    assert len(load_data("tiny").test) == 6
 
 
 # Named sets: where they are looked for

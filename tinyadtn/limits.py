@@ -1,20 +1,68 @@
-"""What this machine has: how much memory may be planned with."""
+"""How much memory may be planned with, and how much a file may become once it is unpacked."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
+from .errors import SizeLimitError
+
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what a container may have
+ALWAYS = 8 * 2**20  # bytes that any file may become
+GROWTH = 50  # times its size on the disk: pictures pack to a fifth, zeros to a thousandth
 
 
 def memory_limit() -> int:
     """Bytes that may be planned with: three quarters of what this machine, or container, has."""
     limits = []
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system tells
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system reports it
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for file in ("memory.max", "memory/memory.limit_in_bytes"):  # a container's, old and new
         with contextlib.suppress(ValueError, OSError):
             limits.append(int((CONTAINER / file).read_text()))
     return min(limits, default=10 * 2**30) * 3 // 4
+
+
+def require_memory(what: str, needed: int, advice: str) -> None:
+    """Raise ``SizeLimitError`` if ``needed`` bytes exceed `memory_limit`, before they are used.
+
+    >>> require_memory("a weight", 2**62, "use a smaller layer")
+    Traceback (most recent call last):
+    tinyadtn.errors.SizeLimitError: a weight needs 4,611,686,018,427,387,904 bytes, and ...
+    """
+    limit = memory_limit()
+    if needed > limit:
+        raise SizeLimitError(
+            f"{what} needs {needed:,} bytes, and {limit:,}, three quarters of the memory here, "
+            f"are available; {advice}"
+        )
+
+
+def most_from(handle: int) -> int:
+    """Return how many bytes the content of an open file may take: `GROWTH` times its own, `ALWAYS`.
+
+    A few kB that claim to hold gigabytes (zeros in a gzip, holes in a file) are a mistake or an
+    attack. Holes do not count, where the system reports them.
+    """
+    return ALWAYS + GROWTH * _stored_bytes(handle)
+
+
+def _stored_bytes(handle: int) -> int:
+    # The number of blocks would be shorter, but some systems (ZFS) update it seconds later.
+    size, place = os.fstat(handle).st_size, os.lseek(handle, 0, os.SEEK_CUR)
+    stored = end = 0
+    try:
+        while end < size:
+            start = os.lseek(handle, end, os.SEEK_DATA)
+            end = os.lseek(handle, start, os.SEEK_HOLE)
+            stored += end - start
+    except AttributeError:  # Windows
+        return size
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which means that a hole is all that is left
+            return size
+    finally:
+        os.lseek(handle, place, os.SEEK_SET)
+    return stored

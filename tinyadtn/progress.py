@@ -25,7 +25,7 @@ def progress(
     >>> sum(progress([1, 2, 3], show=False))
     6
     """
-    if not show:
+    if not show or sys.stderr is None:  # it was closed: 2>&-
         yield from items
         return
     try:

@@ -1,11 +1,11 @@
 """Data sets: from files or arrays to images and labels in three splits.
 
 Read ``splits`` first (``Data``, ``Split``, ``batches``), then ``loading`` (``load_data``) and
-``preprocess`` (normalization and augmentation). The rest may be skipped at first:
+``preprocess`` (normalization and augmentation). The other files may be skipped at first:
 
 - ``catalogue``: the named data sets, where they are looked for, and ``download``.
 - ``idx``, ``cifar``: readers of the two file formats.
 - ``feature_file``: features of images, saved as a data set.
-- ``checks``: what images and labels must be.
-- ``mirrors``, ``archive``: downloading a file, and unpacking it safely.
+- ``image_checks``: what images and labels must be.
+- ``fetching``: downloads through pooch, and unpacking an archive safely.
 """

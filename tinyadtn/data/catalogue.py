@@ -11,15 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import DataFileError, nearest
 from ..files.datafile import refusal
-from . import idx, mirrors
-from .archive import unpack
-from .cifar import CIFAR10, CIFAR100, MAX_NAMES_BYTES, Layout, check_cifar, holds, read_cifar
+from . import fetching, idx
+from .cifar import CIFAR10, CIFAR100, MAX_NAMES_BYTES, Layout, holds, read_cifar
 
 # (images, labels) by split, and the names of the classes where the files give them.
 Contents = tuple[dict[str, tuple], tuple[str, ...] | None]
@@ -35,17 +33,16 @@ class IdxSet:
     classes: tuple[str, ...] | None = None
     elsewhere: tuple[Path, ...] = ()  # where other programs put it
     validation: int | None = None  # images drawn from the training images; None: a twelfth
-    subfolder: str = ""
+    subfolders: tuple[str, ...] = ("raw",)  # where torchvision puts it, below its root
 
     def is_in(self, folder: Path) -> bool:
         """Whether a folder has files of these names."""
         return idx.find(folder, "train-images") is not None
 
-    def fits(self, folder: Path) -> bool:
-        """A quick look: whether the smallest file is this set's and not another's."""
-        path = idx.find(folder, "t10k-labels")
+    def fits(self, folder: Path, key: str = "t10k-labels") -> bool:
+        """A quick look: whether the smallest file, or another, is this set's and not another's."""
         try:
-            idx.check_hash(path or folder, self.sha256["t10k-labels"])
+            idx.read_file(folder, key, self.sha256)
         except DataFileError:
             return False
         return True
@@ -55,19 +52,12 @@ class IdxSet:
         return idx.read_idx_folder(folder, self.sha256), self.classes
 
     def fetch(self, folder: Path) -> None:
-        """Download every file that is missing or wrong."""
+        """Download every file that is missing or wrong, and keep it unpacked."""
         for key, sha256 in self.sha256.items():
-            path = folder / f"{idx.file_name(key)}.gz"
-            try:
-                idx.check_hash(path, sha256)
-            except DataFileError:
-                keep = partial(self._keep, path, sha256)
-                mirrors.fetch(path.name, self.mirrors, folder, keep)
-
-    @staticmethod
-    def _keep(path: Path, sha256: str, part: Path) -> None:
-        idx.check_hash(part, sha256)
-        part.replace(path)
+            if not self.fits(folder, key):
+                name = idx.file_name(key)
+                urls = [f"{mirror}{name}.gz" for mirror in self.mirrors]
+                fetching.fetch(name, sha256, urls, folder, prepare=idx.unpack_idx)
 
 
 @dataclass(frozen=True)
@@ -84,9 +74,9 @@ class CifarSet:
     elsewhere: tuple[Path, ...] = ()
 
     @property
-    def subfolder(self) -> str:
-        """The archive's own folder, where somebody unpacked it by hand."""
-        return self.layout.folder
+    def subfolders(self) -> tuple[str, ...]:
+        """The archive's own folder, for an archive that the user unpacked."""
+        return (self.layout.folder,)
 
     def is_in(self, folder: Path) -> bool:
         """Whether a folder has files of these names."""
@@ -94,16 +84,15 @@ class CifarSet:
 
     def fits(self, folder: Path) -> bool:
         """A quick look: whether the files have the right sizes."""
-        return all(
-            path.is_file() and path.stat().st_size == size for path, size in self._sizes(folder)
-        )
+        sizes = {folder / name: size for name, size in self._sizes().items()}
+        return all(path.is_file() and path.stat().st_size == n for path, n in sizes.items())
 
-    def _sizes(self, folder: Path) -> list[tuple[Path, int]]:
-        return [
-            (folder / name, count // len(names) * self.layout.record)
+    def _sizes(self) -> dict[str, int]:
+        return {
+            name: count // len(names) * self.layout.record
             for count, names in zip(self.counts, self.layout.splits.values())
             for name in names
-        ]
+        }
 
     def read(self, folder: Path) -> Contents:
         """The images, fine labels and names, everything counted."""
@@ -112,19 +101,27 @@ class CifarSet:
     def fetch(self, folder: Path) -> None:
         """Download and unpack the archive unless all is there."""
         try:
-            check_cifar(folder, self.layout, self.counts)
+            self.read(folder)
+            return
         except DataFileError:
-            mirrors.fetch(self.archive, self.mirrors, folder, self._keep)
+            urls = [mirror + self.archive for mirror in self.mirrors]
+        archive_was_here = (folder / self.archive).exists()
+        limits = {**self._sizes(), self.layout.names: MAX_NAMES_BYTES}
+        members = {f"{self.layout.folder}/{name}": limit for name, limit in limits.items()}
 
-    def _keep(self, part: Path) -> None:
-        mirrors.check_md5(part, self.md5)
-        with TemporaryDirectory(dir=part.parent, prefix=f".{os.getpid()}-") as room:
-            members = {f"{self.subfolder}/{path.name}": n for path, n in self._sizes(part.parent)}
-            members[f"{self.subfolder}/{self.layout.names}"] = MAX_NAMES_BYTES
-            unpack(part, members, Path(room))
-            check_cifar(Path(room), self.layout, self.counts)
-            for file in Path(room).iterdir():
-                file.replace(part.parent / file.name)
+        def keep(archive: Path) -> None:
+            with TemporaryDirectory(dir=folder, prefix=".unpacking-") as room:
+                fetching.unpack(archive, members, Path(room))
+                self.read(Path(room))
+                for name in limits:
+                    (Path(room) / name).replace(folder / name)
+
+        try:
+            # pooch compares this MD5, the only sum that is published. It finds damage and mix-ups.
+            fetching.fetch(self.archive, f"md5:{self.md5}", urls, folder, keep=keep)
+        finally:
+            if not archive_was_here:
+                (folder / self.archive).unlink(missing_ok=True)
 
 
 KNOWN: dict[str, IdxSet | CifarSet] = {
@@ -153,6 +150,7 @@ KNOWN: dict[str, IdxSet | CifarSet] = {
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
+        subfolders=("raw", "MNIST/raw"),
     ),
     # Computed from the files in Debian's dataset-fashion-mnist, version 0.0~git20200523.55506a9-1.
     # The two of labels agree with the publisher's, whose MD5 is in their repository's README.
@@ -173,6 +171,7 @@ KNOWN: dict[str, IdxSet | CifarSet] = {
             *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
         elsewhere=(Path("/usr/share/datasets/fashion-mnist"),),  # that Debian package
+        subfolders=("raw", "FashionMNIST/raw"),
     ),
     # The MD5 sums of the archives are those on https://www.cs.toronto.edu/~kriz/cifar.html.
     "cifar10": CifarSet(
@@ -203,10 +202,10 @@ def locate(name: str) -> Path:
     """Return the folder that holds the named set; ``DataFileError`` lists the folders tried.
 
     These are ``$TINYADTN_DATA`` (that folder, or one called ``name`` in it), then the user's cache,
-    where ``download`` puts it, then the folder of Debian's package with Fashion-MNIST. CIFAR may
-    also be in a subfolder of these, with the name that it has in its archive. A folder with another
-    set's files under the same names is taken only when there is no better one. A set without
-    mirrors is bundled.
+    where ``download`` puts it, then the folder of Debian's package with Fashion-MNIST. Below these,
+    CIFAR may be in a subfolder with the name that it has in its archive, and the other sets where
+    torchvision puts them (``raw`` or ``MNIST/raw``). A folder with another set's files under the
+    same names is used only if all the others are worse. A set without mirrors is bundled.
 
     >>> locate("mnist-5k") == BUNDLED / "mnist-5k"
     True
@@ -214,16 +213,20 @@ def locate(name: str) -> Path:
     source = KNOWN[name]
     if not source.mirrors:
         return BUNDLED / name
-    places = [cache_folder() / name]
+    places = []
     if variable := os.environ.get("TINYADTN_DATA"):
-        places = [Path(variable), Path(variable) / name, *places]
-    if source.subfolder:
-        places = [folder for place in places for folder in (place, place / source.subfolder)]
+        places = [Path(variable), Path(variable) / name]
+    without_home = ""
+    try:
+        places.append(cache_folder() / name)
+    except DataFileError as error:
+        without_home = f" ({error})"
+    places = [place / inner for place in places for inner in ("", *source.subfolders)]
     places += source.elsewhere
     candidates = [folder for folder in places if source.is_in(folder)]
     if not candidates:
         raise DataFileError(
-            f"{name}: not found in {', '.join(map(str, places))}. "
+            f"{name}: not found in {', '.join(map(str, places)) or 'any folder'}{without_home}. "
             f"Run: tinyadtn data get {name} (or set TINYADTN_DATA to the folder that holds it)"
         )
     return next(filter(source.fits, candidates), candidates[0])
@@ -231,7 +234,12 @@ def locate(name: str) -> Path:
 
 def cache_folder() -> Path:
     """Where downloads are kept: ``$XDG_CACHE_HOME/tinyadtn``, by default ``~/.cache/tinyadtn``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyadtn"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyadtn"
+    except RuntimeError:  # neither HOME nor an entry for this user
+        raise DataFileError(
+            "this user has no home folder to keep data in; set XDG_CACHE_HOME or TINYADTN_DATA"
+        ) from None
 
 
 def available() -> list[tuple[str, str, str]]:
@@ -242,15 +250,15 @@ def available() -> list[tuple[str, str, str]]:
     """
     rows = []
     for name, source in KNOWN.items():
-        missing = "not here"
+        get = f"run: tinyadtn data get {name}"
         try:
             folder = locate(name)
         except DataFileError:
-            fits = False
+            where = f"not here; {get}"
         else:
-            fits = source.fits(folder)
-            missing = f"not here (other files in {folder})"
-        where = str(folder) if fits else f"{missing}; run: tinyadtn data get {name}"
+            where = str(folder)
+            if not source.fits(folder):
+                where = f"not here (other files in {folder}); {get}"
         rows.append((name, source.description, where))
     return rows
 
@@ -278,7 +286,9 @@ def download(name: str) -> Path:
 def read_folder(folder: Path) -> Contents:
     """Read a folder of IDX files with MNIST's names, or of files in one of CIFAR's layouts.
 
-    ``DataFileError`` for no folder, none of these layouts, more than one, and damage.
+    If a folder has none of these files, the subfolders ``raw`` and ``*/raw`` are read, where
+    torchvision puts them below its root. ``DataFileError`` for no folder, none of these layouts,
+    more than one, and damage.
 
     >>> pairs, names = read_folder(BUNDLED / "mnist-5k")
     >>> list(pairs), names is None
@@ -289,15 +299,28 @@ def read_folder(folder: Path) -> Contents:
             f"{folder}: neither a folder, nor a .npz file of features, nor a data set that is "
             f"known ({', '.join(KNOWN)}){nearest(str(folder).lower(), KNOWN)}"
         )
-    found = {layout.title: layout for layout in (CIFAR10, CIFAR100) if holds(folder, layout)}
-    is_idx = any(idx.find(folder, key) for key in ("train-images", "t10k-images"))
-    if len(found) + is_idx != 1:
+    found = _sets_in(folder)
+    if not found:
+        below = [folder / "raw", *sorted(folder.glob("*/raw"))]
+        found = [each for subfolder in below for each in _sets_in(subfolder)]
+    if len(found) != 1:
+        titles = [
+            (layout.title if layout else "MNIST") + ("" if place == folder else f" ({place})")
+            for place, layout in found
+        ]
         raise refusal(
             folder,
             f"files of one layout: as MNIST's ({idx.file_name('train-images')}, …), as "
             f"CIFAR-10's ({CIFAR10.train[0]}, …) or as CIFAR-100's ({CIFAR100.train[0]}, …)",
-            f"those of {' and '.join([*found, *['MNIST'] * is_idx])}" if found else "none in it",
+            f"those of {' and '.join(titles)}" if found else "none in it",
         )
-    for layout in found.values():
-        return read_cifar(folder, layout)
-    return idx.read_idx_folder(folder), None
+    place, layout = found[0]
+    return read_cifar(place, layout) if layout else (idx.read_idx_folder(place), None)
+
+
+def _sets_in(folder: Path) -> list[tuple[Path, Layout | None]]:
+    """The layouts of which a folder has files, None for IDX files."""
+    found: list[Layout | None] = [x for x in (CIFAR10, CIFAR100) if holds(folder, x)]
+    if any(idx.find(folder, key) for key in ("train-images", "t10k-images")):
+        found.append(None)
+    return [(folder, layout) for layout in found]

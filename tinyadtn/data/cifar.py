@@ -5,7 +5,7 @@
 
 Source: A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and
 https://www.cs.toronto.edu/~kriz/cifar.html. Nothing in such a file says what it is, so everything
-that can be counted is counted, a chunk at a time, before an array for the pixels is allocated.
+that can be counted is counted, and labels are checked while a file is read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.datafile import CHUNK, MAX_BYTES, describe, opened, refusal
+from ..files.datafile import CHUNK, describe, opened, refusal
+from ..limits import require_memory
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -68,7 +69,7 @@ CIFAR100 = Layout(
 
 
 def holds(folder: Path, layout: Layout) -> bool:
-    """Whether a folder has any of the layout's files of images.
+    """Return whether a folder has any of the layout's files of images.
 
     >>> holds(Path("nowhere"), CIFAR10)
     False
@@ -83,88 +84,53 @@ def read_cifar(
 
     Images and labels are views of the records: one byte of memory for each byte of the files. With
     ``counts``, the numbers of training and test images, there must be just as many, the same number
-    of each class; without, any number of records in a file. ``DataFileError`` as `check_cifar`.
-    """
-    classes, sizes = check_cifar(folder, layout, counts)
-    pairs = {}
-    for split, names in layout.splits.items():
-        rows = [sizes[name] // layout.record for name in names]
-        records = np.empty((sum(rows), layout.record), np.uint8)
-        for name, part in zip(names, np.split(records, np.cumsum(rows)[:-1])):
-            with opened(folder / name, "images") as file:
-                if file.readinto(part.data) != part.nbytes:
-                    raise refusal(folder / name, f"{part.nbytes:,} bytes", "fewer; does it change?")
-        images = records[:, len(layout.labels) :].reshape(-1, *SHAPE)
-        pairs[split] = images, records[:, len(layout.labels) - 1]
-    return pairs, classes
-
-
-def check_cifar(
-    folder: Path, layout: Layout, counts: tuple[int, int] | None = None
-) -> tuple[tuple[str, ...], dict[str, int]]:
-    """(names of the classes, {file: bytes}) of a folder that is as it should be.
-
-    ``DataFileError`` for files that are missing, of another size or kind, hold labels that do not
-    exist, or the same images twice. Reads everything and keeps a chunk.
+    of each class; without, any number of records in a file. ``DataFileError`` for files that are
+    missing, of another size or kind, hold labels that do not exist, or the same images twice.
     """
     classes = _read_names(folder / layout.names, layout)
-    sizes: dict[str, int] = {}
+    pairs = {}
     seen: dict[bytes, str] = {}
     for (split, names), images in zip(layout.splits.items(), counts or (None, None)):
-        records = None if images is None else images // len(names)  # in each file
-        limit = MAX_BYTES // len(names)  # so that a split is no larger than MAX_BYTES
-        tally = np.zeros(layout.labels[-1], int)
+        parts = []
         for name in names:
-            path = folder / name
-            sizes[name] = _check_size(path, layout, records, limit)
-            digest, labels = _check_records(path, layout, sizes[name])
-            tally += labels
-            if digest in seen:
-                raise refusal(path, f"other images than in {seen[digest]}", "the same")
-            seen[digest] = name
+            each = None if images is None else images // len(names)
+            parts.append(_read_records(folder / name, layout, each))
+            pixels = hashlib.blake2b(parts[-1][:, len(layout.labels) :].tobytes()).digest()
+            if pixels in seen:
+                raise refusal(folder / name, f"other images than in {seen[pixels]}", "the same")
+            seen[pixels] = name
+        records = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        labels = records[:, len(layout.labels) - 1]
+        tally = np.bincount(labels, minlength=len(classes))
         if images is not None and (wrong := np.flatnonzero(tally * len(tally) != images)).size:
             expected = f"{images // len(tally):,} {split} images of each class"
             raise refusal(folder, expected, f"{tally[wrong[0]]:,} of '{classes[wrong[0]]}'")
-    return classes, sizes
+        pairs[split] = records[:, len(layout.labels) :].reshape(-1, *SHAPE), labels
+    return pairs, classes
 
 
-def _check_size(path: Path, layout: Layout, records: int | None, limit: int) -> int:
+def _read_records(path: Path, layout: Layout, count: int | None) -> np.ndarray:
+    """The records of one file, uint8 (n, bytes of a record), their labels checked as they come."""
     each = f"records of {layout.record:,} bytes, {layout.title}'s images"
     with opened(path, each) as file:
         size = os.fstat(file.fileno()).st_size
-        start = file.read(16)
-    found = f"{describe(start)} (size {size:,}, {size / layout.record:,.2f} records)"
-    if records is not None and size != records * layout.record:
-        raise refusal(path, f"{records:,} {each}", found)
-    if size == 0 or size % layout.record:
-        raise refusal(path, f"whole {each}", found)
-    if size > limit:
-        raise refusal(path, f"at most {limit:,} bytes", f"{size:,}")
-    return size
-
-
-def _check_records(path: Path, layout: Layout, size: int) -> tuple[bytes, np.ndarray]:
-    """A digest of the pixels, and how many images of each class there are."""
-    digest, tally = hashlib.blake2b(), np.zeros(layout.labels[-1], int)
-    step = max(1, CHUNK // layout.record)
-    with opened(path, "images") as file:
-        for first in range(0, size // layout.record, step):
-            content = file.read(min(step * layout.record, size - first * layout.record))
-            if len(content) % layout.record or not content:
+        found = f"{describe(file.peek(16))} (size {size:,}, {size / layout.record:,.2f} records)"
+        if count is not None and size != count * layout.record:
+            raise refusal(path, f"{count:,} {each}", found)
+        if size == 0 or size % layout.record:
+            raise refusal(path, f"whole {each}", found)
+        require_memory(str(path), 5 * size, "give fewer images")  # bytes, then float32
+        records = np.empty((size // layout.record, layout.record), np.uint8)
+        for first in range(0, len(records), CHUNK // layout.record):
+            part = records[first : first + CHUNK // layout.record]
+            if file.readinto(part.data) != part.nbytes:
                 raise refusal(path, f"{size:,} bytes", "fewer; does it change?")
-            records = np.frombuffer(content, np.uint8).reshape(-1, layout.record)
             for column, values in enumerate(layout.labels):
-                row = int(records[:, column].argmax())
-                if records[row, column] >= values:
-                    raise refusal(
-                        path,
-                        f"labels from 0 to {values - 1} in byte {column} of each record",
-                        f"{records[row, column]} in record {first + row:,}",
-                    )
-            digest.update(np.ascontiguousarray(records[:, len(layout.labels) :]).data)
-            labels = records[:, len(layout.labels) - 1]
-            tally += np.bincount(labels, minlength=len(tally))
-    return digest.digest(), tally
+                row = int(part[:, column].argmax())
+                if part[row, column] >= values:
+                    expected = f"labels from 0 to {values - 1} in byte {column} of each record"
+                    raise refusal(path, expected, f"{part[row, column]} in record {first + row:,}")
+    return records
 
 
 def _read_names(path: Path, layout: Layout) -> tuple[str, ...]:
@@ -178,5 +144,5 @@ def _read_names(path: Path, layout: Layout) -> tuple[str, ...]:
     if len(content) > MAX_NAMES_BYTES or not (len(set(names)) == len(names) == layout.labels[-1]):
         raise refusal(path, expected, f"{len(set(names)):,} different ones")
     if not all(name.isascii() and name.isprintable() for name in names):
-        raise refusal(path, expected, "characters that are no plain text")
+        raise refusal(path, expected, "characters that are not plain text")
     return names

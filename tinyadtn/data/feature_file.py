@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import CheckpointError, DataFileError, SizeLimitError, TinyADTNError
+from ..errors import CheckpointError, DataFileError, TinyADTNError
 from ..files.datafile import SPLITS
 from ..files.state import read_state, write_state
-from ..limits import memory_limit
 
 if TYPE_CHECKING:
     from .splits import Data
 
 ENDING = ".npz"
 KIND = "features"
-ORIGIN = ("data", "before", "model")  # what ``features`` tells of where they come from
+ORIGIN = ("data", "before", "model")  # what ``features`` stores about where they come from
+# The name must be another one: the command replaces what is there.
+MAKE = (
+    "Arrays of images are loaded in Python: ta.load_data((train, test)), pairs (images, labels). "
+    "A file of features is made by: tinyadtn features MODEL.npz --before LAYER --data NAME "
+    "--out FEATURES.npz"
+)
 Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # of each split (features, labels)
 
 
@@ -34,8 +39,8 @@ def is_feature_file(source: str | os.PathLike[str]) -> bool:
 def save_features(path: str | os.PathLike[str], data: Data) -> None:
     """Write what ``features`` made to a ``.npz`` file, which ``load_data(path)`` reads.
 
-    The file is complete or untouched. TinyADTNError for data that are no features, and for a name
-    that ends otherwise: ``load_data`` would not know the file again.
+    The file is complete or untouched. TinyADTNError for data that are not features, and for a
+    name with another ending, by which ``load_data`` would not recognize the file.
 
     >>> import tempfile, tinyadtn as ta
     >>> digits = ta.load_data("mnist-5k")
@@ -57,7 +62,7 @@ def save_features(path: str | os.PathLike[str], data: Data) -> None:
 
 
 def require_ending(path: str | os.PathLike[str]) -> None:
-    """TinyADTNError for a name by which no file of features is known."""
+    """TinyADTNError for a name that ``load_data`` would not take for a file of features."""
     if Path(path).suffix != ENDING:
         raise TinyADTNError(f"{path}: the name of a file of features ends in {ENDING}")
 
@@ -68,42 +73,29 @@ def read_features(
     """The splits, the names of the classes and the origin that a file of features holds.
 
     Every array is as long as it says and has the hash that was written; no pickle is read.
-    DataFileError for all else, SizeLimitError before reading for more than this memory holds.
+    ``DataFileError`` for everything else, ``SizeLimitError`` before reading a file that would not
+    fit in memory.
     """
     path = Path(path)
     try:
-        _check_size(path)
         arrays, meta = read_state(path)
     except CheckpointError as error:
-        raise DataFileError(f"{error}. {_make_anew(path)}") from error
+        raise DataFileError(f"{error}. {MAKE}") from error
     except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from error
-    if meta.get("kind") != KIND:
-        raise _refused(path, "holds the weights of a network, not features")
+        raise DataFileError(f"{path}: {error.strerror or error}. {MAKE}") from error
     wanted = [f"{split}/{part}" for split in SPLITS for part in ("images", "labels")]
-    if arrays.keys() != set(wanted):
-        raise _refused(path, f"expected {', '.join(wanted)}, found {', '.join(arrays) or 'none'}")
-    classes, origin = meta.get("classes"), meta.get("origin")
-    if not (isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)):
-        raise _refused(path, "expected the names of the classes, found none")
-    if not isinstance(origin, dict) or origin.keys() != set(ORIGIN):
-        raise _refused(path, f"expected what the features were made of: {', '.join(ORIGIN)}")
+    classes: Any = meta.get("classes")
+    origin: Any = meta.get("origin")
+    wrong = ""
+    if meta.get("kind") != KIND:
+        wrong = "it holds the weights of a network, not features"
+    elif arrays.keys() != set(wanted):
+        wrong = f"expected {', '.join(wanted)}, found {', '.join(arrays) or 'none'}"
+    elif not (isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)):
+        wrong = "expected the names of the classes, found none"
+    elif not isinstance(origin, dict) or origin.keys() != set(ORIGIN):
+        wrong = f"expected what the features were computed from: {', '.join(ORIGIN)}"
+    if wrong:
+        raise DataFileError(f"{path}: {wrong}. {MAKE}")
     pairs = {split: (arrays[f"{split}/images"], arrays[f"{split}/labels"]) for split in SPLITS}
     return pairs, tuple(classes), origin
-
-
-def _check_size(path: Path) -> None:
-    size = path.stat().st_size if path.is_file() else 0
-    if 2 * size > memory_limit():  # read, then dealt out to the splits
-        raise SizeLimitError(
-            f"{path}: {size:,} bytes, twice which exceed the {memory_limit():,} that are three "
-            "quarters of the memory here; take features before a later layer, or fewer images"
-        )
-
-
-def _refused(path: Path, why: str) -> DataFileError:
-    return DataFileError(f"{path}: {why}. {_make_anew(path)}")
-
-
-def _make_anew(path: Path) -> str:
-    return f"Make it: tinyadtn features MODEL.npz --before LAYER --data NAME --out {path}"

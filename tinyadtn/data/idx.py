@@ -3,7 +3,7 @@
     00 00 08 03 | 00 00 ea 60 | 00 00 00 1c | 00 00 00 1c | …       the 60,000 training images
     bytes, 3 axes      60,000            28            28   47,040,000 pixels
 
-A file is not believed: nothing is allocated until the bytes that its header promises were counted.
+A file is not believed: no more memory is used than the bytes that are really there take.
 """
 
 from __future__ import annotations
@@ -20,20 +20,18 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..files.datafile import CHUNK, MAX_BYTES, describe, opened, refusal
-
-UNSIGNED_BYTE = 0x08
-
+from ..files.datafile import CHUNK, describe, opened, refusal
+from ..limits import most_from, require_memory
 
 # A split's name here, and what MNIST's file names call it.
 PREFIX = {"train": "train", "validation": "validation", "test": "t10k"}
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """The uint8 array in an IDX file, plain or gzip: labels (n,) or images (n, h, w).
+    """Return the uint8 array in an IDX file, plain or gzip: labels (n,) or images (n, h, w).
 
-    Read to its end, so that gzip's checksum is verified. ``DataFileError`` for everything that is
-    not exactly one such array. Format: http://yann.lecun.com/exdb/mnist/
+    The file is read to its end, so that gzip's checksum is verified. ``DataFileError`` for
+    everything that is not exactly one such array. Format: http://yann.lecun.com/exdb/mnist/
 
     >>> from tinyadtn.data.catalogue import BUNDLED
     >>> read_idx(BUNDLED / "mnist-5k" / "t10k-images-idx3-ubyte.gz").shape
@@ -41,28 +39,27 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """
     path = Path(path)
     with opened(path, "an IDX file") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
+        is_packed = file.peek(2)[:2] == b"\x1f\x8b"
+        stream = gzip.GzipFile(fileobj=file) if is_packed else file
         try:
-            return _read_stream(gzip.open(file) if zipped else file, path)
+            shape = _read_header(stream, path)
+            promised, most = math.prod(shape), most_from(file.fileno())
+            # NumPy limits the product of the lengths that are not zero.
+            if math.prod(length or 1 for length in shape) > most:
+                raise refusal(path, f"at most {most:,} bytes", f"a header that promises {shape}")
+            require_memory(str(path), 5 * promised, "give fewer images")  # bytes, then float32
+            expected = f"{promised:,} bytes after its header {shape}"
+            # Nothing packs to much more than its size, and gzip skips zeros behind the end slowly.
+            if os.fstat(file.fileno()).st_size > 1.01 * promised + 2**16:
+                raise refusal(path, expected, "more")
+            content = bytearray()
+            while chunk := stream.read(min(CHUNK, promised + 1 - len(content))):
+                content += chunk
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise refusal(path, "a whole gzip file", f"a damaged one ({error})") from error
-
-
-def _read_stream(stream: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
-    shape = _read_header(stream, path)
-    promised = math.prod(shape)
-    start = stream.tell()
-    # Count first, one chunk in memory at a time and never past one byte too many: a small gzip
-    # can hold gigabytes of zeros. Only then is the array allocated and the stream read again.
-    present = 0
-    while chunk := stream.read(min(CHUNK, promised + 1 - present)):
-        present += len(chunk)
-    if present != promised:
-        found = "more" if present > promised else f"{present:,}"
-        raise refusal(path, f"{promised:,} bytes after its header {shape}", found)
-    stream.seek(start)
-    return np.frombuffer(bytearray(stream.read(promised)), np.uint8).reshape(shape)
+    if len(content) != promised:
+        raise refusal(path, expected, "more" if len(content) > promised else f"{len(content):,}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[int, ...]:
@@ -70,31 +67,36 @@ def _read_header(stream: BinaryIO | gzip.GzipFile, path: Path) -> tuple[int, ...
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise refusal(path, "an IDX file, which starts with 00 00 08", describe(magic))
     kind, ndim = magic[2:]
-    if kind != UNSIGNED_BYTE:
+    if kind != 8:
         raise refusal(path, "unsigned bytes (IDX type 0x08)", f"IDX type 0x{kind:02x}")
     if not 1 <= ndim <= 3:
         raise refusal(path, "1 axis (labels) to 3 (images)", f"{ndim} axes")
     lengths = stream.read(4 * ndim)
     if len(lengths) < 4 * ndim:
         raise refusal(path, f"the lengths of {ndim} axes", "the end of the file")
-    shape = struct.unpack(f">{ndim}I", lengths)
-    if math.prod(shape) > MAX_BYTES:
-        raise refusal(path, f"at most {MAX_BYTES:,} bytes", f"a header that promises {shape}")
-    return shape
+    return struct.unpack(f">{ndim}I", lengths)
 
 
-def payload_sha256(values: np.ndarray) -> str:
-    """SHA-256 of the unpacked IDX file that holds ``values``: header, then bytes.
+def idx_header(values: np.ndarray) -> bytes:
+    """Return the first bytes of the IDX file that holds ``values``.
 
-    Copies of MNIST differ in how they were gzipped and agree in this.
-
-    >>> payload_sha256(np.zeros(3, np.uint8))[:8]
-    'c51ace58'
+    >>> idx_header(np.zeros(3, np.uint8)).hex(" ", 4)
+    '00000801 00000003'
     """
-    header = struct.pack(f">HBB{values.ndim}I", 0, UNSIGNED_BYTE, values.ndim, *values.shape)
-    digest = hashlib.sha256(header)
-    digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()
+    return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
+
+
+def unpack_idx(path: Path) -> None:
+    """Replace an IDX file by its unpacked self: copies of MNIST differ in how they were gzipped."""
+    values = read_idx(path)
+    path.write_bytes(idx_header(values) + values.tobytes())
+
+
+def check_hash(path: Path, values: np.ndarray, sha256: str) -> None:
+    """``DataFileError`` unless ``values``, read from ``path``, have this hash as an IDX file."""
+    found = hashlib.sha256(idx_header(values) + values.tobytes()).hexdigest()
+    if found != sha256:
+        raise refusal(path, f"unpacked bytes with SHA-256 {sha256}", found)
 
 
 # --- folders -------------------------------------------------------------------------------------
@@ -111,47 +113,32 @@ def read_idx_folder(folder: Path, sha256: Mapping[str, str] | None = None) -> di
     >>> images.shape, labels[:5].tolist()
     ((1000, 28, 28), [7, 5, 1, 5, 0])
     """
-    if sha256 is None:
-        has_validation = find(folder, "validation-images") is not None
-    else:
-        has_validation = "validation-images" in sha256
-    pairs = {}
-    for split, prefix in PREFIX.items():
-        if split != "validation" or has_validation:
-            images = _read_file(folder, f"{prefix}-images", sha256)
-            pairs[split] = images, _read_file(folder, f"{prefix}-labels", sha256)
-    return pairs
+    has_validation = "validation-images" in sha256 if sha256 else find(folder, "validation-images")
+    return {
+        split: tuple(read_file(folder, f"{prefix}-{part}", sha256) for part in ("images", "labels"))
+        for split, prefix in PREFIX.items()
+        if split != "validation" or has_validation
+    }
 
 
-def _read_file(folder: Path, key: str, sha256: Mapping[str, str] | None) -> np.ndarray:
+def read_file(folder: Path, key: str, sha256: Mapping[str, str] | None = None) -> np.ndarray:
+    """Return what MNIST's file ``key``, such as "t10k-labels", holds in a folder."""
     path = find(folder, key)
     if path is None:
         raise refusal(folder, f"{file_name(key)} or {file_name(key)}.gz in it", "neither")
     values = read_idx(path)
-    if key.endswith("images") != (values.ndim == 3):
-        raise refusal(
-            path,
-            "images (n, h, w)" if key.endswith("images") else "labels (n,)",
-            f"an array {values.shape}; are the files of images and labels swapped?",
-        )
+    is_images = key.endswith("images")
+    if is_images != (values.ndim == 3):
+        expected = "images (n, h, w)" if is_images else "labels (n,)"
+        found = f"an array {values.shape}; are the files of images and labels swapped?"
+        raise refusal(path, expected, found)
     if sha256 is not None:
-        _compare(path, values, sha256[key])
+        check_hash(path, values, sha256[key])
     return values
 
 
-def check_hash(path: Path, sha256: str) -> None:
-    """``DataFileError`` unless ``path`` is an IDX file with this hash when unpacked."""
-    _compare(path, read_idx(path), sha256)
-
-
-def _compare(path: Path, values: np.ndarray, sha256: str) -> None:
-    found = payload_sha256(values)
-    if found != sha256:
-        raise refusal(path, f"unpacked bytes with SHA-256 {sha256}", found)
-
-
 def file_name(key: str) -> str:
-    """The name of MNIST's file ``key``.
+    """Return the name of MNIST's file ``key``.
 
     >>> file_name("t10k-labels")
     't10k-labels-idx1-ubyte'
@@ -160,8 +147,12 @@ def file_name(key: str) -> str:
 
 
 def find(folder: Path, key: str) -> Path | None:
-    """The file ``key`` in a folder, plain or gzip, if it is there."""
-    for path in (folder / file_name(key), folder / f"{file_name(key)}.gz"):
-        if path.exists():
-            return path
-    return None
+    """Return the file ``key`` in a folder, plain or gzip, if it is there.
+
+    Some copies, such as Kaggle's, are called ``train-images.idx3-ubyte``, and may have a folder
+    ``train-images-idx3-ubyte`` next to it.
+    """
+    dashed = file_name(key)
+    names = [f"{n}{end}" for n in (dashed, dashed.replace("-idx", ".idx")) for end in ("", ".gz")]
+    paths = [folder / name for name in names if (folder / name).exists()]
+    return next(filter(Path.is_file, paths), next(iter(paths), None))

@@ -11,9 +11,10 @@ import numpy as np
 
 from ..errors import DataFileError
 from ..files.datafile import CHUNK, SPLITS
+from ..limits import require_memory
 from .catalogue import KNOWN, locate, read_folder
-from .checks import _check_features, _check_pair, _check_pixels, _check_together, _refuse_gaps
 from .feature_file import is_feature_file, read_features
+from .image_checks import check_pair, check_together, require_every_class
 from .splits import Data, Split
 
 VALIDATION_SHARE = 12  # one training image in twelve: 5,000 of MNIST's 60,000
@@ -31,7 +32,8 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
     no validation split, a twelfth of the training images (of CIFAR by its name a tenth), drawn with
     a fixed seed, becomes it. The images take four bytes a pixel, and one more while files are read;
     features, which are stored as they are, twice their four bytes.
-    ``DataFileError`` for everything that does not fit.
+    ``DataFileError`` for everything that does not fit, ``SizeLimitError`` for what would not fit in
+    memory.
 
     >>> load_data("mnist-5k")
     Data(mnist-5k: train 3,500, validation 500, test 1,000; images 1×28×28; 10 classes)
@@ -47,8 +49,6 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
         return _from_pairs(pairs, name=str(source), classes=classes, origin=origin)
     if isinstance(source, (str, os.PathLike)):
         pairs, classes = read_folder(Path(source))
-        if classes is None:
-            _refuse_gaps(pairs["train"][1], f"{source}: train")
         return _from_pairs(pairs, name=str(source), classes=classes)
     if isinstance(source, (tuple, list)) and len(source) in (2, 3):
         names = SPLITS if len(source) == 3 else ("train", "test")
@@ -73,11 +73,16 @@ def _from_pairs(
         raise DataFileError(
             f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
         )
-    check = _check_pixels if origin is None else _check_features
-    checked = {split: _check_pair(pairs[split], f"{name}: {split}", check) for split in pairs}
-    if classes is None:
-        classes = tuple(map(str, range(int(checked["train"][1].max()) + 1)))
-    _check_together(checked, name, len(classes))
+    features = origin is not None
+    checked = {s: check_pair(pairs[s], f"{name}: {s}", features=features) for s in pairs}
+    count = int(checked["train"][1].max()) + 1 if classes is None else len(classes)
+    numbers = tuple(map(str, range(count)))
+    classes = classes or numbers
+    check_together(checked, name, len(classes))
+    if classes == numbers:  # a class that has a name may lack images: the labels are meant so
+        require_every_class(checked, name)
+    pixels = sum(images.size for images, _ in checked.values())
+    require_memory(name, 4 * pixels, "give fewer images")
     rows = {split: np.arange(len(labels)) for split, (_, labels) in checked.items()}
     if "validation" not in checked:
         checked["validation"] = checked["train"]

@@ -22,7 +22,6 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     of memory for any number of images. A channel in which all pixels are equal gets the standard
     deviation 1, so that it becomes zero. Use the *training* images, and the same result for all
     splits. ``ShapeError`` for other shapes and for no pixel at all, ``DTypeError`` for integers.
-    Merging of parts: Chan, Golub and LeVeque, Am. Stat. 37, 242 (1983).
 
     >>> mean, std = channel_statistics(np.float32([[[[0, 1]], [[0.5, 0.5]]]]))
     >>> mean.tolist(), std.tolist()
@@ -37,25 +36,16 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"channel_statistics needs floats in [0, 1], as load_data gives them, got "
             f"{images.dtype}; divide bytes by 255"
         )
-    c = images.shape[1]
-    count, mean, squares = 0, np.zeros(c), np.zeros(c)
-    low, high = np.full(c, np.inf), np.full(c, -np.inf)
+    mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
+    squares = np.zeros(len(mean))
     step = max(1, CHUNK // images[0].size)
     for start in range(0, len(images), step):
-        part = images[start : start + step].astype(np.float64)
-        low = np.minimum(low, part.min(axis=(0, 2, 3)))
-        high = np.maximum(high, part.max(axis=(0, 2, 3)))
-        # Each part about its own mean: with Σ x² - N·mean², a small spread would drown in rounding.
-        size = part.size // c
-        part_mean = part.mean(axis=(0, 2, 3))
-        part -= part_mean[:, None, None]
-        part *= part
-        gap = part_mean - mean
-        squares += part.sum(axis=(0, 2, 3)) + gap**2 * count * size / (count + size)
-        mean += gap * size / (count + size)
-        count += size
-    std = np.sqrt(squares / count).astype(np.float32)
-    std[(low == high) | (std == 0)] = 1
+        # About the mean: with Σ x² - N·mean², a small spread would drown in rounding.
+        part = images[start : start + step] - mean[:, None, None]
+        squares += np.square(part, out=part).sum(axis=(0, 2, 3))
+    std = np.sqrt(squares * len(mean) / images.size).astype(np.float32)
+    constant = images.min(axis=(0, 2, 3)) == images.max(axis=(0, 2, 3))
+    std[constant | (std == 0)] = 1
     return mean.astype(np.float32), std
 
 

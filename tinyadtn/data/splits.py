@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..files.datafile import SPLITS
+from .image_checks import require_channels_first, without_mask
 
 ORDER_STREAM = 6058  # keeps the draws for batch order apart from other uses of the same seed
 
@@ -19,11 +20,21 @@ ORDER_STREAM = 6058  # keeps the draws for batch order apart from other uses of 
 class Split:
     """Images, float32 (n, c, h, w) in [0, 1], and their labels, int64 (n,).
 
-    Or features in their place, which have any values: see ``ta.features``.
+    Or features in their place, which have any values: see ``ta.features``. ``ShapeError`` unless
+    there is a label for each image, ``DTypeError`` for masked arrays.
     """
 
     images: np.ndarray
     labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        for part in ("images", "labels"):  # a memory map or another subclass becomes a plain array
+            object.__setattr__(self, part, without_mask(getattr(self, part)))
+        if self.labels.shape != self.images.shape[:1]:
+            raise ShapeError(
+                f"a Split needs a label for each image, got images {self.images.shape} and labels "
+                f"{self.labels.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,6 +48,7 @@ class Data:
     """What a network is trained, chosen and judged on, and the names of the classes.
 
     ``origin`` is there if these are features: the data and the layers that they were made by.
+    ``DataFileError`` for images (n, h, w, c).
     """
 
     train: Split
@@ -46,11 +58,16 @@ class Data:
     name: str = "arrays"
     origin: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if self.origin is None:
+            for split in SPLITS:
+                require_channels_first(getattr(self, split).images, f"{self.name}: {split}")
+
     def identity(self) -> dict[str, Any]:
         """What a run was trained on: the name, and the number and SHA-256 of the training images.
 
-        The hash covers pixels and labels: other data of the same size are other data. Of features
-        it tells their ``origin`` too.
+        The hash covers pixels and labels: other data of the same size are other data. For features
+        their ``origin`` is added.
         """
         digest = hashlib.sha256(repr(self.train.images.shape).encode())
         for array in (self.train.images, self.train.labels):

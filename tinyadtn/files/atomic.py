@@ -6,46 +6,87 @@ import contextlib
 import errno
 import glob
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from .npz import is_stream
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
     """Open a temporary file that replaces ``path`` once it is complete and on the disk.
 
-    ``keep`` is a file name that the old content of ``path`` gets.
+    A symbolic link stays, and the file that it points to is replaced. ``keep`` is a file name that
+    the old content of ``path`` gets. Several threads or processes may write to one path: the last
+    to finish wins. ``OSError`` with the path for what is not an ordinary file, such as a folder, a
+    pipe or a device, and for every error of the system.
     """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(path.parent))
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    killed_writers = f".{glob.escape(path.name)}.*.tmp"
-    for stale in path.parent.glob(killed_writers):
-        stale.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(target.parent))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a folder; add the name of a file", str(path))
+    if is_stream(target) or target.is_symlink():
+        raise OSError(errno.EINVAL, "Is not an ordinary file; choose another name", str(path))
+    temporary = lock = None
     try:
-        with os.fdopen(handle, "wb") as file:
+        _remove_stale(target)
+        file, lock = _temporary_file(target)
+        temporary = Path(file.name)
+        with file:
+            if target.exists():
+                temporary.chmod(target.stat().st_mode & 0o777)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        if keep is not None and path.exists():
-            _second_name(path, keep)
-        Path(name).replace(path)
+        if keep is not None and target.exists():
+            _second_name(target, keep)
+        temporary.replace(target)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk, say
-            error.filename = str(path)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename or ".tmp").endswith(".tmp"):
+            error.filename, error.filename2 = str(path), None  # a full disk, for example
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
     with contextlib.suppress(OSError):  # some systems cannot sync a folder
-        folder = os.open(path.parent, os.O_RDONLY)
+        folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _temporary_file(path: Path) -> tuple[Any, int | None]:
+    """A new file next to ``path``, and a lock on it, which shows that its writer lives."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        file, lock = temporary.open("xb"), None
+        with contextlib.suppress(ImportError, OSError):  # some systems have no locks
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+            lock = os.dup(file.fileno())  # until after the file is closed and renamed
+        if temporary.exists():
+            return file, lock
+        file.close()  # another writer took it for stale before it was locked
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the temporary files of writers that were killed: those without a lock."""
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(ImportError, OSError), stale.open("r+b") as file:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stale.unlink()
 
 
 def _second_name(path: Path, keep: Path) -> None:
@@ -60,9 +101,3 @@ def _second_name(path: Path, keep: Path) -> None:
         link.replace(keep)
     finally:  # also where both were names of one file: then replacing does nothing
         link.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

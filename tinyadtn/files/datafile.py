@@ -1,22 +1,25 @@
-"""What all readers of data files share: how a file is opened, and how it is refused."""
+"""What all readers of data files share: how a file is opened, and how it is rejected."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
 from ..errors import DataFileError
+from ..limits import most_from
 
 SPLITS = ("train", "validation", "test")
-MAX_BYTES = 2**28  # a larger file or promise is refused: five times MNIST, all of CIFAR and more
-CHUNK = 2**20  # read and converted at a time
+CHUNK = 2**20  # bytes read, or values converted, at a time
 
 
 @contextmanager
 def opened(path: Path, expected: str) -> Iterator[BufferedReader]:
-    """The ordinary file ``path``, open to read bytes; ``DataFileError`` if the system refuses.
+    """Open the ordinary file ``path`` to read bytes; ``DataFileError`` if that is impossible.
+
+    A file that consists of holes is rejected too: it would take memory and no disk.
 
     >>> with opened(Path("missing"), "labels") as file:
     ...     file.read()
@@ -24,9 +27,12 @@ def opened(path: Path, expected: str) -> Iterator[BufferedReader]:
     tinyadtn.errors.DataFileError: missing: expected labels, found no such file. Put a good copy ...
     """
     try:
-        if not path.is_file():  # opening a pipe that nobody writes to would wait for ever
+        if not path.is_file():  # opening a pipe without a writer would wait for ever
             raise refusal(path, expected, _describe_other(path))
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > (most := most_from(file.fileno())):
+                raise refusal(path, f"at most {most:,} bytes", f"{size:,}, mostly holes")
             yield file
     except OSError as error:
         raise refusal(path, "a readable file", error.strerror or str(error)) from error
@@ -39,7 +45,7 @@ def _describe_other(path: Path) -> str:
 
 
 def describe(start: bytes) -> str:
-    """What a file that begins with these bytes may be.
+    """Describe what a file that begins with these bytes may be.
 
     >>> describe(b"<!DOCTYPE html>")
     'a web page, perhaps the error page of a failed download'
@@ -52,7 +58,7 @@ def describe(start: bytes) -> str:
 
 
 def refusal(path: Path, expected: str, found: str) -> DataFileError:
-    """The error for a data file: which one, what should be there, what is, what to do."""
+    """Return the error for a data file: which one, what should be there, what is, what to do."""
     return DataFileError(
         f"{path}: expected {expected}, found {found}. Put a good copy in its place "
         "(`tinyadtn data get NAME` fetches the sets that `tinyadtn data list` names)"

@@ -19,15 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, SizeLimitError
+from ..limits import most_from, require_memory
 
 # What the zip module raises on a damaged file, by where the damage is.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError)
-_LARGEST_HEADER = 4096  # bytes; NumPy writes 128
+_LARGEST_HEADER = 1024  # bytes; NumPy writes 128
+_MOST_MEMBERS = 10_000  # arrays; reading 60,000 empty ones takes seconds
 
 
 def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
     """Write arrays by name. Unlike ``numpy.savez`` it takes any name."""
+    if len(arrays) > _MOST_MEMBERS:
+        raise SizeLimitError(f"{len(arrays):,} arrays; one file holds at most {_MOST_MEMBERS:,}")
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -35,17 +39,19 @@ def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """All arrays by name; CheckpointError for whatever is not a sound file of plain arrays."""
+    """Return all arrays by name; CheckpointError for what is not a sound file of plain arrays."""
     path = Path(path)
     try:
         if is_stream(path):
             raise CheckpointError(f"{path}: is no ordinary file; expected a .npz file")
-        with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive.infolist())
-            return {
-                member.filename.removesuffix(".npy"): _read_array(path, archive, member)
-                for member in archive.infolist()
-            }
+        with path.open("rb") as file:
+            _check_file(path, file)
+            with zipfile.ZipFile(file) as archive:
+                _check_members(path, archive.infolist())
+                return {
+                    member.filename.removesuffix(".npy"): _read_array(path, archive, member)
+                    for member in archive.infolist()
+                }
     except CheckpointError:
         raise
     except FileNotFoundError:
@@ -53,8 +59,9 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except IsADirectoryError:
         raise CheckpointError(f"{path}: is a folder; name the .npz file in it") from None
     except (*_DAMAGE, struct.error) as error:
+        why = f"{error} ".splitlines()[0][:200].strip()  # NumPy's quote the file
         raise CheckpointError(
-            f"{path}: not a readable .npz file ({error}); it is damaged or something else"
+            f"{path}: not a readable .npz file ({why}); it is damaged or something else"
         ) from error
     except OSError as error:
         if error.filename is not None:  # the system's word: no permission, no such device
@@ -63,11 +70,32 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def is_stream(path: Path) -> bool:
-    """A pipe that nobody writes to would wait for ever, and /dev/zero has no end."""
+    """A pipe without a writer would wait for ever, and /dev/zero has no end."""
     return path.exists() and not (path.is_file() or path.is_dir())
 
 
+def _check_file(path: Path, file: Any) -> None:
+    """Check what can be checked before the zip module parses every member."""
+    size = os.fstat(file.fileno()).st_size
+    if size > most_from(file.fileno()):
+        raise CheckpointError(f"{path}: {size:,} bytes, which are mostly holes")
+    require_memory(str(path), 2 * size, "load it on a machine with more memory")
+    file.seek(max(0, size - 22))
+    end = file.read(22)  # they count the members
+    if end[:4] != b"PK\5\6":
+        raise zipfile.BadZipFile("it does not end as a zip file does")
+    _check_count(path, int.from_bytes(end[10:12], "little"))
+
+
+def _check_count(path: Path, count: int) -> None:
+    if count > _MOST_MEMBERS:
+        raise CheckpointError(
+            f"{path}: {count:,} or more members; a file of tinyadtn has at most {_MOST_MEMBERS:,}"
+        )
+
+
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    _check_count(path, len(members))
     names = [member.filename for member in members]
     for name, member in zip(names, members):
         if not name.endswith(".npy") or name.startswith(("/", "\\")) or ".." in name.split("/"):

@@ -42,8 +42,8 @@ def read_state(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
     if META not in arrays:
         raise CheckpointError(f"{path}: holds no {META!r}; it was not written by tinyadtn")
     try:
-        meta = json.loads(arrays.pop(META).tobytes().decode())
-        version, hashes = meta["format"], dict(meta["sha256"])
+        meta = json.loads(arrays.pop(META).tobytes().decode(), parse_int=_parse_int)
+        version, hashes = meta["format"], {**meta["sha256"]}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its description cannot be read ({error})") from error
     if version != FORMAT:
@@ -58,6 +58,13 @@ def read_state(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
         if _hash(array) != hashes[name]:
             raise CheckpointError(f"{path}: {name} is damaged: it is not what was written")
     return arrays, meta
+
+
+def _parse_int(digits: str) -> int:
+    """The states of generators have 39 digits; what is beyond float64 can only do harm."""
+    if len(digits) > 300:
+        raise ValueError(f"it has a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _hash(array: np.ndarray) -> str:

@@ -1,6 +1,7 @@
-"""Archives: the known files come out, and nothing else happens whatever is in there."""
+"""Fetching from mirrors, and archives: the known files come out, whatever else is in there."""
 
 import gzip
+import hashlib
 import tarfile
 import tracemalloc
 
@@ -9,8 +10,8 @@ from data_files import tar_gz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyadtn.data import archive
-from tinyadtn.data.archive import unpack
+from tinyadtn.data import fetching
+from tinyadtn.data.fetching import fetch, unpack
 from tinyadtn.errors import DataFileError
 
 MIB = 2**20
@@ -166,10 +167,82 @@ def test_a_bomb_is_inflated_no_further_than_the_limits(room, monkeypatch, kind):
             inflated.append(len(chunk))
             return chunk
 
-    monkeypatch.setattr(archive.gzip, "open", Counted)
+    monkeypatch.setattr(fetching.gzip, "open", Counted)
     tracemalloc.start()
     assert "unpacked, found more" in refused(room, bomb)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert sum(inflated) < sum(WANTED.values()) + archive.MARGIN + 20_000
+    assert sum(inflated) < sum(WANTED.values()) + fetching.MARGIN + 20_000
     assert peak < 8 * MIB
+
+
+# Mirrors: the first good copy is kept, every reason is reported, and nothing else stays behind.
+
+RIGHT = hashlib.sha256(b"right").hexdigest()
+
+
+def not_bad(part):
+    if part.read_bytes() == b"bad":
+        raise DataFileError("not what was expected")
+
+
+@pytest.mark.parametrize("known_hash", [RIGHT, "md5:" + hashlib.md5(b"right").hexdigest()])
+def test_the_first_good_copy_is_kept(tmp_path, mirror, empty_home, known_hash):
+    mirror.files = {"/bad": b"bad", "/other": b"other", "/good": b"right", "/late": b"right"}
+    urls = [f"{mirror.url}/{name}" for name in ("none", "bad", "other", "good", "late")]
+    kept = []
+    fetch("file", known_hash, urls, tmp_path, prepare=not_bad, keep=kept.append)
+    assert mirror.asked == ["/none", "/bad", "/other", "/good"]
+    assert list(tmp_path.iterdir()) == kept == [tmp_path / "file"]
+    assert kept[0].read_bytes() == b"right"
+    assert kept[0].stat().st_mode & 0o777 == 0o644  # for everybody who shares the cache
+    fetch("file", known_hash, urls, tmp_path)
+    assert len(mirror.asked) == 4  # it is there already
+
+
+def test_a_prepared_copy_is_what_is_hashed_and_kept(tmp_path, mirror, empty_home):
+    mirror.files = {"/file.gz": gzip.compress(b"right")}
+    fetch("file", RIGHT, [f"{mirror.url}/file.gz"], tmp_path,
+          prepare=lambda part: part.write_bytes(gzip.decompress(part.read_bytes())))  # fmt: skip
+    assert (tmp_path / "file").read_bytes() == b"right"
+
+
+def test_every_reason_is_reported_and_nothing_is_kept(tmp_path, mirror, empty_home):
+    mirror.files = {"/bad": b"bad", "/other": b"other", "/page": b"<html>"}
+    urls = [f"{mirror.url}/{name}" for name in ("none", "bad", "other", "page")]
+    with pytest.raises(DataFileError) as caught:
+        fetch("file", RIGHT, urls, tmp_path, prepare=not_bad)
+    message = str(caught.value)
+    assert message.startswith("file: no mirror served a good copy (")
+    assert f"{urls[0]}: 404" in message
+    assert f"{urls[1]}: not what was expected" in message
+    assert f"{urls[2]}: SHA256 hash" in message and RIGHT in message
+    assert hashlib.sha256(b"other").hexdigest() in message
+    assert f"{urls[3]}: file: expected a data file, found a web page" in message
+    assert str(tmp_path) in message and "\n" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_is_asked_again_before_the_next(tmp_path, mirror, empty_home, monkeypatch):
+    monkeypatch.setattr(fetching, "RETRIES", 1)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    mirror.files = {"/good": b"right"}
+    fetch("file", RIGHT, [f"{mirror.url}/{name}" for name in ("none", "good")], tmp_path)
+    assert mirror.asked == ["/none", "/none", "/good"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["prepare", "keep"])
+def test_a_step_that_fails_leaves_no_half_file(tmp_path, mirror, empty_home, error, step):
+    mirror.files = {"/good": b"right"}
+
+    def fail(part):
+        assert part.read_bytes() == b"right"
+        raise error
+
+    with pytest.raises((DataFileError, KeyboardInterrupt)) as caught:
+        fetch("file", RIGHT, [f"{mirror.url}/good"], tmp_path, **{step: fail})
+    if isinstance(error, OSError):
+        assert "No space left on device" in str(caught.value)
+    left = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert left == ([] if step == "prepare" else [b"right"])

@@ -1,0 +1,144 @@
+"""Check images and labels from any source; DataFileError says what is wrong and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataFileError, DTypeError
+from ..limits import require_memory
+
+MAX_CLASSES = 1000  # as many as ImageNet has; a larger label is a mistake
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
+    """Return images (n, c, h, w), still uint8 or float, or features, and labels int64 (n,)."""
+    try:
+        images, labels = pair
+        images, labels = without_mask(images), without_mask(labels)
+    except (TypeError, ValueError) as error:
+        raise DataFileError(f"{what}: expected a pair (images, labels): {error}") from error
+    if images.ndim == 3:
+        images = images[:, None]
+    _require(
+        images.ndim == 4 and images.size > 0,
+        f"{what}: expected images (n, h, w) or (n, c, h, w), at least one, found {images.shape}",
+    )
+    require_memory(what, 4 * images.size, "give fewer images")  # as float32
+    _require(
+        labels.shape == images.shape[:1],
+        f"{what}: {len(images):,} images need as many labels, ({len(images)},), found "
+        f"{labels.shape}; do the two belong together?",
+    )
+    _require(labels.dtype.kind in "iu", f"{what}: expected integer labels, found {labels.dtype}")
+    low, high = labels.min(), labels.max()
+    _require(
+        low >= 0 and high < MAX_CLASSES,
+        f"{what}: expected labels from 0 to {MAX_CLASSES - 1}, found {low} to {high}; number the "
+        "classes 0, 1, 2, …",
+    )
+    if features:
+        _check_features(images, what)
+    else:
+        _check_pixels(images, what)
+    return images, labels.astype(np.int64)
+
+
+def without_mask(value: Any) -> np.ndarray:
+    """Return ``value`` as an array; ``DTypeError`` for a masked one, whose mask would be lost."""
+    if _has_mask(value):
+        raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
+    return np.asarray(value)
+
+
+def _has_mask(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_mask, value))
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def _check_pixels(images: np.ndarray, what: str) -> None:
+    require_channels_first(images, what)
+    if images.dtype == np.uint8:
+        return
+    _require(
+        images.dtype.kind == "f",
+        f"{what}: expected images of uint8 or floats, found {images.dtype}",
+    )
+    low, high = images.min(), images.max()
+    _require(
+        low >= 0 and high <= 1,  # false for NaN, which min and max hand on
+        f"{what}: expected pixels in [0, 1], found {low:g} to {high:g}; scale them, or give uint8, "
+        "which is divided by 255",
+    )
+
+
+def require_channels_first(images: np.ndarray, what: str) -> None:
+    """``DataFileError`` for images that are (n, h, w, c) with 1, 3 or 4 channels, as in Keras."""
+    if images.ndim == 4:
+        _, first, second, last = images.shape
+        grey = last == 1 and first == second  # signals may be (n, channels, length, 1)
+        _require(
+            not (min(first, second) > 4 and (grey or last in (3, 4))),
+            f"{what}: images {images.shape} look like (n, h, w, c), and must be (n, c, h, w); give "
+            "images.transpose(0, 3, 1, 2)",
+        )
+
+
+def _check_features(images: np.ndarray, what: str) -> None:
+    _require(
+        images.dtype == np.float32, f"{what}: expected features of float32, found {images.dtype}"
+    )
+    bad = int((~np.isfinite(images)).sum())
+    _require(
+        bad == 0,
+        f"{what}: {bad:,} of {images.size:,} features are not finite; compute them again, with a "
+        "model whose weights are finite",
+    )
+
+
+def check_together(pairs: Mapping[str, Pair], name: str, num_classes: int) -> None:
+    """``DataFileError`` for splits that do not belong together."""
+    train_shape = pairs["train"][0].shape[1:]
+    for split, (images, labels) in pairs.items():
+        _require(
+            images.shape[1:] == train_shape,
+            f"{name}: {split} images are {images.shape[1:]}, training images {train_shape}; give "
+            "all splits the same shape",
+        )
+        _require(
+            labels.max() < num_classes,
+            f"{name}: {split} has label {labels.max()}, training only 0 to {num_classes - 1}; do "
+            "the files belong together?",
+        )
+    for one, other in combinations(pairs, 2):
+        _require(
+            not np.array_equal(pairs[one][0], pairs[other][0]),
+            f"{name}: {one} and {other} hold the same images; a result on images that were trained "
+            "on means nothing. Give each split its own",
+        )
+
+
+def require_every_class(pairs: Mapping[str, Pair], name: str) -> None:
+    """``DataFileError`` where a class has no image to learn or to choose by.
+
+    A damaged label file rarely has every class: 255 among ten digits leaves 245 gaps.
+    """
+    labels = np.concatenate(
+        [pairs[split][1] for split in ("train", "validation") if split in pairs]
+    )
+    missing = np.setdiff1d(np.arange(labels.max()), labels)
+    _require(
+        missing.size == 0,
+        f"{name}: train: labels go to {labels.max()} but {missing.size} of the classes, such as "
+        f"{missing[:1].sum()}, have no image; number the labels 0, 1, 2, … or repair the file",
+    )
+
+
+def _require(holds: Any, problem: str) -> None:
+    if not holds:
+        raise DataFileError(problem)
