@@ -10,11 +10,18 @@ from pathlib import Path
 
 from .. import draw
 from ..errors import TinyADTNError
-from ..studies.markdown import markdown_table, pivot_table
 from ..studies.results import Record, read_records
 from ..studies.spec import Spec, read_spec
 from ..studies.sweep import check_executor, preview, results_path, sweep
-from ..studies.table import DIGITS, by_label, plot, preview_table, table
+from ..studies.table import (
+    DIGITS,
+    by_label,
+    markdown_table,
+    pivot_table,
+    plot,
+    preview_table,
+    table,
+)
 from ..studies.workers import dask_executor
 from .commands import program
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import TinyADTNError
 from ..files.npz import is_stream
-from .config import DEEPEST, configuration, too_deep
-from .spec import run_key
+from .spec import DEEPEST, configuration, run_key, too_deep
 
 Record = dict[str, Any]
 FIRST = b'{"row": "'  # every line begins so, and what is left of one too
-_NOT_JSON = (json.JSONDecodeError, UnicodeDecodeError)
 
 
 class ResultsFile:
@@ -66,12 +63,11 @@ class ResultsFile:
     def _read_and_repair(self) -> None:
         content = self.path.read_bytes()
         self.records, whole = _parsed(self.path, content)
-        torn = content[whole:]
-        if torn:
+        if whole < len(content):
             os.ftruncate(self._file, whole)
             self.repaired = (
                 f"{self.path}: its last line was torn, as a sweep was killed while it wrote: "
-                f"{len(torn)} bytes are removed, and that run is done again"
+                f"{len(content) - whole} bytes are removed, and that run is done again"
             )
         elif content and not content.endswith(b"\n"):  # an editor's doing
             os.write(self._file, b"\n")
@@ -106,15 +102,15 @@ def _refuse_stream(path: Path) -> None:
 
 def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
     """The records, of each run the last, and how many bytes hold whole lines."""
-    records = {}
+    records: dict[str, Record] = {}
     whole = 0
     for number, line in enumerate(content.splitlines(keepends=True), start=1):
         try:
             record = json.loads(line)
             _check(record)
         except (ValueError, RecursionError) as error:
-            unfinished = isinstance(error, _NOT_JSON) and not line.endswith(b"\n")
-            if unfinished and line.startswith(FIRST[: len(line)]):
+            unfinished = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError))
+            if unfinished and not line.endswith(b"\n") and line.startswith(FIRST[: len(line)]):
                 break  # the last line, torn
             why = f"nested more than {DEEPEST} deep" if isinstance(error, RecursionError) else error
             raise TinyADTNError(
@@ -127,63 +123,60 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
 
 
 def _check(record: Any) -> None:
-    """ValueError for what a table could not be made of."""
+    """ValueError for a line that no sweep wrote: what a table is made from must be there."""
     if not isinstance(record, dict):
         raise ValueError("a result is a table")
     if too_deep(record):
         raise ValueError(f"nested more than {DEEPEST} deep")
-    _require(record, "status", "done or failed", lambda status: status in ("done", "failed"))
-    _require(record, "row", "text", _is_text)
-    _require(record, "config", "a table", lambda config: isinstance(config, dict))
-    _require(record, "seed", "a whole number from 0 up", _is_whole)
+    rules = {
+        "status": ("done or failed", lambda status: status in ("done", "failed")),
+        "row": ("text", _is_text),
+        "config": ("a table", lambda config: isinstance(config, dict)),
+        "seed": ("a whole number from 0 up", _is_whole),
+    }
     if "data" in record:  # results from before it was recorded have none
-        _require(record, "data", "a table with name, images and sha256", _is_identity)
-    if record["status"] == "failed":
-        _require(record, "error", "text", _is_text)
-        return
-    for name in ("validation", "test"):
-        _require(record, name, "a share from 0 to 1", _is_share)
-    _require(record, "model", "a whole number from 0 up", _is_whole)
-    _require(
-        record,
-        "stored",
-        "whole numbers from 0 up, by layer",
-        lambda stored: isinstance(stored, dict) and all(map(_is_whole, stored.values())),
-    )
-    _require(
-        record,
-        "encoded",
-        "names of layers",
-        lambda names: isinstance(names, list) and all(map(_is_text, names)),
-    )
-
-
-def _require(record: Record, name: str, what: str, fits: Callable[[Any], bool]) -> None:
-    if name not in record:
-        raise ValueError(f"{name} is missing")
-    if not fits(record[name]):
-        raise ValueError(f"{name} must be {what}, got {record[name]!r:.60}")
+        rules["data"] = ("a table with name, images and sha256", _is_identity)
+    if record.get("status") == "failed":
+        rules["error"] = ("text", _is_text)
+    else:
+        rules |= _OF_A_RUN_THAT_IS_DONE
+    for name, (what, fits) in rules.items():
+        if name not in record:
+            raise ValueError(f"{name} is missing")
+        if not fits(record[name]):
+            raise ValueError(f"{name} must be {what}, got {record[name]!r:.60}")
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_identity(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and _is_text(value.get("name"))
-        and _is_whole(value.get("images"))
-        and _is_text(value.get("sha256"))
-    )
-
-
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return type(value) is int and value >= 0
 
 
 def _is_share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+    return type(value) in (int, float) and 0 <= value <= 1
+
+
+def _is_identity(value: Any) -> bool:
+    rules = {"name": _is_text, "images": _is_whole, "sha256": _is_text}
+    return isinstance(value, dict) and all(fits(value.get(k)) for k, fits in rules.items())
+
+
+_OF_A_RUN_THAT_IS_DONE = {
+    "validation": ("a share from 0 to 1", _is_share),
+    "test": ("a share from 0 to 1", _is_share),
+    "model": ("a whole number from 0 up", _is_whole),
+    "stored": (
+        "whole numbers from 0 up, by layer",
+        lambda stored: isinstance(stored, dict) and all(map(_is_whole, stored.values())),
+    ),
+    "encoded": (
+        "names of layers",
+        lambda names: isinstance(names, list) and all(map(_is_text, names)),
+    ),
+}
 
 
 def _key_of(record: Record) -> str:
@@ -191,7 +184,7 @@ def _key_of(record: Record) -> str:
 
     A configuration that cannot be asked for any more keeps its place, and no spec has it.
     """
-    config, seed = record["config"], record["seed"]
+    config = record["config"]
     with contextlib.suppress(TinyADTNError):
         config = configuration("record", config)
-    return run_key(config, seed)
+    return run_key(config, record["seed"])

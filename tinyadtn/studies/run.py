@@ -30,9 +30,8 @@ from ..training.evaluate import evaluate
 from ..training.memory import TrainingMemory, check_memory, training_memory
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
-from .config import Config
 from .experiment import build_for, check_dense
-from .spec import run_key
+from .spec import PLAN, Config, run_key
 
 RUNS_NO_USER_CODE = True  # so ``anomaly`` looks for no line of the caller's here
 REMEMBERED = 2  # data sets, and trained dense networks, that the runs of a worker share
@@ -74,28 +73,23 @@ def loaded(source: str) -> tuple[Data, dict[str, Any]]:
 
 
 def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[str, Any]:
-    model, fit_errors = _start(config, seed, network)
+    model, errors = _encoded(network, config, seed), {}
+    if "fit" in config:
+        errors = fit(model, network, show_progress=False, **config["fit"])
+    model = freeze(model, *config["freeze"]) if "freeze" in config else model
     history, losses = _trained(model, data, config, seed)
-    last = evaluate(model, data.validation).accuracy if not history else None
+    last = history[-1]["validation_accuracy"] if history else None
     return {
         **stored_numbers(model),
-        "fit_error": {layer: errors[-1] for layer, errors in fit_errors.items()},
+        "fit_error": {layer: each[-1] for layer, each in errors.items()},
         "history": history,
         "losses": losses,
-        "validation": history[-1]["validation_accuracy"] if history else last,
+        "validation": evaluate(model, data.validation).accuracy if last is None else last,
         "test": evaluate(model, data.test).accuracy,
         "images": {"train": len(data.train), "test": len(data.test)},
         **({"features": data.origin} if data.origin else {}),
         "peak_memory_mib": _peak_memory(),
     }
-
-
-def _start(config: Config, seed: int, network: Module) -> tuple[Module, dict[str, list[float]]]:
-    """The network before its training; with the errors of the fit, where there was one."""
-    model, errors = _encoded(network, config, seed), {}
-    if "fit" in config:
-        errors = fit(model, network, show_progress=False, **config["fit"])
-    return freeze(model, *config["freeze"]) if "freeze" in config else model, errors
 
 
 def _network_to_encode(config: Config, seed: int, data: Data, device: str) -> Module:
@@ -104,10 +98,7 @@ def _network_to_encode(config: Config, seed: int, data: Data, device: str) -> Mo
     if beginning is not None:
         trained = _trained_dense(beginning, loaded(config["data"])[1]["sha256"], device)
         return trained.copy()  # what comes now may change it in place
-    network = _network(config, data, seed)
-    if "dense" in config:
-        network = _dense_from(config["dense"], network)
-    return placed(network, device)
+    return placed(_network(config, data, seed), device)
 
 
 def dense_beginning(config: Config, seed: int) -> str | None:
@@ -131,14 +122,14 @@ def _trained_dense(beginning: str, sha256: str, device: str) -> Module:
 
 
 def _network(config: Config, data: Data, seed: int | None) -> Module:
+    """The network as it was drawn, or as the file has it that ``dense`` names."""
     own = dict(config["network"])
-    return build_for(data, own.pop("name"), seed, **own)
-
-
-def _dense_from(file: str, wanted: Module) -> Module:
-    network = load(file)
-    check_dense(network, wanted)
-    return network
+    network = build_for(data, own.pop("name"), seed, **own)
+    if not isinstance(config.get("dense"), str):
+        return network
+    trained = load(config["dense"])
+    check_dense(trained, network)
+    return trained
 
 
 def _encoded(network: Module, config: Config, seed: int | None) -> Module:
@@ -150,7 +141,9 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
         for name in names.split():
             spec[tuple(name.split("+")) if "+" in name else name] = recipe
     others = config.get("train_others", True)
-    return compress(network, spec, rng=seed, train_others=others) if spec else network
+    if not spec and others:
+        return network
+    return compress(network, spec, rng=seed, train_others=others)
 
 
 def _trained(
@@ -158,18 +151,14 @@ def _trained(
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """Train in place: an entry an epoch, and the mean loss over each tenth of the steps."""
     history, losses = [], []
-    for step in train(model, data, **_options(plan), seed=seed) if plan["epochs"] else ():
+    options = {name: plan[name] for name in PLAN}
+    for step in train(model, data, **options, seed=seed) if plan["epochs"] else ():
         losses.append(step.loss)
         if step.validation:
             history.append({k: _json(v) for k, v in step.record().items()})
     tenth = max(1, math.ceil(len(losses) / 10))
     tenths = [losses[i : i + tenth] for i in range(0, len(losses), tenth)]
     return history, [round(statistics.fmean(part), 4) for part in tenths]
-
-
-def _options(plan: Config) -> Config:
-    """Those of ``TrainingPlan``."""
-    return {k: v for k, v in plan.items() if k in TrainingPlan.__dataclass_fields__}
 
 
 def _json(value: Any) -> Any:
@@ -203,8 +192,6 @@ def check(config: Config) -> Preview:
     """Build the network of shapes alone: whatever is wrong with a configuration is raised here."""
     data, identity = loaded(config["data"])
     network = _network(config, data, None)
-    if isinstance(config.get("dense"), str):
-        _dense_from(config["dense"], network)
     model = _encoded(network, config, None)
     if "freeze" in config:
         model = freeze(model, *config["freeze"])
@@ -220,9 +207,9 @@ def check(config: Config) -> Preview:
     return Preview(stored_numbers(model), memory, identity)
 
 
-def _memory(model: Module, data: Data, plan: Config) -> TrainingMemory:
-    plan = {**_options(plan), "epochs": max(1, plan["epochs"])}
-    return training_memory(model, data, TrainingPlan(**plan))  # type: ignore[arg-type]
+def _memory(model: Any, data: Data, plan: Config) -> TrainingMemory:
+    options = {**{name: plan[name] for name in PLAN}, "epochs": max(1, plan["epochs"])}
+    return training_memory(model, data, TrainingPlan(**options))
 
 
 def stored_numbers(model: Module) -> dict[str, Any]:

@@ -71,20 +71,16 @@ def sweep(
         if file.repaired:
             print(file.repaired)
         _refuse_other_data(file, previews.values())
-        todo = [run for run in plan.runs if not _is_done(run, file.records, retry_failed)]
-        todo = _sharing(todo)
+        todo = _sharing(run for run in plan.runs if not _is_done(run, file.records, retry_failed))
         if executor is None:
             results = on_processes(todo, device, workers, blas_threads or 1)
         else:
             results = on_executor(todo, device, executor)
+        done = len(plan.runs) - len(todo)
         bar = progress(
-            results,
-            total=len(plan.runs),
-            initial=len(plan.runs) - len(todo),
-            label="sweep",
-            note=_note,
+            results, total=len(plan.runs), initial=done, label="sweep", note=_note,
             show=show_progress,
-        )
+        )  # fmt: skip
         try:
             for run, result in bar:
                 head = {"row": run.row, "label": run.label, "config": run.config, "seed": run.seed}
@@ -152,13 +148,11 @@ def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool)
 
 def _refuse_other_data(file: ResultsFile, previews: Iterable[Preview]) -> None:
     """Data of the same name may differ, so compare the hash that each record has of its data."""
-    data = {preview.data["name"]: preview.data for preview in previews}
+    data: dict[Any, Any] = {preview.data["name"]: preview.data for preview in previews}
     for record in file.records.values():
-        before = record.get("data")
-        if before is None or before["name"] not in data:
-            continue
-        now = data[before["name"]]
-        if now["sha256"] != before["sha256"]:
+        before: dict[str, Any] = record.get("data", {})  # earlier results do not have it
+        now = data.get(before.get("name"))
+        if now is not None and now["sha256"] != before["sha256"]:
             raise TinyADTNError(
                 f"{file.path}: has runs on {describe_data(before)}, but now these are "
                 f"{describe_data(now)}; give it the data that it began with, or this sweep a file "
@@ -171,13 +165,10 @@ def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
 
     A worker remembers the last of these networks, so it seldom trains one again.
     """
-    places: dict[str, int] = {}
-
-    def place(run: PlannedRun) -> int:
-        beginning = dense_beginning(run.config, run.seed) or run.key
-        return places.setdefault(beginning, len(places))
-
-    return sorted(runs, key=place)
+    groups: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        groups.setdefault(dense_beginning(run.config, run.seed) or run.key, []).append(run)
+    return [run for group in groups.values() for run in group]
 
 
 def _note(item: tuple[PlannedRun, Result]) -> str:

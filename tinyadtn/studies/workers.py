@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, as_completed, wait
 from contextlib import contextmanager
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 Result = dict[str, Any]
-Results = Generator[tuple[PlannedRun, Result], None, None]
+Results = Generator[tuple[PlannedRun, Result], None, Any]
 PATIENCE = "10s"  # how long a Dask scheduler may take to answer
-LIVES = 3  # workers that a run may take with it before it counts as failed
-
 
 # Every BLAS that NumPy may be built with reads one of these, once, when it is loaded.
 BLAS_THREADS = (
@@ -46,52 +44,39 @@ def on_processes(
 ) -> Results:
     """The results of the runs, done by a pool of processes that is replaced when it breaks.
 
-    A pool breaks when one of its processes dies, and does not say which. So whatever was being done
-    is done again, one run at a time; a run whose process dies for the third time is a failed one.
+    A pool breaks when one of its processes dies, and does not say which. So each run that was being
+    done is done once more, in a pool of its own; one that breaks this pool too is a failed run.
     Leaving the loop ends the processes at once.
     """
     waiting = deque(runs)
-    deaths: Counter[str] = Counter()
     while waiting:
-        with _pool(min(workers, len(waiting)), blas_threads) as pool:
-            yield from _until_broken(pool, waiting, device, deaths, workers)
-        for run in [run for run in waiting if deaths[run.key] >= LIVES]:
-            waiting.remove(run)
-            died = RuntimeError(
-                f"its process died {LIVES} times, killed from outside or for lack of memory"
-            )
-            yield run, failure(died)
+        for run in (yield from _until_broken(waiting, device, workers, blas_threads)):
+            if (yield from _until_broken(deque([run]), device, 1, blas_threads)):
+                died = "its process died twice, killed from outside or for lack of memory"
+                yield run, failure(RuntimeError(died))
 
 
 def _until_broken(
-    pool: Executor, waiting: deque[PlannedRun], device: str, deaths: Counter[str], workers: int
+    waiting: deque[PlannedRun], device: str, workers: int, blas_threads: int
 ) -> Results:
-    """Results until none are waiting or the pool is broken; what was being done waits again."""
+    """Results until none wait or a process dies; returns the runs that were then being done."""
     doing: dict[Future, PlannedRun] = {}
-    while waiting or doing:
-        while waiting and len(doing) < (1 if deaths[waiting[0].key] else workers):
-            run = waiting.popleft()
-            try:
-                doing[pool.submit(run_one, run.config, run.seed, device)] = run
-            except BrokenExecutor:
-                waiting.appendleft(run)
-                break
-            if deaths[run.key]:
-                break
-        done, _ = wait(doing, return_when=FIRST_COMPLETED)
-        broken = not doing
-        for future in done:
-            run = doing.pop(future)
-            try:
-                result = future.result()
-            except BrokenExecutor:
-                deaths[run.key] += 1
-                waiting.appendleft(run)
-                broken = True
-            else:
-                yield run, result
-        if broken and not doing:
-            return
+    lost: list[PlannedRun] = []
+    with _pool(min(workers, len(waiting)), blas_threads) as pool:
+        while doing or (waiting and not lost):
+            while waiting and not lost and len(doing) < workers:
+                run = waiting.popleft()
+                try:
+                    doing[pool.submit(run_one, run.config, run.seed, device)] = run
+                except BrokenExecutor:  # a process died before it was given anything
+                    lost.append(run)
+            for future in wait(doing, return_when=FIRST_COMPLETED).done:
+                run = doing.pop(future)
+                if isinstance(future.exception(), BrokenExecutor):
+                    lost.append(run)
+                else:
+                    yield run, future.result()
+    return lost
 
 
 @contextmanager
@@ -108,7 +93,13 @@ def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
             workers, mp_context=context, initializer=_begin, initargs=(ours,)
         )
         try:
-            _refuse_lifeless(pool)
+            try:
+                pool.submit(os.getpid).result()
+            except BrokenExecutor as error:
+                raise TinyADTNError(
+                    "a worker process could not start; in a script, call ta.sweep under "
+                    '`if __name__ == "__main__":`, because every worker reads the script first'
+                ) from error
             yield pool
         except BaseException:
             theirs.close()  # they have nothing to finish: what they are doing will be done again
@@ -117,16 +108,6 @@ def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
             pool.shutdown(cancel_futures=True)
             theirs.close()
             ours.close()
-
-
-def _refuse_lifeless(pool: Executor) -> None:
-    try:
-        pool.submit(os.getpid).result()
-    except BrokenExecutor as error:
-        raise TinyADTNError(
-            "a worker process could not start; in a script, call ta.sweep under "
-            '`if __name__ == "__main__":`, because every worker reads the script first'
-        ) from error
 
 
 def _begin(parent: Connection) -> None:
@@ -144,16 +125,14 @@ def _begin(parent: Connection) -> None:
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
+    before = {name: os.environ[name] for name in values if name in os.environ}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in values:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 # --- any executor --------------------------------------------------------------------------------
