@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,19 @@ class ResultsFile:
 
     ``records`` is what is in it, by ``run_key``; ``repaired`` says what was cut off, if anything.
     TinyADTNError if another sweep holds it, or if it holds something else.
+
+    An editor, git or rsync may replace or change the file meanwhile. That is noticed before the
+    next line, and at the end: the file that is there now gets every record that it lacks.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.records: dict[str, Record] = {}
         self.repaired = ""
+        self._own: dict[str, Record] = {}  # what was appended here
 
     def __enter__(self) -> ResultsFile:
-        _refuse_stream(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self._file = self._opened()
         try:
             self._lock()
             self._read_and_repair()
@@ -44,12 +47,27 @@ class ResultsFile:
             raise
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        os.close(self._file)
+    def __exit__(self, kind: object, *exception: object) -> None:
+        try:
+            if kind is None:
+                self._follow()
+        finally:
+            os.close(self._file)
 
     def append(self, record: Record) -> None:
         """Write one line, whole, and wait until it is on the disk."""
-        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+        line, new = _line(record), {_key_of(record): record}
+        if not self._follow(new):
+            self._write(line)
+        self._own |= new
+        self.records |= new
+
+    def _opened(self) -> int:
+        _refuse_stream(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def _write(self, line: bytes) -> None:
         size = os.fstat(self._file).st_size
         try:
             while line:
@@ -58,7 +76,42 @@ class ResultsFile:
         except OSError as error:  # a full disk leaves no half line behind
             os.ftruncate(self._file, size)
             raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self.records[_key_of(record)] = record
+        finally:
+            self._left = _stamp(os.fstat(self._file))
+
+    def _follow(self, new: Mapping[str, Record] | None = None) -> bool:
+        """Whether the file is not as it was left; then all is written that it lacks, with ``new``.
+
+        TinyADTNError if that cannot be done, and then a file beside it has all records.
+        """
+        with contextlib.suppress(OSError):
+            if _stamp(self.path.stat()) == self._left:
+                return False
+        before, own = self.records, {**self._own, **(new or {})}
+        try:
+            file = self._opened()
+            if not os.path.samestat(os.fstat(file), os.fstat(self._file)):
+                os.dup2(file, self._file, inheritable=False)
+            os.close(file)
+            self._lock()
+            self._read_and_repair()
+            lacking = {k: r for k, r in before.items() if k not in self.records}
+            lacking |= {k: r for k, r in own.items() if self.records.get(k) != r}
+            self._write(b"".join(map(_line, lacking.values())))
+        except (TinyADTNError, OSError) as error:
+            kept = self.path.with_name(f"{self.path.name}.{os.getpid()}.kept")
+            kept.write_bytes(b"".join(map(_line, {**before, **own}.values())))
+            raise TinyADTNError(
+                f"{self.path}: was changed while this sweep wrote to it, and cannot be gone on "
+                f"with ({error}). All results are in {kept}: put that file in its place"
+            ) from error
+        self.records |= lacking
+        if lacking:
+            print(
+                f"{self.path}: was changed while this sweep wrote to it; {len(lacking)} results "
+                "that it lacked are in it again"
+            )
+        return True
 
     def _read_and_repair(self) -> None:
         content = self.path.read_bytes()
@@ -71,6 +124,7 @@ class ResultsFile:
             )
         elif content and not content.endswith(b"\n"):  # an editor's doing
             os.write(self._file, b"\n")
+        self._left = _stamp(os.fstat(self._file))
 
     def _lock(self) -> None:
         try:
@@ -93,6 +147,15 @@ def read_records(path: str | os.PathLike[str]) -> dict[str, Record]:
     path = Path(path)
     _refuse_stream(path)
     return _parsed(path, path.read_bytes())[0]
+
+
+def _line(record: Record) -> bytes:
+    return (json.dumps(record, allow_nan=False) + "\n").encode()
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is replaced, or written to by another."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _refuse_stream(path: Path) -> None:
@@ -134,8 +197,11 @@ def _check(record: Any) -> None:
         "config": ("a table", lambda config: isinstance(config, dict)),
         "seed": ("a whole number from 0 up", _is_whole),
     }
-    if "data" in record:  # results from before it was recorded have none
+    # Results from before these were recorded have none.
+    if "data" in record:
         rules["data"] = ("a table with name, images and sha256", _is_identity)
+    if "dense_sha256" in record:
+        rules["dense_sha256"] = ("text", _is_text)
     if record.get("status") == "failed":
         rules["error"] = ("text", _is_text)
     else:
