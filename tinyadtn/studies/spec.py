@@ -31,7 +31,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
@@ -39,6 +39,7 @@ from typing import Any
 
 from ..checks import require_number
 from ..compression.configure import ENCODINGS
+from ..data.catalogue import KNOWN
 from ..encodings.adtn import ADTN
 from ..errors import SizeLimitError, TinyADTNError, nearest
 from ..files.npz import is_stream
@@ -46,7 +47,7 @@ from ..nn.models import MODELS
 from ..training.runs import TrainingPlan
 
 Config = dict[str, Any]
-PLAN = [field.name for field in fields(TrainingPlan) if field.name != "seed"]
+PLAN = [each.name for each in fields(TrainingPlan) if each.name != "seed"]
 OPTIONS = ["data", "network", "encode", "train_others", "freeze", "dense", "fit", *PLAN, "seeds"]
 LONGEST = 2**22  # bytes of a spec
 MOST_RUNS = 100_000
@@ -59,17 +60,28 @@ class PlannedRun:
     """One run: ``config`` and ``seed`` decide everything in it.
 
     ``row`` is its row in the spec; ``choices``, {option: value}, is what it has of every ``each``.
+    Files that the configuration names lie in ``folder``, that of the spec. ``content`` has the
+    SHA-256 that its "data" and its "dense" network must have, if they are known.
     """
 
     row: str
     config: Config
     seed: int
     choices: Mapping[str, str]
+    folder: Path = Path()
+    content: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """The same for the same run, however it was written down."""
         return run_key(self.config, self.seed)
+
+    @property
+    def located(self) -> Config:
+        """The configuration for whoever does the run: files with their folder, and ``content``."""
+        files = {k: v for k, v in self.config.items() if k in ("data", "dense") and type(v) is str}
+        paths = {k: str(self.folder / v) for k, v in files.items() if v not in KNOWN}
+        return {**self.config, **paths, "content": dict(self.content)}
 
     @property
     def label(self) -> str:
@@ -107,7 +119,8 @@ def read_spec(
 ) -> Spec:
     """The runs that a TOML file, or a mapping of the same content, describes.
 
-    ``rows`` are patterns: only rows with such names. TinyADTNError, with the place, for an unknown
+    ``rows`` are patterns: only rows with such names. A path in a file begins at its folder, a path
+    in a mapping where Python runs. TinyADTNError, with the place, for an unknown
     name and for a value that no run can have; ``run.check`` tests what depends on the network.
 
     >>> rows = {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}
@@ -138,7 +151,8 @@ def read_spec(
                 f"(there is {', '.join(map(visible, table))})"
             )
     _refuse_too_many(name, chosen.values())
-    runs = [run for row, own in chosen.items() for run in _runs_of_row(name, row, own)]
+    folder = Path() if path is None else path.parent.absolute()
+    runs = [run for row, own in chosen.items() for run in _runs_of_row(name, folder, row, own)]
     _refuse_twins(name, runs)
     count = content.get("count", "encoded")
     if isinstance(count, (list, tuple)) and count and all(isinstance(n, str) for n in count):
@@ -187,7 +201,9 @@ def _matches(row: str, patterns: tuple[str, ...]) -> bool:
     return not patterns or any(fnmatchcase(row, pattern) for pattern in patterns)
 
 
-def _runs_of_row(name: str, row: str, options: dict[str, Any]) -> Iterator[PlannedRun]:
+def _runs_of_row(
+    name: str, folder: Path, row: str, options: dict[str, Any]
+) -> Iterator[PlannedRun]:
     where = f"{name}: rows.{visible(row)}"
     _require_known(where, options, OPTIONS)
     seeds = _seeds(where, options.pop("seeds", 1))
@@ -196,7 +212,7 @@ def _runs_of_row(name: str, row: str, options: dict[str, Any]) -> Iterator[Plann
     for choices, values in varied:
         config = configuration(where, values)
         named = {_shortest(path, paths): brief(value) for path, value in choices.items()}
-        yield from (PlannedRun(row, config, seed, named) for seed in seeds)
+        yield from (PlannedRun(row, config, seed, named, folder) for seed in seeds)
 
 
 def _seeds(where: str, value: Any) -> list[int]:

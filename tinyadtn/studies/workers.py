@@ -67,7 +67,7 @@ def _until_broken(
             while waiting and not lost and len(doing) < workers:
                 run = waiting.popleft()
                 try:
-                    doing[pool.submit(run_one, run.config, run.seed, device)] = run
+                    doing[pool.submit(run_one, run.located, run.seed, device)] = run
                 except BrokenExecutor:  # a process died before it was given anything
                     lost.append(run)
             for future in wait(doing, return_when=FIRST_COMPLETED).done:
@@ -145,7 +145,7 @@ def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> 
     of that run: the others go on, and at the end a TinyADTNError says what was not done and why. A
     run that Dask gives up, because its workers died several times, counts as failed.
     """
-    futures = {executor.submit(run_one, run.config, run.seed, device): run for run in runs}
+    futures = {executor.submit(run_one, run.located, run.seed, device): run for run in runs}
     undone: list[tuple[PlannedRun, BaseException]] = []
     try:
         for future in as_completed(futures):
