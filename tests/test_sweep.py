@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -269,6 +270,39 @@ def test_an_executor_in_trouble_is_told_from_a_run_that_fails(tiny, tmp_path):
     assert len(lines(out)) == 5
     ta.sweep(spec_for(tiny), out, executor=Patient(), show_progress=False)
     assert keys(out) == planned(spec_for(tiny))
+
+
+def test_a_cluster_without_workers_is_waited_for_with_a_word(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep_workers, "LOOK_SECONDS", 0.05)
+    workers, waiting = {}, []
+
+    class Empty(Patient):
+        """Does nothing until there is a worker: as a Dask cluster does."""
+
+        _client = SimpleNamespace(
+            scheduler_info=lambda: {"workers": workers, "address": "tcp://here:1"}
+        )
+
+        def submit(self, function, /, *arguments, **options):
+            future = Future()
+            waiting.append((future, super().submit(function, *arguments, **options)))
+            return future
+
+    def warned(message, **_):
+        workers["one"] = {}
+        for future, done in waiting:
+            future.set_result(done.result())
+        words.append(message)
+
+    words = []
+    monkeypatch.setattr(sweep_workers.warnings, "warn", warned)
+    out = tmp_path / "r.jsonl"
+    records = ta.sweep(spec_for(tiny), out, executor=Empty(), rows=["wild"], show_progress=False)
+    assert len(records) == 1
+    assert words == [
+        "this Dask cluster has no worker, so the sweep waits for one: start it with "
+        "`dask worker tcp://here:1`"
+    ]
 
 
 def test_a_run_that_dask_gives_up_counts_as_failed(tiny, tmp_path):

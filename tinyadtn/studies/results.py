@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import TinyADTNError
 from ..files.npz import is_stream
-from .spec import DEEPEST, configuration, run_key, too_deep
+from .spec import DEEPEST, configuration, run_key, too_deep, visible
 
 Record = dict[str, Any]
 FIRST = b'{"row": "'  # every line begins so, and what is left of one too
@@ -108,8 +108,8 @@ class ResultsFile:
         self.records |= lacking
         if lacking:
             print(
-                f"{self.path}: was changed while this sweep wrote to it; {len(lacking)} results "
-                "that it lacked are in it again"
+                f"{visible(str(self.path))}: was changed while this sweep wrote to it; "
+                f"{len(lacking)} results that it lacked are in it again"
             )
         return True
 

@@ -24,7 +24,7 @@ from ..training.memory import GIB
 from ..training.runs import describe_data
 from .results import Record, ResultsFile
 from .run import Preview, check, dense_beginning, loaded
-from .spec import PlannedRun, Spec, read_spec
+from .spec import PlannedRun, Spec, read_spec, visible
 from .workers import Result, Results, on_executor, on_processes
 
 
@@ -72,7 +72,7 @@ def sweep(
             _refuse_too_many(workers, previews.values())
         with ResultsFile(results_path(plan, out)) as file:
             if file.repaired:
-                print(file.repaired)
+                print(visible(file.repaired))
             runs = [_with_content(run, previews[run.label]) for run in plan.runs]
             _refuse_other_content(file, runs, previews)
             todo = _sharing(run for run in runs if not _is_done(run, file.records, retry_failed))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import warnings
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, as_completed, wait
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 Result = dict[str, Any]
 Results = Generator[tuple[PlannedRun, Result], None, Any]
-PATIENCE = "10s"  # how long a Dask scheduler may take to answer
+PATIENCE = "10s"  # how long a Dask scheduler may take to answer, and to have a worker
+LOOK_SECONDS = 10  # without any result, until somebody looks whether there are workers
 
 # Every BLAS that NumPy may be built with reads one of these, once, when it is loaded.
 BLAS_THREADS = (
@@ -148,7 +150,7 @@ def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> 
     futures = {executor.submit(run_one, run.located, run.seed, device): run for run in runs}
     undone: list[tuple[PlannedRun, BaseException]] = []
     try:
-        for future in as_completed(futures):
+        for future in _as_completed(futures, executor):
             run = futures[future]
             try:
                 result = future.result()
@@ -170,18 +172,42 @@ def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> 
         )
 
 
+def _as_completed(futures: Iterable[Future], executor: Executor) -> Iterator[Future]:
+    """The futures as they end, with a warning where a Dask cluster has nobody to do them."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        yield from done
+        dask = getattr(getattr(executor, "_client", None), "scheduler_info", None)
+        if not done and dask is not None and not dask()["workers"]:
+            warnings.warn(
+                "this Dask cluster has no worker, so the sweep waits for one: start it with "
+                f"`dask worker {dask().get('address')}`",
+                stacklevel=2,
+            )
+
+
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
     """An executor over the cluster whose Dask scheduler listens at dask://HOST:PORT.
 
-    tinyadtn and the data have to be there for its workers. OSError if no scheduler answers.
+    tinyadtn and the data have to be there for its workers. OSError if no scheduler answers,
+    TinyADTNError if it has no worker.
     """
     scheme, _, place = address.partition("://")
     if scheme != "dask" or not place:
         raise TinyADTNError(f"an executor is dask://HOST:PORT, got {address!r}")
     try:
         from distributed import Client
+        from distributed import TimeoutError as NoWorkerError
     except ImportError as error:
         raise ImportError("Dask is not installed: pip install 'tinyadtn[dask]'") from error
     with Client(f"tcp://{place}", timeout=PATIENCE, set_as_default=False) as client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except NoWorkerError as error:
+            raise TinyADTNError(
+                f"the Dask scheduler at {address} has no worker; start some with "
+                f"`dask worker tcp://{place}`"
+            ) from error
         yield client.get_executor(pure=False)
