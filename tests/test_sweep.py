@@ -156,8 +156,8 @@ def test_results_on_other_data_of_the_same_name_are_refused_before_anything_runs
     with pytest.raises(TinyADTNError) as refusal:
         ta.sweep(spec_for(tiny), out, executor=executor, show_progress=False)
     for data in (first["data"], now):
-        assert f"images of {tiny} (SHA-256 {data['sha256'][:8]}…)" in str(refusal.value)
-    assert f"{out}: has runs on" in str(refusal.value) and "--out" in str(refusal.value)
+        assert f"(SHA-256 {data['sha256'][:8]}…)" in str(refusal.value)
+    assert f"{out}: has runs on data {tiny}" in str(refusal.value) and "--out" in str(refusal.value)
     assert executor.calls == done and out.read_bytes() == before
     # Records of other data, and those from before data were recorded, are no reason to refuse.
     del first["data"]
@@ -179,7 +179,9 @@ def test_another_dense_network_of_the_same_name_is_refused(tiny, tmp_path):
     assert ta.sweep(spec, out, executor=executor, show_progress=False) == records
     ta.save(network, ta.models.fc2(rng=1))
     for seeds in (2, 3):
-        with pytest.raises(TinyADTNError, match=r"has runs on the dense network .*another.*--out"):
+        with pytest.raises(
+            TinyADTNError, match=r"has runs on dense .*dense.npz .*something else.*--out"
+        ):
             ta.sweep({**spec, "seeds": seeds}, out, executor=executor, show_progress=False)
     assert out.read_bytes() == before and executor.calls == 2
     # Records from before the hash was stored count as done, and are not compared.

@@ -373,6 +373,15 @@ def test_a_dense_network_that_is_replaced_before_its_run_is_noticed(tiny, tmp_pa
     assert run_one(config, 0)["dense_sha256"] == check(config).dense_sha256 != sha256
 
 
+def test_a_row_on_a_dense_file_is_previewed_as_one_on_a_new_network(tiny, tmp_path):
+    ta.save(tmp_path / "dense.npz", ta.models.fc2(rng=5))
+    row = {"encode": {"fc1": 2, "fc2": {"encoding": "LowRank", "rank": 2}}, "freeze": "fc2"}
+    new = check(config_of(tiny, **row))
+    known = check(config_of(tiny, dense=str(tmp_path / "dense.npz"), fit={"steps": 2}, **row))
+    assert (known.stored, known.memory) == (new.stored, new.memory)
+    assert new.dense_sha256 is None and known.dense_sha256 is not None
+
+
 def test_what_a_worker_gets_and_gives_crosses_to_other_processes(tiny):
     (run,) = read_spec({"rows": {"a": {"network": "fc2", "data": tiny, "epochs": 0}}}).runs
     result = run_one(run.located, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,33 @@ from ..files.npz import is_stream
 from .spec import DEEPEST, configuration, run_key, too_deep, visible
 
 Record = dict[str, Any]
+Rule = tuple[str, Callable[[Any], bool]]  # what a value must be, in words and as a test
 FIRST = b'{"row": "'  # every line begins so, and what is left of one too
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _identity(value: Any) -> bool:
+    named = isinstance(value, dict) and isinstance(value.get("name"), str)
+    return named and isinstance(value.get("sha256"), str) and _whole(value.get("images"))
+
+
+_TEXT: Rule = ("text", lambda v: isinstance(v, str))
+_WHOLE: Rule = ("a whole number from 0 up", _whole)
+_SHARE: Rule = ("a share from 0 to 1", lambda v: type(v) in (int, float) and 0 <= v <= 1)
+_TABLE: Rule = ("a table", lambda v: isinstance(v, dict))
+_NAMES: Rule = ("names", lambda v: isinstance(v, list) and all(isinstance(n, str) for n in v))
+_SIZES: Rule = ("whole numbers", lambda v: isinstance(v, dict) and all(map(_whole, v.values())))
+_STATUS: Rule = ("done or failed", lambda v: v in ("done", "failed"))
+_DATA: Rule = ("a table with name, images and sha256", _identity)
+_ALWAYS = {"status": _STATUS, "row": _TEXT, "config": _TABLE, "seed": _WHOLE}
+_FAILED = {"error": _TEXT}
+_DONE = {
+    "validation": _SHARE, "test": _SHARE, "model": _WHOLE, "stored": _SIZES, "encoded": _NAMES
+}  # fmt: skip
+_SINCE_IT_IS_RECORDED = {"data": _DATA, "dense_sha256": _TEXT}
 
 
 class ResultsFile:
@@ -191,58 +217,13 @@ def _check(record: Any) -> None:
         raise ValueError("a result is a table")
     if too_deep(record):
         raise ValueError(f"nested more than {DEEPEST} deep")
-    rules = {
-        "status": ("done or failed", lambda status: status in ("done", "failed")),
-        "row": ("text", _is_text),
-        "config": ("a table", lambda config: isinstance(config, dict)),
-        "seed": ("a whole number from 0 up", _is_whole),
-    }
-    # Results from before these were recorded have none.
-    if "data" in record:
-        rules["data"] = ("a table with name, images and sha256", _is_identity)
-    if "dense_sha256" in record:
-        rules["dense_sha256"] = ("text", _is_text)
-    if record.get("status") == "failed":
-        rules["error"] = ("text", _is_text)
-    else:
-        rules |= _OF_A_RUN_THAT_IS_DONE
+    rules = _ALWAYS | (_FAILED if record.get("status") == "failed" else _DONE)
+    rules |= {name: rule for name, rule in _SINCE_IT_IS_RECORDED.items() if name in record}
     for name, (what, fits) in rules.items():
         if name not in record:
             raise ValueError(f"{name} is missing")
         if not fits(record[name]):
             raise ValueError(f"{name} must be {what}, got {record[name]!r:.60}")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_share(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 1
-
-
-def _is_identity(value: Any) -> bool:
-    rules = {"name": _is_text, "images": _is_whole, "sha256": _is_text}
-    return isinstance(value, dict) and all(fits(value.get(k)) for k, fits in rules.items())
-
-
-_OF_A_RUN_THAT_IS_DONE = {
-    "validation": ("a share from 0 to 1", _is_share),
-    "test": ("a share from 0 to 1", _is_share),
-    "model": ("a whole number from 0 up", _is_whole),
-    "stored": (
-        "whole numbers from 0 up, by layer",
-        lambda stored: isinstance(stored, dict) and all(map(_is_whole, stored.values())),
-    ),
-    "encoded": (
-        "names of layers",
-        lambda names: isinstance(names, list) and all(map(_is_text, names)),
-    ),
-}
 
 
 def _key_of(record: Record) -> str:

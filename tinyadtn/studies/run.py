@@ -54,7 +54,7 @@ def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
     try:
         content = config.get("content", {})
         data, known["data"] = _data(config["data"], content.get("data"))
-        network = _network_to_encode(config, seed, data, device)
+        network = _network_to_encode(config, seed, data, known["data"]["sha256"], device)
         if isinstance(config.get("dense"), str):
             known["dense_sha256"] = sha256_of(network)
             _require_content(config["dense"], known["dense_sha256"], content.get("dense"))
@@ -128,13 +128,11 @@ def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[st
     }
 
 
-def _network_to_encode(config: Config, seed: int, data: Data, device: str) -> Module:
+def _network_to_encode(config: Config, seed: int, data: Data, sha256: str, device: str) -> Module:
     """The dense network as it was drawn, as a file has it, or trained as ``dense`` says."""
     beginning = dense_beginning(config, seed)
-    if beginning is not None:
-        sha256 = _data(config["data"], config.get("content", {}).get("data"))[1]["sha256"]
-        trained = _trained_dense(beginning, sha256, device)
-        return trained.copy()  # what comes now may change it in place
+    if beginning is not None:  # a copy, because what comes now may change it in place
+        return _trained_dense(beginning, sha256, device).copy()
     return placed(_network(config, data, seed), device)
 
 

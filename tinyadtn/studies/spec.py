@@ -120,8 +120,8 @@ def read_spec(
     """The runs that a TOML file, or a mapping of the same content, describes.
 
     ``rows`` are patterns: only rows with such names. A path in a file begins at its folder, a path
-    in a mapping where Python runs. TinyADTNError, with the place, for an unknown
-    name and for a value that no run can have; ``run.check`` tests what depends on the network.
+    in a mapping where Python runs. TinyADTNError, with the place, for an unknown name and for a
+    value that no run can have; ``run.check`` tests what depends on the network.
 
     >>> rows = {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}
     >>> spec = read_spec({"network": "fc2", "rows": rows})
@@ -142,13 +142,14 @@ def read_spec(
         raise TinyADTNError(
             f"{name}: a sweep of 0 runs: rows are tables with names, such as [rows.dense]"
         )
-    patterns = tuple(rows)
-    chosen = {row: {**common, **own} for row, own in table.items() if _matches(row, patterns)}
+    patterns = tuple(rows) or ("*",)
+    every = {str(row): {**common, **own} for row, own in table.items()}
+    chosen = {row: every[row] for row in every if any(fnmatchcase(row, p) for p in patterns)}
     for pattern in patterns:
         if not any(fnmatchcase(row, pattern) for row in chosen):
             raise TinyADTNError(
-                f"{name}: no row is called {pattern!r}{nearest(pattern, table)} "
-                f"(there is {', '.join(map(visible, table))})"
+                f"{name}: no row is called {pattern!r}{nearest(pattern, every)} "
+                f"(there is {', '.join(map(visible, every))})"
             )
     _refuse_too_many(name, chosen.values())
     folder = Path() if path is None else path.parent.absolute()
@@ -195,10 +196,6 @@ def too_deep(value: Any, deepest: int = DEEPEST) -> bool:
 
 
 # --- from rows to runs ---------------------------------------------------------------------------
-
-
-def _matches(row: str, patterns: tuple[str, ...]) -> bool:
-    return not patterns or any(fnmatchcase(row, pattern) for pattern in patterns)
 
 
 def _runs_of_row(

@@ -21,7 +21,6 @@ from ..errors import SizeLimitError, TinyADTNError
 from ..limits import memory_limit
 from ..progress import progress
 from ..training.memory import GIB
-from ..training.runs import describe_data
 from .results import Record, ResultsFile
 from .run import Preview, check, dense_beginning, loaded
 from .spec import PlannedRun, Spec, read_spec, visible
@@ -74,7 +73,7 @@ def sweep(
             if file.repaired:
                 print(visible(file.repaired))
             runs = [_with_content(run, previews[run.label]) for run in plan.runs]
-            _refuse_other_content(file, runs, previews)
+            _refuse_other_content(file, runs)
             todo = _sharing(run for run in runs if not _is_done(run, file.records, retry_failed))
             if executor is None:
                 results = on_processes(todo, device, workers, blas_threads or 1)
@@ -160,36 +159,26 @@ def _with_content(run: PlannedRun, known: Preview) -> PlannedRun:
     return replace(run, content={name: sha for name, sha in hashes.items() if sha is not None})
 
 
-def _refuse_other_content(
-    file: ResultsFile, runs: Iterable[PlannedRun], previews: Mapping[str, Preview]
-) -> None:
+def _refuse_other_content(file: ResultsFile, runs: Iterable[PlannedRun]) -> None:
     """A file of the same name may have changed, so compare the hashes that each record has.
 
     A record from before a hash was stored is not compared: it counts as done, as it always did.
     """
-    data: dict[Any, dict[str, Any]] = {}
-    dense: dict[Any, str] = {}
-    for run in runs:
-        data[run.config["data"]] = {**previews[run.label].data, "name": run.config["data"]}
-        if "dense" in run.content:
-            dense[run.config["dense"]] = run.content["dense"]
+    now = {f"{kind} {run.config[kind]}": run.content[kind] for run in runs for kind in run.content}
     for record in file.records.values():
-        before = record.get("data", {"name": None})
-        now = data.get(before["name"])
-        network, sha256 = str(record["config"].get("dense")), record.get("dense_sha256")
-        other = None
-        if now is not None and now["sha256"] != before["sha256"]:
-            other = f"{describe_data(before)}, but now these are {describe_data(now)}"
-        elif sha256 is not None and dense.get(network, sha256) != sha256:
-            other = (
-                f"the dense network {network} (SHA-256 {sha256[:8]}…), but now this file holds "
-                f"another (SHA-256 {dense[network][:8]}…)"
-            )
-        if other:
-            raise TinyADTNError(
-                f"{file.path}: has runs on {other}; give it what it began with, or this sweep a "
-                "file of its own with --out"
-            )
+        data, dense = record.get("data", {}), record["config"].get("dense")
+        before = {
+            f"data {data.get('name')}": data.get("sha256"),
+            f"dense {dense}": record.get("dense_sha256"),
+        }
+        for name, sha256 in before.items():
+            found = now.get(name)
+            if sha256 and found and sha256 != found:
+                raise TinyADTNError(
+                    f"{file.path}: has runs on {name} (SHA-256 {sha256[:8]}…), but that is "
+                    f"something else now (SHA-256 {found[:8]}…); give it what it began with, or "
+                    "this sweep a file of its own with --out"
+                )
 
 
 def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
