@@ -1,5 +1,7 @@
 """The main job on few digits: what each candidate is, and how it was trained."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,23 @@ def test_all_candidates_live_on_the_device(cuda, data, trained):
     assert set(outcome.models) == set(experiment.CANDIDATES)
     for name, model in outcome.models.items():
         assert {type(t.data) for _, t in model.named_tensors()} == {cuda.ndarray}, name
+
+
+def test_a_file_that_cannot_be_written_costs_no_other(data, tmp_path, monkeypatch):
+    """Compressed networks are small: they find place where the dense one does not."""
+    chosen = settings(epochs=1)
+    outcomes = experiment.run_experiment(data, chosen, show_progress=False)
+    plain = experiment.save
+
+    def full(path, model):
+        if path.name in ("dense.npz", "random-start.npz"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        plain(path, model)
+
+    monkeypatch.setattr(experiment, "save", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        experiment.write_all(tmp_path, data, chosen, outcomes)
+    assert error.value.filename == str(tmp_path / "random-start.npz")
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"gates.npz", "results.json", "fine-tuned.npz"}
+    assert ta.load(tmp_path / "fine-tuned.npz").num_parameters == 436 + 280 + 256 + 10

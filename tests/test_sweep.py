@@ -4,14 +4,16 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -154,8 +156,8 @@ def test_results_on_other_data_of_the_same_name_are_refused_before_anything_runs
     with pytest.raises(TinyADTNError) as refusal:
         ta.sweep(spec_for(tiny), out, executor=executor, show_progress=False)
     for data in (first["data"], now):
-        assert f"images of {tiny} (SHA-256 {data['sha256'][:8]}…)" in str(refusal.value)
-    assert f"{out}: has runs on" in str(refusal.value) and "--out" in str(refusal.value)
+        assert f"(SHA-256 {data['sha256'][:8]}…)" in str(refusal.value)
+    assert f"{out}: has runs on data {tiny}" in str(refusal.value) and "--out" in str(refusal.value)
     assert executor.calls == done and out.read_bytes() == before
     # Records of other data, and those from before data were recorded, are no reason to refuse.
     del first["data"]
@@ -163,6 +165,96 @@ def test_results_on_other_data_of_the_same_name_are_refused_before_anything_runs
     out.write_text(json.dumps(first) + "\n" + json.dumps(other) + "\n")
     ta.sweep(spec_for(tiny), out, executor=executor, show_progress=False)
     assert executor.calls == done + 6 and lines(out)[-1]["data"] == now
+
+
+def test_another_dense_network_of_the_same_name_is_refused(tiny, tmp_path):
+    network, out = tmp_path / "dense.npz", tmp_path / "r.jsonl"
+    spec = spec_for(tiny, epochs=0, rows={"dense": {"dense": str(network)}})
+    ta.save(network, ta.models.fc2(rng=0))
+    executor = Patient()
+    records = ta.sweep(spec, out, executor=executor, show_progress=False)
+    assert len({record["dense_sha256"] for record in records}) == 1
+    before = out.read_bytes()
+    ta.save(network, ta.models.fc2(rng=0))  # the same network in another file
+    assert ta.sweep(spec, out, executor=executor, show_progress=False) == records
+    ta.save(network, ta.models.fc2(rng=1))
+    for seeds in (2, 3):
+        with pytest.raises(
+            TinyADTNError, match=r"has runs on dense .*dense.npz .*something else.*--out"
+        ):
+            ta.sweep({**spec, "seeds": seeds}, out, executor=executor, show_progress=False)
+    assert out.read_bytes() == before and executor.calls == 2
+    # Records from before the hash was stored count as done, and are not compared.
+    old = [{k: v for k, v in line.items() if k != "dense_sha256"} for line in lines(out)]
+    out.write_text("".join(json.dumps(line) + "\n" for line in old))
+    records = ta.sweep(spec, out, executor=executor, show_progress=False)
+    assert records == sorted(old, key=lambda line: line["seed"]) and executor.calls == 2
+
+
+@pytest.mark.parametrize("kind", ["threads", "own", "fork", "spawn"])
+def test_data_that_change_between_two_sweeps_of_one_process_are_the_new_ones(tiny, tmp_path, kind):
+    """Also where the workers live longer than a sweep and remember what they read."""
+    with contextlib.ExitStack() as stack:
+        if kind in ("fork", "spawn"):
+            context = multiprocessing.get_context(kind)
+            executor = stack.enter_context(ProcessPoolExecutor(1, mp_context=context))
+        else:
+            executor = Patient() if kind == "own" else stack.enter_context(ThreadPoolExecutor(1))
+        found = []
+        for number in range(2):
+            (record,) = ta.sweep(
+                spec_for(tiny, seeds=1, rows={"dense": {}}), tmp_path / f"{number}.jsonl",
+                executor=executor, show_progress=False,
+            )  # fmt: skip
+            assert record["status"] == "done", record
+            assert record["data"]["sha256"] == ta.load_data(tiny).identity()["sha256"]
+            found.append(record["losses"])
+            file = Path(tiny, "train-labels-idx1-ubyte")
+            content = file.read_bytes()
+            file.write_bytes(content[:8] + content[8:][::-1])
+    assert found[0] != found[1]
+
+
+def test_paths_in_a_spec_begin_at_its_folder(tiny, tmp_path, monkeypatch):
+    folder, elsewhere = tmp_path / "study", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Path(tiny).rename(tmp_path / "data")
+    folder.mkdir()
+    ta.save(folder / "dense.npz", ta.models.fc2(rng=0))
+    (folder / "study.toml").write_text(
+        "network = 'fc2'\ndata = '../data'\nepochs = 0\n[rows.a]\ndense = 'dense.npz'\n"
+    )
+    for place, path in ((elsewhere, "../study/study.toml"), (folder, "study.toml")):
+        monkeypatch.chdir(place)
+        (record,) = ta.sweep(path, tmp_path / f"{place.name}.jsonl", show_progress=False)
+        assert record["status"] == "done"
+        assert record["config"]["data"] == record["data"]["name"] == "../data"
+        assert record["config"]["dense"] == "dense.npz"
+    for name in ("dense.npz", "../data"):
+        (folder / name).rename(tmp_path / "away")
+        with pytest.raises(TinyADTNError, match=re.escape(f"study.toml: a: {folder / name}: ")):
+            ta.sweep(folder / "study.toml", tmp_path / "r.jsonl", show_progress=False)
+        (tmp_path / "away").rename(folder / name)
+
+
+def test_a_results_file_that_is_replaced_while_a_sweep_runs_has_all_in_the_end(tiny, tmp_path):
+    out, replaced = tmp_path / "r.jsonl", []
+
+    class Replacing(ThreadPoolExecutor):
+        def submit(self, function, /, *arguments, **options):
+            def do():
+                result = function(*arguments, **options)
+                if not replaced and has_lines(out, 2):
+                    (tmp_path / "other").write_text("")
+                    (tmp_path / "other").replace(out)
+                    replaced.append(True)
+                return result
+
+            return super().submit(do)
+
+    with Replacing(1) as executor:
+        ta.sweep(spec_for(tiny, seeds=3), out, executor=executor, show_progress=False)
+    assert replaced and keys(out) == planned(spec_for(tiny, seeds=3))
 
 
 def test_an_executor_in_trouble_is_told_from_a_run_that_fails(tiny, tmp_path):
@@ -180,6 +272,39 @@ def test_an_executor_in_trouble_is_told_from_a_run_that_fails(tiny, tmp_path):
     assert len(lines(out)) == 5
     ta.sweep(spec_for(tiny), out, executor=Patient(), show_progress=False)
     assert keys(out) == planned(spec_for(tiny))
+
+
+def test_a_cluster_without_workers_is_waited_for_with_a_word(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep_workers, "LOOK_SECONDS", 0.05)
+    workers, waiting = {}, []
+
+    class Empty(Patient):
+        """Does nothing until there is a worker: as a Dask cluster does."""
+
+        _client = SimpleNamespace(
+            scheduler_info=lambda: {"workers": workers, "address": "tcp://here:1"}
+        )
+
+        def submit(self, function, /, *arguments, **options):
+            future = Future()
+            waiting.append((future, super().submit(function, *arguments, **options)))
+            return future
+
+    def warned(message, **_):
+        workers["one"] = {}
+        for future, done in waiting:
+            future.set_result(done.result())
+        words.append(message)
+
+    words = []
+    monkeypatch.setattr(sweep_workers.warnings, "warn", warned)
+    out = tmp_path / "r.jsonl"
+    records = ta.sweep(spec_for(tiny), out, executor=Empty(), rows=["wild"], show_progress=False)
+    assert len(records) == 1
+    assert words == [
+        "this Dask cluster has no worker, so the sweep waits for one: start it with "
+        "`dask worker tcp://here:1`"
+    ]
 
 
 def test_a_run_that_dask_gives_up_counts_as_failed(tiny, tmp_path):
@@ -334,7 +459,7 @@ def test_a_run_that_takes_its_worker_with_it_every_time_counts_as_failed(
     out = tmp_path / "r.jsonl"
     records = ta.sweep(slow_spec(tiny, seeds=4), out, workers=2, show_progress=False)
     assert [record["status"] for record in records] == ["done", "failed", "done", "done"]
-    assert "its process died 3 times" in records[1]["error"]
+    assert "its process died twice" in records[1]["error"]
     assert len(lines(out)) == 4
 
 

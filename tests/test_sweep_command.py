@@ -1,10 +1,12 @@
 """`tinyadtn sweep`: what it lists, does, tells and refuses, and how it goes on."""
 
+import json
 import sys
 
 import pytest
 
 from tinyadtn.cli.main import main
+from tinyadtn.studies.results import ResultsFile
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +154,76 @@ def test_sweep_without_dask_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     (tmp_path / "good.toml").write_text("network = 'fc2'\n[rows.a]\n")
     assert main(["sweep", "good.toml", "--executor", "dask://host:8786"]) == 2
     assert "pip install 'tinyadtn[dask]'" in capsys.readouterr().err
+
+
+# --- what is shown, whatever the names are -------------------------------------------------------
+
+FORGED = "a\x1b[2J\nfailed: none, all is well\u202e"
+
+
+def test_no_name_of_a_row_and_no_error_commands_the_terminal_or_adds_a_line(tiny, tmp_path, capsys):
+    """Rows, layers, values of each, what is counted, and the error in a file of results."""
+    path = tmp_path / "study.toml"
+    name = json.dumps(FORGED)
+    (tmp_path / FORGED.replace("\n", "")).mkdir()
+    path.write_text(
+        f"network = 'fc2'\nepochs = 0\ndata = {json.dumps(tiny)}\n"
+        f"[rows.{name}]\nencode.fc1 = {{each = [1, 2]}}\n[rows.b]\nlearning_rate = 1\n"
+    )
+    commands = [[], ["--table"], ["--dry-run"], ["--table", "--best"], ["--table", "--markdown"],
+                ["--table", "--pivot", "fc1"], ["--table", "--plot", "p.png"]]  # fmt: skip
+    for more in commands:
+        assert main(["sweep", str(path), *more, "--workers", "1"]) == 0
+        told = capsys.readouterr()
+        assert all(c.isprintable() or c == "\n" for c in told.out), more
+        assert all(c.isprintable() or c in "\n\r" for c in told.err), more
+        assert not any(line.startswith("failed") for line in told.out.splitlines())
+    out = tmp_path / "study.jsonl"
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    records[0] |= {"status": "failed", "error": FORGED}
+    out.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert main(["sweep", str(path), "--table"]) == 1
+    told = capsys.readouterr().out
+    assert all(c.isprintable() or c == "\n" for c in told)
+    assert sum(line.startswith("failed") for line in told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "[rows.{name}]\nepochs = -1",
+        "[rows.{name}]\nencode.{name} = 1",
+        "[rows.a]\nencode.fc1 = {{encoding = {name}}}",
+        "[rows.a]\n{name} = 1",
+        "[rows.a]\ndata = {{each = [{name}]}}",
+        "[rows.a]\ndense = {name}",
+        "[rows.a]\nfreeze = {name}",
+        "count = [{name}]\n[rows.a]",
+    ],
+)
+def test_no_error_commands_the_terminal(wrong, tmp_path, capsys):
+    path = tmp_path / "study.toml"
+    content = f"network = 'fc2'\n{wrong.format(name=json.dumps(FORGED))}\n"
+    path.write_text(content.replace("network = 'fc2'\ncount", "network = 'fc2'\ncount"))
+    assert main(["sweep", str(path), "--workers", "1"]) in (2, 3, 4)
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1
+    assert all(c.isprintable() or c == "\n" for c in told.err)
+
+
+def test_a_stopped_sweep_is_gone_on_with_by_the_line_that_it_prints(study, monkeypatch, capsys):
+    """Also where the shell would not take the words as they are."""
+    monkeypatch.setattr(
+        "tinyadtn.cli.sweep_command.sweep",
+        lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt),
+    )
+    assert main(["sweep", study, "--out", "my\x1b[1m results", "--quiet"]) == 130
+    told = capsys.readouterr().out
+    assert all(c.isprintable() or c == "\n" for c in told)
+    assert "--out $'\\x6d\\x79\\x1b" in told
+
+
+def test_a_second_sweep_on_the_same_file_is_refused_at_once(study, tmp_path, capsys):
+    with ResultsFile(tmp_path / "study.jsonl"):
+        assert main(["sweep", study, "--workers", "1", "--quiet"]) == 2
+    assert "another sweep is writing to it" in capsys.readouterr().err

@@ -60,3 +60,34 @@ def test_an_address_that_is_none_and_a_scheduler_that_is_not_there(monkeypatch):
     monkeypatch.setattr("tinyadtn.studies.workers.PATIENCE", "0.2s")
     with pytest.raises(OSError), dask_executor("dask://127.0.0.1:9"):
         pass
+
+
+def test_a_scheduler_without_workers_is_refused_with_a_word(monkeypatch, tiny, tmp_path, capsys):
+    monkeypatch.setattr("tinyadtn.studies.workers.PATIENCE", "1s")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster:
+        address = cluster.scheduler_address.replace("tcp://", "dask://")
+        (tmp_path / "s.toml").write_text(f"data = {tiny!r}\nnetwork = 'fc2'\n[rows.a]\n")
+        assert main(["sweep", str(tmp_path / "s.toml"), "--executor", address, "--quiet"]) == 2
+    assert f"the Dask scheduler at {address} has no worker; start some" in capsys.readouterr().err
+
+
+def test_an_executor_without_workers_warns_and_goes_on_once_there_is_one(
+    monkeypatch, tiny, tmp_path
+):
+    monkeypatch.setattr("tinyadtn.studies.workers.LOOK_SECONDS", 0.5)
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        cluster.get_client() as client,
+    ):
+        starter = threading.Timer(2, cluster.scale, [1])
+        starter.start()
+        with pytest.warns(UserWarning, match="this Dask cluster has no worker"):
+            records = ta.sweep(
+                {"network": "fc2", "data": tiny, "epochs": 1, "rows": {"a": {}}},
+                tmp_path / "r.jsonl", executor=client.get_executor(pure=False),
+                show_progress=False,
+            )  # fmt: skip
+        starter.join()
+    assert [record["status"] for record in records] == ["done"]

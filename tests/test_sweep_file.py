@@ -1,8 +1,10 @@
 """The file of results: appended whole, held by one, repaired after a kill, refused if strange."""
 
+import contextlib
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,7 @@ def test_another_file_is_refused_and_left_alone(tmp_path, content, line):
         (record(0, data={"name": "a", "images": 3, "sha256": 4}), "data must be a table"),
         (record(0, data={"name": [], "images": 3, "sha256": ""}), "data must be a table"),
         (record(0, data={"name": "a", "images": "3", "sha256": ""}), "data must be a table"),
+        (record(0, dense_sha256=3), "dense_sha256 must be text"),
         (record("x"), "seed must be a whole number"),
         (record(-1), "seed must be a whole number"),
         (record(0, config=[]), "config must be a table"),
@@ -213,3 +216,94 @@ def test_a_record_older_than_an_option_is_still_that_run(path):
     old["encode"]["fc1"]["forgotten"] = 1  # what no spec can ask for stays by itself
     written(path, {**record(0), "config": old})
     assert len(read_records(path)) == 2
+
+
+# --- changed by others while a sweep writes ------------------------------------------------------
+
+
+def by_rename(path, content):
+    """As an editor, git or rsync does it."""
+    other = path.with_name("other")
+    other.write_bytes(content)
+    other.replace(path)
+
+
+def in_place(path, content):
+    path.write_bytes(content)
+
+
+def removed(path, content):
+    path.unlink()
+
+
+def folder_removed(path, content):
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize("change", [by_rename, in_place, removed, folder_removed])
+@pytest.mark.parametrize("last", [False, True], ids=["in the middle", "after the last line"])
+def test_a_file_that_is_replaced_has_every_result_in_the_end(path, change, last, capsys):
+    before = written(path, record(0)).read_bytes()
+    with ResultsFile(path) as file:
+        file.append(record(1))
+        file.append(record(2))
+        change(path, before)
+        if not last:
+            file.append(record(3))
+    expected = [record(seed) for seed in range(3 if last else 4)]
+    assert sorted(read_records(path).values(), key=lambda r: r["seed"]) == expected
+    assert len(path.read_text().splitlines()) == len(expected)
+    assert sorted(file.records) == sorted(read_records(path))
+    assert f"{path}: was changed" in capsys.readouterr().out
+
+
+def test_a_file_that_others_append_to_or_touch_is_gone_on_with(path, capsys):
+    written(path, record(0))
+    with ResultsFile(path) as file:
+        with path.open("ab") as other:
+            other.write(json.dumps(record(7)).encode() + b"\n")
+        file.append(record(1))
+        os.utime(path, (1, 1))
+        file.append(record(2))
+    assert [r["seed"] for r in read_records(path).values()] == [0, 7, 1, 2]
+    assert len(file.records) == 4
+
+
+def test_of_a_run_in_both_files_the_result_that_was_done_here_counts(path):
+    old = written(path, record(0, status="failed", error="why"), record(1)).read_bytes()
+    with ResultsFile(path) as file:
+        file.append(record(0, test=0.5))
+        by_rename(path, old.replace(b'"test": 0.8', b'"test": 0.25'))
+        file.append(record(2))
+    found = {r["seed"]: r.get("test") for r in read_records(path).values()}
+    assert found == {0: 0.5, 1: 0.25, 2: 0.8}
+
+
+def test_a_torn_line_of_the_other_file_is_cut_off(path):
+    before = written(path, record(0)).read_bytes()
+    with ResultsFile(path) as file:
+        by_rename(path, before + before[:50])
+        file.append(record(1))
+    assert [r["seed"] for r in read_records(path).values()] == [0, 1]
+
+
+@pytest.mark.parametrize("what", ["notes", "folder", "held", "pipe"])
+def test_in_the_place_of_a_file_that_cannot_be_used_all_results_are_kept_beside_it(path, what):
+    written(path, record(0))
+    file = ResultsFile(path)
+    with pytest.raises(TinyADTNError, match="All results are in"), contextlib.ExitStack() as stack:
+        stack.enter_context(file)
+        file.append(record(1))
+        path.unlink()
+        if what == "notes":
+            path.write_text("my notes")
+        elif what == "folder":
+            path.mkdir()
+        elif what == "pipe":
+            os.mkfifo(path)
+        else:
+            stack.enter_context(ResultsFile(path))
+        file.append(record(2))
+    (kept,) = path.parent.glob("*.kept")
+    assert [r["seed"] for r in read_records(kept).values()] == [0, 1, 2]
+    assert what != "notes" or path.read_text() == "my notes"

@@ -4,9 +4,8 @@ import pytest
 from test_sweep_table import NETWORK, ROWS, STORED, recorded
 
 from tinyadtn.errors import TinyADTNError
-from tinyadtn.studies.markdown import markdown_table, pivot_table
 from tinyadtn.studies.spec import read_spec
-from tinyadtn.studies.table import table
+from tinyadtn.studies.table import markdown_table, pivot_table, table
 
 DEPTHS = {"encode": {"fc1": {"encoding": "ADTN", "depth": {"each": [1, 2]}}}}
 
@@ -85,10 +84,18 @@ def test_the_best_rate_of_a_cell_is_chosen_on_validation():
 
 
 def test_two_rows_in_one_cell_are_refused():
+    wall = {"encoding": "ADTN", "depth": {"each": [1, 2]}}
+    layers = {"encode": {"fc1": wall, "fc2": wall, "fc3": wall}}
+    spec = spec_of({"wall": layers}, network="lenet5")  # 1, 1, 2 and 1, 2, 2 are both "1, 2"
+    with pytest.raises(TinyADTNError, match="differ in more than depth"):
+        pivot_table(spec, recorded(spec), "depth")
+
+
+def test_the_rate_of_the_dense_network_is_not_the_one_that_best_chooses():
     dense = {"epochs": 1, "learning_rate": {"each": [1e-3, 1e-2]}}
     spec = spec_of({"wall": {**DEPTHS, "dense": dense}})
-    with pytest.raises(TinyADTNError, match="differ in more than depth"):
-        pivot_table(spec, recorded(spec), "depth", best=True)
+    rows = cells(pivot_table(spec, recorded(spec), "depth", best=True))[2:]
+    assert [row[0] for row in rows] == [f"wall dense.learning_rate={x}" for x in (0.001, 0.01)]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 import tinyadtn as ta
 from tinyadtn.compression.configure import ENCODINGS
 from tinyadtn.errors import SizeLimitError, TinyADTNError
-from tinyadtn.studies.config import configuration
 from tinyadtn.studies.results import _key_of
 from tinyadtn.studies.run import _encoded, check
-from tinyadtn.studies.spec import read_spec
+from tinyadtn.studies.spec import configuration, read_spec
+from tinyadtn.studies.sweep import preview
 
 NEEDS = {
     "LowRank": {"rank": 2},
@@ -179,7 +179,10 @@ def test_rows_can_be_chosen_by_pattern():
         ("encode.fc1 = 'TensorTrain'", "TensorTrain needs modes and ranks"),
         ("encode.fc1 = 'Part'", "encoding cannot be 'Part'"),
         ("encode.fc1 = {encoding = ['ADTN']}", "encoding cannot be"),
-        ("encode.fc1 = {encoding = 'ADTN', depth = [1, 2]}", r"fc1: depth .*\{each = \[1, 2\]\}"),
+        (
+            "encode.fc1 = {encoding = 'ADTN', depth = [1, 2]}",
+            r"fc1: encoding ADTN: depth .*\{each = \[1, 2\]\}",
+        ),
         ("encode.fc1 = {encoding = 'LowRank', rank = [1]}", r"rank is one value.*\{each = \[1\]\}"),
         ("encode.fc1 = {encoding = 'ADTN', order = ['a']}", r"order .*\{each = \['a'\]\}"),
         ("encode = 'fc1'", "encode: expected a table"),
@@ -192,37 +195,35 @@ def test_rows_can_be_chosen_by_pattern():
         ("epochs = -1", "rows.a: epochs must be above 0"),
         ("epochs = 2.5", "epochs must be a whole number"),
         ("schedule = 'onecycle'", "schedule must be one of one_cycle"),
-        ("augment = 1", "augment: expected true or false"),
+        ("augment = 1", "rows.a: augment must be True or False, got 1"),
         ("data = 5", "data: expected text"),
         ("data = 2026-01-01", "data: expected text"),
-        ("freeze = [3]", "freeze: expected text"),
-        ("train_others = false", "nothing is encoded"),
         ("fit = {steps = 3}", "it needs encode, and dense"),
         ("encode.fc1 = 1\nfit = {}", "it needs encode, and dense"),
         ("dense = {epoch = 3}", r"dense: unknown 'epoch'; did you mean epochs\?"),
         ("encode.fc1 = 1\ndense = {}\nfit = {step = 3}", r"fit: .*did you mean steps\?"),
-        ("seeds = 0", "gives 0 runs"),
-        ("seeds = []", "gives 0 runs"),
-        ("seeds = -3", "gives 0 runs"),
+        ("seeds = 0", "seeds is how many, or a list"),
+        ("seeds = []", "seeds is how many, or a list"),
+        ("seeds = -3", "seeds is how many, or a list"),
         ("seeds = [1, 1]", "seeds is how many, or a list"),
         ("seeds = true", "seeds is how many, or a list"),
         ("seeds = [-1]", "seeds is how many, or a list"),
-        ("epochs = {each = []}", "each of nothing gives 0 runs"),
+        ("epochs = {each = []}", "each stands alone and has a list of one value or more"),
         ("epochs = {each = 3}", "each stands alone and has a list"),
         ("epochs = {each = [1], other = 2}", "each stands alone"),
         ("epochs = {each = [2, 2]}", "the same run twice, with seed 0: a epochs=2"),
         ("epoch = 2026-01-01", "unknown 'epoch'"),
         ("learning_rate = 1" + "0" * 400, "too large"),
-        ("optimizer = {a = 1}", "optimizer is one value"),
-        ("learning_rate = true", "learning_rate is not true or false"),
-        ("epochs = true", "epochs is not true or false"),
+        ("optimizer = {a = 1}", "rows.a: optimizer must be one of adam, sgd, got"),
+        ("learning_rate = true", "rows.a: learning_rate must be a number, got True"),
+        ("epochs = true", "rows.a: epochs must be a whole number, got True"),
         (
             "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {steps = 'x'}",
             "fit: steps must be a whole number",
         ),
         (
             "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {steps = -1}",
-            "fit: steps must be a whole number",
+            "fit: steps must be 0 or more",
         ),
         (
             "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {steps = true}",
@@ -235,20 +236,17 @@ def test_rows_can_be_chosen_by_pattern():
         ),
         ("encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = 0}", "number above 0"),
         ("encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = inf}", "number above 0"),
-        ("encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = true}", "number above 0"),
+        ("encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = true}", "must be a number"),
         (
             "encode.fc1 = 1\ndense = {epochs = 1}\nfit = {learning_rate = 1" + "0" * 400 + "}",
-            "above 0",
+            "too large",
         ),
         ("encode.'' = 1", "encode: '' names no layer"),
         ("encode.' ' = 1", "encode: ' ' names no layer"),
-        ("encode.'fc1 fc1' = 1", "encode: fc1 is named twice"),
-        ("encode.fc1 = 1\nencode.' fc1' = 2", "encode: fc1 is named twice"),
-        ("encode.fc1 = 1\nencode.'fc2 fc1' = 2", "encode: fc1 is named twice"),
+        ("encode.'fc1 fc1' = 1", "encode: 'fc1' is named twice"),
+        ("encode.fc1 = 1\nencode.' fc1' = 2", "encode: 'fc1' is named twice"),
+        ("encode.fc1 = 1\nencode.'fc2 fc1' = 2", "encode: 'fc1' is named twice"),
         ("network = {name = 'fc2', hidden = nan}", "not JSON compliant"),
-        ("freeze = []", "freeze names nothing"),
-        ("freeze = ''", "freeze names nothing"),
-        ("dense = ''", "dense names no file"),
         ("dense = 0", "dense: expected a table"),
     ],
 )
@@ -260,17 +258,38 @@ def test_refusals_name_the_place_and_the_way_out(row, words, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("freeze = [3]", "a: patterns are given one by one.* got 3"),
+        ("freeze = []", "a: freeze needs a pattern"),
+        ("freeze = ''", "a: no trained parameter matches ''"),
+        ("train_others = false", "a: everything in this network is frozen"),
+        ("dense = ''", "a: .*is a folder"),
+    ],
+)
+def test_what_a_constructor_refuses_is_found_before_the_first_run(row, words, tmp_path):
+    with pytest.raises(TinyADTNError, match=words) as refusal:
+        preview(spec_of(f'network = "fc2"\n[rows.a]\n{row}', tmp_path))
+    assert str(refusal.value).startswith(str(tmp_path / "study.toml"))
+
+
+def test_a_layer_that_is_counted_twice_counts_once_and_one_without_a_name_is_refused():
+    spec = read_spec({"network": "fc2", "count": ["fc1", "fc1"], "rows": {"a": {}}})
+    assert spec.count == ["fc1"]
+    with pytest.raises(TinyADTNError, match="count: no row has ''"):
+        preview(read_spec({"network": "fc2", "count": [""], "rows": {"a": {}}}))
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "0 runs: no rows"),
+        ("", "a sweep of 0 runs: rows are tables"),
         ("rows = 3", "rows are tables"),
         ("[rows]\na = 3", "rows are tables"),
         ("[row.a]", r"unknown 'row'; did you mean rows\?"),
         ("count = 'all'\nnetwork='fc2'\n[rows.a]", "count must be"),
         ("count = []\nnetwork='fc2'\n[rows.a]", "count must be"),
         ("[rows.a]", "network is missing"),
-        ("count = ['']\nnetwork='fc2'\n[rows.a]", "count must be"),
-        ("count = ['fc1', 'fc1']\nnetwork='fc2'\n[rows.a]", "count must be"),
         ("epochs = ", "not TOML: Invalid value"),
         ("epochs = " + "9" * 5000, "not TOML: .*digits"),
         ("a = " + "[" * 5000, "nested more than"),
@@ -334,7 +353,7 @@ def test_a_file_that_is_too_long_is_not_read(tmp_path):
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "picture.toml").write_bytes(b"\x89PNG\xff")
-    with pytest.raises(TinyADTNError, match="no text in UTF-8"):
+    with pytest.raises(TinyADTNError, match="not TOML: 'utf-8' codec can't decode"):
         read_spec(tmp_path / "picture.toml")
     with pytest.raises(FileNotFoundError):
         read_spec(tmp_path / "nowhere.toml")

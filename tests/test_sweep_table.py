@@ -155,7 +155,11 @@ def test_of_equal_numbers_the_best_on_validation_is_drawn(spec):
     for record in best:  # best on validation, not on test
         record["test"] = 0.6
     assert plot(spec, records).get_label() == "Test accuracy by stored numbers: adtn 3,262: 60.0 %."
-    assert [s.test for s in summaries(spec, records)] == [(0.8,) * 2, (0.6,) * 2, (0.7,) * 2]
+    assert [s.accuracies("test") for s in summaries(spec, records)] == [
+        (0.8,) * 2,
+        (0.6,) * 2,
+        (0.7,) * 2,
+    ]
 
 
 # --- the best of several learning rates ----------------------------------------------------------

@@ -6,8 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from ..nn.models import MODELS
-from ..studies.markdown import SPLITS
-from ..studies.table import DIGITS
+from ..studies.table import DIGITS, SPLITS
 from ..tensor_networks.gates import ACTIVATIONS
 from ..tensor_networks.orders import ORDERS
 from ..tensor_networks.starts import STARTS

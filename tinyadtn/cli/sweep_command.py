@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from argparse import Namespace
 from pathlib import Path
 
 from .. import draw
 from ..errors import TinyADTNError
-from ..studies.markdown import markdown_table, pivot_table
 from ..studies.results import Record, read_records
 from ..studies.spec import Spec, read_spec
 from ..studies.sweep import check_executor, preview, results_path, sweep
-from ..studies.table import DIGITS, by_label, plot, preview_table, table
+from ..studies.table import (
+    DIGITS,
+    by_label,
+    markdown_table,
+    pivot_table,
+    plot,
+    preview_table,
+    table,
+)
 from ..studies.workers import dask_executor
 from .commands import program
+from .terminal import as_typed, printable, say
 
 
 def run_sweep(options: Namespace) -> int:
@@ -30,21 +37,21 @@ def run_sweep(options: Namespace) -> int:
     _table(options, spec, {})  # what it can't show is said before a run
     records = read_records(out) if out.exists() else {}
     if options.dry_run:
-        print(f"{_headline(spec, out, records)}\n\n{preview_table(spec, preview(spec), records)}")
+        say(f"{_headline(spec, out, records)}\n\n{preview_table(spec, preview(spec), records)}")
         return 0
     if not (options.table or options.plot is not None):
         check_executor(options.executor, options.workers, options.blas_threads, options.device)
         preview(spec)  # what is wrong is said before the headline
-        print(_headline(spec, out, records))
+        say(_headline(spec, out, records))
         records = _do(options, spec, out)
-        print()
+        say("")
     if not any(run.key in records for run in spec.runs):
         given = " and ".join(f"--{name}" for name in ("table", "plot") if getattr(options, name))
         raise TinyADTNError(f"{out} holds no run of {spec.name}; first do some, without {given}")
-    print(_table(options, spec, records))
+    say(_table(options, spec, records))
     if options.plot is not None:
         draw.save(plot(spec, records), options.plot)
-        print(f"\n{options.plot}")
+        say(f"\n{options.plot}")
     return _tell_failures(options, spec, records)
 
 
@@ -96,10 +103,8 @@ def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
         except KeyboardInterrupt:
             records = read_records(out) if out.exists() else {}
             done = sum(run.key in records for run in spec.runs)
-            print(
-                f"\nstopped: {done} of {len(spec.runs)} runs are in {out}; what was in the middle"
-            )
-            print(f"begins again. Go on with\n  {_again(options)}")
+            say(f"\nstopped: {done} of {len(spec.runs)} runs are in {out}; what was in the middle")
+            say(f"begins again. Go on with\n  {_again(options)}")
             raise
     return read_records(out)
 
@@ -118,7 +123,7 @@ def _again(options: Namespace, *more: str) -> str:
     words += ["--pivot", options.pivot] if options.pivot is not None else []
     words += ["--split", options.split] if options.split else []
     words += ["--digits", str(options.digits)] if options.digits != DIGITS else []
-    return shlex.join([*words, *more])
+    return as_typed([*words, *more])
 
 
 def _tell_failures(options: Namespace, spec: Spec, records: dict[str, Record]) -> int:
@@ -128,7 +133,7 @@ def _tell_failures(options: Namespace, spec: Spec, records: dict[str, Record]) -
         if records.get(run.key, {}).get("status") == "failed"
     ]
     for run, record in failed:
-        print(f"\nfailed: {run.label}, seed {run.seed}: {record['error']}")
+        say(f"\nfailed: {run.label}, seed {run.seed}: {printable(record['error'])}")
     if failed:
-        print(f"\nonce the reason is gone: {_again(options, '--retry-failed')}")
+        say(f"\nonce the reason is gone: {_again(options, '--retry-failed')}")
     return 1 if failed else 0

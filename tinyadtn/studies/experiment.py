@@ -15,6 +15,8 @@ is chosen on the validation split; the test split is touched once, when all cand
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,9 +227,15 @@ def write_all(
 ) -> dict[str, str]:
     """Checkpoints, numbers and pictures of an experiment; says which file is what.
 
-    Checkpoints and pictures are those of the first seed.
+    Checkpoints and pictures are those of the first seed. Where a file cannot be written, all others
+    are; then its OSError is raised. On a full disk what is small and took longest is kept so.
     """
     first = outcomes[0]
+    gates: dict[str, Any] = {
+        f"{name}.{k}": a
+        for name, wall in walls(first.models["fine-tuned"]).items()
+        for k, a in wall.arrays().items()
+    }
     files = {
         "results.json": "settings, versions, histories and every number",
         "dense.npz": "the network as it was",
@@ -235,22 +243,30 @@ def write_all(
         "random-start.npz": "compressed: trained from a random start",
         "gates.npz": "the gates of fine-tuned.npz alone",
     }
-    with replacing(folder / "results.json") as file:
-        file.write(json.dumps(results(data, settings, outcomes), indent=1).encode())
-    for name in ("dense", "fine-tuned", "random start"):
-        save(folder / f"{name.replace(' ', '-')}.npz", first.models[name])
-    stored = walls(first.models["fine-tuned"])
-    gates: dict[str, Any] = {
-        f"{name}.{k}": a for name, w in stored.items() for k, a in w.arrays().items()
-    }
-    with replacing(folder / "gates.npz") as file:
+    failed: list[OSError] = []
+    with _noting(failed), replacing(folder / "gates.npz") as file:
         write_npz(file, gates)
+    with _noting(failed), replacing(folder / "results.json") as file:
+        file.write(json.dumps(results(data, settings, outcomes), indent=1).encode())
+    for name in ("fine-tuned", "random start", "dense"):
+        with _noting(failed):
+            save(folder / f"{name.replace(' ', '-')}.npz", first.models[name])
+    if failed:
+        raise failed[0]
     files["gates.npz"] += f", {(folder / 'gates.npz').stat().st_size:,} bytes"
     try:
         pictures = _write_pictures(folder, first)
         return files | pictures | (_write_digits(folder, data) if data.origin is None else {})
     except ImportError as error:
         return files | {"no pictures": str(error)}
+
+
+@contextmanager
+def _noting(failed: list[OSError]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        failed.append(error)
 
 
 def walls(model: Module) -> dict[str, ADTN]:

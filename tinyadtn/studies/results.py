@@ -9,18 +9,42 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import TinyADTNError
 from ..files.npz import is_stream
-from .config import DEEPEST, configuration, too_deep
-from .spec import run_key
+from .spec import DEEPEST, configuration, run_key, too_deep, visible
 
 Record = dict[str, Any]
+Rule = tuple[str, Callable[[Any], bool]]  # what a value must be, in words and as a test
 FIRST = b'{"row": "'  # every line begins so, and what is left of one too
-_NOT_JSON = (json.JSONDecodeError, UnicodeDecodeError)
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _identity(value: Any) -> bool:
+    named = isinstance(value, dict) and isinstance(value.get("name"), str)
+    return named and isinstance(value.get("sha256"), str) and _whole(value.get("images"))
+
+
+_TEXT: Rule = ("text", lambda v: isinstance(v, str))
+_WHOLE: Rule = ("a whole number from 0 up", _whole)
+_SHARE: Rule = ("a share from 0 to 1", lambda v: type(v) in (int, float) and 0 <= v <= 1)
+_TABLE: Rule = ("a table", lambda v: isinstance(v, dict))
+_NAMES: Rule = ("names", lambda v: isinstance(v, list) and all(isinstance(n, str) for n in v))
+_SIZES: Rule = ("whole numbers", lambda v: isinstance(v, dict) and all(map(_whole, v.values())))
+_STATUS: Rule = ("done or failed", lambda v: v in ("done", "failed"))
+_DATA: Rule = ("a table with name, images and sha256", _identity)
+_ALWAYS = {"status": _STATUS, "row": _TEXT, "config": _TABLE, "seed": _WHOLE}
+_FAILED = {"error": _TEXT}
+_DONE = {
+    "validation": _SHARE, "test": _SHARE, "model": _WHOLE, "stored": _SIZES, "encoded": _NAMES
+}  # fmt: skip
+_SINCE_IT_IS_RECORDED = {"data": _DATA, "dense_sha256": _TEXT}
 
 
 class ResultsFile:
@@ -28,17 +52,19 @@ class ResultsFile:
 
     ``records`` is what is in it, by ``run_key``; ``repaired`` says what was cut off, if anything.
     TinyADTNError if another sweep holds it, or if it holds something else.
+
+    An editor, git or rsync may replace or change the file meanwhile. That is noticed before the
+    next line, and at the end: the file that is there now gets every record that it lacks.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.records: dict[str, Record] = {}
         self.repaired = ""
+        self._own: dict[str, Record] = {}  # what was appended here
 
     def __enter__(self) -> ResultsFile:
-        _refuse_stream(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self._file = self._opened()
         try:
             self._lock()
             self._read_and_repair()
@@ -47,12 +73,27 @@ class ResultsFile:
             raise
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        os.close(self._file)
+    def __exit__(self, kind: object, *exception: object) -> None:
+        try:
+            if kind is None:
+                self._follow()
+        finally:
+            os.close(self._file)
 
     def append(self, record: Record) -> None:
         """Write one line, whole, and wait until it is on the disk."""
-        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+        line, new = _line(record), {_key_of(record): record}
+        if not self._follow(new):
+            self._write(line)
+        self._own |= new
+        self.records |= new
+
+    def _opened(self) -> int:
+        _refuse_stream(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def _write(self, line: bytes) -> None:
         size = os.fstat(self._file).st_size
         try:
             while line:
@@ -61,20 +102,55 @@ class ResultsFile:
         except OSError as error:  # a full disk leaves no half line behind
             os.ftruncate(self._file, size)
             raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self.records[_key_of(record)] = record
+        finally:
+            self._left = _stamp(os.fstat(self._file))
+
+    def _follow(self, new: Mapping[str, Record] | None = None) -> bool:
+        """Whether the file is not as it was left; then all is written that it lacks, with ``new``.
+
+        TinyADTNError if that cannot be done, and then a file beside it has all records.
+        """
+        with contextlib.suppress(OSError):
+            if _stamp(self.path.stat()) == self._left:
+                return False
+        before, own = self.records, {**self._own, **(new or {})}
+        try:
+            file = self._opened()
+            if not os.path.samestat(os.fstat(file), os.fstat(self._file)):
+                os.dup2(file, self._file, inheritable=False)
+            os.close(file)
+            self._lock()
+            self._read_and_repair()
+            lacking = {k: r for k, r in before.items() if k not in self.records}
+            lacking |= {k: r for k, r in own.items() if self.records.get(k) != r}
+            self._write(b"".join(map(_line, lacking.values())))
+        except (TinyADTNError, OSError) as error:
+            kept = self.path.with_name(f"{self.path.name}.{os.getpid()}.kept")
+            kept.write_bytes(b"".join(map(_line, {**before, **own}.values())))
+            raise TinyADTNError(
+                f"{self.path}: was changed while this sweep wrote to it, and cannot be gone on "
+                f"with ({error}). All results are in {kept}: put that file in its place"
+            ) from error
+        self.records |= lacking
+        if lacking:
+            print(
+                f"{visible(str(self.path))}: was changed while this sweep wrote to it; "
+                f"{len(lacking)} results that it lacked are in it again"
+            )
+        return True
 
     def _read_and_repair(self) -> None:
         content = self.path.read_bytes()
         self.records, whole = _parsed(self.path, content)
-        torn = content[whole:]
-        if torn:
+        if whole < len(content):
             os.ftruncate(self._file, whole)
             self.repaired = (
                 f"{self.path}: its last line was torn, as a sweep was killed while it wrote: "
-                f"{len(torn)} bytes are removed, and that run is done again"
+                f"{len(content) - whole} bytes are removed, and that run is done again"
             )
         elif content and not content.endswith(b"\n"):  # an editor's doing
             os.write(self._file, b"\n")
+        self._left = _stamp(os.fstat(self._file))
 
     def _lock(self) -> None:
         try:
@@ -99,6 +175,15 @@ def read_records(path: str | os.PathLike[str]) -> dict[str, Record]:
     return _parsed(path, path.read_bytes())[0]
 
 
+def _line(record: Record) -> bytes:
+    return (json.dumps(record, allow_nan=False) + "\n").encode()
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file is replaced, or written to by another."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def _refuse_stream(path: Path) -> None:
     if is_stream(path):
         raise TinyADTNError(f"{path}: is no ordinary file; results need one that can be read again")
@@ -106,15 +191,15 @@ def _refuse_stream(path: Path) -> None:
 
 def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
     """The records, of each run the last, and how many bytes hold whole lines."""
-    records = {}
+    records: dict[str, Record] = {}
     whole = 0
     for number, line in enumerate(content.splitlines(keepends=True), start=1):
         try:
             record = json.loads(line)
             _check(record)
         except (ValueError, RecursionError) as error:
-            unfinished = isinstance(error, _NOT_JSON) and not line.endswith(b"\n")
-            if unfinished and line.startswith(FIRST[: len(line)]):
+            unfinished = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError))
+            if unfinished and not line.endswith(b"\n") and line.startswith(FIRST[: len(line)]):
                 break  # the last line, torn
             why = f"nested more than {DEEPEST} deep" if isinstance(error, RecursionError) else error
             raise TinyADTNError(
@@ -127,63 +212,18 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
 
 
 def _check(record: Any) -> None:
-    """ValueError for what a table could not be made of."""
+    """ValueError for a line that no sweep wrote: what a table is made from must be there."""
     if not isinstance(record, dict):
         raise ValueError("a result is a table")
     if too_deep(record):
         raise ValueError(f"nested more than {DEEPEST} deep")
-    _require(record, "status", "done or failed", lambda status: status in ("done", "failed"))
-    _require(record, "row", "text", _is_text)
-    _require(record, "config", "a table", lambda config: isinstance(config, dict))
-    _require(record, "seed", "a whole number from 0 up", _is_whole)
-    if "data" in record:  # results from before it was recorded have none
-        _require(record, "data", "a table with name, images and sha256", _is_identity)
-    if record["status"] == "failed":
-        _require(record, "error", "text", _is_text)
-        return
-    for name in ("validation", "test"):
-        _require(record, name, "a share from 0 to 1", _is_share)
-    _require(record, "model", "a whole number from 0 up", _is_whole)
-    _require(
-        record,
-        "stored",
-        "whole numbers from 0 up, by layer",
-        lambda stored: isinstance(stored, dict) and all(map(_is_whole, stored.values())),
-    )
-    _require(
-        record,
-        "encoded",
-        "names of layers",
-        lambda names: isinstance(names, list) and all(map(_is_text, names)),
-    )
-
-
-def _require(record: Record, name: str, what: str, fits: Callable[[Any], bool]) -> None:
-    if name not in record:
-        raise ValueError(f"{name} is missing")
-    if not fits(record[name]):
-        raise ValueError(f"{name} must be {what}, got {record[name]!r:.60}")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_identity(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and _is_text(value.get("name"))
-        and _is_whole(value.get("images"))
-        and _is_text(value.get("sha256"))
-    )
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+    rules = _ALWAYS | (_FAILED if record.get("status") == "failed" else _DONE)
+    rules |= {name: rule for name, rule in _SINCE_IT_IS_RECORDED.items() if name in record}
+    for name, (what, fits) in rules.items():
+        if name not in record:
+            raise ValueError(f"{name} is missing")
+        if not fits(record[name]):
+            raise ValueError(f"{name} must be {what}, got {record[name]!r:.60}")
 
 
 def _key_of(record: Record) -> str:
@@ -191,7 +231,7 @@ def _key_of(record: Record) -> str:
 
     A configuration that cannot be asked for any more keeps its place, and no spec has it.
     """
-    config, seed = record["config"], record["seed"]
+    config = record["config"]
     with contextlib.suppress(TinyADTNError):
         config = configuration("record", config)
-    return run_key(config, seed)
+    return run_key(config, record["seed"])

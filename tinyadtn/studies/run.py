@@ -15,6 +15,8 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..compression.checkpoint import load
 from ..compression.compress import compress
 from ..compression.configure import ENCODINGS
@@ -22,17 +24,17 @@ from ..compression.fitting import fit
 from ..compression.report import report
 from ..data.loading import load_data
 from ..data.splits import Data
-from ..errors import TinyADTNError
+from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
 from ..nn.surgery import freeze
 from ..training.evaluate import evaluate
+from ..training.features import identity_of
 from ..training.memory import TrainingMemory, check_memory, training_memory
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
-from .config import Config
 from .experiment import build_for, check_dense
-from .spec import run_key
+from .spec import PLAN, Config, run_key
 
 RUNS_NO_USER_CODE = True  # so ``anomaly`` looks for no line of the caller's here
 REMEMBERED = 2  # data sets, and trained dense networks, that the runs of a worker share
@@ -42,15 +44,20 @@ def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
     """Do one run. What goes wrong in it is the result, ``status`` "failed", and raises nothing.
 
     The test split is judged once, after the last step; nothing is chosen by it. ``data`` tells the
-    data by their content. ``seconds`` is what it takes to encode, fit, train and judge. Reading the
-    data and training the dense network are not in it: runs share these, so that somebody else may
-    have done them.
+    data by their content, ``dense_sha256`` the network in the file that ``dense`` names; a run
+    fails if these are not the ``content`` that the configuration may name. ``seconds`` is what it
+    takes to encode, fit, train and judge. Reading the data and training the dense network are not
+    in it: runs share these, so that somebody else may have done them.
     """
     known: dict[str, Any] = {"device": device}
     start = None
     try:
-        data, known["data"] = loaded(config["data"])
-        network = _network_to_encode(config, seed, data, device)
+        content = config.get("content", {})
+        data, known["data"] = _data(config["data"], content.get("data"))
+        network = _network_to_encode(config, seed, data, known["data"]["sha256"], device)
+        if isinstance(config.get("dense"), str):
+            known["dense_sha256"] = sha256_of(network)
+            _require_content(config["dense"], known["dense_sha256"], content.get("dense"))
         start = time.perf_counter()
         result = {"status": "done", **_measured(config, seed, data, network)}
     except TinyADTNError as error:
@@ -73,16 +80,47 @@ def loaded(source: str) -> tuple[Data, dict[str, Any]]:
     return data, data.identity()
 
 
+def _data(source: str, sha256: str | None) -> tuple[Data, dict[str, Any]]:
+    """``loaded``, with that hash if there is one: what a worker remembers may be out of date."""
+    data, identity = loaded(source)
+    if sha256 not in (None, identity["sha256"]):
+        loaded.cache_clear()
+        data, identity = loaded(source)
+        _require_content(source, identity["sha256"], sha256)
+    return data, identity
+
+
+def _require_content(file: str, found: str, expected: str | None) -> None:
+    if expected not in (None, found):
+        raise DataFileError(
+            f"{file}: its content is not the one that the sweep began with (SHA-256 {found[:8]}… "
+            f"instead of {expected[:8]}…); put that back, then --retry-failed does this run"
+        )
+
+
+def sha256_of(network: Module) -> str:
+    """The hash of all that a network stores."""
+    return identity_of(network, network)["sha256"]  # type: ignore[arg-type]
+
+
 def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[str, Any]:
-    model, fit_errors = _start(config, seed, network)
+    model, errors = _encoded(network, config, seed), {}
+    if "fit" in config:
+        errors = fit(model, network, show_progress=False, **config["fit"])
+    model = freeze(model, *config["freeze"]) if "freeze" in config else model
     history, losses = _trained(model, data, config, seed)
-    last = evaluate(model, data.validation).accuracy if not history else None
+    if history:
+        validation = history[-1]["validation_accuracy"]
+    else:
+        judged = evaluate(model, data.validation)
+        validation = judged.accuracy
+        _require_finite(model, judged.loss)
     return {
         **stored_numbers(model),
-        "fit_error": {layer: errors[-1] for layer, errors in fit_errors.items()},
+        "fit_error": {layer: each[-1] for layer, each in errors.items()},
         "history": history,
         "losses": losses,
-        "validation": history[-1]["validation_accuracy"] if history else last,
+        "validation": validation,
         "test": evaluate(model, data.test).accuracy,
         "images": {"train": len(data.train), "test": len(data.test)},
         **({"features": data.origin} if data.origin else {}),
@@ -90,24 +128,12 @@ def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[st
     }
 
 
-def _start(config: Config, seed: int, network: Module) -> tuple[Module, dict[str, list[float]]]:
-    """The network before its training; with the errors of the fit, where there was one."""
-    model, errors = _encoded(network, config, seed), {}
-    if "fit" in config:
-        errors = fit(model, network, show_progress=False, **config["fit"])
-    return freeze(model, *config["freeze"]) if "freeze" in config else model, errors
-
-
-def _network_to_encode(config: Config, seed: int, data: Data, device: str) -> Module:
+def _network_to_encode(config: Config, seed: int, data: Data, sha256: str, device: str) -> Module:
     """The dense network as it was drawn, as a file has it, or trained as ``dense`` says."""
     beginning = dense_beginning(config, seed)
-    if beginning is not None:
-        trained = _trained_dense(beginning, loaded(config["data"])[1]["sha256"], device)
-        return trained.copy()  # what comes now may change it in place
-    network = _network(config, data, seed)
-    if "dense" in config:
-        network = _dense_from(config["dense"], network)
-    return placed(network, device)
+    if beginning is not None:  # a copy, because what comes now may change it in place
+        return _trained_dense(beginning, sha256, device).copy()
+    return placed(_network(config, data, seed), device)
 
 
 def dense_beginning(config: Config, seed: int) -> str | None:
@@ -124,21 +150,21 @@ def dense_beginning(config: Config, seed: int) -> str | None:
 def _trained_dense(beginning: str, sha256: str, device: str) -> Module:
     """The network of ``dense_beginning``, trained on that device, on the data with that hash."""
     config, seed = json.loads(beginning)
-    data, _ = loaded(config["data"])
+    data, _ = _data(config["data"], sha256)
     network = placed(_network(config, data, seed), device)
     _trained(network, data, config["dense"], seed)
     return network
 
 
 def _network(config: Config, data: Data, seed: int | None) -> Module:
+    """The network as it was drawn, or as the file has it that ``dense`` names."""
     own = dict(config["network"])
-    return build_for(data, own.pop("name"), seed, **own)
-
-
-def _dense_from(file: str, wanted: Module) -> Module:
-    network = load(file)
-    check_dense(network, wanted)
-    return network
+    network = build_for(data, own.pop("name"), seed, **own)
+    if not isinstance(config.get("dense"), str):
+        return network
+    trained = load(config["dense"])
+    check_dense(trained, network)
+    return trained
 
 
 def _encoded(network: Module, config: Config, seed: int | None) -> Module:
@@ -150,7 +176,9 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
         for name in names.split():
             spec[tuple(name.split("+")) if "+" in name else name] = recipe
     others = config.get("train_others", True)
-    return compress(network, spec, rng=seed, train_others=others) if spec else network
+    if not spec and others:
+        return network
+    return compress(network, spec, rng=seed, train_others=others)
 
 
 def _trained(
@@ -158,18 +186,26 @@ def _trained(
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """Train in place: an entry an epoch, and the mean loss over each tenth of the steps."""
     history, losses = [], []
-    for step in train(model, data, **_options(plan), seed=seed) if plan["epochs"] else ():
+    options = {name: plan[name] for name in PLAN}
+    for step in train(model, data, **options, seed=seed) if plan["epochs"] else ():
         losses.append(step.loss)
         if step.validation:
             history.append({k: _json(v) for k, v in step.record().items()})
+    if history:
+        _require_finite(model, history[-1]["validation_loss"])
     tenth = max(1, math.ceil(len(losses) / 10))
     tenths = [losses[i : i + tenth] for i in range(0, len(losses), tenth)]
     return history, [round(statistics.fmean(part), 4) for part in tenths]
 
 
-def _options(plan: Config) -> Config:
-    """Those of ``TrainingPlan``."""
-    return {k: v for k, v in plan.items() if k in TrainingPlan.__dataclass_fields__}
+def _require_finite(model: Module, loss: float | None) -> None:
+    """The loop looks at every loss and gradient, so only the last update can go unnoticed."""
+    finite = all(np.isfinite(array).all() for array in model.arrays().values())
+    if loss is None or not math.isfinite(loss) or not finite:
+        raise NonFiniteError(
+            "the network diverged at its last update: its parameters or its validation loss are "
+            "not finite. Try a smaller learning rate, or clip="
+        )
 
 
 def _json(value: Any) -> Any:
@@ -192,19 +228,19 @@ def _peak_memory() -> int | None:
 
 @dataclass(frozen=True)
 class Preview:
-    """What is known of a run beforehand: its stored numbers, its memory, and its data."""
+    """What is known of a run beforehand: its stored numbers, its memory, its content."""
 
     stored: dict[str, Any]
     memory: TrainingMemory
     data: dict[str, Any]
+    dense_sha256: str | None
 
 
 def check(config: Config) -> Preview:
     """Build the network of shapes alone: whatever is wrong with a configuration is raised here."""
     data, identity = loaded(config["data"])
     network = _network(config, data, None)
-    if isinstance(config.get("dense"), str):
-        _dense_from(config["dense"], network)
+    dense = sha256_of(network) if isinstance(config.get("dense"), str) else None
     model = _encoded(network, config, None)
     if "freeze" in config:
         model = freeze(model, *config["freeze"])
@@ -217,12 +253,12 @@ def check(config: Config) -> Preview:
         larger = max(first, memory, key=lambda need: need.total)
         memory = replace(larger, weights=larger.weights + kept)
     check_memory(memory)
-    return Preview(stored_numbers(model), memory, identity)
+    return Preview(stored_numbers(model), memory, identity, dense)
 
 
-def _memory(model: Module, data: Data, plan: Config) -> TrainingMemory:
-    plan = {**_options(plan), "epochs": max(1, plan["epochs"])}
-    return training_memory(model, data, TrainingPlan(**plan))  # type: ignore[arg-type]
+def _memory(model: Any, data: Data, plan: Config) -> TrainingMemory:
+    options = {**{name: plan[name] for name in PLAN}, "epochs": max(1, plan["epochs"])}
+    return training_memory(model, data, TrainingPlan(**options))
 
 
 def stored_numbers(model: Module) -> dict[str, Any]:

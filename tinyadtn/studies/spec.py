@@ -13,62 +13,99 @@
 
 Any value may be replaced by ``{each = […]}``: one run for each of the values in its list.
 Several of them multiply, so the row ``adtn`` has 3 · 2 · 3 runs.
+
+A configuration is plain JSON and contains all that the run depends on, every default included. So
+a result stays readable, and the run stays the same, when a default of the library changes. Here
+names are checked and defaults are filled in. The values are checked by the constructors that take
+them: ``run.check`` calls these.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import numbers
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ..checks import require_number
+from ..compression.configure import ENCODINGS
+from ..data.catalogue import KNOWN
+from ..encodings.adtn import ADTN
 from ..errors import SizeLimitError, TinyADTNError, nearest
 from ..files.npz import is_stream
-from .config import DEEPEST, OPTIONS, Config, configuration, refuse_unknown, too_deep
+from ..nn.models import MODELS
+from ..training.runs import TrainingPlan
 
+Config = dict[str, Any]
+PLAN = [each.name for each in fields(TrainingPlan) if each.name != "seed"]
+OPTIONS = ["data", "network", "encode", "train_others", "freeze", "dense", "fit", *PLAN, "seeds"]
 LONGEST = 2**22  # bytes of a spec
 MOST_RUNS = 100_000
-COUNTS = ("encoded", "model")  # what ``count`` may be, beside a list of layers
+DEEPEST = 30  # a table in a list in a table …; a wiring takes 8
+TABLE = "a table, {name = value}"
 
 
 @dataclass(frozen=True)
 class PlannedRun:
     """One run: ``config`` and ``seed`` decide everything in it.
 
-    ``row`` is its row in the spec; ``choices``, {option: value}, is what it has of every ``each``;
-    ``label`` says both, and ``method`` all but the learning rate.
+    ``row`` is its row in the spec; ``choices``, {option: value}, is what it has of every ``each``.
+    Files that the configuration names lie in ``folder``, that of the spec. ``content`` has the
+    SHA-256 that its "data" and its "dense" network must have, if they are known.
     """
 
     row: str
-    label: str
     config: Config
     seed: int
-    method: str
     choices: Mapping[str, str]
+    folder: Path = Path()
+    content: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """The same for the same run, however it was written down."""
         return run_key(self.config, self.seed)
 
+    @property
+    def located(self) -> Config:
+        """The configuration for whoever does the run: files with their folder, and ``content``."""
+        files = {k: v for k, v in self.config.items() if k in ("data", "dense") and type(v) is str}
+        paths = {k: str(self.folder / v) for k, v in files.items() if v not in KNOWN}
+        return {**self.config, **paths, "content": dict(self.content)}
+
+    @property
+    def label(self) -> str:
+        """The row's name with all that it chose."""
+        return labelled(self.row, self.choices)
+
+    @property
+    def method(self) -> str:
+        """The row's name with all that it chose except the learning rate."""
+        return labelled(self.row, {k: v for k, v in self.choices.items() if k != "learning_rate"})
+
 
 @dataclass(frozen=True)
 class Spec:
-    """The runs of a sweep. ``count`` says which stored numbers its table and picture tell.
+    """The runs of a sweep.
 
-    ``whole`` says whether these are the runs of all its rows.
+    ``count`` chooses the stored numbers in its table and picture: those of "encoded" weights, of
+    the whole "model", or of a list of layers. ``whole`` is false if only some rows were chosen.
     """
 
     name: str
     path: Path | None
     runs: tuple[PlannedRun, ...]
-    count: Any = "encoded"
+    count: str | list[str] = "encoded"
     whole: bool = True
 
 
@@ -82,8 +119,9 @@ def read_spec(
 ) -> Spec:
     """The runs that a TOML file, or a mapping of the same content, describes.
 
-    ``rows`` are patterns: only rows with such names. A value that is wrong in itself is rejected
-    here, with its place; ``run.check`` tests whether layers exist and shapes fit.
+    ``rows`` are patterns: only rows with such names. A path in a file begins at its folder, a path
+    in a mapping where Python runs. TinyADTNError, with the place, for an unknown name and for a
+    value that no run can have; ``run.check`` tests what depends on the network.
 
     >>> rows = {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}
     >>> spec = read_spec({"network": "fc2", "rows": rows})
@@ -95,16 +133,37 @@ def read_spec(
     name = "spec" if path is None else str(path)
     if too_deep(content):
         raise TinyADTNError(f"{name}: nested more than {DEEPEST} deep; no option is")
+    _require_known(name, content, [*OPTIONS, "count", "rows"])
     common = {key: value for key, value in content.items() if key not in ("rows", "count")}
-    refuse_unknown(name, common, [*OPTIONS, "seeds", "count", "rows"])
-    table = _row_table(name, content)
-    chosen = _chosen_rows(name, table, tuple(rows))
-    runs = _runs_of_rows(name, common, chosen)
-    count = _count(name, content.get("count", "encoded"))
+    table = content.get("rows")
+    if not isinstance(table, Mapping) or not all(isinstance(r, Mapping) for r in table.values()):
+        table = {}
+    if not table:
+        raise TinyADTNError(
+            f"{name}: a sweep of 0 runs: rows are tables with names, such as [rows.dense]"
+        )
+    patterns = tuple(rows) or ("*",)
+    every = {str(row): {**common, **own} for row, own in table.items()}
+    chosen = {row: every[row] for row in every if any(fnmatchcase(row, p) for p in patterns)}
+    for pattern in patterns:
+        if not any(fnmatchcase(row, pattern) for row in chosen):
+            raise TinyADTNError(
+                f"{name}: no row is called {pattern!r}{nearest(pattern, every)} "
+                f"(there is {', '.join(map(visible, every))})"
+            )
+    _refuse_too_many(name, chosen.values())
+    folder = Path() if path is None else path.parent.absolute()
+    runs = [run for row, own in chosen.items() for run in _runs_of_row(name, folder, row, own)]
+    _refuse_twins(name, runs)
+    count = content.get("count", "encoded")
+    if isinstance(count, (list, tuple)) and count and all(isinstance(n, str) for n in count):
+        count = list(dict.fromkeys(count))
+    elif count not in ("encoded", "model"):
+        raise TinyADTNError(
+            f'{name}: count must be "encoded" (the numbers of encoded weights), "model" (all), or '
+            f"a list of layers, got {count!r}"
+        )
     return Spec(name, path, tuple(runs), count, whole=len(chosen) == len(table))
-
-
-# --- the file, and its rows ----------------------------------------------------------------------
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -121,175 +180,86 @@ def _parsed(path: Path) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise TinyADTNError(f"{path}: no text in UTF-8, so no TOML file ({error})") from error
-    except ValueError as error:  # of TOML's own kind, or of Python's for a number that is too long
+    except ValueError as error:  # no UTF-8, no TOML, or a number that is too long for Python
         raise TinyADTNError(f"{path}: not TOML: {error}") from error
     except RecursionError as error:
         raise TinyADTNError(f"{path}: nested more than {DEEPEST} deep; no option is") from error
 
 
-def _row_table(name: str, content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """All rows of a spec: {name: options of its own}."""
-    table = content.get("rows", {})
-    if not isinstance(table, Mapping) or not all(isinstance(r, Mapping) for r in table.values()):
-        raise TinyADTNError(f"{name}: rows are tables with names, as [rows.dense]")
-    if not table:
-        raise TinyADTNError(f"{name}: a sweep of 0 runs: no rows. A row begins with [rows.NAME]")
-    return table
-
-
-def _chosen_rows(
-    name: str, table: Mapping[str, Mapping[str, Any]], patterns: tuple[str, ...]
-) -> dict[str, Mapping[str, Any]]:
-    """The rows whose names match a pattern; all rows if there is no pattern."""
-    for pattern in patterns:
-        if not any(fnmatchcase(row, pattern) for row in table):
-            raise TinyADTNError(
-                f"{name}: no row is called {pattern!r}{nearest(pattern, table)} "
-                f"(there is {', '.join(table)})"
-            )
-    return {
-        row: own
-        for row, own in table.items()
-        if not patterns or any(fnmatchcase(row, pattern) for pattern in patterns)
-    }
+def too_deep(value: Any, deepest: int = DEEPEST) -> bool:
+    """Whether tables and lists are nested so deep that only Python's own stack would stop them."""
+    inside = value.values() if isinstance(value, Mapping) else value
+    return deepest < 0 or (
+        isinstance(value, (Mapping, list, tuple))
+        and any(too_deep(child, deepest - 1) for child in inside)
+    )
 
 
 # --- from rows to runs ---------------------------------------------------------------------------
 
 
-def _runs_of_rows(
-    name: str, common: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]
-) -> list[PlannedRun]:
-    """The runs of all rows; SizeLimitError for too many, TinyADTNError for the same run twice."""
-    _refuse_too_many(name, [{**common, **own} for own in rows.values()])
-    runs: list[PlannedRun] = []
-    for row, own in rows.items():
-        where = f"{name}: rows.{row}"
-        refuse_unknown(where, own, [*OPTIONS, "seeds"])
-        runs += _runs_of_row(where, str(row), {**common, **own})
-    _refuse_twins(name, runs)
-    return runs
-
-
-def _runs_of_row(where: str, row: str, options: dict[str, Any]) -> Iterator[PlannedRun]:
+def _runs_of_row(
+    name: str, folder: Path, row: str, options: dict[str, Any]
+) -> Iterator[PlannedRun]:
+    where = f"{name}: rows.{visible(row)}"
+    _require_known(where, options, OPTIONS)
     seeds = _seeds(where, options.pop("seeds", 1))
     varied = list(_each(where, options))
-    paths = {path for choices, _ in varied for path, _ in choices}
+    paths = {path for choices, _ in varied for path in choices}
     for choices, values in varied:
         config = configuration(where, values)
-        shown = {path: (_shortest(path, paths), brief(value)) for path, value in choices}
-        chosen = dict(shown.values())
-        shown.pop(("learning_rate",), None)
-        label, method = labelled(row, chosen), labelled(row, dict(shown.values()))
-        for seed in seeds:
-            yield PlannedRun(row, label, config, seed, method, chosen)
+        named = {_shortest(path, paths): brief(value) for path, value in choices.items()}
+        yield from (PlannedRun(row, config, seed, named, folder) for seed in seeds)
 
 
-def labelled(row: str, choices: Mapping[str, str]) -> str:
-    """A row's name with what it chose.
+def _seeds(where: str, value: Any) -> list[int]:
+    seeds = list(range(value)) if type(value) is int else value
+    whole = isinstance(seeds, (list, tuple)) and all(type(s) is int and s >= 0 for s in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        raise TinyADTNError(
+            f"{where}: seeds is how many, or a list of different whole numbers, got {value!r}"
+        )
+    return list(seeds)
 
-    >>> labelled("adtn", {"depth": "2"})
-    'adtn depth=2'
-    """
-    return " ".join([row, *(f"{name}={value}" for name, value in choices.items())])
+
+def _each(
+    where: str, value: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[dict[tuple[str, ...], Any], Any]]:
+    """Every choice of what ``each`` stands for, {path: value}, with the value without ``each``."""
+    if not isinstance(value, Mapping):
+        yield {}, value
+    elif "each" not in value:
+        inside = [_each(where, child, (*path, str(key))) for key, child in value.items()]
+        for combination in product(*inside):
+            choices = {path: choice for made, _ in combination for path, choice in made.items()}
+            yield choices, dict(zip(value, (plain for _, plain in combination)))
+    elif len(value) > 1 or not isinstance(value["each"], (list, tuple)) or not value["each"]:
+        raise TinyADTNError(
+            f"{where}: {'.'.join(path)}: each stands alone and has a list of one value or more, "
+            f"{{each = [1, 2]}}; got {dict(value)}"
+        )
+    else:
+        for choice in value["each"]:
+            yield from (({path: plain}, plain) for _, plain in _each(where, choice, path))
 
 
 def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Counted, not listed: a slip in a spec may ask for more runs than there is memory."""
-    count = sum(_num_seeds(row.get("seeds", 1)) * _num_choices(row) for row in rows)
+    count = sum(
+        (seeds if isinstance(seeds := row.get("seeds", 1), int) else 1) * _num_choices(row)
+        for row in rows
+    )
     if count > MOST_RUNS:
         shown = f"{count:,}" if count < 10**18 else "more than 10^18"
         raise SizeLimitError(f"{name}: {shown} runs, a sweep has at most {MOST_RUNS:,}")
 
 
-def _num_seeds(value: Any) -> int:
-    return value if isinstance(value, int) else 1
-
-
 def _num_choices(value: Any) -> int:
-    """How many choices ``_each`` will give; 1 for what it will refuse."""
     if not isinstance(value, Mapping):
         return 1
-    if "each" not in value:
-        return math.prod(map(_num_choices, value.values()))
-    choices = value["each"]
-    return sum(map(_num_choices, choices)) if isinstance(choices, (list, tuple)) else 1
-
-
-def _each(where: str, value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[list, Any]]:
-    """Every choice of what ``each`` stands for: [(path, value), …], and the value without it."""
-    if not isinstance(value, Mapping):
-        yield [], value
-    elif "each" in value:
-        choices = value["each"]
-        if len(value) > 1 or not isinstance(choices, (list, tuple)):
-            raise TinyADTNError(
-                f"{where}: {'.'.join(path)}: each stands alone and has a list, "
-                f"{{each = [1, 2]}}; got {dict(value)}"
-            )
-        if not choices:
-            raise TinyADTNError(f"{where}: {'.'.join(path)}: each of nothing gives 0 runs")
-        for choice in choices:
-            for _, plain in _each(where, choice, path):
-                yield [(path, plain)], plain
-    else:
-        inside = [list(_each(where, child, (*path, str(key)))) for key, child in value.items()]
-        for combination in product(*inside):
-            yield (
-                [choice for choices, _ in combination for choice in choices],
-                dict(zip(value, (plain for _, plain in combination))),
-            )
-
-
-def _shortest(path: tuple[str, ...], paths: Iterable[tuple[str, ...]]) -> str:
-    """The end of a path that tells it from the others of its row."""
-    others = [other for other in paths if other != path]
-    length = next(
-        n
-        for n in range(1, len(path) + 1)
-        if n == len(path) or all(other[-n:] != path[-n:] for other in others)
-    )
-    return ".".join(path[-length:])
-
-
-def brief(value: Any) -> str:
-    """The value in few letters, and no two values in the same."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}={brief(child)}" for key, child in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(brief, value)) + "]"
-    short = f"{value:g}" if isinstance(value, float) else str(value)
-    return short if not isinstance(value, float) or float(short) == value else repr(value)
-
-
-def _seeds(where: str, value: Any) -> list[int]:
-    seeds = list(range(value)) if isinstance(value, int) else value
-    whole = isinstance(seeds, (list, tuple)) and all(
-        isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds
-    )
-    if not whole or isinstance(value, bool) or len(set(seeds)) < len(seeds):
-        raise TinyADTNError(
-            f"{where}: seeds is how many, or a list of whole numbers, got {value!r}"
-        )
-    if not seeds:
-        raise TinyADTNError(f"{where}: seeds = {value} gives 0 runs")
-    return list(seeds)
-
-
-def _count(where: str, value: Any) -> Any:
-    if value in COUNTS or (
-        isinstance(value, (list, tuple))
-        and value
-        and all(isinstance(name, str) and name.strip() for name in value)
-        and len(set(value)) == len(value)
-    ):
-        return value if isinstance(value, str) else list(value)
-    raise TinyADTNError(
-        f'{where}: count must be "encoded" (the numbers of encoded weights), "model" (all), or a '
-        f"list of different layers, got {value!r}"
-    )
+    if isinstance(value.get("each"), (list, tuple)):
+        return sum(map(_num_choices, value["each"]))
+    return math.prod(map(_num_choices, value.values()))
 
 
 def _refuse_twins(name: str, runs: Iterable[PlannedRun]) -> None:
@@ -302,3 +272,198 @@ def _refuse_twins(name: str, runs: Iterable[PlannedRun]) -> None:
             raise TinyADTNError(f"{name}: the same run twice, with seed {run.seed}: {both}")
         if by_label.setdefault(run.label, run).config != run.config:
             raise TinyADTNError(f"{name}: two different rows are called {run.label!r}")
+
+
+def _shortest(path: tuple[str, ...], paths: set[tuple[str, ...]]) -> str:
+    """The end of a path that distinguishes it from the others of its row.
+
+    Only the run's own learning rate is called that: another one is ``dense.learning_rate``.
+    """
+    others = (paths | {("learning_rate",)}) - {path}
+    for length in range(1, len(path) + 1):
+        if all(other[-length:] != path[-length:] for other in others):
+            break
+    return ".".join(path[-length:])
+
+
+def brief(value: Any) -> str:
+    """The value in few letters, and no two values in the same."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}={brief(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(brief, value)) + "]"
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return visible(str(value))
+
+
+def labelled(row: str, choices: Mapping[str, str]) -> str:
+    """A row's name with what it chose.
+
+    >>> labelled("adtn", {"depth": "2"})
+    'adtn depth=2'
+    """
+    return " ".join(
+        [visible(row), *(f"{visible(name)}={value}" for name, value in choices.items())]
+    )
+
+
+# --- from a row's options to a configuration -----------------------------------------------------
+
+
+def configuration(where: str, options: Mapping[str, Any]) -> Config:
+    """The configuration of a row's options; TinyADTNError with the place for what is wrong in them.
+
+    >>> config = configuration("row", {"network": "fc2", "encode": {"fc1": 2}, "epochs": 4})
+    >>> config["encode"]["fc1"]["activation"], config["learning_rate"]
+    ('relu', 0.001)
+    """
+    _require_known(where, options, OPTIONS)
+    given = dict(options)
+    config: Config = {
+        "data": _expect(f"{where}: data", given.pop("data", "mnist-5k"), str, "text"),
+        # The numbers of classes, pixels and channels come from the data.
+        "network": _choice(
+            where, "network", "name", given.pop("network", None), MODELS,
+            without=("num_classes", "image_size", "channels", "rng"),
+        ),
+    }  # fmt: skip
+    encode = _encodings(f"{where}: encode", given.pop("encode", {}))
+    if encode:
+        config["encode"] = encode
+    if not _expect(
+        f"{where}: train_others", given.pop("train_others", True), bool, "true or false"
+    ):
+        config["train_others"] = False
+    if "freeze" in given:
+        patterns = given.pop("freeze")
+        config["freeze"] = list(patterns) if isinstance(patterns, (list, tuple)) else [patterns]
+    if "dense" in given:
+        dense = given.pop("dense")  # the file of a network, or how it is trained
+        config["dense"] = dense if isinstance(dense, str) else _plan(f"{where}: dense", dense)
+    if "fit" in given:
+        if not encode or "dense" not in config:
+            raise TinyADTNError(
+                f"{where}: fit brings encodings near to trained weights: it needs encode, and "
+                "dense = {epochs = 10}, how these are trained, or the file of a network"
+            )
+        config["fit"] = _fit(f"{where}: fit", given.pop("fit"))
+    config |= _plan(where, given)
+    try:
+        return json.loads(json.dumps(config, allow_nan=False))
+    except (TypeError, ValueError) as error:  # a date, say, or nan: TOML has them
+        raise TinyADTNError(f"{where}: {error}") from error
+
+
+def _encodings(where: str, value: Any) -> dict[str, Any]:
+    """{layers: encoding}; the key "fc1 fc2" gives each its own, "fc1+fc2" one for both."""
+    encode = _expect(where, value, Mapping, TABLE)
+    for name, times in Counter(n for layers in encode for n in layers.split() or [layers]).items():
+        if not name.strip() or times > 1:
+            why = "is named twice" if name.strip() else "names no layer"
+            raise TinyADTNError(f"{where}: {name!r} {why}")
+    kinds = {name: kind for name, kind in ENCODINGS.items() if name != "Part"}  # asked for by "+"
+    found = {}
+    for layers, entry in encode.items():
+        place = f"{where}.{layers}"
+        entry = {"encoding": "ADTN", "depth": entry} if type(entry) is int else entry
+        chosen = _choice(place, "encoding", "encoding", entry, kinds, without=("shape", "rng"))
+        if "axes" in chosen and chosen["encoding"] != "ADTN":
+            raise TinyADTNError(f"{place}: unknown 'axes': only an ADTN has them")
+        found[" ".join(layers.split())] = chosen
+    return found
+
+
+def _fit(where: str, value: Any) -> dict[str, Any]:
+    others = ("self", "target", "show_progress", "label")
+    fit = _completed(where, value, ADTN.fit, others)
+    with _placed(where):
+        require_number("steps", fit["steps"], numbers.Integral)
+        require_number("learning_rate", fit["learning_rate"])
+        if fit["steps"] < 0 or not 0 < fit["learning_rate"] < math.inf:
+            raise ValueError(
+                f"steps must be 0 or more and learning_rate a number above 0, got {fit}"
+            )
+    return {**fit, "learning_rate": float(fit["learning_rate"])}
+
+
+def _plan(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of training. Unlike a ``TrainingPlan``, epochs = 0 is one: none."""
+    given = _completed(where, options, TrainingPlan, ("seed",))
+    none = type(given["epochs"]) is int and given["epochs"] == 0
+    with _placed(where):
+        plan = asdict(TrainingPlan(**{**given, "epochs": 1} if none else given))
+    return {name: plan[name] for name in PLAN} | ({"epochs": 0} if none else {})
+
+
+def _choice(
+    where: str, what: str, key: str, value: Any, known: Mapping[str, Any], without: tuple[str, ...]
+) -> dict[str, Any]:
+    """{key: name, option: value, …}: one of the functions that are known, with all its options."""
+    given = {key: value} if isinstance(value, str) else value
+    given = dict(_expect(f"{where}: {what}", {} if given is None else given, Mapping, TABLE))
+    name = given.pop(key, None)
+    if not isinstance(name, str) or name not in known:
+        got = "is missing" if name is None else f"cannot be {name!r}"
+        raise TinyADTNError(
+            f"{where}: {what} {got}{nearest(name, known)} (there is {', '.join(known)})"
+        )
+    return {key: name, **_completed(f"{where}: {what} {name}", given, known[name], without)}
+
+
+def _completed(
+    where: str, given: Mapping[str, Any], function: Callable[..., Any], without: tuple[str, ...]
+) -> dict[str, Any]:
+    """The options given to a function, with its defaults; None is for the function to fill."""
+    _expect(where, given, Mapping, "a table, {name = value}")
+    parameters = inspect.signature(function).parameters
+    known = {name: p for name, p in parameters.items() if name not in without}
+    _require_known(where, given, known)
+    for name, value in given.items():
+        # Annotations are texts. Where a list is meant, it is one of numbers, never of names.
+        listed = any(word in known[name].annotation for word in ("Sequence", "Axes", "Modes"))
+        if isinstance(value, (list, tuple)):
+            names = bool(value) and all(isinstance(one, str) for one in value)
+            if names or not listed:
+                raise TinyADTNError(f"{where}: {name} is one value, got {value}{_hint(value)}")
+    lacking = [n for n, p in known.items() if p.default is p.empty and n not in given]
+    if lacking:
+        raise TinyADTNError(f"{where} needs {' and '.join(lacking)}")
+    defaults = {name: p.default for name, p in known.items() if p.default is not None}
+    return {**defaults, **given}
+
+
+def _require_known(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """TinyADTNError for the first name that is not known, with the nearest that is."""
+    for name in given:
+        if name not in known:
+            there = ", ".join(known) or "no option"
+            raise TinyADTNError(
+                f"{where}: unknown {name!r}{nearest(name, known)} (there is {there})"
+            )
+
+
+def _expect(where: str, value: Any, kind: type, what: str) -> Any:
+    if not isinstance(value, kind):
+        raise TinyADTNError(f"{where}: expected {what}, got {value!r}{_hint(value)}")
+    return value
+
+
+def _hint(value: Any) -> str:
+    """Who gives a list may have meant a run for each."""
+    many = isinstance(value, (list, tuple))
+    return f"; for a run with each of them, write {{each = {list(value)}}}" if many else ""
+
+
+@contextmanager
+def _placed(where: str) -> Iterator[None]:
+    """Name the place before the words of a constructor."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise TinyADTNError(f"{where}: {error}") from error
+
+
+def visible(text: str) -> str:
+    """The text, or how Python would write it if a terminal would obey it instead of showing it."""
+    return text if text.isprintable() else repr(text)

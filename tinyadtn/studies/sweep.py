@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,10 @@ from ..errors import SizeLimitError, TinyADTNError
 from ..limits import memory_limit
 from ..progress import progress
 from ..training.memory import GIB
-from ..training.runs import describe_data
 from .results import Record, ResultsFile
-from .run import Preview, check, dense_beginning
-from .spec import PlannedRun, Spec, read_spec
-from .workers import Result, on_executor, on_processes
+from .run import Preview, check, dense_beginning, loaded
+from .spec import PlannedRun, Spec, read_spec, visible
+from .workers import Result, Results, on_executor, on_processes
 
 
 def sweep(
@@ -51,7 +51,8 @@ def sweep(
     A run that raises is recorded as "failed", with its error, and stops nothing; ``retry_failed``
     does these again. A run whose worker died is done again. Ctrl-C, or a kill, leaves what is done;
     the same call goes on. TinyADTNError before the first run for whatever is wrong with a row,
-    where another sweep holds ``out``, and where ``out`` has runs on other data of the same name.
+    where another sweep holds ``out``, and where ``out`` has runs on other data, or another dense
+    network, of the same name.
 
     >>> import tempfile
     >>> from concurrent.futures import ThreadPoolExecutor
@@ -64,34 +65,37 @@ def sweep(
     plan = spec if isinstance(spec, Spec) else read_spec(spec, rows=rows)
     check_executor(executor, workers, blas_threads, device)
     workers = min(workers or (cores() if device == "cpu" else 1), len(plan.runs))
-    previews = preview(plan)
-    if executor is None:
-        _refuse_too_many(workers, previews.values())
-    with ResultsFile(results_path(plan, out)) as file:
-        if file.repaired:
-            print(file.repaired)
-        _refuse_other_data(file, previews.values())
-        todo = [run for run in plan.runs if not _is_done(run, file.records, retry_failed)]
-        todo = _sharing(todo)
+    try:
+        previews = preview(plan)
         if executor is None:
-            results = on_processes(todo, device, workers, blas_threads or 1)
-        else:
-            results = on_executor(todo, device, executor)
-        bar = progress(
-            results,
-            total=len(plan.runs),
-            initial=len(plan.runs) - len(todo),
-            label="sweep",
-            note=_note,
-            show=show_progress,
-        )
-        try:
-            for run, result in bar:
-                head = {"row": run.row, "label": run.label, "config": run.config, "seed": run.seed}
-                file.append({**head, **result})
-        finally:
-            results.close()  # ends the workers now, not when the last name for it goes
-        return [file.records[run.key] for run in plan.runs]
+            _refuse_too_many(workers, previews.values())
+        with ResultsFile(results_path(plan, out)) as file:
+            if file.repaired:
+                print(visible(file.repaired))
+            runs = [_with_content(run, previews[run.label]) for run in plan.runs]
+            _refuse_other_content(file, runs)
+            todo = _sharing(run for run in runs if not _is_done(run, file.records, retry_failed))
+            if executor is None:
+                results = on_processes(todo, device, workers, blas_threads or 1)
+            else:
+                results = on_executor(todo, device, executor)
+            _record(results, file, len(runs), len(runs) - len(todo), show_progress)
+        return [file.records[run.key] for run in runs]
+    finally:
+        loaded.cache_clear()  # before the next sweep the data may change
+
+
+def _record(results: Results, file: ResultsFile, total: int, done: int, show: bool) -> None:
+    """Append each result to the file as soon as it is there."""
+    bar = progress(results, total=total, initial=done, label="sweep", note=_note, show=show)
+    try:
+        for run, result in bar:
+            head = {"row": run.row, "label": run.label, "config": run.config, "seed": run.seed}
+            if "data" in result:  # as the spec calls them, wherever they lie
+                result = {**result, "data": {**result["data"], "name": run.config["data"]}}
+            file.append({**head, **result})
+    finally:
+        results.close()  # ends the workers now, not when the last name for it goes
 
 
 def check_executor(
@@ -113,8 +117,8 @@ def preview(spec: Spec) -> dict[str, Preview]:
     for run in spec.runs:
         if run.label not in known:
             try:
-                known[run.label] = check(run.config)
-            except (TinyADTNError, ValueError) as error:
+                known[run.label] = check(run.located)
+            except (TinyADTNError, ValueError, RecursionError) as error:
                 kind = type(error) if isinstance(error, TinyADTNError) else TinyADTNError
                 raise kind(f"{spec.name}: {run.label}: {error}") from error
     if spec.whole and not isinstance(spec.count, str):
@@ -150,20 +154,31 @@ def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool)
     return record is not None and not (retry_failed and record["status"] == "failed")
 
 
-def _refuse_other_data(file: ResultsFile, previews: Iterable[Preview]) -> None:
-    """Data of the same name may differ, so compare the hash that each record has of its data."""
-    data = {preview.data["name"]: preview.data for preview in previews}
+def _with_content(run: PlannedRun, known: Preview) -> PlannedRun:
+    hashes = {"data": known.data["sha256"], "dense": known.dense_sha256}
+    return replace(run, content={name: sha for name, sha in hashes.items() if sha is not None})
+
+
+def _refuse_other_content(file: ResultsFile, runs: Iterable[PlannedRun]) -> None:
+    """A file of the same name may have changed, so compare the hashes that each record has.
+
+    A record from before a hash was stored is not compared: it counts as done, as it always did.
+    """
+    now = {f"{kind} {run.config[kind]}": run.content[kind] for run in runs for kind in run.content}
     for record in file.records.values():
-        before = record.get("data")
-        if before is None or before["name"] not in data:
-            continue
-        now = data[before["name"]]
-        if now["sha256"] != before["sha256"]:
-            raise TinyADTNError(
-                f"{file.path}: has runs on {describe_data(before)}, but now these are "
-                f"{describe_data(now)}; give it the data that it began with, or this sweep a file "
-                "of its own with --out"
-            )
+        data, dense = record.get("data", {}), record["config"].get("dense")
+        before = {
+            f"data {data.get('name')}": data.get("sha256"),
+            f"dense {dense}": record.get("dense_sha256"),
+        }
+        for name, sha256 in before.items():
+            found = now.get(name)
+            if sha256 and found and sha256 != found:
+                raise TinyADTNError(
+                    f"{file.path}: has runs on {name} (SHA-256 {sha256[:8]}…), but that is "
+                    f"something else now (SHA-256 {found[:8]}…); give it what it began with, or "
+                    "this sweep a file of its own with --out"
+                )
 
 
 def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
@@ -171,13 +186,10 @@ def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
 
     A worker remembers the last of these networks, so it seldom trains one again.
     """
-    places: dict[str, int] = {}
-
-    def place(run: PlannedRun) -> int:
-        beginning = dense_beginning(run.config, run.seed) or run.key
-        return places.setdefault(beginning, len(places))
-
-    return sorted(runs, key=place)
+    groups: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        groups.setdefault(dense_beginning(run.config, run.seed) or run.key, []).append(run)
+    return [run for group in groups.values() for run in group]
 
 
 def _note(item: tuple[PlannedRun, Result]) -> str:

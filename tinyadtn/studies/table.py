@@ -1,17 +1,17 @@
-"""What a sweep has found: mean and spread over the seeds of every row, as a table and a picture."""
+"""What a sweep has found: mean and spread over the seeds of every row, as tables and a picture."""
 
 from __future__ import annotations
 
 import json
+import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..draw.scatter import Point, tradeoff
-from ..errors import ShapeError, TinyADTNError
-from ..tables import format_table, spread
-from .config import Config
+from ..errors import ShapeError, TinyADTNError, nearest
+from ..tables import format_markdown, format_table, spread
 from .results import Record
 from .run import Preview
 from .spec import PlannedRun, Spec, brief, labelled
@@ -21,82 +21,71 @@ if TYPE_CHECKING:
 
 NONE = "–"  # in the place of what is not there
 DIGITS = 2  # after the point of an accuracy in %, unless said otherwise
+SPLITS = ("test", "validation")
 
 
 @dataclass(frozen=True)
 class RowResult:
-    """A row of the table: the runs that differ in their seeds alone, those of them that are done.
+    """A row of the table: runs that differ in their seeds alone, and what is recorded of them.
 
     ``numbers`` is what the spec counts, None where the row has nothing of the kind; accuracies are
     shares, one a seed.
     """
 
-    row: str
-    label: str
-    method: str
-    choices: Mapping[str, str]
-    config: Config
+    run: PlannedRun  # the first of them
     planned: int
-    failed: tuple[Record, ...]
+    done: tuple[Record, ...]
+    failed: int
     numbers: int | None
-    model: int | None
-    validation: tuple[float, ...]
-    test: tuple[float, ...]
 
     @property
     def runs(self) -> str:
         """How many are planned, or how many of these are done."""
-        done = str(self.planned) if self.is_whole else f"{len(self.test)} of {self.planned}"
-        return done + (f", {len(self.failed)} failed" if self.failed else "")
+        done = str(self.planned) if self.is_whole else f"{len(self.done)} of {self.planned}"
+        return done + (f", {self.failed} failed" if self.failed else "")
 
     @property
     def is_whole(self) -> bool:
         """Whether all its runs are done."""
-        return len(self.test) == self.planned
+        return len(self.done) == self.planned
+
+    @property
+    def learning_rate(self) -> float:
+        return self.run.config["learning_rate"]
+
+    def accuracies(self, split: str) -> tuple[float, ...]:
+        """Those on a split."""
+        return tuple(record[split] for record in self.done)
 
 
 def summaries(spec: Spec, records: Mapping[str, Record]) -> list[RowResult]:
     """The rows of a sweep, in the order of its spec, with what is recorded of their runs."""
     found = []
-    for label, runs in by_label(spec).items():
-        all_ended = [records[run.key] for run in runs if run.key in records]
-        done = [record for record in all_ended if record["status"] == "done"]
-        found.append(
-            RowResult(
-                row=runs[0].row,
-                label=label,
-                method=runs[0].method,
-                choices=runs[0].choices,
-                config=runs[0].config,
-                planned=len(runs),
-                failed=tuple(record for record in all_ended if record["status"] == "failed"),
-                numbers=counted(done[0], spec.count) if done else None,
-                model=done[0]["model"] if done else None,
-                validation=tuple(record["validation"] for record in done),
-                test=tuple(record["test"] for record in done),
-            )
-        )
+    for runs in by_label(spec).values():
+        ended = [records[run.key] for run in runs if run.key in records]
+        done = tuple(record for record in ended if record["status"] == "done")
+        numbers = counted(done[0], spec.count) if done else None
+        found.append(RowResult(runs[0], len(runs), done, len(ended) - len(done), numbers))
     return found
 
 
 def group_by_method(found: Iterable[RowResult]) -> list[list[RowResult]]:
     """The rows that differ in their learning rate alone together, in each list the best first."""
     groups: dict[str, list[RowResult]] = {}
-    for s in found:
-        method = {name: value for name, value in s.config.items() if name != "learning_rate"}
-        groups.setdefault(json.dumps(method, sort_keys=True), []).append(s)
+    for row in found:
+        method = {k: v for k, v in row.run.config.items() if k != "learning_rate"}
+        groups.setdefault(json.dumps(method, sort_keys=True), []).append(row)
     return [sorted(group, key=_place) for group in groups.values()]
 
 
-def _place(s: RowResult) -> tuple[float, float, float]:
+def _place(row: RowResult) -> tuple[float, float, float]:
     """Sorts the best on validation first, and never looks at the test split.
 
     The mean over fewer seeds is no match: what failed is as a rule what went worst. So a row comes
     after all rows of whose runs a larger share is done. Of equals, the smaller rate is first.
     """
-    share = len(s.validation) / s.planned
-    mean = statistics.fmean(s.validation) if s.validation else 0.0
-    return -share, -mean, s.config["learning_rate"]
+    mean = statistics.fmean(row.accuracies("validation")) if row.done else 0.0
+    return -len(row.done) / row.planned, -mean, row.learning_rate
 
 
 def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
@@ -120,11 +109,14 @@ def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | Non
         return numbers["model"]
     # One encoding of several layers is called "fc1+fc2".
     chosen = [
-        name
-        for name in numbers["stored"]
+        stored
+        for name, stored in numbers["stored"].items()
         if (name in numbers["encoded"] if count == "encoded" else set(name.split("+")) & set(count))
     ]
-    return sum(numbers["stored"][name] for name in chosen) if chosen else None
+    return sum(chosen) if chosen else None
+
+
+# --- a line for each row -------------------------------------------------------------------------
 
 
 def table(
@@ -136,56 +128,149 @@ def table(
     accuracy has the highest mean, with its rate and all the rates that it was chosen from. One that
     lacks runs, because they failed or are not done yet, is chosen only if all others lack as many.
     """
-    return format_table(table_rows(spec, records, best=best, digits=digits))
+    return format_table(_table_rows(spec, records, best, digits))
 
 
-def table_rows(
+def markdown_table(
     spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = DIGITS
+) -> str:
+    """``table`` in Markdown."""
+    return format_markdown(_table_rows(spec, records, best, digits))
+
+
+def _table_rows(
+    spec: Spec, records: Mapping[str, Record], best: bool, digits: int
 ) -> list[list[str]]:
-    """The cells of ``table``, its head first."""
-    rows = [["", "runs", title(spec.count), "whole model", "validation", "test"]]
+    rows = [["", "runs", title(spec), "whole model", "validation", "test"]]
+    rows[0] += ["learning rate"] if best else []
     found = summaries(spec, records)
-    for s, *others in group_by_method(found) if best else ([s] for s in found):
-        accuracies = [spread(s.validation, digits), spread(s.test, digits)] if s.test else ["", ""]
-        rows.append(
-            [s.method if best else s.label, s.runs, number(s.numbers), number(s.model),
-             *accuracies, *([_rates(s, others)] if best else [])]
-        )  # fmt: skip
-    if best:
-        rows[0].append("learning rate")
-    return rows if spec.count != "model" else [row[:2] + row[3:] for row in rows]
+    for row, *others in group_by_method(found) if best else ([row] for row in found):
+        model = row.done[0]["model"] if row.done else None
+        shares = [spread(row.accuracies(s), digits) if row.done else "" for s in SPLITS[::-1]]
+        cells = [row.run.method if best else row.run.label, row.runs, _number(row.numbers)]
+        rows.append([*cells, _number(model), *shares, *([_rates(row, others)] if best else [])])
+    return _without_twin_column(spec, rows, 2)
 
 
 def _rates(best: RowResult, others: Sequence[RowResult]) -> str:
     """The rate that was chosen, of which; with the runs of those that lack some."""
-    chosen = brief(best.config["learning_rate"])
-    if not others:
-        return chosen
-    tried = sorted([best, *others], key=lambda s: s.config["learning_rate"])
-    shown = [
-        brief(s.config["learning_rate"]) + ("" if s.is_whole else f" ({s.runs})") for s in tried
-    ]
-    return f"{chosen} of {', '.join(shown)}"
+    tried = sorted([best, *others], key=lambda row: row.learning_rate)
+    shown = [brief(r.learning_rate) + ("" if r.is_whole else f" ({r.runs})") for r in tried]
+    return brief(best.learning_rate) + (f" of {', '.join(shown)}" if others else "")
 
 
 def preview_table(spec: Spec, preview: Mapping[str, Preview], records: Mapping[str, Record]) -> str:
     """The runs to come: how many of each row, how many of them are done, and stored numbers."""
-    rows = [["", "runs", "done", title(spec.count), "whole model", "trained"]]
-    for label, runs in by_label(spec).items():
-        stored = preview[label].stored
+    rows = [["", "runs", "done", title(spec), "whole model", "trained"]]
+    for row in summaries(spec, records):
+        stored = preview[row.run.label].stored
         numbers = [counted(stored, spec.count), stored["model"], stored["trained"]]
-        done = sum(run.key in records and records[run.key]["status"] == "done" for run in runs)
-        rows.append([label, str(len(runs)), str(done), *map(number, numbers)])
-    return format_table(rows if spec.count != "model" else [row[:3] + row[4:] for row in rows])
+        done = str(len(row.done))
+        rows.append([row.run.label, str(row.planned), done, *map(_number, numbers)])
+    return format_table(_without_twin_column(spec, rows, 3))
 
 
-def title(count: str | Sequence[str]) -> str:
+def _without_twin_column(spec: Spec, rows: list[list[str]], column: int) -> list[list[str]]:
+    """Where the whole model is counted, it has a column of its own already."""
+    return [r[:column] + r[column + 1 :] for r in rows] if spec.count == "model" else rows
+
+
+def title(spec: Spec) -> str:
     """The head of the column of counted numbers."""
-    return count if isinstance(count, str) else "+".join(count)
+    return spec.count if isinstance(spec.count, str) else brief("+".join(spec.count))
 
 
-def number(value: int | None) -> str:
+def _number(value: int | None) -> str:
     return NONE if value is None else f"{value:,}"
+
+
+# --- a column for each value of an option --------------------------------------------------------
+
+
+def pivot_table(
+    spec: Spec,
+    records: Mapping[str, Record],
+    key: str,
+    *,
+    best: bool = False,
+    digits: int = DIGITS,
+    split: str = "test",
+) -> str:
+    """A line for each method, a column for each value of ``key``: stored numbers: accuracy, in %.
+
+    Where no line has different stored numbers, these stand in a column of their own.
+    ``key`` is the name of an option, ``depth`` or ``network`` say; what has no such option stands
+    under "–". Accuracies are those of one split, mean ± standard deviation over the seeds.
+    TinyADTNError if no run of the spec varies it, or if two rows would stand in the same cell.
+    """
+    found = summaries(spec, records)
+    if len({_value(row.run, key) for row in found} - {NONE}) < 2:
+        varied = dict.fromkeys(_last(name) for row in found for name in row.run.choices)
+        there = f"it varies {', '.join(varied)}" if varied else "its rows vary nothing"
+        raise TinyADTNError(
+            f"{spec.name}: --pivot {key}: no two of its rows differ in it{nearest(key, varied)} "
+            f"({there})"
+        )
+    lines: dict[str, dict[str, RowResult]] = {}
+    for row in [group[0] for group in group_by_method(found)] if best else found:
+        left_out = {"learning_rate"} if best else set()
+        left_out |= {name for name in row.run.choices if _last(name) == key}
+        others = {k: v for k, v in row.run.choices.items() if k not in left_out}
+        cells = lines.setdefault(labelled(row.run.row, others), {})
+        twin = cells.setdefault(_value(row.run, key), row)
+        if twin is not row:
+            raise TinyADTNError(
+                f"{spec.name}: {twin.run.label!r} and {row.run.label!r} differ in more than {key}, "
+                "and would stand in the same cell"
+            )
+    values = sorted(dict.fromkeys(v for cells in lines.values() for v in cells), key=_by_size)
+    stored = [{row.numbers for row in cells.values()} for cells in lines.values()]
+    apart = all(len(numbers) == 1 for numbers in stored)  # then they need no cell twice
+    heads = [value if value == NONE else f"{key} {value}" for value in values]
+    table = [["", *([title(spec)] if apart else []), *heads]]
+    for (name, cells), numbers in zip(lines.items(), stored):
+        first = [_number(numbers.pop())] if apart else []
+        shown = [_cell(cells[v], split, digits, apart) if v in cells else "" for v in values]
+        table.append([name, *first, *shown])
+    return format_markdown(table)
+
+
+def _cell(row: RowResult, split: str, digits: int, apart: bool) -> str:
+    if not row.done:
+        return f"({row.runs})"
+    numbers = "" if apart or row.numbers is None else f"{row.numbers:,}: "
+    missing = "" if row.is_whole else f" ({row.runs})"
+    return f"{numbers}{spread(row.accuracies(split), digits).removesuffix(' %')}{missing}"
+
+
+def _value(run: PlannedRun, key: str) -> str:
+    """What a row has for that option: as it was chosen, or wherever its configuration names it."""
+    chosen = [value for name, value in run.choices.items() if _last(name) == key]
+    values = dict.fromkeys(chosen or map(brief, _everywhere(run.config, key)))
+    return ", ".join(values) or NONE
+
+
+def _by_size(value: str) -> tuple[bool, float]:
+    """Numbers by size, then words as they come; what has no such option last."""
+    try:
+        return False, float(value)
+    except ValueError:
+        return value == NONE, math.inf
+
+
+def _everywhere(config: Mapping[str, Any], key: str) -> Iterator[Any]:
+    for name, value in config.items():
+        if name == key:
+            yield value.get("name", value) if isinstance(value, Mapping) else value
+        elif isinstance(value, Mapping):
+            yield from _everywhere(value, key)
+
+
+def _last(name: str) -> str:
+    return name.rsplit(".", 1)[-1]
+
+
+# --- a picture -----------------------------------------------------------------------------------
 
 
 def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
@@ -198,23 +283,25 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
     """
     curves: dict[str, list[Point]] = {}
     levels: dict[str, Point] = {}
-    found = [s for s in summaries(spec, records) if s.test]
-    for name, members in _methods(found).items():
+    for name, members in _methods([row for row in summaries(spec, records) if row.done]).items():
         best: dict[int, RowResult] = {}
-        for s in sorted(members, key=_place):
-            best.setdefault(s.numbers or 0, s)
-        points = [Point(numbers, *_moments(s.test)) for numbers, s in sorted(best.items())]
-        for point in points:
-            if point.numbers:
+        for row in sorted(members, key=_place):
+            best.setdefault(row.numbers or 0, row)
+        for numbers, row in sorted(best.items()):
+            shares = row.accuracies("test")
+            around = statistics.stdev(shares) if len(shares) > 1 else 0.0
+            point = Point(numbers, statistics.fmean(shares), around)
+            if numbers:
                 curves.setdefault(name, []).append(point)
             else:
                 levels[name] = point
     if not curves and not levels:
         raise TinyADTNError(f"{spec.name}: no run of it is done yet, so there is nothing to draw")
     what = {"encoded": "stored numbers of the encoded weights", "model": "stored numbers, in all"}
-    named = what.get(title(spec.count), f"stored numbers of {title(spec.count)}")
     try:
-        return tradeoff(curves, levels, xlabel=named)
+        return tradeoff(
+            curves, levels, xlabel=what.get(title(spec), f"stored numbers of {title(spec)}")
+        )
     except ShapeError as error:  # too many curves
         raise TinyADTNError(f"{spec.name}: {error}; choose some with --rows") from error
 
@@ -222,26 +309,24 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
 def _methods(found: Iterable[RowResult]) -> dict[str, list[RowResult]]:
     """The rows of the table that one curve joins, by its name."""
     rows: dict[str, list[RowResult]] = {}
-    for s in found:
-        rows.setdefault(s.row, []).append(s)
+    for result in found:
+        rows.setdefault(result.run.row, []).append(result)
     methods: dict[str, list[RowResult]] = {}
     for row, members in rows.items():
-        options = {name for s in members for name in s.choices} - {"learning_rate"}
-        along = {"learning_rate", *(o for o in options if _sets_the_size(o, members))}
-        for s in members:
-            others = {name: value for name, value in s.choices.items() if name not in along}
-            methods.setdefault(labelled(row, others), []).append(s)
+        for result in members:
+            others = {
+                name: value
+                for name, value in result.run.choices.items()
+                if name != "learning_rate" and not _sets_the_size(name, members)
+            }
+            methods.setdefault(labelled(row, others), []).append(result)
     return methods
 
 
 def _sets_the_size(option: str, members: Iterable[RowResult]) -> bool:
     """Whether two that differ in that option, and in their rates at most, store unequally many."""
-    sizes: dict[frozenset[tuple[str, str]], set[int | None]] = {}
-    for s in members:
-        rest = {k: v for k, v in s.choices.items() if k not in (option, "learning_rate")}
-        sizes.setdefault(frozenset(rest.items()), set()).add(s.numbers)
+    sizes: dict[str, set[int | None]] = {}
+    for row in members:
+        rest = {k: v for k, v in row.run.choices.items() if k not in (option, "learning_rate")}
+        sizes.setdefault(labelled("", rest), set()).add(row.numbers)
     return any(len(numbers) > 1 for numbers in sizes.values())
-
-
-def _moments(shares: Sequence[float]) -> tuple[float, float]:
-    return statistics.fmean(shares), statistics.stdev(shares) if len(shares) > 1 else 0.0

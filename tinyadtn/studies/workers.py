@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, as_completed, wait
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 Result = dict[str, Any]
-Results = Generator[tuple[PlannedRun, Result], None, None]
-PATIENCE = "10s"  # how long a Dask scheduler may take to answer
-LIVES = 3  # workers that a run may take with it before it counts as failed
-
+Results = Generator[tuple[PlannedRun, Result], None, Any]
+PATIENCE = "10s"  # how long a Dask scheduler may take to answer, and to have a worker
+LOOK_SECONDS = 10  # without any result, until somebody looks whether there are workers
 
 # Every BLAS that NumPy may be built with reads one of these, once, when it is loaded.
 BLAS_THREADS = (
@@ -46,52 +46,39 @@ def on_processes(
 ) -> Results:
     """The results of the runs, done by a pool of processes that is replaced when it breaks.
 
-    A pool breaks when one of its processes dies, and does not say which. So whatever was being done
-    is done again, one run at a time; a run whose process dies for the third time is a failed one.
+    A pool breaks when one of its processes dies, and does not say which. So each run that was being
+    done is done once more, in a pool of its own; one that breaks this pool too is a failed run.
     Leaving the loop ends the processes at once.
     """
     waiting = deque(runs)
-    deaths: Counter[str] = Counter()
     while waiting:
-        with _pool(min(workers, len(waiting)), blas_threads) as pool:
-            yield from _until_broken(pool, waiting, device, deaths, workers)
-        for run in [run for run in waiting if deaths[run.key] >= LIVES]:
-            waiting.remove(run)
-            died = RuntimeError(
-                f"its process died {LIVES} times, killed from outside or for lack of memory"
-            )
-            yield run, failure(died)
+        for run in (yield from _until_broken(waiting, device, workers, blas_threads)):
+            if (yield from _until_broken(deque([run]), device, 1, blas_threads)):
+                died = "its process died twice, killed from outside or for lack of memory"
+                yield run, failure(RuntimeError(died))
 
 
 def _until_broken(
-    pool: Executor, waiting: deque[PlannedRun], device: str, deaths: Counter[str], workers: int
+    waiting: deque[PlannedRun], device: str, workers: int, blas_threads: int
 ) -> Results:
-    """Results until none are waiting or the pool is broken; what was being done waits again."""
+    """Results until none wait or a process dies; returns the runs that were then being done."""
     doing: dict[Future, PlannedRun] = {}
-    while waiting or doing:
-        while waiting and len(doing) < (1 if deaths[waiting[0].key] else workers):
-            run = waiting.popleft()
-            try:
-                doing[pool.submit(run_one, run.config, run.seed, device)] = run
-            except BrokenExecutor:
-                waiting.appendleft(run)
-                break
-            if deaths[run.key]:
-                break
-        done, _ = wait(doing, return_when=FIRST_COMPLETED)
-        broken = not doing
-        for future in done:
-            run = doing.pop(future)
-            try:
-                result = future.result()
-            except BrokenExecutor:
-                deaths[run.key] += 1
-                waiting.appendleft(run)
-                broken = True
-            else:
-                yield run, result
-        if broken and not doing:
-            return
+    lost: list[PlannedRun] = []
+    with _pool(min(workers, len(waiting)), blas_threads) as pool:
+        while doing or (waiting and not lost):
+            while waiting and not lost and len(doing) < workers:
+                run = waiting.popleft()
+                try:
+                    doing[pool.submit(run_one, run.located, run.seed, device)] = run
+                except BrokenExecutor:  # a process died before it was given anything
+                    lost.append(run)
+            for future in wait(doing, return_when=FIRST_COMPLETED).done:
+                run = doing.pop(future)
+                if isinstance(future.exception(), BrokenExecutor):
+                    lost.append(run)
+                else:
+                    yield run, future.result()
+    return lost
 
 
 @contextmanager
@@ -108,7 +95,13 @@ def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
             workers, mp_context=context, initializer=_begin, initargs=(ours,)
         )
         try:
-            _refuse_lifeless(pool)
+            try:
+                pool.submit(os.getpid).result()
+            except BrokenExecutor as error:
+                raise TinyADTNError(
+                    "a worker process could not start; in a script, call ta.sweep under "
+                    '`if __name__ == "__main__":`, because every worker reads the script first'
+                ) from error
             yield pool
         except BaseException:
             theirs.close()  # they have nothing to finish: what they are doing will be done again
@@ -117,16 +110,6 @@ def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
             pool.shutdown(cancel_futures=True)
             theirs.close()
             ours.close()
-
-
-def _refuse_lifeless(pool: Executor) -> None:
-    try:
-        pool.submit(os.getpid).result()
-    except BrokenExecutor as error:
-        raise TinyADTNError(
-            "a worker process could not start; in a script, call ta.sweep under "
-            '`if __name__ == "__main__":`, because every worker reads the script first'
-        ) from error
 
 
 def _begin(parent: Connection) -> None:
@@ -144,16 +127,14 @@ def _begin(parent: Connection) -> None:
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
+    before = {name: os.environ[name] for name in values if name in os.environ}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in values:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 # --- any executor --------------------------------------------------------------------------------
@@ -166,10 +147,10 @@ def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> 
     of that run: the others go on, and at the end a TinyADTNError says what was not done and why. A
     run that Dask gives up, because its workers died several times, counts as failed.
     """
-    futures = {executor.submit(run_one, run.config, run.seed, device): run for run in runs}
+    futures = {executor.submit(run_one, run.located, run.seed, device): run for run in runs}
     undone: list[tuple[PlannedRun, BaseException]] = []
     try:
-        for future in as_completed(futures):
+        for future in _as_completed(futures, executor):
             run = futures[future]
             try:
                 result = future.result()
@@ -191,18 +172,42 @@ def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> 
         )
 
 
+def _as_completed(futures: Iterable[Future], executor: Executor) -> Iterator[Future]:
+    """The futures as they end, with a warning where a Dask cluster has nobody to do them."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        yield from done
+        dask = getattr(getattr(executor, "_client", None), "scheduler_info", None)
+        if not done and dask is not None and not dask()["workers"]:
+            warnings.warn(
+                "this Dask cluster has no worker, so the sweep waits for one: start it with "
+                f"`dask worker {dask().get('address')}`",
+                stacklevel=2,
+            )
+
+
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
     """An executor over the cluster whose Dask scheduler listens at dask://HOST:PORT.
 
-    tinyadtn and the data have to be there for its workers. OSError if no scheduler answers.
+    tinyadtn and the data have to be there for its workers. OSError if no scheduler answers,
+    TinyADTNError if it has no worker.
     """
     scheme, _, place = address.partition("://")
     if scheme != "dask" or not place:
         raise TinyADTNError(f"an executor is dask://HOST:PORT, got {address!r}")
     try:
         from distributed import Client
+        from distributed import TimeoutError as NoWorkerError
     except ImportError as error:
         raise ImportError("Dask is not installed: pip install 'tinyadtn[dask]'") from error
     with Client(f"tcp://{place}", timeout=PATIENCE, set_as_default=False) as client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except NoWorkerError as error:
+            raise TinyADTNError(
+                f"the Dask scheduler at {address} has no worker; start some with "
+                f"`dask worker tcp://{place}`"
+            ) from error
         yield client.get_executor(pure=False)
