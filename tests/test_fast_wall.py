@@ -206,14 +206,6 @@ def test_windows_hold_every_gate_once_and_never_before_one_it_waits_for(num_site
     assert done == {(site % 2, site) for site in range(num_sites - 1)}
 
 
-@pytest.mark.parametrize(("depth", "value"), [(1, 1.0), (3, np.tanh(np.tanh(1.0)))])
-def test_one_site_has_no_gate(depth, value):
-    columns, g = random_wall(1, depth)
-    tensor, backward = contract(columns, 1, "tanh")
-    np.testing.assert_allclose(tensor, [value, 0])
-    assert [grad.shape for grad in backward(g)] == [column.shape for column in columns]
-
-
 @pytest.mark.parametrize(("num_sites", "depth"), [(10, 1), (10, 3), (18, 2)])
 def test_inputs_cotangent_and_tensor_are_left_alone(num_sites, depth):
     columns, g = random_wall(num_sites, depth)

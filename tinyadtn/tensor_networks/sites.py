@@ -76,6 +76,12 @@ class Sites:
         products = np.cumprod([1, *self.lengths]).tolist()
         return products.index(self.shape[0])
 
+    @cached_property
+    def is_output(self) -> tuple[bool, ...]:
+        """For each site by position, whether it belongs to the first axis of the weight."""
+        outputs = sum(self.groups[: self.num_outputs], ())
+        return tuple(site in outputs for site in self.order)
+
     def places(self, axes: Sequence[int]) -> np.ndarray:
         """Return the index of every entry of these axes in a tensor over their sites by position.
 
