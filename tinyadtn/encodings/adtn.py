@@ -239,9 +239,6 @@ class ADTN(ByFactors, Encoding):
         """
         return costs.factors(self, chain)
 
-    def build_work(self, chain: Any) -> int:
-        return chain.build_work
-
     def __repr__(self) -> str:
         return (
             f"ADTN({self.shape}, depth={self.depth}): {self.num_parameters} numbers "
