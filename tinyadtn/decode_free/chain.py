@@ -146,8 +146,8 @@ class Chain:
             if width * batch == 1:
                 states.append(state.reshape(stack, inner))
                 state = states[-1] @ matrices[k].T
-            elif stack == 1 and rows < batch:  # BLAS is faster the other way round
-                states.append(state.reshape(1, inner, width * batch))
+            elif stack == width == 1 and rows < batch:  # BLAS is faster the other way round
+                states.append(state.reshape(1, inner, batch))
                 state = (states[-1][0].T @ matrices[k].T).T
             else:
                 states.append(state.reshape(stack, inner, width * batch))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def is_fast(weight: ADTN) -> bool:
-    """Return whether ``contract_network`` takes the fast path for this ADTN."""
+    """Return whether ``network_tensor`` takes the fast path for this ADTN."""
     return fast_wall.applies(weight.wiring, weight.sites.dims)
 
 

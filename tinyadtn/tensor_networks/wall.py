@@ -9,7 +9,7 @@
 
 Q sites start in |0⟩ = (1, 0). A gate is a matrix that acts on two sites. A *TN layer* is one pass
 through the columns of the wiring (here a brick wall; others are in ``wirings``). Depth M means M
-layers with an activation σ between them. ``gates.contract_network`` computes T in this order.
+layers with an activation σ between them. ``gates.network_tensor`` computes T in this order.
 Source: Qing, Li, Zhou, Ran, arXiv 2305.06058.
 """
 

@@ -1,6 +1,6 @@
 """The fast contraction of a brick wall: T and the gradient of every gate, on plain arrays.
 
-``gates.contract_network`` is the definition. There each of the M·(Q−1) gates reads and writes all
+``gates.network_tensor`` is the definition. There each of the M·(Q−1) gates reads and writes all
 2^Q entries of the state. Here the first TN layer writes them once, and every later layer reads and
 writes them twice: see ``wall_windows``.
 
@@ -61,7 +61,7 @@ def _product_backward(
     return grad_left, grad_right
 
 
-def contract(
+def tensor_and_backward(
     columns: Sequence[np.ndarray], num_sites: int, activation: str
 ) -> tuple[np.ndarray, Backward]:
     """Return T = L_M σ(… L_2 σ(L_1 |0…0⟩)), shape (2^Q,), and its backward function.
@@ -74,7 +74,7 @@ def contract(
     (GraphError after that), because the gradients overwrite the stored states.
 
     >>> pair = np.eye(2)[None]                    # one first gate: |00⟩ becomes |00⟩ + |11⟩
-    >>> tensor, backward = contract([pair, np.empty((0, 4, 4))], num_sites=2, activation="relu")
+    >>> tensor, backward = tensor_and_backward([pair, np.empty((0, 4, 4))], 2, "relu")
     >>> tensor
     array([1., 0., 0., 1.])
     >>> backward(np.arange(4.0))[0]
@@ -113,7 +113,7 @@ def contract(
 
 
 def peak_floats(num_sites: int, depth: int) -> int:
-    """Return a bound on the floats that ``contract`` and its backward hold at once, including T.
+    """Return a bound on the floats that forward and backward hold at once, T included.
 
     >>> peak_floats(24, depth=1) / 2**24 < 1.01, peak_floats(24, depth=3) / 2**24 < 5.1
     (True, True)
@@ -141,6 +141,6 @@ def _check_columns(columns: Sequence[np.ndarray], num_sites: int) -> None:
 
 
 @op(joint=True)
-def contract_brick_wall(*columns, num_sites: int, activation: str):
+def brick_wall_tensor(*columns, num_sites: int, activation: str):
     """Return T as a vector, for a brick wall on sites of dimension 2; differentiable."""
-    return contract(list(columns), num_sites, activation)
+    return tensor_and_backward(list(columns), num_sites, activation)

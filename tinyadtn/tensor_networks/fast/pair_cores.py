@@ -55,18 +55,19 @@ class FirstLayer:
         return [grad_first, grad_second]
 
     def _tensors(self, span: Span, cores: np.ndarray, end: np.ndarray) -> list[np.ndarray]:
-        """Return the tensors of a span, (left bond, legs, right bond): constants, or views."""
+        """Return the tensors of a span, (left bond, legs, right bond): constants, or views.
+
+        No tensor belongs to site 0: its leg is the left bond of the tensor behind it.
+        """
         (start, stop), xp = span, array_module(cores)
         tensors = [*cores[start // 2 : (stop - 1) // 2]]  # core k is sites 2k + 1 and 2k + 2
-        if start == 0:  # no core acts on site 0: its index is the left bond of core 0
-            tensors.insert(0, xp.eye(2, dtype=cores.dtype)[None])
-        elif start % 2 == 0:  # the site on the left of the cut is part of the bond
+        if start and start % 2 == 0:  # the site on the left of the cut is part of the bond
             tensors.insert(0, cores[start // 2 - 1].reshape(4, 2, 2))
         if stop == self.num_sites:
             tensors.append(end[..., None])
         elif stop % 2 == 0:  # the last site passes through, into the bond
             tensors.append(xp.eye(4, dtype=cores.dtype).reshape(2, 2, 4))
-        return tensors
+        return tensors or [xp.eye(2, dtype=cores.dtype)[None]]  # site 0 alone
 
 
 def multiply(
@@ -81,40 +82,41 @@ def multiply(
     >>> product.shape, [grad.shape for grad in backward(product)]
     ((8, 2), [(1, 2, 3), (3, 4, 2)])
     """
-    products = [tensors[0].reshape(-1, tensors[0].shape[-1])]
-    for tensor in tensors[1:]:
-        joined = products[-1] @ tensor.reshape(len(tensor), -1)
-        products.append(joined.reshape(-1, tensor.shape[-1]))
+    matrices = [tensor.reshape(len(tensor), -1) for tensor in tensors[1:]]
+    product = tensors[0].reshape(-1, tensors[0].shape[-1])
+    products = [product]
+    for tensor, matrix in zip(tensors[1:], matrices):
+        product = (product @ matrix).reshape(-1, tensor.shape[-1])
+        products.append(product)
 
     def backward(g: np.ndarray) -> list[np.ndarray]:
         grads = []
-        for product, tensor in zip(products[-2::-1], tensors[:0:-1]):
+        for product, matrix in zip(products[-2::-1], matrices[::-1]):
             g = g.reshape(len(product), -1)
-            grads.append((product.T @ g).reshape(tensor.shape))
-            g = g @ tensor.reshape(len(tensor), -1).T
-        return [g.reshape(tensors[0].shape), *grads[::-1]]
+            grads.append(product.T @ g)
+            g = g @ matrix.T
+        return [grad.reshape(tensor.shape) for grad, tensor in zip([g, *grads[::-1]], tensors)]
 
-    return products[-1], backward
+    return product, backward
 
 
 def pair_cores(
     first: np.ndarray, second: np.ndarray
 ) -> tuple[np.ndarray, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]:
-    """core_k[x, o₁o₂, y] = Σ_i a_k[x, i] B_k[o₁o₂, i y], a view, and its backward function.
+    """core_k[x, o₁o₂, y] = Σ_i a_k[x, i] B_k[o₁o₂, i y], and its backward function.
 
     The backward function takes the gradient of the cores. It returns the gradient of those a_k that
     are followed by a B_k, ``first[: len(second)]``, and the gradient of ``second``.
     """
-    pairs, gates = first[: len(second)], second.reshape(-1, 4, 2, 2)  # (k, x, i), (k, o, i, y)
-    # For all k at once: (k, 1, x, i) @ (k, o, i, y) = (k, o, x, y).
-    cores = (pairs[:, None] @ gates).transpose(0, 2, 1, 3)
+    pairs = first[: len(second)]  # (k, x, i)
+    gates = second.reshape(-1, 4, 2, 2).swapaxes(1, 2).reshape(-1, 2, 8)  # (k, i, oy)
 
     def backward(grad_cores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        by_gate = grad_cores.transpose(0, 2, 1, 3)  # (k, o, x, y)
-        grad_gates = pairs.swapaxes(1, 2)[:, None] @ by_gate
-        return (by_gate @ gates.swapaxes(2, 3)).sum(axis=1), grad_gates.reshape(second.shape)
+        g = grad_cores.reshape(-1, 2, 8)
+        grad_gates = (pairs.swapaxes(1, 2) @ g).reshape(-1, 2, 4, 2).swapaxes(1, 2)
+        return g @ gates.swapaxes(1, 2), grad_gates.reshape(second.shape)
 
-    return cores, backward
+    return (pairs @ gates).reshape(-1, 2, 4, 2), backward
 
 
 def right_end(first: np.ndarray, num_sites: int) -> np.ndarray:
