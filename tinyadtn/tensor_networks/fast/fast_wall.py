@@ -18,7 +18,6 @@ import numpy as np
 from ...autodiff.arrays import array_module
 from ...autodiff.engine import op
 from ...errors import GraphError, ShapeError
-from ..activations import ACTIVATIONS
 from ..wirings import Pairs
 from .pair_cores import FirstLayer
 from .wall_windows import BLOCK_SITES, TAIL_SITES, WindowGroup, window_spans
@@ -81,8 +80,6 @@ def tensor_and_backward(
     array([[[0., 1.], [2., 3.]]])
     """
     _check_columns(columns, num_sites)
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"no activation {activation!r}: take one of {', '.join(ACTIVATIONS)}")
     first_layer, cut = FirstLayer(columns[0], columns[1], num_sites), num_sites // 2 | 1
     halves = [(0, cut), (cut, num_sites)]  # an odd cut: the bond is 2
     (left, left_backward), (right, right_backward) = map(first_layer.product, halves)
