@@ -126,7 +126,7 @@ def assign_sites(
     """
     split = _split(shape, axes)
     lengths = sum(split, ())
-    given = list(site_dim) if _is_list(site_dim) else [site_dim]
+    given: list[Any] = list(site_dim) if _is_list(site_dim) else [site_dim]
     for dim in given:
         if not isinstance(dim, int):
             raise ShapeError(f"site_dim must be a whole number or a list of them, got {site_dim!r}")

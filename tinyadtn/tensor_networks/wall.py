@@ -65,7 +65,7 @@ def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) ->
 def _check_wiring(wiring: Any, num_sites: int) -> None:
     """Raise ShapeError unless it is a list of columns, each a list of pairs of different sites."""
     for column in wiring if isinstance(wiring, (list, tuple)) else [wiring]:
-        pairs = column if isinstance(column, (list, tuple)) else [None]
+        pairs: Any = column if isinstance(column, (list, tuple)) else [None]
         if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs) or not all(
             isinstance(site, int) for pair in pairs for site in pair
         ):
