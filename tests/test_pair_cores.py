@@ -1,5 +1,7 @@
 """The chain's cores against the sum that they are, and the way back against their bilinearity."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def test_any_cuts_give_the_tensor_and_its_gradients(num_sites, rng):
         layer = FirstLayer(first, second, num_sites)
         products, backwards = zip(*map(layer.product, spans))
         bonds = [1] + [4 - 2 * (cut % 2) for cut in cuts] + [1]
-        shapes = [(a, -1, b) for a, b in zip(bonds, bonds[1:])]
+        shapes = [(a, -1, b) for a, b in itertools.pairwise(bonds)]
         cores = [product.reshape(shape) for product, shape in zip(products, shapes)]
         whole, whole_backward = multiply(cores)
         np.testing.assert_allclose(whole.ravel(), tensor, rtol=0, atol=1e-12)

@@ -68,12 +68,12 @@ class Chain:
             done *= o
         return steps
 
-    @property
+    @cached_property
     def num_inputs(self) -> int:
         """The inputs of all cores: what ``into`` puts a vector in."""
         return math.prod(i for _, _, i, _ in self.cores)
 
-    @property
+    @cached_property
     def num_outputs(self) -> int:
         """The outputs of all cores: what ``out`` picks from."""
         return math.prod(o for _, o, _, _ in self.cores)

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
-from ..tensor_networks.gates import apply_gate
+from ..tensor_networks.gates import apply_gate, product_state
 from ..tensor_networks.sites import Sites
 from ..tensor_networks.wall import Column
 from .chain import Chain
@@ -96,9 +96,9 @@ def cut_factors(
             outputs = [sites.is_output[place] for place in pair]
             if any(outputs) and not all(outputs):
                 across = members[outputs.index(False)]
-                _hand_over(across, b, a)
+                b.hand_over(across, a)
                 a.apply(gates[k], members)
-                _hand_over(across, a, b)
+                a.hand_over(across, b)
             else:
                 (a if all(outputs) else b).apply(gates[k], members)
     axes = range(len(sites.lengths))
@@ -118,40 +118,44 @@ class _Side:
         self.line: dict[int, int] = {}
         self.bonds: list[int] = []
 
-    def add(self, *dims: int) -> int:
-        """Append a line in |0⟩, or two lines that are equal, |00⟩ + |11⟩; return the last."""
-        new = self.xp.eye(dims[0], dtype=self.state.dtype)[: math.prod(dims[1:])]
-        self.state = _outer(self.state, new=new.reshape(-1))
+    def add(self, state: Array, dims: Sequence[int]) -> list[int]:
+        """Append lines of these dimensions in that state, and return their numbers."""
+        self.state = _outer(self.state, new=state.reshape(-1))
         self.dims += dims
-        return len(self.dims) - 1
+        return list(range(len(self.dims) - len(dims), len(self.dims)))
+
+    def begin(self, members: Sequence[int]) -> None:
+        """Append a line in |0⟩ for each of these sites that has none."""
+        new = [site for site in members if site not in self.line]
+        if new:
+            dims = [self.sites.dims[site] for site in new]
+            state = product_state(dims, self.state.dtype, self.xp).data
+            self.line.update(zip(new, self.add(state, dims)))
 
     def apply(self, gate: Tensor, members: Sequence[int]) -> None:
-        for site in members:
-            if site not in self.line:
-                self.line[site] = self.add(self.sites.dims[site])
+        """Apply a gate to two sites."""
+        self.begin(members)
         pair = (self.line[members[0]], self.line[members[1]])
         self.state = apply_gate(self.state, gate, pair, self.dims)
 
+    def hand_over(self, site: int, taker: _Side) -> None:
+        """Move a site to the other side, unless it is still in |0⟩: its line becomes a bond."""
+        if site in self.line:
+            self.bonds.append(self.line.pop(site))
+            dim = self.sites.dims[site]
+            bond, taker.line[site] = taker.add(self.xp.eye(dim, dtype=self.state.dtype), (dim, dim))
+            taker.bonds.append(bond)
+
     def matrix(self, axes: Sequence[int]) -> Tensor:
-        """(entries of the axes, all bonds together)."""
+        """Return the state as (entries of the axes, all bonds together)."""
         groups = [self.sites.groups[k] for k in axes]
-        for site in sum(groups, ()):
-            if site not in self.line:
-                self.line[site] = self.add(self.sites.dims[site])
-        order = [*(self.line[site] for site in sum(groups, ())), *self.bonds]
+        members = sum(groups, ())
+        self.begin(members)
+        order = [*(self.line[site] for site in members), *self.bonds]
         padded = [math.prod(self.sites.dims[site] for site in group) for group in groups]
         kept = tuple(slice(self.sites.lengths[k]) for k in axes)
         state = self.state.reshape(self.dims).transpose(order).reshape(*padded, -1)[kept]
         return state.reshape(-1, state.shape[-1])
-
-
-def _hand_over(site: int, giver: _Side, taker: _Side) -> None:
-    """Move a site to the other side, unless it is still in |0⟩: its line becomes a bond."""
-    if site in giver.line:
-        giver.bonds.append(giver.line.pop(site))
-        dim = giver.sites.dims[site]
-        taker.line[site] = taker.add(dim, dim)
-        taker.bonds.append(taker.line[site] - 1)
 
 
 @op

@@ -27,8 +27,8 @@ from ..tensor_networks.sites import Sites
 from .chain import Chain
 from .cost import CALL, MOVED
 
-# Found by timing FC-2, LeNet-5, AlexNet and VGG-16 in batches of 1 to 500. A search for the best
-# spans of each batch is not faster by a tenth anywhere.
+# Found by timing FC-2, LeNet-5 and VGG-16 in batches of 1 to 500. A search for the best
+# spans of each batch was not faster beyond the noise of a tenth.
 SPAN = 7.5
 
 
