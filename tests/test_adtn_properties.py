@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.tensor_networks.gates import ACTIVATIONS, contract_network
+from tinyadtn.tensor_networks.gates import ACTIVATIONS, network_tensor
 from tinyadtn.tensor_networks.orders import ORDERS
 from tinyadtn.tensor_networks.starts import STARTS
 from tinyadtn.tensor_networks.wirings import WIRINGS
@@ -88,7 +88,7 @@ def test_the_fast_contraction_is_the_plain_one(wall):
     weight, rng = wall
     cotangent = rng.normal(size=weight.sites.padded_size)
     found = []
-    plain = contract_network(weight.columns, weight.wall, weight.sites.wall_dims, weight.activation)
+    plain = network_tensor(weight.columns, weight.wall, weight.sites.wall_dims, weight.activation)
     for tensor in (weight.contract(), plain):
         value = tensor.data.copy()
         tensor.backward(cotangent)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from tinyadtn.autodiff.engine import Tensor
 from tinyadtn.errors import ShapeError
-from tinyadtn.tensor_networks.fast.fast_wall import contract_brick_wall
+from tinyadtn.tensor_networks.fast.fast_wall import brick_wall_tensor
 from tinyadtn.tensor_networks.gates import (
     ACTIVATIONS,
     apply_gate,
-    contract_network,
     contraction_steps,
+    network_tensor,
 )
 from tinyadtn.tensor_networks.wall import build_wall
 from tinyadtn.tensor_networks.wirings import WIRINGS
@@ -157,7 +157,7 @@ def test_any_wiring_equals_the_product_of_big_matrices(wiring, depth, activation
     wall = build_wall(pairs, dims, depth)
     columns = random_columns(wall, np.random.default_rng(0))
     expected = oracle([c.data for c in columns], wall, dims, activation)
-    value = contract_network(columns, wall, dims, activation).data
+    value = network_tensor(columns, wall, dims, activation).data
     np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-13)
 
 
@@ -168,7 +168,7 @@ def test_every_wiring_equals_the_product_of_big_matrices(wiring, dims, activatio
         wall = build_wall(WIRINGS[wiring](len(dims)), dims, depth)
         columns = random_columns(wall, rng)
         expected = oracle([c.data for c in columns], wall, dims, activation)
-        value = contract_network(columns, wall, dims, activation).data
+        value = network_tensor(columns, wall, dims, activation).data
         np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-13)
 
 
@@ -185,7 +185,7 @@ def from_matrices(wall, make):
 @every_wall
 def test_identity_gates_leave_all_sites_in_zero(wiring, dims):
     wall = build_wall(WIRINGS[wiring](len(dims)), dims, 3)
-    value = contract_network(from_matrices(wall, np.eye), wall, dims, "relu").data
+    value = network_tensor(from_matrices(wall, np.eye), wall, dims, "relu").data
     np.testing.assert_array_equal(value, np.eye(math.prod(dims))[0])
 
 
@@ -196,7 +196,7 @@ def orthogonal(wall, rng):
 @every_wall
 def test_orthogonal_gates_keep_the_norm(wiring, dims, rng):
     wall = build_wall(WIRINGS[wiring](len(dims)), dims, 3)
-    value = contract_network(orthogonal(wall, rng), wall, dims, "identity").data
+    value = network_tensor(orthogonal(wall, rng), wall, dims, "identity").data
     assert abs(np.linalg.norm(value) - 1) < 1e-13
 
 
@@ -235,9 +235,9 @@ def test_a_gate_is_seen_in_its_light_cone_and_nowhere_else(wiring, depth, column
     """With orthogonal gates, what is measured outside the cone does not know the gate."""
     num_sites, wall = 8, build_wall(WIRINGS[wiring](8), [2] * 8, depth)
     columns = orthogonal(wall, rng)
-    before = contract_network(columns, wall, [2] * num_sites, "identity").data
+    before = network_tensor(columns, wall, [2] * num_sites, "identity").data
     columns[column].data[gate] = orthogonal(wall, rng)[column].data[gate]
-    after = contract_network(columns, wall, [2] * num_sites, "identity").data
+    after = network_tensor(columns, wall, [2] * num_sites, "identity").data
     for site in range(num_sites):
         change = np.abs(marginal(after, [site], 8) - marginal(before, [site], 8)).max()
         assert (change > 1e-6) == (site in cone), (site, change)
@@ -261,7 +261,7 @@ def cut_ranks(state, dims):
 @pytest.mark.parametrize("num_sites", [4, 7, 8, 11])
 def test_depth_one_has_cut_ranks_2_4_2_4(num_sites, rng):
     wall, dims = brick(num_sites, 1), [2] * num_sites
-    state = contract_network(random_columns(wall, rng), wall, dims, "relu").data
+    state = network_tensor(random_columns(wall, rng), wall, dims, "relu").data
     expected = [min(2 if cut % 2 else 4, 2 ** (num_sites - cut)) for cut in range(1, num_sites)]
     assert cut_ranks(state, dims) == expected
 
@@ -276,7 +276,7 @@ def test_depth_one_has_cut_ranks_2_4_2_4(num_sites, rng):
 )
 def test_depth_one_has_the_cut_ranks_of_its_wiring(wiring, ranks, rng):
     wall, dims = build_wall(WIRINGS[wiring](8), [2] * 8, 1), [2] * 8
-    state = contract_network(orthogonal(wall, rng), wall, dims, "relu").data
+    state = network_tensor(orthogonal(wall, rng), wall, dims, "relu").data
     assert cut_ranks(state, dims) == ranks
 
 
@@ -301,7 +301,7 @@ def smallest_cut(wall, dims, cut):
 @every_wall
 def test_depth_one_has_the_rank_of_the_smallest_cut(wiring, dims, rng):
     wall = build_wall(WIRINGS[wiring](len(dims)), dims, 1)
-    state = contract_network(orthogonal(wall, rng), wall, dims, "relu").data
+    state = network_tensor(orthogonal(wall, rng), wall, dims, "relu").data
     assert cut_ranks(state, dims) == [smallest_cut(wall, dims, cut) for cut in range(1, len(dims))]
 
 
@@ -309,7 +309,7 @@ def test_depth_two_with_relu_has_a_higher_rank_than_without(rng):
     wall = brick(12, 2)
     columns = random_columns(wall, rng)
     relu, linear = (
-        cut_ranks(contract_network(columns, wall, [2] * 12, sigma).data, [2] * 12)[5]
+        cut_ranks(network_tensor(columns, wall, [2] * 12, sigma).data, [2] * 12)[5]
         for sigma in ("relu", "identity")
     )
     assert linear <= 16 < relu
@@ -350,10 +350,10 @@ def compare_fast_with_plain(num_sites, depth, activation, dtype, tolerance):
     columns = random_columns(wall, rng, dtype)
     cotangent = rng.normal(size=2**num_sites).astype(dtype)
     plain, plain_grads = value_and_gradients(
-        lambda c: contract_network(c, wall, [2] * num_sites, activation), columns, cotangent
+        lambda c: network_tensor(c, wall, [2] * num_sites, activation), columns, cotangent
     )
     fast, fast_grads = value_and_gradients(
-        lambda c: contract_brick_wall(*c, num_sites=num_sites, activation=activation),
+        lambda c: brick_wall_tensor(*c, num_sites=num_sites, activation=activation),
         columns,
         cotangent,
     )

@@ -10,10 +10,11 @@ from tinyadtn.decode_free import cost, wall_chain
 from tinyadtn.decode_free import rule as decode_free
 from tinyadtn.decode_free.by_factors import ByFactors
 from tinyadtn.decode_free.cost import work
-from tinyadtn.decode_free.cut import CutChain, two_sides
+from tinyadtn.decode_free.cut import cut_factors
 from tinyadtn.decode_free.precomputed import PrecomputedFactors, route_of
 from tinyadtn.decode_free.row import ConvChain
 from tinyadtn.decode_free.rule import conv_route, linear_route
+from tinyadtn.encodings import costs
 from tinyadtn.encodings.scale import spread
 from tinyadtn.errors import GraphError, TinyADTNError
 from tinyadtn.nn.weights import Geometry, convolution, linear
@@ -21,12 +22,14 @@ from tinyadtn.nn.weights import Geometry, convolution, linear
 
 @pytest.fixture
 def only_multiply_adds(monkeypatch):
-    """Count nothing else, so that small walls too are taken in several cores."""
+    """Count nothing else, and cut small walls in several cores too, worth it or not."""
     for module, name in [(m, n) for m in (cost, wall_chain) for n in ("CALL", "MOVED", "MATRIX")]:
         monkeypatch.setattr(module, name, 0, raising=False)
-    wall_chain._best_spans.cache_clear()
+    monkeypatch.setattr(wall_chain, "SPAN", 3)
+    monkeypatch.setattr(costs, "wall_chain", wall_chain.best_chain)
+    wall_chain.best_chain.cache_clear()
     yield
-    wall_chain._best_spans.cache_clear()
+    wall_chain.best_chain.cache_clear()
 
 
 def doubled(encoding):
@@ -233,10 +236,8 @@ def test_a_wall_without_activation_is_cut_in_two(options, order):
     shape = (7, 5)
     order = (2, 0, 3, 1) if "site_dim" in options else order_of(order, shape)
     weight = doubled(ta.ADTN(shape, order=order, **options, rng=3))
-    ours, theirs = two_sides(weight.sites, weight.wall)
-    assert ours.rank == theirs.rank
-    cores = ((1, 7, 1, ours.rank), (ours.rank, 1, 5, 1))
-    a, b = weight.factors(CutChain(cores, sides=(ours, theirs)))
+    a, b = cut_factors(weight.columns, weight.sites, weight.wall)
+    b = b * weight.scale
     g = np.random.default_rng(0).normal(size=shape)
     found = gradients(ta.matmul(a, b), g, weight.parameters())
     assert_same(found, gradients(weight.decode(), g, weight.parameters()))
@@ -265,8 +266,8 @@ def test_the_rank_is_the_product_of_the_bonds(shape, options, rank, monkeypatch)
     [
         (ta.ADTN((8, 8), 2, rng=0), "depth 2 with the activation 'relu'"),
         (ta.ADTN((64,), rng=0), "no input axis"),
-        (ta.ADTN((4, 4), rng=0), "no fewer numbers than the weight"),
-        (ta.ADTN((16, 16), wiring="butterfly", rng=0), "no fewer numbers than the weight"),
+        (ta.ADTN((4, 4), rng=0), "no fewer multiply-adds than the weight"),
+        (ta.ADTN((16, 16), wiring="butterfly", rng=0), "no fewer multiply-adds than the weight"),
     ],
     ids=str,
 )
@@ -276,13 +277,12 @@ def test_what_is_no_chain_is_decoded_and_says_why(weight, reason):
         weight.factors()
 
 
-def test_batches_of_one_order_share_the_indices():
-    """They are as large as the cores, and the same for all batches with the same spans."""
+def test_batches_of_one_order_share_the_chain():
+    """Its indices are as large as the cores, and the same for all batches."""
     weight = ta.ADTN((300, 5000), order="output_first")
-    small, large = weight.chain(3), weight.chain(5000)
-    assert small.spans == large.spans and any(index is not None for index in small.index)
-    assert all(a is b for a, b in zip(small.index, large.index))
-    assert wall_chain._with_indices.cache_info().maxsize <= 64
+    assert weight.chain(3) is weight.chain(5000)
+    assert any(index is not None for index in weight.chain(3).index)
+    assert wall_chain.best_chain.cache_info().maxsize <= 64
 
 
 # --- the rule ------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_batches_of_one_order_share_the_indices():
 def cost_of(weight, batch):
     chain = weight.chain(batch)
     return (
-        weight.build_work(chain) + chain.work(batch),
+        chain.build_work + chain.work(batch),
         weight.decode_work() + work(batch, weight.shape[1], weight.shape[0]),
     )
 

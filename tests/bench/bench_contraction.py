@@ -25,7 +25,7 @@ from side_by_side import (
     rounds,
 )
 
-from tinyadtn.tensor_networks.fast.fast_wall import contract
+from tinyadtn.tensor_networks.fast.fast_wall import tensor_and_backward
 from tinyadtn.tensor_networks.fast.wall_windows import window_spans
 
 torch = peer("torch")
@@ -41,7 +41,7 @@ def random_wall(num_sites, depth):
 
 
 def fast(columns, g, num_sites):
-    tensor, backward = contract(columns, num_sites, "relu")
+    tensor, backward = tensor_and_backward(columns, num_sites, "relu")
     return [tensor, *backward(g)]
 
 
@@ -158,7 +158,7 @@ def print_bandwidth():
         target = np.empty_like(source)
         seconds = rounds(
             {
-                "forward": functools.partial(contract, columns, num_sites, "relu"),
+                "forward": functools.partial(tensor_and_backward, columns, num_sites, "relu"),
                 "copyto": functools.partial(np.copyto, target, source),
             },
             seconds=2,

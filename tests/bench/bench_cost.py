@@ -152,9 +152,6 @@ class Forced(ByFactors, Encoding):
     def factors(self, chain: Any = None) -> Any:
         return self.weight.factors(chain)
 
-    def build_work(self, chain: Any) -> int:
-        return self.weight.build_work(chain)
-
     def decode_work(self) -> float:  # what it takes counts as more than any other route
         return math.inf
 

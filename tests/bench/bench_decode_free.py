@@ -1,4 +1,4 @@
-"""Layers that never decode, against dense ones: inference with the factors at hand, and training.
+"""Layers applied without forming W, against dense ones: factors precomputed, and training.
 
 python tests/bench/bench_decode_free.py              # all rows
 python tests/bench/bench_decode_free.py linear       # rows whose name has this word
@@ -42,7 +42,7 @@ CONV = {
     "Tucker 64×64": ta.Tucker.like(64),
     "tensor train D=4": ta.TensorTrain.like(((8, 8, 8), (16, 16, 18)), 4),
 }
-NAMES = {"decoded": "decoded", "Row": "row", "WallChain": "chain", "Chain": "chain"}
+NAMES = {"decoded": "decoded", "ConvChain": "row", "WallChain": "chain", "Chain": "chain"}
 SECONDS = 3.0
 HEAD = ["", "dense, ms", "torch", "at hand", "dense ÷", "torch ÷", "encoded", "dense ÷"]
 WIDTHS = [60, 22, 22, 24, 9, 9, 24, 9]

@@ -53,7 +53,7 @@ def contraction(num_sites: int, depth: int):
     g = rng.normal(size=2**num_sites).astype(np.float32)
 
     def step() -> None:
-        fast_wall.contract(columns, num_sites, "relu")[1](g)
+        fast_wall.tensor_and_backward(columns, num_sites, "relu")[1](g)
 
     return step, {"passes": 2}  # T is written and dL/dT is read, whatever the depth
 

@@ -47,12 +47,8 @@ class ByFactors(Weight):
         """The factors as the kernels of ``row``."""
         raise TypeError(f"{type(self).__name__} is not a row of convolutions")
 
-    def build_work(self, chain: Chain | None) -> int:
-        """What computing the factors takes, in the units of ``cost.work``."""
-        return 0
-
-    def decode_work(self) -> int:
-        """What decoding takes, in the same: each entry is written and read a few times."""
+    def decode_work(self) -> float:
+        """What decoding takes, in the units of ``cost.work``: it moves each entry a few times."""
         return CALL + self.cost().decode + 4 * MOVED * math.prod(self.shape)
 
     def cost(self) -> Any:
@@ -63,7 +59,10 @@ class ByFactors(Weight):
         chain = rule.linear_route(self, len(x))
         if chain is None:
             return super().linear(x, bias)
-        return linear_through(x, self.factors(chain), bias, chain)
+        cores = self.factors(chain)
+        if bias is None:
+            return through(x, *cores, chain=chain)
+        return through(x, *cores, bias, chain=chain, biased=True)
 
     def convolution(self, x: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
         window = conv_window(x.shape, self.shape, **vars(geometry))
@@ -71,71 +70,34 @@ class ByFactors(Weight):
         route = rule.conv_route(self, in_pixels, out_pixels, geometry.groups)
         if route is None:
             return super().convolution(x, bias, geometry)
-        return convolution_through(x, along(route, self), bias, route, self.shape, geometry)
+        factors = along(route, self)
+        if isinstance(route, ConvChain):
+            y = route.apply(x, factors, geometry)
+        else:
+            y = patches_through(x, *factors, chain=route, shape=self.shape, geometry=geometry)
+        return y if bias is None else y + bias.reshape(-1, 1, 1)
 
     def linear_multiply_adds(self) -> int:
-        route = rule.linear_route(self, LARGE_BATCH, precomputed=True)
-        return linear_count(route, self.shape)
+        chain = rule.linear_route(self, LARGE_BATCH, precomputed=True)
+        return super().linear_multiply_adds() if chain is None else chain.multiply_adds
 
     def conv_multiply_adds(self, in_pixels: int, out_pixels: int, geometry: Geometry) -> int:
         route = large_conv_route(self, geometry)
-        return conv_count(route, self.shape, in_pixels, out_pixels, geometry.groups)
+        if isinstance(route, ConvChain):
+            return route.multiply_adds(in_pixels, out_pixels, geometry.groups)
+        return out_pixels * (math.prod(self.shape) if route is None else route.multiply_adds)
 
 
 def large_conv_route(weight: Array, geometry: Geometry) -> Route | None:
-    """The route of a large batch of images, the weight or its factors precomputed."""
+    """Return the route of a large batch of images, the weight or its factors precomputed."""
     in_pixels = LARGE_BATCH * math.prod(pair(geometry.stride))
     return rule.conv_route(weight, in_pixels, LARGE_BATCH, geometry.groups, precomputed=True)
 
 
 def along(route: Route, weight: Array) -> list[Tensor]:
-    """The factors of a weight as its route takes them: cores, or kernels."""
+    """Return the factors of a weight as its route takes them: cores, or kernels."""
     if isinstance(route, Chain):
         return list(weight.factors(route))
     if route.chain is None:
         return weight.kernels()
     return route.kernels_of(weight.factors(route.chain))
-
-
-def linear_through(x: Tensor, cores: Sequence[Tensor], bias: Tensor | None, chain: Chain) -> Tensor:
-    """y[n,o] = Σ_i x[n,i] · W[o,i] + bias[o] for the W that the cores make together."""
-    if bias is None:
-        return through(x, *cores, chain=chain)
-    return through(x, *cores, bias, chain=chain, biased=True)
-
-
-def convolution_through(
-    x: Tensor,
-    factors: Sequence[Tensor],
-    bias: Tensor | None,
-    route: Route,
-    shape: Sequence[int],
-    geometry: Geometry,
-) -> Tensor:
-    """y = conv2d(x, W) + bias[o] for the W of that shape that the factors make together."""
-    if isinstance(route, ConvChain):
-        return route.apply(x, factors, bias, geometry)
-    biases = () if bias is None else (bias,)
-    return patches_through(
-        x,
-        *factors,
-        *biases,
-        chain=route,
-        kernel=tuple(shape[2:]),
-        biased=bias is not None,
-        geometry=geometry,
-    )
-
-
-def linear_count(route: Chain | None, shape: Sequence[int]) -> int:
-    """Multiply-adds of one vector: through the chain, or the matrix if there is none."""
-    return math.prod(shape) if route is None else route.multiply_adds
-
-
-def conv_count(
-    route: Route | None, shape: Sequence[int], in_pixels: int, out_pixels: int, groups: int
-) -> int:
-    """Multiply-adds of one image with so many pixels before and after."""
-    if isinstance(route, ConvChain):
-        return route.multiply_adds(in_pixels, out_pixels, groups)
-    return out_pixels * linear_count(route, shape)

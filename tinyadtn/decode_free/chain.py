@@ -8,11 +8,12 @@
            │        │        │
            i₁       i₂       i₃
 
-Every encoding that need not be decoded is such a chain. A product of two matrices is the one with
-cores (1, o, 1, r) and (r, 1, i, 1), a tensor train has it in its name, and an ADTN of depth 1 is
-one along its wall. Going through it from the right, say, each core trades its inputs and the bond
-on its right for its outputs and the bond on its left. No axis is ever moved: the batch stands
-last, what is still to come stands in front of the core's own axes and what is done behind them.
+A weight that can be applied without forming W is such a chain. A product of two matrices is the
+one with cores (1, o, 1, r) and (r, 1, i, 1). The cores of a tensor train are these cores, and an
+ADTN of depth 1 is a chain along its sites (``wall_chain``). A batch goes through from one end. From
+the right, each core takes its inputs and the bond on its right, and makes its outputs and the bond
+on its left. No axis is ever moved: the batch is last, the inputs still to come are in front of the
+core's own axes, and the outputs that are done are behind them.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ Core = tuple[int, int, int, int]  # (left bond, outputs, inputs, right bond)
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """How a matrix is made of cores, without their numbers.
+    """How a matrix is made of cores, without their entries.
 
-    ``from_right`` says at which end a batch enters. ``into[f]`` is the place of input f among the
+    ``from_right`` is the end at which a batch enters. ``into[f]`` is the place of input f among the
     cores' inputs taken together, first core most significant; places that no input has get zeros.
-    ``out[k]`` is the place of output k. None: they are all there, in order.
+    ``out[k]`` is the place of output k. None: they are all there, in order. Where the cores must be
+    computed first, that takes ``build_multiply_adds``; with all that is moved, ``build_work``.
 
     >>> low_rank = Chain(((1, 256, 1, 8), (8, 1, 784, 1)))
     >>> low_rank.multiply_adds, low_rank.rank
@@ -49,13 +51,15 @@ class Chain:
     from_right: bool = True
     into: np.ndarray | None = None
     out: np.ndarray | None = None
+    build_multiply_adds: int = 0
+    build_work: int = 0
 
     @cached_property
     def steps(self) -> list[tuple[int, int, int, int, int]]:
         """(core, stack, rows, inner, columns for a batch of one), in the order they are taken."""
-        steps, done, left = [], 1, math.prod(i for _, _, i, _ in self.cores)
-        numbers = range(len(self.cores))
-        for k in reversed(numbers) if self.from_right else numbers:
+        steps, done, left = [], 1, self.num_inputs
+        order = range(len(self.cores))
+        for k in reversed(order) if self.from_right else order:
             a, o, i, b = self.cores[k]
             left //= i
             steps.append(
@@ -65,23 +69,33 @@ class Chain:
         return steps
 
     @cached_property
+    def num_inputs(self) -> int:
+        """The inputs of all cores: what ``into`` puts a vector in."""
+        return math.prod(i for _, _, i, _ in self.cores)
+
+    @cached_property
+    def num_outputs(self) -> int:
+        """The outputs of all cores: what ``out`` picks from."""
+        return math.prod(o for _, o, _, _ in self.cores)
+
+    @cached_property
     def multiply_adds(self) -> int:
-        """Those of one vector."""
+        """Multiply-adds of one vector."""
         return sum(math.prod(step[1:]) for step in self.steps)
 
     @cached_property
     def state_floats(self) -> int:
-        """Numbers that a vector becomes on its way, all steps together."""
-        return sum(
-            stack * (rows + inner) * columns for _, stack, rows, inner, columns in self.steps
-        )
+        """The floats of one vector before and after each step, all steps together."""
+        return sum(self._step_floats)
 
     @cached_property
     def widest(self) -> int:
-        """Numbers of the largest of them, with what it is made from."""
-        return max(
-            stack * (rows + inner) * columns for _, stack, rows, inner, columns in self.steps
-        )
+        """The floats of one vector before and after the largest step."""
+        return max(self._step_floats)
+
+    @property
+    def _step_floats(self) -> list[int]:
+        return [stack * (rows + inner) * columns for _, stack, rows, inner, columns in self.steps]
 
     @property
     def rank(self) -> int | None:
@@ -89,7 +103,7 @@ class Chain:
         if len(self.cores) != 2 or self.into is not None or self.out is not None:
             return None
         first, last = self.cores if self.from_right else self.cores[::-1]
-        return first[3 if self.from_right else 0] if first[2] == last[1] == 1 else None
+        return self.cores[0][3] if first[2] == last[1] == 1 else None
 
     def work(self, batch: int) -> int:
         """What a batch takes, in multiply-adds of a large product."""
@@ -106,54 +120,46 @@ class Chain:
 
     # --- on arrays -------------------------------------------------------------------------------
 
-    def matrices(self, cores: Sequence[Any]) -> Sequence[Any]:
-        """Each core as the matrix that a step multiplies by."""
-        if self.from_right and all(core.ndim == 2 for core in cores):
-            return cores  # two factors
+    def matrices(self, cores: Sequence[Any]) -> list[Any]:
+        """Return each core as the matrix that its step multiplies by."""
         if self.from_right:
             return [core.reshape(a * o, i * b) for core, (a, o, i, b) in zip(cores, self.cores)]
         return [
-            core.reshape(shape).transpose(1, 3, 0, 2).reshape(shape[1] * shape[3], -1)
-            for core, shape in zip(cores, self.cores)
+            core.reshape(a, o, i, b).transpose(1, 3, 0, 2).reshape(o * b, a * i)
+            for core, (a, o, i, b) in zip(cores, self.cores)
         ]
 
     def cores_of(self, matrices: Sequence[Any]) -> list[Any]:
-        """The way back from ``matrices``, for gradients."""
+        """Undo ``matrices``, for gradients."""
         if self.from_right:
-            return [matrix.reshape(shape) for matrix, shape in zip(matrices, self.cores)]
+            return list(matrices)
         return [
             matrix.reshape(o, b, a, i).transpose(2, 0, 3, 1)
             for matrix, (a, o, i, b) in zip(matrices, self.cores)
         ]
 
     def apply(self, columns: Array, matrices: Sequence[Any]) -> tuple[Any, list[Any]]:
-        """(inputs, batch) -> (outputs, batch), and what each step started from."""
+        """(inputs, batch) -> (outputs, batch), and the state before each step."""
         batch, states = columns.shape[1], []
-        state = columns if self.into is None else self._padded(columns)
+        state = _put(columns, self.into, self.num_inputs)
         for k, stack, rows, inner, width in self.steps:
             if width * batch == 1:
                 states.append(state.reshape(stack, inner))
                 state = states[-1] @ matrices[k].T
-            elif stack == 1 and rows < batch:  # BLAS is faster the other way round
-                states.append(state.reshape(1, inner, width * batch))
+            elif stack == width == 1 and rows < batch:  # BLAS is faster the other way round
+                states.append(state.reshape(1, inner, batch))
                 state = (states[-1][0].T @ matrices[k].T).T
             else:
                 states.append(state.reshape(stack, inner, width * batch))
                 state = matrices[k] @ states[-1]
-        state = state.reshape(math.prod(o for _, o, _, _ in self.cores), batch)
-        if self.out is not None:
-            state = state[array_module(state).asarray(self.out)]
-        return state, states
+        return _pick(state.reshape(self.num_outputs, batch), self.out), states
 
     def pull_back(
         self, g: Array, states: Sequence[Any], matrices: Sequence[Any]
     ) -> tuple[Any, list[Any]]:
         """From g = dL/d(outputs): dL/d(inputs), and dL/d(matrix) for each of them."""
-        xp, batch = array_module(g), g.shape[1]
-        if self.out is not None:
-            whole = xp.zeros((math.prod(o for _, o, _, _ in self.cores), batch), g.dtype)
-            whole[xp.asarray(self.out)] = g
-            g = whole
+        batch = g.shape[1]
+        g = _put(g, self.out, self.num_outputs)
         grads: list[Any] = [None] * len(matrices)
         for (k, stack, rows, _, width), state in zip(self.steps[::-1], states[::-1]):
             if state.ndim == 2:
@@ -164,16 +170,22 @@ class Chain:
                 g = g.reshape(stack, rows, width * batch)
                 grads[k] = (g @ state.swapaxes(1, 2)).sum(axis=0)
                 g = matrices[k].T @ g
-        g = g.reshape(math.prod(i for _, _, i, _ in self.cores), batch)
-        return (g if self.into is None else g[xp.asarray(self.into)]), grads
+        return _pick(g.reshape(self.num_inputs, batch), self.into), grads
 
-    def _padded(self, columns: Array) -> Any:
-        xp = array_module(columns)
-        wide = xp.zeros(
-            (math.prod(i for _, _, i, _ in self.cores), columns.shape[1]), columns.dtype
-        )
-        wide[xp.asarray(self.into)] = columns
-        return wide
+
+def _put(rows: Array, places: np.ndarray | None, size: int) -> Any:
+    """Return ``size`` rows: these ones at their places, zeros elsewhere."""
+    if places is None:
+        return rows
+    xp = array_module(rows)
+    wide = xp.zeros((size, rows.shape[1]), rows.dtype)
+    wide[xp.asarray(places)] = rows
+    return wide
+
+
+def _pick(rows: Array, places: np.ndarray | None) -> Any:
+    """Return the rows at these places."""
+    return rows if places is None else rows[array_module(rows).asarray(places)]
 
 
 @op(joint=True)

@@ -1,17 +1,17 @@
-"""Any wiring of gates without an activation between them, cut in two: W = A·B, nothing decoded.
+"""Any wiring of gates without an activation between them, cut in two: W = A·B without forming W.
 
-The weight's output sites go to A, its input sites to B, and with them the gates on either side. A
-gate *across* the cut acts in A, and the line of its site in B is cut before and behind it: B hands
-a state over and takes one back, so these two ends are a bond of d·d. A line still in |0⟩ need not
-be handed over, which leaves a bond of d::
+The output sites of the weight go to A and its input sites to B, and with them the gates on either
+side. A gate *across* the cut acts in A: B hands the state of its site over and takes it back
+afterwards, so the two ends are a bond of d·d. A site that is still in |0⟩ need not be handed over,
+which leaves a bond of d::
 
     A    ────┌───┐────               ────┌───┐────
              │ g │          =    s ──────│ g │────── q         s: B hands over
     B    ────└───┘────                   └───┘                 q: A hands back
                                      ──── s     q ────
 
-The rank of A·B is the product of the bonds, so this pays where few gates cross the cut: one in a
-layer of a staircase with its outputs first, but Q/2 in a butterfly.
+The rank of A·B is the product of the bonds, so this is cheap where few gates cross the cut: one in
+a layer of a staircase with its outputs first, but Q/2 in a butterfly.
 """
 
 from __future__ import annotations
@@ -22,101 +22,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ..autodiff.arrays import array_module
-from ..autodiff.engine import Tensor
-from ..tensor_networks.gates import apply_gate
+from ..autodiff.arrays import Array, array_module
+from ..autodiff.engine import Tensor, op
+from ..tensor_networks.gates import apply_gate, product_state
 from ..tensor_networks.sites import Sites
 from ..tensor_networks.wall import Column
 from .chain import Chain
 from .cost import CALL, MOVED
 
-Pair = tuple[int, int]
-Gate = tuple[int, int, Pair]  # column of the wall, gate in it, the lines it acts on
-
-
-class Side:
-    """One side as a wall of its own, on *lines*: sites, or what is left of them between two cuts.
-
-    ``copy_of[k]`` is the line whose index line k begins as a copy of, its other end being a bond;
-    without that it begins in |0⟩. ``legs`` has for each site the line it ends on.
-    """
-
-    def __init__(self, dims: dict[int, int]):
-        self.dims: list[int] = []
-        self.copy_of: dict[int, int] = {}
-        self.gates: list[Gate] = []
-        self.bonds: list[int] = []
-        self.legs = {site: self.line(dim) for site, dim in dims.items()}
-
-    def line(self, dim: int) -> int:
-        """A new line that begins in |0⟩."""
-        self.dims.append(dim)
-        return len(self.dims) - 1
-
-    def taken_over(self, dim: int) -> int:
-        """A new line that begins where the other side hands it over."""
-        self.bonds.append(self.line(dim))
-        line = self.line(dim)
-        self.copy_of[line] = self.bonds[-1]
-        return line
-
-    @property
-    def rank(self) -> int:
-        """All bonds together."""
-        return math.prod(self.dims[line] for line in self.bonds)
-
-    @property
-    def multiply_adds(self) -> int:
-        """Of applying the gates, each to all lines."""
-        return sum(
-            math.prod(self.dims) * math.prod(self.dims[line] for line in lines)
-            for _, _, lines in self.gates
-        )
-
-    def state(self, columns: Sequence[Tensor], lengths: Sequence[tuple[int, list[int]]]) -> Tensor:
-        """The gates applied: (cropped axes, bonds). An axis is its length and its sites."""
-        strides = [math.prod(self.dims[k + 1 :]) for k in range(len(self.dims))]
-        places = np.zeros(1, np.intp)
-        for line, source in self.copy_of.items():
-            step = (strides[line] + strides[source]) * np.arange(self.dims[line])
-            places = (places[:, None] + step).ravel()
-        xp = array_module(columns[0].data)
-        begin = xp.zeros(math.prod(self.dims), columns[0].dtype)
-        begin[xp.asarray(places)] = 1
-        state = Tensor(begin)
-        for column, gate, lines in self.gates:
-            state = apply_gate(state, columns[column][gate], lines, self.dims)
-        order = [self.legs[site] for _, group in lengths for site in group] + self.bonds
-        padded = [math.prod(self.dims[self.legs[site]] for site in group) for _, group in lengths]
-        kept = tuple(slice(length) for length, _ in lengths)
-        state = state.reshape(self.dims).transpose(order).reshape(*padded, self.rank)[kept]
-        return state.reshape(math.prod(length for length, _ in lengths), self.rank)
-
 
 @dataclass(frozen=True, eq=False)
 class CutChain(Chain):
-    """The two cores (1, o, 1, r) and (r, 1, i, 1), and the sides that they come from."""
+    """The two cores (1, o, 1, r) and (r, 1, i, 1), and what they are computed from."""
 
-    sides: tuple[Side, ...] = ()
+    sites: Sites | None = None
+    wall: tuple[Column, ...] = ()
 
-    @property
-    def build_multiply_adds(self) -> int:
-        """Of applying the gates on both sides."""
-        return sum(side.multiply_adds for side in self.sides)
-
-    @property
-    def build_work(self) -> int:
-        """The same with all that is moved, in multiply-adds of a large product."""
-        moved = sum(2 * len(side.gates) * math.prod(side.dims) for side in self.sides)
-        calls = 4 * sum(len(side.gates) for side in self.sides)
-        return CALL * calls + MOVED * moved + self.build_multiply_adds
+    def factors(self, columns: Sequence[Tensor], scale: Tensor) -> list[Tensor]:
+        """A (o, r) and B (r, i) from the gates; differentiable."""
+        assert self.sites is not None
+        a, b = cut_factors(columns, self.sites, self.wall)
+        return [a, b * scale]
 
 
 @functools.lru_cache(maxsize=256)
 def cut_chain(sites: Sites, wall: tuple[Column, ...]) -> CutChain | None:
-    """The two sides of the wall; None where they would hold more numbers than the weight.
+    """Return the chain of A and B; None where they would have more entries than the weight.
 
     >>> from tinyadtn.tensor_networks.wall import build_wall
     >>> from tinyadtn.tensor_networks.sites import assign_sites
@@ -125,56 +56,110 @@ def cut_chain(sites: Sites, wall: tuple[Column, ...]) -> CutChain | None:
     >>> cut_chain(sites, tuple(build_wall(staircase(12), sites.wall_dims, 1))).cores
     ((1, 64, 1, 2), (2, 1, 64, 1))
     """
-    ours, theirs = two_sides(sites, wall)
-    o, i = sites.shape[0], math.prod(sites.shape[1:])
-    if math.prod(ours.dims) + math.prod(theirs.dims) > o * i:
-        return None
-    return CutChain(((1, o, 1, ours.rank), (ours.rank, 1, i, 1)), sides=(ours, theirs))
-
-
-def two_sides(sites: Sites, wall: Sequence[Column]) -> tuple[Side, Side]:
-    """A, with the outputs and all gates on one of them, and B, with the rest."""
-    outputs = {site for group in sites.groups[: sites.num_outputs] for site in group}
-    dims = dict(enumerate(sites.dims))
-    ours = Side({site: dim for site, dim in dims.items() if site in outputs})
-    theirs = Side({site: dim for site, dim in dims.items() if site not in outputs})
+    is_output, dims, rank = sites.is_output, sites.wall_dims, 1
     touched: set[int] = set()
-    for number, column in enumerate(wall):
-        for gate, pair in enumerate(column.pairs):
+    gates = []  # for each gate: whether it acts in A, and its multiply-adds for each entry there
+    for column in wall:
+        for pair in column.pairs:
+            outputs = [is_output[place] for place in pair]
+            if any(outputs) and not all(outputs):
+                place = pair[outputs.index(False)]
+                rank *= dims[place] ** (2 if place in touched else 1)
+            gates.append((any(outputs), math.prod(column.dims)))
+            touched.update(pair)
+    sizes = {
+        side: rank * math.prod(dim for dim, own in zip(dims, is_output) if own == side)
+        for side in (True, False)
+    }
+    o, i = sites.shape[0], math.prod(sites.shape[1:])
+    if sum(sizes.values()) >= o * i:
+        return None
+    multiply_adds = sum(sizes[side] * terms for side, terms in gates)
+    moved = sum(2 * sizes[side] for side, _ in gates)
+    return CutChain(
+        cores=((1, o, 1, rank), (rank, 1, i, 1)),
+        sites=sites,
+        wall=wall,
+        build_multiply_adds=multiply_adds,
+        build_work=8 * CALL * len(gates) + MOVED * moved + multiply_adds,
+    )
+
+
+def cut_factors(
+    columns: Sequence[Tensor], sites: Sites, wall: Sequence[Column]
+) -> tuple[Tensor, Tensor]:
+    """Return A (o, r) and B (r, i): each side's gates applied, its sites in order and cropped."""
+    a, b = (_Side(sites, columns[0]) for _ in range(2))
+    for column, gates in zip(wall, columns):
+        for k, pair in enumerate(column.pairs):
             members = [sites.order[place] for place in pair]
-            mine = [site in outputs for site in members]
-            side = ours if any(mine) else theirs
-            if any(mine) and not all(mine):
-                lines = _across(ours, theirs, members, mine, dims, touched)
+            outputs = [sites.is_output[place] for place in pair]
+            if any(outputs) and not all(outputs):
+                across = members[outputs.index(False)]
+                b.hand_over(across, a)
+                a.apply(gates[k], members)
+                a.hand_over(across, b)
             else:
-                lines = (side.legs[members[0]], side.legs[members[1]])
-            side.gates.append((number, gate, lines))
-            touched.update(members)
-    return ours, theirs
+                (a if all(outputs) else b).apply(gates[k], members)
+    axes = range(len(sites.lengths))
+    return a.matrix(axes[: sites.num_outputs]), b.matrix(axes[sites.num_outputs :]).T
 
 
-def _across(
-    ours: Side, theirs: Side, members: list[int], mine: list[bool], dims: Any, touched: set[int]
-) -> Pair:
-    """The lines, all on our side, that a gate across the cut acts on."""
-    other = members[mine.index(False)]
-    if other in touched:
-        line = ours.taken_over(dims[other])
-        theirs.bonds.append(theirs.legs[other])
-    else:
-        line = ours.line(dims[other])
-    ours.bonds.append(line)
-    if other in touched:
-        theirs.legs[other] = theirs.taken_over(dims[other])
-    else:  # their line, in |0⟩ so far, begins here
-        theirs.copy_of[theirs.legs[other]] = theirs.line(dims[other])
-        theirs.bonds.append(theirs.copy_of[theirs.legs[other]])
-    return (ours.legs[members[0]], line) if mine[0] else (line, ours.legs[members[1]])
+class _Side:
+    """One side: a state over *lines*, which are its sites and the bonds to the other side.
+
+    ``line`` has for each site the line that it is now; a site that no gate has touched has none.
+    """
+
+    def __init__(self, sites: Sites, like: Tensor) -> None:
+        self.sites, self.xp = sites, array_module(like.data)
+        self.state = Tensor(self.xp.ones(1, like.dtype))
+        self.dims: list[int] = []
+        self.line: dict[int, int] = {}
+        self.bonds: list[int] = []
+
+    def add(self, state: Array, dims: Sequence[int]) -> list[int]:
+        """Append lines of these dimensions in that state, and return their numbers."""
+        self.state = _outer(self.state, new=state.reshape(-1))
+        self.dims += dims
+        return list(range(len(self.dims) - len(dims), len(self.dims)))
+
+    def begin(self, members: Sequence[int]) -> None:
+        """Append a line in |0⟩ for each of these sites that has none."""
+        new = [site for site in members if site not in self.line]
+        if new:
+            dims = [self.sites.dims[site] for site in new]
+            state = product_state(dims, self.state.dtype, self.xp).data
+            self.line.update(zip(new, self.add(state, dims)))
+
+    def apply(self, gate: Tensor, members: Sequence[int]) -> None:
+        """Apply a gate to two sites."""
+        self.begin(members)
+        pair = (self.line[members[0]], self.line[members[1]])
+        self.state = apply_gate(self.state, gate, pair, self.dims)
+
+    def hand_over(self, site: int, taker: _Side) -> None:
+        """Move a site to the other side, unless it is still in |0⟩: its line becomes a bond."""
+        if site in self.line:
+            self.bonds.append(self.line.pop(site))
+            dim = self.sites.dims[site]
+            bond, taker.line[site] = taker.add(self.xp.eye(dim, dtype=self.state.dtype), (dim, dim))
+            taker.bonds.append(bond)
+
+    def matrix(self, axes: Sequence[int]) -> Tensor:
+        """Return the state as (entries of the axes, all bonds together)."""
+        groups = [self.sites.groups[k] for k in axes]
+        members = sum(groups, ())
+        self.begin(members)
+        order = [*(self.line[site] for site in members), *self.bonds]
+        padded = [math.prod(self.sites.dims[site] for site in group) for group in groups]
+        kept = tuple(slice(self.sites.lengths[k]) for k in axes)
+        state = self.state.reshape(self.dims).transpose(order).reshape(*padded, -1)[kept]
+        return state.reshape(-1, state.shape[-1])
 
 
-def cut_cores(columns: Sequence[Tensor], sites: Sites, chain: CutChain) -> tuple[Tensor, Tensor]:
-    """A (o, r) and B (r, i)."""
-    axes = [(n, list(group)) for n, group in zip(sites.lengths, sites.groups)]
-    ours, theirs = chain.sides
-    out, into = axes[: sites.num_outputs], axes[sites.num_outputs :]
-    return ours.state(columns, out), theirs.state(columns, into).T
+@op
+def _outer(state: Array, *, new: Array) -> Any:
+    """state[a] · new[b], as a vector over a and b."""
+    product = state[:, None] * new
+    return product.reshape(-1), lambda g: g.reshape(product.shape) @ new

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ..autodiff.arrays import Array
@@ -15,39 +16,38 @@ from ..nn.layers import Conv2d, Linear
 from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.surgery import named_layers, with_tensors
-from ..nn.weights import Geometry, Weight
 from . import rule
-from .by_factors import (
-    along,
-    conv_count,
-    convolution_through,
-    large_conv_route,
-    linear_count,
-    linear_through,
-)
+from .by_factors import ByFactors, along, large_conv_route
+from .chain import Chain
 from .rule import LARGE_BATCH, Route
 
 
-class PrecomputedFactors(Weight):
-    """A weight's factors, computed before, and the route through them.
+class PrecomputedFactors(ByFactors):
+    """A weight's factors, computed before, and the only route through them.
 
-    For a ``ConvChain`` the factors are its kernels, for a ``Chain`` its cores.
+    ``tensors`` are the kernels of a ``ConvChain``, or the cores of a ``Chain``.
     """
 
-    factors: list[Tensor]
+    tensors: list[Tensor]
 
-    def __init__(self, shape: Sequence[int], name: str, route: Route, factors: Sequence[Tensor]):
-        self.shape, self.name, self.route = tuple(shape), name, route
-        self.factors = list(factors)
+    def __init__(self, shape: Sequence[int], name: str, route: Route, tensors: Sequence[Tensor]):
+        self.shape, self.name, self.tensors = tuple(shape), name, list(tensors)
+        # The kernels are here; the chain that they were computed from is not.
+        self.route = route if isinstance(route, Chain) else replace(route, chain=None)
 
     @property
     def label(self) -> str:
         return self.name
 
+    def factors(self, chain: Chain | None = None) -> list[Tensor]:
+        return self.tensors
+
+    kernels = factors
+
     def decode(self) -> Tensor:
-        """TinyADTNError: the caller needs the encoding, and that is not here any more."""
+        """TinyADTNError: the caller needs the encoding, which is not here."""
         raise TinyADTNError(
-            f"{self.label}: these are the factors that decoded computed, fit to put batches "
+            f"{self.label}: these are the factors that decoded computed, which batches can go "
             "through and nothing else; use the model that decoded was given"
         )
 
@@ -55,27 +55,14 @@ class PrecomputedFactors(Weight):
         """TinyADTNError, as for ``decode``."""
         return self.decode()
 
-    def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        return linear_through(x, self.factors, bias, self.route)  # type: ignore[arg-type]
-
-    def convolution(self, x: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-        return convolution_through(x, self.factors, bias, self.route, self.shape, geometry)
-
-    def linear_multiply_adds(self) -> int:
-        return linear_count(self.route, self.shape)  # type: ignore[arg-type]
-
-    def conv_multiply_adds(self, in_pixels: int, out_pixels: int, geometry: Geometry) -> int:
-        return conv_count(self.route, self.shape, in_pixels, out_pixels, geometry.groups)
-
 
 def route_of(layer: Any, batch: int | None = None, shape: Shape = ()) -> Any:
-    """How a batch of inputs of that shape goes through a layer's factors; None: it is decoded.
+    """Return the route of a batch of inputs of that shape through a layer's factors, or None.
 
-    Without ``batch``: a large one, the weight or its factors precomputed.
+    None: the weight is decoded. Without ``batch``: a large one, the weight or its factors
+    precomputed.
     """
     weight, precomputed = layer.weight, batch is None
-    if isinstance(weight, PrecomputedFactors):
-        return weight.route
     if isinstance(layer, Linear):
         return rule.linear_route(weight, LARGE_BATCH if batch is None else batch, precomputed)
     if not isinstance(layer, Conv2d):

@@ -1,6 +1,6 @@
-"""A convolution as a row of smaller ones, and a chain that takes an image's patches as its batch.
+"""A convolution through the factors of its kernel: a row of smaller convolutions, or by patches.
 
-A weight of low rank, W = A·B, is r filters (the rows of B) and then a 1×1 convolution (A). A Tucker
+A kernel of low rank, W = A·B, is r filters (the rows of B) and then a 1×1 convolution (A). A Tucker
 kernel is a 1×1 convolution, a small one, and a 1×1. A chain of any other form still maps vectors to
 vectors: the patches of the image are the vectors.
 """
@@ -22,16 +22,17 @@ from .chain import Chain
 from .cost import CALL, COPIED, work
 from .few_filters import few_filters_conv2d
 
-BLOCK = 2**22  # numbers that patches become at once on their way through a chain
-Kernel = tuple[int, int, int, int]  # (filters, channels, rows, columns)
+BLOCK = 2**22  # floats of the patches that go through a chain at the same time
+Kernel = tuple[int, ...]  # (filters, channels, rows, columns)
 
 
 @dataclass(frozen=True)
 class ConvChain:
-    """Kernels one behind the other, without their numbers; that at ``sliding`` has the window.
+    """Kernels one behind the other, without their entries; the one at ``sliding`` has the window.
 
-    All others are 1×1. With groups, every group goes through the same kernels but the last, which
-    has the outputs of all groups. ``chain`` is the chain of two cores that this is another form of.
+    All others are 1×1. With groups, every group goes through the same kernels except the last,
+    which has the outputs of all groups. ``chain`` is the chain of two cores that the kernels are
+    another form of, if there is one.
     """
 
     kernels: tuple[Kernel, ...]
@@ -40,7 +41,7 @@ class ConvChain:
 
     @classmethod
     def of(cls, chain: Chain, shape: Sequence[int]) -> ConvChain | None:
-        """Filters and a 1×1 convolution, if that is what the chain is for a kernel of this shape.
+        """Return filters and a 1×1 convolution, if that is what the chain is for a kernel's shape.
 
         >>> ConvChain.of(Chain(((1, 8, 1, 2), (2, 1, 27, 1))), (8, 3, 3, 3)).kernels
         ((2, 3, 3, 3), (8, 2, 1, 1))
@@ -49,93 +50,86 @@ class ConvChain:
         rank = chain.rank
         return None if rank is None else cls(((rank, c, p, q), (o, rank, 1, 1)), 0, chain)
 
+    @property
+    def build_work(self) -> int:
+        """What computing the factors takes."""
+        return 0 if self.chain is None else self.chain.build_work
+
     def kernels_of(self, cores: Sequence[Tensor]) -> list[Tensor]:
-        """The two cores of the chain as the two kernels."""
-        into, out = self.kernels
-        if self.chain is None or self.chain.from_right:
-            last, first = cores
-        else:
-            first, last = (core.reshape(-1, size).T for core, size in zip(cores, (into[0], out[0])))
-        return [first.reshape(into), last.reshape(out)]
+        """Return the cores of the chain as the kernels, in the order of its steps."""
+        assert self.chain is not None
+        matrices = self.chain.matrices(cores)
+        return [matrices[step[0]].reshape(k) for step, k in zip(self.chain.steps, self.kernels)]
 
     def _with_pixels(
         self, in_pixels: int, out_pixels: int, groups: int
-    ) -> Iterator[tuple[Sequence[int], int, int]]:
-        """Each kernel as one group uses it, with the pixels before it and after it."""
+    ) -> Iterator[tuple[Kernel, int, int]]:
+        """Yield each kernel as one group uses it, with the pixels before it and after it."""
         for k, (filters, *rest) in enumerate(self.kernels):
             filters //= groups if k == len(self.kernels) - 1 else 1
-            before, after = (
-                in_pixels if k <= self.sliding else out_pixels,
-                out_pixels if k >= self.sliding else in_pixels,
-            )
+            before = in_pixels if k <= self.sliding else out_pixels
+            after = out_pixels if k >= self.sliding else in_pixels
             yield (filters, *rest), before, after
 
     def multiply_adds(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
-        """For so many pixels that the window sees and makes."""
+        """Multiply-adds for so many pixels before and after."""
         kernels = self._with_pixels(in_pixels, out_pixels, groups)
         return groups * sum(math.prod(kernel) * after for kernel, _, after in kernels)
 
     def work(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
         """The same with all that is moved, in multiply-adds of a large product."""
         return groups * sum(
-            few_work(kernel, before, after) if is_few(kernel) else patch_work(kernel, after)
+            few_work(kernel, before, after) if is_few(kernel) else conv_work(kernel, after)
             for kernel, before, after in self._with_pixels(in_pixels, out_pixels, groups)
         )
 
     def floats(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
-        """Numbers that training holds between the kernels: products, their sums, a gradient."""
+        """The floats that training holds between the kernels: products, their sums, a gradient."""
         return groups * sum(
             kernel[0] * (math.prod(kernel[2:]) * before + 2 * after)
             for kernel, before, after in self._with_pixels(in_pixels, out_pixels, groups)
         )
 
-    def apply(self, x: Tensor, kernels: Sequence[Tensor], bias: Any, geometry: Geometry) -> Tensor:
-        """The convolutions in turn; the last adds the bias."""
+    def apply(self, x: Tensor, kernels: Sequence[Tensor], geometry: Geometry) -> Tensor:
+        """The convolutions in turn."""
         groups = geometry.groups
         for k, kernel in enumerate(kernels):
             options = vars(geometry) if k == self.sliding else {"groups": groups}
-            last = k == len(kernels) - 1
-            if not last and groups > 1:
+            if groups > 1 and k < len(kernels) - 1:
                 wide = broadcast_to(kernel, shape=(groups, *kernel.shape))
                 kernel = wide.reshape(groups * kernel.shape[0], *kernel.shape[1:])
-            added = () if bias is None or not last else (bias,)
-            if is_few((kernel.shape[0] // groups, *kernel.shape[1:])):
-                x = few_filters_conv2d(x, kernel, *added, **options)
-            else:
-                x = conv2d(x, kernel, **options)
-                x = x if not added else x + bias.reshape(-1, 1, 1)
+            convolve = few_filters_conv2d if is_few(self.kernels[k]) else conv2d
+            x = convolve(x, kernel, **options)
         return x
 
 
-def is_few(kernel: Sequence[int]) -> bool:
-    """Fewer filters than channels, or nothing to shift: ``few_filters_conv2d`` moves less."""
-    return kernel[0] < kernel[1] or tuple(kernel[2:]) == (1, 1)
+def is_few(kernel: Kernel) -> bool:
+    """Fewer filters than channels, and a window: ``few_filters_conv2d`` moves less."""
+    return kernel[0] < kernel[1] and math.prod(kernel[2:]) > 1
 
 
-def few_work(kernel: Sequence[int], in_pixels: int, out_pixels: int) -> int:
+def few_work(kernel: Kernel, in_pixels: int, out_pixels: int) -> int:
     """Of ``few_filters_conv2d``: every pixel by every cell, then each product to its output."""
     filters, channels, *window = kernel
     cells = math.prod(window)
-    shifts = 0 if cells == 1 else 2 * cells * CALL + COPIED * cells * filters * out_pixels
+    shifts = 2 * cells * CALL + COPIED * cells * filters * out_pixels
     return work(cells * filters, channels, in_pixels) + shifts
 
 
-def patch_work(kernel: Sequence[int], out_pixels: int) -> int:
+def conv_work(kernel: Kernel, out_pixels: int) -> int:
     """Of ``conv2d``: patches laid out, then multiplied."""
-    filters, channels, *window = kernel
-    return unfold_work(kernel, out_pixels) + work(filters, channels * math.prod(window), out_pixels)
+    return unfold_work(kernel, out_pixels) + work(kernel[0], math.prod(kernel[1:]), out_pixels)
 
 
-def unfold_work(kernel: Sequence[int], out_pixels: int) -> int:
+def unfold_work(kernel: Kernel, out_pixels: int) -> int:
     """Of laying out the patches."""
-    cells = math.prod(kernel[2:])
-    return 2 * cells * CALL + COPIED * cells * kernel[1] * out_pixels
+    return math.prod(kernel[2:]) * (2 * CALL + COPIED * kernel[1] * out_pixels)
 
 
 # --- a chain and patches -------------------------------------------------------------------------
 
 
-def patches_work(chain: Chain, kernel: Sequence[int], out_pixels: int) -> int:
+def patches_work(chain: Chain, kernel: Kernel, out_pixels: int) -> int:
     """Of ``patches_through``: patches laid out, then put through, so many at a time."""
     batch = max(1, min(out_pixels, BLOCK // chain.widest))
     return unfold_work(kernel, out_pixels) + chain.work(batch) * out_pixels // batch
@@ -143,38 +137,26 @@ def patches_work(chain: Chain, kernel: Sequence[int], out_pixels: int) -> int:
 
 @op(joint=True)
 def patches_through(
-    x: Array,
-    *arrays: Array,
-    chain: Chain,
-    kernel: tuple[int, int],
-    biased: bool,
-    geometry: Geometry,
+    x: Array, *cores: Array, chain: Chain, shape: Sequence[int], geometry: Geometry
 ) -> Any:
-    """y = conv2d(x, weight) (+ bias) for the weight that the chain's cores make; no groups.
+    """y = conv2d(x, W) for the W of that shape that the chain's cores make; no groups.
 
-    Patches go through a few output pixels at a time and are laid out again on the way back.
+    The patches of some images for one output row go through at a time. They are laid out again on
+    the way back.
     """
-    cores = arrays[:-1] if biased else arrays
-    outputs = len(chain.out) if chain.out is not None else math.prod(c[1] for c in chain.cores)
-    shape = (outputs, x.shape[1], *kernel)
-    window = conv_window(x.shape, shape, *vars(geometry).values())
+    window = conv_window(x.shape, tuple(shape), **vars(geometry))
+    xp, n, outputs, (height, width) = array_module(x), len(x), shape[0], window.outputs
     image, matrices = batch_innermost(x), chain.matrices(cores)
-    xp, n = array_module(x), x.shape[0]
-    (height, width), step = window.outputs, max(1, BLOCK // (chain.widest * window.outputs[1]))
-    blocks = [
-        (row, slice(first, first + step)) for row in range(height) for first in range(0, n, step)
-    ]
+    step = max(1, BLOCK // (chain.widest * width))
+    blocks = [(i, slice(k, k + step)) for i in range(height) for k in range(0, n, step)]
 
     def unfolded(row: int, images: slice) -> Any:
-        columns = im2col(image[..., images], window, row, row + 1)
-        return columns.reshape(math.prod(shape[1:]), -1)
+        return im2col(image[..., images], window, row, row + 1).reshape(math.prod(shape[1:]), -1)
 
     out = xp.empty((outputs, height, width, n), xp.result_type(x, *cores))
     for row, images in blocks:
         part, _ = chain.apply(unfolded(row, images), matrices)
         out[:, row, :, images] = part.reshape(outputs, width, -1)
-    if biased:
-        out += arrays[-1].reshape(-1, 1, 1, 1)
 
     def backward(g: Array) -> list[Any]:
         g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
@@ -187,7 +169,7 @@ def patches_through(
                 total += grad
             columns = columns.reshape(*shape[1:], 1, width, -1)
             col2im(columns, window, row, row + 1, share[..., images])
-        shaped = [c.reshape(a.shape) for c, a in zip(chain.cores_of(totals), cores)]
-        return [batch_first(share), *shaped, *([g.sum(axis=(1, 2, 3))] if biased else [])]
+        grad_cores = [c.reshape(a.shape) for c, a in zip(chain.cores_of(totals), cores)]
+        return [batch_first(share), *grad_cores]
 
     return batch_first(out), backward

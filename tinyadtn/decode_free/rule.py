@@ -28,46 +28,50 @@ from typing import Any
 from ..autodiff.arrays import Array
 from .chain import Chain
 from .cost import work
-from .row import ConvChain, patch_work, patches_work
+from .row import ConvChain, conv_work, patches_work
 
 LARGE_BATCH = 2**14  # rows or pixels of a batch for which precomputed factors are chosen
 Route = Chain | ConvChain
 
 
 def linear_route(weight: Array, batch: int, precomputed: bool = False) -> Any:
-    """The chain that a batch of so many rows should go through; None: decode.
+    """Return the chain that a batch of so many rows should go through; None: decode.
 
     ``precomputed``: the weight, or its factors, were computed before.
     """
+    if hasattr(weight, "route"):  # what ``decoded`` computed can go no other way
+        return weight.route
     chain = weight.chain(batch) if hasattr(weight, "chain") else None
     if chain is None:
         return None
     free, whole = chain.work(batch), work(batch, math.prod(weight.shape[1:]), weight.shape[0])
     if not precomputed:
-        free, whole = free + weight.build_work(chain), whole + weight.decode_work()
+        free, whole = free + chain.build_work, whole + weight.decode_work()
     return chain if free < whole else None
 
 
 def conv_route(
     weight: Array, in_pixels: int, out_pixels: int, groups: int = 1, precomputed: bool = False
 ) -> Route | None:
-    """The same for a convolution whose window sees and makes so many pixels, all images together.
+    """Return the same for a convolution with so many pixels before and after, of all images.
 
-    Groups share their inputs' factors only in a row; another chain is decoded for them.
+    Groups share the factors of their inputs only in a ``ConvChain``. Any other chain is decoded for
+    them.
     """
+    if hasattr(weight, "route"):
+        return weight.route
     if not hasattr(weight, "chain"):
         return None
     route: Route | None = weight.row()
-    chain: Chain | None = None if route is not None else weight.chain(out_pixels)
-    if chain is not None:
+    if route is None and (chain := weight.chain(out_pixels)) is not None:
         route = ConvChain.of(chain, weight.shape) or (chain if groups == 1 else None)
     if route is None:
         return None
-    whole = groups * patch_work((weight.shape[0] // groups, *weight.shape[1:]), out_pixels)
+    whole = groups * conv_work((weight.shape[0] // groups, *weight.shape[1:]), out_pixels)
     if isinstance(route, ConvChain):
         free = route.work(in_pixels, out_pixels, groups)
     else:
         free = patches_work(route, weight.shape, out_pixels)
     if not precomputed:
-        free, whole = free + weight.build_work(chain), whole + weight.decode_work()
+        free, whole = free + route.build_work, whole + weight.decode_work()
     return route if free < whole else None

@@ -24,7 +24,7 @@ from ..errors import ShapeError
 from ..nn.parameters import Seed, require_values
 from ..tensor_networks.activations import ACTIVATIONS
 from ..tensor_networks.counting import live_entries
-from ..tensor_networks.gates import ContractionStep, contract_network, contraction_steps
+from ..tensor_networks.gates import ContractionStep, contraction_steps, network_tensor
 from ..tensor_networks.sites import Axes, assign_sites
 from ..tensor_networks.starts import STARTS, draw_gates
 from ..tensor_networks.wall import build_wall
@@ -133,7 +133,7 @@ class ADTN(ByFactors, Encoding):
     def contract(self) -> Tensor:
         """Return T as a vector over all sites by position: before the crop and the scale factor."""
         require_values(self.columns)
-        return contract_network(
+        return network_tensor(
             self.columns, self.wall, self.sites.wall_dims, self.activation, self.wiring
         )
 
@@ -238,9 +238,6 @@ class ADTN(ByFactors, Encoding):
         ((512, 2), (2, 4096), True)
         """
         return costs.factors(self, chain)
-
-    def build_work(self, chain: Any) -> int:
-        return chain.build_work
 
     def __repr__(self) -> str:
         return (

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..autodiff.engine import Tensor
-from ..decode_free.cut import CutChain, cut_chain, cut_cores
+from ..decode_free.cut import CutChain, cut_chain
 from ..decode_free.rule import LARGE_BATCH
-from ..decode_free.wall_chain import WallChain, split, wall_chain, wall_cores
+from ..decode_free.wall_chain import WallChain, wall_chain
 from ..errors import SizeLimitError
 from ..limits import memory_limit
 from ..nn.parameters import require_values
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def is_fast(weight: ADTN) -> bool:
-    """Return whether ``contract_network`` takes the fast path for this ADTN."""
+    """Return whether ``network_tensor`` takes the fast path for this ADTN."""
     return fast_wall.applies(weight.wiring, weight.sites.dims)
 
 
@@ -84,7 +84,7 @@ def chain(weight: ADTN, batch: int) -> WallChain | CutChain | None:
     if len(weight.shape) < 2 or has_inner_activation(weight):
         return None
     if is_fast(weight) and weight.depth == 1:
-        return wall_chain(weight.sites, batch)
+        return wall_chain(weight.sites)
     return cut_chain(weight.sites, tuple(weight.wall))
 
 
@@ -92,15 +92,9 @@ def factors(weight: ADTN, chosen: Any = None) -> Sequence[Tensor]:
     """Return the cores of the chosen chain; TypeError if there is none (see ``ADTN.factors``)."""
     chosen = chosen or weight.chain(LARGE_BATCH)
     require_values(weight.columns)
-    if isinstance(chosen, WallChain):
-        cores = wall_cores(
-            *weight.columns, num_sites=weight.num_sites, chain=chosen, scale=weight.scale
-        )
-        return split(cores, chosen)
-    if isinstance(chosen, CutChain):
-        a, b = cut_cores(weight.columns, weight.sites, chosen)
-        return a, b * weight.scale
-    why = "they would have no fewer numbers than the weight"
+    if chosen is not None:
+        return chosen.factors(weight.columns, weight.scale)
+    why = "they would take no fewer multiply-adds than the weight"
     if len(weight.shape) < 2:
         why = f"a weight of shape {weight.shape} has no input axis"
     elif has_inner_activation(weight):

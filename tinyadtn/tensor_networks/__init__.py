@@ -1,7 +1,8 @@
 """The tensor network behind an ADTN: sites, gates, and their contraction into the tensor T.
 
 Read in this order. ``wall``: the picture of the network, and its columns of gates for a depth M.
-``gates``: the contraction, one gate at a time (``contract_network``); this is the definition.
+``gates``: the contraction, one gate at a time (``network_tensor``); this is the definition, and
+``apply_gate`` is where a gate is applied.
 ``activations``: the functions σ between TN layers. ``wirings``: which pairs of sites the gates of
 one TN layer act on. ``sites``: how the axes of a weight become sites, and how T becomes the weight.
 

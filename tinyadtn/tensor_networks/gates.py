@@ -1,7 +1,8 @@
-"""The contraction of an ADTN into T: ``contract_network`` applies one gate after the other.
+"""The contraction of an ADTN into T, one gate after the other: this is the definition.
 
-The picture of the network is in ``wall``. ``apply_gate`` is one box of that picture, and
-``contract_network`` is the whole picture from left to right.
+The picture of the network is in ``wall``. ``apply_gate`` is one box of that picture,
+``contraction_steps`` goes through the picture from left to right, and ``network_tensor`` is what
+stands at its right end.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .wall import Column
 from .wirings import Pairs
 
 
-def contract_network(
+def network_tensor(
     columns: Sequence[Tensor],
     wall: Sequence[Column],
     site_dims: Sequence[int],
@@ -38,20 +39,43 @@ def contract_network(
 
     >>> from tinyadtn.tensor_networks.wall import build_wall
     >>> gate = Tensor(np.eye(2)[None])  # one gate: |00⟩ becomes |00⟩ + |11⟩
-    >>> contract_network([gate], build_wall([((0, 1),)], (2, 2), 1), (2, 2), "relu").data
+    >>> network_tensor([gate], build_wall([((0, 1),)], (2, 2), 1), (2, 2), "relu").data
     array([1., 0., 0., 1.])
     """
     if fast_wall.applies(wiring, site_dims):  # the same T, faster: skip ``fast`` at first
-        return fast_wall.contract_brick_wall(
+        return fast_wall.brick_wall_tensor(
             *columns, num_sites=len(site_dims), activation=activation
         )
+    for step in contraction_steps(columns, wall, site_dims, activation):
+        state = step.state
+    return state
+
+
+@dataclass(frozen=True)
+class ContractionStep:
+    """One step of a contraction: its name, and the state of all sites after it."""
+
+    name: str
+    state: Tensor
+
+
+def contraction_steps(
+    columns: Sequence[Tensor], wall: Sequence[Column], site_dims: Sequence[int], activation: str
+) -> Iterator[ContractionStep]:
+    """Yield a step for the start, each column and each activation. The state of the last is T."""
     state = product_state(site_dims, columns[0].dtype, array_module(columns[0].data))
+    yield ContractionStep("all sites in |0⟩", state)
     layer = 1
     for column, gates in zip(wall, columns):
         if column.layer > layer:  # between two TN layers; there is none after the last
-            state, layer = ACTIVATIONS[activation].op(state), column.layer
-        state = apply_column(state, gates, column.pairs, site_dims)
-    return state
+            state = ACTIVATIONS[activation].op(state)
+            if activation != "identity":
+                yield ContractionStep(f"{activation} after layer {layer}", state)
+            layer = column.layer
+        for k, pair in enumerate(column.pairs):
+            state = apply_gate(state, gates[k], pair, site_dims)
+        pairs = " ".join(f"({i},{j})" for i, j in column.pairs)
+        yield ContractionStep(f"layer {column.layer}: gates on {pairs}", state)
 
 
 def product_state(site_dims: Sequence[int], dtype: Any = np.float32, xp: Any = np) -> Tensor:
@@ -59,13 +83,6 @@ def product_state(site_dims: Sequence[int], dtype: Any = np.float32, xp: Any = n
     state = xp.zeros(math.prod(site_dims), dtype)
     state[0] = 1
     return Tensor(state)
-
-
-def apply_column(state: Tensor, gates: Tensor, pairs: Pairs, site_dims: Sequence[int]) -> Tensor:
-    """Apply the stacked gates of one column, each to its pair of sites."""
-    for k, pair in enumerate(pairs):
-        state = apply_gate(state, gates[k], pair, site_dims)
-    return state
 
 
 def apply_gate(
@@ -97,32 +114,3 @@ def apply_gate(
         dims = (q, p, q, p) if flipped else (p, q, p, q)
         new = contract(gate.reshape(dims), view, pattern=f"{letters},arbsc->apbqc")
     return new.reshape(state.size)
-
-
-# The same contraction for a closer look: ``ADTN.steps`` yields these, and notebook 06 uses them.
-
-
-@dataclass(frozen=True)
-class ContractionStep:
-    """One step of a contraction: its name, and the state of all sites after it."""
-
-    name: str
-    state: Tensor
-
-
-def contraction_steps(
-    columns: Sequence[Tensor], wall: Sequence[Column], site_dims: Sequence[int], activation: str
-) -> Iterator[ContractionStep]:
-    """Yield a step for the start, each column and each activation. The state of the last is T."""
-    state = product_state(site_dims, columns[0].dtype, array_module(columns[0].data))
-    yield ContractionStep("all sites in |0⟩", state)
-    layer = 1
-    for column, gates in zip(wall, columns):
-        if column.layer > layer:
-            state = ACTIVATIONS[activation].op(state)
-            if activation != "identity":
-                yield ContractionStep(f"{activation} after layer {layer}", state)
-            layer = column.layer
-        state = apply_column(state, gates, column.pairs, site_dims)
-        pairs = " ".join(f"({i},{j})" for i, j in column.pairs)
-        yield ContractionStep(f"layer {column.layer}: gates on {pairs}", state)

@@ -10,11 +10,12 @@ maps positions to numbers.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -76,6 +77,12 @@ class Sites:
         products = np.cumprod([1, *self.lengths]).tolist()
         return products.index(self.shape[0])
 
+    @cached_property
+    def is_output(self) -> tuple[bool, ...]:
+        """For each site by position, whether it belongs to the first axis of the weight."""
+        outputs = sum(self.groups[: self.num_outputs], ())
+        return tuple(site in outputs for site in self.order)
+
     def places(self, axes: Sequence[int]) -> np.ndarray:
         """Return the index of every entry of these axes in a tensor over their sites by position.
 
@@ -118,40 +125,32 @@ def assign_sites(
     (2, 0, 3, 1, 4)
     """
     split = _split(shape, axes)
-    lengths = tuple(n for part in split for n in part)
-    if not isinstance(site_dim, int):
-        if not _is_list(site_dim) or not all(isinstance(dim, int) for dim in site_dim):
+    lengths = sum(split, ())
+    given: list[Any] = list(site_dim) if _is_list(site_dim) else [site_dim]
+    for dim in given:
+        if not isinstance(dim, int):
             raise ShapeError(f"site_dim must be a whole number or a list of them, got {site_dim!r}")
-        site_dim = tuple(site_dim)
+        if dim < 2:
+            raise ShapeError(f"a site needs dimension 2 or more, got {dim}")
+    next_dim = iter(given) if _is_list(site_dim) else itertools.repeat(*given)
     dims: list[int] = []
     groups = []
     for length in lengths:
         group: list[int] = []
         while math.prod(dims[site] for site in group) < length:
             group.append(len(dims))
-            dims.append(_dim(site_dim, len(dims)))
+            dims.append(next(next_dim, 2))
         groups.append(tuple(group))
-    if not isinstance(site_dim, int) and len(site_dim) != len(dims):
-        raise ShapeError(f"site_dim has {len(site_dim)} entries, shape {shape} needs {len(dims)}")
+    if _is_list(site_dim) and len(given) != len(dims):
+        raise ShapeError(f"site_dim has {len(given)} entries, shape {shape} needs {len(dims)}")
     if len(dims) < 2:
         raise ShapeError(f"a weight of shape {shape} has {len(dims)} sites; a gate needs two")
-    return Sites(
-        shape, lengths, tuple(dims), tuple(groups), _ordered(order, groups, list(map(len, split)))
-    )
-
-
-def _dim(site_dim: int | tuple[int, ...], site: int) -> int:
-    if not isinstance(site_dim, int):
-        if site >= len(site_dim):
-            raise ShapeError(f"site_dim has {len(site_dim)} entries, and the shape needs more")
-        site_dim = site_dim[site]
-    if site_dim < 2:
-        raise ShapeError(f"a site needs dimension 2 or more, got {site_dim}")
-    return site_dim
+    places = _ordered(order, groups, list(map(len, split)))
+    return Sites(shape, lengths, tuple(dims), tuple(groups), places)
 
 
 def _split(shape: tuple[int, ...], axes: Axes) -> list[tuple[int, ...]]:
-    """The lengths of the parts of every axis."""
+    """Return the lengths of the parts of every axis."""
     given = shape if axes is None else axes
     if not _is_list(given):
         raise ShapeError(f"axes must be a list of lengths, got {axes!r}")
@@ -177,5 +176,5 @@ def _ordered(
     return tuple(order)
 
 
-def _is_list(value: Any) -> bool:
+def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, (list, tuple))

@@ -9,7 +9,7 @@
 
 Q sites start in |0⟩ = (1, 0). A gate is a matrix that acts on two sites. A *TN layer* is one pass
 through the columns of the wiring (here a brick wall; others are in ``wirings``). Depth M means M
-layers with an activation σ between them. ``gates.contract_network`` computes T in this order.
+layers with an activation σ between them. ``gates.network_tensor`` computes T in this order.
 Source: Qing, Li, Zhou, Ran, arXiv 2305.06058.
 """
 
@@ -46,12 +46,11 @@ class Column:
 
 def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) -> list[Column]:
     """Return all columns for depth M. A wiring column with gates of several shapes is split."""
-    _check_wiring(wiring)
+    _check_wiring(wiring, len(site_dims))
     touched: set[int] = set()
     wall: list[Column] = []
     for layer in range(1, depth + 1):
         for pairs in wiring:
-            _check_pairs(pairs, len(site_dims))
             kinds: dict[tuple, list[tuple[int, int]]] = {}
             for i, j in pairs:
                 fresh = i not in touched and j not in touched
@@ -63,27 +62,19 @@ def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) ->
     return wall
 
 
-def _check_wiring(wiring: Any) -> None:
-    """Raise ShapeError unless it is a list of columns, each a list of pairs of sites."""
+def _check_wiring(wiring: Any, num_sites: int) -> None:
+    """Raise ShapeError unless it is a list of columns, each a list of pairs of different sites."""
     for column in wiring if isinstance(wiring, (list, tuple)) else [wiring]:
-        if not isinstance(column, (list, tuple)) or not all(map(_is_pair, column)):
+        pairs: Any = column if isinstance(column, (list, tuple)) else [None]
+        if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs) or not all(
+            isinstance(site, int) for pair in pairs for site in pair
+        ):
             raise ShapeError(
                 "a wiring is a list of columns, each a list of pairs of sites, such as "
                 f"[[(0, 1), (2, 3)], [(1, 2)]]; got {column!r}"
             )
-
-
-def _is_pair(pair: Any) -> bool:
-    return (
-        isinstance(pair, (list, tuple))
-        and len(pair) == 2
-        and all(isinstance(site, int) for site in pair)
-    )
-
-
-def _check_pairs(pairs: Pairs, num_sites: int) -> None:
-    sites = [site for pair in pairs for site in pair]
-    if len(set(sites)) < len(sites) or not all(0 <= site < num_sites for site in sites):
-        raise ShapeError(
-            f"a column's gates must act on different sites of 0 … {num_sites - 1}, got {pairs}"
-        )
+        sites = [site for pair in pairs for site in pair]
+        if len(set(sites)) < len(sites) or not all(0 <= site < num_sites for site in sites):
+            raise ShapeError(
+                f"a column's gates must act on different sites of 0 … {num_sites - 1}, got {column}"
+            )

@@ -1,16 +1,12 @@
 """The fast contraction of a brick wall: T and the gradient of every gate, on plain arrays.
 
-``gates.contract_network`` is the definition. There each of the M·(Q−1) gates reads and writes all
+``gates.network_tensor`` is the definition. There each of the M·(Q−1) gates reads and writes all
 2^Q entries of the state. Here the first TN layer writes them once, and every later layer reads and
 writes them twice: see ``wall_windows``.
 
-**The first TN layer is a matrix product state.** It acts on |0…0⟩, so T is a chain of small
-cores. A first-column gate a_k is a 2×2 state, and a second-column gate B_k joins it to the next
-one. Split the chain in two and multiply the halves, T = L·R: T is written once::
-
-    site  0   1   2   3   4   5                 x        y
-          └a_0┘   └a_1┘   └a_2┘               ──┤ core k ├──     core k = Σ_i a_k[x,i] B_k[o₁o₂,iy]
-              └B_0┘   └B_1┘                       o₁  o₂         x, y: sites 2k, 2k+2 before B
+**The first TN layer is a matrix product state.** It acts on |0…0⟩, so T is a chain of small cores
+(picture in ``pair_cores``). Split the chain in two and multiply the halves, T = L·R: T is written
+once.
 """
 
 from __future__ import annotations
@@ -22,9 +18,8 @@ import numpy as np
 from ...autodiff.arrays import array_module
 from ...autodiff.engine import op
 from ...errors import GraphError, ShapeError
-from ..activations import ACTIVATIONS
 from ..wirings import Pairs
-from .pair_cores import pair_cores, right_end
+from .pair_cores import FirstLayer
 from .wall_windows import BLOCK_SITES, TAIL_SITES, WindowGroup, window_spans
 
 Backward = Callable[..., list[np.ndarray]]
@@ -36,40 +31,6 @@ def applies(wiring: str | Sequence[Pairs], site_dims: Sequence[int]) -> bool:
     A list of columns is contracted gate by gate, also if it is a brick wall.
     """
     return wiring == "brick_wall" and len(site_dims) > 2 and set(site_dims) == {2}
-
-
-def _chain(
-    columns: Sequence[np.ndarray], num_sites: int, cut: int
-) -> tuple[np.ndarray, np.ndarray, Backward]:
-    """Return L (2^cut, 2) and R (2, 2^(Q−cut)) with T = L·R, and their backward function.
-
-    The cut is odd. The backward function takes dL and dR and returns the gradients of the columns.
-    """
-    (first, second), xp = columns, array_module(columns[0])
-    cores, cores_backward = pair_cores(first, second)
-    lefts = [xp.eye(2, dtype=first.dtype)]  # no core acts on site 0: its index is the left bond
-    for core in cores[: cut // 2]:
-        lefts.append((lefts[-1] @ core.reshape(2, 8)).reshape(-1, 2))
-    rights = [right_end(first, num_sites)]
-    for core in cores[cut // 2 :][::-1]:
-        rights.append((core.reshape(8, 2) @ rights[-1]).reshape(2, -1))
-
-    def backward(grad_left: np.ndarray, grad_right: np.ndarray) -> list[np.ndarray]:
-        grad_cores, grad_first = xp.empty_like(cores), xp.empty_like(first)
-        for k in reversed(range(cut // 2)):
-            grad = grad_left.reshape(-1, 8)
-            grad_cores[k] = (lefts[k].T @ grad).reshape(2, 4, 2)
-            grad_left = grad @ cores[k].reshape(2, 8).T
-        for k, right in enumerate(rights[-2::-1], start=cut // 2):
-            grad = grad_right.reshape(8, -1)
-            grad_cores[k] = (grad @ right.T).reshape(2, 4, 2)
-            grad_right = cores[k].reshape(8, 2).T @ grad
-        if num_sites % 2 == 0:
-            grad_first[-1] = grad_right
-        grad_first[: len(second)], grad_second = cores_backward(grad_cores)
-        return [grad_first, grad_second]
-
-    return lefts[-1], rights[-1], backward
 
 
 def _row_blocks(left: np.ndarray, right: np.ndarray) -> list[slice]:
@@ -99,7 +60,7 @@ def _product_backward(
     return grad_left, grad_right
 
 
-def contract(
+def tensor_and_backward(
     columns: Sequence[np.ndarray], num_sites: int, activation: str
 ) -> tuple[np.ndarray, Backward]:
     """Return T = L_M σ(… L_2 σ(L_1 |0…0⟩)), shape (2^Q,), and its backward function.
@@ -112,16 +73,17 @@ def contract(
     (GraphError after that), because the gradients overwrite the stored states.
 
     >>> pair = np.eye(2)[None]                    # one first gate: |00⟩ becomes |00⟩ + |11⟩
-    >>> tensor, backward = contract([pair, np.empty((0, 4, 4))], num_sites=2, activation="relu")
+    >>> tensor, backward = tensor_and_backward([pair, np.empty((0, 4, 4))], 2, "relu")
     >>> tensor
     array([1., 0., 0., 1.])
     >>> backward(np.arange(4.0))[0]
     array([[[0., 1.], [2., 3.]]])
     """
     _check_columns(columns, num_sites)
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"no activation {activation!r}: take one of {', '.join(ACTIVATIONS)}")
-    left, right, chain_backward = _chain(columns[:2], num_sites, cut=num_sites // 2 | 1)
+    first_layer, cut = FirstLayer(columns[0], columns[1], num_sites), num_sites // 2 | 1
+    halves = [(0, cut), (cut, num_sites)]  # an odd cut: the bond is 2
+    (left, left_backward), (right, right_backward) = map(first_layer.product, halves)
+    right = right.reshape(2, -1)
     state = _product(left, right).reshape(-1)
     window_groups = []
     for layer in range(2, len(columns), 2):
@@ -140,13 +102,15 @@ def contract(
         while window_groups:
             layer, group = window_groups.pop()
             g = group.backward(g, grads[layer : layer + 2])
-        return chain_backward(*_product_backward(left, right, g)) + grads[2:]
+        grad_left, grad_right = _product_backward(left, right, g)
+        halves_grads = [left_backward(grad_left), right_backward(grad_right)]
+        return first_layer.backward(halves, halves_grads) + grads[2:]
 
     return state, backward
 
 
 def peak_floats(num_sites: int, depth: int) -> int:
-    """Return a bound on the floats that ``contract`` and its backward hold at once, including T.
+    """Return a bound on the floats that forward and backward hold at once, T included.
 
     >>> peak_floats(24, depth=1) / 2**24 < 1.01, peak_floats(24, depth=3) / 2**24 < 5.1
     (True, True)
@@ -174,6 +138,6 @@ def _check_columns(columns: Sequence[np.ndarray], num_sites: int) -> None:
 
 
 @op(joint=True)
-def contract_brick_wall(*columns, num_sites: int, activation: str):
+def brick_wall_tensor(*columns, num_sites: int, activation: str):
     """Return T as a vector, for a brick wall on sites of dimension 2; differentiable."""
-    return contract(list(columns), num_sites, activation)
+    return tensor_and_backward(list(columns), num_sites, activation)
