@@ -13,10 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, asarray_like, to_numpy
+from ..autodiff.arrays import (
+    ShapeOnly,
+    array_module,
+    asarray_like,
+    device_of,
+    to_device,
+    to_numpy,
+)
 from ..autodiff.engine import Tensor
 from ..errors import DTypeError, ShapeError
-from .parameters import Seed, Shape, has_no_values
+from .parameters import Seed, Shape
 
 
 class Module:
@@ -101,11 +108,11 @@ class Module:
         double = any(
             getattr(arrays[name], "dtype", None) == np.float64
             for name, tensor in tensors.items()
-            if has_no_values(tensor)
+            if isinstance(tensor.data, ShapeOnly)
         )
         for name, tensor in tensors.items():
             dtype = np.float64 if double and tensor.dtype == np.float32 else tensor.dtype
-            tensor.data = array_module(tensor.data).array(arrays[name], dtype=dtype)
+            tensor.data = to_device(np.array(arrays[name], dtype=dtype), device_of(tensor.data))
 
     def copy(self) -> Any:
         """A module with the same values and nothing in common."""
