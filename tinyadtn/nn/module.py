@@ -7,8 +7,8 @@ is no global mode and no hidden state: ``model(x, training=False, rng=None)``.
 from __future__ import annotations
 
 import copy
+import functools
 import math
-from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,24 +20,13 @@ from ..autodiff.arrays import (
     asarray_like,
     device_of,
     to_device,
-    to_numpy,
 )
 from ..autodiff.engine import Tensor
-from ..errors import DTypeError, ShapeError
-from .parameters import Seed, Shape
+from ..errors import ShapeError
+from .parameters import Seed, Shape, checked_array
 
 
-class _NotesMembers(ABCMeta):
-    """Notes which tensors and modules stand in a module's attributes when its ``__init__`` ends."""
-
-    def __call__(cls, *arguments: Any, **options: Any) -> Any:
-        module = super().__call__(*arguments, **options)
-        noted = [p for name, part in vars(module).items() for p in _member_paths(name, part)]
-        vars(module)["_members"] = frozenset(noted)
-        return module
-
-
-class Module(metaclass=_NotesMembers):
+class Module:
     """Anything with parameters.
 
     A *parameter* is a tensor that requires a gradient and was not computed from others. A *buffer*
@@ -56,7 +45,14 @@ class Module(metaclass=_NotesMembers):
     config: Any = None
     _members: frozenset[str] | None = None  # such as "columns.0"; None until ``__init__`` ends
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _noting_members(cls.__init__)  # type: ignore[method-assign]
+
     def __call__(self, x: Any, training: bool = False, rng: Seed = None) -> Tensor:
+        if self._members is None:  # there is no __init__, or a decorator made it
+            _note_members(self)
         if not isinstance(x, Tensor):
             array, first = as_array(x), next(self.named_tensors(), None)
             # Images follow the model to its device.
@@ -121,8 +117,8 @@ class Module(metaclass=_NotesMembers):
         (``rng=None``) has no type yet: it becomes float64 as a whole if any weight that it lacks
         comes in float64.
         """
-        loaded = {name: _loadable(name, array) for name, array in arrays.items()}
-        require_fitting(self, loaded)
+        loaded = {name: checked_array(name, array, "fiub") for name, array in arrays.items()}
+        _require_fitting(self, loaded)
         tensors = dict(self.named_tensors())
         double = any(
             isinstance(tensor.data, ShapeOnly) and loaded[name].dtype == np.float64
@@ -203,8 +199,25 @@ def _items(part: Any) -> Iterable[tuple[Any, Any]]:
     return vars(part).items() if isinstance(part, Module) else enumerate(part)
 
 
+def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
+    """The ``__init__`` of a module, which then notes the tensors and modules in its attributes."""
+
+    @functools.wraps(init)
+    def noting(self: Module, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        if type(self).__init__ is noting:  # and not that of a base class
+            _note_members(self)
+
+    return noting
+
+
+def _note_members(module: Module) -> None:
+    noted = [p for name, part in vars(module).items() for p in _member_paths(name, part)]
+    vars(module)["_members"] = frozenset(noted)
+
+
 def _member_paths(path: str, part: Any) -> list[str]:
-    """The paths to modules and to tensors that were not computed: to the attribute and inside it."""
+    """The paths to modules, and to tensors that were not computed, in an attribute or inside it."""
     if isinstance(part, Module) or (isinstance(part, Tensor) and part.node is None):
         return [path]
     if not isinstance(part, (dict, list, tuple)):
@@ -245,20 +258,7 @@ def _without_graph(part: Any) -> Any:
     return changed(part, lambda _, item: _without_graph(item))
 
 
-# --- arrays for a module -------------------------------------------------------------------------
-
-
-def _loadable(name: str, value: Any) -> np.ndarray:
-    """The value as a NumPy array of numbers; DTypeError if it is not one."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(f"{name}: a masked array would lose its mask; fill it: array.filled(0)")
-    array = np.asarray(to_numpy(value))
-    if array.dtype.kind not in "fiub":
-        raise DTypeError(f"{name}: cannot load an array of {array.dtype}")
-    return array if hasattr(value, "dtype") else array.astype(np.float32, copy=False)
-
-
-def require_fitting(model: Module, arrays: dict[str, Any]) -> None:
+def _require_fitting(model: Module, arrays: dict[str, Any]) -> None:
     """ShapeError for arrays of other names or shapes than the model's own."""
     tensors = dict(model.named_tensors())
     missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()

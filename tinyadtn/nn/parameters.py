@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import ShapeOnly, to_device
+from ..autodiff.arrays import ShapeOnly, to_device, to_numpy
 from ..autodiff.engine import Tensor
-from ..errors import SizeLimitError
+from ..errors import DTypeError, SizeLimitError
 
 Seed = int | np.random.Generator | None
 Shape = tuple[int, ...]
@@ -45,3 +45,16 @@ def he_std(shape: tuple[int, ...]) -> float:
     Source: He et al., "Delving Deep into Rectifiers", arXiv 1502.01852.
     """
     return math.sqrt(2 / math.prod(shape[1:]))
+
+
+def checked_array(name: str, value: Any, kinds: str) -> np.ndarray:
+    """The value in NumPy; DTypeError if its dtype is of another kind than these, or it has a mask.
+
+    Python numbers and lists become float32. A torch tensor, for instance, is an array of its dtype.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{name}: a masked array would lose its mask; fill it: array.filled(0)")
+    array = np.asarray(to_numpy(value))
+    if array.dtype.kind not in kinds:
+        raise DTypeError(f"{name}: cannot load an array of {array.dtype}")
+    return array if hasattr(value, "dtype") else array.astype(np.float32, copy=False)
