@@ -1,6 +1,8 @@
 """Layers: what they compute, how they start, what they pass on and what they refuse."""
 
+import copy
 import math
+import pickle
 
 import image_references as images
 import numpy as np
@@ -215,3 +217,47 @@ def test_two_dropouts_of_a_network_draw_different_masks_from_one_stream():
     assert abs(kept - 0.25) < 0.05  # one mask twice would keep a half
     again = net(x, training=True, rng=0).data
     np.testing.assert_array_equal(again, net(x, training=True, rng=0).data)
+
+
+def test_one_number_per_channel_has_no_variance():
+    layer = ta.BatchNorm2d(3)
+    with pytest.raises(ShapeError, match=r"BatchNorm2d needs 2 or more numbers.*\(1, 3, 1, 1\)"):
+        layer(np.ones((1, 3, 1, 1), np.float32), training=True)
+    np.testing.assert_array_equal(layer.running_mean.data, 0)
+    assert layer(np.ones((1, 3, 1, 1), np.float32)).shape == (1, 3, 1, 1)
+    assert layer(np.ones((1, 3, 1, 2), np.float32), training=True).shape == (1, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ta.Conv2d(3, 4, 3, stride=2, padding=1, rng=0),
+        ta.Sequential(flatten=ta.Flatten(), fc=ta.Linear(3 * 8 * 8, 2, rng=0), relu=ta.ReLU()),
+        ta.MaxPool2d(2),
+        ta.AvgPool2d(3, stride=2),
+        ta.BatchNorm2d(3),
+        ta.Normalize(3),
+        ta.LocalResponseNorm(3),
+        ta.LocalContrastNorm(3),
+        ta.Dropout(0.5),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    "again",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(lambda layer, n=n: pickle.loads(pickle.dumps(layer, n)) for n in range(2, 6)),
+    ],
+    ids=["copy", "deepcopy", "2", "3", "4", "5"],
+)
+def test_layers_are_copied_and_pickled_after_use(layer, again):
+    x = np.random.default_rng(0).random((2, 3, 8, 8), np.float32)
+    layer(x, training=True, rng=0)
+    twin = again(layer)
+    assert repr(twin) == repr(layer)
+    with ta.no_grad():
+        for training in (False, True):
+            expected = layer.copy()(x, training=training, rng=1).data
+            np.testing.assert_array_equal(twin(x, training=training, rng=1).data, expected)

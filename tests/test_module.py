@@ -1,11 +1,14 @@
 """Modules: names, buffers, loading, copying, decoding, and what a layer says when it cannot."""
 
+import copy
+import pickle
 from collections import Counter
 
 import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn.autodiff.arrays import ShapeOnly
 from tinyadtn.errors import GraphError, ShapeError, TinyADTNError
 from tinyadtn.nn.surgery import named_layers, with_weights
 
@@ -344,6 +347,72 @@ def test_a_module_without_forward_says_so():
 
 def test_a_copy_of_shapes_only_holds_no_memory_and_cannot_compute():
     twin = ta.models.fc2(hidden=2**20).copy()  # 784 · 2^20 weights would be 3 GB
-    assert not any(twin.fc1.weight.data.strides)
+    assert isinstance(twin.fc1.weight.data, ShapeOnly)
     with pytest.raises(GraphError, match="shapes only"):
         twin(np.zeros((1, 784), np.float32))
+
+
+VALUES_NEEDED = {
+    "forward": lambda model: model(np.ones((1, 1, 28, 28))),
+    "training": lambda model: model(np.ones((1, 1, 28, 28)), training=True),
+    "arrays": lambda model: model.arrays(),
+    "save": lambda model: ta.save("never-written.npz", model),
+    "evaluate": lambda model: ta.evaluate(model, ta.load_data("mnist-5k").test),
+    "predict": lambda model: ta.predict(model, np.ones((1, 1, 28, 28), np.float32)),
+    "train": lambda model: next(ta.train(model, ta.load_data("mnist-5k"))),
+    "Adam": lambda model: ta.Adam(model.parameters()),
+    "fit": lambda model: ta.fit(ta.compress(model, {"fc1": 1}, rng=0), model),
+    "numpy": lambda model: model.fc1.weight.numpy(),
+    "detach": lambda model: np.asarray(model.fc1.weight.detach()),
+    "an op": lambda model: ta.concatenate(np.ones((1, 784)), model.fc1.weight),
+    "an operator": lambda model: 2 * model.fc1.bias,
+    "a bias": lambda model: model.fc1.bias.sum(),
+    "an index": lambda model: model.fc1.bias[0],
+    "a loop": lambda model: list(model.fc1.bias),
+    "item": lambda model: ta.models.fc2(hidden=1).fc1.bias.item(),
+    "float": lambda model: float(ta.models.fc2(hidden=1).fc1.bias),
+    "in place": lambda model: model.fc1.weight.data.__imul__(2),
+    "values": lambda model: model.fc1.weight.data[0],
+    "a method": lambda model: model.fc1.weight.data.mean(),
+    "numpy's functions": lambda model: np.linalg.norm(model.fc1.weight.data),
+    "numpy's ufuncs": lambda model: np.ones(4) * model.fc1.bias.data,
+    "comparison": lambda model: model.fc1.bias.data == 0,
+    "truth": lambda model: bool(model.fc1.bias.data),
+}
+
+
+@pytest.mark.parametrize("use", VALUES_NEEDED.values(), ids=VALUES_NEEDED)
+def test_whatever_needs_the_values_of_shapes_only_says_how_to_get_them(use):
+    with pytest.raises(GraphError, match="shapes only; build it with rng=0, or load weights"):
+        use(ta.models.fc2(hidden=4))
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "Module.copy": lambda model: model.copy(),
+    "to_device": lambda model: ta.to_device(model, "cpu"),
+    "freeze": lambda model: ta.freeze(model, "fc2"),
+    **{f"pickle {n}": lambda m, n=n: pickle.loads(pickle.dumps(m, n)) for n in range(2, 6)},
+}
+
+
+@pytest.mark.parametrize("again", COPIES.values(), ids=COPIES)
+def test_copies_of_shapes_only_are_shapes_only(again):
+    model = ta.models.fc2(hidden=2**20)  # 784 · 2^20 weights would be 3 GB
+    twin = again(model)
+    for (name, tensor), (_, other) in zip(model.named_tensors(), twin.named_tensors()):
+        assert isinstance(other.data, ShapeOnly), name
+        assert (other.shape, other.dtype) == (tensor.shape, tensor.dtype)
+    assert ta.summary(twin).multiply_adds == ta.summary(model).multiply_adds
+    assert "without values" in repr(twin.fc1.weight)
+
+
+def test_shapes_only_that_come_back_from_pickle_take_weights():
+    drawn, empty = (
+        ta.models.fc2(hidden=4, rng=0),
+        pickle.loads(pickle.dumps(ta.models.fc2(hidden=4))),
+    )
+    empty.load_arrays(drawn.arrays())
+    assert values(empty) == values(drawn)
+    ta.Adam(empty.parameters())

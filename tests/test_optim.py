@@ -1,6 +1,10 @@
 """SGD and Adam against a few lines of float64 NumPy; the schedules at the points that matter."""
 
+import copy
 import math
+import multiprocessing
+import pickle
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -268,7 +272,7 @@ def test_a_graph_that_was_left_behind_stops_no_step_and_keeps_its_numbers():
 
 
 def test_one_cycle_at_its_key_points():
-    schedule = ta.OneCycle(peak=2.0, steps=200, warmup=0.25)
+    schedule = ta.OneCycle(peak=2.0, steps=201, warmup=0.25)
     assert schedule(0) == pytest.approx(2 / 25)
     assert schedule(25) == pytest.approx((2 + 2 / 25) / 2)
     assert schedule(50) == pytest.approx(2)
@@ -277,7 +281,7 @@ def test_one_cycle_at_its_key_points():
 
 
 def test_one_cycle_goes_up_and_then_down():
-    rates = [ta.OneCycle(peak=1.0, steps=100)(k) for k in range(101)]
+    rates = [ta.OneCycle(peak=1.0, steps=101)(k) for k in range(101)]
     assert rates[:31] == sorted(rates[:31])
     assert rates[30:] == sorted(rates[30:], reverse=True)
     assert len(set(rates)) > 98
@@ -285,11 +289,27 @@ def test_one_cycle_goes_up_and_then_down():
 
 
 def test_cosine_at_its_key_points():
-    schedule = ta.Cosine(peak=2.0, steps=100, floor=0.5)
+    schedule = ta.Cosine(peak=2.0, steps=101, floor=0.5)
     assert [schedule(k) for k in (0, 50, 100)] == pytest.approx([2, 1.25, 0.5])
     rates = [schedule(k) for k in range(101)]
     assert rates == sorted(rates, reverse=True)
     assert schedule(25) == pytest.approx(0.5 + 1.5 * (1 + math.sqrt(0.5)) / 2)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 20, 390])
+@pytest.mark.parametrize(
+    ("make", "first", "last"), [(ta.OneCycle, 1 / 25, 1e-4), (ta.Cosine, 1, 0)], ids=str
+)
+def test_a_loop_of_all_steps_goes_from_one_end_to_the_other(make, first, last, steps):
+    schedule = make(peak=1.0, steps=steps)
+    rates = [schedule(k) for k in range(steps)]
+    assert (rates[0], rates[-1]) == (pytest.approx(first), pytest.approx(last))
+    assert [schedule(k) for k in (steps, 2 * steps)] == [rates[-1]] * 2
+
+
+@pytest.mark.parametrize("make", [ta.OneCycle, ta.Cosine])
+def test_a_single_step_has_the_peak(make):
+    assert make(peak=0.5, steps=1)(0) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -347,3 +367,221 @@ def test_a_gradient_of_another_shape_is_refused_before_anything_changes():
     with pytest.raises(ShapeError, match=r"parameter 1 has shape \(4,\), its gradient \(1,\)"):
         optimizer.step()
     assert (first.data == 1).all() and optimizer.count == 0
+
+
+# --- what an optimizer takes ---------------------------------------------------------------------
+
+
+def leaf(*values):
+    return ta.Tensor(np.array(values, np.float32), requires_grad=True)
+
+
+def twice(w):
+    return [w, w]
+
+
+MODEL = ta.Sequential(fc1=ta.Linear(3, 2, rng=0))
+WRONG = {
+    "a result": (lambda: [leaf(1, 2) * 0.1], GraphError, "not a leaf: multiply computed it"),
+    "a result among leaves": (lambda: [leaf(1), leaf(1, 2).T], GraphError, "parameter 1.*leaf"),
+    "no gradient": (lambda: [ta.Tensor([1.0])], GraphError, "requires no gradient"),
+    "frozen": (
+        lambda: [t for _, t in ta.freeze(MODEL, "*").named_tensors()],
+        GraphError,
+        "parameter 0, of shape .2, 3., requires no gradient",
+    ),
+    "all frozen": (lambda: ta.freeze(MODEL, "*").parameters(), TinyADTNError, "none: is the model"),
+    "integers": (lambda: [ta.Tensor(np.arange(3))], GraphError, "requires no gradient"),
+    "twice": (lambda: twice(leaf(1)), TinyADTNError, "parameter 1.* is parameter 0 once more"),
+    "arrays": (lambda: [np.ones(3)], TypeError, "parameter 0 is a ndarray"),
+    "an array": (lambda: np.ones(3), TypeError, "model.parameters.*parameter 0 is a float64"),
+    "numbers": (lambda: [leaf(1), 2.0], TypeError, "parameter 1 is a float"),
+    "none": (lambda: [], TinyADTNError, "model.parameters.*; got none"),
+    "None": (lambda: None, TypeError, "got one NoneType"),
+    "a generator used up": (lambda: iter(()), TinyADTNError, "a generator used up"),
+    "a tensor": (lambda: leaf(1, 2), TypeError, "model.parameters.*; got one Tensor"),
+    "a model": (lambda: MODEL, TypeError, "model.parameters.*; got one Sequential"),
+    "a method": (lambda: MODEL.parameters, TypeError, "model.parameters.*; got one method"),
+    "names and tensors": (MODEL.named_parameters, TypeError, "parameter 0 is a tuple"),
+    "arrays by name": (MODEL.arrays, TypeError, "parameter 0 is a str"),
+    "shapes only": (lambda: ta.Linear(3, 2).parameters(), GraphError, "build it with rng=0, or"),
+}
+
+
+@pytest.mark.parametrize("make", [lambda p: ta.SGD(p, 0.1), ta.Adam], ids=["SGD", "Adam"])
+@pytest.mark.parametrize(("given", "error", "says"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_trained_is_refused_at_once(make, given, error, says):
+    with pytest.raises(error, match=says):
+        make(given())
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, lambda ps: (p for p in ps)])
+def test_any_collection_of_leaves_is_taken(kind):
+    w = leaf(1, 2)
+    optimizer = ta.SGD(kind([w]), 0.5)
+    (w * w).sum().backward()
+    optimizer.step()
+    np.testing.assert_array_equal(w.data, [0, 0])
+
+
+# --- whose memory --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [ta.SGD, ta.Adam])
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda a: a,
+        lambda a: a[:],
+        lambda a: a[::-1],
+        lambda a: a.view(np.recarray),
+        lambda a: np.frombuffer(a.data, np.float32),
+    ],
+    ids=["itself", "slice", "reversed", "subclass", "buffer"],
+)
+def test_what_parameters_were_made_of_stays_as_it_is(optimizer, of):
+    """Two parameters of the same memory, and the caller's array: training one changes it alone."""
+    w0 = np.zeros(3, np.float32)
+    a, b = (ta.Tensor(of(w0), requires_grad=True) for _ in range(2))
+    steps = optimizer([a], 0.1)
+    for _ in range(3):
+        ((a - 1) * (a - 1)).sum().backward()
+        steps.step()
+        steps.zero_grad()
+    assert (w0 == 0).all() and (b.data == 0).all() and (a.data > 0).all()
+
+
+def test_modules_that_share_an_array_are_trained_apart():
+    w0 = np.ones((2, 3), np.float32)
+    one, other = ta.Linear(3, 2, rng=0), ta.Linear(3, 2, rng=0)
+    for layer in (one, other):
+        layer.weight = ta.Tensor(w0, requires_grad=True)
+    steps = ta.SGD(one.parameters(), 0.1)
+    other_steps = ta.SGD(other.parameters(), 0.1, weight_decay=0.5)
+    one(np.ones((1, 3), np.float32)).sum().backward()
+    steps.step()
+    assert (w0 == 1).all() and (other.weight.data == 1).all() and (one.weight.data < 1).all()
+    other(np.ones((1, 3), np.float32)).sum().backward()
+    other_steps.step()
+    assert (w0 == 1).all() and (one.weight.data == np.float32(0.9)).all()
+
+
+def test_an_array_that_is_given_between_steps_stays_as_it_is():
+    w, w0 = leaf(1, 2), np.ones(2, np.float32)
+    steps = ta.SGD([w], 0.1)
+    for data in (w.data, w0):
+        w.data = data
+        (w * w).sum().backward()
+        steps.step()
+        steps.zero_grad()
+    assert (w0 == 1).all() and (w.data < 1).all()
+
+
+def test_later_steps_are_in_place():
+    w = leaf(1, 2)
+    steps, seen = ta.Adam([w]), set()
+    for _ in range(4):
+        (w * w).sum().backward()
+        steps.step()
+        seen.add(id(w.data))
+    assert len(seen) == 1
+
+
+# --- pickle, copies, processes, threads ----------------------------------------------------------
+
+
+def trained(optimizer, steps):
+    """The optimizer, further by some steps."""
+    for _ in range(steps):
+        (w,) = optimizer.parameters
+        (w * w).sum().backward()
+        optimizer.step(0.1)
+        optimizer.zero_grad()
+    return optimizer
+
+
+def further(optimizer):
+    return trained(optimizer, 3).parameters[0].data, optimizer.state()
+
+
+AGAIN = {
+    "deepcopy": copy.deepcopy,
+    **{f"pickle {n}": lambda o, n=n: pickle.loads(pickle.dumps(o, n)) for n in range(2, 6)},
+}
+every_again = pytest.mark.parametrize("again", AGAIN.values(), ids=AGAIN)
+
+
+@every_again
+@pytest.mark.parametrize("steps", [0, 1, 5])
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_an_optimizer_is_copied_before_and_after_its_first_step(make, steps, again):
+    optimizer = trained(make([leaf(1, -2, 3)]), steps)
+    twin = again(optimizer)
+    np.testing.assert_array_equal(further(twin)[0], further(optimizer)[0])
+    for name, value in optimizer.state().items():
+        np.testing.assert_array_equal(twin.state()[name], value)
+
+
+@every_again
+def test_a_copied_optimizer_goes_on_with_the_copied_model(again):
+    model = ta.Sequential(fc1=ta.Linear(3, 2, rng=0), fc2=ta.Linear(2, 1, rng=1))
+    optimizer, x = ta.Adam(model.parameters(), 0.1), np.ones((4, 3), np.float32)
+
+    def step(model, optimizer):
+        (model(x) * model(x)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return model.arrays()
+
+    step(model, optimizer)
+    before = model.arrays()
+    twin, twins = again((model, optimizer))
+    assert [id(p) for p in twin.parameters()] == [id(p) for p in twins.parameters]
+    found = step(twin, twins)
+    for name, array in before.items():
+        np.testing.assert_array_equal(model.arrays()[name], array)  # the original stays
+    for name, array in step(model, optimizer).items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("schedule", [ta.OneCycle(0.1, 10), ta.Cosine(0.1, 10, 0.01)], ids=repr)
+@every_again
+def test_a_schedule_is_copied(schedule, again):
+    assert again(schedule) == schedule
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_an_optimizer_goes_to_another_process_and_comes_back(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    optimizer = trained(ta.Adam([leaf(1, -2, 3)]), 2)
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        data, state = pool.apply_async(further, (optimizer,)).get(timeout=120)
+        twin = pool.apply_async(trained, (optimizer, 3)).get(timeout=120)
+    expected, expected_state = further(optimizer)
+    np.testing.assert_array_equal(data, expected)
+    np.testing.assert_array_equal(twin.parameters[0].data, expected)
+    for name, value in expected_state.items():
+        np.testing.assert_array_equal(state[name], value)
+
+
+def test_optimizers_in_threads_do_not_disturb_each_other():
+    expected, found = further(ta.Adam([leaf(1, -2, 3)]))[0], [None] * 8
+
+    def work(k):
+        found[k] = further(ta.Adam([leaf(1, -2, 3)]))[0]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(len(found))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for data in found:
+        np.testing.assert_array_equal(data, expected)
+
+
+def test_masked_states_are_refused():
+    adam = ta.Adam([leaf(1, 2)])
+    state = adam.state() | {"mean.0": np.ma.masked_equal(np.zeros(2, np.float32), 0)}
+    with pytest.raises(TinyADTNError, match=r"mean\.0: a masked array would lose its mask"):
+        adam.load_state(state)

@@ -18,7 +18,9 @@ BETA = st.sampled_from([0.0, 0.5, 0.9, 0.999])
 @st.composite
 def runs(draw):
     """Shapes, whether each parameter gets a gradient in each step, rates, and a seed."""
-    shapes = draw(st.lists(hnp.array_shapes(min_dims=0, min_side=0, max_side=4), max_size=3))
+    shapes = draw(
+        st.lists(hnp.array_shapes(min_dims=0, min_side=0, max_side=4), min_size=1, max_size=3)
+    )
     given = draw(
         st.lists(
             st.lists(st.booleans(), min_size=len(shapes), max_size=len(shapes)),

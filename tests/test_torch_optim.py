@@ -101,12 +101,13 @@ def test_adam_with_decay_is_adamw(dtype):
     agree(*found, dtype)
 
 
-@pytest.mark.parametrize(("steps", "floor"), [(1, 0.0), (20, 0.1), (33, 0.0)])
+@pytest.mark.parametrize(("steps", "floor"), [(2, 0.0), (20, 0.1), (33, 0.0)])
 def test_cosine(steps, floor):
+    """``T_max`` counts the steps from the first to the last: one less than there are."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 2.0)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, floor)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps - 1, floor)
     ours = ta.Cosine(peak=2.0, steps=steps, floor=floor)
-    for step in range(steps + 1):
+    for step in range(steps):
         assert ours(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12, abs=1e-14)
         optimizer.step()
         schedule.step()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DeviceError, GraphError, ShapeError
-from .arrays import device_of, to_numpy
+from .arrays import ShapeOnly, device_of, to_numpy
 
 Method = Callable[..., Any]
 
@@ -45,9 +45,7 @@ class ArrayLike:
     def __deepcopy__(self, memo: dict) -> Any:
         if self.node is not None:
             raise GraphError("only tensors that were not computed can be copied; detach() it first")
-        # A shape without values (all strides 0, see module.parameter) stays one.
-        shape_only = self.size > 1 and not any(self.data.strides)
-        return type(self)(self.data if shape_only else self.data.copy(), self.requires_grad)
+        return type(self)(self.data.copy(), self.requires_grad)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -67,6 +65,8 @@ class ArrayLike:
         return (self[k] for k in range(len(self)))
 
     def __repr__(self) -> str:
+        if isinstance(self.data, ShapeOnly):
+            return f"Tensor(shape {self.shape} without values, {self.dtype})"
         history = f", from {self.node.name}" if self.node else ""
         return f"Tensor({np.array2string(self.numpy(), separator=', ')}, {self.dtype}{history})"
 

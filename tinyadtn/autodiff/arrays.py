@@ -5,16 +5,56 @@ The rest of the library never names CuPy: it asks ``array_module`` for ``xp`` an
 
 from __future__ import annotations
 
+import math
 import sys
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import DeviceError, DTypeError, ShapeError
+from ..errors import DeviceError, DTypeError, GraphError, ShapeError
 
 Array = Any  # numpy.ndarray, or cupy.ndarray on a GPU
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # one object each, while native
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeOnly(np.lib.mixins.NDArrayOperatorsMixin):
+    """The ``data`` of a tensor that has a shape and a dtype, and no values: it takes no memory.
+
+    torch calls such a tensor a meta tensor; jax has ``ShapeDtypeStruct``. Models that are built
+    without ``rng`` consist of them. Whatever needs values raises GraphError.
+
+    >>> ShapeOnly((2**20, 2**20), np.dtype(np.float32)).nbytes
+    4398046511104
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    device: str = "cpu"  # where values will be put that are loaded
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: math.prod(self.shape))
+    nbytes = property(lambda self: self.size * self.dtype.itemsize)
+
+    def copy(self) -> ShapeOnly:
+        """The same object, because nothing can change it."""
+        return self
+
+    def _has_no_values(self, *_: Any, **__: Any) -> NoReturn:
+        raise GraphError(
+            f"a tensor of shape {self.shape} has no values: this model has shapes only; build it "
+            "with rng=0, or load weights into it"
+        )
+
+    def __getattr__(self, name: str) -> Any:  # all else that arrays have
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._has_no_values()
+
+    __array__ = __array_ufunc__ = __array_function__ = _has_no_values
+    __getitem__ = __setitem__ = __len__ = __bool__ = __float__ = _has_no_values
 
 
 def array_module(array: Array) -> ModuleType:
@@ -32,7 +72,7 @@ def array_module(array: Array) -> ModuleType:
 
 def to_numpy(array: Array) -> np.ndarray:
     """The same numbers in NumPy's hands; a NumPy array is returned as it is."""
-    return array if array_module(array) is np else array.get()
+    return np.asanyarray(array) if array_module(array) is np else array.get()
 
 
 def to_device(array: Array, device: str) -> Any:
@@ -66,6 +106,8 @@ def device_of(array: Array) -> str:
     >>> device_of(np.zeros(2))
     'cpu'
     """
+    if isinstance(array, ShapeOnly):
+        return array.device
     return "cpu" if array_module(array) is np else "cuda"
 
 
@@ -95,6 +137,8 @@ def as_array(value: Any) -> Any:
         if isinstance(value, np.ma.MaskedArray):
             raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
         value = np.asarray(value)
+    elif isinstance(value, ShapeOnly):
+        return value
     elif array_module(value) is np:
         if hasattr(value, "__array__"):  # a torch tensor, a pandas column, …
             return as_array(np.asarray(value))

@@ -14,7 +14,6 @@ from ..decode_free.precomputed import PrecomputedFactors
 from ..errors import CheckpointError, DTypeError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module
-from ..nn.parameters import require_values
 from ..nn.surgery import named_layers
 from .configure import build
 
@@ -34,7 +33,6 @@ def save(path: str | os.PathLike[str], model: Module) -> None:
     """
     if not isinstance(model, Module):
         raise TypeError(f"save(path, model) needs a Module, got {type(model).__name__}")
-    require_values(tensor for _, tensor in model.named_tensors())
     _require_encodings(model)
     write_state(path, model.arrays(), {"kind": "weights", "config": model.config})
 

@@ -21,7 +21,7 @@ from ..decode_free.by_factors import ByFactors
 from ..decode_free.cut import CutChain
 from ..decode_free.wall_chain import WallChain
 from ..errors import ShapeError
-from ..nn.parameters import Seed, require_values
+from ..nn.parameters import Seed
 from ..tensor_networks.activations import ACTIVATIONS
 from ..tensor_networks.counting import live_entries
 from ..tensor_networks.gates import ContractionStep, contraction_steps, network_tensor
@@ -132,7 +132,6 @@ class ADTN(ByFactors, Encoding):
 
     def contract(self) -> Tensor:
         """Return T as a vector over all sites by position: before the crop and the scale factor."""
-        require_values(self.columns)
         return network_tensor(
             self.columns, self.wall, self.sites.wall_dims, self.activation, self.wiring
         )
@@ -158,7 +157,6 @@ class ADTN(ByFactors, Encoding):
         layer 2: gates on (0,1) (2,3)
         layer 2: gates on (1,2)
         """
-        require_values(self.columns)
         yield from contraction_steps(self.columns, self.wall, self.sites.wall_dims, self.activation)
 
     def counts(self) -> Counts:

@@ -17,7 +17,6 @@ from ..decode_free.rule import LARGE_BATCH
 from ..decode_free.wall_chain import WallChain, wall_chain
 from ..errors import SizeLimitError
 from ..limits import memory_limit
-from ..nn.parameters import require_values
 from ..tensor_networks.counting import peak_floats
 from ..tensor_networks.fast import fast_wall
 from .encoding import Cost
@@ -91,7 +90,6 @@ def chain(weight: ADTN, batch: int) -> WallChain | CutChain | None:
 def factors(weight: ADTN, chosen: Any = None) -> Sequence[Tensor]:
     """Return the cores of the chosen chain; TypeError if there is none (see ``ADTN.factors``)."""
     chosen = chosen or weight.chain(LARGE_BATCH)
-    require_values(weight.columns)
     if chosen is not None:
         return chosen.factors(weight.columns, weight.scale)
     why = "they would take no fewer multiply-adds than the weight"

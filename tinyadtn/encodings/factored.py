@@ -16,7 +16,7 @@ from ..autodiff.arrays import array_module
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..decode_free.by_factors import ByFactors
-from ..nn.parameters import Seed, he_std, parameter, require_values
+from ..nn.parameters import Seed, he_std, parameter
 from .encoding import Encoding, check_size, checked_target
 
 
@@ -37,7 +37,6 @@ class FactoredEncoding(ByFactors, Encoding):
 
     def decode(self) -> Tensor:
         """The weight: the product of the factors."""
-        require_values(self._factors())
         return self.product()
 
     def fit(self, target: Any) -> list[float]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..autodiff.engine import Tensor
-from ..nn.parameters import Seed, he_std, parameter, require_values
+from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
 from .encoding import Counts, Encoding, check_size, checked_shape
 
@@ -35,7 +35,6 @@ class Frozen(Encoding):
 
     def decode(self) -> Tensor:
         """The weights as they were drawn."""
-        require_values([self.values])
         return self.values
 
     def counts(self) -> Counts:

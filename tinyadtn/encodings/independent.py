@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..errors import NonFiniteError, TinyADTNError
-from ..nn.parameters import Seed, require_values
+from ..nn.parameters import Seed
 from .encoding import Encoding
 
 MORE = 16  # projections beyond as many as there are numbers
@@ -63,7 +63,6 @@ def jacobian_spectrum(encoding: Encoding, *, rng: Seed = 0) -> np.ndarray:
     the rank of ΩJ is that of J. Of more, each row draws 4,096: the rank could only come out too
     low, where some numbers move very few entries. Takes a decoding and its gradient for every row.
     """
-    require_values(tensor for _, tensor in encoding.named_tensors())
     exact = encoding.copy()
     parameters = [tensor for tensor in exact.parameters() if tensor.requires_grad]
     for tensor in parameters:

@@ -11,7 +11,7 @@ from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..decode_free.chain import Chain
 from ..errors import ShapeError
-from ..nn.parameters import Seed, require_values
+from ..nn.parameters import Seed
 from ..ops.contract import contract
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, checked_shape
@@ -60,7 +60,6 @@ class LowRank(FactoredEncoding):
 
     def factors(self, chain: Chain | None = None) -> tuple[Tensor, Tensor]:
         """(left, right)."""
-        require_values(self._factors())
         return self.left, self.right
 
     def chain(self, batch: int) -> Chain:

@@ -24,7 +24,7 @@ from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..decode_free.chain import Chain
 from ..errors import ShapeError
-from ..nn.parameters import Seed, require_values
+from ..nn.parameters import Seed
 from ..ops.contract import contract
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, checked_shape
@@ -102,7 +102,6 @@ class TensorTrain(FactoredEncoding):
 
     def factors(self, chain: Chain | None = None) -> list[Tensor]:
         """The cores."""
-        require_values(self.cores)
         return self.cores
 
     def chain(self, batch: int) -> Chain:

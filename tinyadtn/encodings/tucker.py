@@ -12,7 +12,7 @@ from ..checks import to_builtin
 from ..decode_free.chain import Chain
 from ..decode_free.row import ConvChain
 from ..errors import ShapeError
-from ..nn.parameters import Seed, require_values
+from ..nn.parameters import Seed
 from ..ops.contract import contract
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, checked_shape
@@ -92,7 +92,6 @@ class Tucker(FactoredEncoding):
 
     def factors(self, chain: Chain | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(out_factor, core, in_factor)."""
-        require_values(self._factors())
         return self.out_factor, self.core, self.in_factor
 
     def row(self) -> ConvChain | None:

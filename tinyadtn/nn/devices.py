@@ -41,7 +41,9 @@ def to_device(what: Any, device: str) -> Any:
     if not isinstance(what, Module):
         return backend.to_device(backend.as_array(what), device)
     # deepcopy takes what stands in its memo for copied: each tensor once, wherever it is held.
-    return copy.deepcopy(what, {id(t): _moved(t, device) for _, t in what.named_tensors()})
+    return copy.deepcopy(
+        what, {id(t): _moved(t, device) for _, t in what.named_tensors() if t.node is None}
+    )
 
 
 def placed(model: Module, device: str) -> Any:

@@ -9,8 +9,9 @@ parameters can be counted against the published number, and one for the 32×32 i
 which is an adaptation; each says why it is what it is. For 28×28 images the first convolution pads
 by 2 more, so that they are 32×32 from there on.
 
-Those three begin with ``normalize``, which leaves the images as they are until it is given the mean
-and spread of the training images. ``tinyadtn train`` does that; in Python:
+AlexNet, ZFNet and VGG-16 begin with ``normalize``, which leaves the images as they are until it is
+given the mean and the standard deviation of the training images. ``tinyadtn train`` and sweeps do
+that, ``ta.train`` does not. So in Python, before training:
 
     mean, std = ta.channel_statistics(data.train.images)
     model.normalize.load_arrays({"mean": mean, "std": std})
@@ -37,6 +38,7 @@ from .parameters import Seed, Shape
 from .sequential import Sequential, naming
 
 LayerFactory = Callable[[Shape, Seed], Module]  # a layer for inputs of that shape
+Table = dict[str, LayerFactory | Module]
 WIDTHS = (4096, 4096)  # of the hidden linear layers of AlexNet, ZFNet and VGG-16
 
 
@@ -45,7 +47,7 @@ def conv(width: int, kernel: int, **geometry: Any) -> LayerFactory:
     return lambda shape, rng: Conv2d(shape[0], width, kernel, **geometry, rng=rng)
 
 
-def linear(width: int) -> LayerFactory:
+def fully_connected(width: int) -> LayerFactory:
     """A table's row: a linear layer to ``width`` features.
 
     It knows that its input was an image, and an encoding gives channels, rows and columns sites of
@@ -62,6 +64,26 @@ def linear(width: int) -> LayerFactory:
     return layer
 
 
+def block(number: int, first: LayerFactory, *others: Module) -> Table:
+    """Rows of a table: conv1, relu1, then the others as pool1 or norm1, in the order given."""
+    rows: Table = {f"conv{number}": first, f"relu{number}": ReLU()}
+    for layer in others:
+        rows[f"{'pool' if isinstance(layer, MaxPool2d) else 'norm'}{number}"] = layer
+    return rows
+
+
+def fully_connected_layers(
+    widths: Sequence[int], num_classes: int, dropout: float | None = None
+) -> Table:
+    """Rows of a table: flatten, then fc1, fc2, …, and relu and dropout after all but the last."""
+    rows: Table = {"flatten": Flatten()}
+    for k, width in enumerate(widths, start=1):
+        rows |= {f"fc{k}": fully_connected(width), f"relu_fc{k}": ReLU()}
+        if dropout is not None:
+            rows[f"dropout{k}"] = Dropout(dropout)
+    return {**rows, f"fc{len(widths) + 1}": fully_connected(num_classes)}
+
+
 def network(config: dict[str, Any], rng: Seed, **table: LayerFactory | Module) -> Sequential:
     """The network that a table describes, for images as ``config`` gives them.
 
@@ -75,7 +97,7 @@ def network(config: dict[str, Any], rng: Seed, **table: LayerFactory | Module) -
         with naming(name):
             layer = row if isinstance(row, Module) else row(structure, rng)
             leaving = layer.output_shape(arriving)
-        # Behind a Flatten, a row is still told of the image: see ``linear``.
+        # After a Flatten, a row still gets the shape of the image: see ``fully_connected``.
         structure = arriving if isinstance(layer, Flatten) else leaving
         layers[name], arriving = layer, leaving
     model = Sequential(**layers)
@@ -91,15 +113,14 @@ def _config(
     for name, number in common.items():
         if not isinstance(number, numbers.Integral) or number < 1:
             raise ShapeError(f"{name} must be a whole number, 1 or more, got {number!r}")
-    return {"model": model, **{name: int(n) for name, n in common.items()}, **own}
-
-
-def _listed(widths: Sequence[int]) -> list[int]:
+    widths = own.get("widths", ())
     if not isinstance(widths, (tuple, list)):
         raise ShapeError(
             f"widths must be a list, a number for each hidden linear layer, got {widths!r}"
         )
-    return list(to_builtin(widths))
+    if "widths" in own:
+        own["widths"] = list(to_builtin(widths))
+    return {"model": model, **{name: int(n) for name, n in common.items()}, **own}
 
 
 def image_shape(config: dict[str, Any]) -> Shape:
@@ -130,9 +151,7 @@ def fc2(
     203530
     """
     config = _config("fc2", num_classes, image_size, channels, hidden=to_builtin(hidden))
-    return network(
-        config, rng, flatten=Flatten(), fc1=linear(hidden), relu_fc1=ReLU(), fc2=linear(num_classes)
-    )
+    return network(config, rng, **fully_connected_layers([hidden], num_classes))
 
 
 def lenet5(
@@ -151,18 +170,13 @@ def lenet5(
     >>> lenet5().num_parameters, lenet5(widths=()).num_parameters
     (61706, 6582)
     """
-    config = _config("lenet5", num_classes, image_size, channels, widths=_listed(widths))
+    config = _config("lenet5", num_classes, image_size, channels, widths=widths)
     return network(
         config,
         rng,
-        conv1=conv(6, 5, padding=_border(image_size)),
-        relu1=ReLU(),
-        pool1=MaxPool2d(2),
-        conv2=conv(16, 5),
-        relu2=ReLU(),
-        pool2=MaxPool2d(2),
-        flatten=Flatten(),
-        **_head(widths, num_classes),
+        **block(1, conv(6, 5, padding=_border(image_size)), MaxPool2d(2)),
+        **block(2, conv(16, 5), MaxPool2d(2)),
+        **fully_connected_layers(widths, num_classes),
     )
 
 
@@ -181,42 +195,29 @@ def alexnet(
     ``groups=2``, one on each of two GPUs. For 32×32 images conv1 is 3×3 with stride 1, since an
     11×11 window with stride 4 would leave 6×6 pixels of them; the widths and everything behind
     conv1 are the paper's.
+    Its first layer, ``normalize``, leaves images as they are until it is given the statistics of
+    the training images: the docstring of ``ta.models`` has the two lines.
 
     >>> alexnet(1000, 224, groups=2).num_parameters, alexnet(1000, 224).num_parameters
     (60965224, 62378344)
     """
     config = _config(
-        "alexnet",
-        num_classes,
-        image_size,
-        channels,
-        groups=to_builtin(groups),
-        widths=_listed(widths),
+        "alexnet", num_classes, image_size, channels, groups=to_builtin(groups), widths=widths
     )
     border = _border(image_size, 224)
     original = image_size == 224
     first = conv(96, 11, stride=4, padding=2) if original else conv(96, 3, padding=1 + border)
+    second = conv(256, 5, padding=2, groups=groups)
     return network(
         config,
         rng,
         normalize=Normalize(channels),
-        conv1=first,
-        relu1=ReLU(),
-        norm1=LocalResponseNorm(5),
-        pool1=MaxPool2d(3, stride=2),
-        conv2=conv(256, 5, padding=2, groups=groups),
-        relu2=ReLU(),
-        norm2=LocalResponseNorm(5),
-        pool2=MaxPool2d(3, stride=2),
-        conv3=conv(384, 3, padding=1),
-        relu3=ReLU(),
-        conv4=conv(384, 3, padding=1, groups=groups),
-        relu4=ReLU(),
-        conv5=conv(256, 3, padding=1, groups=groups),
-        relu5=ReLU(),
-        pool5=MaxPool2d(3, stride=2),
-        flatten=Flatten(),
-        **_head(widths, num_classes, dropout=0.5),
+        **block(1, first, LocalResponseNorm(5), MaxPool2d(3, stride=2)),
+        **block(2, second, LocalResponseNorm(5), MaxPool2d(3, stride=2)),
+        **block(3, conv(384, 3, padding=1)),
+        **block(4, conv(384, 3, padding=1, groups=groups)),
+        **block(5, conv(256, 3, padding=1, groups=groups), MaxPool2d(3, stride=2)),
+        **fully_connected_layers(widths, num_classes, dropout=0.5),
     )
 
 
@@ -233,11 +234,13 @@ def zfnet(
     Source: Zeiler and Fergus, arXiv 1311.2901. For 32×32 images conv1 is 5×5 with stride 1 (7×7
     with stride 2 would leave 15×15 pixels), conv2 keeps its pixels, and the pools are AlexNet's,
     so that as many pixels arrive at the linear layers as there: 3×3.
+    Its first layer, ``normalize``, leaves images as they are until it is given the statistics of
+    the training images: the docstring of ``ta.models`` has the two lines.
 
     >>> zfnet(1000, 224).num_parameters
     62357608
     """
-    config = _config("zfnet", num_classes, image_size, channels, widths=_listed(widths))
+    config = _config("zfnet", num_classes, image_size, channels, widths=widths)
     border = _border(image_size, 224)
     if image_size == 224:
         first, second = conv(96, 7, stride=2, padding=1), conv(256, 5, stride=2)
@@ -249,23 +252,12 @@ def zfnet(
         config,
         rng,
         normalize=Normalize(channels),
-        conv1=first,
-        relu1=ReLU(),
-        pool1=pools[0],
-        norm1=LocalContrastNorm(),
-        conv2=second,
-        relu2=ReLU(),
-        pool2=pools[1],
-        norm2=LocalContrastNorm(),
-        conv3=conv(384, 3, padding=1),
-        relu3=ReLU(),
-        conv4=conv(384, 3, padding=1),
-        relu4=ReLU(),
-        conv5=conv(256, 3, padding=1),
-        relu5=ReLU(),
-        pool5=MaxPool2d(3, stride=2),
-        flatten=Flatten(),
-        **_head(widths, num_classes, dropout=0.5),
+        **block(1, first, pools[0], LocalContrastNorm()),
+        **block(2, second, pools[1], LocalContrastNorm()),
+        **block(3, conv(384, 3, padding=1)),
+        **block(4, conv(384, 3, padding=1)),
+        **block(5, conv(256, 3, padding=1), MaxPool2d(3, stride=2)),
+        **fully_connected_layers(widths, num_classes, dropout=0.5),
     )
 
 
@@ -285,29 +277,29 @@ def vgg16(
     ``batch_norm`` puts a batch normalisation behind every convolution; unless said otherwise the
     original is without, as published (it trained in stages), and the one for 32×32 images is with:
     thirteen layers from a random start hardly train without. ``widths`` are those of fc1 and fc2.
+    Its first layer, ``normalize``, leaves images as they are until it is given the statistics of
+    the training images: the docstring of ``ta.models`` has the two lines.
 
     >>> vgg16(1000, 224).num_parameters, vgg16().num_parameters, vgg16(widths=()).num_parameters
     (138357544, 33646666, 14728266)
     """
     batch_norm = image_size != 224 if batch_norm is None else batch_norm
     config = _config(
-        "vgg16", num_classes, image_size, channels, batch_norm=batch_norm, widths=_listed(widths)
+        "vgg16", num_classes, image_size, channels, batch_norm=batch_norm, widths=widths
     )
     padding = 1 + _border(image_size, 224)
-    table: dict[str, LayerFactory | Module] = {"normalize": Normalize(channels)}
-    for block, channels_out in enumerate(
+    table: Table = {"normalize": Normalize(channels)}
+    for stage, channels_out in enumerate(
         [(64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)], start=1
     ):
         for k, width in enumerate(channels_out, start=1):
-            table[f"conv{block}_{k}"] = conv(width, 3, padding=padding)
+            table[f"conv{stage}_{k}"] = conv(width, 3, padding=padding)
             if batch_norm:
-                table[f"norm{block}_{k}"] = BatchNorm2d(width)
-            table[f"relu{block}_{k}"] = ReLU()
+                table[f"norm{stage}_{k}"] = BatchNorm2d(width)
+            table[f"relu{stage}_{k}"] = ReLU()
             padding = 1
-        table[f"pool{block}"] = MaxPool2d(2)
-    return network(
-        config, rng, **table, flatten=Flatten(), **_head(widths, num_classes, dropout=0.5)
-    )
+        table[f"pool{stage}"] = MaxPool2d(2)
+    return network(config, rng, **table, **fully_connected_layers(widths, num_classes, dropout=0.5))
 
 
 def head(
@@ -327,20 +319,8 @@ def head(
     >>> head().num_parameters, head(widths=()).num_parameters
     (18923530, 5130)
     """
-    config = _config("head", num_classes, image_size, channels, widths=_listed(widths))
-    return network(config, rng, flatten=Flatten(), **_head(widths, num_classes, dropout=0.5))
-
-
-def _head(
-    widths: Sequence[int], num_classes: int, *, dropout: float | None = None
-) -> dict[str, LayerFactory | Module]:
-    """Linear layers fc1, fc2, …, with a relu, and dropout if asked for, behind all but the last."""
-    table: dict[str, LayerFactory | Module] = {}
-    for k, width in enumerate(widths, start=1):
-        table |= {f"fc{k}": linear(width), f"relu_fc{k}": ReLU()}
-        if dropout is not None:
-            table[f"dropout{k}"] = Dropout(dropout)
-    return {**table, f"fc{len(widths) + 1}": linear(num_classes)}
+    config = _config("head", num_classes, image_size, channels, widths=widths)
+    return network(config, rng, **fully_connected_layers(widths, num_classes, dropout=0.5))
 
 
 MODELS: dict[str, Callable[..., Sequential]] = {

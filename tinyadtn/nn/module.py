@@ -7,24 +7,35 @@ is no global mode and no hidden state: ``model(x, training=False, rng=None)``.
 from __future__ import annotations
 
 import copy
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, asarray_like, to_numpy
+from ..autodiff.arrays import (
+    ShapeOnly,
+    as_array,
+    asarray_like,
+    device_of,
+    to_device,
+)
 from ..autodiff.engine import Tensor
-from ..errors import DTypeError, ShapeError
-from .parameters import Seed, Shape, has_no_values
+from ..errors import ShapeError
+from .parameters import Seed, Shape, checked_array
 
 
 class Module:
     """Anything with parameters.
 
-    A tensor that requires a gradient is a parameter, one that does not is a buffer: saved and
-    loaded, never trained. A name like ``fc1.weight.columns.0`` is the way to it through attributes
-    and lists. ``config`` says how to build the module again (``ta.load`` does).
+    A *parameter* is a tensor that requires a gradient and was not computed from others. A *buffer*
+    is a tensor that is saved and loaded, never trained: one that stands in an attribute, list,
+    tuple or dict when ``__init__`` ends, or that ``register_buffer`` was given. Any other tensor
+    that a module holds is neither, such as a result that ``forward`` keeps.
+
+    A name like ``fc1.weight.columns.0`` is the way to a tensor through attributes and lists.
+    ``config`` says how to build the module again (``ta.load`` does).
 
     >>> import tinyadtn as ta
     >>> [name for name, _ in ta.models.fc2(rng=0).named_parameters()]
@@ -32,13 +43,22 @@ class Module:
     """
 
     config: Any = None
+    _members: frozenset[str] | None = None  # such as "columns.0"; None until ``__init__`` ends
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _noting_members(cls.__init__)  # type: ignore[method-assign]
 
     def __call__(self, x: Any, training: bool = False, rng: Seed = None) -> Tensor:
+        if self._members is None:  # there is no __init__, or a decorator made it
+            _note_members(self)
         if not isinstance(x, Tensor):
-            x = Tensor(x)
-            first = next(self.named_tensors(), None)
-            if first is not None:  # images follow the model to its device
-                x.data = asarray_like(x.data, first[1].data)
+            array, first = as_array(x), next(self.named_tensors(), None)
+            # Images follow the model to its device.
+            x = Tensor(array if first is None else asarray_like(array, first[1].data))
+        elif _is_parameter(x):
+            x = x.reshape(x.shape)  # a result of an op, so that no module takes it for its own
         return self.forward(x, training=training, rng=rng)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
@@ -62,18 +82,19 @@ class Module:
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every parameter and buffer with its name, once each, in the order of the attributes."""
         seen: set[int] = set()
-        for name, part in _walk(self):
+        for name, part, holder, path in _walk(self):
             if isinstance(part, Tensor) and id(part) not in seen:
                 seen.add(id(part))
+                holder._note(path)  # a parameter stays a member when it is frozen
                 yield name, part
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """Every module inside this one with its name."""
-        return ((name, part) for name, part in _walk(self) if isinstance(part, Module))
+        return ((name, part) for name, part, *_ in _walk(self) if isinstance(part, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """What training changes, with names."""
-        return ((name, t) for name, t in self.named_tensors() if t.requires_grad)
+        return ((name, t) for name, t in self.named_tensors() if _is_parameter(t))
 
     def parameters(self) -> list[Tensor]:
         """What training changes."""
@@ -96,20 +117,39 @@ class Module:
         (``rng=None``) has no type yet: it becomes float64 as a whole if any weight that it lacks
         comes in float64.
         """
-        arrays = _loadable(self, arrays)
+        loaded = {name: checked_array(name, array, "fiub") for name, array in arrays.items()}
+        _require_fitting(self, loaded)
         tensors = dict(self.named_tensors())
         double = any(
-            getattr(arrays[name], "dtype", None) == np.float64
+            isinstance(tensor.data, ShapeOnly) and loaded[name].dtype == np.float64
             for name, tensor in tensors.items()
-            if has_no_values(tensor)
         )
         for name, tensor in tensors.items():
             dtype = np.float64 if double and tensor.dtype == np.float32 else tensor.dtype
-            tensor.data = array_module(tensor.data).array(arrays[name], dtype=dtype)
+            tensor.data = to_device(np.array(loaded[name], dtype), device_of(tensor.data))
+
+    def register_buffer(self, name: str, tensor: Tensor) -> None:
+        """Hold a tensor as a buffer: needed where ``__init__`` has not assigned the attribute."""
+        setattr(self, name, tensor)
+        self._note(name)
 
     def copy(self) -> Any:
         """A module with the same values and nothing in common."""
         return copy.deepcopy(self)
+
+    def _note(self, path: str) -> None:
+        if self._members is not None and path not in self._members:
+            vars(self)["_members"] = self._members | {path}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        replaces = isinstance(vars(self).get(name), (Tensor, Module))
+        if replaces and name in (self._members or ()):
+            _require_member(f"{type(self).__name__}.{name}", value)
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes, for copies and pickles: without the graph of results that are kept."""
+        return {name: _without_graph(part) for name, part in vars(self).items()}
 
     def __repr__(self) -> str:
         inside = ", ".join(
@@ -118,44 +158,107 @@ class Module:
         return f"{type(self).__name__}({inside})"
 
 
-def _walk(part: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every Tensor and Module below a module, dict, list or tuple, with its dotted name.
+# --- what a module holds -------------------------------------------------------------------------
 
-    Of the tensors in a dict the parameters alone: values that a forward pass keeps are none.
+
+def _walk(
+    part: Any, name: str = "", holder: Any = None, path: str = ""
+) -> Iterator[tuple[str, Any, Module, str]]:
+    """Every parameter, buffer and module below a module, dict, list or tuple, with its dotted name.
+
+    Then the module that holds it, and the name from there. Members of a module come first, because
+    another attribute may hold one of their tensors once more.
     """
+    inside = [(key, child) for key, child in _items(part) if isinstance(child, _WALKED)]
     if isinstance(part, Module):
-        inside: Any = vars(part).items()
-    elif isinstance(part, dict):
-        inside = [(k, v) for k, v in part.items() if not isinstance(v, Tensor) or _is_leaf(v)]
-    elif isinstance(part, (list, tuple)):
-        inside = enumerate(part)
-    else:
-        return
+        holder, path, members = part, "", part._members
+        if members is not None and any(key not in members for key, _ in inside):
+            inside.sort(key=lambda item: item[0] not in members)
     for key, child in inside:
-        path = f"{name}.{key}" if name else str(key)
-        if isinstance(child, (Tensor, Module)):
-            yield path, child
-        yield from _walk(child, path)
+        child_name = f"{name}.{key}" if name else str(key)
+        child_path = f"{path}.{key}" if path else str(key)
+        if isinstance(child, Tensor):
+            if _is_parameter(child) or holder._members is None or child_path in holder._members:
+                yield child_name, child, holder, child_path
+            continue
+        if isinstance(child, Module):
+            yield child_name, child, holder, child_path
+        yield from _walk(child, child_name, holder, child_path)
 
 
-def _is_leaf(tensor: Tensor) -> bool:
+_WALKED = (Tensor, dict, list, tuple, Module)
+
+
+def _is_parameter(tensor: Tensor) -> bool:
     return tensor.requires_grad and tensor.node is None
 
 
-def _loadable(model: Module, arrays: dict[str, Any]) -> dict[str, Any]:
-    """The arrays in NumPy; an error unless they have the model's names and shapes, and numbers."""
-    # Values that are not arrays yet but can be, a torch tensor for instance.
-    foreign = {k for k, a in arrays.items() if array_module(a) is np and hasattr(a, "__array__")}
-    arrays = {k: np.asarray(a) if k in foreign else to_numpy(a) for k, a in arrays.items()}
-    require_fitting(model, arrays)
-    for name, _ in model.named_tensors():
-        dtype = getattr(arrays[name], "dtype", np.asarray(arrays[name]).dtype)
-        if dtype.kind not in "fiub":
-            raise DTypeError(f"{name}: cannot load an array of {dtype}")
-    return arrays
+def _items(part: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(part, dict):
+        return part.items()
+    return vars(part).items() if isinstance(part, Module) else enumerate(part)
 
 
-def require_fitting(model: Module, arrays: dict[str, Any]) -> None:
+def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
+    """The ``__init__`` of a module, which then notes the tensors and modules in its attributes."""
+
+    @functools.wraps(init)
+    def noting(self: Module, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        if type(self).__init__ is noting:  # and not that of a base class
+            _note_members(self)
+
+    return noting
+
+
+def _note_members(module: Module) -> None:
+    noted = [p for name, part in vars(module).items() for p in _member_paths(name, part)]
+    vars(module)["_members"] = frozenset(noted)
+
+
+def _member_paths(path: str, part: Any) -> list[str]:
+    """The paths to modules, and to tensors that were not computed, in an attribute or inside it."""
+    if isinstance(part, Module) or (isinstance(part, Tensor) and part.node is None):
+        return [path]
+    if not isinstance(part, (dict, list, tuple)):
+        return []
+    inside = [p for key, child in _items(part) for p in _member_paths(f"{path}.{key}", child)]
+    return [path, *inside] if inside else []
+
+
+def _require_member(name: str, value: Any) -> None:
+    """TypeError for what can not stand in the place of a tensor or module."""
+    if value is not None and not isinstance(value, (Tensor, Module)):
+        raise TypeError(
+            f"{name} must be a Tensor or a Module, got {type(value).__name__}; write "
+            "ta.Tensor(values, requires_grad=True), or change all values with load_arrays"
+        )
+
+
+def changed(part: Any, change: Callable[[Any, Any], Any]) -> Any:
+    """A dict, list or tuple with ``change(key, item)`` for every item; itself if none is new."""
+    if isinstance(part, dict):
+        items = {key: change(key, item) for key, item in part.items()}
+        if all(items[key] is part[key] for key in part):
+            return part
+        twin = copy.copy(part)
+        twin.update(items)
+        return twin
+    if isinstance(part, (list, tuple)):
+        new = [change(key, item) for key, item in enumerate(part)]
+        if all(one is other for one, other in zip(new, part)):
+            return part
+        return part._make(new) if hasattr(part, "_make") else type(part)(new)
+    return part
+
+
+def _without_graph(part: Any) -> Any:
+    if isinstance(part, Tensor):
+        return part if part.node is None else part.detach()
+    return changed(part, lambda _, item: _without_graph(item))
+
+
+def _require_fitting(model: Module, arrays: dict[str, Any]) -> None:
     """ShapeError for arrays of other names or shapes than the model's own."""
     tensors = dict(model.named_tensors())
     missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()

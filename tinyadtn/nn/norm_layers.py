@@ -17,7 +17,20 @@ from .module import Module
 from .parameters import Seed, Shape
 
 
-class Normalize(Module):
+class _PerChannel(Module):
+    """What layers with one number per channel share."""
+
+    channels: int
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.channels})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_channels(self, self.channels, ("n", *shape))
+        return shape
+
+
+class Normalize(_PerChannel):
     """y = (x - mean) / std, channel by channel, with constants that belong to the data.
 
     Both are buffers: 0 and 1 until ``load_arrays`` brings those of the training images (see
@@ -34,22 +47,16 @@ class Normalize(Module):
 
     def __init__(self, channels: int):
         require_widths(self, channels)
+        self.channels = channels
         self.mean = Tensor(np.zeros(channels, np.float32))
         self.std = Tensor(np.ones(channels, np.float32))
 
-    def __repr__(self) -> str:
-        return f"Normalize({self.mean.size})"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        require_channels(self, self.mean.size, ("n", *shape))
-        return shape
-
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        require_channels(self, self.mean.size, x.shape)
+        require_channels(self, self.channels, x.shape)
         return (x - self.mean.reshape(-1, 1, 1)) / self.std.reshape(-1, 1, 1)
 
 
-class BatchNorm2d(Module):
+class BatchNorm2d(_PerChannel):
     """y = scale · (x - mean) / √(variance + ε) + shift, see ``batch_norm``.
 
     In training mean and variance are the batch's, and the buffers follow them:
@@ -75,20 +82,17 @@ class BatchNorm2d(Module):
         self.shift = Tensor(np.zeros(channels, np.float32), requires_grad=True)
         self.running_mean = Tensor(np.zeros(channels, np.float32))
         self.running_variance = Tensor(np.ones(channels, np.float32))
-        self.momentum, self.epsilon = momentum, epsilon
-
-    def __repr__(self) -> str:
-        return f"BatchNorm2d({self.scale.size})"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        require_channels(self, self.scale.size, ("n", *shape))
-        return shape
+        self.channels, self.momentum, self.epsilon = channels, momentum, epsilon
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        require_channels(self, self.scale.size, x.shape)
-        count = x.size // self.scale.size
+        require_channels(self, self.channels, x.shape)
+        count = x.size // self.channels
         if training and count < 2:
-            raise ShapeError(f"one number a channel has no variance: a batch of {x.shape}")
+            raise ShapeError(
+                f"BatchNorm2d needs 2 or more numbers per channel in training, because one has no "
+                f"variance; got a batch of shape {x.shape}. Choose a batch size that leaves more "
+                "than one image for the last batch of an epoch"
+            )
         if training:
             statistics: dict[str, Any] = {"observe": functools.partial(self._follow, count)}
         else:
@@ -104,37 +108,36 @@ class BatchNorm2d(Module):
             buffer.data = mixed.astype(buffer.dtype, copy=False)
 
 
-class LocalResponseNorm(Module):
+class _ForImages(Module):
+    """What layers that take images of any size share."""
+
+    size: int
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.size})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_image(self, shape)
+        return shape
+
+
+class LocalResponseNorm(_ForImages):
     """AlexNet's normalisation across neighbouring channels: see ``local_response_norm``."""
 
     def __init__(self, size: int = 5, *, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
         require_odd(size, "LocalResponseNorm")
         self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
 
-    def __repr__(self) -> str:
-        return f"LocalResponseNorm({self.size})"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        require_image(self, shape)
-        return shape
-
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha, beta=self.beta)
 
 
-class LocalContrastNorm(Module):
+class LocalContrastNorm(_ForImages):
     """ZFNet's normalisation by the neighbouring pixels: see ``local_contrast_norm``."""
 
     def __init__(self, size: int = 9):
         require_odd(size, "LocalContrastNorm")
         self.size = size
-
-    def __repr__(self) -> str:
-        return f"LocalContrastNorm({self.size})"
-
-    def output_shape(self, shape: Shape) -> Shape:
-        require_image(self, shape)
-        return shape
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         return local_contrast_norm(x, size=self.size)

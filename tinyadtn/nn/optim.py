@@ -1,4 +1,4 @@
-"""How parameters follow their gradients: SGD with momentum, Adam, and two learning-rate schedules.
+"""How parameters follow their gradients: SGD with momentum, and Adam.
 
 A schedule is a function of the step number alone, so a resumed run needs nothing from it:
 
@@ -16,7 +16,8 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module, asarray_like, to_numpy
 from ..autodiff.engine import Tensor
-from ..errors import DTypeError, GraphError, ShapeError
+from ..errors import GraphError, ShapeError, TinyADTNError
+from .parameters import checked_array
 
 CHUNK = 2**16  # numbers of a parameter that are changed at a time: with all else in the cache
 
@@ -26,6 +27,11 @@ class Optimizer:
 
     ``weight_decay`` λ shrinks every parameter by lr·λ a step, apart from the gradient (decoupled,
     as in AdamW, arXiv 1711.05101). ``clip`` is the largest norm of all gradients together.
+    Parameters are updated in place, in arrays that the first step makes: those that the caller made
+    them from stay as they are.
+
+    Raises TypeError for anything but tensors, GraphError for a tensor that was computed or requires
+    no gradient, and TinyADTNError for a tensor that is given twice, or none at all.
     """
 
     slots: tuple[str, ...] = ()  # the arrays that are remembered for each parameter
@@ -39,15 +45,20 @@ class Optimizer:
         clip: float | None = None,
     ):
         require_limits(learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
-        self.parameters = list(parameters)
+        self.parameters = _checked(parameters)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clip = clip
         self.count = 0
         self._used: list[Any] = []  # weak references to the gradients of the last step
+        self._own: dict[int, Array] = {}  # the arrays that this optimizer has made for parameters
         self.memory = [
             [array_module(p.data).zeros_like(p.data) for p in self.parameters] for _ in self.slots
         ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles have: not which arrays were used last, or are the optimizer's."""
+        return {**vars(self), "_used": [], "_own": {}}
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -57,9 +68,8 @@ class Optimizer:
     def step(self, learning_rate: float | None = None) -> None:
         """Change every parameter that has a gradient, in place.
 
-        A parameter that another graph still needs, that of a cell that failed in a notebook, say,
-        is read-only: it gets an array of its own, and that graph, or whoever else has it, keeps
-        the old one.
+        Its array may be the caller's, or a graph may still need it (that of a notebook's cell that
+        failed, for instance): the parameter then gets a new array, and they keep the old one.
         """
         lr = self.learning_rate if learning_rate is None else learning_rate
         if self._waiting():
@@ -79,8 +89,8 @@ class Optimizer:
         for k, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
-            if _read_only(p.data):
-                p.data = p.data.copy()
+            if p.data is not self._own.get(k) or _read_only(p.data):
+                p.data = self._own[k] = array_module(p.data).array(p.data)
             memory = (arrays[k] for arrays in self.memory)
             for data, gradient, *remembered in _chunks(p.data, p.grad, *memory):
                 if shrink != 1:
@@ -130,14 +140,41 @@ class Optimizer:
         count = np.asarray(state["count"])
         if count.dtype.kind not in "iu" or count < 0:
             raise ValueError(f"count must be a whole number from 0 up, got {state['count']}")
-        for name, array in state.items():
-            dtype = getattr(array, "dtype", None) or np.asarray(array).dtype
-            if name != "count" and dtype.kind != "f":
-                raise DTypeError(f"{name}: what an optimiser remembers is floats, not {dtype}")
+        found = {k: checked_array(k, array, "f") for k, array in state.items() if k != "count"}
         self.count = int(count)
         for slot, arrays in zip(self.slots, self.memory):
             for k, array in enumerate(arrays):
-                array[...] = asarray_like(state[f"{slot}.{k}"], array)
+                array[...] = asarray_like(found[f"{slot}.{k}"], array)
+
+
+def _checked(parameters: Any) -> list[Tensor]:
+    """The parameters as a list, if an optimizer can update each of them."""
+    advice = "an optimizer takes a list of tensors, such as model.parameters()"
+    if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
+        raise TypeError(f"{advice}; got one {type(parameters).__name__}")
+    tensors = list(parameters)
+    if not tensors:
+        raise TinyADTNError(f"{advice}; got none: is the model frozen, or a generator used up?")
+    places: dict[int, int] = {}
+    for k, p in enumerate(tensors):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"{advice}; parameter {k} is a {type(p).__name__}")
+        which = f"parameter {k}, of shape {p.shape},"
+        if p.node is not None:
+            raise GraphError(
+                f"{which} is not a leaf: {p.node.name} computed it, and an update would be lost. "
+                "Give the tensors that it was computed from, or make a leaf of its values: "
+                "ta.Tensor(x.numpy(), requires_grad=True)"
+            )
+        if not p.requires_grad:
+            raise GraphError(
+                f"{which} requires no gradient, so nothing would update it; make it with "
+                "requires_grad=True, or leave it out"
+            )
+        if id(p) in places:
+            raise TinyADTNError(f"{which} is parameter {places[id(p)]} once more; give it once")
+        places[id(p)] = k
+    return tensors
 
 
 def _read_only(array: Array) -> bool:

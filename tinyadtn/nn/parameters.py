@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module, to_device
+from ..autodiff.arrays import ShapeOnly, to_device, to_numpy
 from ..autodiff.engine import Tensor
-from ..errors import GraphError, SizeLimitError
+from ..errors import DTypeError, SizeLimitError
 
 Seed = int | np.random.Generator | None
 Shape = tuple[int, ...]
@@ -25,25 +24,16 @@ def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:
             "use a smaller layer"
         )
     if rng is None:
-        values = no_values(shape, np.dtype(np.float32), "cpu")
+        values: Any = ShapeOnly(shape, np.dtype(np.float32))
     else:
         values = std * np.random.default_rng(rng).standard_normal(shape, dtype=np.float32)
     return Tensor(values, requires_grad=True)
 
 
-def no_values(shape: tuple[int, ...], dtype: np.dtype, device: str) -> Any:
-    """A shape that holds no memory: a stride of 0 everywhere, one NaN seen from all places."""
-    nan = to_device(np.array(np.nan, dtype), device)
-    return array_module(nan).broadcast_to(nan, shape)
-
-
 def cast_and_move(tensor: Tensor, dtype: np.dtype, device: str) -> Any:
-    """The tensor's numbers in that type on that device, in memory of their own.
-
-    What ``parameter`` made without ``rng`` has none, and stays so.
-    """
-    if has_no_values(tensor):
-        return no_values(tensor.shape, dtype, device)
+    """The tensor's data in that type on that device, in memory of their own."""
+    if isinstance(tensor.data, ShapeOnly):
+        return ShapeOnly(tensor.shape, dtype, device)
     moved = to_device(tensor.data, device)
     return moved.astype(dtype, copy=moved is tensor.data)
 
@@ -57,13 +47,14 @@ def he_std(shape: tuple[int, ...]) -> float:
     return math.sqrt(2 / math.prod(shape[1:]))
 
 
-def require_values(tensors: Iterable[Tensor]) -> None:
-    """Refuse what ``parameter`` made without ``rng``: one place in memory for all entries."""
-    if any(map(has_no_values, tensors)):
-        raise GraphError("this model has shapes only; build it with rng=, or load weights into it")
+def checked_array(name: str, value: Any, kinds: str) -> np.ndarray:
+    """The value in NumPy; DTypeError if its dtype is of another kind than these, or it has a mask.
 
-
-def has_no_values(tensor: Tensor) -> bool:
-    if any(tensor.data.strides) or not tensor.shape:
-        return False
-    return tensor.size > 1 or (tensor.size == 1 and bool(tensor.data != tensor.data))  # NaN
+    Python numbers and lists become float32. A torch tensor, for instance, is an array of its dtype.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{name}: a masked array would lose its mask; fill it: array.filled(0)")
+    array = np.asarray(to_numpy(value))
+    if array.dtype.kind not in kinds:
+        raise DTypeError(f"{name}: cannot load an array of {array.dtype}")
+    return array if hasattr(value, "dtype") else array.astype(np.float32, copy=False)

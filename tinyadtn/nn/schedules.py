@@ -1,4 +1,8 @@
-"""Learning-rate schedules: functions of the step number alone, so a resumed run needs no state."""
+"""Learning-rate schedules: functions of the step number alone, so a resumed run needs no state.
+
+A loop of ``steps`` steps uses ``schedule(0)`` first and ``schedule(steps - 1)`` last, and these are
+the two ends of a schedule. After the last step it stays where it is.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,10 @@ from dataclasses import dataclass
 class OneCycle:
     """Up to ``peak`` over the first ``warmup`` share of the steps, then down; both half cosines.
 
-    Starts at peak/25 and ends at peak/10,000.
+    Starts at peak/25; the last step has peak/10,000. A single step has the peak.
     Source: Smith and Topin, "Super-Convergence", arXiv 1708.07120.
 
-    >>> schedule = OneCycle(peak=1.0, steps=100, warmup=0.3)
+    >>> schedule = OneCycle(peak=1.0, steps=101, warmup=0.3)
     >>> round(schedule(0), 3), schedule(30), round(schedule(100), 4)
     (0.04, 1.0, 0.0001)
     """
@@ -27,18 +31,20 @@ class OneCycle:
             raise ValueError(f"warmup is a share of the steps, from 0 to 1, got {self.warmup}")
 
     def __call__(self, step: int) -> float:
-        turn = self.warmup * self.steps
+        last = max(self.steps - 1, 0)
+        turn = self.warmup * last
         if step < turn:
             return _half_cosine(self.peak / 25, self.peak, step / turn)
-        return _half_cosine(self.peak, self.peak / 1e4, (step - turn) / max(self.steps - turn, 1))
+        return _half_cosine(self.peak, self.peak / 1e4, (step - turn) / ((last - turn) or 1))
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """From ``peak`` down to ``floor`` along half a cosine.
+    """From ``peak`` at the first step down to ``floor`` at the last, along half a cosine.
 
-    >>> round(Cosine(peak=1.0, steps=100)(50), 3)
-    0.5
+    >>> schedule = Cosine(peak=1.0, steps=101)
+    >>> schedule(0), round(schedule(50), 3), schedule(100)
+    (1.0, 0.5, 0.0)
     """
 
     peak: float
@@ -46,7 +52,7 @@ class Cosine:
     floor: float = 0.0
 
     def __call__(self, step: int) -> float:
-        return _half_cosine(self.peak, self.floor, step / max(self.steps, 1))
+        return _half_cosine(self.peak, self.floor, step / max(self.steps - 1, 1))
 
 
 def _half_cosine(start: float, end: float, progress: float) -> float:

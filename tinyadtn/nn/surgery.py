@@ -9,15 +9,12 @@ from typing import Any
 
 from ..autodiff.engine import Tensor
 from ..errors import TinyADTNError
-from .module import Module, _walk
-from .parameters import require_values
+from .module import Module, _walk, changed
 
 
 def dense(weight: Any) -> Tensor:
     """The weight as a tensor, decoded if it is an encoding: all that a layer has to know."""
-    tensor = weight if isinstance(weight, Tensor) else weight.decode()
-    require_values([tensor])
-    return tensor
+    return weight if isinstance(weight, Tensor) else weight.decode()
 
 
 def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
@@ -38,13 +35,7 @@ def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
         twin: Any = copy.copy(part)
         vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
         return twin
-    if isinstance(part, dict) and any(isinstance(child, Module) for _, child in _walk(part)):
-        twin = copy.copy(part)
-        twin.update({key: below(key, child) for key, child in part.items()})
-        return twin
-    if isinstance(part, (list, tuple)):
-        return type(part)(below(key, child) for key, child in enumerate(part))
-    return part
+    return changed(part, below)
 
 
 def with_tensors(
@@ -89,7 +80,7 @@ def freeze(model: Module, *patterns: str) -> Any:
         raise TinyADTNError('freeze needs a pattern that says what; "*" freezes everything')
     trained = {id(tensor): name for name, tensor in model.named_parameters()}
     # What is shared has one name among the parameters, and one through each layer that holds it.
-    paths = [(path, trained[id(part)]) for path, part in _walk(model) if id(part) in trained]
+    paths = [(path, trained[id(p)]) for path, p, *_ in _walk(model) if id(p) in trained]
     chosen: list[str] = []
     for pattern in patterns:
         if not isinstance(pattern, str):

@@ -15,7 +15,7 @@ from ..autodiff.engine import Tensor
 from ..ops.contract import contract
 from ..ops.conv import conv2d
 from .module import Module
-from .parameters import Shape, require_values
+from .parameters import Shape
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,6 @@ def linear(x: Tensor, weight: Tensor | Weight, bias: Tensor | None) -> Tensor:
     """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o]."""
     if not isinstance(weight, Tensor):
         return weight.linear(x, bias)
-    require_values([weight])
     y = contract(x, weight, pattern="ni,oi->no")
     return y if bias is None else y + bias
 
@@ -43,7 +42,6 @@ def convolution(
     """y = conv2d(x, weight) + bias[o]."""
     if not isinstance(weight, Tensor):
         return weight.convolution(x, bias, geometry)
-    require_values([weight])
     y = conv2d(x, weight, **vars(geometry))
     return y if bias is None else y + bias.reshape(-1, 1, 1)
 

@@ -16,7 +16,7 @@ from ..checks import require_number
 from ..compression.checkpoint import take_weights
 from ..errors import CheckpointError, NonFiniteError, TinyADTNError
 from ..files.state import read_state, write_state
-from ..nn.module import Module, require_fitting
+from ..nn.module import Module
 from ..nn.optim import SGD, Adam, Optimizer, require_limits
 from ..nn.schedules import Cosine, OneCycle
 from ..version import __version__
@@ -201,11 +201,15 @@ def resume_run(
             raise ValueError(f"step {state.step} after {len(state.history)} epochs of {per_epoch}")
         if state.step > plan.epochs * per_epoch:
             raise ValueError(f"step {state.step} of {plan.epochs * per_epoch}")
-        optimizer = plan.optimizer_for(model)
-        own = arrays.keys() - {f"optimizer/{name}" for name in memory}
-        require_fitting(model, {name: arrays[name] for name in own})
-        optimizer.load_state(memory)
-        take_weights(model, arrays)
+        before = [(tensor, tensor.data) for _, tensor in model.named_tensors()]
+        try:
+            take_weights(model, arrays)  # first, because a model may have shapes only
+            optimizer = plan.optimizer_for(model)
+            optimizer.load_state(memory)
+        except BaseException:
+            for tensor, data in before:
+                tensor.data = data
+            raise
     except CheckpointError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError) as error:
