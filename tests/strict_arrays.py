@@ -371,7 +371,7 @@ class ufunc:  # noqa: N801 - CuPy's name
 
 
 UFUNCS = (
-    *("abs", "add", "exp", "isfinite", "isnan", "log", "maximum", "minimum", "multiply"),
+    *("abs", "add", "exp", "isfinite", "isnan", "log", "log1p", "maximum", "minimum", "multiply"),
     *("sign", "sqrt", "tanh"),
 )
 for _name in UFUNCS:

@@ -352,6 +352,18 @@ def test_numpy_may_not_take_a_gradient_away_in_silence():
     with pytest.raises(GraphError, match="numpy"):
         np.asarray(x)
     assert np.asarray(x.detach()).tolist() == x.numpy().tolist() == [1, 2]
+    for function in (np.exp, np.log, np.tanh, np.absolute, np.maximum):
+        name, more = function.__name__, () if function is not np.maximum else (np.ones(2),)
+        with pytest.raises(TypeError, match=rf"write ta\.{name}\(x\) for np\.{name}\(x\)"):
+            function(x, *more)
+    with pytest.raises(TypeError, match=r"NumPy knows no gradients: write np\.sinh\(x\.numpy"):
+        np.sinh(x)
+    with pytest.raises(TypeError, match=r"write a = a \+ x"):
+        np.add(np.ones(2), x, out=np.ones(2))
+    y = np.multiply(np.array([3.0, 4.0]), x)
+    y.backward(np.ones(2))
+    assert x.grad.tolist() == [3, 4]
+    x.grad = None
     for function in (np.sum, np.mean, np.max, np.min):
         name = function.__name__.removeprefix("a")  # amax, once
         with pytest.raises(TypeError, match=rf"write ta\.{name}\(x\) for np\.{name}\(x\)"):
@@ -555,7 +567,7 @@ MASK_DOORS = {
     "left argument": lambda m: m * leaf(1.0),
     "list as argument": lambda m: leaf(1.0) * [m, m],
     "condition": lambda m: ta.where(m > 1, leaf(1.0), 0.0),
-    "list as condition": lambda m: ta.where([m > 1], leaf(1.0), 0.0),
+    "list as condition": lambda m: ta.where([np.ma.array([True], mask=[True])], leaf(1.0), 0.0),
     "labels": lambda m: ta.softmax_cross_entropy(np.eye(2), labels=m.astype(int)),
     "labels of accuracy": lambda m: ta.accuracy(np.eye(2), m.astype(int)),
     "logits of accuracy": lambda m: ta.accuracy(m, [0]),

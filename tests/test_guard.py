@@ -479,6 +479,8 @@ def test_memory_of_every_source_is_guarded_and_given_back(source, use, tmp_path)
         if end == "backward":
             y.backward(np.ones((3, 2)))
             np.testing.assert_array_equal(x.grad, values)
+        if end == "changed" and use == "view" and isinstance(a.base, np.ndarray):
+            continue  # a view that was there before still writes: NumPy does not report it
         if end == "changed":
             try:
                 a[0, 0] = 9

@@ -37,7 +37,7 @@ class ArrayLike:
     """The everyday half of ``Tensor``; the other half, differentiation, is in ``engine``."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that NumPy leaves `array * tensor` to Tensor.__rmul__
+    __array_ufunc__: Any = None  # see ops/operators
 
     _data: Any
     _grad: Any

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError
+from .arrays import as_array
 from .engine import Tensor
 
 # method -> (points and weights of the difference quotient, step, tolerance), for float64
@@ -96,7 +97,7 @@ def check_vjp(
     """
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {method!r}")
-    arrays = tuple(np.asarray(a) for a in arrays)
+    arrays = tuple(map(as_array, arrays))
     for k, array in enumerate(arrays):
         if array.dtype != np.float64:
             raise DTypeError(

@@ -64,8 +64,13 @@ def avg_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: S
     window, xp = pool_window(x.shape, kernel, stride, padding), array_module(x)
     image, count = batch_innermost(as_float(x)), math.prod(window.kernel)
     shape, out = image.shape, xp.zeros((len(image), *window.outputs, len(x)), image.dtype)
-    for _, outputs, inputs in window.cells(0, window.outputs[0]):
-        out[outputs] += image[inputs]
+    cells = window.cells(0, window.outputs[0])
+    for k in range(0, count, 16):  # in blocks: see sum_over
+        part = xp.zeros(out.shape, out.dtype) if k else out
+        for _, outputs, inputs in cells[k : k + 16]:
+            part[outputs] += image[inputs]
+        if k:
+            out += part
     out /= count
 
     def grad_x(g: Array) -> Any:
