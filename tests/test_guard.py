@@ -374,6 +374,7 @@ def test_threads_may_share_an_array():
 
 # --- memory that NumPy does not own --------------------------------------------------------------
 
+
 def pickled(protocol):
     def make(a, folder):
         return pickle.loads(pickle.dumps(a, protocol))

@@ -24,13 +24,11 @@ from .modes import recording
 Method = Callable[..., Any]
 
 
-def _rebuild(kind: Any, values: Array, stretched: Any, requires_grad: bool, grad: Array) -> Any:
+def _rebuild(kind: Any, values: Array, stretched: Any, requires_grad: bool) -> Any:
     """The tensor that ``__reduce__`` described, in memory of its own."""
     if stretched is not None:
         values = array_module(values).broadcast_to(values, stretched)
-    tensor = kind(values if requires_grad else own_copy(values), requires_grad)
-    tensor.grad = grad
-    return tensor
+    return kind(values if requires_grad else own_copy(values), requires_grad)
 
 
 class ArrayLike:
@@ -108,7 +106,7 @@ class ArrayLike:
         return rebuild(*values)
 
     def __reduce__(self) -> tuple:
-        """How to copy and to pickle a tensor: by its values. A graph cannot be taken along."""
+        """How to copy and to pickle a tensor: by its values, without ``.grad`` and any graph."""
         if self.node is not None:
             raise GraphError(
                 "only tensors that were not computed can be copied or pickled: take "
@@ -117,7 +115,7 @@ class ArrayLike:
         values, stretched = self._data, None
         if has_no_values(values):
             values, stretched = values[(slice(1),) * values.ndim], values.shape
-        return _rebuild, (type(self), values, stretched, self._requires_grad, self._grad)
+        return _rebuild, (type(self), values, stretched, self._requires_grad)
 
     def __len__(self) -> int:
         return len(self._data)

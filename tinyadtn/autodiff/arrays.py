@@ -153,10 +153,8 @@ def sum_over(array: Array, axes: tuple[int, ...]) -> Any:
     >>> bool((abs(sum_over(thirds, (0,)) / 3**11 - 1) < 1e-6).all())
     True
     """
-    contiguous = len(axes) == array.ndim and (
-        array.flags.c_contiguous or array.flags.f_contiguous
-    )
-    if contiguous or not axes or array.dtype.kind != "f" or array_module(array) is not np:
+    contiguous = len(axes) == array.ndim and (array.flags.c_contiguous or array.flags.f_contiguous)
+    if contiguous or not axes or array.dtype.kind != "f":
         return array.sum(axis=axes)
     total = array
     for axis in sorted(axes, key=lambda k: abs(array.strides[k])):
@@ -164,10 +162,10 @@ def sum_over(array: Array, axes: tuple[int, ...]) -> Any:
     return total.reshape([n for k, n in enumerate(array.shape) if k not in axes])
 
 
-def _sum_along(array: np.ndarray, axis: int) -> Any:
+def _sum_along(array: Array, axis: int) -> Any:
     """Σ along one axis, which stays as an axis of length 1."""
     n = array.shape[axis]
-    if n <= 16 or array.strides[axis] == array.itemsize:
+    if n <= 16 or array.strides[axis] == array.dtype.itemsize:
         return array.sum(axis=axis, keepdims=True)
     before, after = (slice(None),) * axis, (16, *array.shape[axis + 1 :])
     blocks = array[(*before, slice(n - n % 16))].reshape(*array.shape[:axis], n // 16, *after)

@@ -96,7 +96,9 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
     reference = None  # to the Hold of what this node is the first to need
     with _lock:
         for array in needed:
-            if type(array) is np.ndarray or isinstance(array, np.ndarray):  # CuPy's stay as they are
+            if type(array) is np.ndarray or isinstance(
+                array, np.ndarray
+            ):  # CuPy's stay as they are
                 reference = _hold(array, node, reference)
 
 

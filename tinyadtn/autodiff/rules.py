@@ -60,7 +60,9 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             )
         if not hasattr(value, "dtype"):
             raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
-        if value.dtype is not (dtype := arrays[0].dtype) and value.dtype.kind == dtype.kind == "f":  # older NumPy widens 0-d float32
+        if (
+            value.dtype is not (dtype := arrays[0].dtype) and value.dtype.kind == dtype.kind == "f"
+        ):  # older NumPy widens 0-d float32
             value = _in_dtype(value, dtype)
         return arrays, options, value, vjps[0] if joint else vjps
 

@@ -41,7 +41,9 @@ def sum(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
         return share
 
     c = sum_over(a, axes)
-    return c.reshape([1 if k in axes else n for k, n in enumerate(a.shape)]) if keepdims else c, grad_a
+    return c.reshape(
+        [1 if k in axes else n for k, n in enumerate(a.shape)]
+    ) if keepdims else c, grad_a
 
 
 def mean(a: Array, *, axis: Any = None, keepdims: bool = False) -> Tensor:
