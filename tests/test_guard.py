@@ -629,7 +629,8 @@ def test_a_child_that_is_forked_while_a_thread_is_in_an_op_does_not_hang():
         "thread = threading.Thread(target=hold); thread.start(); held.wait()\n"
         "child = os.fork()\n"
         "if not child:\n"
-        "    x = ta.Tensor([1.0], requires_grad=True); (x * x).backward(); os._exit(int(x.grad[0]))\n"
+        "    x = ta.Tensor([1.0], requires_grad=True); (x * x).backward()\n"
+        "    os._exit(int(x.grad[0]))\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])); done.set()"
     )
     done = subprocess.run(

@@ -67,7 +67,7 @@ class ArrayLike:
     def requires_grad(self, wish: bool) -> None:
         if wish and not self._requires_grad:
             self._data = own_copy(differentiable(self._data))
-        self._requires_grad = bool(wish)
+        self._requires_grad = bool(wish)  # type: ignore[misc]  # a slot of Tensor
 
     @property
     def grad(self) -> Any:

@@ -146,8 +146,8 @@ def sum_over(array: Array, axes: tuple[int, ...]) -> Any:
     """Σ over some axes, with an error that grows with the logarithm of the number of terms.
 
     NumPy adds pairwise along an axis that is contiguous in memory. Along any other it adds one
-    term after another, which loses 1 % of 10⁶ equal terms in float32. So a long axis is summed in blocks
-    of 16, then the totals of the blocks are.
+    term after another, which loses 1 % of 10⁶ equal terms in float32. So a long axis is summed in
+    blocks of 16, then the totals of the blocks are.
 
     >>> thirds = np.full((3**12, 2), 1 / 3, np.float32)
     >>> bool((abs(sum_over(thirds, (0,)) / 3**11 - 1) < 1e-6).all())
@@ -167,10 +167,10 @@ def _sum_along(array: Array, axis: int) -> Any:
     n = array.shape[axis]
     if n <= 16 or array.strides[axis] == array.dtype.itemsize:
         return array.sum(axis=axis, keepdims=True)
-    before, after = (slice(None),) * axis, (16, *array.shape[axis + 1 :])
-    blocks = array[(*before, slice(n - n % 16))].reshape(*array.shape[:axis], n // 16, *after)
+    shape, before, end = array.shape, (slice(None),) * axis, n - n % 16
+    blocks = array[(*before, slice(end))].reshape(*shape[:axis], -1, 16, *shape[axis + 1 :])
     total = _sum_along(blocks.sum(axis=axis + 1), axis)
-    return total + array[(*before, slice(n - n % 16, n))].sum(axis=axis, keepdims=True)
+    return total + array[(*before, slice(end, n))].sum(axis=axis, keepdims=True)
 
 
 def as_float(array: Array) -> Any:

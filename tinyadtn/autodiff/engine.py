@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from . import rules
 from .arraylike import ArrayLike
-from .arrays import Array, as_array, sum_over
+from .arrays import FLOAT32, Array, as_array, sum_over
 from .guard import protect
 from .modes import looking_for_nan, recording
 
@@ -49,7 +49,9 @@ class Tensor(ArrayLike):
     __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "node")
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self._data: Array = as_array(data._data if isinstance(data, Tensor) else data)
+        if type(data) is not ndarray or data.dtype is not FLOAT32:  # the usual case needs no call
+            data = as_array(data._data if isinstance(data, Tensor) else data)
+        self._data: Array = data
         self._requires_grad = False
         self._grad: Array = None
         self.node: Node | None = None
@@ -85,7 +87,7 @@ class Tensor(ArrayLike):
         list(map(_set_gradient, cotangents, cotangents.values()))
 
 
-_set_gradient = Tensor._grad.__set__  # type: ignore[attr-defined]
+_set_gradient: Any = Tensor.__dict__["_grad"].__set__
 
 
 class Node:

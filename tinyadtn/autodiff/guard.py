@@ -38,6 +38,9 @@ class Hold:
 
     __slots__ = ("__weakref__", "arrays", "parts")
 
+    arrays: list[weakref.ref]
+    parts: list[Hold]
+
 
 class Snapshot:
     """An array that cannot be made read-only, and the values that it had."""
@@ -59,7 +62,7 @@ _holds: dict[int, tuple[weakref.ref, weakref.ref]] = {}
 _most = 1000  # entries, before those without a Hold are removed
 _lock = threading.RLock()
 _dereference = operator.methodcaller("__call__")
-_alive = functools.partial(operator.is_not, None)
+_alive: Any = functools.partial(operator.is_not, None)
 _make_writeable = operator.methodcaller("setflags", True)
 
 
@@ -96,17 +99,15 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
     reference = None  # to the Hold of what this node is the first to need
     with _lock:
         for array in needed:
-            if type(array) is np.ndarray or isinstance(
-                array, np.ndarray
-            ):  # CuPy's stay as they are
+            if isinstance(array, np.ndarray):  # CuPy's arrays stay as they are
                 reference = _hold(array, node, reference)
 
 
-def _hold(array: np.ndarray, node: Any, reference: Any) -> Any:
+def _hold(array: Array, node: Any, reference: Any) -> Any:
     """Let the node hold the owner of the array's memory, and make both read-only."""
     owner = array if array.base is None else _owner(array)
-    known, its_reference = _holds.get(id(owner), (None, None))
-    hold = its_reference() if its_reference and known() is owner else None
+    entry = _holds.get(id(owner))
+    hold = entry[1]() if entry and entry[0]() is owner else None
     if hold is None:
         writeable = owner.flags.writeable
         if not (writeable or array.flags.writeable):
@@ -121,7 +122,7 @@ def _hold(array: np.ndarray, node: Any, reference: Any) -> Any:
         _holds[id(owner)] = known, reference
         hold.arrays.append(known)
         owner.setflags(False)
-    elif its_reference is not reference:
+    elif entry and entry[1] is not reference:
         hold = _shared(hold, owner)
         node.holds.append(hold)
     while array is not owner:
@@ -132,7 +133,7 @@ def _hold(array: np.ndarray, node: Any, reference: Any) -> Any:
     return reference
 
 
-def _owner(array: np.ndarray) -> np.ndarray:
+def _owner(array: Array) -> Any:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
@@ -147,9 +148,10 @@ def _with_callback(hold: Hold) -> weakref.ref:
     return weakref.ref(hold, functools.partial(dict.fromkeys, writeable))  # goes through all
 
 
-def _shared(hold: Hold, owner: np.ndarray) -> Hold:
+def _shared(hold: Hold, owner: Array) -> Hold:
     """A Hold of nothing but this array and its views."""
-    mine, others = [], []
+    mine: list[weakref.ref] = []
+    others: list[weakref.ref] = []
     for reference in hold.arrays:
         array = reference()
         if array is not None:
@@ -159,7 +161,7 @@ def _shared(hold: Hold, owner: np.ndarray) -> Hold:
     part = Hold()
     reference = _with_callback(part)
     part.arrays.extend(mine)
-    hold.parts = [*getattr(hold, "parts", ()), part]
+    hold.parts = [*getattr(hold, "parts", []), part]
     _holds[id(owner)] = mine[0], reference
     hold.arrays[:] = others
     return part
@@ -173,7 +175,7 @@ def _forget() -> None:
     _most = max(1000, 2 * len(_holds))
 
 
-def _can_be_given_back(owner: np.ndarray) -> bool:
+def _can_be_given_back(owner: Array) -> bool:
     """Whether NumPy would make the array writeable again: its memory is its own, or a buffer."""
     if owner.base is None:
         return owner.flags.owndata

@@ -21,7 +21,6 @@ from .arrays import Array, array_module, require_no_mask
 from .dtypes import to_common_dtype
 from .modes import looking_for_nan
 
-
 # --- forward -------------------------------------------------------------------------------------
 
 
