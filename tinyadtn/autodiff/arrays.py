@@ -168,9 +168,10 @@ def _sum_along(array: Array, axis: int) -> Any:
     if n <= 16 or array.strides[axis] == array.dtype.itemsize:
         return array.sum(axis=axis, keepdims=True)
     shape, before, end = array.shape, (slice(None),) * axis, n - n % 16
-    blocks = array[(*before, slice(end))].reshape(*shape[:axis], -1, 16, *shape[axis + 1 :])
+    first, rest = (*before, slice(end)), (*before, slice(end, n))
+    blocks = array[first].reshape(*shape[:axis], -1, 16, *shape[axis + 1 :])
     total = _sum_along(blocks.sum(axis=axis + 1), axis)
-    return total + array[(*before, slice(end, n))].sum(axis=axis, keepdims=True)
+    return total + array[rest].sum(axis=axis, keepdims=True)
 
 
 def as_float(array: Array) -> Any:
