@@ -183,8 +183,8 @@ class ndarray:  # noqa: N801 - CuPy's name
         same = not copy and self.dtype == dtype
         return self if same else _wrapped(self.__host.astype(dtype))
 
-    def copy(self) -> ndarray:
-        return _wrapped(self.__host.copy())
+    def copy(self, order: str = "C") -> ndarray:
+        return _wrapped(self.__host.copy(order))
 
     def __deepcopy__(self, memo: Any) -> ndarray:
         return self.copy()
@@ -371,7 +371,7 @@ class ufunc:  # noqa: N801 - CuPy's name
 
 
 UFUNCS = (
-    *("abs", "add", "exp", "isfinite", "isnan", "log", "maximum", "minimum", "multiply"),
+    *("abs", "add", "exp", "isfinite", "isnan", "log", "log1p", "maximum", "minimum", "multiply"),
     *("sign", "sqrt", "tanh"),
 )
 for _name in UFUNCS:

@@ -208,6 +208,62 @@ def test_a_function_may_be_written_with_operators_and_methods():
     np.testing.assert_allclose(measured, 2)
 
 
+@pytest.mark.parametrize("size", [1e-9, 1e-30, 1.0, 1e9, 1e200])
+def test_a_difference_is_relative_however_small_the_gradient_is(size):
+    zero = wrong(lambda a: size * a**3, lambda g, a: 0 * g)
+    with pytest.raises(GradientMismatchError):
+        check_vjp(zero, A)
+    nearly = wrong(lambda a: size * a**3, lambda g, a: 1.0001 * size * 3 * a**2 * g)
+    worst = check_vjp(nearly, A, tolerance=1e-2)
+    assert 0.5e-4 < worst < 1e-4 * 1.01
+    right = wrong(lambda a: size * a**3, lambda g, a: size * 3 * a**2 * g)
+    assert check_vjp(right, A) < 1e-9
+    with pytest.raises(GradientMismatchError):
+        check_vjp(wrong(lambda a: size * a, lambda g, a: 0 * g), A, method="linear")
+
+
+NEAR_SINGULARITIES = {
+    "1/x": (lambda x: 1 / x, (0.05, 1e-3, -1e-6, 1e-12)),
+    "sqrt": (ta.sqrt, (0.01, 1e-4, 1e-6, 1e-9)),
+    "log": (ta.log, (0.01, 1e-5, 1e-9)),
+    "power": (lambda x: x**-3, (0.05, 1e-3, 0.2)),
+    "1/(1-x)": (lambda x: 1 / (1 - x), (0.99, 0.999, 1.001)),
+}
+
+
+@pytest.mark.parametrize("name", NEAR_SINGULARITIES)
+def test_a_right_gradient_near_a_singularity_is_not_accused(name):
+    function, points = NEAR_SINGULARITIES[name]
+    for x in points:
+        assert check_vjp(function, np.array([x])) < 1e-7
+        half = wrong(lambda a: function(ta.Tensor(a)).data, lambda g, a: 0.5 * g / a)
+        with pytest.raises(GradientMismatchError):
+            check_vjp(half, np.array([x]))
+
+
+def test_a_function_that_is_constant_up_to_rounding_is_not_accused():
+    check_vjp(lambda a: a - a + 1e3, A)
+    check_vjp(lambda a: ta.softmax(a).sum(axis=1) * 1e5, A)
+
+
+def test_the_step_is_that_of_the_check():
+    seen = []
+
+    @ta.op
+    def square(a):
+        seen.append(float(a[0]))
+        return a * a, lambda g: 2 * a * g
+
+    check_vjp(square, np.array([2.0]), step=0.25)
+    assert {round(x, 6) for x in seen} == {1.0, 1.5, 2.0, 2.5, 3.0}
+
+    @ta.op
+    def scaled(a, *, step):
+        return a * step, lambda g: g * step
+
+    check_vjp(lambda a: scaled(a, step=3.0), np.array([2.0]), method="linear", step=0.5)
+
+
 def test_the_tolerance_may_be_set():
     nearly = wrong(np.exp, lambda g, a: g * np.exp(a) * (1 + 1e-6))
     assert check_vjp(nearly, A, tolerance=1e-4) > 1e-8

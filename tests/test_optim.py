@@ -362,8 +362,10 @@ def test_a_gradient_of_another_shape_is_refused_before_anything_changes():
         ta.Tensor(np.ones(3), requires_grad=True),
         ta.Tensor(np.ones(4), requires_grad=True),
     )
-    first.grad, second.grad = np.ones(3), np.ones(1)
     optimizer = ta.Adam([first, second])
+    second.data = np.ones(1)
+    first.grad, second.grad = np.ones(3), np.ones(1)
+    second.data = np.ones(4)
     with pytest.raises(ShapeError, match=r"parameter 1 has shape \(4,\), its gradient \(1,\)"):
         optimizer.step()
     assert (first.data == 1).all() and optimizer.count == 0

@@ -2,58 +2,133 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DeviceError, GraphError, ShapeError
-from .arrays import ShapeOnly, device_of, to_numpy
+from .arrays import (
+    Array,
+    ShapeOnly,
+    as_array,
+    device_of,
+    differentiable,
+    own_copy,
+    to_numpy,
+)
+from .modes import recording
 
 Method = Callable[..., Any]
+
+
+def _rebuild(kind: Any, values: Array, requires_grad: bool) -> Any:
+    """The tensor that ``__reduce__`` described, in memory of its own."""
+    return kind(values if requires_grad else own_copy(values), requires_grad)
 
 
 class ArrayLike:
     """The everyday half of ``Tensor``; the other half, differentiation, is in ``engine``."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that NumPy leaves `array * tensor` to Tensor.__rmul__
+    __array_ufunc__: Any = None  # see ops/operators
 
-    data: Any
-    requires_grad: bool
+    _data: Any
+    _grad: Any
+    _requires_grad: bool
     node: Any
 
-    shape: Any = property(lambda self: self.data.shape)
-    dtype: Any = property(lambda self: self.data.dtype)
-    ndim: Any = property(lambda self: self.data.ndim)
-    size: Any = property(lambda self: self.data.size)
+    shape: Any = property(lambda self: self._data.shape)
+    dtype: Any = property(lambda self: self._data.dtype)
+    ndim: Any = property(lambda self: self._data.ndim)
+    size: Any = property(lambda self: self._data.size)
+
+    @property
+    def data(self) -> Any:
+        """The array. A tensor that requires a gradient copies an array that is assigned to it."""
+        return self._data
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        if values is not self._data:  # `x.data -= step` assigns the array that is there already
+            array = as_array(values._data if isinstance(values, ArrayLike) else values)
+            self._data = own_copy(differentiable(array)) if self._requires_grad else array
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether backward computes a gradient; only floats can have one."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wish: bool) -> None:
+        if wish and not self._requires_grad:
+            self._data = own_copy(differentiable(self._data))
+        self._requires_grad = bool(wish)  # type: ignore[misc]  # a slot of Tensor
+
+    @property
+    def grad(self) -> Any:
+        """dL/d(data), an array of this shape and type; None before backward, and to clear it."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, values: Any) -> None:
+        if values is None or values is self._grad:
+            self._grad = values
+            return
+        array = as_array(values._data if isinstance(values, ArrayLike) else values)
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"a gradient of a tensor {self.shape} has its shape, got {array.shape}; "
+                "assign None to clear it"
+            )
+        self._grad = own_copy(array.astype(self.dtype, copy=False))
 
     def item(self) -> float:
         """The one number inside, as a Python number; ``float(x)`` is the same."""
         if self.size != 1:
             raise ShapeError(f"a tensor {self.shape} is no single number; numpy() gives all of it")
-        return self.data.item()
+        return self._data.item()
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array; nothing is recorded."""
-        return to_numpy(self.data)
+        return to_numpy(self._data)
 
     def detach(self) -> Any:
         """The same values, cut off from the graph."""
-        return type(self)(self.data)
+        return type(self)(self._data)
 
     def __deepcopy__(self, memo: dict) -> Any:
+        rebuild, values = self.__reduce__()
+        return rebuild(*values)
+
+    def __reduce__(self) -> tuple:
+        """How to copy and to pickle a tensor: by its values, without ``.grad`` and any graph."""
         if self.node is not None:
-            raise GraphError("only tensors that were not computed can be copied; detach() it first")
-        return type(self)(self.data.copy(), self.requires_grad)
+            raise GraphError(
+                "only tensors that were not computed can be copied or pickled: take "
+                "x.detach(), or its values with x.numpy()"
+            )
+        return _rebuild, (type(self), self._data, self._requires_grad)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._data)
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        return bool(self._data)
 
     def __float__(self) -> float:
+        """The number inside, as ``item()``, with a warning where a gradient could be lost.
+
+        ``math.exp(x)`` asks for ``float(x)``, which backward cannot go through. So there is a
+        UserWarning while x requires a gradient and its graph was not freed by ``backward()``.
+        """
+        if self._requires_grad and recording.get() and (self.node is None or self.node.vjps):
+            warnings.warn(
+                "float(x), and functions of math, lose the gradient of x: compute with "
+                "ta.exp(x) and the like, or write x.item() if only the number is needed",
+                stacklevel=2,
+            )
         return float(self.item())
 
     def __format__(self, spec: str) -> str:
@@ -75,9 +150,9 @@ class ArrayLike:
             raise GraphError(
                 "NumPy would lose this tensor's gradient; say tensor.numpy() to allow it"
             )
-        if device_of(self.data) != "cpu":
+        if device_of(self._data) != "cpu":
             raise DeviceError("this tensor is on the GPU; say tensor.numpy() to copy it from there")
-        return np.array(self.data, dtype=dtype)
+        return np.array(self._data, dtype=dtype)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise GraphError("a tensor is never changed in place; build a new one with ta.where")

@@ -18,8 +18,8 @@ from numpy import ndarray
 
 from . import rules
 from .arraylike import ArrayLike
-from .arrays import Array, as_array
-from .guard import protect, release
+from .arrays import FLOAT32, Array, as_array, sum_over
+from .guard import protect
 from .modes import looking_for_nan, recording
 
 _clock = itertools.count()
@@ -31,52 +31,75 @@ class Tensor(ArrayLike):
     ``.data`` is the array; ``.grad`` is dL/d(data) after ``L.backward()``, for tensors made with
     ``requires_grad=True``, and accumulates. ``.node`` is the recorded op that computed the tensor.
 
+    A tensor that requires a gradient owns its array: it copies what it is given, because an
+    optimizer will write into it. Any other tensor shares the memory of a NumPy array.
+
+    While a graph needs an array, the array is read-only: to write into it gives NumPy's
+    ``ValueError: assignment destination is read-only``. It becomes writeable when ``backward()``
+    has run or the result is gone (``del loss``). Other ways out: write into a copy
+    (``x.numpy().copy()``), compute under ``ta.no_grad()``, or switch the protection off with
+    ``ta.unprotected()``.
+
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> (x * x).sum().backward()
     >>> x.grad
     array([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "node")
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data: Array = as_array(data.data if isinstance(data, Tensor) else data)
-        self.requires_grad = requires_grad and rules.differentiable(self.data)
-        self.grad: Array = None
+        if type(data) is not ndarray or data.dtype is not FLOAT32:  # the usual case needs no call
+            data = as_array(data._data if isinstance(data, Tensor) else data)
+        self._data: Array = data
+        self._requires_grad = False
+        self._grad: Array = None
         self.node: Node | None = None
+        if requires_grad:
+            self.requires_grad = True
 
     def backward(self, gradient: Any = None) -> None:
         """Add dL/d(leaf) to ``.grad`` of every leaf that this tensor L was computed from.
 
         ``gradient`` is dL/d(self), of this tensor's shape; without it L must have one element.
-        The graph is freed on the way, so a second call raises GraphError.
+        The graph is freed on the way, so a second call raises GraphError. Where an op raises an
+        error, no ``.grad`` has changed, and the graph is freed, too.
         """
         cotangents = {rules.root_of(self): rules.first_cotangent(self, gradient)}
-        looking = looking_for_nan.get()
-        for node in _newest_first(self.node):
-            g = cotangents.pop(node)
-            for source, share in node.pull_back(g):
-                leaf = isinstance(source, Tensor)
-                known = source.grad if leaf else cotangents.get(source)
-                total = share if known is None else known + share
-                if looking:
-                    rules.look_back(share, total, node)
-                if leaf:
-                    source.grad = rules.owned(total, g, source)
-                else:
-                    cotangents[source] = total
-            node.free()
+        looking, nodes = looking_for_nan.get(), _newest_first(self.node)
+        try:
+            for node in nodes:
+                g = cotangents.pop(node)
+                for source, share in node.pull_back(g):
+                    known, leaf = cotangents.get(source), isinstance(source, Tensor)
+                    if known is None and leaf:
+                        known = source._grad
+                    total = share if known is None else known + share
+                    if looking:
+                        rules.look_back(share, total, node)
+                    cotangents[source] = rules.owned(total, g, source) if leaf else total
+                node.free()
+        except BaseException:
+            for node in nodes:
+                node.free()
+            raise
+        # Only leaves are left. One call sets all gradients, so that Ctrl-C cannot set a part.
+        list(map(_set_gradient, cotangents, cotangents.values()))
+
+
+_set_gradient: Any = Tensor.__dict__["_grad"].__set__
 
 
 class Node:
     """One recorded op. Its ``sources``, where gradients go, are a node, a leaf or None each."""
 
-    __slots__ = ("dtype", "holds", "line", "name", "order", "shape", "sources", "vjps")
+    __slots__ = ("dtype", "holds", "line", "name", "order", "shape", "snapshots", "sources", "vjps")
 
     def __init__(self, name: str, sources: list, vjps: Any, out: Tensor, line: str) -> None:
         self.name, self.sources, self.vjps, self.line = name, sources, vjps, line
-        self.shape, self.dtype = out.shape, out.dtype
+        self.shape, self.dtype = out._data.shape, out._data.dtype
         self.holds: list = []  # what the guard made read-only for this node
+        self.snapshots: tuple = ()  # what it could not make read-only
         self.order = next(_clock)
 
     def pull_back(self, g: Array) -> Iterator[tuple[Any, Array]]:
@@ -91,11 +114,7 @@ class Node:
 
     def free(self) -> None:
         """Forget the inputs, and let them be written to again."""
-        release(self.holds)
-        self.sources, self.vjps, self.holds = [], None, []
-
-    def __del__(self) -> None:
-        release(self.holds)
+        self.sources, self.vjps, self.holds, self.snapshots = [], None, [], ()
 
 
 def op(function: Any = None, *, joint: bool = False) -> Any:
@@ -122,12 +141,12 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
     def apply(*arguments: Any, **options: Any) -> Tensor:
         arrays, options, value, vjps = evaluate(arguments, options)  # calls the function
         out = Tensor(value)
-        line = rules.look(out.data, name, arrays) if looking_for_nan.get() else ""
-        needed = [isinstance(a, Tensor) and a.requires_grad for a in arguments]
+        line = rules.look(out._data, name, arrays) if looking_for_nan.get() else ""
+        needed = [isinstance(a, Tensor) and a._requires_grad for a in arguments]
         if True in needed and recording.get():
             sources = [(a.node or a) if n else None for a, n in zip(arguments, needed)]
-            out.requires_grad, out.node = True, Node(name, sources, vjps, out, line)
-            out.node.holds = protect(arguments, arrays, sources, (*options.values(), out.data))
+            out._requires_grad, out.node = True, Node(name, sources, vjps, out, line)
+            protect(out.node, arguments, arrays, (*options.values(), out._data))
         return out
 
     return apply
@@ -138,7 +157,8 @@ def _newest_first(root: Any) -> list[Node]:
     found, waiting = {root}, [root]
     while waiting:
         node = waiting.pop()
-        rules.check_not_freed(node, root)
+        if node.vjps is None or node.snapshots:
+            rules.check_usable(node, root)
         for source in node.sources:
             if isinstance(source, Node) and source not in found:
                 found.add(source)
@@ -157,4 +177,4 @@ def unbroadcast(g: Array, shape: tuple[int, ...], *place: Any) -> Array:
     rules.require_broadcast(g.shape, shape, *place)
     new = g.ndim - len(shape)  # axes that broadcasting put in front
     stretched = [new + k for k, n in enumerate(shape) if n == 1 != g.shape[new + k]]
-    return g.sum(axis=(*range(new), *stretched)).reshape(shape)
+    return sum_over(g, (*range(new), *stretched)).reshape(shape)

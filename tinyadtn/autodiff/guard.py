@@ -2,13 +2,21 @@
 
 A gradient function keeps arrays of the forward pass. If one of them were changed before backward
 runs, the gradient would be silently wrong. So those arrays are read-only while a graph needs them:
-NumPy itself then refuses the write, at the line that tries it. ``unprotected()`` switches it off.
-What NumPy does not tell cannot be guarded: a view that was there before still writes, and a view
+NumPy itself then rejects the write, at the line that tries it. ``unprotected()`` switches it off.
+
+NumPy does not give the flag back to an array whose memory belongs to somebody else: one that came
+out of a pickle, from torch, or from ``as_strided``. Such an array stays writeable. The guard keeps
+a copy of its values, and ``backward`` raises GraphError if they have changed.
+
+What NumPy does not report cannot be guarded: a view that was there before still writes, and a view
 that is taken meanwhile stays read-only.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
+import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
@@ -16,110 +24,173 @@ from typing import Any
 
 import numpy as np
 
+from .arraylike import ArrayLike
 from .arrays import Array
 from .modes import protecting
 
 
-class _Hold:
-    """How many nodes need one array that the guard made read-only."""
+class Hold:
+    """What a node made read-only. It exists as long as a node needs it, and nobody else keeps it.
 
-    __slots__ = ("array", "count", "key", "waiting")
-
-    def __init__(self, array: np.ndarray, key: int) -> None:
-        self.array = weakref.ref(array)
-        self.key = key
-        self.count = 1
-        self.waiting: tuple[Any, ...] = ()  # views nobody needs, but whose owner, this, is needed
-
-
-_holds: dict[int, _Hold] = {}
-_lock = threading.RLock()  # reentrant, for a node may die while another is being made
-
-
-def protect(
-    arguments: Iterable[Any], arrays: Iterable[Any], sources: Iterable[Any], others: Iterable[Any]
-) -> list[_Hold]:
-    """Make what an op works with, and what that is a view of, read-only until ``release``.
-
-    ``arrays`` are those of the ``arguments``, ``sources`` their nodes or leaves. An array that a
-    node made is guarded by it as long as this can be of use: where that node was freed,
-    ``backward`` refuses to go through both. Python numbers and lists became new arrays, which no
-    caller knows. ``others`` are the op's options and its result: tuples (an index may be one) and
-    tensors are looked into, values that are not arrays are ignored.
+    ``arrays`` are weak references to arrays that own their memory and to views of them. An array
+    that a second node needs moves to a Hold of its own, which the first Hold keeps in ``parts``.
     """
-    holds: list[_Hold] = []
+
+    __slots__ = ("__weakref__", "arrays", "parts")
+
+    arrays: list[weakref.ref]
+    parts: list[Hold]
+
+
+class Snapshot:
+    """An array that cannot be made read-only, and the values that it had."""
+
+    __slots__ = ("array", "values")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.values = array, array.tobytes()
+
+    def changed(self) -> bool:
+        return self.array.tobytes() != self.values
+
+
+# id(array that owns its memory) -> weak references to it and to its Hold. The second one has a
+# callback, which makes the arrays of the Hold writeable when the last node lets go of it. It is a
+# chain of compiled functions, because Python ignores exceptions at such a place: a Ctrl-C that fell
+# into a Python function there would be lost.
+_holds: dict[int, tuple[weakref.ref, weakref.ref]] = {}
+_most = 1000  # entries, before those without a Hold are removed
+_lock = threading.RLock()
+_dereference = operator.methodcaller("__call__")
+_alive: Any = functools.partial(operator.is_not, None)
+_make_writeable = operator.methodcaller("setflags", True)
+
+
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # another thread of the parent may have had the lock
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: Any) -> None:
+    """Make what an op works with, and what that is a view of, read-only while the node lives.
+
+    ``arrays`` are those of the ``arguments``. An array that another node made is guarded by that
+    node as long as this can be of use: where it was freed, ``backward`` refuses to go through both.
+    Python numbers and lists became new arrays, which no caller knows. ``others`` are the op's
+    options and its result: tuples, lists and dicts (an index may be a tuple) and tensors are looked
+    into, values that are not arrays are ignored.
+    """
     if not protecting.get():
-        return holds
+        return
+    needed = [
+        array
+        for argument, array, source in zip(arguments, arrays, node.sources)
+        if hasattr(argument, "dtype") and not getattr(source, "holds", None)
+    ]
+    for value in others:
+        if type(value) is np.ndarray:
+            needed.append(value)
+        else:
+            needed.extend(_arrays_in(value))
+    reference = None  # to the Hold of what this node is the first to need
     with _lock:
-        for argument, array, source in zip(arguments, arrays, sources):
-            if hasattr(argument, "dtype") and not getattr(source, "holds", None):
-                _hold(array, holds)
-        for value in others:
-            if type(value) is np.ndarray:
-                _hold(value, holds)
-            else:
-                for array in _arrays_in(value):
-                    _hold(array, holds)
-    return holds
+        for array in needed:
+            if isinstance(array, np.ndarray):  # CuPy's arrays stay as they are
+                reference = _hold(array, node, reference)
 
 
-def _hold(array: Array, holds: list[_Hold]) -> None:
-    """Count one more node that needs the array, and those that it is a view of."""
-    while type(array) is np.ndarray:
-        key = id(array)
-        hold = _holds.get(key)
-        if hold is not None and hold.array() is array:  # and not one that was here before
-            hold.count += 1
-            holds.append(hold)
-        elif array.flags.writeable:
-            array.setflags(write=False)
-            hold = _holds[key] = _Hold(array, key)
-            holds.append(hold)
+def _hold(array: Array, node: Any, reference: Any) -> Any:
+    """Let the node hold the owner of the array's memory, and make both read-only."""
+    owner = array if array.base is None else _owner(array)
+    entry = _holds.get(id(owner))
+    hold = entry[1]() if entry and entry[0]() is owner else None
+    if hold is None:
+        writeable = owner.flags.writeable
+        if not (writeable or array.flags.writeable):
+            return reference  # the caller's wish, and not ours to end
+        if not (writeable and _can_be_given_back(owner)):
+            node.snapshots = (*node.snapshots, Snapshot(array))
+            return reference
+        if reference is None:
+            node.holds.append(Hold())
+            reference = _with_callback(node.holds[-1])
+        hold, known = reference(), weakref.ref(owner)
+        _holds[id(owner)] = known, reference
+        hold.arrays.append(known)
+        owner.setflags(False)
+    elif entry and entry[1] is not reference:
+        hold = _shared(hold, owner)
+        node.holds.append(hold)
+    while array is not owner:
+        if array.flags.writeable:
+            hold.arrays.append(weakref.ref(array))
+            array.setflags(False)
         array = array.base
+    return reference
+
+
+def _owner(array: Array) -> Any:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _with_callback(hold: Hold) -> weakref.ref:
+    """The reference to a new Hold that makes its arrays writeable when it is gone."""
+    hold.arrays = []
+    writeable = map(_make_writeable, filter(_alive, map(_dereference, hold.arrays)))
+    if len(_holds) > _most:
+        _forget()
+    return weakref.ref(hold, functools.partial(dict.fromkeys, writeable))  # goes through all
+
+
+def _shared(hold: Hold, owner: Array) -> Hold:
+    """A Hold of nothing but this array and its views."""
+    mine: list[weakref.ref] = []
+    others: list[weakref.ref] = []
+    for reference in hold.arrays:
+        array = reference()
+        if array is not None:
+            (mine if _owner(array) is owner else others).append(reference)
+    if not others:
+        return hold
+    part = Hold()
+    reference = _with_callback(part)
+    part.arrays.extend(mine)
+    hold.parts = [*getattr(hold, "parts", []), part]
+    _holds[id(owner)] = mine[0], reference
+    hold.arrays[:] = others
+    return part
+
+
+def _forget() -> None:
+    """Remove the entries that have no Hold any more; the rest may double before the next time."""
+    global _most
+    for key in [key for key, (_, hold) in _holds.items() if hold() is None]:
+        del _holds[key]
+    _most = max(1000, 2 * len(_holds))
+
+
+def _can_be_given_back(owner: Array) -> bool:
+    """Whether NumPy would make the array writeable again: its memory is its own, or a buffer."""
+    if owner.base is None:
+        return owner.flags.owndata
+    try:
+        buffer = memoryview(owner.base)
+    except (TypeError, ValueError, BufferError):
+        return False
+    return buffer.c_contiguous and not buffer.readonly
 
 
 def _arrays_in(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         for part in value:
             yield from _arrays_in(part)
+    elif isinstance(value, dict):
+        yield from _arrays_in(list(value.values()))
     else:
-        yield value if isinstance(value, np.ndarray) else getattr(value, "data", None)
-
-
-def release(holds: list[_Hold]) -> None:
-    """Give back what ``protect`` took: the last to release makes the array writeable again."""
-    if not holds:
-        return
-    with _lock:
-        for hold in holds:
-            hold.count -= 1
-            if hold.count > 0:
-                continue
-            if _holds.get(hold.key) is hold:
-                del _holds[hold.key]
-            array = hold.array()
-            if array is None:
-                continue
-            if array.base is None and not hold.waiting:
-                array.setflags(write=True)
-            else:
-                _unlock(array, hold.waiting)
-
-
-def _unlock(array: np.ndarray, waiting: tuple[Any, ...] = ()) -> None:
-    """Make an array writeable; NumPy lets a view be that only after its owner."""
-    base = array.base
-    if base is not None and _held(base):
-        _holds[id(base)].waiting += (weakref.ref(array), *waiting)
-        return
-    if not isinstance(base, np.ndarray) or base.flags.writeable:
-        array.flags.writeable = True
-    for reference in waiting:
-        view = reference()
-        if view is not None and not _held(view):
-            _unlock(view)
-
-
-def _held(array: Array) -> bool:
-    hold = _holds.get(id(array))
-    return hold is not None and hold.array() is array
+        yield value.data if isinstance(value, ArrayLike) else value

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, ShapeError, TinyADTNError, by_keyword
+from ..errors import GraphError, ShapeError, by_keyword
 from .anomaly import calling_line, check_finite
 from .arraylike import ArrayLike
-from .arrays import Array, array_module
+from .arrays import Array, array_module, require_no_mask
 from .dtypes import to_common_dtype
 from .modes import looking_for_nan
-
-
-def differentiable(array: Array) -> bool:
-    """True for floats; DTypeError for all else."""
-    if array.dtype.kind != "f":
-        raise DTypeError(f"only floats can require a gradient, got {array.dtype}")
-    return True
-
 
 # --- forward -------------------------------------------------------------------------------------
 
@@ -45,15 +38,16 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
         data, tensors = [], []
         for argument in arguments:
             tensors.append(isinstance(argument, ArrayLike))
-            data.append(argument.data if tensors[-1] else argument)
+            data.append(argument._data if tensors[-1] else argument)
         arrays = to_common_dtype(data, tensors)
         if options:
-            options = {k: v.data if isinstance(v, ArrayLike) else v for k, v in options.items()}
+            options = {k: v._data if isinstance(v, ArrayLike) else v for k, v in options.items()}
+            require_no_mask(list(options.values()))
         try:
             result = function(*arrays, **options)
             value, *vjps = result if isinstance(result, tuple) else (result,)
         except ValueError as error:
-            if isinstance(error, TinyADTNError):
+            if not _is_about_shapes(error):
                 raise
             shapes = ", ".join(str(a.shape) for a in arrays)
             raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
@@ -65,11 +59,28 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             )
         if not hasattr(value, "dtype"):
             raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
-        if value.dtype.kind == arrays[0].dtype.kind == "f":  # older NumPy widens 0-d float32
-            value = _in_dtype(value, arrays[0].dtype)
+        if (
+            value.dtype is not (dtype := arrays[0].dtype) and value.dtype.kind == dtype.kind == "f"
+        ):  # older NumPy widens 0-d float32
+            value = _in_dtype(value, dtype)
         return arrays, options, value, vjps[0] if joint else vjps
 
     return evaluate
+
+
+# Where arrays do not fit together NumPy raises a plain ValueError; these are its words.
+_SHAPES = re.compile(
+    "could not be broadcast|could not broadcast|cannot broadcast|core dimension|cannot reshape"
+    "|not aligned|shape mismatch|must match exactly|must have the same|zero-size array"
+    "|axes don't match|an empty sequence|cannot be squeezed"
+)
+
+
+def _is_about_shapes(error: ValueError) -> bool:
+    """Whether NumPy raised the error for shapes; what an op's author raises stays what it is."""
+    if isinstance(error, IndexError):  # NumPy's AxisError is both
+        return True
+    return type(error) is ValueError and _SHAPES.search(str(error)) is not None
 
 
 def _most_arrays(function: Any) -> float:
@@ -102,8 +113,9 @@ def first_cotangent(tensor: Any, gradient: Any) -> Array:
     """dL/d(tensor) that backward begins with: 1, or what the caller gave, in the tensor's dtype."""
     if gradient is None and tensor.size != 1:
         raise ShapeError(f"backward() of a tensor {tensor.shape} needs gradient= of that shape")
-    g = array_module(tensor.data).ones_like(tensor.data) if gradient is None else gradient
-    g = to_common_dtype([tensor.data, g.data if isinstance(g, ArrayLike) else g], [True, False])[1]
+    data = tensor._data
+    g = array_module(data).ones_like(data) if gradient is None else gradient
+    g = to_common_dtype([data, g._data if isinstance(g, ArrayLike) else g], [True, False])[1]
     g = _in_dtype(g, tensor.dtype)
     if g.shape != tensor.shape:
         raise ShapeError(f"gradient has shape {g.shape}, the tensor has {tensor.shape}")
@@ -112,13 +124,20 @@ def first_cotangent(tensor: Any, gradient: Any) -> Array:
     return g
 
 
-def check_not_freed(node: Any, root: Any) -> None:
-    """GraphError for a node that an earlier backward went through."""
+def check_usable(node: Any, root: Any) -> None:
+    """GraphError for a node that an earlier backward freed, or whose arrays were changed."""
     if node.vjps is None:
         raise GraphError(
             f"the graph behind {root.name} was freed by an earlier backward(); compute it "
             "again, or add the losses and call backward() once"
         )
+    for snapshot in node.snapshots:
+        if snapshot.changed():
+            raise GraphError(
+                f"an array {snapshot.array.shape} was changed after {node.name} had used it, so "
+                "that the gradient would be wrong; its memory does not belong to NumPy, which "
+                "cannot make it read-only: compute with a copy, numpy.array(a)"
+            )
 
 
 def joint_shares(node: Any, g: Array) -> list:
@@ -165,7 +184,7 @@ def owned(share: Array, g: Array, leaf: Any) -> Array:
     and so is an array whose elements lie in another order than the leaf's.
     """
     new = type(share) is np.ndarray and share.base is None and share is not g
-    if new and share.flags.writeable and _lies_well(share, leaf.data):
+    if new and share.flags.writeable and _lies_well(share, leaf._data):
         return share
     return array_module(share).asarray(share.copy())
 

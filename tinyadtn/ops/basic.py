@@ -3,7 +3,12 @@
 Every op takes arrays or Tensors by position and options by keyword, and returns a Tensor. Inside,
 it returns its value and one function per array that maps g = dL/d(result) to the gradient of that
 array. Broadcasting is NumPy's; the engine sums it away in the gradient. Of two equal elements,
-``maximum`` and ``minimum`` give each half of the gradient; relu'(0) = abs'(0) = 0.
+``maximum`` and ``minimum`` give each half of the gradient; relu'(0) = abs'(0) = 0. A NaN wins every
+comparison: it is the result, and it gets the gradient (as in ``max``, ``min`` and ``max_pool2d``).
+
+Values and gradients are right to a few units in the last place. Where a product or a quotient on
+the way leaves the range of normal numbers (1e-38 to 3e38 in float32, 2e-308 to 2e308 in float64),
+digits are lost, as everywhere in floating-point arithmetic.
 """
 
 from __future__ import annotations
@@ -12,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, as_float, asarray_like
+from ..autodiff.arrays import Array, array_module, as_float, asarray_like, require_no_mask
 from ..autodiff.engine import Tensor, op
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 
 # --- arithmetic ----------------------------------------------------------------------------------
 
@@ -55,6 +60,11 @@ def negative(a: Array) -> Any:
 def power(a: Array, b: Array) -> Any:
     """c = a^b. Where b = 0 the gradient of a is 0, also at a = 0."""
     xp = array_module(a)
+    if a.dtype.kind in "iu" and b.dtype.kind in "iu" and (b < 0).any():
+        raise DTypeError(
+            f"integers ({a.dtype}) to a negative power are fractions; write one of the two as a "
+            "float: x ** -1.0"
+        )
     c = a**b
 
     def grad_a(g: Array) -> Any:
@@ -101,15 +111,26 @@ def absolute(a: Array) -> Any:
 @op
 def tanh(a: Array) -> Any:
     """c = tanh a."""
-    c = array_module(a).tanh(as_float(a))
-    return c, lambda g: g * (1 - c * c)
+    xp, a = array_module(a), as_float(a)
+    return xp.tanh(a), lambda g: g * (4 * _bell(xp, 2 * a))  # 1 - c² would cancel
 
 
 @op
 def sigmoid(a: Array) -> Any:
-    """c = 1 / (1 + e^-a), written with tanh because that cannot overflow."""
-    c = (1 + array_module(a).tanh(as_float(a) / 2)) / 2
-    return c, lambda g: g * c * (1 - c)
+    """c = 1 / (1 + e^-a). Only e^-|a| is computed: it cannot overflow, and nothing cancels.
+
+    Below -87 in float32 (-708 in float64) c is no normal number any more, and log(c) loses digits;
+    ``log_softmax`` of (0, a) does not.
+    """
+    xp, a = array_module(a), as_float(a)
+    e = xp.exp(-xp.abs(a))
+    return xp.where(a < 0, e, 1) / (1 + e), lambda g: g * _bell(xp, a)
+
+
+def _bell(xp: Any, a: Array) -> Any:
+    """e^-|a| / (1 + e^-|a|)²: the derivative of sigmoid."""
+    e = xp.exp(-xp.abs(a))
+    return e / ((1 + e) * (1 + e))
 
 
 @op
@@ -131,20 +152,21 @@ def leaky_relu(a: Array, *, slope: float = 0.01) -> Any:
 @op
 def maximum(a: Array, b: Array) -> Any:
     """c = the larger of a and b; NaN where either is NaN."""
-    value = array_module(a).maximum(a, b)
-    return value, lambda g: g * _ahead(a, b), lambda g: g * _ahead(b, a)
+    c = array_module(a).maximum(a, b)
+    return c, lambda g: g * _won(a, b, c), lambda g: g * _won(b, a, c)
 
 
 @op
 def minimum(a: Array, b: Array) -> Any:
     """c = the smaller of a and b; NaN where either is NaN."""
-    value = array_module(a).minimum(a, b)
-    return value, lambda g: g * _ahead(b, a), lambda g: g * _ahead(a, b)
+    c = array_module(a).minimum(a, b)
+    return c, lambda g: g * _won(a, b, c), lambda g: g * _won(b, a, c)
 
 
-def _ahead(a: Array, b: Array) -> Any:
-    """1 where a is larger, 1/2 where both are the same."""
-    return ((a > b) + (a == b) * np.float32(0.5)).astype(a.dtype)
+def _won(a: Array, b: Array, c: Array) -> Any:
+    """1 where a is the result c, 1/2 where b is it, too. A NaN is the result where it stands."""
+    a_won, b_won = (a == c) | (a != a), (b == c) | (b != b)
+    return (a_won * (1 - b_won * np.float32(0.5))).astype(a.dtype)
 
 
 @op
@@ -160,6 +182,7 @@ def where(condition: Array, a: Array, b: Array) -> Tensor:
     >>> where(np.array([True, False]), [1.0, 2.0], 0.0).data
     array([1., 0.], dtype=float32)
     """
+    require_no_mask(condition)
     condition = condition if hasattr(condition, "dtype") else np.array(condition)
     return _where(a, b, condition=condition)
 

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..autodiff.arrays import Array, array_module
+from ..autodiff.arrays import Array, array_module, sum_over
 from ..autodiff.engine import op
 from ..errors import ShapeError
 
@@ -149,7 +149,7 @@ def _sum_and_reorder(a: Array, letters: str, keep: str) -> Any:
         return a
     lone = tuple([axis for axis, letter in enumerate(letters) if letter not in keep])
     if lone:
-        a = a.sum(axis=lone)
+        a = sum_over(a, lone)
         letters = "".join([letter for letter in letters if letter in keep])
     return a.transpose([letters.index(letter) for letter in keep])
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..autodiff.arrays import Array, array_module, as_float
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
+from ..limits import require_memory
 from .basic import maximum, sqrt
 from .conv import conv2d
 from .norm import _channel_rows, _float_tensor, _from_channel_rows, _require_images, require_epsilon
@@ -83,6 +84,7 @@ def local_contrast_norm(x: Array, *, size: int = 9, epsilon: float = 1e-8) -> Te
     _require_images(x, "local_contrast_norm")
     require_odd(size, "local_contrast_norm")
     require_epsilon(epsilon, "local_contrast_norm")
+    require_memory(f"a Gaussian of {size} by {size} pixels", 8 * int(size) ** 2)
     xp = array_module(x.data)
     distance = xp.arange(size) - size // 2
     profile = xp.exp(-0.5 * (4 * distance / size) ** 2)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like
+from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like, require_no_mask
 from ..autodiff.engine import Tensor, op
 from ..errors import DTypeError, ShapeError
+from .reductions import log_of_total
 
 
 @op
@@ -31,11 +32,12 @@ def softmax_cross_entropy(logits: Array, *, labels: Array) -> Any:
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponentials = xp.exp(shifted)
     totals = exponentials.sum(axis=1, keepdims=True)
-    value = (xp.log(totals[:, 0]) - shifted[picked]).mean()
+    value = (log_of_total(exponentials, 1)[:, 0] - shifted[picked]).mean()
 
     def grad_logits(g: Array) -> Any:
         share = exponentials / totals
-        share[picked] -= 1
+        share[picked] = 0
+        share[picked] = -share.sum(axis=1)  # minus all others: 1 less would cancel
         return share * (g / n)
 
     return value, grad_logits
@@ -64,6 +66,7 @@ def accuracy(logits: Array, labels: Array) -> float:
     0.5
     """
     logits = logits.data if isinstance(logits, Tensor) else as_array(logits)
+    require_no_mask(labels)
     labels = asarray_like(labels, logits)
     _check_labels(logits, labels)
     return float((logits.argmax(axis=1) == labels).mean())

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..autodiff.engine import Tensor
+from . import basic
 from .basic import absolute, add, divide, matmul, multiply, negative, power, subtract
 from .reductions import max, mean, min, sum
 from .shapes import getitem, reshape, transpose
@@ -54,6 +57,48 @@ Tensor.__ge__ = lambda self, other: self.data >= _array(other)
 Tensor.__eq__ = lambda self, other: self.data == _array(other)
 Tensor.__ne__ = lambda self, other: self.data != _array(other)
 Tensor.__hash__ = object.__hash__  # by identity, not by values
+
+
+# --- NumPy's functions ---------------------------------------------------------------------------
+
+_UFUNCS = {
+    np.add: add,
+    np.subtract: subtract,
+    np.multiply: multiply,
+    np.true_divide: divide,
+    np.power: power,
+    np.matmul: matmul,
+    np.less: lambda a, b: _array(a) < _array(b),
+    np.less_equal: lambda a, b: _array(a) <= _array(b),
+    np.greater: lambda a, b: _array(a) > _array(b),
+    np.greater_equal: lambda a, b: _array(a) >= _array(b),
+    np.equal: lambda a, b: _array(a) == _array(b),
+    np.not_equal: lambda a, b: _array(a) != _array(b),
+}
+
+
+def _array_ufunc(self: Tensor, ufunc: Any, method: str, *arguments: Any, **options: Any) -> Any:
+    """What NumPy calls for ``array * tensor``, and for ``np.exp(tensor)``, which is rejected."""
+    if method == "__call__" and ufunc in _UFUNCS and not options:
+        return _UFUNCS[ufunc](*arguments)
+    name = ufunc.__name__
+    if "out" in options:
+        remedy = "an array cannot hold a gradient: write a = a + x for a += x"
+    elif method == "__call__" and callable(getattr(basic, name, None)):
+        remedy = f"write ta.{name}(x) for np.{name}(x)"
+    else:
+        remedy = f"write np.{name}(x.numpy()) if no gradient is needed"
+    raise TypeError(f"NumPy knows no gradients: {remedy}")
+
+
+class _OfTheClass:
+    """Only the class has it. NumPy asks the class; CuPy asks a tensor, and wants None."""
+
+    def __get__(self, tensor: Any, kind: Any = None) -> Any:
+        return _array_ufunc if tensor is None else None
+
+
+Tensor.__array_ufunc__ = _OfTheClass()
 
 
 # --- methods -------------------------------------------------------------------------------------

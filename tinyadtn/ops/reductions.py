@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, as_float
+from ..autodiff.arrays import Array, array_module, as_float, sum_over
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 
@@ -40,7 +40,10 @@ def sum(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
         share[...] = g.reshape(kept)
         return share
 
-    return a.sum(axis=axes, keepdims=keepdims), grad_a
+    c = sum_over(a, axes)
+    return c.reshape(
+        [1 if k in axes else n for k, n in enumerate(a.shape)]
+    ) if keepdims else c, grad_a
 
 
 def mean(a: Array, *, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -89,17 +92,38 @@ def _extremum(a: Array, axis: Any, keepdims: bool, argument: str) -> Any:
 
 @op
 def softmax(a: Array, *, axis: int = -1) -> Any:
-    """c = e^a / Σ e^a along an axis; computed from a - max(a), so that nothing overflows."""
+    """c = e^a / Σ e^a along an axis; computed from a - max(a), so that nothing overflows.
+
+    The error of that difference is one of the exponent: at max(a) - a = 80 about 30 units in the
+    last place. The error of the gradient is relative to the largest g.
+    """
     a = as_float(a)
     e = array_module(a).exp(a - a.max(axis=axis, keepdims=True))
-    c = e / e.sum(axis=axis, keepdims=True)
-    return c, lambda g: c * (g - (g * c).sum(axis=axis, keepdims=True))
+    c = e / _total(e, axis)
+    return c, lambda g: c * (g - _total(g * c, axis))
+
+
+def _total(a: Array, axis: int) -> Any:
+    """Σ along an axis, which stays with length 1."""
+    shape = list(a.shape)
+    shape[axis] = 1
+    return sum_over(a, (axis % a.ndim,)).reshape(shape)
 
 
 @op
 def log_softmax(a: Array, *, axis: int = -1) -> Any:
-    """c = a - ln Σ e^a along an axis; computed from a - max(a), so that nothing overflows."""
+    """c = a - ln Σ e^a along an axis; computed from a - max(a), so that nothing overflows.
+
+    The error of the gradient is relative to the largest g.
+    """
     xp, a = array_module(a), as_float(a)
     shifted = a - a.max(axis=axis, keepdims=True)
-    c = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
-    return c, lambda g: g - xp.exp(c) * g.sum(axis=axis, keepdims=True)
+    c = shifted - log_of_total(xp.exp(shifted), axis)
+    return c, lambda g: g - xp.exp(c) * _total(g, axis)
+
+
+def log_of_total(e: Array, axis: int) -> Any:
+    """ln Σ e along an axis where the largest e is 1: ln(1 + the others), however small they are."""
+    xp, largest = array_module(e), e == 1
+    others = _total(xp.where(largest, 0, e), axis)
+    return xp.log1p(others + (largest.sum(axis=axis, keepdims=True) - 1).astype(e.dtype))

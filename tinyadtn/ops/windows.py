@@ -14,6 +14,7 @@ elementwise functions keep this memory order, so only the first convolution has 
 from __future__ import annotations
 
 import functools
+import math
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 
 from ..autodiff.arrays import Array, array_module
 from ..errors import ShapeError
+from ..limits import require_memory
 
 Pair = tuple[int, int]
 Cell = tuple[Pair, tuple[slice, ...], tuple[slice, ...]]
@@ -103,6 +105,13 @@ def window_over(
             f"a kernel of {window.kernel} with dilation {window.dilation} does not fit into an "
             f"image of {window.image} with padding {window.padding}"
         )
+    outputs, cells = math.prod(window.outputs), math.prod(window.kernel)
+    leading = math.prod(shape[:-2])
+    require_memory(
+        f"a window of {window.kernel} over an image of {window.image} with padding "
+        f"{window.padding}: {window.outputs} outputs for each of {leading} channels and images",
+        4 * outputs * leading + 200 * cells,
+    )
     return window
 
 
