@@ -117,7 +117,7 @@ def test_an_error_without_words_is_told_by_its_name(capsys, monkeypatch):
 def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
     assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet", "--augment"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("lenet5, 61,706 numbers to train, on Data(")
+    assert printed[0].startswith("lenet5, 61,706 trainable parameters, on Data(")
     assert "GiB of memory (images" in printed[1]
     assert printed[2] == (
         "1 epoch of 2 steps; saves in runs/train every 5 minutes and after every epoch"
@@ -136,7 +136,7 @@ def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):
     ]  # fmt: skip
     capsys.readouterr()
     assert main([*train, "--resume", "runs/train/previous.npz", "--out", "runs/train"]) == 0
-    assert f"lenet5, {model.num_parameters:,} numbers" in capsys.readouterr().out
+    assert f"lenet5, {model.num_parameters:,} trainable parameters" in capsys.readouterr().out
 
 
 def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""One command of ``tinyadtn`` is run, and every error becomes one line and an exit code.
+"""Run one command of ``tinyadtn``; every error becomes one line and an exit code.
 
 The ``error:`` line on stderr says what went wrong (``--debug`` adds the traceback). Exit codes:
 0 ok, 1 runs of a sweep failed, 2 usage, 3 data, 4 checkpoint, 5 not finite, 6 too large,
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,8 +62,8 @@ def explained(error: BaseException) -> str:
 
 
 @contextmanager
-def stopping_gently():
-    """SIGTERM is as polite a request to stop as SIGINT, which Python takes for one anyway."""
+def stopping_gently() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as SIGINT does."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
