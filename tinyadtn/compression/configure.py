@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..autodiff.engine import Tensor
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
 from ..encodings.frozen import Frozen
@@ -14,25 +15,33 @@ from ..encodings.low_rank import LowRank
 from ..encodings.tensor_train import TensorTrain
 from ..encodings.tucker import Tucker
 from ..errors import ShapeError, TinyADTNError
-from ..nn.models import MODELS
+from ..nn.models import MODELS, image_shape
 from ..nn.module import Module
+from ..nn.parameters import Shape
 from ..nn.surgery import layer_named, with_frozen, with_weights
 
 ENCODINGS: dict[str, Callable[..., Encoding]] = {
-    "ADTN": ADTN,
-    "LowRank": LowRank,
-    "TensorTrain": TensorTrain,
-    "Tucker": Tucker,
-    "Frozen": Frozen,
+    **{kind.__name__: kind for kind in (ADTN, LowRank, TensorTrain, Tucker, Frozen)},
     "Part": SharedWeight,  # its name in files
 }
 
 
-def check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
-    if encoding.shape != shape:
-        raise ShapeError(
-            f"{name} has a weight of shape {shape}, the encoding is for {encoding.shape}"
-        )
+def image_of(model: Module, image: Shape | None) -> Shape:
+    """The shape (c, h, w) of the images of a model, given or from its configuration."""
+    if image is None and model.config is None:
+        raise TinyADTNError("say what images this model takes: image=(c, h, w)")
+    return image_shape(model.config) if image is None else image
+
+
+def stored_in(weight: Any) -> dict[str, Tensor]:
+    """The tensors that store a layer's weight, by name: itself, or those of its encoding."""
+    return {"weight": weight} if isinstance(weight, Tensor) else dict(weight.named_tensors())
+
+
+def check_shape(name: str, shape: Shape, encoded: Shape) -> None:
+    """ShapeError unless an encoding of shape ``encoded`` is for the weight of this layer."""
+    if encoded != shape:
+        raise ShapeError(f"{name} has a weight of shape {shape}, the encoding is for {encoded}")
 
 
 def encoded(model: Module, weights: Mapping[str, Encoding]) -> Any:
@@ -67,7 +76,7 @@ def build(config: dict[str, Any]) -> Any:
         wholes: dict[str, Encoding] = {}
         for name, entry in config.get("encodings", {}).items():
             weights[name] = build_encoding(entry, wholes)
-            check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name])
+            check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name].shape)
         return with_frozen(encoded(model, weights) if weights else model, config.get("frozen", ()))
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise TinyADTNError(f"this configuration describes no known model: {error!r}") from error

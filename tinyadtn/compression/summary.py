@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import TinyADTNError
-from ..nn.models import image_shape
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..tables import format_table
+from .configure import image_of
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,9 @@ def summary(model: Sequential, image: Shape | None = None) -> ModelSummary:
             f"summary follows the layers of a Sequential, got {type(model).__name__}; "
             "ta.report takes any Module"
         )
-    if image is None:
-        if model.config is None:
-            raise TinyADTNError("say what images this model takes: summary(model, (c, h, w))")
-        image = image_shape(model.config)
     seen: set[int] = set()
     rows = []
-    for name, layer, before, after in model.shapes(image):
+    for name, layer, before, after in model.shapes(image_of(model, image)):
         new = [t for t in layer.parameters() if id(t) not in seen]
         seen.update(map(id, new))
         parameters = sum(t.size for t in new)
