@@ -603,4 +603,4 @@ try:
 except ImportError as error:
     print(error)
 """)
-    assert out.strip() == "pictures need matplotlib: pip install 'tinyadtn[plot]'"
+    assert out.strip() == "pictures need Matplotlib: pip install matplotlib pillow"

@@ -44,7 +44,7 @@ def new_figure(width: float, height: float, description: str) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'tinyadtn[plot]'") from error
+        raise ImportError("pictures need Matplotlib: pip install matplotlib pillow") from error
     figure: Any = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     figure.set_label(description)
