@@ -8,10 +8,12 @@ The ``error:`` line on stderr says what went wrong (``--debug`` adds the traceba
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, DataFileError, NonFiniteError, SizeLimitError, TinyADTNError
@@ -29,11 +31,15 @@ EXIT_CODES: list[tuple[type[BaseException], int]] = [
     (ImportError, 2),
     (TinyADTNError, 2),
     (ValueError, 2),
+    (RuntimeError, 7),  # what pathlib raises for a user without a home folder
 ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by 2>&-: the next file would get its number
+            setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")  # "±" on a terminal that has none is no error
     options = build_parser().parse_args(arguments)
