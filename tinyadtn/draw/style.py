@@ -10,9 +10,11 @@ import io
 import os
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ShapeError
+from ..files.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,12 +64,24 @@ def styles(count: int) -> Iterator[dict[str, Any]]:
 
 
 def save(figure: Figure, path: str | os.PathLike[str] | io.BytesIO) -> None:
-    """Write the figure as PNG, 150 dots an inch, with its description inside."""
-    figure.savefig(path, dpi=150, format="png", metadata={"Description": str(figure.get_label())})
+    """Write the figure as PNG, 150 dots an inch, with its description inside.
+
+    A file is complete or untouched: a full disk leaves the old one as it was.
+    """
+    content = _png(figure)
+    if isinstance(path, io.BytesIO):
+        path.write(content)
+        return
+    with replacing(Path(path)) as file:
+        file.write(content)
+
+
+def _png(figure: Figure) -> bytes:
+    file, description = io.BytesIO(), str(figure.get_label())
+    figure.savefig(file, dpi=150, format="png", metadata={"Description": description})
+    return file.getvalue()
 
 
 def _notebook_image(figure: Figure) -> tuple[bytes, dict[str, str]]:
     """The PNG, and the text that stands for it where it cannot be seen."""
-    file = io.BytesIO()
-    save(figure, file)
-    return file.getvalue(), {"alt": str(figure.get_label())}
+    return _png(figure), {"alt": str(figure.get_label())}
