@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
 import signal
 import sys
 import threading
@@ -36,6 +39,8 @@ from ..training.runs import TrainingPlan, planned, trained_on, writable_folder
 from ..training.train import SAVE_MINUTES, train
 from .picture import read_picture
 from .terminal import as_typed, say
+
+RUN_FILES = ("last.npz", "previous.npz", "best.npz")  # what a training run writes
 
 # --- train ---------------------------------------------------------------------------------------
 
@@ -81,7 +86,8 @@ def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, Trai
     options.out, options.data = options.out or "runs/train", options.data or "mnist-5k"
     if len(spec) < len(options.encode):
         raise TinyADTNError("--encode names a layer twice")
-    _check_free(Path(options.out), "last.npz", f", or go on: --resume {options.out}/last.npz")
+    last = Path(options.out) / "last.npz"
+    _check_free(options, *RUN_FILES, hint=f", resume it (--resume {last})" if last.exists() else "")
     data = load_data(options.data)
     shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
     check_memory(training_memory(shapes, data, plan))
@@ -100,7 +106,7 @@ def _run_to_resume(options: Namespace, _: Any) -> tuple[Data, Any, TrainingPlan]
     folder = Path(options.resume).parent
     options.out, options.data = options.out or str(folder), options.data or source
     if Path(options.out).resolve() != folder.resolve():
-        _check_free(Path(options.out), "last.npz")
+        _check_free(options, *RUN_FILES)
     data = load_data(options.data)
     check_memory(training_memory(model, data, plan))
     return data, model, plan
@@ -118,19 +124,28 @@ def _to_go_on(options: Namespace) -> str:
 
 @contextmanager
 def interruption() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that the step can end; a second one kills."""
+    """An event that a signal to stop sets, so that the step can end; a second one kills."""
     event = threading.Event()
 
     def stop(number: int, _: Any) -> None:
         event.set()
         signal.signal(number, before[signal.Signals(number)])
 
-    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as before:
         yield event
-    finally:
-        for number, handler in before.items():
+
+
+@contextmanager
+def handling(handler: Any, *signals: signal.Signals) -> Iterator[dict[signal.Signals, Any]]:
+    """Handle these signals, except those that the caller of the program ignores, as nohup does."""
+    before = {n: old for n in signals if (old := signal.getsignal(n)) is not signal.SIG_IGN}
+    try:
+        for number in before:
             signal.signal(number, handler)
+        yield before
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 # --- compress ------------------------------------------------------------------------------------
@@ -150,10 +165,11 @@ def compress_model(options: Namespace) -> None:
         encoding={name: getattr(options, name) for name in knobs},
     )
     experiment.check(data, settings, dense)
-    folder = Path(options.out or f"runs/compress-{options.model}")
-    if not options.overwrite:
-        _check_free(folder, "results.json", ", or add --overwrite")
-    writable_folder(folder)  # now, not when all is trained
+    options.out = options.out or f"runs/compress-{options.model}"
+    pictures = (f"{name}.png" for name in experiment.PICTURES)
+    _check_free(options, *experiment.FILES, *pictures)
+    folder = writable_folder(options.out)  # now, not when all is trained
+    _check_room(folder, 12 * experiment.build_for(data, options.model, None).num_parameters)
     say(f"{options.model} on {data}")
     try:
         outcomes = experiment.run_experiment(
@@ -162,9 +178,11 @@ def compress_model(options: Namespace) -> None:
     except KeyboardInterrupt:
         say("\nnothing was saved: results are written when all candidates are done")
         raise
-    files = experiment.write_all(folder, data, settings, outcomes)  # first: printing may fail
-    say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
-    say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
+    try:
+        files = experiment.write_all(folder, data, settings, outcomes)  # first: printing may fail
+    finally:  # and so may writing
+        say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
+        say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
     error = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
     say(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
     say(f"The standard error of 90 % on {len(data.test):,} test images is {error:.1f} points.")
@@ -172,6 +190,12 @@ def compress_model(options: Namespace) -> None:
     if "digit-*.png" in files:
         asked = as_typed([program(), "predict", f"{folder}/"]) + "digit-*.png"
         say(f"\nNext: {asked} {as_typed(['--model', f'{folder}/fine-tuned.npz'])}")
+
+
+def _check_room(folder: Path, size: int) -> None:
+    """OSError for a disk without room for so many bytes, before anything is trained."""
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 # --- what a checkpoint can do --------------------------------------------------------------------
@@ -239,7 +263,9 @@ def draw_model(options: Namespace) -> None:
     walls = experiment.walls(_load_finite(options.checkpoint))
     if not walls:
         raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
-    figures = {f"{name}_brick_wall.png": draw.brick_wall(weight) for name, weight in walls.items()}
+    names = {name: f"{name}_brick_wall.png" for name in walls}
+    _check_free(options, *names.values(), "singular_values.png")
+    figures = {names[name]: draw.brick_wall(weight) for name, weight in walls.items()}
     spectra = {f"{n}, M={w.depth}": draw.cut_spectrum(w) for n, w in walls.items()}
     title = "T cut in the middle of the wall"
     figures["singular_values.png"] = draw.singular_values(spectra, title=title)
@@ -294,8 +320,11 @@ def _data_for(options: Namespace) -> Data:
     return load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
 
 
-def _check_free(folder: Path, file: str, hint: str = "") -> None:
-    if (folder / file).exists():
+def _check_free(options: Namespace, *files: str, hint: str = "") -> None:
+    """Reject a folder with files that this command would write, unless asked to overwrite them."""
+    there = [file for file in files if Path(options.out, file).exists()]
+    if there and not options.overwrite:
         raise TinyADTNError(
-            f"{folder} holds an earlier run ({file}); name another folder with --out{hint}"
+            f"{options.out} holds an earlier run ({', '.join(there)}); name another folder with "
+            f"--out{hint}, or add --overwrite"
         )

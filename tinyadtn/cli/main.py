@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, DataFileError, NonFiniteError, SizeLimitError, TinyADTNError
+from .commands import handling
 from .parser import build_parser
 from .terminal import printable
 
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stopping_gently():
             return options.run(options) or 0
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        with suppress(KeyboardInterrupt):  # of an impatient user
+            print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
@@ -69,16 +71,13 @@ def explained(error: BaseException) -> str:
 
 @contextmanager
 def stopping_gently() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as SIGINT does."""
+    """SIGTERM and SIGHUP, of a lost connection, raise KeyboardInterrupt, as SIGINT does."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
+    with handling(interrupt, signal.SIGTERM, signal.SIGHUP):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ DATA = option("--data", f"{DATA_HELP} (default: what the checkpoint names, else 
 DEVICE = option(
     "--device", "where to compute; cuda needs CuPy and an NVIDIA GPU", ["cpu", "cuda"], "cpu"
 )
+OVERWRITE = flag("--overwrite", "write to --out even if that replaces files of an earlier run")
 ALWAYS = [flag("--quiet", "no progress bars"), flag("--debug", "show the traceback of an error")]
 
 
@@ -72,6 +73,7 @@ ENCODE = "layers whose weights become ADTNs, with the depth, as in fc1=1 conv4_*
 TRAIN = [
     *(NETWORK, DATA, DEVICE, *PLAN),
     option("--out", "folder for checkpoints (default: runs/train, or that of --resume)", path),
+    OVERWRITE,
     option("--resume", "the last.npz of a run to continue", path, metavar="FILE"),
     option("--save-minutes", "longest time between two checkpoints", rate, SAVE_MINUTES),
     option("--encode", ENCODE, layer_depth, (), nargs="+", metavar="LAYER=DEPTH"),
@@ -95,7 +97,7 @@ COMPRESS = [
     option("--batch-size", "images per step", positive, 128),
     option("--seeds", "number of seeds: 0, 1, …", positive, 1),
     option("--out", "folder for everything (default: runs/compress-MODEL)", path),
-    flag("--overwrite", "use --out even if it holds an earlier run"),
+    OVERWRITE,
 ]
 EVALUATE = [
     *(CHECKPOINT, DATA, DEVICE),
@@ -105,7 +107,7 @@ FEATURES = [
     *(CHECKPOINT, DATA, DEVICE),
     option("--before", "first layer to leave out", str, "fc1", metavar="LAYER"),
     option("--out", "the .npz file to write", path, metavar="FILE", required=True),
-    flag("--overwrite", "write FILE even if it exists"),
+    OVERWRITE,
 ]
 PREDICT = [
     option("images", "PNG, JPEG or the like", path, nargs="+", metavar="IMAGE"),
@@ -117,7 +119,7 @@ REPORT = [
     flag("--timing", "measure the encoded layers: dense, decoded, and without decoding"),
     option("--batch-size", "images in the timed batch", positive, 128),
 ]
-DRAW = [CHECKPOINT, option("--out", "folder for PNG files", path, "runs/pictures")]
+DRAW = [CHECKPOINT, option("--out", "folder for PNG files", path, "runs/pictures"), OVERWRITE]
 PIVOT = "Markdown: a line per method, a column per value of this option; stored parameters and %%"
 SWEEP = [
     option("spec", "the TOML file; README has one", path, metavar="SPEC"),
