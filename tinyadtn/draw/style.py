@@ -11,14 +11,12 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ShapeError
 from ..files.atomic import replacing
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+Figure = Any  # Matplotlib's, which is imported only when something is drawn
 # Hues from Okabe and Ito and from Paul Tol, which colour-blind readers tell apart. Wherever a
 # colour means something, so does a lightness, a line style or a word: the pictures print in grey.
 VALUE = "#0072B2"  # what a forward pass computes
