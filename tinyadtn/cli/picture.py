@@ -51,21 +51,21 @@ def _grey_levels(path: Any) -> np.ndarray:
         raise ImportError("reading pictures needs Pillow: pip install pillow") from None
     if is_stream(Path(path)):
         raise DataFileError(f"{path}: is no ordinary file")
-    if Path(path).stat().st_size > MAX_BYTES:
-        raise DataFileError(f"{path}: has more than {MAX_BYTES:,} bytes; save a smaller picture")
-    # From memory: in a file Pillow makes room for as many bytes as a damaged header promises.
-    content = io.BytesIO(Path(path).read_bytes())
     try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+        # From memory: in a file Pillow makes room for as many bytes as a damaged header promises.
+        content = io.BytesIO(Path(path).read_bytes())
         with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as opened:
             warnings.simplefilter("ignore")  # of what Pillow can do without, in its own words
             _check_size(opened)
             return _decoded(opened)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
+        raise
     except UnidentifiedImageError as error:  # which names our copy of the bytes
         raise DataFileError(
             f"{path}: not a picture that can be read (the formats are {', '.join(FORMATS)})"
         ) from error
-    except MemoryError:
-        raise
     except Exception as error:  # Pillow's readers raise anything for a file that is damaged
         raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
 
