@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..autodiff.engine import Tensor
@@ -53,13 +54,10 @@ def _require_loadable(model: Module, arrays: dict[str, Any], config: Any) -> Non
     """Reject now what ``load`` would reject, or mistake, later."""
     names = [name for name, _ in model.named_tensors()]
     for name in names:
-        odd = name.startswith(("/", "\\", "optimizer/")) or ".." in name.split("/")
-        if (
-            odd
-            or "\0" in name
-            or name == META
-            or not name.encode(errors="replace").decode() == name
-        ):
+        outside = name.startswith(("/", "\\")) or ".." in PurePosixPath(name).parts
+        taken = name.startswith("optimizer/") or name == META
+        text = name.encode(errors="ignore").decode()  # without halves of surrogates
+        if outside or taken or "\0" in name or text != name:
             raise TinyADTNError(f"{name!r} cannot be the name of an array in a file; rename it")
     if len(arrays) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
