@@ -1,5 +1,6 @@
 """Saving and loading: what goes in comes out, and a write that fails leaves the old file."""
 
+import functools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memory_peak import peak_of
 
 import tinyadtn as ta
 from tinyadtn.errors import CheckpointError, GraphError, TinyADTNError
@@ -344,3 +346,142 @@ def test_what_decoded_gave_is_not_saved(recipe, tmp_path):
     ta.save(tmp_path / "a.npz", model)
     ta.save(tmp_path / "b.npz", ta.decompress(model))
     assert ta.load(tmp_path / "b.npz").fc1.weight.shape == (256, 784)
+
+
+# --- what is written can be loaded ---------------------------------------------------------------
+
+
+def edited(change):
+    model = ta.models.lenet5(rng=0)
+    change(model)
+    return model
+
+
+def integers(model):
+    model.fc3.bias.data = np.zeros(10, np.int64)
+
+
+EDITED = {
+    "a layer of another width": lambda model: setattr(model, "fc3", ta.Linear(84, 5, rng=0)),
+    "another layer": lambda model: setattr(model, "extra", ta.Linear(10, 3, rng=0)),
+    "a layer less": lambda model: delattr(model, "fc3"),
+    "an encoding by hand": lambda model: setattr(model.fc3, "weight", ta.ADTN((10, 84), rng=0)),
+    "a tensor more": lambda model: setattr(model, "temperature", ta.Tensor([1.0])),
+    "integers": integers,
+    "a configuration of a newer kind": lambda model: setattr(
+        model, "config", {**model.config, "dropout": 0.5}
+    ),
+    "no configuration for a file": lambda model: setattr(
+        model, "config", {**model.config, "widths": (np.float32(1),)}
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", EDITED)
+def test_a_model_that_its_configuration_does_not_describe_is_rejected_at_once(kind, tmp_path):
+    """Not when it is loaded: then the training is over, and the model is gone."""
+    model = edited(EDITED[kind])
+    with pytest.raises(TinyADTNError, match=r"not the lenet5 .*model\.config = None .*into=model"):
+        ta.save(tmp_path / "m.npz", model)
+    assert not list(tmp_path.iterdir())
+    model.config = None  # as the message says
+    ta.save(tmp_path / "m.npz", model)
+    again = edited(EDITED[kind])
+    assert values(ta.load(tmp_path / "m.npz", into=again)) == values(model)
+
+
+class Two(ta.Module):
+    """Two tensors with one dotted name."""
+
+    def __init__(self):
+        self.a = {"b.c": ta.Linear(2, 2, rng=0), "b": {"c": ta.Linear(2, 2, rng=1)}}
+
+
+@pytest.mark.parametrize(
+    "name", ["/x", "..", "a/../b", "optimizer/x", "meta json", "x\0y", "\udc80"]
+)
+def test_a_name_that_no_file_can_hold_is_rejected_at_once(name, tmp_path):
+    with pytest.raises(TinyADTNError, match="cannot be the name of an array in a file"):
+        ta.save(tmp_path / "m.npz", Odd(name, 1.0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_tensors_with_one_name_are_rejected(tmp_path):
+    with pytest.raises(TinyADTNError, match=r"two tensors are called a\.b\.c\.weight"):
+        ta.save(tmp_path / "m.npz", Two())
+
+
+@pytest.mark.parametrize("config", [{"width": 3}, {"model": "mine"}, {"model": [1]}, 5, object()])
+def test_a_configuration_of_ones_own_is_no_obstacle(config, tmp_path):
+    """``config`` is a natural name for an attribute of a model."""
+    model = ta.Sequential(fc1=ta.Linear(3, 2, rng=0))
+    model.config = config
+    ta.save(tmp_path / "m.npz", model)
+    with pytest.raises(CheckpointError, match=r"not made by ta\.models.*into=model"):
+        ta.load(tmp_path / "m.npz")
+    other = ta.Sequential(fc1=ta.Linear(3, 2, rng=1))
+    assert values(ta.load(tmp_path / "m.npz", into=other)) == values(model)
+
+
+# --- what a file makes it build ------------------------------------------------------------------
+
+WALL = {"encoding": "ADTN", "shape": [6, 16], "depth": 1}
+LARGE = {
+    "rng": {"model": "vgg16", "image_size": 32, "rng": 0},
+    "rng and a size": {"model": "fc2", "hidden": 2**16, "rng": 0},
+    "rng of an encoding": {"encodings": {"fc1": {**WALL, "shape": [2**13, 2**13], "rng": 0}}},
+    "rng of frozen": {"encodings": {"fc1": {"encoding": "Frozen", "shape": [2**14] * 2, "rng": 0}}},
+    "rng of a part": {"encodings": {"fc1": {"encoding": "Part", "whole": {**WALL, "rng": 0},
+                                            "index": 0, "layers": {"fc1": [6, 16]}}}},
+    "hidden": {"hidden": 10**9},
+    "classes": {"num_classes": 10**9},
+    "channels": {"model": "alexnet", "image_size": 32, "channels": 10**8},
+    "pixels": {"image_size": 10**9},
+    "widths": {"model": "lenet5", "image_size": 28, "widths": [10**8] * 3},
+    "many widths": {"model": "head", "image_size": 1, "widths": [1] * 100_000},
+    "depth": {"encodings": {"fc1": {**WALL, "depth": 10**5}}},
+    "depths": {"encodings": {f"fc{k}": {**WALL, "depth": 3 + k % 2} for k in range(9)}},
+    "wiring": {"encodings": {"fc1": {**WALL, "depth": 3, "wiring": [[[0, 1]]] * 10_000}}},
+    "parts in parts": {"encodings": {"fc1": functools.reduce(
+        lambda whole, _: {"encoding": "Part", "whole": whole, "index": 0, "layers": {}},
+        range(200), WALL)}},
+    "no number": {"encodings": {"fc1": {**WALL, "depth": "x"}}},
+    "no entry": {"encodings": {"fc1": 5}},
+    "no configuration": [1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_configuration_builds_no_more_than_the_file_can_fill(kind, tmp_path, monkeypatch):
+    """Whatever it says: nothing is drawn, and no more memory is taken than for the file itself."""
+
+    def drawn(*_, **__):
+        raise AssertionError("it drew random numbers")
+
+    common = {"model": "fc2", "num_classes": 10, "image_size": 4, "channels": 1, "hidden": 6}
+    config = LARGE[kind]
+    if isinstance(config, dict):
+        others = common if config.get("model", "fc2") == "fc2" else {}
+        config = {**others, "channels": 1, "num_classes": 10, **config}
+    write_state(tmp_path / "m.npz", fc2().arrays(), {"kind": "weights", "config": config})
+    monkeypatch.setattr(np.random, "default_rng", drawn)
+
+    def load():
+        with pytest.raises(CheckpointError, match=r"m\.npz: "):
+            ta.load(tmp_path / "m.npz")
+
+    assert peak_of(load) < 2**24
+
+
+def test_what_is_large_in_earnest_is_loaded(tmp_path):
+    """The limits are those of the file: what it holds, it may describe."""
+    deep = ta.ADTN.like(depth=40, wiring=[[(0, 1)], [(2, 3)], [(4, 5)]])
+    for model in (
+        ta.compress(ta.models.fc2(channels=2000, hidden=2, rng=None), {"fc1": 1}, rng=None),
+        ta.compress(fc2(), {"fc1": deep}, rng=0),
+        ta.compress(ta.models.head(channels=64, widths=[8] * 30, rng=0), {"fc*": 1}, rng=0),
+        ta.compress(fc2(), {("fc1", "fc2"): 50}, rng=0),
+    ):
+        arrays = {name: np.zeros(t.shape, np.float32) for name, t in model.named_tensors()}
+        write_state(tmp_path / "m.npz", arrays, {"kind": "weights", "config": model.config})
+        assert ta.load(tmp_path / "m.npz").num_parameters == model.num_parameters

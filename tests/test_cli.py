@@ -5,15 +5,19 @@ import json
 import subprocess
 import sys
 import threading
+from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn import draw
 from tinyadtn.cli import commands
 from tinyadtn.cli.main import build_parser, main
 from tinyadtn.files.state import read_state, write_state
 from tinyadtn.nn.surgery import named_layers
+from tinyadtn.studies import experiment
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
@@ -80,6 +84,136 @@ def test_an_earlier_run_is_not_overwritten_unasked(tiny, tmp_path, capsys):
     assert (tmp_path / "old" / "results.json").read_text() == "precious"
 
 
+@pytest.mark.parametrize("file", ["best.npz", "last.npz", "previous.npz"])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_no_file_of_an_earlier_training_is_overwritten_unasked(file, resumed, tiny, capsys):
+    train = ["train", "fc2", "--data", tiny, "--epochs", "1", "--quiet", "--out"]
+    if resumed:
+        assert main([*train, "first"]) == 0
+        train = ["train", "fc2", "--resume", "first/last.npz", "--quiet", "--out"]
+    Path("keep").mkdir()
+    Path("keep", file).write_text("precious")
+    capsys.readouterr()
+    assert main([*train, "keep"]) == 2
+    told = capsys.readouterr()
+    assert f"keep holds an earlier run ({file})" in told.err and "--overwrite" in told.err
+    assert Path("keep", file).read_text() == "precious" and len(list(Path("keep").iterdir())) == 1
+    assert main([*train, "keep", "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["results.json", "dense.npz", "fine-tuned.npz", "random-start.npz", "gates.npz", "curves.png",
+     "weights.png", "brick_wall.png", "singular_values.png", "digit-0.png"],
+)  # fmt: skip
+def test_no_file_that_compress_writes_is_overwritten_unasked(file, tiny, capsys):
+    Path("keep").mkdir()
+    Path("keep", file).write_text("precious")
+    job = ["compress", "fc2", "--data", tiny, "--layers", "fc2", "--out", "keep", *SHORT]
+    assert main(job) == 2
+    assert f"keep holds an earlier run ({file})" in capsys.readouterr().err
+    assert Path("keep", file).read_text() == "precious"
+
+
+def test_compress_names_every_file_that_it_writes(tiny):
+    """So that the test above knows them all, and what is there may be overwritten if asked for."""
+    job = ["compress", "fc2", "--data", tiny, "--layers", "fc2", "--out", "c", *SHORT]
+    assert main(job) == 0
+    names = {*experiment.FILES, *(f"{name}.png" for name in experiment.PICTURES)}
+    assert {path.name for path in Path("c").iterdir()} == names
+    assert main(job) == 2
+    assert main([*job, "--overwrite"]) == 0
+
+
+def test_pictures_are_overwritten_only_if_asked_for(tiny, capsys):
+    ta.save("small.npz", ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0))
+    Path("p").mkdir()
+    Path("p/singular_values.png").write_text("precious")
+    assert main(["draw", "small.npz", "--out", "p"]) == 2
+    assert "p holds an earlier run (singular_values.png)" in capsys.readouterr().err
+    assert [path.name for path in Path("p").iterdir()] == ["singular_values.png"]
+    assert main(["draw", "small.npz", "--out", "p", "--overwrite"]) == 0
+    assert Path("p/singular_values.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_full_disk_costs_no_network_that_there_is_room_for(tiny, capsys):
+    """A limit on the size of files stands for the disk: the dense network is larger than that."""
+    limit = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+        "from tinyadtn.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    job = ["compress", "fc2", "--data", tiny, "--out", "full", *SHORT]
+    done = subprocess.run([sys.executable, "-c", limit, *job], capture_output=True, text=True)
+    assert done.returncode == 7, done.stderr
+    assert done.stderr == "error: full/dense.npz: file too large\n"
+    assert "What it achieves" in done.stdout  # what was measured is printed in any case
+    for name in ("fine-tuned", "random-start"):
+        assert ta.load(f"full/{name}.npz").num_parameters == 982
+    assert {path.name for path in Path("full").iterdir()} == {
+        "fine-tuned.npz", "random-start.npz", "gates.npz", "results.json"
+    }  # fmt: skip
+
+
+def test_a_disk_without_room_is_noticed_before_training(tiny, monkeypatch, capsys):
+    def no_training(*_, **__):
+        raise AssertionError("trained before it looked at the disk")
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("tinyadtn.studies.experiment.train", no_training)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage(10**9, 10**9, 10**6))
+    assert main(["compress", "fc2", "--data", tiny, "--out", "full", *SHORT]) == 7
+    assert capsys.readouterr().err == "error: full: no space left on device\n"
+
+
+def test_what_compress_writes_names_its_data(tiny, tmp_path, capsys):
+    """``evaluate`` and ``features`` then use these, and not the default."""
+    assert main(["compress", "fc2", "--data", tiny, "--layers", "fc2", "--out", "c", *SHORT]) == 0
+    results = json.loads(Path("c/results.json").read_text())["outcomes"][0]["test_accuracy"]
+    for file, name in (("dense", "dense"), ("fine-tuned", "fine-tuned"),
+                       ("random-start", "random start")):  # fmt: skip
+        assert read_state(f"c/{file}.npz")[1]["data"] == ta.load_data(tiny).identity()
+        capsys.readouterr()
+        assert main(["evaluate", f"c/{file}.npz"]) == 0
+        assert f"test of {tiny}, 200 images: accuracy {100 * results[name]:.2f} %" in (
+            capsys.readouterr().out
+        )
+    made = ["features", "c/dense.npz", "--before", "fc2", "--out", "f.npz", "--quiet"]
+    assert main(made) == 0
+    assert ta.load_data("f.npz").origin["data"]["name"] == tiny
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Colour images of three classes, as a file of features would hold them."""
+    rng = np.random.default_rng(0)
+    split = [(rng.random((n, 3, 28, 28), np.float32), np.arange(n) % 3) for n in (60, 30, 30)]
+    return ta.load_data(split)
+
+
+def test_curves_know_the_number_of_classes_and_colours_are_no_digits(three, tmp_path, monkeypatch):
+    drawn = []
+    plain = draw.training_curves
+    monkeypatch.setattr(draw, "training_curves", lambda *a, **k: drawn.append(k) or plain(*a, **k))
+    settings = experiment.Settings("fc2", ("fc1",), {"depth": 1}, 1, 1, 2)
+    outcomes = experiment.run_experiment(three, settings, show_progress=False)
+    files = experiment.write_all(tmp_path, three, settings, outcomes)
+    assert drawn == [{"classes": 3}]
+    assert "digit-*.png" not in files and not list(tmp_path.glob("digit*"))
+
+
+def test_the_digits_that_compress_writes_are_those_of_the_data(tmp_path):
+    from PIL import Image
+
+    levels = np.arange(784).reshape(1, 1, 28, 28) % 256
+    images = np.repeat(np.float32(levels / 255), 4, axis=0)
+    labels = np.arange(4) % 2
+    data = ta.load_data([(images / 2, labels), (images, labels), (images / 3, labels)])
+    experiment._write_digits(tmp_path, data)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "digit-0.png")), levels[0, 0])
+
+
 def test_train_evaluate_report_draw_predict(tiny, tmp_path, capsys):
     from PIL import Image
 
@@ -117,7 +251,7 @@ def test_an_error_without_words_is_told_by_its_name(capsys, monkeypatch):
 def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
     assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet", "--augment"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("lenet5, 61,706 numbers to train, on Data(")
+    assert printed[0].startswith("lenet5, 61,706 trainable parameters, on Data(")
     assert "GiB of memory (images" in printed[1]
     assert printed[2] == (
         "1 epoch of 2 steps; saves in runs/train every 5 minutes and after every epoch"
@@ -136,7 +270,7 @@ def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):
     ]  # fmt: skip
     capsys.readouterr()
     assert main([*train, "--resume", "runs/train/previous.npz", "--out", "runs/train"]) == 0
-    assert f"lenet5, {model.num_parameters:,} numbers" in capsys.readouterr().out
+    assert f"lenet5, {model.num_parameters:,} trainable parameters" in capsys.readouterr().out
 
 
 def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys, monkeypatch):

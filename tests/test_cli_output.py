@@ -132,3 +132,43 @@ def test_a_terminal_with_few_characters_shows_what_it_can(words, encoding):
     done = subprocess.run(command, env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(done.stdout) > 200
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("train fc2 --epochs 1 --out run", 0),
+        ("evaluate missing.npz", 4),
+        ("train fc2 --epochs 0", 2),
+        ("train fc2 --epochs 1 --learning-rate 1e30 --out run", 5),
+    ],
+)
+def test_a_stream_that_is_closed_changes_nothing_else(words, code, closed):
+    command = f"{shlex.quote(sys.executable)} -m tinyadtn {words} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr and "Traceback" not in done.stdout
+    assert ("error: " in done.stderr) == (code != 0 and "2>" not in closed)
+    assert Path("run/best.npz").exists() == (code == 0)
+
+
+@pytest.mark.parametrize("words", ["data list", "data get mnist", "train fc2 --data mnist"])
+def test_a_user_without_a_home_gets_no_traceback(words):
+    """A container may run as a number that no list of users knows."""
+    program = (
+        "import os, pwd, sys\n"
+        "def unknown(*_): raise KeyError('uid not found')\n"
+        "pwd.getpwuid = pwd.getpwnam = unknown\n"
+        "from tinyadtn.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    dropped = ("HOME", "XDG_CACHE_HOME", "TINYADTN_DATA")
+    environment = {k: v for k, v in os.environ.items() if k not in dropped}
+    environment |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words.split()],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert done.returncode in (0, 3, 7) and "Traceback" not in done.stderr
+    assert done.returncode == 0 or done.stderr.splitlines()[-1].startswith("error: ")

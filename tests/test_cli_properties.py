@@ -130,6 +130,7 @@ COMMANDS = {
             option("--resume", FILE),
             option("--save-minutes", RATE),
             option("--encode", some(ENCODE)),
+            option("--overwrite"),
         ],
     ),
     "compress": (
@@ -171,7 +172,7 @@ COMMANDS = {
         [FILE.map(lambda f: [f])],
         [option("--timing"), option("--batch-size", NUMBER)],
     ),
-    "draw": ([FILE.map(lambda f: [f])], [option("--out", FOLDER)]),
+    "draw": ([FILE.map(lambda f: [f])], [option("--out", FOLDER), option("--overwrite")]),
     "data list": ([], []),
     "data get": ([choice("mnist", "mnist-5k", "cifar10", "../x").map(lambda n: [n])], []),
     "data": ([], []),

@@ -603,4 +603,21 @@ try:
 except ImportError as error:
     print(error)
 """)
-    assert out.strip() == "pictures need matplotlib: pip install 'tinyadtn[plot]'"
+    assert out.strip() == "pictures need Matplotlib: pip install matplotlib pillow"
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    import os
+
+    path = tmp_path / "p.png"
+    draw.save(draw.brick_wall(wall("one gate")), path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        draw.save(draw.brick_wall(wall("one layer")), path)
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -368,7 +368,7 @@ commands.with_progress = slowly
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_step_saves_and_tells_how_to_go_on(
     number, digits, uninterrupted, tmp_path
 ):
@@ -391,6 +391,19 @@ def test_a_signal_ends_the_step_saves_and_tells_how_to_go_on(
         os.chdir(here)
     for file in ("last.npz", "best.npz"):
         same_state(out / file, uninterrupted / file)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_the_caller_ignores_stops_nothing(number, digits, uninterrupted, tmp_path):
+    """A job in the background of a shell ignores SIGINT, one under nohup SIGHUP."""
+    ignored = f"import signal\nsignal.signal({int(number)}, signal.SIG_IGN)\n{SLOWLY}"
+    process = child([*plan(digits), "--out", "run"], tmp_path, ignored)
+    for line in process.stdout:
+        if line in ("step 3\n", "step 4\n", "step 5\n"):
+            process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    same_state(tmp_path / "run" / "last.npz", uninterrupted / "last.npz")
 
 
 def test_a_second_signal_stops_at_once(digits, tmp_path):

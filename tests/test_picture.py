@@ -1,5 +1,8 @@
 """Pictures from anywhere become digits as MNIST has them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from memory_peak import peak_of
@@ -143,3 +146,109 @@ def test_only_the_common_formats_are_opened(format, tmp_path):
     Image.new("RGB", (32, 32), "white").save(path, format=format)
     with pytest.raises(DataFileError, match=r"not a picture .* BMP, GIF, JPEG, PNG, PPM, WEBP"):
         read_picture(path)
+
+
+# --- how bright a pixel is, whatever the file calls it -------------------------------------------
+
+
+def test_every_mode_has_its_own_scale(tmp_path):
+    """One bar in every kind of pixel that the formats have: it reads as the same digit."""
+    grey = np.uint8(255 * bar())
+    expected = read_picture(written(tmp_path / "grey.png", bar()))
+    picture = Image.fromarray(grey)
+    for kind in ("1.png", "P.png", "LA.png", "RGBA.png", "CMYK.jpg", "RGB.webp", "P.gif", "L.bmp"):
+        name = f"picture-{kind}"
+        picture.convert(kind.partition(".")[0]).save(tmp_path / name)
+        np.testing.assert_allclose(read_picture(tmp_path / name), expected, rtol=0, atol=0.02)
+    for most in (15, 255, 1000, 65535):  # portable grey maps of any depth
+        levels = np.round(most * bar()).astype(">u2" if most > 255 else np.uint8)
+        content = b"P5\n640 480\n%d\n" % most + levels.tobytes()
+        (tmp_path / "m.pgm").write_bytes(content)
+        np.testing.assert_allclose(read_picture(tmp_path / "m.pgm"), expected, rtol=0, atol=1e-6)
+    Image.fromarray(np.uint16(65535 * (1 - bar()))).save(tmp_path / "w.png", transparency=65535)
+    np.testing.assert_allclose(read_picture(tmp_path / "w.png"), expected, rtol=0, atol=0.01)
+
+
+def test_floats_of_an_unknown_scale_are_rejected(tmp_path):
+    (tmp_path / "f.pfm").write_bytes(b"Pf\n28 28\n-1.0\n" + np.ones(784, "<f4").tobytes())
+    with pytest.raises(DataFileError, match="floats, whose scale is not known"):
+        read_picture(tmp_path / "f.pfm")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "JPEG"])
+def test_a_large_photo_is_read_like_a_small_one(mode, tmp_path):
+    large = Image.fromarray(np.uint8(255 * bar())).resize((4000, 3000), Image.Resampling.NEAREST)
+    path = tmp_path / ("large.jpg" if mode == "JPEG" else "large.png")
+    large.convert("RGB" if mode == "JPEG" else mode).save(path)
+    small = read_picture(written(tmp_path / "small.png", bar()))
+    np.testing.assert_allclose(read_picture(path), small, rtol=0, atol=0.02)
+
+
+# --- what a small file takes ---------------------------------------------------------------------
+
+MEASURED = """
+import resource, sys, time
+from tinyadtn.cli.picture import read_picture
+from tinyadtn.errors import DataFileError
+from PIL import Image
+Image.preinit()
+before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+try:
+    read_picture(sys.argv[1])
+except DataFileError as error:
+    print(error)
+taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(taken // 1024, time.process_time() - start)
+"""
+HOSTILE = {
+    "grey beyond the limit": ("PNG", "L", (8192, 8192), {}),
+    "colours": ("PNG", "RGB", (4096, 3600), {}),
+    "transparent": ("PNG", "RGBA", (4096, 3600), {}),
+    "sixteen bits": ("PNG", "I;16", (4096, 3600), {}),
+    "palette": ("GIF", "P", (4096, 3600), {}),
+    "progressive": ("JPEG", "RGB", (4096, 3600), {"progressive": True}),
+    "photo": ("JPEG", "RGB", (6000, 4500), {}),
+    "webp": ("WEBP", "RGB", (4096, 1800), {"lossless": True}),
+    "webp beyond the limit": ("WEBP", "RGB", (16383, 1000), {"lossless": True}),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_picture_takes_more_than_200_mib_or_two_seconds(kind, tmp_path):
+    format, mode, size, options = HOSTILE[kind]
+    path = tmp_path / "picture.png"
+    Image.new(mode, size).save(path, format=format, **options)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, check=True
+    )
+    *said, last = done.stdout.splitlines()
+    assert all(word in said[0] for word in ("picture.png", "more than" if "beyond" in kind else ""))
+    mebibytes, seconds = map(float, last.split())
+    assert mebibytes < 200 and seconds < 2
+
+
+@pytest.mark.parametrize("error", [IndexError, TypeError, KeyError, OverflowError, RuntimeError])
+def test_whatever_pillows_reader_raises_is_an_error_of_the_file(error, tmp_path, monkeypatch):
+    def fails(self):
+        raise error("tile")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fails)
+    with pytest.raises(DataFileError, match=r"bar\.png: not a picture that can be read .*tile"):
+        read_picture(written(tmp_path / "bar.png", bar()))
+
+
+@pytest.mark.parametrize("format", ["BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP"])
+def test_a_damaged_picture_is_read_or_refused(format, tmp_path):
+    """Bytes changed at random places: a digit, or the error of a data file."""
+    path, rng = tmp_path / "digit", np.random.default_rng(0)
+    Image.fromarray(np.uint8(255 * bar(60, 80)[:, :80])).save(path, format=format)
+    content = path.read_bytes()
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in rng.integers(0, min(len(content), 200), rng.integers(1, 4)):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            assert read_picture(path).shape == (1, 28, 28)
+        except DataFileError as error:
+            assert str(path) in str(error)

@@ -111,3 +111,8 @@ def test_an_error_in_the_items_comes_through_and_ends_the_line():
     with watched() as stderr, pytest.raises(ValueError, match="not finite"):
         list(progress(failing()))
     assert stderr.getvalue().endswith("\n")
+
+
+def test_without_stderr_there_is_no_bar_and_no_error(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert list(progress([1, 2, 3])) == [1, 2, 3]

@@ -96,7 +96,7 @@ def test_an_encoded_layer_shows_what_it_stores_and_costs_what_its_way_costs():
 
 def test_a_model_without_a_configuration_is_told_its_images():
     model = ta.Sequential(conv1=ta.Conv2d(3, 4, 3), flatten=ta.Flatten(), fc1=ta.Linear(144, 5))
-    with pytest.raises(TinyADTNError, match=r"summary\(model, \(c, h, w\)\)"):
+    with pytest.raises(TinyADTNError, match=r"image=\(c, h, w\)"):
         ta.summary(model)
     found = ta.summary(model, (3, 8, 8))
     assert found == ta.summary(model, image=(3, 8, 8))
@@ -137,3 +137,82 @@ def test_a_summary_changes_nothing(rng):
     ta.summary(model)
     assert {name: array.tobytes() for name, array in model.arrays().items()} == before
     assert model(rng.random((1, 1, 28, 28), np.float32)).shape == (1, 10)
+
+
+# --- modules of one's own around layers ----------------------------------------------------------
+
+
+class Residual(ta.Module):
+    """y = x + f(x)."""
+
+    def __init__(self, **layers):
+        self.inside = ta.Sequential(**layers)
+
+    def forward(self, x, *, training, rng):
+        return x + self.inside(x, training=training, rng=rng)
+
+
+STRIDED = {"stride": 2, "padding": 1}
+
+
+class Twice(ta.Module):
+    """Layers in a list, one of them called twice; the shape of the output is not the input's."""
+
+    def __init__(self, rng):
+        self.layers = [
+            ta.Conv2d(3, 8, 3, padding=1, rng=rng),
+            ta.Conv2d(8, 8, 3, **STRIDED, rng=rng),
+        ]
+
+    def forward(self, x, *, training, rng):
+        for layer in (*self.layers, self.layers[1]):
+            x = ta.relu(layer(x))
+        return x
+
+
+@pytest.mark.parametrize("rng", [None, 0])
+def test_layers_inside_a_module_of_ones_own_are_counted(rng):
+    block = Residual(flat=ta.Linear(784, 784, rng=rng))
+    model = ta.Sequential(flatten=ta.Flatten(), block=block, fc=ta.Linear(784, 10, rng=rng))
+    found = ta.summary(model, (1, 28, 28))
+    assert [row.multiply_adds for row in found.rows] == [0, 784 * 784, 7_840]
+    assert found.multiply_adds == 622_496
+
+
+@pytest.mark.parametrize("rng", [None, 0])
+def test_a_layer_is_counted_as_often_as_it_is_called_and_the_shape_is_followed(rng):
+    model = ta.Sequential(
+        body=ta.Sequential(own=Twice(rng), pool=ta.MaxPool2d(2)),
+        flatten=ta.Flatten(),
+        fc=ta.Linear(8 * 2 * 2, 10, rng=rng),
+    )
+    found = ta.summary(model, (3, 16, 16))
+    first, second, third = 256 * 8 * 3 * 9, 64 * 8 * 8 * 9, 16 * 8 * 8 * 9
+    assert [row.multiply_adds for row in found.rows] == [first + second + third, 0, 320]
+    assert [row.output_shape for row in found.rows] == [(8, 2, 2), (32,), (10,)]
+    assert found.parameters == model.num_parameters
+
+
+def test_an_encoded_layer_inside_costs_what_its_way_costs():
+    plain = ta.Sequential(fc1=ta.Linear(512, 512, rng=0))
+    own = ta.Sequential(block=Residual(fc1=ta.Linear(512, 512, rng=0)))
+    expected = ta.summary(ta.compress(plain, {"fc1": 1}, rng=0), (512,)).multiply_adds
+    small = ta.compress(own, {"block.inside.fc1": 1}, rng=0)
+    assert ta.summary(small, (512,)).multiply_adds == expected < 512**2
+    before = {name: array.tobytes() for name, array in small.arrays().items()}
+    assert small(np.ones((2, 512), np.float32)).shape == (2, 512)  # and it is what it was
+    assert {name: array.tobytes() for name, array in small.arrays().items()} == before
+
+
+def test_a_module_that_says_what_it_costs_is_believed():
+    class Said(Residual):
+        def multiply_adds(self, shape):
+            return 7
+
+    assert ta.summary(ta.Sequential(own=Said(fc=ta.Linear(4, 4))), (4,)).multiply_adds == 7
+
+
+def test_a_shape_that_a_layer_inside_does_not_take_is_named():
+    model = ta.Sequential(block=Residual(fc=ta.Linear(5, 5, rng=0)))
+    with pytest.raises(ShapeError, match=r"^block: fc: Linear expects \(n, 5\), got \(n, 4\)"):
+        ta.summary(model, (4,))

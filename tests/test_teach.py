@@ -128,6 +128,13 @@ def test_what_a_check_says_and_returns(course, capsys, answer, said):
     assert (returned is answer) == ("right." in said)
 
 
+def test_yes_or_no_is_compared_without_figures():
+    found = exercises.Exercise("named", lambda answer, rng: iter([("a", True, answer)]), (), (), 0)
+    assert exercises.judge(found, False, 0).message == "For a: right True, yours False"
+    assert exercises.judge(found, np.False_, 0).message == "For a: right True, yours False"
+    assert exercises.judge(found, True, 0).state == "right"
+
+
 def test_the_courses_own_answer_is_not_taken_for_yours(course, capsys):
     own = teach.check("double", stub)
     assert teach.check("double", own) is own

@@ -14,20 +14,6 @@ ALWAYS = 8 * 2**20  # bytes that any file may become
 GROWTH = 50  # times its size on the disk: pictures pack to a fifth, zeros to a thousandth
 
 
-def require_memory(what: str, needed: int) -> None:
-    """SizeLimitError for more bytes than this machine may plan with, before they are allocated.
-
-    >>> require_memory("a padded image", 2**50)
-    Traceback (most recent call last):
-    tinyadtn.errors.SizeLimitError: a padded image takes 1,048,576.0 GiB, the limit here is ...
-    """
-    if needed > 2**28 and needed > memory_limit():  # to ask the system takes some time
-        raise SizeLimitError(
-            f"{what} takes {needed / 2**30:,.1f} GiB, the limit here is "
-            f"{memory_limit() / 2**30:,.1f} GiB (three quarters of the memory)"
-        )
-
-
 def memory_limit() -> int:
     """Bytes that may be planned with: three quarters of what this machine, or container, has."""
     limits = []

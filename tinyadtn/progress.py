@@ -20,7 +20,8 @@ def progress(
 ) -> Iterator[Item]:
     """Yield the items unchanged while a bar on stderr counts them.
 
-    ``note(item)`` gives the few words behind the bar (a loss, say). ``show=False`` is silence.
+    ``note(item)`` gives the few words behind the bar (a loss, say). Without ``show``, or where
+    stderr is closed, nothing is written.
 
     >>> sum(progress([1, 2, 3], show=False))
     6

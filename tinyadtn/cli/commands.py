@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
 import signal
 import sys
 import threading
@@ -38,91 +41,62 @@ from ..training.train import SAVE_MINUTES, train
 from .picture import read_picture
 from .terminal import as_typed, say
 
+RUN_FILES = ("last.npz", "previous.npz", "best.npz")  # what a training run writes
+
+# --- train ---------------------------------------------------------------------------------------
+
 
 def train_model(options: Namespace) -> int:
     """Train a network, dense or with encoded layers; stop gently when asked to."""
     require_device(options.device)
     plan_options = [field.name for field in fields(TrainingPlan)]
     given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
-    if options.resume:
-        data, model, plan = _run_to_go_on_with(options)
-    else:
-        plan = TrainingPlan(**given)
-        data, model = _data_and_new_model(options, plan)
+    data, model, plan = (_run_to_resume if options.resume else _new_run)(options, given)
     model = placed(model, options.device)
     # train() checks the rest at the call, so an error comes before the announcement.
-    steps = train(
-        model,
-        data,
-        out=options.out,
-        resume=options.resume,
-        save_minutes=options.save_minutes,
-        **given,
+    files = {"out": options.out, "resume": options.resume, "save_minutes": options.save_minutes}
+    steps = train(model, data, **files, **given)
+    say(f"{options.model}, {model.num_parameters:,} trainable parameters, on {data}")
+    say(f"takes {training_memory(model, data, plan)}")
+    say(
+        f"{plan.epochs} {'epoch' if plan.epochs == 1 else 'epochs'} of "
+        f"{math.ceil(len(data.train) / plan.batch_size):,} steps; saves in {options.out} every "
+        f"{options.save_minutes:g} minutes and after every epoch"
+        + (f"; resumes {options.resume}" if options.resume else "")
     )
-    _announce_training(options, model, data, plan)
     with interruption() as asked_to_stop:
         for _ in with_progress(steps, options.model, not options.quiet):
             if asked_to_stop.is_set():
-                break
-    if asked_to_stop.is_set():
-        steps.close()  # saves last.npz
-        say(f"stopped and saved; go on with\n  {_to_go_on(options)}")
-        return 130
-    _print_trained(options, model, data)
-    return 0
-
-
-def _announce_training(options: Namespace, model: Any, data: Data, plan: TrainingPlan) -> None:
-    """Print what is trained, the memory that it takes, and where and how often it is saved."""
-    say(f"{options.model}, {model.num_parameters:,} numbers to train, on {data}")
-    say(f"takes {training_memory(model, data, plan)}")
-    epochs = "1 epoch" if plan.epochs == 1 else f"{plan.epochs} epochs"
-    say(
-        f"{epochs} of {math.ceil(len(data.train) / plan.batch_size):,} steps; saves in "
-        f"{options.out} every {options.save_minutes:g} minutes and after every epoch"
-        + (f"; goes on from {options.resume}" if options.resume else "")
-    )
-
-
-def _print_trained(options: Namespace, model: Any, data: Data) -> None:
-    """Print the validation accuracy, the files that were written, and the command to test them."""
+                steps.close()  # saves last.npz
+                say(f"stopped and saved; go on with\n  {_to_go_on(options)}")
+                return 130
     result = evaluate(model, data.validation)
     say(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
     # A resumed run that was done, or never better than before, leaves fewer files in a new folder.
-    files = [file for file in ("best.npz", "last.npz") if (Path(options.out) / file).exists()]
-    say(f"in {options.out}: {', '.join(files) or 'nothing new'} (best is by validation accuracy)")
-    kept = Path(options.out) / files[0] if files else options.resume
-    test = as_typed([program(), "evaluate", str(kept)])
+    kept = [file for name in ("best.npz", "last.npz") if (file := Path(options.out, name)).exists()]
+    names = ", ".join(file.name for file in kept) or "nothing new"
+    say(f"in {options.out}: {names} (best is by validation accuracy)")
+    test = as_typed([program(), "evaluate", str([*kept, options.resume][0])])
     say(f"test it once you are done choosing: {test}")
+    return 0
 
 
-def _to_go_on(options: Namespace) -> str:
-    """The command that goes on with a run that was stopped; what is usual is left out."""
-    words = [program(), "train", options.model, "--data", options.data, "--out", options.out]
-    words += ["--resume", f"{options.out}/last.npz"]
-    if options.device != "cpu":
-        words += ["--device", options.device]
-    if options.save_minutes != SAVE_MINUTES:
-        words += ["--save-minutes", str(options.save_minutes)]
-    return as_typed(words)
-
-
-def _data_and_new_model(options: Namespace, plan: TrainingPlan) -> tuple[Data, Any]:
+def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
     """The data, and the named network with its layers encoded, if the memory will do."""
-    spec = dict(options.encode)
-    options.out = options.out or "runs/train"
-    options.data = options.data or "mnist-5k"
+    plan, spec = TrainingPlan(**given), dict(options.encode)
+    options.out, options.data = options.out or "runs/train", options.data or "mnist-5k"
     if len(spec) < len(options.encode):
         raise TinyADTNError("--encode names a layer twice")
-    _check_free(Path(options.out), "last.npz", f", or go on: --resume {options.out}/last.npz")
+    last = Path(options.out) / "last.npz"
+    _check_free(options, *RUN_FILES, hint=f", resume it (--resume {last})" if last.exists() else "")
     data = load_data(options.data)
     shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
     check_memory(training_memory(shapes, data, plan))
     model = experiment.build_for(data, options.model, plan.seed)
-    return data, compress(model, spec, rng=plan.seed) if spec else model
+    return data, compress(model, spec, rng=plan.seed) if spec else model, plan
 
 
-def _run_to_go_on_with(options: Namespace) -> tuple[Data, Any, TrainingPlan]:
+def _run_to_resume(options: Namespace, _: Any) -> tuple[Data, Any, TrainingPlan]:
     """The data, network and plan of a checkpoint, if it is of the network that was named."""
     model, (plan, source) = load(options.resume), planned(options.resume)
     found = (model.config or {}).get("model")
@@ -133,27 +107,49 @@ def _run_to_go_on_with(options: Namespace) -> tuple[Data, Any, TrainingPlan]:
     folder = Path(options.resume).parent
     options.out, options.data = options.out or str(folder), options.data or source
     if Path(options.out).resolve() != folder.resolve():
-        _check_free(Path(options.out), "last.npz")
+        _check_free(options, *RUN_FILES)
     data = load_data(options.data)
     check_memory(training_memory(model, data, plan))
     return data, model, plan
 
 
+def _to_go_on(options: Namespace) -> str:
+    """The command that resumes a run that was stopped; options with their default are left out."""
+    words = [program(), "train", options.model, "--data", options.data, "--out", options.out]
+    words += ["--resume", f"{options.out}/last.npz"]
+    words += ["--device", options.device] if options.device != "cpu" else []
+    if options.save_minutes != SAVE_MINUTES:
+        words += ["--save-minutes", str(options.save_minutes)]
+    return as_typed(words)
+
+
 @contextmanager
 def interruption() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that the step can end; a second one kills."""
+    """An event that a signal to stop sets, so that the step can end; a second one kills."""
     event = threading.Event()
 
     def stop(number: int, _: Any) -> None:
         event.set()
         signal.signal(number, before[signal.Signals(number)])
 
-    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as before:
         yield event
-    finally:
-        for number, handler in before.items():
+
+
+@contextmanager
+def handling(handler: Any, *signals: signal.Signals) -> Iterator[dict[signal.Signals, Any]]:
+    """Handle these signals, except those that the caller of the program ignores, as nohup does."""
+    before = {n: old for n in signals if (old := signal.getsignal(n)) is not signal.SIG_IGN}
+    try:
+        for number in before:
             signal.signal(number, handler)
+        yield before
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+# --- compress ------------------------------------------------------------------------------------
 
 
 def compress_model(options: Namespace) -> None:
@@ -162,25 +158,19 @@ def compress_model(options: Namespace) -> None:
     data = load_data(options.data)
     if len(set(options.layers)) < len(options.layers):
         raise TinyADTNError(f"--layers names one twice: {' '.join(options.layers)}")
-    knobs = ("depth", "order", "activation", "start", "wiring", "site_dim")
-    encoding = {name: getattr(options, name) for name in knobs}
     dense = _load_finite(options.dense) if options.dense else None
+    knobs = ("depth", "order", "activation", "start", "wiring", "site_dim")
+    given = {f.name: v for f in fields(experiment.Settings) if (v := vars(options).get(f.name))}
     settings = experiment.Settings(
-        model=options.model,
-        layers=tuple(options.layers),
-        encoding=encoding,
-        epochs=options.epochs,
-        dense_epochs=options.dense_epochs,
-        fit_steps=options.fit_steps,
-        learning_rate=options.learning_rate,
-        dense_learning_rate=options.dense_learning_rate,
-        batch_size=options.batch_size,
-        seeds=options.seeds,
-        dense_from=options.dense,
-        device=options.device,
+        **{**given, "layers": tuple(options.layers), "dense_from": options.dense},
+        encoding={name: getattr(options, name) for name in knobs},
     )
     experiment.check(data, settings, dense)
-    folder = _output_folder(options)
+    options.out = options.out or f"runs/compress-{options.model}"
+    pictures = (f"{name}.png" for name in experiment.PICTURES)
+    _check_free(options, *experiment.FILES, *pictures)
+    folder = writable_folder(options.out)  # now, not when all is trained
+    _check_room(folder, 12 * experiment.build_for(data, options.model, None).num_parameters)
     say(f"{options.model} on {data}")
     try:
         outcomes = experiment.run_experiment(
@@ -189,29 +179,36 @@ def compress_model(options: Namespace) -> None:
     except KeyboardInterrupt:
         say("\nnothing was saved: results are written when all candidates are done")
         raise
-    files = experiment.write_all(folder, data, settings, outcomes)  # first: printing may fail
-    say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
-    say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
-    spread = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
+    try:
+        files = experiment.write_all(folder, data, settings, outcomes)  # first: printing may fail
+    finally:  # and so may writing
+        say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
+        say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
+    error = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
     say(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
-    say(f"{len(data.test):,} test images tell 90 % apart to about ±{spread:.1f} points.")
+    say(f"The standard error of 90 % on {len(data.test):,} test images is {error:.1f} points.")
     say(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
     if "digit-*.png" in files:
         asked = as_typed([program(), "predict", f"{folder}/"]) + "digit-*.png"
         say(f"\nNext: {asked} {as_typed(['--model', f'{folder}/fine-tuned.npz'])}")
 
 
+def _check_room(folder: Path, size: int) -> None:
+    """OSError for a disk without room for so many bytes, before anything is trained."""
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+# --- what a checkpoint can do --------------------------------------------------------------------
+
+
 def evaluate_model(options: Namespace) -> None:
     """Loss and accuracy of a checkpoint on a split."""
-    require_device(options.device)
-    model = placed(_load_finite(options.checkpoint), options.device)
-    data = load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
-    with np.errstate(all="ignore"):  # what overflows is told below, in one line
+    model = _load_finite(options.checkpoint, options.device)
+    data = _data_for(options)
+    with np.errstate(all="ignore"):  # an overflow is reported below, in one line
         result = evaluate(model, getattr(data, options.split))
-    if not math.isfinite(result.loss):
-        raise NonFiniteError(
-            f"{options.checkpoint}: the loss is {result.loss}: its numbers overflow on these images"
-        )
+    _require_finite(options.checkpoint, "images", result.loss)
     say(
         f"{options.split} of {data.name}, {result.count:,} images: "
         f"accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}"
@@ -219,15 +216,15 @@ def evaluate_model(options: Namespace) -> None:
 
 
 def write_features(options: Namespace) -> None:
-    """What the first layers of a checkpoint make of a data set, as a file that --data takes."""
-    require_device(options.device)
+    """Compute the output of the first layers on a data set; write a file that --data takes."""
     out = Path(options.out)
+    require_device(options.device)
     require_ending(out)
     if out.exists() and (out.samefile(options.checkpoint) or not options.overwrite):
         other = "" if options.overwrite else ", or add --overwrite"
         raise TinyADTNError(f"{out} is there already; name another file with --out{other}")
-    model = placed(_load_finite(options.checkpoint), options.device)
-    data = load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
+    model = _load_finite(options.checkpoint, options.device)
+    data = _data_for(options)
     layers_before(model, options.before)  # a name that is wrong leaves no folder behind
     writable_folder(out.parent)
     made = features(model, options.before, data, show_progress=not options.quiet)
@@ -237,9 +234,8 @@ def write_features(options: Namespace) -> None:
 
 
 def predict_image(options: Namespace) -> None:
-    """The digit in each picture, with the probabilities of all."""
-    require_device(options.device)
-    model = placed(_load_finite(options.model), options.device)
+    """The digit in each picture, with the three highest probabilities."""
+    model = _load_finite(options.model, options.device)
     size, channels = model.config["image_size"], model.config["channels"]
     if channels != 1:
         raise TinyADTNError(
@@ -249,8 +245,7 @@ def predict_image(options: Namespace) -> None:
     images = np.stack([read_picture(path, size) for path in options.images])
     with np.errstate(all="ignore"):
         answers = predict(model, images)
-    if not np.isfinite(answers).all():
-        raise NonFiniteError(f"{options.model}: its numbers overflow on these pictures")
+    _require_finite(options.model, "pictures", answers)
     for path, probabilities in zip(options.images, answers):
         say(f"{path}: {probabilities.argmax()}")
         for digit in np.argsort(-probabilities)[:3]:
@@ -259,30 +254,33 @@ def predict_image(options: Namespace) -> None:
 
 
 def print_report(options: Namespace) -> None:
-    """The table of stored numbers and, if asked for, of what the layers take."""
+    """The table of parameters and, if asked for, of the time that the layers take."""
     model = load(options.checkpoint)
     say(report(model, timing=options.timing, batch_size=options.batch_size))
 
 
 def draw_model(options: Namespace) -> None:
     """The brick wall and the spectrum of every ADTN in a checkpoint."""
-    model = _load_finite(options.checkpoint)
-    folder = Path(options.out)
-    walls = experiment.walls(model)
+    walls = experiment.walls(_load_finite(options.checkpoint))
     if not walls:
         raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, weight in walls.items():
-        draw.save(draw.brick_wall(weight), folder / f"{name}_brick_wall.png")
-        say(folder / f"{name}_brick_wall.png")
+    names = {name: f"{name}_brick_wall.png" for name in walls}
+    _check_free(options, *names.values(), "singular_values.png")
+    figures = {names[name]: draw.brick_wall(weight) for name, weight in walls.items()}
     spectra = {f"{n}, M={w.depth}": draw.cut_spectrum(w) for n, w in walls.items()}
     title = "T cut in the middle of the wall"
-    draw.save(draw.singular_values(spectra, title=title), folder / "singular_values.png")
-    say(folder / "singular_values.png")
+    figures["singular_values.png"] = draw.singular_values(spectra, title=title)
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    for file, figure in figures.items():
+        draw.save(figure, Path(options.out) / file)
+        say(Path(options.out) / file)
+
+
+# --- data ----------------------------------------------------------------------------------------
 
 
 def list_data(options: Namespace) -> None:
-    """The data sets and where they are."""
+    """Which data sets there are, and where."""
     say(format_table([["name", "what", "where"], *map(list, available())], left=3))
 
 
@@ -291,13 +289,17 @@ def get_data(options: Namespace) -> None:
     say(download(options.name))
 
 
+# --- what several commands need ------------------------------------------------------------------
+
+
 def program() -> str:
     """How this program was called, for commands that the reader may copy."""
     return sys.argv[0] if Path(sys.argv[0]).name == "tinyadtn" else "tinyadtn"
 
 
-def _load_finite(path: str) -> Any:
-    """The model in a checkpoint, if there is anything to be said of its numbers."""
+def _load_finite(path: str, device: str = "cpu") -> Any:
+    """The model in a checkpoint, on a device, if all its parameters are finite."""
+    require_device(device)
     model = load(path)
     for name, array in model.arrays().items():
         bad = int((~np.isfinite(array)).sum())
@@ -306,22 +308,24 @@ def _load_finite(path: str) -> Any:
                 f"{path}: {name} holds {bad:,} of {array.size:,} values that are not finite; "
                 "take a state from before, as previous.npz"
             )
-    return model
+    return placed(model, device)
 
 
-# --- folders -------------------------------------------------------------------------------------
+def _require_finite(path: str, inputs: str, values: Any) -> None:
+    if not np.isfinite(values).all():
+        raise NonFiniteError(f"{path}: the outputs of this network overflow on these {inputs}")
 
 
-def _output_folder(options: Namespace) -> Path:
-    """A folder that holds no earlier run, unless asked to overwrite it; writable now, not later."""
-    folder = Path(options.out or f"runs/compress-{options.model}")
-    if not options.overwrite:
-        _check_free(folder, "results.json", ", or add --overwrite")
-    return writable_folder(folder)
+def _data_for(options: Namespace) -> Data:
+    """The data that were asked for, or else those that the checkpoint was trained on."""
+    return load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
 
 
-def _check_free(folder: Path, file: str, hint: str = "") -> None:
-    if (folder / file).exists():
+def _check_free(options: Namespace, *files: str, hint: str = "") -> None:
+    """Reject a folder with files that this command would write, unless asked to overwrite them."""
+    there = [file for file in files if Path(options.out, file).exists()]
+    if there and not options.overwrite:
         raise TinyADTNError(
-            f"{folder} holds an earlier run ({file}); name another folder with --out{hint}"
+            f"{options.out} holds an earlier run ({', '.join(there)}); name another folder with "
+            f"--out{hint}, or add --overwrite"
         )

@@ -1,4 +1,4 @@
-"""One command of ``tinyadtn`` is run, and every error becomes one line and an exit code.
+"""Run one command of ``tinyadtn``; every error becomes one line and an exit code.
 
 The ``error:`` line on stderr says what went wrong (``--debug`` adds the traceback). Exit codes:
 0 ok, 1 runs of a sweep failed, 2 usage, 3 data, 4 checkpoint, 5 not finite, 6 too large,
@@ -8,13 +8,16 @@ The ``error:`` line on stderr says what went wrong (``--debug`` adds the traceba
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, DataFileError, NonFiniteError, SizeLimitError, TinyADTNError
+from .commands import handling
 from .parser import build_parser
 from .terminal import printable
 
@@ -29,11 +32,15 @@ EXIT_CODES: list[tuple[type[BaseException], int]] = [
     (ImportError, 2),
     (TinyADTNError, 2),
     (ValueError, 2),
+    (RuntimeError, 7),  # what pathlib raises for a user without a home folder
 ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by 2>&-: the next file would get its number
+            setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")  # "±" on a terminal that has none is no error
     options = build_parser().parse_args(arguments)
@@ -41,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stopping_gently():
             return options.run(options) or 0
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        with suppress(KeyboardInterrupt):  # of an impatient user
+            print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
@@ -62,17 +70,14 @@ def explained(error: BaseException) -> str:
 
 
 @contextmanager
-def stopping_gently():
-    """SIGTERM is as polite a request to stop as SIGINT, which Python takes for one anyway."""
+def stopping_gently() -> Iterator[None]:
+    """SIGTERM and SIGHUP, of a lost connection, raise KeyboardInterrupt, as SIGINT does."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
+    with handling(interrupt, signal.SIGTERM, signal.SIGHUP):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ import numpy as np
 from ..errors import DataFileError
 from ..files.npz import is_stream
 
-# More than most cameras give; a small file may claim any number.
-MAX_BYTES, MAX_PIXELS = 2**25, 2**26
+MAX_BYTES = 2**25  # of the file
+# A small file may claim any number of pixels; decoding takes up to 12 bytes for each.
+MAX_PIXELS = 15_000_000
+LARGE = 2048  # pixels a side that are enough to read a digit from
 # Pillow would try all that it knows by content, PostScript too, which it hands to Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 
@@ -27,7 +29,7 @@ def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
     picture of this size with black paper is taken as it is. Any other is prepared as MNIST's digits
     were: cut to its ink, scaled so that the longer side fills 20 of 28 pixels, centred by its
     centre of mass (LeCun et al., Proc. IEEE 86, 2278, 1998).
-    DataFileError for a file that is no picture, or holds no ink.
+    DataFileError for a file that is not a picture, has too many pixels, or holds no ink.
     """
     grey = _grey_levels(path)
     paper = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
@@ -42,10 +44,11 @@ def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
 
 
 def _grey_levels(path: Any) -> np.ndarray:
+    """The brightness of each pixel, from 0 to 1; a large picture is reduced first."""
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise ImportError('reading pictures needs Pillow: pip install "tinyadtn[plot]"') from None
+        raise ImportError("reading pictures needs Pillow: pip install pillow") from None
     if is_stream(Path(path)):
         raise DataFileError(f"{path}: is no ordinary file")
     try:
@@ -55,23 +58,47 @@ def _grey_levels(path: Any) -> np.ndarray:
         content = io.BytesIO(Path(path).read_bytes())
         with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as opened:
             warnings.simplefilter("ignore")  # of what Pillow can do without, in its own words
-            if math.prod(opened.size) > MAX_PIXELS:
-                raise ValueError(f"{opened.size[0]}×{opened.size[1]} pixels are too many")
-            picture: Any = ImageOps.exif_transpose(opened)
-            if "A" in picture.getbands() or "transparency" in picture.info:
-                paper = Image.new("RGBA", picture.size, "white")
-                picture = Image.alpha_composite(paper, picture.convert("RGBA"))
-            if picture.mode.startswith("I;16"):
-                return np.asarray(picture, np.float32) / 65535
-            return np.asarray(picture.convert("L"), np.float32) / 255
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
+            _check_size(opened)
+            return _decoded(opened)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
         raise
     except UnidentifiedImageError as error:  # which names our copy of the bytes
         raise DataFileError(
             f"{path}: not a picture that can be read (the formats are {', '.join(FORMATS)})"
         ) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's readers raise anything for a file that is damaged
         raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
+
+
+def _check_size(opened: Any) -> None:
+    """Reject too many pixels before one is decoded. A photo in JPEG is decoded at a lower scale."""
+    (width, height), limit = opened.size, MAX_PIXELS
+    if opened.format == "WEBP":  # decodes into several copies
+        limit //= 2
+    elif opened.format == "JPEG" and not opened.info.get("progressive"):
+        limit *= 2
+        opened.draft("L", (LARGE, LARGE))
+    if width * height > limit:
+        raise ValueError(f"{width}×{height} pixels are more than {limit:,}; save a smaller picture")
+
+
+def _decoded(opened: Any) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    scale = 255.0
+    if opened.mode == "F":
+        raise ValueError("its pixels are floats, whose scale is not known")
+    if opened.mode.startswith("I"):
+        picture, scale = opened.convert("I"), 65535.0
+    elif "A" in opened.getbands() or "transparency" in opened.info:
+        picture = opened.convert("RGBA")
+    else:
+        picture = opened.convert("L")
+    picture = ImageOps.exif_transpose(picture.reduce(math.ceil(max(picture.size) / LARGE)))
+    if picture.mode == "RGBA":
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture).convert("L")
+    return np.asarray(picture, np.float32) / scale
 
 
 def _cut_to_ink(ink: np.ndarray) -> np.ndarray:

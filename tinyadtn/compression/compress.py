@@ -21,11 +21,11 @@ from ..encodings.encoding import Encoding, Recipe
 from ..encodings.joint import SharedWeight, joint_axes, joint_shape
 from ..errors import TinyADTNError
 from ..nn.module import Module
-from ..nn.parameters import Seed, cast_and_move
+from ..nn.parameters import Seed, Shape, cast_and_move
 from ..nn.sequential import naming
 from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
-from .configure import check_shape, encoded, set_config
+from .configure import check_shape, encoded, set_config, stored_in
 
 # By the name of a layer, a pattern, or a tuple of these.
 Spec = Mapping[Any, "int | Encoding | Recipe"]
@@ -60,137 +60,111 @@ def compress(
     layers = named_layers(model)
     weights: dict[str, Encoding] = {}
     for key, names in _resolve(spec, layers).items():
-        encode = _encode_jointly if isinstance(key, tuple) else _encode_each
-        weights |= encode({name: layers[name] for name in names}, spec[key], rng)
+        if isinstance(key, tuple):
+            weights |= _encode_jointly({name: layers[name] for name in names}, spec[key], rng)
+            continue
+        for name in names:
+            shape, axes = _shape_and_axes(layers[name])
+            weights[name] = _encode(name, [layers[name]], shape, axes, spec[key], rng)
     small = encoded(model.copy(), weights)
-    return small if train_others else _freeze_others(small)
-
-
-# --- which layers --------------------------------------------------------------------------------
+    if train_others:
+        return small
+    kept = [n for n, layer in named_layers(small).items() if isinstance(layer.weight, Encoding)]
+    inside = tuple(f"{name}." for name in kept)  # biases included
+    return with_frozen(small, [n for n, _ in small.named_parameters() if not n.startswith(inside)])
 
 
 def _resolve(spec: Any, layers: Mapping[str, Any]) -> dict[Any, list[str]]:
     """Return, for each key of the spec, the names of its layers; no layer is in two keys."""
-    _check_spec(spec)
-    resolved: dict[Any, list[str]] = {}
-    for key in spec:
-        patterns = key if isinstance(key, tuple) else (key,)
-        names = [name for pattern in patterns for name in _matching(layers, pattern)]
-        for name in names:
-            if names.count(name) > 1 or any(name in earlier for earlier in resolved.values()):
-                raise TinyADTNError(f"{name} is named twice in {list(spec)}")
-            others = [n for n, layer in layers.items() if layer is layers[name] and n != name]
-            if others:
-                raise TinyADTNError(
-                    f"{name} and {', '.join(others)} are one layer: encoding it under one name "
-                    "would part them; give each a layer of its own"
-                )
-        resolved[key] = names
-    return resolved
-
-
-def _check_spec(spec: Any) -> None:
     if not isinstance(spec, Mapping):
         raise TinyADTNError(
             f'compress takes what to put in the place of which layer, such as {{"fc1": 2}}; '
             f"got {spec!r}"
         )
+    resolved: dict[Any, list[str]] = {}
+    taken: set[str] = set()
     for key in spec:
-        if not all(isinstance(name, str) for name in (key if isinstance(key, tuple) else (key,))):
-            raise TinyADTNError(f"a layer has a name, a pattern or a tuple of these; got {key!r}")
-        if key == ():
+        patterns = key if isinstance(key, tuple) else (key,)
+        if not patterns:
             raise TinyADTNError("an empty tuple names no layers; name two or more")
+        if not all(isinstance(pattern, str) for pattern in patterns):
+            raise TinyADTNError(f"a layer has a name, a pattern or a tuple of these; got {key!r}")
+        resolved[key] = [name for pattern in patterns for name in _matching(layers, pattern)]
+        for name in resolved[key]:
+            if name in taken:
+                raise TinyADTNError(f"{name} is named twice in {list(spec)}")
+            taken.add(name)
+    return resolved
 
 
 def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
     names = fnmatch.filter(layers, pattern)
     if not names:
         raise TinyADTNError(f"no layer matches {pattern!r}; there is {', '.join(layers)}")
+    for name in names:
+        others = [n for n, layer in layers.items() if layer is layers[name] and n != name]
+        if others:
+            raise TinyADTNError(
+                f"{name} and {', '.join(others)} are one layer: encoding it under one name would "
+                "part them; give each a layer of its own"
+            )
     return names
-
-
-# --- encoding them -------------------------------------------------------------------------------
-
-
-def _encode_each(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
-    """An encoding for each layer's weight."""
-    encodings = {}
-    for name, layer in layers.items():
-        shape, axes = tuple(layer.weight.shape), getattr(layer, "axes", None)
-        encodings[name] = _encode(name, shape, axes, value, rng)
-        _cast_and_move(encodings[name], [layer.weight])
-    return encodings
 
 
 def _encode_jointly(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
     """One encoding for the weights of all these layers; each layer gets its part."""
     if len(layers) < 2:
         raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
-    shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
-    shape = joint_shape(list(shapes.values()))
-    axes = [getattr(layer, "axes", None) for layer in layers.values()]
-    whole = _encode("+".join(layers), shape, joint_axes(list(shapes.values()), axes), value, rng)
-    _cast_and_move(whole, [layer.weight for layer in layers.values()])
-    return {name: SharedWeight(whole, k, shapes) for k, name in enumerate(layers)}
+    shapes, structures = zip(*map(_shape_and_axes, layers.values()))
+    axes = joint_axes(shapes, structures)
+    parts = [*layers.values()]
+    whole = _encode("+".join(layers), parts, joint_shape(shapes), axes, value, rng)
+    return {
+        name: SharedWeight(whole, k, dict(zip(layers, shapes))) for k, name in enumerate(layers)
+    }
 
 
-def _encode(name: str, shape: tuple[int, ...], axes: Axes, value: Any, rng: Seed) -> Encoding:
-    """The encoding of one weight, from a depth, an encoding or a recipe."""
+def _shape_and_axes(layer: Any) -> tuple[Shape, Axes]:
+    return tuple(layer.weight.shape), getattr(layer, "axes", None)
+
+
+def _encode(
+    name: str, layers: Sequence[Any], shape: Shape, axes: Axes, value: Any, rng: Seed
+) -> Encoding:
+    """The encoding for the weights of these layers, from a depth, an encoding or a recipe."""
     if isinstance(value, Encoding):
         encoding = value.copy()  # nothing is shared with the caller, nor between layers
     else:
         recipe = ADTN.like(depth=int(value)) if isinstance(value, numbers.Integral) else value
         if not callable(recipe):
-            raise TinyADTNError(f"{name}: {value!r} is no depth, encoding or recipe")
+            raise TinyADTNError(f"{name}: {value!r} is not a depth, an encoding or a recipe")
         encoding = _call_recipe(name, recipe, shape, axes, rng)
     if not isinstance(encoding, Encoding):
         raise TinyADTNError(
             f"{name}: the recipe returned {type(encoding).__name__}, not an encoding"
         )
-    check_shape(name, shape, encoding)
+    check_shape(name, shape, encoding.shape)
+    # The number type and the device are those of the weights that it replaces.
+    replaced = [t for layer in layers for t in stored_in(layer.weight).values()]
+    dtype = np.result_type(np.float32, *(tensor.dtype for tensor in replaced))
+    for _, tensor in encoding.named_tensors():
+        tensor.data = cast_and_move(tensor, dtype, device_of(replaced[0].data))
     return encoding
 
 
-def _call_recipe(name: str, recipe: Recipe, shape: tuple[int, ...], axes: Axes, rng: Seed) -> Any:
+def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed) -> Any:
     try:
         with naming(name):
             return recipe(shape, axes=axes, rng=rng)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, TinyADTNError):
-            raise
-        if isinstance(error, ValueError):
-            raise ValueError(f"{name}: {error}") from error
+    except TinyADTNError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    except TypeError as error:
         raise TinyADTNError(
-            f"{recipe!r} is no recipe(shape, axes=…, rng=…): {error}; an encoding that needs more "
-            "than a shape gives one by like(), such as ta.LowRank.like(8)"
+            f"{recipe!r} is not a recipe(shape, axes=…, rng=…): {error}; an encoding that needs "
+            "more than a shape gives one by like(), such as ta.LowRank.like(8)"
         ) from error
-
-
-def _cast_and_move(encoding: Encoding, weights: Sequence[Any]) -> None:
-    """Give the encoding the number type and the device of the weights that it replaces."""
-    tensors = [tensor for weight in weights for tensor in _stored(weight)]
-    dtype = np.result_type(np.float32, *(tensor.dtype for tensor in tensors))
-    for _, tensor in encoding.named_tensors():
-        tensor.data = cast_and_move(tensor, dtype, device_of(tensors[0].data))
-
-
-def _stored(weight: Any) -> list[Tensor]:
-    return [weight] if isinstance(weight, Tensor) else [t for _, t in weight.named_tensors()]
-
-
-# --- freezing the rest ---------------------------------------------------------------------------
-
-
-def _freeze_others(model: Module) -> Any:
-    """The model with only the encoded layers (their biases included) left trainable."""
-    kept = [n for n, layer in named_layers(model).items() if isinstance(layer.weight, Encoding)]
-    inside = tuple(f"{name}." for name in kept)
-    return with_frozen(
-        model, [name for name, _ in model.named_parameters() if not name.startswith(inside)]
-    )
-
-
-# --- and back ------------------------------------------------------------------------------------
 
 
 def decompress(model: Module) -> Any:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..autodiff.engine import Tensor
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
 from ..encodings.frozen import Frozen
@@ -14,25 +15,33 @@ from ..encodings.low_rank import LowRank
 from ..encodings.tensor_train import TensorTrain
 from ..encodings.tucker import Tucker
 from ..errors import ShapeError, TinyADTNError
-from ..nn.models import MODELS
+from ..nn.models import MODELS, image_shape
 from ..nn.module import Module
+from ..nn.parameters import Shape
 from ..nn.surgery import layer_named, with_frozen, with_weights
 
 ENCODINGS: dict[str, Callable[..., Encoding]] = {
-    "ADTN": ADTN,
-    "LowRank": LowRank,
-    "TensorTrain": TensorTrain,
-    "Tucker": Tucker,
-    "Frozen": Frozen,
+    **{kind.__name__: kind for kind in (ADTN, LowRank, TensorTrain, Tucker, Frozen)},
     "Part": SharedWeight,  # its name in files
 }
 
 
-def check_shape(name: str, shape: tuple[int, ...], encoding: Encoding) -> None:
-    if encoding.shape != shape:
-        raise ShapeError(
-            f"{name} has a weight of shape {shape}, the encoding is for {encoding.shape}"
-        )
+def image_of(model: Module, image: Shape | None) -> Shape:
+    """The shape (c, h, w) of the images of a model, given or from its configuration."""
+    if image is None and model.config is None:
+        raise TinyADTNError("say what images this model takes: image=(c, h, w)")
+    return image_shape(model.config) if image is None else image
+
+
+def stored_in(weight: Any) -> dict[str, Tensor]:
+    """The tensors that store a layer's weight, by name: itself, or those of its encoding."""
+    return {"weight": weight} if isinstance(weight, Tensor) else dict(weight.named_tensors())
+
+
+def check_shape(name: str, shape: Shape, encoded: Shape) -> None:
+    """ShapeError unless an encoding of shape ``encoded`` is for the weight of this layer."""
+    if encoded != shape:
+        raise ShapeError(f"{name} has a weight of shape {shape}, the encoding is for {encoded}")
 
 
 def encoded(model: Module, weights: Mapping[str, Encoding]) -> Any:
@@ -58,19 +67,70 @@ def set_config(result: Module, model: Module, encodings: dict[str, Any]) -> None
     result.config |= {key: value for key, value in new.items() if value}
 
 
-def build(config: dict[str, Any]) -> Any:
-    """Build the model that a configuration describes, with shapes only."""
+def is_known(config: Any) -> bool:
+    """Whether a configuration is that of a network which ``ta.models`` made."""
+    name = config.get("model") if isinstance(config, dict) else None
+    return isinstance(name, str) and name in MODELS
+
+
+def has_own_encoding(config: dict[str, Any]) -> bool:
+    """Whether a layer has an encoding of a class that this package does not know."""
+    wholes = map(_whole, config.get("encodings", {}).values())
+    return any(whole is None or whole["encoding"] not in ENCODINGS for whole in wholes)
+
+
+def build(config: dict[str, Any], arrays: Mapping[str, Any] | None = None) -> Any:
+    """Build the model that a configuration describes, with shapes only.
+
+    With ``arrays``, what the file holds beside the configuration, a configuration that describes
+    more than these is rejected before anything is built.
+    """
     try:
+        if arrays is not None:
+            _check_limits(config, arrays)
         options = {k: v for k, v in config.items() if k not in ("model", "encodings", "frozen")}
-        model = MODELS[config["model"]](**options)
+        model = MODELS[config["model"]](**_without_rng(options))
         weights = {}
         wholes: dict[str, Encoding] = {}
         for name, entry in config.get("encodings", {}).items():
             weights[name] = build_encoding(entry, wholes)
-            check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name])
+            check_shape(name, tuple(layer_named(model, name).weight.shape), weights[name].shape)
         return with_frozen(encoded(model, weights) if weights else model, config.get("frozen", ()))
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise TinyADTNError(f"this configuration describes no known model: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as e:
+        raise TinyADTNError(f"this configuration describes no known model: {e!r}") from e
+
+
+def _check_limits(config: dict[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Reject sizes that no model with these arrays has: layers and buffers are built in full.
+
+    Every layer of a network and every layer of gates has an array of its own. A number of channels
+    may exceed what an encoded weight stores, so a million is allowed in any case.
+    """
+    widths = config.get("widths", ())
+    depths = {}
+    for entry in config.get("encodings", {}).values():
+        whole = _whole(entry) or {}
+        per_layer = len(whole["wiring"]) if isinstance(whole.get("wiring"), list) else 1
+        depths[json.dumps(whole, sort_keys=True)] = whole.get("depth", 0) * per_layer
+    if len(widths) + sum(depths.values()) > len(arrays):
+        raise ValueError(f"more layers than the {len(arrays)} arrays of the file can hold")
+    most = max(2**20, sum(array.size for array in arrays.values()))
+    sizes = (*widths, *(value for value in config.values() if isinstance(value, int)))
+    if any(size > most for size in sizes):
+        raise ValueError(f"a size of {max(sizes):,}, but the file holds fewer numbers")
+
+
+def _whole(entry: Any) -> Any:
+    """Of the entry of a part that of the whole; of all others itself."""
+    while isinstance(entry, dict) and "whole" in entry:
+        entry = entry["whole"]
+    return entry
+
+
+def _without_rng(options: dict[str, Any]) -> dict[str, Any]:
+    if "rng" in options:  # it would draw all values, only to be replaced
+        raise ValueError("a configuration has no rng")
+    return options
 
 
 def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encoding:
@@ -86,4 +146,4 @@ def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encodi
         if key not in wholes:
             wholes[key] = build_encoding(entry["whole"], wholes)
         arguments["whole"] = wholes[key]
-    return ENCODINGS[entry["encoding"]](**arguments)
+    return ENCODINGS[entry["encoding"]](**_without_rng(arguments))

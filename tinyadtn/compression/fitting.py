@@ -9,9 +9,10 @@ from typing import Any
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
 from ..encodings.joint import SharedWeight, group_by_encoding, storage_of
-from ..errors import ShapeError, TinyADTNError
+from ..errors import TinyADTNError
 from ..nn.module import Module
 from ..nn.surgery import dense, layer_named
+from .configure import check_shape
 
 
 def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[float]]:
@@ -45,9 +46,9 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
         raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
     targets = {name: _target(group, dense_model) for name, group in groups.items()}
     errors = {}
-    for name in groups:
+    for name, fit_to in fits.items():
         given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
-        errors[name] = fits[name](targets[name], **given)
+        errors[name] = fit_to(targets[name], **given)
     return errors
 
 
@@ -58,9 +59,5 @@ def _target(group: Mapping[str, Encoding], dense_model: Module) -> Any:
     targets = {}
     for layer, shape in shapes.items():
         targets[layer] = dense(layer_named(dense_model, layer).weight).numpy()
-        if targets[layer].shape != shape:
-            raise ShapeError(
-                f"{layer} of the dense model has a weight of shape {targets[layer].shape}, "
-                f"the encoding is for {shape}"
-            )
+        check_shape(layer, targets[layer].shape, shape)
     return weight.target(targets) if isinstance(weight, SharedWeight) else targets[name]

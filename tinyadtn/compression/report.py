@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..encodings.encoding import Counts
+from ..encodings.encoding import Counts, Encoding
 from ..encodings.joint import group_by_encoding, storage_of
 from ..files.npz import write_npz
 from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..tables import format_table
+from .configure import stored_in
 from .timing import HEAD, Timing, timings
 
 
@@ -95,75 +95,50 @@ def report(
     """
     if not isinstance(model, Module):
         raise TypeError(f"report needs a Module, got {type(model).__name__}")
-    weights = list(_stored_weights(model))
-    encoded = [weight for weight in weights if weight.is_encoded]
-    rows = [weight.row for weight in weights]
+    weights = [_StoredWeight(*group) for group in group_by_encoding(model).items()]
+    encoded = [weight for weight in weights if isinstance(weight.storage, Encoding)]
+    rows = [weight.row() for weight in weights]
     if len(encoded) > 1:
-        rows.append(_sum_of_encoded(model, encoded))
-    rows.append(_whole_model(model, weights))
+        inside = {id(tensor) for weight in encoded for tensor in weight.tensors.values()}
+        own = {name: tensor for name, tensor in model.named_tensors() if id(tensor) in inside}
+        rows.append(_sum("encoded weights", [weight.counts for weight in encoded], own))
+    # Beyond the weights every parameter that is trained or frozen, each counted once.
+    inside = {id(tensor) for weight in weights for tensor in weight.tensors.values()}
+    tensors, frozen = dict(model.named_tensors()), (model.config or {}).get("frozen", ())
+    biases = sum(
+        tensor.size
+        for name, tensor in tensors.items()
+        if (tensor.requires_grad or name in frozen) and id(tensor) not in inside
+    )
+    counts = [*(weight.counts for weight in weights), Counts(*[biases] * 5)]
+    rows.append(_sum("whole model", counts, tensors))
     timed: tuple[Timing, ...] = ()
     if timing and isinstance(model, Sequential):
         timed = tuple(timings(model, batch_size, image))
     return Report(tuple(rows), timed, batch_size if timing else None)
 
 
-# --- the rows ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
 class _StoredWeight:
-    """A weight of a model (or the encoding that several layers share), its row and its arrays."""
+    """What stores the weights of one layer, or of several that share it: its tensors and counts."""
 
-    row: ReportRow
-    tensors: Mapping[str, Tensor]
-    is_encoded: bool
+    def __init__(self, name: str, weights: Mapping[str, Any]):
+        self.name, self.storage = name, storage_of(next(iter(weights.values())))
+        self.tensors, n = stored_in(self.storage), math.prod(self.storage.shape)
+        encoded = isinstance(self.storage, Encoding)
+        counts = self.storage.counts() if encoded else Counts(n, n, n, n, n)
+        dense = sum(math.prod(weight.shape) for weight in weights.values())
+        self.counts = replace(counts, dense=dense)
 
-
-def _stored_weights(model: Module) -> Iterator[_StoredWeight]:
-    for name, weights in group_by_encoding(model).items():
-        weight = storage_of(next(iter(weights.values())))
-        if isinstance(weight, Tensor):
-            n = weight.size
-            counts, label, tensors = Counts(n, n, n, n, n), "dense", {"weight": weight}
-        else:
-            counts, label, tensors = weight.counts(), weight.label, dict(weight.named_tensors())
-        if counts.stored and not any(tensor.requires_grad for tensor in tensors.values()):
+    def row(self) -> ReportRow:
+        label = self.storage.label if isinstance(self.storage, Encoding) else "dense"
+        if self.counts.stored and not any(t.requires_grad for t in self.tensors.values()):
             label += ", frozen"
-        counts = replace(counts, dense=sum(math.prod(w.shape) for w in weights.values()))
-        row = ReportRow(f"{name}.weight", label, counts, npz_bytes(tensors))
-        yield _StoredWeight(row, tensors, not isinstance(weight, Tensor))
+        return ReportRow(f"{self.name}.weight", label, self.counts, npz_bytes(self.tensors))
 
 
-def _sum_of_encoded(model: Module, encoded: Iterable[_StoredWeight]) -> ReportRow:
-    inside = _identities(encoded)
-    tensors = {name: tensor for name, tensor in model.named_tensors() if id(tensor) in inside}
-    counts = _total(weight.row.counts for weight in encoded)
-    return ReportRow("encoded weights", "", counts, npz_bytes(tensors))
-
-
-def _whole_model(model: Module, weights: Iterable[_StoredWeight]) -> ReportRow:
-    """All weights, and beyond them every parameter that is trained or frozen, each counted once."""
-    tensors, inside = dict(model.named_tensors()), _identities(weights)
-    frozen = (model.config or {}).get("frozen", ())
-    others = {
-        id(tensor): tensor.size
-        for name, tensor in tensors.items()
-        if (tensor.requires_grad or name in frozen) and id(tensor) not in inside
-    }
-    biases = sum(others.values())
-    total = _total([*(weight.row.counts for weight in weights), Counts(*[biases] * 5)])
-    return ReportRow("whole model", "", total, npz_bytes(tensors))
-
-
-def _identities(weights: Iterable[_StoredWeight]) -> set[int]:
-    return {id(tensor) for weight in weights for tensor in weight.tensors.values()}
-
-
-def _total(counts: Iterable[Counts]) -> Counts:
-    return Counts(*map(sum, zip(*map(astuple, counts))))
-
-
-# --- bytes on disk -------------------------------------------------------------------------------
+def _sum(name: str, counts: Iterable[Counts], tensors: Mapping[str, Tensor]) -> ReportRow:
+    total = Counts(*map(sum, zip(*map(astuple, counts))))
+    return ReportRow(name, "", total, npz_bytes(tensors))
 
 
 def npz_bytes(tensors: Mapping[str, Tensor]) -> int:
@@ -175,25 +150,20 @@ def npz_bytes(tensors: Mapping[str, Tensor]) -> int:
     return file.length
 
 
-class _Nowhere(io.RawIOBase):
+class _Nowhere:
     """A file that keeps nothing but its length."""
 
     length = position = 0
 
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
     def tell(self) -> int:
         return self.position
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.position = offset + (0, self.position, self.length)[whence]
-        return self.position
+    def seek(self, position: int) -> None:
+        self.position = position
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Any) -> None:
         self.position += memoryview(data).nbytes
         self.length = max(self.length, self.position)
-        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""

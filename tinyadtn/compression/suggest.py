@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..checks import to_builtin
@@ -90,9 +91,10 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     most = min(budget, math.prod(shape) - 1)
     rows: list[Suggestion] = []
     smallest: list[Suggestion] = []
-    for make, sizes in _families(shape, axes, most):
-        rows += map(make, sizes)
-        if not sizes:
+    for make, limit, shallow in _families(shape, axes, most):
+        largest = _largest(make, limit, most)
+        rows += map(make, sorted({*range(1, min(largest, shallow) + 1), largest} - {0}))
+        if not largest:
             smallest.append(make(1))
     if not rows:
         least = min(smallest, key=lambda row: row.stored)
@@ -103,16 +105,12 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     return Suggestions(shape, (*rows, _suggestion(shape, Frozen)))
 
 
-def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[Make, list[int]]]:
-    """Every kind of encoding this shape can have, as a function of one size; the sizes to list."""
+def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[Make, int, int]]:
+    """Each kind of encoding that this shape can have: as a function of one size, a bound of the
+    sizes to try, and up to where all sizes are listed.
+    """
     o, c, *kernel = shape
     i, window = math.prod(shape[1:]), math.prod(kernel)
-
-    def adtn(depth: int) -> Suggestion:
-        return _suggestion(shape, ADTN, depth, axes=axes)
-
-    def low_rank(rank: int) -> Suggestion:
-        return _suggestion(shape, LowRank, rank)
 
     def tucker(step: int) -> Suggestion:
         """Ranks in the ratio of the channels, as far as the one allows the other."""
@@ -126,17 +124,15 @@ def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[M
         )
 
     if math.prod(shape) > 2:  # two sites or more, as a gate needs
+        adtn = partial(_suggestion, shape, ADTN, axes=axes)
         layer = 16 * (len(assign_sites(shape, axes, 2, "interleaved").dims) - 1)
         with contextlib.suppress(SizeLimitError):  # a tensor beyond the memory at any depth
-            deepest = _largest(adtn, 1 + (most - adtn(1).stored) // layer, most)
-            yield adtn, sorted({*range(1, min(deepest, SHALLOW) + 1), deepest} - {0})
-    for make, largest in (
-        (low_rank, min(o, i)),
-        *((train(*chain), max(chain[1])) for chain in _chains(o, i)),
-        *([(tucker, max(o, c))] if kernel else []),
-    ):
-        size = _largest(make, largest, most)
-        yield make, [size] if size else []
+            yield adtn, 1 + (most - adtn(1).stored) // layer, SHALLOW
+    yield partial(_suggestion, shape, LowRank), min(o, i), 0
+    for modes, limits in _chains(o, i):
+        yield train(modes, limits), max(limits), 0
+    if kernel:
+        yield tucker, max(o, c), 0
 
 
 def _chains(o: int, i: int) -> Iterator[tuple[Modes, list[int]]]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from ..errors import TinyADTNError
-from ..nn.models import image_shape
+import numpy as np
+
+from ..autodiff.engine import Tensor
+from ..autodiff.modes import no_grad
+from ..nn.module import Module
 from ..nn.parameters import Shape
-from ..nn.sequential import Sequential
+from ..nn.sequential import Sequential, naming
+from ..nn.surgery import with_weights
 from ..tables import format_table
+from .configure import image_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ def summary(model: Sequential, image: Shape | None = None) -> ModelSummary:
     model of shapes only (``rng=None``) will do. Multiply-adds are those of one image among many: of
     a weight that need not be decoded, those of the way through its factors (see ``decode_free``),
     and none for decoding the others. A tensor that several layers share is counted where it is
-    first met.
+    first met. The ``forward`` of a module of your own with layers inside is run once on zeros, and
+    counts these layers as often as it calls them; products that it computes itself do not count.
 
     >>> from tinyadtn.nn.models import lenet5
     >>> print(summary(lenet5()))
@@ -60,17 +68,43 @@ def summary(model: Sequential, image: Shape | None = None) -> ModelSummary:
             f"summary follows the layers of a Sequential, got {type(model).__name__}; "
             "ta.report takes any Module"
         )
-    if image is None:
-        if model.config is None:
-            raise TinyADTNError("say what images this model takes: summary(model, (c, h, w))")
-        image = image_shape(model.config)
+    shape = image_of(model, image)
     seen: set[int] = set()
     rows = []
-    for name, layer, before, after in model.shapes(image):
+    for name, layer in model.layers():
+        with naming(name):
+            shape, multiply_adds = _through(layer, shape)
         new = [t for t in layer.parameters() if id(t) not in seen]
         seen.update(map(id, new))
         parameters = sum(t.size for t in new)
-        rows.append(LayerSummary(name, repr(layer), after, parameters, layer.multiply_adds(before)))
+        rows.append(LayerSummary(name, repr(layer), shape, parameters, multiply_adds))
     return ModelSummary(
         tuple(rows), sum(r.parameters for r in rows), sum(r.multiply_adds for r in rows)
     )
+
+
+def _through(layer: Module, shape: Shape) -> tuple[Shape, int]:
+    """The shape of the output for one input of that shape, and the multiply-adds."""
+    if not any(_is_composed(part) for part in [layer, *dict(layer.named_modules()).values()]):
+        return layer.output_shape(shape), layer.multiply_adds(shape)
+    counted: list[int] = []
+    traced = with_weights(layer, lambda name, weight: weight)  # other modules, the same tensors
+    for part in dict(traced.named_modules()).values():
+        if type(part).multiply_adds not in (Module.multiply_adds, Sequential.multiply_adds):
+            part.__dict__["forward"] = partial(_count, part, counted)  # in the place of the method
+    with no_grad():
+        output = traced(np.zeros((1, *shape), np.float32))
+    return output.shape[1:], sum(counted)
+
+
+def _is_composed(part: Module) -> bool:
+    """Whether it is a module of the user's that says nothing of its cost but has layers inside."""
+    says_nothing = type(part).multiply_adds is Module.multiply_adds
+    return says_nothing and any("weight" in vars(inner) for _, inner in part.named_modules())
+
+
+def _count(layer: Module, counted: list[int], x: Tensor, **_: Any) -> Tensor:
+    """In the place of a layer's forward: nothing but the multiply-adds and the shape."""
+    shape = x.shape[1:]
+    counted.append(layer.multiply_adds(shape))
+    return Tensor(np.zeros((len(x), *layer.output_shape(shape)), x.dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from ..decode_free.precomputed import decoded, route_of
 from ..errors import SizeLimitError, TinyADTNError
 from ..limits import memory_limit
 from ..nn.layers import Conv2d, Linear
-from ..nn.models import image_shape
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..nn.surgery import dense
+from .configure import image_of
 
 SECONDS = 0.2  # how long a thing is repeated, after one call that warms up
 FEWEST = 3
@@ -30,7 +30,7 @@ class Timing:
     """Milliseconds, medians, of one encoded layer for one batch, forward.
 
     ``dense``: through a plain weight. ``decode``: to decode the weight, without the batch.
-    ``cached``: through what ``decoded`` has at hand, the weight or its factors. ``decode_free``:
+    ``cached``: through what ``decoded`` precomputes, the weight or its factors. ``decode_free``:
     computing the factors, and the batch through them; None where the layer decodes.
     """
 
@@ -41,9 +41,8 @@ class Timing:
     decode_free: float | None
 
     def cells(self) -> list[str]:
-        """As a table shows it."""
-        times = (self.dense, self.decode, self.cached, self.decode_free)
-        return [self.name, *("–" if t is None else f"{t:.3g}" for t in times)]
+        """As a table shows it, under ``HEAD``."""
+        return [self.name, *("–" if t is None else f"{t:.3g}" for t in astuple(self)[1:])]
 
 
 HEAD = ["dense", "decode", "cached", "decode-free"]
@@ -54,36 +53,27 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
 
     ``image`` is (c, h, w); what ``ta.models`` made knows it. A layer is asked as part of its own
     network, so what the others take does not matter. A ``Sequential`` inside is gone through too,
-    its layers named "block.fc1"; other modules with layers inside are not.
+    its layers named "block.fc1"; other modules with layers inside are not. SizeLimitError for a
+    batch whose values alone, in and out of a layer, fill the memory.
 
     >>> import tinyadtn as ta
     >>> model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1, "fc2": 2}, rng=0)
     >>> [(row.name, row.decode_free is None) for row in timings(model, batch_size=10)]
     [('fc1', False), ('fc2', True)]
     """
-    if image is None:
-        if model.config is None:
-            raise TinyADTNError("say what images this model takes: image=(c, h, w)")
-        image = image_shape(model.config)
     if batch_size < 1:
         raise TinyADTNError(f"a batch to time needs 1 image or more, got {batch_size}")
     rng = np.random.default_rng(0)
-    for name, layer, before, after in model.innermost(image):
-        weight = getattr(layer, "weight", None)
-        if isinstance(weight, Tensor) or not isinstance(layer, (Linear, Conv2d)):
+    for name, layer, before, after in model.innermost(image_of(model, image)):
+        if not isinstance(layer, (Linear, Conv2d)) or isinstance(layer.weight, Tensor):
             continue
-        _refuse_too_many(name, batch_size, 4 * (math.prod(before) + math.prod(after)))
-        x = Tensor(rng.standard_normal((batch_size, *before), dtype=np.float32))
-        yield _timing(name, layer, x)
-
-
-def _refuse_too_many(name: str, batch_size: int, bytes_each: int) -> None:
-    """SizeLimitError for a batch whose values alone, in and out of the layer, fill the memory."""
-    if batch_size * bytes_each > memory_limit():
-        raise SizeLimitError(
-            f"{name}: a batch of {batch_size:,} images takes {batch_size * bytes_each / 2**30:,.1f}"
-            f" GiB, the limit here is {memory_limit() / 2**30:.1f} GiB; time a smaller batch"
-        )
+        needed, limit = 4 * batch_size * (math.prod(before) + math.prod(after)), memory_limit()
+        if needed > limit:
+            raise SizeLimitError(
+                f"{name}: a batch of {batch_size:,} images takes {needed / 2**30:,.1f} GiB, the "
+                f"limit here is {limit / 2**30:.1f} GiB; time a smaller batch"
+            )
+        yield _timing(name, layer, Tensor(rng.standard_normal((batch_size, *before), np.float32)))
 
 
 @no_grad()

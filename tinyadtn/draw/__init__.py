@@ -1,4 +1,4 @@
-"""Pictures: each function returns a Matplotlib figure. They need the extra ``plot``.
+"""Pictures: each function returns a Matplotlib figure. They need Matplotlib and Pillow.
 
 Read ``style`` first (palette, new figures, saving), then ``wall`` (the gates of an ADTN). Each of
 the others is one kind of picture and can be read alone:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ..errors import ShapeError
-from .style import REFERENCE, new_figure, styles
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import REFERENCE, Figure, new_figure, styles
 
 
 def training_curves(

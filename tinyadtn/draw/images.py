@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import ShapeError
 from .matrices import _array
-from .style import new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import Figure, new_figure
 
 
 def digits(images: Any, titles: Sequence[str]) -> Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..encodings.adtn import ADTN
 from ..errors import NonFiniteError, ShapeError
-from .style import SIGNED, new_figure, styles
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import SIGNED, Figure, new_figure, styles
 
 IMAGES = 8  # how many rows of each weight are shown as images
 

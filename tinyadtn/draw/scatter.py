@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..errors import ShapeError
-from .style import new_figure, styles
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import Figure, new_figure, styles
 
 
 @dataclass(frozen=True)

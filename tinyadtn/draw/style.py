@@ -10,13 +10,13 @@ import io
 import os
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ..errors import ShapeError
+from ..files.atomic import replacing
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+Figure = Any  # Matplotlib's, which is imported only when something is drawn
 # Hues from Okabe and Ito and from Paul Tol, which colour-blind readers tell apart. Wherever a
 # colour means something, so does a lightness, a line style or a word: the pictures print in grey.
 VALUE = "#0072B2"  # what a forward pass computes
@@ -44,7 +44,7 @@ def new_figure(width: float, height: float, description: str) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'tinyadtn[plot]'") from error
+        raise ImportError("pictures need Matplotlib: pip install matplotlib pillow") from error
     figure: Any = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     figure.set_label(description)
@@ -62,12 +62,24 @@ def styles(count: int) -> Iterator[dict[str, Any]]:
 
 
 def save(figure: Figure, path: str | os.PathLike[str] | io.BytesIO) -> None:
-    """Write the figure as PNG, 150 dots an inch, with its description inside."""
-    figure.savefig(path, dpi=150, format="png", metadata={"Description": str(figure.get_label())})
+    """Write the figure as PNG, 150 dots an inch, with its description inside.
+
+    A file is complete or untouched: a full disk leaves the old one as it was.
+    """
+    content = _png(figure)
+    if isinstance(path, io.BytesIO):
+        path.write(content)
+        return
+    with replacing(Path(path)) as file:
+        file.write(content)
+
+
+def _png(figure: Figure) -> bytes:
+    file, description = io.BytesIO(), str(figure.get_label())
+    figure.savefig(file, dpi=150, format="png", metadata={"Description": description})
+    return file.getvalue()
 
 
 def _notebook_image(figure: Figure) -> tuple[bytes, dict[str, str]]:
     """The PNG, and the text that stands for it where it cannot be seen."""
-    file = io.BytesIO()
-    save(figure, file)
-    return file.getvalue(), {"alt": str(figure.get_label())}
+    return _png(figure), {"alt": str(figure.get_label())}

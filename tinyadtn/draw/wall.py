@@ -6,15 +6,12 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..encodings.adtn import ADTN
 from ..errors import TinyADTNError
 from ..tensor_networks.wall import Column
-from .style import FRESH_GATE, GATE, SIGMA, SITES, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import FRESH_GATE, GATE, SIGMA, SITES, Figure, new_figure
 
 LINE = 0.26  # inches from one site to the next, the unit of both axes
 SLOT = 1.5  # units from one gate of a site to its next

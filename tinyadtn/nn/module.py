@@ -118,7 +118,7 @@ class Module:
         comes in float64.
         """
         loaded = {name: checked_array(name, array, "fiub") for name, array in arrays.items()}
-        _require_fitting(self, loaded)
+        require_fitting(self, loaded)
         tensors = dict(self.named_tensors())
         double = any(
             isinstance(tensor.data, ShapeOnly) and loaded[name].dtype == np.float64
@@ -258,7 +258,7 @@ def _without_graph(part: Any) -> Any:
     return changed(part, lambda _, item: _without_graph(item))
 
 
-def _require_fitting(model: Module, arrays: dict[str, Any]) -> None:
+def require_fitting(model: Module, arrays: dict[str, Any]) -> None:
     """ShapeError for arrays of other names or shapes than the model's own."""
     tensors = dict(model.named_tensors())
     missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()

@@ -84,7 +84,7 @@ def local_contrast_norm(x: Array, *, size: int = 9, epsilon: float = 1e-8) -> Te
     _require_images(x, "local_contrast_norm")
     require_odd(size, "local_contrast_norm")
     require_epsilon(epsilon, "local_contrast_norm")
-    require_memory(f"a Gaussian of {size} by {size} pixels", 8 * int(size) ** 2)
+    require_memory(f"a Gaussian of {size} by {size} pixels", 8 * int(size) ** 2, "use less")
     xp = array_module(x.data)
     distance = xp.arange(size) - size // 2
     profile = xp.exp(-0.5 * (4 * distance / size) ** 2)

@@ -107,11 +107,14 @@ def window_over(
         )
     outputs, cells = math.prod(window.outputs), math.prod(window.kernel)
     leading = math.prod(shape[:-2])
-    require_memory(
-        f"a window of {window.kernel} over an image of {window.image} with padding "
-        f"{window.padding}: {window.outputs} outputs for each of {leading} channels and images",
-        4 * outputs * leading + 200 * cells,
-    )
+    needed = 4 * outputs * leading + 200 * cells
+    if needed > 2**28:  # to ask the system for its memory takes some time
+        require_memory(
+            f"a window of {window.kernel} on an image of {window.image}, padding "
+            f"{window.padding}, {window.outputs} outputs of each of {leading} channels and images,",
+            needed,
+            "use less padding or fewer images",
+        )
     return window
 
 

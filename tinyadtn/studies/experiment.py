@@ -15,8 +15,6 @@ is chosen on the validation split; the test split is touched once, when all cand
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from .. import draw
-from ..compression.checkpoint import save
+from ..compression.checkpoint import save_with
 from ..compression.compress import compress
 from ..compression.fitting import fit
 from ..compression.report import report
@@ -47,6 +45,14 @@ from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
 
+FILES = {
+    "results.json": "settings, versions, histories and every number",
+    "dense.npz": "the network as it was",
+    "fine-tuned.npz": "compressed: fitted, then fine-tuned",
+    "random-start.npz": "compressed: trained from a random start",
+    "gates.npz": "the gates of fine-tuned.npz alone",
+}
+PICTURES = ("curves", "weights", "brick_wall", "singular_values", "digit-0", "digit-1", "digit-2")
 CANDIDATES = ("dense", "fitted only", "fine-tuned", "random start", "frozen")
 
 
@@ -230,43 +236,39 @@ def write_all(
     Checkpoints and pictures are those of the first seed. Where a file cannot be written, all others
     are; then its OSError is raised. On a full disk what is small and took longest is kept so.
     """
-    first = outcomes[0]
-    gates: dict[str, Any] = {
-        f"{name}.{k}": a
-        for name, wall in walls(first.models["fine-tuned"]).items()
-        for k, a in wall.arrays().items()
-    }
-    files = {
-        "results.json": "settings, versions, histories and every number",
-        "dense.npz": "the network as it was",
-        "fine-tuned.npz": "compressed: fitted, then fine-tuned",
-        "random-start.npz": "compressed: trained from a random start",
-        "gates.npz": "the gates of fine-tuned.npz alone",
-    }
-    failed: list[OSError] = []
-    with _noting(failed), replacing(folder / "gates.npz") as file:
-        write_npz(file, gates)
-    with _noting(failed), replacing(folder / "results.json") as file:
-        file.write(json.dumps(results(data, settings, outcomes), indent=1).encode())
+    first, about = outcomes[0], {"data": data.identity()}
+    errors: list[OSError] = []
+
+    def attempt(write: Any, file: str, *content: Any) -> None:
+        try:
+            write(folder / file, *content)
+        except OSError as error:
+            errors.append(error)
+
+    attempt(_write_gates, "gates.npz", walls(first.models["fine-tuned"]))
+    attempt(_write_results, "results.json", results(data, settings, outcomes))
     for name in ("fine-tuned", "random start", "dense"):
-        with _noting(failed):
-            save(folder / f"{name.replace(' ', '-')}.npz", first.models[name])
-    if failed:
-        raise failed[0]
-    files["gates.npz"] += f", {(folder / 'gates.npz').stat().st_size:,} bytes"
+        attempt(save_with, f"{name.replace(' ', '-')}.npz", first.models[name], about)
+    if errors:
+        raise errors[0]
+    size = f", {(folder / 'gates.npz').stat().st_size:,} bytes"
+    files = {**FILES, "gates.npz": FILES["gates.npz"] + size}
     try:
-        pictures = _write_pictures(folder, first)
-        return files | pictures | (_write_digits(folder, data) if data.origin is None else {})
+        pictures = _write_pictures(folder, first, len(data.classes))
+        return files | pictures | _write_digits(folder, data)
     except ImportError as error:
         return files | {"no pictures": str(error)}
 
 
-@contextmanager
-def _noting(failed: list[OSError]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        failed.append(error)
+def _write_gates(path: Path, stored: dict[str, ADTN]) -> None:
+    gates = {f"{name}.{k}": a for name, w in stored.items() for k, a in w.arrays().items()}
+    with replacing(path) as file:
+        write_npz(file, gates)
+
+
+def _write_results(path: Path, found: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write(json.dumps(found, indent=1).encode())
 
 
 def walls(model: Module) -> dict[str, ADTN]:
@@ -276,7 +278,7 @@ def walls(model: Module) -> dict[str, ADTN]:
     return {name: weight for name, weight in stored.items() if isinstance(weight, ADTN)}
 
 
-def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:
+def _write_pictures(folder: Path, outcome: Outcome, classes: int) -> dict[str, str]:
     name, wall = next(iter(walls(outcome.models["fine-tuned"]).items()))
     layer = layer_named(outcome.models["dense"], name)
     error = outcome.fit_errors[name][-1]
@@ -297,7 +299,10 @@ def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:
         start = ADTN(**{**wall.options(), "depth": depth}, rng=outcome.seed)
         spectra[f"random gates, M={depth}"] = draw.cut_spectrum(start)
     figures = {
-        "curves": (draw.training_curves(outcome.histories), "training loss and validation"),
+        "curves": (
+            draw.training_curves(outcome.histories, classes=classes),
+            "training loss and validation",
+        ),
         "weights": (draw.weights(matrices, image_shape=image), f"{name}, dense and decoded"),
         "brick_wall": (draw.brick_wall(wall), f"the tensor network behind {name}"),
         "singular_values": (
@@ -312,10 +317,13 @@ def _write_pictures(folder: Path, outcome: Outcome) -> dict[str, str]:
 
 def _write_digits(folder: Path, data: Data, count: int = 3) -> dict[str, str]:
     """A few validation images as pictures, so that there is something to predict."""
+    if data.origin is not None or data.validation.images.shape[1] != 1:
+        return {}  # features, or colours: predict reads neither
     from PIL import Image
 
     split = data.validation
     for k in range(min(count, len(split))):
-        pixels = np.uint8(255 * split.images[k, 0])
-        Image.fromarray(pixels).save(folder / f"digit-{k}.png")
+        pixels = np.uint8(np.rint(255 * split.images[k, 0]))
+        with replacing(folder / f"digit-{k}.png") as file:
+            Image.fromarray(pixels).save(file, format="png")
     return {"digit-*.png": "validation images, to try predict on"}

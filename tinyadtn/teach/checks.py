@@ -82,18 +82,14 @@ def check(name: str, answer: Any, *, seed: int = 0) -> Any:
     """
     try:
         found = find_exercise(name)
-    except NotFoundError as error:
-        print(error)
-        return answer
-    if answer is not None and answer is _handed_out.get(name):
-        print(f"{name}: this is the course's own. Run your cell again, then this one.")
-        return answer
-    verdict = judge(found, answer, seed)
-    print(f"{name}: {verdict.state}. {verdict.message}")
-    if verdict.state == "right":
-        return answer
-    print(f'  teach.hint("{name}") helps; what follows uses the course\'s own.')
-    try:
+        if answer is not None and answer is _handed_out.get(name):
+            print(f"{name}: this is the course's own. Run your cell again, then this one.")
+            return answer
+        verdict = judge(found, answer, seed)
+        print(f"{name}: {verdict.state}. {verdict.message}")
+        if verdict.state == "right":
+            return answer
+        print(f'  teach.hint("{name}") helps; what follows uses the course\'s own.')
         _handed_out[name] = right_answer(name)
         return _handed_out[name]
     except NotFoundError as error:
@@ -105,14 +101,13 @@ def hint(name: str) -> None:
     """Print the next hint for an exercise."""
     try:
         found = find_exercise(name)
+        number = found.hints_given % len(found.hints)
+        found.hints_given += 1
+        print(f"Hint {number + 1} of {len(found.hints)}: {found.hints[number]}")
+        if number + 1 == len(found.hints):
+            print(f'The code: teach.solution("{name}")')
     except NotFoundError as error:
         print(error)
-        return
-    number = found.hints_given % len(found.hints)
-    found.hints_given += 1
-    print(f"Hint {number + 1} of {len(found.hints)}: {found.hints[number]}")
-    if number + 1 == len(found.hints):
-        print(f'The code: teach.solution("{name}")')
 
 
 def solution(name: str) -> None:

@@ -71,18 +71,17 @@ def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
     """The verdict on an answer, whatever it is or does."""
     if answer is None or answer is NotImplemented:
         return Verdict("not done yet", "Write it in the cell above and run both again.")
-    count, worst, exact = 0, 0.0, True
+    count, worst = 0, 0.0
     try:
         with np.errstate(all="ignore"):
             for tried, right, got in exercise.cases(answer, np.random.default_rng(seed)):
                 if got is None or got is NotImplemented:
                     shown = f"For {tried} it returns {got}." if callable(answer) else ""
                     return Verdict("not done yet", shown or f"{tried}: no answer yet.")
-                distance, scale, problem = _compare(right, got)
-                if problem or not distance <= exercise.tolerance * scale:
-                    return Verdict("wrong", _refusal(tried, right, got, distance, problem))
+                distance, problem = _compare(right, got, exercise.tolerance)
+                if problem:
+                    return Verdict("wrong", f"For {tried}: {problem}")
                 count, worst = count + 1, max(worst, distance)
-                exact = exact and distance == 0
     except UnexpectedResultError as error:
         return Verdict("wrong", f"{error}")
     except NotImplementedError:
@@ -93,10 +92,8 @@ def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
         return Verdict("wrong", f"It raises {type(error).__name__}: {error}{line}")
     if count == 0:
         return Verdict("wrong", "No case was tried.")
-    message = (
-        f"exact: {exact} | approximate: True | max difference: {worst:.1e}, over {count} cases"
-    )
-    return Verdict("right", message)
+    figures = f"approximate: True | max difference: {worst:.1e}, over {count} cases"
+    return Verdict("right", f"exact: {worst == 0} | {figures}")
 
 
 class UnexpectedResultError(TypeError):
@@ -122,45 +119,35 @@ def parts(result: Any, count: int) -> tuple[Any, ...]:
     return tuple(result)
 
 
-def _compare(right: Any, got: Any) -> tuple[float, float, str]:
-    """(largest difference, scale of the right one, what else is the matter)."""
+def _compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
+    """The largest difference, and what is wrong with the answer, "" if nothing is."""
     right = np.asarray(right)
     try:
         got = np.asarray(got)
         numbers = got.astype(np.result_type(right.dtype, np.float64))
     except (TypeError, ValueError):
-        return np.inf, 1.0, f"a number or an array is expected, not a {type(got).__name__}"
+        return np.inf, f"a number or an array is expected, not a {type(got).__name__}."
     if got.shape != right.shape:
-        return np.inf, 1.0, f"the shape should be {right.shape}, it is {got.shape}"
-    distance = float(np.abs(numbers - right).max(initial=0.0))
-    return distance, max(1.0, float(np.abs(right).max(initial=0.0))), ""
-
-
-def _refusal(tried: str, right: Any, got: Any, distance: float, problem: str) -> str:
-    if problem:
-        return f"For {tried}: {problem}."
-    if np.size(right) == 1:
-        return (
-            f"For {tried}: right {short(right)}, yours {short(got)} | exact: False | "
-            f"approximate: False | max difference: {distance:.1e}"
-        )
-    right, got = np.asarray(right), np.asarray(got)
-    off = np.abs(got.astype(complex) - right)
+        return np.inf, f"the shape should be {right.shape}, it is {got.shape}."
+    off = np.abs(numbers - right)
+    distance = float(off.max(initial=0.0))
+    if distance <= tolerance * max(1.0, float(np.abs(right).max(initial=0.0))):
+        return distance, ""
     where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
-    return (
-        f"For {tried}: at {[int(k) for k in where]} right {short(right[where])}, yours "
-        f"{short(got[where])} | exact: False | approximate: False | max difference: {distance:.1e}"
-    )
+    place = f"at {[int(k) for k in where]} " if right.size > 1 else ""
+    problem = f"{place}right {short(right[where])}, yours {short(got[where])}"
+    if right.dtype == bool:  # yes or no: there is nothing to measure
+        return distance, problem
+    figures = f"exact: False | approximate: False | max difference: {distance:.1e}"
+    return distance, f"{problem} | {figures}"
 
 
 def short(value: Any) -> str:
-    if (
-        isinstance(value, (bool, np.bool_))
-        or np.size(value) != 1
-        or np.asarray(value).dtype.kind not in "iuf"
-    ):
+    """A number with a few digits; anything else as Python prints it."""
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "iuf":
         return str(value)
-    number = np.asarray(value).item()
+    number = array.item()
     whole = isinstance(number, int) or (abs(number) < 1e15 and number == int(number))
     return f"{number:,.0f}" if whole else f"{number:,.6g}"
 
