@@ -5,7 +5,7 @@
 # make check   set up, then lint and type-check
 # make format  let ruff rewrite what it can
 # make notebooks   set up, then open the course in JupyterLab
-# make course  set up, then run the course and write it as web pages: build/course/index.html
+# make docs    set up, then build the site with the executed notebooks: build/docs/index.html
 # make bench   set up, then print the speed ratios (tests/bench/)
 # make page    set up, then write the tables of the pages in data/results anew from the files there
 # make agree   set up, then print how far the networks are from torch's
@@ -52,9 +52,9 @@ deep-zoo: $(VENV)/.with-test
 deep-kills: $(VENV)/.with-test
 	$(BIN)/python tests/kill_runs.py 100
 
-# The nine notebooks in full, in real kernels; their pages in a browser, where there is one.
-deep-course: $(VENV)/.with-test $(VENV)/.with-course
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/test_notebooks.py tests/test_course.py
+# The nine notebooks in full, in real kernels; the site in a browser, where there is one.
+deep-course: $(VENV)/.with-test $(VENV)/.with-docs
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/test_notebooks.py tests/test_docs.py
 
 # A tracer moves things in memory and in time: a test that fails here only is told, no more.
 .PHONY: coverage
@@ -77,9 +77,11 @@ format: $(VENV)/.with-test
 notebooks: $(VENV)/.with-notebooks
 	cd notebooks && OPENBLAS_NUM_THREADS=1 $(abspath $(BIN))/jupyter lab
 
-.PHONY: course
-course: $(VENV)/.with-course
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/course.py build/course
+# Notebooks that did not change since the last build are not run again. TINYADTN_FAST=1: fewer steps.
+.PHONY: docs
+docs: $(VENV)/.with-docs
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
+	@echo build/docs/index.html
 
 .PHONY: bench
 bench: $(VENV)/.with-bench $(VENV)/.with-plot

@@ -7,19 +7,22 @@ host. Formulas become MathML and nothing is loaded from a network: the pages can
 """
 
 import json
+import hashlib
+import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
-import nbformat
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
-from myst_nb.core.render import NbElementRenderer
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "notebooks")]
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+import notebook_pages
 
 import tinyadtn
-from tinyadtn.teach.percent import read_cells
 
 project = "tinyadtn"
 author = "The tinyadtn authors"
@@ -34,13 +37,13 @@ pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-con
 
 # --- the pages in the margin ----------------------------------------------------------------------
 
-GUIDE = """networks encodings without_forming_w sweeps torch extend command_line data
+GUIDE = """README networks encodings without_forming_w sweeps torch extend command_line data
     performance gpu reading"""
 CONTENTS = {
     "Guide": [f"docs/{name}" for name in GUIDE.split()],
     "Course": ["notebooks/README"],
     "Results": ["data/results/README"],
-    "Reference": ["docs/glossary", "docs/equations", "docs/faq", "docs/api/README"],
+    "Reference": ["docs/api/README", "docs/equations", "docs/glossary", "docs/faq"],
     "Project": ["CONTRIBUTING", "CHANGELOG", "tests/README", "data/README"],
 }
 
@@ -74,44 +77,39 @@ def add_contents(app, docname, source):
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4  # #links to headings, as on a code host
-nb_execution_mode = "cache"  # what did not change is not run again
-nb_execution_cache_path = str(ROOT / "build" / "docs-notebooks")
+
+
+def run_with() -> str:
+    """A name for all that decides the outputs of a notebook, apart from its own cells."""
+    files = sorted([*ROOT.glob("tinyadtn/**/*.py"), *ROOT.glob("notebooks/*/*.py")])
+    digest = hashlib.sha256(os.environ.get("TINYADTN_FAST", "").encode())
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+nb_execution_mode = "cache"  # a notebook is run again if it or the library changed
+nb_execution_cache_path = str(ROOT / "build" / "notebooks" / run_with())
 nb_execution_timeout = 20 * 60
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # would come from a network
-nb_custom_formats = {".ipynb": ["conf.notebook_with_solutions", {}]}
-
-
-def notebook_with_solutions(text: str):
-    """A notebook, each solution folded behind the cell that poses its exercise."""
-    notebook = nbformat.reads(text, as_version=4)
-    found = (cell for path in (ROOT / "notebooks/src").glob("*.py") for cell in read_cells(path))
-    solutions = {cell.exercise: cell.source for cell in found if cell.kind == "solution"}
-    cells = []
-    for cell in notebook.cells:
-        for name in [n for n in solutions if f'teach.check("{n}"' in cell.source]:
-            fold = f"<details><summary>Solution: {name}</summary>\n\n```python\n{{}}\n```\n\n</details>"
-            cells.append(nbformat.v4.new_markdown_cell(fold.format(solutions.pop(name))))
-        cells.append(cell)
-    notebook.cells = cells
-    return notebook
-
-
-def with_alt_text(self, data, render=NbElementRenderer.render_image):
-    """A picture with its description, which our figures write into the output (draw/style.py)."""
-    (image,) = render(self, data)
-    image["alt"] = data.output_metadata.get(data.mime_type, {}).get("alt", "")
-    return [image]
-
-
-NbElementRenderer.render_image = with_alt_text
+nb_custom_formats = {".ipynb": ["notebook_pages.with_solutions", {}]}
 
 # --- API reference --------------------------------------------------------------------------------
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say it in words
 autodoc_default_options = {"members": True}
+
+
+def escape_bars(app, what, name, obj, options, lines):
+    """|x| is a number's size and |0⟩ a state; reStructuredText would look for a substitution."""
+    for k, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            parts = re.split(r"(``.*?``)", line)
+            parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+            lines[k] = "".join(parts)
 
 # --- HTML -----------------------------------------------------------------------------------------
 
@@ -127,7 +125,7 @@ def formula(self, node):
     block = node.tagname == "math_block"
     mathml = convert(node.astext(), display="block" if block else "inline")
     self.body.append(f'<div class="formula">{mathml}</div>' if block else mathml)
-    raise __import__("docutils").nodes.SkipNode
+    raise SkipNode
 
 
 def add_start_page(app, exception):
@@ -137,8 +135,10 @@ def add_start_page(app, exception):
 
 
 def setup(app):
+    notebook_pages.describe_pictures()
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))
     app.connect("source-read", add_contents)
+    app.connect("autodoc-process-docstring", escape_bars)
     app.connect("build-finished", add_start_page)
 
 
