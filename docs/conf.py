@@ -53,9 +53,16 @@ def pages_in(folder: str, pattern: str) -> list[str]:
     return [path.relative_to(ROOT).with_suffix("").as_posix() for path in found]
 
 
+def studies() -> list[str]:
+    """The pages of results in the order of their summary."""
+    text = (ROOT / "data/results/README.md").read_text(encoding="utf-8")
+    names = re.findall(r"\]\((\w+)\.md\)", text.split("## All studies")[1])
+    return [f"data/results/{name}" for name in names]
+
+
 BELOW = {
     "notebooks/README": pages_in("notebooks", "[0-9][0-9]_*.ipynb"),
-    "data/results/README": pages_in("data/results", "[!R]*.md"),
+    "data/results/README": studies(),
     "docs/api/README": pages_in("docs/api", "[!R]*.md"),
 }
 
@@ -68,6 +75,7 @@ def toctree(pages: list[str], caption: str = "") -> str:
 def add_contents(app, docname, source):
     """Tables of contents, which a code host would show as code, are added here."""
     if docname == root_doc:
+        source[0] = source[0].replace("](tinyadtn/tiny.py)", "](docs/reading.md#tinypy)")
         source[0] += "".join(toctree(pages, caption) for caption, pages in CONTENTS.items())
     elif docname in BELOW:
         source[0] += toctree(BELOW[docname])
