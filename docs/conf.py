@@ -6,7 +6,6 @@ The source folder is the repository, so that every relative link is the same her
 host. Formulas become MathML and nothing is loaded from a network: the pages can be read offline.
 """
 
-import json
 import hashlib
 import os
 import re
@@ -17,12 +16,13 @@ from pathlib import Path
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import notebook_pages
 
 import tinyadtn
+
+ROOT = Path(__file__).parents[1]
 
 project = "tinyadtn"
 author = "The tinyadtn authors"
@@ -31,7 +31,15 @@ language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md", "docs/api/*.md", "data/*.md", "data/results/*.md", "notebooks/*", "tests/README.md"]
+include_patterns = [
+    "*.md",
+    "docs/*.md",
+    "docs/api/*.md",
+    "data/*.md",
+    "data/results/*.md",
+    "notebooks/*",
+    "tests/README.md",
+]
 exclude_patterns = [".*", "**/.*", "build", "runs", "tinyadtn", "tests/bench", "notebooks/src"]
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 
@@ -118,6 +126,7 @@ def escape_bars(app, what, name, obj, options, lines):
             parts = re.split(r"(``.*?``)", line)
             parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
             lines[k] = "".join(parts)
+
 
 # --- HTML -----------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ FOLD = "<details><summary>Solution: {}</summary>\n\n```python\n{}\n```\n\n</deta
 
 
 def with_solutions(text: str) -> Any:
-    """Return the notebook in this text, each solution folded in front of the cell that checks it."""
+    """Return the notebook of this text; each solution is folded before the cell that checks it."""
     notebook = nbformat.reads(text, as_version=4)
     found = [cell for path in SOURCES.glob("*.py") for cell in read_cells(path)]
     solutions = {cell.exercise: cell.source for cell in found if cell.kind == "solution"}
@@ -28,7 +28,7 @@ def with_solutions(text: str) -> Any:
 
 
 def describe_pictures() -> None:
-    """Give each picture the description that our figures write into their output (draw/style.py)."""
+    """Give each picture the description that our figures write into their output."""
     render = NbElementRenderer.render_image
 
     def with_alt(self: Any, data: Any) -> Any:
