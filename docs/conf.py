@@ -16,7 +16,8 @@ from pathlib import Path
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import notebook_pages
 
@@ -48,9 +49,9 @@ pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-con
 GUIDE = """README networks encodings without_forming_w sweeps torch extend command_line data
     performance gpu reading"""
 CONTENTS = {
-    "Guide": [f"docs/{name}" for name in GUIDE.split()],
     "Course": ["notebooks/README"],
     "Results": ["data/results/README"],
+    "Guide": [f"docs/{name}" for name in GUIDE.split()],
     "Reference": ["docs/api/README", "docs/equations", "docs/glossary", "docs/faq"],
     "Project": ["CONTRIBUTING", "CHANGELOG", "tests/README", "data/README"],
 }
