@@ -134,6 +134,7 @@ def escape_bars(app, what, name, obj, options, lines):
 html_theme = "furo"
 html_title = "tinyadtn"
 html_copy_source = False
+html_show_search_summary = False  # would fetch pages, which browsers forbid for files
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 
