@@ -56,23 +56,19 @@ CONTENTS = {
     "Project": ["CONTRIBUTING", "CHANGELOG", "tests/README", "data/README"],
 }
 
-
-def pages_in(folder: str, pattern: str) -> list[str]:
-    found = sorted((ROOT / folder).glob(pattern))
-    return [path.relative_to(ROOT).with_suffix("").as_posix() for path in found]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
-def studies() -> list[str]:
-    """The pages of results in the order of their summary."""
-    text = (ROOT / "data/results/README.md").read_text(encoding="utf-8")
-    names = re.findall(r"\]\((\w+)\.md\)", text.split("## All studies")[1])
-    return [f"data/results/{name}" for name in names]
+def pages_of(page: str, after: str) -> list[str]:
+    """The pages of its folder that a page links to after this heading, in that order."""
+    text = (ROOT / f"{page}.md").read_text(encoding="utf-8").partition(after)[2]
+    return [f"{page.rpartition('/')[0]}/{name}" for name in re.findall(r"\]\((\w+)\.md\)", text)]
 
 
 BELOW = {
-    "notebooks/README": pages_in("notebooks", "[0-9][0-9]_*.ipynb"),
-    "data/results/README": studies(),
-    "docs/api/README": pages_in("docs/api", "[!R]*.md"),
+    "notebooks/README": [f"notebooks/{path.stem}" for path in NOTEBOOKS],
+    "data/results/README": pages_of("data/results/README", "## All studies"),
+    "docs/api/README": pages_of("docs/api/README", "# API reference"),
 }
 
 

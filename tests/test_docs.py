@@ -100,14 +100,15 @@ def test_the_doctests_of_every_page_are_collected():
 
 
 def test_equations_lead_to_code_and_tests():
-    rows = (DOCS / "equations.md").read_text(encoding="utf-8").splitlines()[4:]
+    lines = (DOCS / "equations.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("|")][2:]
     assert len(rows) > 15
     for row in rows:
         *_, code, tests = re.split(r"(?<!\\)\|", row.strip("|"))
-        file, _, thing = code.strip(" `").partition(": ")
-        text = (ROOT / "tinyadtn" / file).read_text(encoding="utf-8")
-        for part in thing.split(".") if thing else []:
-            assert re.search(rf"(?:def|class) {part}\b", text), row
+        (file,) = re.findall(r"\((.*?)\)", code)
+        text = (DOCS / file).read_text(encoding="utf-8")
+        for part in code.rpartition(")")[2].strip(" `").split("."):
+            assert not part or re.search(rf"(?:def|class) {part}\b", text), row
         for test in re.findall(r"`(.*?)`", tests):
             assert (ROOT / "tests" / test).is_file(), row
 
