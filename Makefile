@@ -1,13 +1,13 @@
 # make demo    set up, then compress a network on real MNIST digits (about two minutes)
 # make test    set up, then run every test
 # make test-deep   set up, then 1,000 examples, the bug zoo, 100 runs killed, the notebooks in full
-# make coverage    set up, then say which lines of engine, ops and readers no test reaches
+# make coverage    set up, then show which lines of engine, ops and readers no test reaches
 # make check   set up, then lint and type-check
 # make format  let ruff rewrite what it can
 # make notebooks   set up, then open the course in JupyterLab
-# make course  set up, then run the course and write it as web pages: build/course/index.html
+# make docs    set up, then build the site with the executed notebooks: build/docs/index.html
 # make bench   set up, then print the speed ratios (tests/bench/)
-# make page    set up, then write the tables of the pages in data/results anew from the files there
+# make page    set up, then write the tables and pictures of data/results again
 # make agree   set up, then print how far the networks are from torch's
 # make clean   remove what these commands made
 
@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 # One stamp file for each set of extras, so that a second run installs nothing.
 $(VENV)/.with-%: pyproject.toml
@@ -52,11 +52,11 @@ deep-zoo: $(VENV)/.with-test
 deep-kills: $(VENV)/.with-test
 	$(BIN)/python tests/kill_runs.py 100
 
-# The nine notebooks in full, in real kernels; their pages in a browser, where there is one.
-deep-course: $(VENV)/.with-test $(VENV)/.with-course
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/test_notebooks.py tests/test_course.py
+# The nine notebooks in full, in real kernels; the site in a browser, where there is one.
+deep-course: $(VENV)/.with-test $(VENV)/.with-docs
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/test_notebooks.py tests/test_docs.py
 
-# A tracer moves things in memory and in time: a test that fails here only is told, no more.
+# A tracer changes memory and timing: a test that fails only here is shown, and the report follows.
 .PHONY: coverage
 coverage: $(VENV)/.with-test
 	-OPENBLAS_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -p no:xdist tests tinyadtn
@@ -77,9 +77,11 @@ format: $(VENV)/.with-test
 notebooks: $(VENV)/.with-notebooks
 	cd notebooks && OPENBLAS_NUM_THREADS=1 $(abspath $(BIN))/jupyter lab
 
-.PHONY: course
-course: $(VENV)/.with-course
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/course.py build/course
+# Notebooks run again if they or the library changed. TINYADTN_FAST=1: with fewer training steps.
+.PHONY: docs
+docs: $(VENV)/.with-docs
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
+	@echo build/docs/index.html
 
 .PHONY: bench
 bench: $(VENV)/.with-bench $(VENV)/.with-plot

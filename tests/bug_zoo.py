@@ -368,7 +368,8 @@ def copy_of(root: Path, folder: Path) -> Path:
     shutil.copytree(root / "tests", copy / "tests", ignore=shutil.ignore_patterns("*.pyc"))
     for file in ("pyproject.toml", "README.md", "Makefile"):
         shutil.copy(root / file, copy / file)
-    (copy / "data").symlink_to(root / "data")
+    for folder in ("data", "docs", "notebooks"):
+        (copy / folder).symlink_to(root / folder)
     return copy
 
 

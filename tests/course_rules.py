@@ -129,10 +129,6 @@ def prose(cells: list[Cell]) -> str:
     return re.sub(r"(?m)^#+ \d+[ab]?\.? ", "", text)
 
 
-def word_count(cells: list[Cell]) -> int:
-    return sum(len(cell.source.split()) for cell in cells if cell.kind == "text")
-
-
 def stated_numbers(cells: list[Cell]) -> list[str]:
     """The first argument of every teach.states("…", …)."""
     found = []

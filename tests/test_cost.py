@@ -15,7 +15,7 @@ import bench_cost
 import cost_table
 
 RESULTS = json.loads(bench_cost.FILE.read_text(encoding="utf-8"))
-PAGE = bench_cost.FILE.with_name("README.md").read_text(encoding="utf-8")
+PAGE = bench_cost.FILE.with_name("cost.md").read_text(encoding="utf-8")
 NETWORKS = list(bench_cost.NETWORKS)
 
 
@@ -36,8 +36,6 @@ def without(network, *kinds):
 
 def test_the_tables_of_the_page_are_the_file():
     assert cost_table.tables(RESULTS) in PAGE
-    readme = Path(__file__).parents[1] / "README.md"
-    assert "data/results/README.md#what-an-encoding-costs" in readme.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -180,7 +178,8 @@ def test_slower_is_told_and_bold():
     )
     assert cell == "**2.00 (1.50×)**"
     found = dict(cost_table.slower_than_dense(RESULTS))
-    assert any("VGG-16: ADTN M=4" in said for said in found["a training step, batch 128"])
+    assert NETWORKS[-1] == "VGG-16"
+    assert "ADTN M=4" in found["a training step, batch 128"][-1]
     assert not any("dense" in said for told in found.values() for said in told)
 
 

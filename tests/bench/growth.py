@@ -170,11 +170,12 @@ def draw() -> None:
             memory_axes.plot(x, [p["bytes"] / 2**20 for p in line], **look, label=series)
             grey = {"color": draw_style.REFERENCE, "linewidth": 1, "linestyle": (0, (1, 1))}
             if axis != "Q" or k == 0:
-                said = "writing T, reading dL/dT" if "passes" in line[0] else "GEMM peak"
                 least = [1e3 * limit_of(p, limits) for p in line]
-                time_axes.plot(x, least, **grey, label=said if k == 0 else None)
+                time_axes.plot(x, least, **grey, label="limit" if k == 0 else None)
             if axis == "Q" and k == 0:
-                memory_axes.plot(x, [2 ** p["x"] * 4 / 2**20 for p in line], **grey, label="T")
+                memory_axes.plot(
+                    x, [2 ** p["x"] * 4 / 2**20 for p in line], **grey, label="T alone"
+                )
         for panel, what in ((time_axes, "time, ms"), (memory_axes, "memory, MiB")):
             panel.set(xlabel=axis, yscale="log", ylabel=what if column == 0 else "")
             panel.set_xscale("linear" if axis == "Q" else "log")
@@ -182,7 +183,8 @@ def draw() -> None:
             panel.set_xticklabels(map(str, ticks), fontsize=8)
             panel.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
             panel.grid(alpha=0.3)
-            panel.legend(fontsize=8, frameon=False)
+            above = {"loc": "lower left", "bbox_to_anchor": (-0.1, 1), "ncols": 2}
+            panel.legend(fontsize=8, frameon=False, columnspacing=1, **above)
     draw_style.save(figure, RESULTS / "growth.png")
 
 

@@ -45,7 +45,15 @@ def record(path: str) -> dict[str, Any]:
     }
 
 
-HEAD = ["", "epochs", "crops and flips", "peak", "loss at the end", "validation", "test"]
+HEAD = [
+    "",
+    "epochs",
+    "crops and flips",
+    "peak learning rate",
+    "loss at the end",
+    "validation",
+    "test",
+]
 
 
 def table(records: list[dict[str, Any]]) -> str:
