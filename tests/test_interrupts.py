@@ -1,14 +1,16 @@
 """Ctrl-C at any point of a training run: a usable model, a saved state, nothing read-only."""
 
 import gc
+import random
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
-from test_resume import same_state
+from test_resume import KINDS, same_state
 from test_train import net, small_data, values
 
 import tinyadtn as ta
@@ -22,6 +24,70 @@ PACKAGE = str(Path(ta.__file__).parent)
 @pytest.fixture(scope="module")
 def data():
     return small_data()
+
+
+class Interrupter:
+    """Sends SIGINT to this process at the k-th line of the package that runs."""
+
+    def __init__(self, at=None):
+        self.at, self.lines = at, 0
+
+    def __call__(self, frame, event, _):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.at:
+                signal.raise_signal(signal.SIGINT)
+        return self
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self.before)
+
+
+def arrays_of(model, optimizer_arrays=()):
+    return [t.data for _, t in model.named_tensors()]
+
+
+@pytest.mark.parametrize("kind", ["adam", "encoded", "convolutional"])
+def test_ctrl_c_at_any_line_of_the_package_costs_nothing(kind, data, tmp_path):
+    make, plan = KINDS[kind]
+    plan = plan | {"epochs": 2, "batch_size": 150}
+    with Interrupter() as count:
+        for _ in ta.train(make(), data, out=tmp_path / "whole", **plan):
+            pass
+    begins = Interrupter()
+    with begins:
+        ta.train(make(), data, **plan)
+    rng = random.Random(kind)
+    stopped_at = set()
+    for number in range(14):
+        out, model = tmp_path / str(number), make()
+        steps = ta.train(model, data, out=out, **plan)
+        with pytest.raises(KeyboardInterrupt):  # noqa: SIM117
+            with Interrupter(rng.randrange(1, count.lines - begins.lines - 50)):
+                for _ in steps:
+                    pass
+        assert all(a.flags.writeable and np.isfinite(a).all() for a in arrays_of(model))
+        assert all(p.grad is None for p in model.parameters())
+        resumed = plan
+        if (out / "last.npz").exists():
+            state = read_state(out / "last.npz")[1]["training"]
+            stopped_at.add(state["step"])
+            assert values(ta.load(out / "last.npz", into=make())) == values(model)
+            resumed = {"resume": out / "last.npz"}
+        else:  # nothing was there to be saved
+            assert values(model) == values(make())
+        for _ in ta.train(make(), data, out=out, **resumed):
+            pass
+        same_state(out / "last.npz", tmp_path / "whole" / "last.npz")
+        same_state(out / "best.npz", tmp_path / "whole" / "best.npz")
+    assert len(stopped_at) > 1
 
 
 def test_an_interrupt_in_validation_repeats_the_validation_only(data, tmp_path, monkeypatch):

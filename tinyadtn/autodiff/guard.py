@@ -96,11 +96,15 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
             needed.append(value)
         else:
             needed.extend(_arrays_in(value))
+    # On one line: a debugger that stops here, or Ctrl-C, cannot fall between the block and its end.
+    with _lock: _hold_all(needed, node)  # noqa: E701  # fmt: skip
+
+
+def _hold_all(needed: list[Any], node: Any) -> None:
     reference = None  # to the Hold of what this node is the first to need
-    with _lock:
-        for array in needed:
-            if isinstance(array, np.ndarray):  # CuPy's arrays stay as they are
-                reference = _hold(array, node, reference)
+    for array in needed:
+        if isinstance(array, np.ndarray):  # CuPy's arrays stay as they are
+            reference = _hold(array, node, reference)
 
 
 def _hold(array: Array, node: Any, reference: Any) -> Any:

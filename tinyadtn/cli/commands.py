@@ -33,15 +33,13 @@ from ..studies import experiment
 from ..tables import format_table
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
-from ..training.folder import writable_folder
+from ..training.folder import STATES, writable_folder
 from ..training.memory import check_memory, training_memory
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, planned, trained_on
 from ..training.train import SAVE_MINUTES, train
 from .picture import read_picture
 from .terminal import as_typed, say
-
-RUN_FILES = ("last.npz", "previous.npz", "best.npz")  # what a training run writes
 
 # --- train ---------------------------------------------------------------------------------------
 
@@ -54,8 +52,8 @@ def train_model(options: Namespace) -> int:
     data, model, plan = (_run_to_resume if options.resume else _new_run)(options, given)
     model = placed(model, options.device)
     # train() checks the rest at the call, so an error comes before the announcement.
-    files = {"out": options.out, "resume": options.resume, "save_minutes": options.save_minutes}
-    steps = train(model, data, **files, **given)
+    places = {name: getattr(options, name) for name in ("out", "resume", "overwrite")}
+    steps = train(model, data, **places, save_minutes=options.save_minutes, **given)
     say(f"{options.model}, {model.num_parameters:,} trainable parameters, on {data}")
     say(f"takes {training_memory(model, data, plan)}")
     say(
@@ -88,7 +86,7 @@ def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, Trai
     if len(spec) < len(options.encode):
         raise TinyADTNError("--encode names a layer twice")
     last = Path(options.out) / "last.npz"
-    _check_free(options, *RUN_FILES, hint=f", resume it (--resume {last})" if last.exists() else "")
+    _check_free(options, *STATES, hint=f", resume it (--resume {last})" if last.exists() else "")
     data = load_data(options.data)
     shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
     check_memory(training_memory(shapes, data, plan))
@@ -107,7 +105,7 @@ def _run_to_resume(options: Namespace, _: Any) -> tuple[Data, Any, TrainingPlan]
     folder = Path(options.resume).parent
     options.out, options.data = options.out or str(folder), options.data or source
     if Path(options.out).resolve() != folder.resolve():
-        _check_free(options, *RUN_FILES)
+        _check_free(options, *STATES)
     data = load_data(options.data)
     check_memory(training_memory(model, data, plan))
     return data, model, plan
