@@ -18,6 +18,7 @@ from ..decode_free.wall_chain import WallChain, split, wall_chain, wall_cores
 from ..errors import SizeLimitError
 from ..limits import memory_limit
 from ..nn.parameters import require_values
+from ..ops.contract import contract
 from ..tensor_networks.counting import peak_floats
 from ..tensor_networks.fast import fast_wall
 from .encoding import Cost
@@ -33,14 +34,19 @@ def is_fast(weight: ADTN) -> bool:
 
 def peak_bytes(weight: ADTN) -> int:
     """Estimate the bytes in memory at once while the gates are trained through ``decode``."""
+    layer = [column for column in weight.wall if column.layer == 1]
     if is_fast(weight):
         floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
     else:
-        layer = [column for column in weight.wall if column.layer == 1]
         floats = peak_floats(layer, weight.sites.wall_dims, weight.depth)
     # In addition: the gradient of T (4 bytes per entry), the index (8 bytes), and the weight before
     # the scale, after the scale, and its gradient (4 bytes each).
-    return 4 * (floats + weight.sites.padded_size) + (8 + 3 * 4) * math.prod(weight.shape)
+    total = 4 * (floats + weight.sites.padded_size) + (8 + 3 * 4) * math.prod(weight.shape)
+    if weight.normalized:  # the unit gates, their gradients, and a product
+        first = sum(math.prod(column.shape) for column in layer)
+        later = sum(len(column.pairs) * math.prod(column.dims) ** 2 for column in layer)
+        total += 3 * 4 * (first + (weight.depth - 1) * later)
+    return total
 
 
 def check_size(weight: ADTN) -> None:
@@ -93,13 +99,17 @@ def factors(weight: ADTN, chosen: Any = None) -> Sequence[Tensor]:
     chosen = chosen or weight.chain(LARGE_BATCH)
     require_values(weight.columns)
     if isinstance(chosen, WallChain):
-        cores = wall_cores(
-            *weight.columns, num_sites=weight.num_sites, chain=chosen, scale=weight.scale
-        )
-        return split(cores, chosen)
+        cores = wall_cores(*weight.gates(), num_sites=weight.num_sites, chain=chosen, scale=1)
+        first, *others = split(cores, chosen)
+        return [first * weight.amplitude(), *others]
     if isinstance(chosen, CutChain):
-        a, b = cut_cores(weight.columns, weight.sites, chosen)
-        return a, b * weight.scale
+        a, b = cut_cores(weight.gates(), weight.sites, chosen)
+        if weight.normalized and weight.depth > 1:  # ‖A·B‖² = ⟨AᵀA, BBᵀ⟩
+            square = (
+                contract(a, a, pattern="or,os->rs") * contract(b, b, pattern="ri,si->rs")
+            ).sum()
+            b = b * (math.prod(weight.shape) / square) ** 0.5
+        return a, b * weight.amplitude()
     why = "they would have no fewer numbers than the weight"
     if len(weight.shape) < 2:
         why = f"a weight of shape {weight.shape} has no input axis"
