@@ -232,7 +232,7 @@ def test_a_wall_without_activation_is_cut_in_two(options, order):
     """Any wiring and order, also where nobody would do it: the rank is what crosses."""
     shape = (7, 5)
     order = (2, 0, 3, 1) if "site_dim" in options else order_of(order, shape)
-    weight = doubled(ta.ADTN(shape, order=order, **options, rng=3))
+    weight = doubled(ta.ADTN(shape, order=order, **options, normalized=False, rng=3))
     ours, theirs = two_sides(weight.sites, weight.wall)
     assert ours.rank == theirs.rank
     cores = ((1, 7, 1, ours.rank), (ours.rank, 1, 5, 1))
