@@ -20,12 +20,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import detect_anomaly
+from ..autodiff.modes import detect_anomaly, no_grad
 from ..data.preprocess import crop_and_flip
 from ..data.splits import Data, batches
 from ..errors import NonFiniteError, TinyADTNError
 from ..nn.module import Module
 from ..nn.optim import Optimizer
+from ..nn.surgery import named_layers
+from ..nn.weights import Weight
 from ..ops.loss import softmax_cross_entropy
 from .evaluate import Evaluation, evaluate
 from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_folder
@@ -33,6 +35,8 @@ from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_f
 # Streams of random numbers, so that dropout and augmentation do not share draws of one seed.
 DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
 SAVE_MINUTES = 5.0  # longest time between two checkpoints
+VANISHED = 1e-6  # an encoded weight with this share of its initial norm, or less, has vanished
+REMEDY = "a smaller learning rate, or clip=1.0, or, for an ADTN, normalized=True, its default"
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,14 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     learning_rate = SCHEDULES[plan.schedule](plan.learning_rate, total)
     run.saved_at = time.monotonic()
     run.optimizer.zero_grad()
+    norms = _norms_of_encoded(run.model)
     for epoch in range(state.step // per_epoch, plan.epochs):
         done = state.step - epoch * per_epoch  # above 0 where a run resumes inside an epoch
         order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)
         for images, labels in order:
             step = _update(run, images, labels, epoch + 1, total, learning_rate(state.step))
             if state.step == (epoch + 1) * per_epoch:
+                _reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
                 step = _end_epoch(run, data, step, per_epoch)
             else:
                 _save_if_due(run, save_minutes)
@@ -184,6 +190,31 @@ def _save_if_due(run: Run, save_minutes: float) -> None:
         run.save()
 
 
+# --- an encoded weight that vanishes -----------------------------------------------------------
+
+
+def _norms_of_encoded(model: Module) -> dict[str, float]:
+    """The norm of every weight that is trained through an encoding, by the layer's name."""
+    weights = {name: layer.weight for name, layer in named_layers(model).items()}
+    with no_grad(), np.errstate(all="ignore"):
+        return {
+            name: float(np.linalg.norm(weight.decode().numpy()))
+            for name, weight in weights.items()
+            if isinstance(weight, Weight) and weight.parameters()
+        }
+
+
+def _reject_vanished(model: Module, norms: dict[str, float], where: str) -> None:
+    """Raise NonFiniteError for a weight that has lost its norm, and with it its gradients."""
+    for name, norm in _norms_of_encoded(model).items():
+        if norm <= VANISHED * norms[name] and norms[name]:
+            raise NonFiniteError(
+                f"{where}: the weight of {name} has vanished: its norm was {norms[name]:.3g}, now "
+                f"it is {norm:.3g}, and its gradients are too small to bring it back. Start again "
+                f"with {REMEDY}"
+            )
+
+
 # --- a loss or gradient that is not finite -------------------------------------------------------
 
 
@@ -214,4 +245,9 @@ def _reject_batch(
     finally:
         for buffer, before in buffers:  # running statistics include the bad batch
             buffer.data = before
-    raise NonFiniteError(f"{where}; {found}. Try a smaller learning rate, or clip=")
+    lost = [name for name, norm in _norms_of_encoded(run.model).items() if not math.isfinite(norm)]
+    if lost:
+        found = f"the weight of {' and '.join(lost)} has overflowed; {found}"
+    raise NonFiniteError(
+        f"{where}; {found}. Try {REMEDY if lost else 'a smaller learning rate, or clip='}"
+    )
