@@ -148,7 +148,7 @@ class ADTN(ByFactors, Encoding):
 
     def amplitude(self) -> Tensor:
         """Return the factor on T: scale · ‖A_G‖ if normalized, with A_G the last gate; or scale."""
-        return norm_of_last(self.columns[-1]) * self.scale if self.normalized else self.scale
+        return norm_of_last(self.columns[-1], scale=self.scale) if self.normalized else self.scale
 
     def contract(self) -> Tensor:
         """Return T as a vector over all sites by position: before the crop and the factor."""
@@ -163,8 +163,9 @@ class ADTN(ByFactors, Encoding):
         index = self.sites.index_like(tensor.data)
         if index is not None:
             tensor = _pick(tensor, index=index)
-        if self.normalized and self.depth > 1:
-            tensor = with_norm(tensor.reshape(1, -1), norm=math.sqrt(tensor.size))  # rms 1
+        if self.normalized and self.depth > 1:  # amplitude · T/rms(T)
+            norm = self.amplitude() * math.sqrt(tensor.size)
+            return with_norm(tensor.reshape(1, -1), norm).reshape(self.shape)
         return tensor.reshape(self.shape) * self.amplitude()
 
     @no_grad()

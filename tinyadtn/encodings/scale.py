@@ -37,13 +37,13 @@ BASIS = 256  # unit vectors per block in ``spread``
 def unit_gates(columns: Sequence[Tensor], wall: Sequence[Column]) -> list[Tensor]:
     """Return every gate as c·A/‖A‖. c is √n for n×n gates, 1 for a fresh gate, which is a state."""
     return [
-        with_norm(gates, norm=1 if column.fresh else math.sqrt(column.shape[-1]))
+        with_norm(gates, 1.0 if column.fresh else math.sqrt(column.shape[-1]))
         for gates, column in zip(columns, wall)
     ]
 
 
-@op
-def with_norm(x: Array, *, norm: float) -> tuple:
+@op(joint=True)
+def with_norm(x: Array, norm: Array) -> tuple:
     """y[k] = norm · x[k]/‖x[k]‖ for every k. The gradient is orthogonal to x[k]; 0 stays 0."""
     rows = x.reshape(len(x), -1)
     lengths = array_module(x).sqrt(_dots(rows, rows))
@@ -51,14 +51,15 @@ def with_norm(x: Array, *, norm: float) -> tuple:
     factor = norm / lengths
     y = rows * factor
 
-    def grad_x(g: Array) -> Array:
+    def backward(g: Array) -> list[Array]:
         g = g.reshape(rows.shape)
-        grad = y * (_dots(y, g) / -(norm * norm))
+        along = _dots(y, g) / norm
+        grad = y * (along / -norm)
         grad += g
         grad *= factor
-        return grad.reshape(x.shape)
+        return [grad.reshape(x.shape), along.sum()]
 
-    return y.reshape(x.shape), grad_x
+    return y.reshape(x.shape), backward
 
 
 def _dots(x: Array, y: Array) -> Array:
@@ -67,17 +68,17 @@ def _dots(x: Array, y: Array) -> Array:
 
 
 @op
-def norm_of_last(column: Array) -> tuple:
-    """‖A_G‖, the norm of the last gate of a column, a number above 0."""
+def norm_of_last(column: Array, *, scale: Array) -> tuple:
+    """scale · ‖A_G‖ for the last gate A_G of a column, which is not 0."""
     gate = column[-1]
     norm = array_module(gate).sqrt((gate * gate).sum())
 
     def grad_column(g: Array) -> Array:
         share = array_module(g).zeros_like(column)
-        share[-1] = gate * (g / norm)
+        share[-1] = gate * (g * scale / norm)
         return share
 
-    return norm, grad_column
+    return norm * scale, grad_column
 
 
 def match_scale(weight: ADTN, rng: np.random.Generator) -> None:
