@@ -35,7 +35,7 @@ from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run, writable_f
 # Streams of random numbers, so that dropout and augmentation do not share draws of one seed.
 DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
 SAVE_MINUTES = 5.0  # longest time between two checkpoints
-VANISHED = 1e-6  # an encoded weight with this share of its initial norm, or less, has vanished
+VANISHED = 1e-4  # an encoded weight with this share of its initial norm, or less, has vanished
 REMEDY = "a smaller learning rate, or clip=1.0, or, for an ADTN, normalized=True, its default"
 
 
