@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..autodiff.arrays import asarray_like
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import detect_anomaly, no_grad
 from ..data.preprocess import crop_and_flip
@@ -198,10 +199,20 @@ def _norms_of_encoded(model: Module) -> dict[str, float]:
     weights = {name: layer.weight for name, layer in named_layers(model).items()}
     with no_grad(), np.errstate(all="ignore"):
         return {
-            name: float(np.linalg.norm(weight.decode().numpy()))
+            name: _norm(weight)
             for name, weight in weights.items()
             if isinstance(weight, Weight) and weight.parameters()
         }
+
+
+def _norm(weight: Weight) -> float:
+    """‖W‖; of a matrix an estimate by ‖W·x‖ for 8 random x, which need not form W."""
+    if len(weight.shape) != 2:
+        return float(np.linalg.norm(weight.decode().numpy()))
+    like = weight.parameters()[0].data
+    x = np.random.default_rng(0).standard_normal((8, weight.shape[1])) / math.sqrt(8)
+    images = Tensor(asarray_like(x.astype(like.dtype), like))
+    return float(np.linalg.norm(weight.linear(images, None).numpy()))
 
 
 def _reject_vanished(model: Module, norms: dict[str, float], where: str) -> None:
