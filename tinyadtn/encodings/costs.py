@@ -42,6 +42,8 @@ def peak_bytes(weight: ADTN) -> int:
     # In addition: the gradient of T (4 bytes per entry), the index (8 bytes), and the weight before
     # the scale, after the scale, and its gradient (4 bytes each).
     total = 4 * (floats + weight.sites.padded_size) + (8 + 3 * 4) * math.prod(weight.shape)
+    if weight.normalized and weight.depth == 1:  # the gradient of the last gate's norm needs T
+        total += 4 * math.prod(weight.shape)
     if weight.normalized:  # the unit gates, their gradients, and a product
         first = sum(math.prod(column.shape) for column in layer)
         later = sum(len(column.pairs) * math.prod(column.dims) ** 2 for column in layer)

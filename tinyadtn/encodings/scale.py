@@ -49,17 +49,17 @@ def with_norm(x: Array, norm: Array) -> tuple:
     lengths = array_module(x).sqrt(_dots(rows, rows))
     lengths[lengths == 0] = math.inf
     factor = norm / lengths
-    y = rows * factor
+    y, shape = rows * factor, x.shape  # backward needs y, and not x
 
     def backward(g: Array) -> list[Array]:
-        g = g.reshape(rows.shape)
+        g = g.reshape(y.shape)
         along = _dots(y, g) / norm
         grad = y * (along / -norm)
         grad += g
         grad *= factor
-        return [grad.reshape(x.shape), along.sum()]
+        return [grad.reshape(shape), along.sum()]
 
-    return y.reshape(x.shape), backward
+    return y.reshape(shape), backward
 
 
 def _dots(x: Array, y: Array) -> Array:
