@@ -51,6 +51,8 @@ ROWS = [
     # Q = 2 + 2 + 1 + 1 sites, one layer: 16·5 - 12·3
     Row(ta.ADTN.like(1), (4, 3, 2, 2), 44, "ADTN M=1", "smooth"),
     Row(ta.ADTN.like(1), (4, 9), 16 * 5 - 12 * 3, "ADTN M=1", "smooth", axes=(4, (3, 3))),
+    Row(ta.ADTN.like(2, normalized=False), (5, 3), 104, "ADTN M=2", "piecewise"),
+    Row(ta.ADTN.like(1, normalized=False), (4, 9), 16 * 5 - 12 * 3, "ADTN M=1", "smooth"),
     # every wiring, activation, start and order somewhere
     Row(
         ta.ADTN.like(2, activation="identity", order="output_first"),

@@ -18,14 +18,15 @@ def gradients(weight, cotangent):
     return [column.grad for column in weight.columns]
 
 
+@pytest.mark.parametrize("normalized", [False, True])
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity", "tanh"])
 @pytest.mark.parametrize(
     ("shape", "options"),
     [KINDS[k] for k in (1, 3, 5, 8, 12, 15, 18, 21)] + NAMED + [((9, 11), {"depth": 3})],
 )
-def test_the_gradient_is_the_slope(shape, options, activation):
+def test_the_gradient_is_the_slope(shape, options, activation, normalized):
     """⟨dA, D⟩ against the central difference along random directions D of each column."""
-    weight = adtn(shape, options, activation)
+    weight = adtn(shape, options, activation, normalized=normalized)
     rng, h = np.random.default_rng(1), 1e-6
     cotangent = rng.normal(size=shape)
     grads = gradients(weight, cotangent)
@@ -60,6 +61,48 @@ def test_every_gate_carries_the_whole_product(shape, options, activation):
     weight = adtn(shape, options, activation)
     cotangent = np.random.default_rng(2).normal(size=shape)
     assert max(gate_products(weight, cotangent)) <= 1e-12
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity", "tanh"])
+@pytest.mark.parametrize(
+    ("shape", "options"), [*KINDS, ((12, 30), {"depth": 4}), ((64, 50), {"depth": 3})]
+)
+def test_the_norms_of_normalized_gates_are_gauge(shape, options, activation):
+    """⟨A_k, dA_k⟩ = 0 for every gate but the last, which carries ⟨W, dW⟩; tanh changes nothing."""
+    weight = adtn(shape, options, activation, normalized=True)
+    cotangent = np.random.default_rng(2).normal(size=shape)
+    grads, value = gradients(weight, cotangent), weight.decode().data
+    found = [np.vdot(a, da) for c, g in zip(weight.columns, grads) for a, da in zip(c.data, g)]
+    size = np.linalg.norm(value) * np.linalg.norm(cotangent)
+    np.testing.assert_allclose(found[:-1], 0, rtol=0, atol=1e-12 * size)
+    assert found[-1] == pytest.approx(np.vdot(value, cotangent), rel=0, abs=1e-12 * size)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity"])
+@pytest.mark.parametrize(("shape", "options"), [KINDS[k] for k in (0, 2, 5, 9, 14, 17)])
+def test_both_parametrizations_reach_the_same_weights(shape, options, activation):
+    """The plain weight of any gates is the normalized one, once the last gate has its norm."""
+    plain, twin = (adtn(shape, options, activation, normalized=n) for n in (False, True))
+    rng = np.random.default_rng(4)
+    for column, other in zip(plain.columns, twin.columns):
+        column.data = rng.normal(0, 0.7, size=column.shape)
+        other.data = column.data.copy()
+    wanted, found = plain.decode().data, twin.decode().data
+    twin.columns[-1].data[-1] *= np.linalg.norm(wanted) / np.linalg.norm(found)
+    close = 1e-12 * np.abs(wanted).max()
+    np.testing.assert_allclose(twin.decode().data, wanted, rtol=0, atol=close)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_no_gate_can_make_a_normalized_weight_vanish(depth):
+    """Gates 1,000 times smaller or larger change W by the factor of the last gate alone."""
+    weight = ta.ADTN((32, 40), depth, rng=0)
+    before = weight.decode().numpy()
+    for factor in (1e-3, 1e6, 1e-3):
+        for column in weight.columns:
+            column.data *= np.float32(factor)
+        after = weight.decode().numpy() / np.linalg.norm(weight.columns[-1].data[-1]) * 2
+        np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * np.abs(before).max())
 
 
 @pytest.mark.parametrize("site_dim", [2, 4, (2, 4, 4, 2)])

@@ -235,7 +235,7 @@ def test_a_wall_without_activation_is_cut_in_two(options, order):
     """Any wiring and order, also where nobody would do it: the rank is what crosses."""
     shape = (7, 5)
     order = (2, 0, 3, 1) if "site_dim" in options else order_of(order, shape)
-    weight = doubled(ta.ADTN(shape, order=order, **options, rng=3))
+    weight = doubled(ta.ADTN(shape, order=order, **options, normalized=False, rng=3))
     a, b = cut_factors(weight.columns, weight.sites, weight.wall)
     b = b * weight.scale
     g = np.random.default_rng(0).normal(size=shape)

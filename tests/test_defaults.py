@@ -19,6 +19,7 @@ DEFAULTS = {
         "axes": None,
         "site_dim": 2,
         "start": "orthogonal",
+        "normalized": True,
         "rng": None,
     },
     "ADTN.fit": {"steps": 500, "learning_rate": 0.02, "show_progress": True, "label": "fit"},

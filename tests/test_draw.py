@@ -287,7 +287,7 @@ def test_weights_that_cannot_be_compared_are_refused(arrays, options, error, mes
 
 def test_the_cut_spectrum_of_one_layer_is_that_of_the_matrix_product():
     """T for Q = 4, M = 1 written out with Kronecker products."""
-    weight = ta.ADTN((4, 4), rng=3)
+    weight = ta.ADTN((4, 4), normalized=False, rng=3)
     first, second = (column.numpy().astype(np.float64) for column in weight.columns)
     state = np.kron(first[0].ravel(), first[1].ravel())
     state = np.kron(np.kron(np.eye(2), second[0]), np.eye(2)) @ state

@@ -10,6 +10,7 @@ from test_sites import positions_by_digits
 
 import tinyadtn as ta
 from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.compression.configure import build_encoding
 from tinyadtn.errors import GraphError, ShapeError, SizeLimitError
 from tinyadtn.tensor_networks.wirings import WIRINGS
 
@@ -64,8 +65,10 @@ def double(weight):
     return weight
 
 
-def adtn(shape, options, activation="leaky_relu", rng=0):
-    return double(ta.ADTN(shape, **{"activation": activation, **options}, rng=rng))
+def adtn(shape, options, activation="leaky_relu", rng=0, normalized=False):
+    """An ADTN in float64, in the plain parametrization if not asked otherwise."""
+    options = {"activation": activation, "normalized": normalized, **options}
+    return double(ta.ADTN(shape, **options, rng=rng))
 
 
 # --- counts --------------------------------------------------------------------------------------
@@ -305,10 +308,12 @@ def test_a_tensor_beyond_the_memory_is_refused_before_it_is_made(options):
 @pytest.mark.parametrize("site_dim", [2, 4, (2, 4, 4, 4, 2, 2, 4, 4, 2), 16])
 @pytest.mark.parametrize("wiring", WIRINGS)
 @pytest.mark.parametrize("depth", [1, 3])
-def test_what_a_step_takes_is_within_the_estimate(depth, wiring, site_dim, monkeypatch):
+@pytest.mark.parametrize("normalized", [False, True])
+def test_what_a_step_takes_is_within_the_estimate(normalized, depth, wiring, site_dim, monkeypatch):
     """2^14 numbers. A limit of what was measured is refused; twice as much is enough."""
     ta.ADTN((4, 4), wiring=wiring, rng=0).decode().backward(np.ones((4, 4)))  # loads what is lazy
     options = {"activation": "leaky_relu", "wiring": wiring, "site_dim": site_dim}
+    options["normalized"] = normalized
     tracemalloc.start()
     try:
         weight = ta.ADTN((128, 128), depth, **options, rng=0)
@@ -331,7 +336,7 @@ def test_what_a_step_takes_is_within_the_estimate(depth, wiring, site_dim, monke
 @pytest.mark.parametrize(
     ("shape", "options", "says"),
     [
-        ((2**10, 2**10), {"depth": 2, "site_dim": 2**10}, "16,384.* GiB.*wiring="),  # one gate
+        ((2**10, 2**10), {"depth": 2, "site_dim": 2**10}, "28,672.* GiB.*wiring="),  # one gate
         ((2**17, 2**17), {"depth": 1, "wiring": "butterfly"}, "wiring="),
         ((2**17, 2**17), {"depth": 1}, "smaller depth$"),
     ],
@@ -394,3 +399,60 @@ def test_a_frozen_weight_needs_an_axis():
     with pytest.raises(ShapeError, match=r"Frozen needs 1 axis or more, got \(\)$"):
         ta.Frozen(())
     assert ta.Frozen(np.array([3, 2]), rng=0).config["shape"] == [3, 2]
+
+
+# --- the parametrization -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity"])
+def test_both_parametrizations_start_with_the_same_weight(depth, activation):
+    """Orthogonal gates have the norm that a normalized gate acts with."""
+    one, two = (
+        ta.ADTN((20, 30), depth, activation=activation, normalized=n, rng=5) for n in (True, False)
+    )
+    assert one.num_parameters == two.num_parameters
+    np.testing.assert_allclose(one.decode().data, two.decode().data, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"wiring": "staircase"}], ids=str)
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_factors_of_a_normalized_weight_make_it(options, depth):
+    """Also for two layers without activation, where T/rms(T) is computed from the factors."""
+    shape = (512, 1024)
+    weight = ta.ADTN(shape, depth, activation="identity", order="output_first", **options, rng=2)
+    cotangent = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    found = []
+    for value in (weight.decode(), ta.matmul(*weight.factors())):
+        value.backward(cotangent)
+        found.append([value.data, *(column.grad for column in weight.columns)])
+        for column in weight.columns:
+            column.grad = None
+    for ours, other in zip(*found):
+        np.testing.assert_allclose(ours, other, rtol=0, atol=1e-4 * np.abs(other).max())
+
+
+def test_an_adtn_of_64_layers_decodes_to_a_usual_weight():
+    """The norms of relu's output, 2^(-1/2) a layer, are divided out."""
+    weight = ta.ADTN((64, 100), 64, rng=0)
+    decoded = weight.decode()
+    decoded.backward(np.ones((64, 100), np.float32))
+    assert decoded.data.std() == pytest.approx(math.sqrt(2 / 100), rel=1e-5)
+    assert all(0 < np.abs(column.grad).max() < 1e4 for column in weight.columns)
+
+
+@pytest.mark.parametrize("bad", ["yes", 1, None, 0.0])
+def test_normalized_is_true_or_false(bad):
+    with pytest.raises(ValueError, match="normalized must be True or False, got"):
+        ta.ADTN((4, 4), normalized=bad)
+    assert ta.ADTN((4, 4), normalized=np.True_).config["normalized"] is True
+
+
+def test_a_configuration_without_the_option_is_plain():
+    """Files from before it was there: the same arrays give the same bits."""
+    plain = ta.ADTN((12, 20), 2, normalized=False, rng=0)
+    config = {k: v for k, v in plain.config.items() if k != "normalized"}
+    again = build_encoding(config, {})
+    assert not again.normalized
+    again.load_arrays(plain.arrays())
+    np.testing.assert_array_equal(again.decode().data, plain.decode().data)

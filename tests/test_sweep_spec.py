@@ -70,7 +70,7 @@ def test_a_configuration_names_every_default_and_is_plain_json():
         "encode": {
             "fc1": {
                 "encoding": "ADTN", "depth": 2, "activation": "relu", "wiring": "brick_wall",
-                "order": "mirrored", "site_dim": 2, "start": "orthogonal",
+                "order": "mirrored", "site_dim": 2, "start": "orthogonal", "normalized": True,
             }
         },
         "epochs": 10, "batch_size": 128, "optimizer": "adam", "learning_rate": 1.0,

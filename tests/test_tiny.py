@@ -31,7 +31,7 @@ OPS = {
 def twins(depth: int) -> tuple[tiny.ADTN, ta.ADTN]:
     """The page's ADTN of fc1 and the library's, with the same gates and the same scale."""
     page = tiny.ADTN(256, 28, 28, depth, np.random.default_rng(depth))
-    library = ta.ADTN((256, 784), depth, axes=(256, (28, 28)), rng=0)
+    library = ta.ADTN((256, 784), depth, axes=(256, (28, 28)), normalized=False, rng=0)
     arrays = {f"columns.{k}": column.data for k, column in enumerate(page.columns)}
     library.load_arrays({**arrays, "scale": np.float32(page.scale)})
     return page, library

@@ -433,3 +433,19 @@ def test_a_save_that_fails_leaves_the_last_good_states(data, tmp_path, monkeypat
         for _ in steps:
             pass
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == good
+
+
+# --- an encoded weight that collapses ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("factor", "what"), [(1e-9, "vanished"), (1e30, "overflowed")])
+def test_a_weight_that_collapses_is_named_with_the_remedy(data, tmp_path, factor, what):
+    """At the end of the epoch, or at once; the checkpoint of the epoch before is kept."""
+    model = ta.compress(ta.models.fc2(rng=0), {"fc1": ta.ADTN.like(2, normalized=False)}, rng=0)
+    kept = None
+    with pytest.raises(NonFiniteError, match=rf"epoch 2.*of fc1 has {what}.*clip=1.0.*normalized"):
+        for step in ta.train(model, data, epochs=3, out=tmp_path):
+            if step.validation:
+                kept = (tmp_path / "last.npz").read_bytes()
+                model.fc1.weight.columns[-1].data *= np.float32(factor)
+    assert (tmp_path / "last.npz").read_bytes() == kept

@@ -223,7 +223,7 @@ def my_wall(columns, num_sites):
 
 
 # %%
-weight = ta.ADTN((64, 64), depth=3, order="output_first", start="orthogonal", rng=3)
+weight = ta.ADTN((64, 64), depth=3, order="output_first", normalized=False, rng=3)
 columns = [column.numpy().astype(np.float64) for column in weight.columns]
 frames = dict(my_wall(columns, weight.num_sites))  # of one name, the last state stays
 *_, (_, T) = frames.items()

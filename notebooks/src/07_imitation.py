@@ -89,7 +89,7 @@ def my_backward(columns, tape, g):
 
 
 # %%
-weight = ta.ADTN((16, 16), depth=3, order="output_first", rng=0)
+weight = ta.ADTN((16, 16), depth=3, order="output_first", normalized=False, rng=0)
 columns = [column.numpy().astype(np.float64) for column in weight.columns]
 T, tape = my_forward(columns, 8)
 dT = rng.normal(size=T.size)
@@ -122,7 +122,7 @@ print(f"<A, dA> of {len(euler)} gates: from {min(euler):.12f} to {max(euler):.12
 assert np.allclose(euler, T @ dT, rtol=1e-9)
 
 # tanh(2x) is not 2 tanh(x)
-bent = ta.ADTN((16, 16), depth=3, activation="tanh", start="normal", rng=0)
+bent = ta.ADTN((16, 16), 3, activation="tanh", start="normal", normalized=False, rng=0)
 for c in bent.columns:
     c.data *= 1.5  # large enough to leave the straight part of tanh
 made = bent.decode()
@@ -155,7 +155,7 @@ assert W.size == 50_176
 # %%
 def my_fit(loss_of, steps, learning_rate=0.01):
     """Train the gates of one wall; per step: ‖T‖, and the error if T were scaled at its best."""
-    wall = ta.ADTN(W.shape, depth=2, start="normal", rng=0)
+    wall = ta.ADTN(W.shape, depth=2, start="normal", normalized=False, rng=0)
     factor = np.float32(1 / np.linalg.norm(wall.decode().numpy()))
     optimizer, told = ta.Adam(wall.parameters(), clip=1.0), []
     for _ in range(steps):
@@ -196,7 +196,7 @@ def one_minus_cosine_squared(T):
 
 
 by_angle = my_fit(one_minus_cosine_squared, teach.pick(400, 20))
-library = ta.ADTN(W.shape, depth=2, start="normal", rng=0)
+library = ta.ADTN(W.shape, depth=2, start="normal", normalized=False, rng=0)
 theirs = library.fit(W, steps=teach.pick(400, 20), show_progress=False)
 print(f"by distance {by_distance['best'][-1]:.4f}, by angle {by_angle['best'][-1]:.4f}, ", end="")
 print(f"the library {theirs[-1]:.4f} = {np.linalg.norm(library.decode().numpy() - W):.4f}")

@@ -219,8 +219,8 @@ def my_factors(wall, cut):
 
 # %%
 walls = {
-    "fc1": ta.ADTN((4096, 512), 1, order="output_first", rng=0),
-    "fc2": ta.ADTN((4096, 4096), 1, order="output_first", rng=1),
+    "fc1": ta.ADTN((4096, 512), 1, order="output_first", normalized=False, rng=0),
+    "fc2": ta.ADTN((4096, 4096), 1, order="output_first", normalized=False, rng=1),
 }
 for name, wall in walls.items():
     W, (A, B) = wall.decode().data, my_factors(wall, 12)

@@ -67,7 +67,7 @@ DENSE = "dense"
 
 
 def wall(depth: int, order: str = "mirrored") -> Any:
-    return ta.ADTN.like(depth, order=order, start="orthogonal")
+    return ta.ADTN.like(depth, order=order, start="orthogonal", normalized=False)
 
 
 def recipes(network: str) -> dict[str, list[Any]]:

@@ -25,7 +25,7 @@ PAGES = sorted((ROOT / "data" / "results").glob("*.md"))
 MARKED = re.compile(
     r"(<!-- (?P<command>(?:tinyadtn|python) .*?) -->\n).*?(<!-- end -->)", re.DOTALL
 )
-DRAWN = re.compile(r"^tinyadtn .* --plot data/results/\S+\.png$", re.MULTILINE)
+DRAWN = re.compile(r"^(?:tinyadtn|python) .* --plot data/results/\S+\.png$", re.MULTILINE)
 PREFIXES = {
     "tinyadtn": [sys.executable, "-m", "tinyadtn"],
     "python": [sys.executable],

@@ -140,10 +140,19 @@ def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encodi
             "an encoding of your own class cannot be built from a file; build the model yourself "
             "and call ta.load(path, into=model)"
         )
-    arguments = {k: v for k, v in entry.items() if k != "encoding"}
+    arguments = options_of(entry)
     if entry["encoding"] == "Part":
         key = json.dumps([entry["whole"], entry["layers"]], sort_keys=True)
         if key not in wholes:
             wholes[key] = build_encoding(entry["whole"], wholes)
         arguments["whole"] = wholes[key]
     return ENCODINGS[entry["encoding"]](**_without_rng(arguments))
+
+
+def options_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constructor's options in the configuration of an encoding, as a file holds it.
+
+    Files from before ``normalized`` was an option of the ADTN hold the plain parametrization.
+    """
+    options = {key: value for key, value in entry.items() if key != "encoding"}
+    return {"normalized": False, **options} if entry["encoding"] == "ADTN" else options

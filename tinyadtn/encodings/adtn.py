@@ -32,7 +32,7 @@ from ..tensor_networks.wirings import WIRINGS, Pairs
 from . import costs
 from .encoding import Cost, Counts, Encoding, Recipe
 from .fit import fit_by_variable_projection
-from .scale import match_scale
+from .scale import match_scale, norm_of_last, unit_gates, with_norm
 
 
 class ADTN(ByFactors, Encoding):
@@ -56,6 +56,9 @@ class ADTN(ByFactors, Encoding):
     - ``start``, the initialization of the gates: orthogonal, normal with N(0, 1/4), or
       near_identity (see ``starts``). Then ``scale``, one factor that is not trained, gives the
       decoded weight the standard deviation of a dense initialization, √(2/fan_in).
+    - ``normalized``: gates are directions, T is divided by its rms if M > 1, and the last gate
+      gives the norm, so that no training step can make the weight vanish or explode (see
+      ``scale``). False is the *plain* parametrization of the paper, W = scale·T.
     - ``rng``: without it, the ADTN has shapes only.
 
     Raises SizeLimitError, before anything is allocated, if the tensor needs more than this
@@ -82,14 +85,23 @@ class ADTN(ByFactors, Encoding):
         axes: Axes = None,
         site_dim: int | Sequence[int] = 2,
         start: str = "orthogonal",
+        normalized: bool = True,
         rng: Seed = None,
     ):
         options = checked_options(
-            shape, depth, activation, wiring, order=order, axes=axes, site_dim=site_dim, start=start
+            shape,
+            depth,
+            activation,
+            wiring,
+            order=order,
+            axes=axes,
+            site_dim=site_dim,
+            start=start,
+            normalized=normalized,
         )
         self.shape, self.depth = options["shape"], options["depth"]
         self.activation, self.wiring = options["activation"], options["wiring"]
-        self.start = start
+        self.start, self.normalized = start, options["normalized"]
         self.sites = assign_sites(
             self.shape, options["axes"], options["site_dim"], options["order"]
         )
@@ -130,19 +142,30 @@ class ADTN(ByFactors, Encoding):
         """The number of sites, Q."""
         return len(self.sites.dims)
 
+    def gates(self) -> list[Tensor]:
+        """Return the gates as they act, one Tensor per column: Â = c·A/‖A‖ if normalized."""
+        return unit_gates(self.columns, self.wall) if self.normalized else self.columns
+
+    def amplitude(self) -> Tensor:
+        """Return the factor on T: scale · ‖A_G‖ if normalized, with A_G the last gate; or scale."""
+        return norm_of_last(self.columns[-1], scale=self.scale) if self.normalized else self.scale
+
     def contract(self) -> Tensor:
-        """Return T as a vector over all sites by position: before the crop and the scale factor."""
+        """Return T as a vector over all sites by position: before the crop and the factor."""
         return network_tensor(
-            self.columns, self.wall, self.sites.wall_dims, self.activation, self.wiring
+            self.gates(), self.wall, self.sites.wall_dims, self.activation, self.wiring
         )
 
     def decode(self) -> Tensor:
         """Return the weight: T contracted, put in the axes' order, cropped and scaled."""
         tensor = self.contract()
         index = self.sites.index_like(tensor.data)
-        if index is None:
-            return tensor.reshape(self.shape) * self.scale
-        return _pick(tensor, index=index) * self.scale
+        if index is not None:
+            tensor = _pick(tensor, index=index)
+        if self.normalized and self.depth > 1:  # amplitude · T/rms(T)
+            norm = self.amplitude() * math.sqrt(tensor.size)
+            return with_norm(tensor.reshape(1, -1), norm).reshape(self.shape)
+        return tensor.reshape(self.shape) * self.amplitude()
 
     @no_grad()
     def steps(self) -> Iterator[ContractionStep]:
@@ -157,7 +180,7 @@ class ADTN(ByFactors, Encoding):
         layer 2: gates on (0,1) (2,3)
         layer 2: gates on (1,2)
         """
-        yield from contraction_steps(self.columns, self.wall, self.sites.wall_dims, self.activation)
+        yield from contraction_steps(self.gates(), self.wall, self.sites.wall_dims, self.activation)
 
     def counts(self) -> Counts:
         """Count dense and padded entries, and stored and effective (``live``) parameters.
@@ -254,6 +277,7 @@ def checked_options(
     axes: Any,
     site_dim: Any,
     start: Any,
+    normalized: Any,
 ) -> dict[str, Any]:
     """Return the options of an ADTN in Python's own types, ready for JSON. Raise if one is wrong.
 
@@ -269,6 +293,8 @@ def checked_options(
     for name, value, table in (("activation", activation, ACTIVATIONS), ("start", start, STARTS)):
         if not isinstance(value, str) or value not in table:
             raise ValueError(f"{name} must be one of {', '.join(table)}, got {value!r}")
+    if not isinstance(normalized, (bool, np.bool_)):
+        raise ValueError(f"normalized must be True or False, got {normalized!r}")
     if isinstance(wiring, str) and wiring not in WIRINGS:
         raise ValueError(
             f"wiring must be {', '.join(WIRINGS)} or a list of columns of pairs, got {wiring!r}"
@@ -282,6 +308,7 @@ def checked_options(
         "axes": axes,
         "site_dim": site_dim,
         "start": start,
+        "normalized": bool(normalized),
     }
 
 

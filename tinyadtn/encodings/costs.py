@@ -17,6 +17,7 @@ from ..decode_free.rule import LARGE_BATCH
 from ..decode_free.wall_chain import WallChain, wall_chain
 from ..errors import SizeLimitError
 from ..limits import memory_limit
+from ..ops.contract import contract
 from ..tensor_networks.counting import peak_floats
 from ..tensor_networks.fast import fast_wall
 from .encoding import Cost
@@ -32,14 +33,21 @@ def is_fast(weight: ADTN) -> bool:
 
 def peak_bytes(weight: ADTN) -> int:
     """Estimate the bytes in memory at once while the gates are trained through ``decode``."""
+    layer = [column for column in weight.wall if column.layer == 1]
     if is_fast(weight):
         floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
     else:
-        layer = [column for column in weight.wall if column.layer == 1]
         floats = peak_floats(layer, weight.sites.wall_dims, weight.depth)
     # In addition: the gradient of T (4 bytes per entry), the index (8 bytes), and the weight before
     # the scale, after the scale, and its gradient (4 bytes each).
-    return 4 * (floats + weight.sites.padded_size) + (8 + 3 * 4) * math.prod(weight.shape)
+    total = 4 * (floats + weight.sites.padded_size) + (8 + 3 * 4) * math.prod(weight.shape)
+    if weight.normalized and weight.depth == 1:  # the gradient of the last gate's norm needs T
+        total += 4 * math.prod(weight.shape)
+    if weight.normalized:  # the unit gates, their gradients, and a product
+        first = sum(math.prod(column.shape) for column in layer)
+        later = sum(len(column.pairs) * math.prod(column.dims) ** 2 for column in layer)
+        total += 3 * 4 * (first + (weight.depth - 1) * later)
+    return total
 
 
 def check_size(weight: ADTN) -> None:
@@ -90,8 +98,13 @@ def chain(weight: ADTN, batch: int) -> WallChain | CutChain | None:
 def factors(weight: ADTN, chosen: Any = None) -> Sequence[Tensor]:
     """Return the cores of the chosen chain; TypeError if there is none (see ``ADTN.factors``)."""
     chosen = chosen or weight.chain(LARGE_BATCH)
+    if chosen is not None and weight.normalized and weight.depth > 1:  # of a cut, A and B
+        a, b = chosen.factors(weight.gates(), weight.amplitude())
+        gram = contract(a, a, pattern="or,os->rs") * contract(b, b, pattern="ri,si->rs")
+        rms = (gram.sum() / math.prod(weight.shape)) ** 0.5  # ‖A·B‖² = ⟨AᵀA, BBᵀ⟩
+        return [a, b * (weight.amplitude() / rms)]
     if chosen is not None:
-        return chosen.factors(weight.columns, weight.scale)
+        return chosen.factors(weight.gates(), weight.amplitude())
     why = "they would take no fewer multiply-adds than the weight"
     if len(weight.shape) < 2:
         why = f"a weight of shape {weight.shape} has no input axis"

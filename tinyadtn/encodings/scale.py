@@ -1,26 +1,84 @@
-"""The scale of a new ADTN: its decoded weight gets the standard deviation of a dense one.
+"""The norm of an ADTN's weight, apart from its direction, and the scale of a new ADTN.
 
-Random gates decode to a tensor of some size. One factor that is not trained, ``ADTN.scale``, brings
-its entries to the standard deviation √(2/fan_in) of a dense initialization.
+T is linear in every gate, so its norm carries the product of all their norms. An optimizer that
+shrinks every gate a little shrinks T to nothing, and all gradients with it. In the *normalized*
+parametrization, the default, gates are directions, and the last gate A_G gives the norm::
+
+    Â = c·A/‖A‖                        for every gate A
+    T = L_M σ( … σ( L_1 |0…0⟩ ) )      from the gates Â
+    W = scale · ‖A_G‖ · T/rms(T)       for M = 1 just scale · ‖A_G‖ · T, which has factors
+
+c is the norm of an orthogonal gate. For a positively homogeneous σ, W ranges over the same weights
+as in the plain parametrization, W = scale · T from the gates A, with as many parameters.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..autodiff.engine import Tensor
+from ..autodiff.arrays import Array, array_module
+from ..autodiff.engine import Tensor, op
 from ..autodiff.modes import no_grad
 from ..errors import NonFiniteError
 from ..nn.parameters import he_std
 from ..tensor_networks.starts import draw_gates
+from ..tensor_networks.wall import Column
 
 if TYPE_CHECKING:
     from .adtn import ADTN
 
 BASIS = 256  # unit vectors per block in ``spread``
+
+
+def unit_gates(columns: Sequence[Tensor], wall: Sequence[Column]) -> list[Tensor]:
+    """Return every gate as c·A/‖A‖. c is √n for n×n gates, 1 for a fresh gate, which is a state."""
+    return [
+        with_norm(gates, 1.0 if column.fresh else math.sqrt(column.shape[-1]))
+        for gates, column in zip(columns, wall)
+    ]
+
+
+@op(joint=True)
+def with_norm(x: Array, norm: Array) -> tuple:
+    """y[k] = norm · x[k]/‖x[k]‖ for every k. The gradient is orthogonal to x[k]; 0 stays 0."""
+    rows = x.reshape(len(x), -1)
+    lengths = array_module(x).sqrt(_dots(rows, rows))
+    lengths[lengths == 0] = math.inf
+    factor = norm / lengths
+    y, shape = rows * factor, x.shape  # backward needs y, and not x
+
+    def backward(g: Array) -> list[Array]:
+        g = g.reshape(y.shape)
+        along = _dots(y, g) / norm
+        grad = y * (along / -norm)
+        grad += g
+        grad *= factor
+        return [grad.reshape(shape), along.sum()]
+
+    return y.reshape(shape), backward
+
+
+def _dots(x: Array, y: Array) -> Array:
+    """Σ_i x[k,i]·y[k,i], shape (k, 1)."""
+    return (x[:, None, :] @ y[:, :, None])[:, 0]
+
+
+@op
+def norm_of_last(column: Array, *, scale: Array) -> tuple:
+    """scale · ‖A_G‖ for the last gate A_G of a column, which is not 0."""
+    gate = column[-1]
+    norm = array_module(gate).sqrt((gate * gate).sum())
+
+    def grad_column(g: Array) -> Array:
+        share = array_module(g).zeros_like(column)
+        share[-1] = gate * (g * scale / norm)
+        return share
+
+    return norm * scale, grad_column
 
 
 def match_scale(weight: ADTN, rng: np.random.Generator) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..compression.configure import options_of
 from ..errors import TinyADTNError
 from ..files.npz import is_stream
 from .spec import DEEPEST, configuration, run_key, too_deep, visible
@@ -229,9 +230,11 @@ def _check(record: Any) -> None:
 def _key_of(record: Record) -> str:
     """The key of a record's run; an option that is younger than the record has its default.
 
-    A configuration that cannot be asked for any more keeps its place, and no spec has it.
+    A configuration that cannot be asked for any more keeps its place, and no spec has it. An ADTN
+    whose record does not say whether it is ``normalized`` is not (see ``options_of``).
     """
-    config = record["config"]
-    with contextlib.suppress(TinyADTNError):
-        config = configuration("record", config)
-    return run_key(config, record["seed"])
+    config, seed = record["config"], record["seed"]
+    with contextlib.suppress(TinyADTNError, AttributeError, KeyError, TypeError):
+        encode = {name: {**e, **options_of(e)} for name, e in config.get("encode", {}).items()}
+        config = configuration("record", {**config, "encode": encode})
+    return run_key(config, seed)

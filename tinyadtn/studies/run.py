@@ -19,7 +19,7 @@ import numpy as np
 
 from ..compression.checkpoint import load
 from ..compression.compress import compress
-from ..compression.configure import ENCODINGS
+from ..compression.configure import ENCODINGS, options_of
 from ..compression.fitting import fit
 from ..compression.report import report
 from ..data.loading import load_data
@@ -172,7 +172,7 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
     spec: dict[Any, Any] = {}
     for names, options in config.get("encode", {}).items():
         kind = ENCODINGS[options["encoding"]]
-        recipe = kind.like(**{k: v for k, v in options.items() if k != "encoding"})  # type: ignore[attr-defined]
+        recipe = kind.like(**options_of(options))  # type: ignore[attr-defined]
         for name in names.split():
             spec[tuple(name.split("+")) if "+" in name else name] = recipe
     others = config.get("train_others", True)

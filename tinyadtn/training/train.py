@@ -33,6 +33,7 @@ from .evaluate import Evaluation, evaluate
 from .folder import RunFolder, require_free
 from .interrupts import interrupts_held
 from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run
+from .vanish import norms_of_encoded, reject_vanished, with_overflow
 
 # Streams of random numbers, so that dropout and augmentation do not share draws of one seed.
 DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
@@ -133,6 +134,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     learning_rate = SCHEDULES[plan.schedule](plan.learning_rate, total)
     run.saved_at = time.monotonic()
     run.optimizer.zero_grad()
+    norms = norms_of_encoded(run.model)
     try:
         for epoch in range(len(state.history), plan.epochs):
             done = state.step - epoch * per_epoch  # above 0 where a run resumes inside an epoch
@@ -145,6 +147,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
                     yield TrainStep(epoch + 1, state.step, total, state.loss, lr)
             lr = learning_rate(state.step - 1)
             last = TrainStep(epoch + 1, state.step, total, state.loss, lr)
+            reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
             yield _end_epoch(run, data, last)
     except (GeneratorExit, KeyboardInterrupt, SystemExit) as left:
         traceback.clear_frames(left.__traceback__)  # an op that was interrupted holds its arrays
@@ -248,4 +251,4 @@ def _reject_batch(run: Run, images: Any, labels: Any, step: int, where: str) -> 
             _loss(run, images, labels, step).backward()
     except NonFiniteError as error:
         found = str(error)
-    raise NonFiniteError(f"{where}; {found}. Try a smaller learning rate, or clip=")
+    raise NonFiniteError(f"{where}; {with_overflow(run.model, found)}")
