@@ -358,7 +358,7 @@ def edited(change):
 
 
 def integers(model):
-    model.fc3.bias.data = np.zeros(10, np.int64)
+    model.fc3.bias = ta.Tensor(np.zeros(10, np.int64))
 
 
 EDITED = {
@@ -366,7 +366,9 @@ EDITED = {
     "another layer": lambda model: setattr(model, "extra", ta.Linear(10, 3, rng=0)),
     "a layer less": lambda model: delattr(model, "fc3"),
     "an encoding by hand": lambda model: setattr(model.fc3, "weight", ta.ADTN((10, 84), rng=0)),
-    "a tensor more": lambda model: setattr(model, "temperature", ta.Tensor([1.0])),
+    "a tensor more": lambda model: setattr(
+        model, "temperature", ta.Tensor([1.0], requires_grad=True)
+    ),
     "integers": integers,
     "a configuration of a newer kind": lambda model: setattr(
         model, "config", {**model.config, "dropout": 0.5}

@@ -56,7 +56,7 @@ DEFAULTS = {
     "avg_pool2d": {"stride": None, "padding": 0},
     "batch_norm": {"mean": None, "variance": None, "epsilon": 1e-05, "observe": None},
     "batches": {"skip": 0},
-    "check_vjp": {"method": "smooth", "tolerance": None, "seed": 0},
+    "check_vjp": {"method": "smooth", "tolerance": None, "step": None, "seed": 0},
     "compress": {"train_others": True},
     "concatenate": {"axis": 0},
     "conv2d": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1},
@@ -91,7 +91,7 @@ DEFAULTS = {
         "retry_failed": False,
         "show_progress": True,
     },
-    "train": {"out": None, "resume": None, "save_minutes": 5.0},
+    "train": {"out": None, "resume": None, "overwrite": False, "save_minutes": 5.0},
     "training.runs.TrainingPlan": {
         "epochs": 10,
         "batch_size": 128,

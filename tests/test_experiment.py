@@ -75,14 +75,14 @@ def test_a_file_that_cannot_be_written_costs_no_other(data, tmp_path, monkeypatc
     """Compressed networks are small: they find place where the dense one does not."""
     chosen = settings(epochs=1)
     outcomes = experiment.run_experiment(data, chosen, show_progress=False)
-    plain = experiment.save
+    plain = experiment.save_with
 
-    def full(path, model):
+    def full(path, model, about):
         if path.name in ("dense.npz", "random-start.npz"):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        plain(path, model)
+        plain(path, model, about)
 
-    monkeypatch.setattr(experiment, "save", full)
+    monkeypatch.setattr(experiment, "save_with", full)
     with pytest.raises(OSError, match="No space left") as error:
         experiment.write_all(tmp_path, data, chosen, outcomes)
     assert error.value.filename == str(tmp_path / "random-start.npz")

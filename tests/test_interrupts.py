@@ -58,9 +58,10 @@ def arrays_of(model, optimizer_arrays=()):
 def test_ctrl_c_at_any_line_of_the_package_costs_nothing(kind, data, tmp_path):
     make, plan = KINDS[kind]
     plan = plan | {"epochs": 2, "batch_size": 150}
-    with Interrupter() as count:
-        for _ in ta.train(make(), data, out=tmp_path / "whole", **plan):
-            pass
+    for name in ("first", "whole"):  # the first run fills caches
+        with Interrupter() as count:
+            for _ in ta.train(make(), data, out=tmp_path / name, **plan):
+                pass
     begins = Interrupter()
     with begins:
         ta.train(make(), data, **plan)
@@ -269,5 +270,7 @@ def test_a_state_with_a_sum_over_batches_still_goes_on(data, tmp_path):
 
 def test_an_update_that_makes_a_parameter_infinite_is_reported_without_a_folder_too(data):
     options = {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1e39}
-    with pytest.raises(ta.errors.NonFiniteError, match=r"update made fc1\.weight too large"):
+    with pytest.raises(
+        ta.errors.NonFiniteError, match=r"last update: .*fc1\.weight.* is too large"
+    ):
         list(ta.train(net(), data, epochs=1, batch_size=300, **options))

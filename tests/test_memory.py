@@ -40,7 +40,7 @@ def test_the_estimate_bounds_what_is_used_and_not_by_much(
     told = training_memory(model, data, TrainingPlan(epochs=1, **plan))
     for _ in ta.train(model.copy(), data, epochs=1, out=tmp_path / "first", **plan):
         break  # what a first step imports, and the scratch memory that it leaves, is of no one run
-    # A copy, so that the weights, which the first step puts into new arrays, count once.
+    # A copy that is made inside: the weights count too.
     used = peak_of(lambda: list(ta.train(model.copy(), data, epochs=1, out=tmp_path, **plan)))
     assert used < told.total - told.images < 2.5 * used + 2**22
 

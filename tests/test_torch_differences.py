@@ -45,18 +45,18 @@ AT_KINKS = {
         [[np.nan]],
         [[0]],
     ),
-    "maximum beside NaN: nobody wins, torch gives both the whole gradient": (
+    "maximum with NaN: the NaN wins, torch gives both the whole gradient": (
         ta.maximum,
         lambda t, a, b: t.maximum(a, b),
         [[np.nan], [1.0]],
-        [[0], [0]],
+        [[1], [0]],
         [[1], [1]],
     ),
-    "minimum beside NaN: nobody wins, torch gives both the whole gradient": (
+    "minimum with NaN: the NaN wins, torch gives both the whole gradient": (
         ta.minimum,
         lambda t, a, b: t.minimum(a, b),
         [[1.0], [np.nan]],
-        [[0], [0]],
+        [[0], [1]],
         [[1], [1]],
     ),
 }

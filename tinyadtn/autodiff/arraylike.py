@@ -123,13 +123,14 @@ class ArrayLike:
         ``math.exp(x)`` asks for ``float(x)``, which backward cannot go through. So there is a
         UserWarning while x requires a gradient and its graph was not freed by ``backward()``.
         """
+        value = float(self.item())
         if self._requires_grad and recording.get() and (self.node is None or self.node.vjps):
             warnings.warn(
                 "float(x), and functions of math, lose the gradient of x: compute with "
                 "ta.exp(x) and the like, or write x.item() if only the number is needed",
                 stacklevel=2,
             )
-        return float(self.item())
+        return value
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)

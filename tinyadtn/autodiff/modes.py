@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
 from contextlib import ContextDecorator
-from contextvars import ContextVar
-from typing import Any
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
 
 # A ContextVar rather than a global: every thread and every asyncio task has its own setting.
 recording: ContextVar[bool] = ContextVar("recording", default=True)
 looking_for_nan: ContextVar[bool] = ContextVar("looking_for_nan", default=False)
 protecting: ContextVar[bool] = ContextVar("protecting", default=True)
+
+
+F = TypeVar("F", bound=Callable)
+
+
+def isolated(function: F) -> F:
+    """Decorate a function so that no switch which it sets outlives its call.
+
+    Ctrl-C may fall into the end of a ``with no_grad()`` block, before it sets back what was there.
+    Without this, nothing would be recorded any more in that session.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return copy_context().run(function, *args, **kwargs)
+
+    return call  # type: ignore[return-value]
 
 
 class _Switch(ContextDecorator):

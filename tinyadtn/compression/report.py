@@ -124,10 +124,10 @@ class _StoredWeight:
     def __init__(self, name: str, weights: Mapping[str, Any]):
         self.name, self.storage = name, storage_of(next(iter(weights.values())))
         self.tensors, n = stored_in(self.storage), math.prod(self.storage.shape)
-        encoded = isinstance(self.storage, Encoding)
-        counts = self.storage.counts() if encoded else Counts(n, n, n, n, n)
-        dense = sum(math.prod(weight.shape) for weight in weights.values())
-        self.counts = replace(counts, dense=dense)
+        dense = isinstance(self.storage, Tensor)
+        counts = Counts(n, n, n, n, n) if dense else self.storage.counts()
+        size = sum(math.prod(weight.shape) for weight in weights.values())
+        self.counts = replace(counts, dense=size)
 
     def row(self) -> ReportRow:
         label = self.storage.label if isinstance(self.storage, Encoding) else "dense"

@@ -27,8 +27,8 @@ class Optimizer:
 
     ``weight_decay`` λ shrinks every parameter by lr·λ a step, apart from the gradient (decoupled,
     as in AdamW, arXiv 1711.05101). ``clip`` is the largest norm of all gradients together.
-    Parameters are updated in place, in arrays that the first step makes: those that the caller made
-    them from stay as they are.
+    Parameters are updated in place. A tensor that requires a gradient owns its array, so the arrays
+    that the caller made it from stay as they are.
 
     Raises TypeError for anything but tensors, GraphError for a tensor that was computed or requires
     no gradient, and TinyADTNError for a tensor that is given twice, or none at all.
@@ -51,14 +51,13 @@ class Optimizer:
         self.clip = clip
         self.count = 0
         self._used: list[Any] = []  # weak references to the gradients of the last step
-        self._own: dict[int, Array] = {}  # the arrays that this optimizer has made for parameters
         self.memory = [
             [array_module(p.data).zeros_like(p.data) for p in self.parameters] for _ in self.slots
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles have: not which arrays were used last, or are the optimizer's."""
-        return {**vars(self), "_used": [], "_own": {}}
+        """What copies and pickles have: all except which gradients were used last."""
+        return {**vars(self), "_used": []}
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -68,8 +67,8 @@ class Optimizer:
     def step(self, learning_rate: float | None = None) -> None:
         """Change every parameter that has a gradient, in place.
 
-        Its array may be the caller's, or a graph may still need it (that of a notebook's cell that
-        failed, for instance): the parameter then gets a new array, and they keep the old one.
+        An array that a graph still needs, that of a notebook cell that failed, for instance, is
+        read-only: the parameter then gets a copy, and the graph keeps the old array.
         """
         lr = self.learning_rate if learning_rate is None else learning_rate
         if self._waiting():
@@ -89,8 +88,8 @@ class Optimizer:
         for k, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
-            if p.data is not self._own.get(k) or _read_only(p.data):
-                p.data = self._own[k] = array_module(p.data).array(p.data)
+            if _read_only(p.data):
+                p.data = p.data[...]  # a tensor copies what is assigned to it
             memory = (arrays[k] for arrays in self.memory)
             for data, gradient, *remembered in _chunks(p.data, p.grad, *memory):
                 if shrink != 1:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.modes import isolated
 from ..data.splits import Split
 from ..decode_free.precomputed import decoded
 from ..errors import ShapeError
@@ -26,6 +27,7 @@ class Evaluation:
     count: int
 
 
+@isolated
 def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH) -> Evaluation:
     """Return mean loss and accuracy over a split. Encoded weights are decoded once: ``decoded``."""
     if not isinstance(split, Split):
@@ -43,6 +45,7 @@ def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH)
     return Evaluation(loss / len(split), correct / len(split), len(split))
 
 
+@isolated
 def predict(model: Module, images: Any) -> np.ndarray:
     """Return class probabilities (n, classes) of images (n, c, h, w).
 

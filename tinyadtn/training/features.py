@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.arrays import to_numpy
+from ..autodiff.modes import isolated
 from ..data.splits import Data, Split
 from ..decode_free.precomputed import decoded
 from ..errors import NonFiniteError, SizeLimitError, TinyADTNError, nearest
@@ -28,6 +29,7 @@ from ..progress import progress
 from .evaluate import EVALUATION_BATCH
 
 
+@isolated
 def features(model: Module, before: str, data: Data, *, show_progress: bool = True) -> Data:
     """h = f_k(… f_2(f_1(x))) of every image x, where f_1 … f_k are the layers before ``before``.
 

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import detect_anomaly
+from ..autodiff.modes import detect_anomaly, isolated
 from ..data.preprocess import crop_and_flip
 from ..data.splits import Data, batches
 from ..errors import NonFiniteError, TinyADTNError
@@ -178,16 +178,17 @@ def _update(run: Run, images: Any, labels: Any, learning_rate: float, epoch: int
             if not math.isfinite(value) or not _finite_gradients(run.optimizer):
                 where = f"epoch {epoch + 1}, step {step}, learning rate {learning_rate:.3g}"
                 _reject_batch(run, images, labels, step, f"{where}: the loss is {value:.6g}")
+        with interrupts_held(), np.errstate(all="ignore"):
+            run.optimizer.step(learning_rate)
+            run.optimizer.zero_grad()
+            state.step, state.loss = step, value
+            state.loss_sum += value * len(labels)
     except BaseException:
-        run.optimizer.zero_grad()
-        for buffer, before in buffers:  # running statistics include this batch
-            buffer.data = before
+        if state.step < step:
+            run.optimizer.zero_grad()
+            for buffer, before in buffers:  # running statistics include this batch
+                buffer.data = before
         raise
-    with interrupts_held(), np.errstate(all="ignore"):
-        run.optimizer.step(learning_rate)
-        run.optimizer.zero_grad()
-        state.step, state.loss = step, value
-        state.loss_sum += value * len(labels)
 
 
 def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
@@ -203,15 +204,16 @@ def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
 def _end_epoch(run: Run, data: Data, step: TrainStep) -> TrainStep:
     """Validate, record the epoch in the history, save; return the step with these results."""
     state = run.state
-    for name, parameter in run.model.named_tensors():
-        if not _finite(parameter.data):
-            raise NonFiniteError(
-                f"epoch {step.epoch}, step {step.step}, learning rate {step.learning_rate:.3g}: "
-                f"the update made {name} too large or not finite; try a smaller learning rate, or "
-                "clip="
-            )
     with np.errstate(all="ignore"):
+        finite = {name: _finite(tensor.data) for name, tensor in run.model.named_tensors()}
         validation = evaluate(run.model, data.validation)
+    if not all(finite.values()) or not math.isfinite(validation.loss):
+        bad = ", ".join(name for name, good in finite.items() if not good) or "the validation loss"
+        raise NonFiniteError(
+            f"epoch {step.epoch}, step {step.step}, learning rate {step.learning_rate:.3g}: the "
+            f"network diverged at its last update: {bad} is too large or not finite. Try a smaller "
+            "learning rate, or clip="
+        )
     step = replace(step, mean_loss=state.loss_sum / len(data.train), validation=validation)
     improved = validation.accuracy > state.best
     with interrupts_held():
@@ -242,6 +244,7 @@ def _finite(array: Any) -> bool:
     return math.isfinite(flat @ flat)
 
 
+@isolated
 def _reject_batch(run: Run, images: Any, labels: Any, step: int, where: str) -> NoReturn:
     """Compute the same batch once more, find the first op that went wrong, raise NonFiniteError."""
     run.optimizer.zero_grad()

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autodiff.arrays import asarray_like
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..errors import NonFiniteError
 from ..nn.module import Module
 from ..nn.surgery import named_layers
@@ -18,6 +18,7 @@ VANISHED = 1e-4  # an encoded weight with this share of its initial norm, or les
 REMEDY = "a smaller learning rate, or clip=1.0, or, for an ADTN, normalized=True, its default"
 
 
+@isolated
 def norms_of_encoded(model: Module) -> dict[str, float]:
     """Return the norm of every weight that is trained through an encoding, by the layer's name."""
     weights = {name: layer.weight for name, layer in named_layers(model).items()}
