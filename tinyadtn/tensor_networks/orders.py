@@ -1,6 +1,6 @@
-"""The named orders of the sites: in which position of the network each site stands.
+"""The named orders of the sites: the position of each site in the network.
 
-The order decides which sites are neighbours, so it decides which gates can join them. Each function
+The order decides which sites are neighbors, so it decides which gates can join them. Each function
 takes ``groups``, the sites of every axis from the most significant digit on, and ``parts``, the
 number of parts of every axis of the weight (1 for an axis that is not split). It returns all sites
 by position. For a weight (8, 8), sites 0-2 belong to the outputs and 3-5 to the inputs:

@@ -24,7 +24,7 @@ Span = tuple[int, int]  # the sites start … stop - 1, by position
 
 
 class FirstLayer:
-    """The chain of the first TN layer, to be multiplied out in spans of neighbouring sites."""
+    """The chain of the first TN layer, to be multiplied out in spans of neighboring sites."""
 
     def __init__(self, first: np.ndarray, second: np.ndarray, num_sites: int) -> None:
         self.first, self.second, self.num_sites = first, second, num_sites
