@@ -44,7 +44,7 @@ def most_from(handle: int) -> int:
     """Return how many bytes the content of an open file may take: `GROWTH` times its own, `ALWAYS`.
 
     A few kB that claim to hold gigabytes (zeros in a gzip, holes in a file) are a mistake or an
-    attack. Holes do not count, where the system reports them.
+    attack. Holes do not count if the system reports them.
     """
     return ALWAYS + GROWTH * _stored_bytes(handle)
 

@@ -31,7 +31,7 @@ class Tensor:
 
 
 def unbroadcast(g, shape):
-    """The adjoint of broadcasting: sum over the axes that NumPy added or stretched."""
+    """Sum over the axes that NumPy added or stretched: the adjoint of broadcasting."""
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
     return g.sum(axis=tuple(k for k, n in enumerate(shape) if n == 1), keepdims=True)
 
@@ -99,9 +99,9 @@ class ADTN:
 
     def decode(self):
         """Contract the gates, column by column, and return W."""
-        state = Tensor(np.eye(1, 1 + self.num_sites % 2))  # |0⟩ of a last site without partner
+        state = Tensor(np.eye(1, 1 + self.num_sites % 2))  # |0⟩ of a last site that has no partner
         for k, gates in enumerate(self.columns):
-            state = state if k % 2 else relu(state)  # between two layers; |0⟩ stays what it is
+            state = state if k % 2 else relu(state)  # between two layers; relu leaves |0⟩ unchanged
             for n, i in enumerate(range(k % 2, self.num_sites - 1, 2)):
                 gate = reshape(getitem(gates, index=n), shape=(4, -1))  # (4, 4); the first (4, 1)
                 pair = reshape(state, shape=(2**i, gate.data.shape[1], -1))  # sites i, i + 1 inside
@@ -110,7 +110,7 @@ class ADTN:
 
 
 def fc2(x, weight1, bias1, weight2, bias2):
-    """The logits of FC-2: relu(x W1ᵀ + b1) W2ᵀ + b2."""
+    """Return the logits of FC-2: relu(x W1ᵀ + b1) W2ᵀ + b2."""
     hidden = relu(contract(x.reshape(-1, 784), weight1, pattern="ni,oi->no") + bias1)
     return contract(hidden, weight2, pattern="ni,oi->no") + bias2
 

@@ -5,7 +5,7 @@ pair of sites (``tensor_networks/fast/pair_cores``). A *span* is a run of neighb
 tensors are multiplied to one core of a ``Chain``. The outputs of the core are the legs of the span
 that belong to the weight's output axis, and the inputs are all others.
 
-If all output sites are before all input sites, or behind, there are two spans: W = A·B. The rank is
+If all output sites are before all input sites, or after, there are two spans: W = A·B. The rank is
 4, or 2 if the cut is before an odd site. In any other order the spans have about ``SPAN`` sites:
 fewer and longer spans take more multiply-adds, more and shorter ones take more calls of NumPy.
 """
@@ -129,7 +129,7 @@ def _or_none(places: np.ndarray, size: int) -> np.ndarray | None:
 
 @op(joint=True)
 def _entries(first: Array, second: Array, *, chain: WallChain) -> Any:
-    """Return the entries of all cores, one core behind the other; differentiable."""
+    """Return the entries of all cores, one core after the other; differentiable."""
     xp = array_module(first)
     layer = FirstLayer(first, second, chain.num_sites)
     index = [None if places is None else xp.asarray(places) for places in chain.index]

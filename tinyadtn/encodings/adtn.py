@@ -39,7 +39,7 @@ class ADTN(ByFactors, Encoding):
     """A weight as a deep tensor network: T = L_M σ(… σ(L_1 |0…0⟩)), cropped to ``shape``.
 
     Each TN layer L is a pass through the columns of gates of a wiring; a brick wall has two columns
-    of gates on neighbouring sites. The depth M (``depth``) is the number of TN layers. Q sites of
+    of gates on neighboring sites. The depth M (``depth``) is the number of TN layers. Q sites of
     dimension 2 hold 2^Q entries in 16·M·(Q-1) - 12·⌊Q/2⌋ parameters. The options:
 
     - ``activation``, σ: relu, leaky_relu, tanh or identity.

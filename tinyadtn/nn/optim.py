@@ -75,7 +75,7 @@ class Optimizer:
         if self._waiting():
             raise GraphError(
                 "no parameter has a new gradient: call backward() on the loss before the "
-                "optimiser's step"
+                "optimizer's step"
             )
         for k, p in enumerate(self.parameters):
             if p.grad is not None and p.grad.shape != p.shape:
@@ -134,7 +134,7 @@ class Optimizer:
         now = self.state()
         if now.keys() != state.keys() or any(np.shape(now[k]) != np.shape(state[k]) for k in now):
             raise ShapeError(
-                f"this state is for another optimiser or model: {sorted(state)} with shapes "
+                f"this state is for another optimizer or model: {sorted(state)} with shapes "
                 f"{[np.shape(a) for a in state.values()]}"
             )
         count = np.asarray(state["count"])

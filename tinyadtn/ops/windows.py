@@ -57,14 +57,14 @@ class SlidingWindow:
         return rows, columns
 
     def cells(self, start: int, stop: int) -> tuple[Cell, ...]:
-        """For each kernel cell: itself, its outputs in rows start … stop − 1, and their inputs.
+        """Return each kernel cell with its outputs in rows start … stop − 1, and their inputs.
 
         Outputs and inputs are two slices of equal lengths, for arrays that end in … h, w, n.
         """
         return _cells(self, start, stop)
 
     def _slices(self, axis: int, cell: int, start: int, stop: int) -> tuple[slice, slice]:
-        """Along one axis: which of the outputs start … stop − 1 have an input, and those inputs."""
+        """Return the outputs start … stop − 1 of one axis that have an input, and those inputs."""
         stride = self.stride[axis]
         offset = cell * self.dilation[axis] - self.padding[axis]  # input = output · stride + offset
         first = max(start, -(offset // stride))  # the first output whose input is ≥ 0

@@ -41,7 +41,7 @@ def _nested(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
 
 
 def _mirrored(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
-    """As nested, but reverse every second part, so that coarse digits of rows and columns meet.
+    """Order as ``nested``, but reverse every second part, so that the coarse digits are neighbors.
 
     For 28×28 pixels: rows from the finest digit to the coarsest, columns from the coarsest to the
     finest. This is the default: it was best at small depth in ``data/results/fc1_orders.toml``.

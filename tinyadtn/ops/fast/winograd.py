@@ -67,7 +67,7 @@ def transformations(points: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, 
 
     >>> image, kernel, back = transformations((0.0, 1.0, -1.0))
     >>> d, w = np.arange(16.0), np.array([0, 0, 0, 0, 1, 2, 0, 0, 0])
-    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1,1] + 2·d[1,2], and its neighbours
+    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1,1] + 2·d[1,2], and its neighbors
     [17.0, 20.0, 29.0, 32.0]
     """
     t = len(points) + 1
@@ -165,7 +165,7 @@ def _product(name: str, a: Array, b: Array) -> Any:
 
 
 def _tiled(outputs: Any) -> Any:
-    """(o, h, w, n) as (4, 4, o, tiles, tiles, n): a view."""
+    """Return (o, h, w, n) as (4, 4, o, tiles, tiles, n): a view."""
     o, h, w, n = outputs.shape
     return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
 
@@ -177,7 +177,7 @@ def _tiles(window: SlidingWindow) -> SlidingWindow:
 
 
 def _transformed(image: Array, tiles: SlidingWindow, rows: slice) -> Any:
-    """The tiles of some rows of tiles, transformed: (36, c, tiles · n)."""
+    """Return the transformed tiles of some rows of tiles: (36, c, tiles · n)."""
     c, n = len(image), image.shape[-1]
     shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
     cut = scratch("cut", shape, image)
