@@ -87,7 +87,10 @@ class ArrayLike:
     def item(self) -> float:
         """Return the only element as a Python number, as ``float(x)`` does."""
         if self.size != 1:
-            raise ShapeError(f"a tensor {self.shape} is no single number; numpy() gives all of it")
+            raise ShapeError(
+                f"item() needs a tensor with one element, got shape {self.shape}; "
+                "use numpy() for the array"
+            )
         return self._data.item()
 
     def numpy(self) -> np.ndarray:

@@ -51,8 +51,8 @@ def fully_connected(width: int) -> LayerFactory:
     """Return a row of a table: a linear layer to ``width`` features.
 
     If its input was an image, an encoding gives channels, rows and columns separate sites, unless
-    that takes more sites than the features in one row. It does so for 28×28 pixels (5 + 5 bits;
-    784 features need 10), but not for 16 channels of 5×5 (4 + 3 + 3 bits; 400 features need 9).
+    that takes more sites than the features in one row. 28×28 pixels get separate sites (5 + 5 bits;
+    784 features need 10). 16 channels of 5×5 do not (4 + 3 + 3 bits; 400 features need 9).
     """
 
     def layer(shape: Shape, rng: Seed) -> Linear:
