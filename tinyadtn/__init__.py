@@ -8,9 +8,10 @@ for step in ta.train(model, data, epochs=5):
     print(step.loss)
 small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 
-To read the code, begin with ``tiny``, the whole idea on one page. Then a folder for each idea, from
-the ground up: autodiff, ops, files, data, nn, tensor_networks, decode_free, encodings, compression,
-training, draw, studies, cli; teach for the course. Each says in its ``__init__.py`` what is inside.
+To read the code, begin with ``tiny``, the whole idea on one page. Then read one folder per idea, in
+this order: autodiff, ops, files, data, nn, tensor_networks, decode_free, encodings, compression,
+training, draw, studies, cli. ``teach`` is for the course. Each ``__init__.py`` lists the files of
+its folder.
 """
 
 from . import draw

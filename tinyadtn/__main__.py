@@ -1,4 +1,4 @@
-"""``python -m tinyadtn`` is the command line."""
+"""Run the command line: ``python -m tinyadtn``."""
 
 import sys
 

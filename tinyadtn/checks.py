@@ -1,4 +1,4 @@
-"""Values from callers and files as plain Python numbers, or an error with what was expected."""
+"""Convert values from callers and files to plain Python numbers, or raise an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def to_builtin(value: Any) -> Any:
-    """Integers and (nested) lists of NumPy's or anyone's as Python's own, fit for a JSON file.
+    """Convert integers and (nested) lists, NumPy's included, to Python's own, which JSON can store.
 
     >>> import numpy as np
     >>> to_builtin([np.int64(3), (4, np.arange(2))])
@@ -22,7 +22,7 @@ def to_builtin(value: Any) -> Any:
 
 
 def require_number(name: str, value: Any, kind: type = numbers.Real) -> None:
-    """ValueError for what is no number of this kind, or one beyond the range of float64."""
+    """Raise ValueError unless the value is a number of this kind, within the range of float64."""
     if not isinstance(value, kind) or isinstance(value, bool):
         wanted = "a whole number" if kind is numbers.Integral else "a number"
         raise ValueError(f"{name} must be {wanted}, got {value!r}")

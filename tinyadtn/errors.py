@@ -1,7 +1,7 @@
-"""The errors that tinyadtn raises on purpose: one family, each also the built-in it resembles.
+"""The errors that tinyadtn raises on purpose: each is also the built-in error that it resembles.
 
-``except TinyADTNError`` catches what the library has to say; ``except ValueError`` still works.
-Every message says what went wrong, with which numbers, and what to do.
+``except TinyADTNError`` catches all of them; ``except ValueError`` still works. Every message
+states what is wrong, the values, and what to do.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ from typing import Any
 
 
 class TinyADTNError(Exception):
-    """Something that tinyadtn can explain."""
+    """The base class of all errors that tinyadtn raises on purpose."""
 
 
 class ShapeError(TinyADTNError, ValueError):
-    """Shapes that do not fit together."""
+    """Shapes do not fit together."""
 
 
 class DTypeError(TinyADTNError, TypeError):
-    """A number type that cannot be used here."""
+    """A dtype cannot be used here."""
 
 
 class GraphError(TinyADTNError, RuntimeError):
-    """A backward pass that cannot run: nothing recorded, or already freed."""
+    """A backward pass cannot run, because nothing was recorded or the graph was freed."""
 
 
 class DeviceError(TinyADTNError, RuntimeError):
-    """A device that is not there, or tensors that do not live on one device."""
+    """A device is not available, or tensors are on different devices."""
 
 
 class DataFileError(TinyADTNError, ValueError):
-    """A data file that is missing, damaged, or not what it should be."""
+    """A data file is missing, damaged, or has the wrong content."""
 
 
 class CheckpointError(TinyADTNError, ValueError):
-    """A checkpoint that is damaged, unsafe, or belongs to something else."""
+    """A checkpoint is damaged, unsafe, or belongs to another model or run."""
 
 
 class NonFiniteError(TinyADTNError, ArithmeticError):
-    """NaN or infinity where a finite number is needed."""
+    """A value is NaN or infinite, but a finite one is needed."""
 
 
 class SizeLimitError(TinyADTNError, MemoryError):
-    """A tensor that would not fit in memory, refused before anything is allocated."""
+    """A tensor would not fit in memory; raised before anything is allocated."""
 
 
 def nearest(name: Any, known: Iterable[str]) -> str:
-    """For a name that is not known: a few words that offer the nearest that is, or none.
+    """Return a hint with the known name that is nearest to an unknown one, or "".
 
     >>> nearest("fc11", ["conv1", "fc1"]), nearest("norm", ["fc1"])
     ('; did you mean fc1?', '')
@@ -59,7 +59,7 @@ def nearest(name: Any, known: Iterable[str]) -> str:
 
 
 def by_keyword(name: str, function: Any, arguments: tuple) -> str:
-    """What to say where a function was given an option by position."""
+    """Return the message for an option that was passed by position."""
     parameters = inspect.signature(function).parameters.values()
     by_name = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
     options = [f"{p.name}=" for p in by_name if p.kind is p.KEYWORD_ONLY]

@@ -1,4 +1,4 @@
-"""How much memory may be planned with, and how much a file may become once it is unpacked."""
+"""Limits: how much memory may be used, and how large an unpacked file may become."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from .errors import SizeLimitError
 
-CONTAINER = Path("/sys/fs/cgroup")  # where Linux says what a container may have
+CONTAINER = Path("/sys/fs/cgroup")  # where Linux lists the limits of a container
 ALWAYS = 8 * 2**20  # bytes that any file may become
-GROWTH = 50  # times its size on the disk: pictures pack to a fifth, zeros to a thousandth
+GROWTH = 50  # times its size on disk: images compress to a fifth, zeros to a thousandth
 
 
 def memory_limit() -> int:
-    """Bytes that may be planned with: three quarters of what this machine, or container, has."""
+    """Return the bytes that may be used: three quarters of the memory of machine or container."""
     limits = []
     with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system reports it
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -44,7 +44,7 @@ def most_from(handle: int) -> int:
     """Return how many bytes the content of an open file may take: `GROWTH` times its own, `ALWAYS`.
 
     A few kB that claim to hold gigabytes (zeros in a gzip, holes in a file) are a mistake or an
-    attack. Holes do not count, where the system reports them.
+    attack. Holes do not count if the system reports them.
     """
     return ALWAYS + GROWTH * _stored_bytes(handle)
 

@@ -1,4 +1,4 @@
-"""The progress bar that every long loop uses: tqdm, imported only when a bar is shown."""
+"""The progress bar of all long loops: tqdm, imported only when a bar is shown."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def progress(
 ) -> Iterator[Item]:
     """Yield the items unchanged while a bar on stderr counts them.
 
-    ``note(item)`` gives the few words behind the bar (a loss, say). Without ``show``, or where
-    stderr is closed, nothing is written.
+    ``note(item)`` returns the few words after the bar (a loss, for example). Nothing is written
+    without ``show``, or if stderr is closed.
 
     >>> sum(progress([1, 2, 3], show=False))
     6

@@ -1,4 +1,4 @@
-"""Tables as text and as Markdown, and a mean with its spread."""
+"""Format tables as text and as Markdown, and a mean with its standard deviation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def format_table(rows: list[list[str]], *, left: int = 1) -> str:
-    """Rows of text in columns: so many to the left, all others, numbers, to the right."""
+    """Align rows of text in columns: ``left`` columns to the left, all others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join(
         "  ".join(
@@ -19,7 +19,7 @@ def format_table(rows: list[list[str]], *, left: int = 1) -> str:
 
 
 def format_markdown(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """The same as a Markdown table, whose head is the first row.
+    """Return a Markdown table whose head is the first row.
 
     >>> print(format_markdown([["", "stored"], ["ADTN", "164"]]))
     |  | stored |
@@ -32,7 +32,7 @@ def format_markdown(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
 
 
 def spread(shares: Sequence[float], digits: int = 1) -> str:
-    """Mean ± standard deviation of shares, in percent; of a single one itself.
+    """Return mean ± standard deviation of shares, in percent; without ± for a single share.
 
     >>> spread([0.5, 0.7]), spread([0.5], 2)
     ('60.0 ± 14.1 %', '50.00 %')

@@ -24,14 +24,14 @@ class Tensor:
         cotangents = {self: np.ones_like(self.data)}  # dL/dL = 1
         while cotangents:
             tensor = max(cotangents, key=lambda tensor: tensor.order)
-            g = cotangents.pop(tensor)  # complete, because whatever uses this tensor is above it
+            g = cotangents.pop(tensor)  # complete: every tensor computed from it is above it
             tensor.grad = g if tensor.grad is None else tensor.grad + g
             for x, vjp in tensor.sources:
                 cotangents[x] = cotangents.get(x, 0) + unbroadcast(vjp(g), x.data.shape)
 
 
 def unbroadcast(g, shape):
-    """The adjoint of broadcasting: sum over the axes that NumPy added or stretched."""
+    """Sum over the axes that NumPy added or stretched: the adjoint of broadcasting."""
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
     return g.sum(axis=tuple(k for k, n in enumerate(shape) if n == 1), keepdims=True)
 
@@ -53,13 +53,13 @@ reshape = op(lambda a, shape: (a.reshape(shape), lambda g: g.reshape(a.shape)))
 
 @op
 def getitem(a, index):
-    places = np.arange(a.size).reshape(a.shape)[index].ravel()  # where a[index] stands in a
+    places = np.arange(a.size).reshape(a.shape)[index].ravel()  # the places of a[index] in a
     return a[index], lambda g: np.float32(np.bincount(places, g.ravel(), a.size)).reshape(a.shape)
 
 
 @op
 def contract(a, b, pattern):
-    """Multiply, and sum over every letter that the result lacks: "ni,oi->no" is a @ b.T."""
+    """Multiply, and sum over every letter that is not in the result: "ni,oi->no" is a @ b.T."""
     x, y, z = pattern.replace("->", ",").split(",")
     return (
         np.einsum(pattern, a, b, optimize=True),
@@ -80,7 +80,7 @@ class ADTN:
     """W = scale · T[index], T = L_M relu(… relu(L_1 |0…0⟩)), M = ``depth``. W is (o, h·w).
 
     T has one axis of length 2 for each of Q sites: the bits of an output, a row and a column of
-    the image. A layer L is two columns of gates, 4x4 matrices that act on neighbouring sites.
+    the image. A layer L is two columns of gates, 4x4 matrices that act on neighboring sites.
     """
 
     def __init__(self, outputs, height, width, depth, rng):
@@ -99,9 +99,9 @@ class ADTN:
 
     def decode(self):
         """Contract the gates, column by column, and return W."""
-        state = Tensor(np.eye(1, 1 + self.num_sites % 2))  # |0⟩ of a last site without partner
+        state = Tensor(np.eye(1, 1 + self.num_sites % 2))  # |0⟩ of a last site that has no partner
         for k, gates in enumerate(self.columns):
-            state = state if k % 2 else relu(state)  # between two layers; |0⟩ stays what it is
+            state = state if k % 2 else relu(state)  # between two layers; relu leaves |0⟩ unchanged
             for n, i in enumerate(range(k % 2, self.num_sites - 1, 2)):
                 gate = reshape(getitem(gates, index=n), shape=(4, -1))  # (4, 4); the first (4, 1)
                 pair = reshape(state, shape=(2**i, gate.data.shape[1], -1))  # sites i, i + 1 inside
@@ -110,13 +110,13 @@ class ADTN:
 
 
 def fc2(x, weight1, bias1, weight2, bias2):
-    """The logits of FC-2: relu(x W1ᵀ + b1) W2ᵀ + b2."""
+    """Return the logits of FC-2: relu(x W1ᵀ + b1) W2ᵀ + b2."""
     hidden = relu(contract(x.reshape(-1, 784), weight1, pattern="ni,oi->no") + bias1)
     return contract(hidden, weight2, pattern="ni,oi->no") + bias2
 
 
 def adam(parameters, memory, count, learning_rate):
-    """One step against the running mean of the gradients, each divided by its usual size."""
+    """Take one step against the running mean of the gradients, each divided by its usual size."""
     for p, (mean, square) in zip(parameters, memory):
         mean += 0.1 * (p.grad - mean)
         square += 0.001 * (p.grad**2 - square)

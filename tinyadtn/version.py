@@ -1,4 +1,4 @@
-"""The version, in the one place where it is written."""
+"""The version, defined only here."""
 
 from __future__ import annotations
 

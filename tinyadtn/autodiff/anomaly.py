@@ -1,4 +1,4 @@
-"""Who made the first NaN: the op, and the caller's line that called it."""
+"""Find the op that produced the first NaN, and the caller's line that called it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from .arrays import Array, array_module
 
 
 def check_finite(values: Array, what: str, line: str, inputs: Any = ()) -> None:
-    """NonFiniteError for values that are not finite: what made them, and on which line.
+    """Raise NonFiniteError if a value is not finite, with the op and the line that computed it.
 
-    ``inputs`` are what they were made of: an op that was handed NaN is not to blame for it.
+    ``inputs`` are the arrays it was computed from. The error names those that were not finite,
+    because then the cause is an earlier op.
     """
     bad = _count_bad(values)
     if bad:
@@ -32,9 +33,9 @@ def _count_bad(values: Array) -> int:
 
 
 def calling_line() -> str:
-    """The innermost line on the stack that is the user's own, as words to end a sentence with.
+    """Return the innermost line of the user's code on the stack, as the end of a sentence.
 
-    Empty where there is none: neither a command nor a run of a sweep runs code of the user's.
+    Return "" if there is none: a command and a run of a sweep run no code of the user.
     """
     frame: Any = sys._getframe(1)
     while frame is not None:
@@ -54,11 +55,11 @@ def calling_line() -> str:
 _PACKAGE = __name__.partition(".")[0]
 
 
-# What may stand between your code and an op.
+# Modules that may be on the stack between the user's code and an op.
 _NOT_YOURS = (_PACKAGE, "asyncio", "concurrent", "contextlib", "threading", "tqdm")
 
 
 def _shortened(path: str) -> str:
-    """The path as it is told from the working folder, if it lies in there."""
+    """Return the path relative to the working folder, if the file is inside it."""
     here = os.path.join(os.getcwd(), "")  # noqa: PTH118, PTH109 - plain text is all that is needed
     return path.removeprefix(here)

@@ -1,4 +1,4 @@
-"""What a Tensor has in common with an array: a shape, a length, a way to print itself."""
+"""The half of a Tensor that behaves like an array: shape, length, conversion, printing."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Method = Callable[..., Any]
 
 
 def _rebuild(kind: Any, values: Array, requires_grad: bool) -> Any:
-    """The tensor that ``__reduce__`` described, in memory of its own."""
+    """Return the tensor that ``__reduce__`` described, in its own memory."""
     return kind(values if requires_grad else own_copy(values), requires_grad)
 
 
 class ArrayLike:
-    """The everyday half of ``Tensor``; the other half, differentiation, is in ``engine``."""
+    """The array half of ``Tensor``; the other half, differentiation, is in ``engine``."""
 
     __slots__ = ()
     __array_ufunc__: Any = None  # see ops/operators
@@ -46,7 +46,7 @@ class ArrayLike:
 
     @property
     def data(self) -> Any:
-        """The array. A tensor that requires a gradient copies an array that is assigned to it."""
+        """The array. If the tensor requires a gradient, an assigned array is copied."""
         return self._data
 
     @data.setter
@@ -57,7 +57,7 @@ class ArrayLike:
 
     @property
     def requires_grad(self) -> bool:
-        """Whether backward computes a gradient; only floats can have one."""
+        """Whether backward computes a gradient; only tensors with a float dtype can have one."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -68,7 +68,7 @@ class ArrayLike:
 
     @property
     def grad(self) -> Any:
-        """dL/d(data), an array of this shape and type; None before backward, and to clear it."""
+        """dL/d(data), an array of this shape and dtype. None before backward; None clears it."""
         return self._grad
 
     @grad.setter
@@ -85,17 +85,20 @@ class ArrayLike:
         self._grad = own_copy(array.astype(self.dtype, copy=False))
 
     def item(self) -> float:
-        """The one number inside, as a Python number; ``float(x)`` is the same."""
+        """Return the only element as a Python number, as ``float(x)`` does."""
         if self.size != 1:
-            raise ShapeError(f"a tensor {self.shape} is no single number; numpy() gives all of it")
+            raise ShapeError(
+                f"item() needs a tensor with one element, got shape {self.shape}; "
+                "use numpy() for the array"
+            )
         return self._data.item()
 
     def numpy(self) -> np.ndarray:
-        """The values as a NumPy array; nothing is recorded."""
+        """Return the values as a NumPy array, without recording anything."""
         return to_numpy(self._data)
 
     def detach(self) -> Any:
-        """The same values, cut off from the graph."""
+        """Return a tensor with the same values that is not connected to the graph."""
         return type(self)(self._data)
 
     def __deepcopy__(self, memo: dict) -> Any:
@@ -103,7 +106,7 @@ class ArrayLike:
         return rebuild(*values)
 
     def __reduce__(self) -> tuple:
-        """How to copy and to pickle a tensor: by its values, without ``.grad`` and any graph."""
+        """Describe how to copy and pickle a tensor: its values, without ``.grad`` and any graph."""
         if self.node is not None:
             raise GraphError(
                 "only tensors that were not computed can be copied or pickled: take "
@@ -118,10 +121,10 @@ class ArrayLike:
         return bool(self._data)
 
     def __float__(self) -> float:
-        """The number inside, as ``item()``, with a warning where a gradient could be lost.
+        """Return the only element, as ``item()``, with a warning if its gradient could be lost.
 
-        ``math.exp(x)`` asks for ``float(x)``, which backward cannot go through. So there is a
-        UserWarning while x requires a gradient and its graph was not freed by ``backward()``.
+        ``math.exp(x)`` calls ``float(x)``, and backward cannot go through that. So this issues a
+        UserWarning if x requires a gradient and ``backward()`` has not freed its graph yet.
         """
         value = float(self.item())
         if self._requires_grad and recording.get() and (self.node is None or self.node.vjps):

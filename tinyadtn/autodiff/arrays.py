@@ -1,6 +1,6 @@
-"""Which array module an array belongs to, and which arrays are welcome.
+"""The array modules (NumPy, CuPy), and the conversion of values to arrays.
 
-The rest of the library never names CuPy: it asks ``array_module`` for ``xp`` and calls ``xp.exp``.
+Other files never name CuPy: they ask ``array_module`` for ``xp`` and call ``xp.exp``.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # one object each
 
 @dataclass(frozen=True, eq=False)
 class ShapeOnly(np.lib.mixins.NDArrayOperatorsMixin):
-    """The ``data`` of a tensor that has a shape and a dtype, and no values: it takes no memory.
+    """The ``data`` of a tensor that has a shape and a dtype but no values: it takes no memory.
 
     torch calls such a tensor a meta tensor; jax has ``ShapeDtypeStruct``. Models that are built
-    without ``rng`` consist of them. Whatever needs values raises GraphError.
-
+    without ``rng`` consist of them. Any operation that needs values raises GraphError.
     >>> ShapeOnly((2**20, 2**20), np.dtype(np.float32)).nbytes
     4398046511104
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    device: str = "cpu"  # where values will be put that are loaded
+    device: str = "cpu"  # where loaded values will be placed
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: math.prod(self.shape))
     nbytes = property(lambda self: self.size * self.dtype.itemsize)
 
     def copy(self, order: str = "K") -> ShapeOnly:
-        """The same object, because nothing can change it."""
+        """Return the same object, because nothing can change it."""
         return self
 
     def _has_no_values(self, *_: Any, **__: Any) -> NoReturn:
@@ -48,7 +47,7 @@ class ShapeOnly(np.lib.mixins.NDArrayOperatorsMixin):
             "with rng=0, or load weights into it"
         )
 
-    def __getattr__(self, name: str) -> Any:  # all else that arrays have
+    def __getattr__(self, name: str) -> Any:  # all other attributes of arrays
         if name.startswith("__"):
             raise AttributeError(name)
         self._has_no_values()
@@ -58,7 +57,7 @@ class ShapeOnly(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def array_module(array: Array) -> ModuleType:
-    """The module (``xp``) that the array belongs to: NumPy, or CuPy for an array on a GPU.
+    """Return the module (``xp``) of the array: NumPy, or CuPy for an array on a GPU.
 
     >>> array_module(np.zeros(2)).__name__
     'numpy'
@@ -71,12 +70,12 @@ def array_module(array: Array) -> ModuleType:
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """The same numbers in NumPy's hands; a NumPy array is returned as it is."""
+    """Return the same values as a NumPy array; a NumPy array is returned as it is."""
     return np.asanyarray(array) if array_module(array) is np else array.get()
 
 
 def to_device(array: Array, device: str) -> Any:
-    """The array on ``"cpu"`` or ``"cuda"`` (CuPy); one already there is returned as it is."""
+    """Return the array on ``"cpu"`` or ``"cuda"`` (CuPy), unchanged if it is already there."""
     if device == "cpu":
         return to_numpy(array)
     require_device(device)
@@ -84,7 +83,7 @@ def to_device(array: Array, device: str) -> Any:
 
 
 def require_device(device: str) -> None:
-    """DeviceError for a device that is not there, with what to do about it."""
+    """Raise DeviceError, with advice, if the device is not available."""
     if device == "cpu":
         return
     if device != "cuda":
@@ -101,7 +100,7 @@ def require_device(device: str) -> None:
 
 
 def device_of(array: Array) -> str:
-    """Where the array lives: "cpu" or "cuda".
+    """Return the device of the array: "cpu" or "cuda".
 
     >>> device_of(np.zeros(2))
     'cpu'
@@ -112,9 +111,9 @@ def device_of(array: Array) -> str:
 
 
 def asarray_like(value: Any, array: Array) -> Any:
-    """The value as an array that can be computed with together with the other array.
+    """Return the value as an array of the same module, so that both can be used in one operation.
 
-    NumPy's arrays go up to the GPU; nothing comes down unasked: CuPy raises TypeError.
+    NumPy arrays are copied to the GPU. Nothing is copied back implicitly: CuPy raises TypeError.
 
     >>> asarray_like([1, 2], np.zeros(2))
     array([1, 2])
@@ -123,10 +122,10 @@ def asarray_like(value: Any, array: Array) -> Any:
 
 
 def as_array(value: Any) -> Any:
-    """The value as an array that tinyadtn computes with.
+    """Return the value as an array that tinyadtn computes with.
 
     Python numbers and lists become float32. Arrays keep float32, float64, integers and booleans;
-    foreign byte orders become native. Anything else is refused.
+    the byte order becomes native. Any other dtype raises DTypeError.
 
     >>> as_array([1, 2]).dtype, as_array(np.arange(3)).dtype.kind
     (dtype('float32'), 'i')
@@ -155,7 +154,7 @@ _SHARED = (np.ndarray, np.memmap)
 
 
 def require_no_mask(value: Any) -> None:
-    """DTypeError for a masked array, also in a list: its mask would be lost."""
+    """Raise DTypeError for a masked array, also in a list: its mask would be lost."""
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
     if isinstance(value, (list, tuple)):
@@ -164,7 +163,7 @@ def require_no_mask(value: Any) -> None:
 
 
 def differentiable(array: Array) -> Any:
-    """The array, if it holds floats; DTypeError for all else."""
+    """Return the array if it holds floats; otherwise raise DTypeError."""
     if array.dtype.kind != "f":
         raise DTypeError(
             f"only floats can require a gradient, got {array.dtype}; convert the array: "
@@ -174,16 +173,16 @@ def differentiable(array: Array) -> Any:
 
 
 def own_copy(array: Array) -> Any:
-    """A copy in the same order in memory; a shape without values stays one."""
+    """Return a copy in the same memory order; an array without values stays as it is."""
     return array.copy(order="K")
 
 
 def sum_over(array: Array, axes: tuple[int, ...]) -> Any:
-    """Σ over some axes, with an error that grows with the logarithm of the number of terms.
+    """Return Σ over some axes, with an error that grows with the log of the number of terms.
 
-    NumPy adds pairwise along an axis that is contiguous in memory. Along any other it adds one
+    NumPy adds pairwise along an axis that is contiguous in memory. Along any other axis it adds one
     term after another, which loses 1 % of 10⁶ equal terms in float32. So a long axis is summed in
-    blocks of 16, then the totals of the blocks are.
+    blocks of 16, and then the totals of the blocks are summed.
 
     >>> thirds = np.full((3**12, 2), 1 / 3, np.float32)
     >>> bool((abs(sum_over(thirds, (0,)) / 3**11 - 1) < 1e-6).all())
@@ -199,7 +198,7 @@ def sum_over(array: Array, axes: tuple[int, ...]) -> Any:
 
 
 def _sum_along(array: Array, axis: int) -> Any:
-    """Σ along one axis, which stays as an axis of length 1."""
+    """Return Σ along one axis, which stays as an axis of length 1."""
     n = array.shape[axis]
     if n <= 16 or array.strides[axis] == array.dtype.itemsize:
         return array.sum(axis=axis, keepdims=True)
@@ -211,12 +210,12 @@ def _sum_along(array: Array, axis: int) -> Any:
 
 
 def as_float(array: Array) -> Any:
-    """Integers as float32, for functions whose results are no integers; floats as they are."""
+    """Return integers as float32, for functions with fractional results; floats are unchanged."""
     return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
 def _from_python(value: Any, dtype: np.dtype) -> np.ndarray:
-    """A number or a nested list of numbers as an array of that type."""
+    """Return a number or a nested list of numbers as an array of that dtype."""
     require_no_mask(value)
     if isinstance(value, (list, tuple)) and any(hasattr(part, "backward") for part in value):
         raise DTypeError(
@@ -239,7 +238,7 @@ def _from_python(value: Any, dtype: np.dtype) -> np.ndarray:
 
 
 def _cast(array: Array, dtype: np.dtype) -> Any:
-    """The array in another type; an integer that would become another number is refused."""
+    """Return the array in another dtype; raise if an integer cannot be represented in it."""
     result = array.astype(dtype, copy=False)
     if dtype.kind != "f" and result.dtype != array.dtype and (result != array).any():
         raise DTypeError(f"{_shortened(array.tolist())} does not fit into {dtype}")

@@ -1,4 +1,4 @@
-"""Type promotion: the arrays of one op in one float type, and on one device."""
+"""Dtype promotion: all arrays of one op get the same float dtype and the same device."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from .arrays import FLOAT32, FLOAT64, _cast, _from_python, array_module, as_arra
 
 
 def to_common_dtype(values: list, from_tensor: list[bool]) -> list:
-    """The values as arrays of one type.
+    """Return the values as arrays of one dtype.
 
-    Arrays with axes decide between float32 and float64. Everything else adapts to them: Python
-    numbers and lists, integers, 0-d arrays and NumPy scalars (float32 would leak to float64 through
-    ``x * np.sqrt(2)``). Where no float has axes, a 0-d tensor decides before a bare 0-d array.
+    Arrays with axes decide between float32 and float64. All other values adapt to them: Python
+    numbers and lists, integers, 0-d arrays and NumPy scalars. Otherwise ``x * np.sqrt(2)`` would
+    promote float32 to float64. If no float has axes, a 0-d tensor takes precedence over a 0-d
+    array.
     """
     if not values:
         raise ShapeError("at least one array is needed")
@@ -28,7 +29,7 @@ def to_common_dtype(values: list, from_tensor: list[bool]) -> list:
 
 
 def _on_one_device(arrays: list, from_tensor: list[bool]) -> list:
-    """Beside an array on a GPU, numbers, lists and NumPy arrays go there; a tensor never moves."""
+    """Copy numbers, lists and NumPy arrays to the GPU if one array is there; tensors never move."""
     there = [a for a in arrays if array_module(a) is not np]
     if not there or len(there) == len(arrays):
         return arrays
@@ -40,9 +41,9 @@ def _on_one_device(arrays: list, from_tensor: list[bool]) -> list:
 
 
 def _already_common(values: list) -> list | None:
-    """The usual case, decided soon: NumPy arrays of one float type, and Python numbers beside them.
+    """Handle the common case quickly: NumPy arrays of one float dtype, and Python numbers.
 
-    None where it is another case.
+    Return None in any other case.
     """
     agreed = None
     for value in values:
@@ -60,7 +61,7 @@ def _already_common(values: list) -> list | None:
     for k, value in enumerate(values):
         if type(value) is float:
             values[k] = np.array(value, agreed)
-        elif type(value) is int:  # one that is too large for an array has to be explained
+        elif type(value) is int:  # an int that is too large for the dtype needs an explanation
             values[k] = _from_python(value, agreed)
     return values
 

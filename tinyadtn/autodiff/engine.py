@@ -1,10 +1,11 @@
 """Reverse-mode automatic differentiation.
 
-Going forward, every op leaves a ``Node``: where its inputs came from, and one function for each
-input that turns dL/d(output) into dL/d(input), a vector-Jacobian product (VJP). ``backward`` walks
-the nodes from the newest to the oldest. Inputs exist before outputs, so the order in which nodes
-were made is already a topological order. VJPs hold arrays, never Tensors, so a graph is freed with
-its loss. First derivatives only. Skip ``rules`` (checks) and ``guard`` (read-only arrays) at first.
+In the forward pass, every op records a ``Node``. It stores where the inputs came from, and one
+function for each input that maps dL/d(output) to dL/d(input), a vector-Jacobian product (VJP).
+``backward`` visits the nodes from the newest to the oldest. Inputs exist before outputs, so the
+order in which nodes were made is already a topological order. VJPs hold arrays, never Tensors, so a
+graph is freed together with its loss. Only first derivatives are supported. Skip ``rules`` (checks)
+and ``guard`` (read-only arrays) at first.
 """
 
 from __future__ import annotations
@@ -26,19 +27,20 @@ _clock = itertools.count()
 
 
 class Tensor(ArrayLike):
-    """An array and, if it was computed from something that needs a gradient, how.
+    """An array and, if it was computed from tensors that require a gradient, its graph.
 
-    ``.data`` is the array; ``.grad`` is dL/d(data) after ``L.backward()``, for tensors made with
-    ``requires_grad=True``, and accumulates. ``.node`` is the recorded op that computed the tensor.
+    ``.data`` is the array. ``.grad`` is dL/d(data) after ``L.backward()``, for tensors made with
+    ``requires_grad=True``; gradients accumulate. ``.node`` is the recorded op that computed the
+    tensor.
 
-    A tensor that requires a gradient owns its array: it copies what it is given, because an
+    A tensor that requires a gradient owns its array: it copies the array that it gets, because an
     optimizer will write into it. Any other tensor shares the memory of a NumPy array.
 
-    While a graph needs an array, the array is read-only: to write into it gives NumPy's
+    While a graph needs an array, the array is read-only: writing into it raises NumPy's
     ``ValueError: assignment destination is read-only``. It becomes writeable when ``backward()``
-    has run or the result is gone (``del loss``). Other ways out: write into a copy
-    (``x.numpy().copy()``), compute under ``ta.no_grad()``, or switch the protection off with
-    ``ta.unprotected()``.
+    has run or the result has been deleted (``del loss``). There are three other solutions: write
+    into a copy (``x.numpy().copy()``), compute under ``ta.no_grad()``, or switch the protection off
+    with ``ta.unprotected()``.
 
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -61,9 +63,9 @@ class Tensor(ArrayLike):
     def backward(self, gradient: Any = None) -> None:
         """Add dL/d(leaf) to ``.grad`` of every leaf that this tensor L was computed from.
 
-        ``gradient`` is dL/d(self), of this tensor's shape; without it L must have one element.
-        The graph is freed on the way, so a second call raises GraphError. Where an op raises an
-        error, no ``.grad`` has changed, and the graph is freed, too.
+        ``gradient`` is dL/d(self), with the shape of this tensor. Without it, L must have one
+        element. The graph is freed, so a second call raises GraphError. If an op raises an error,
+        no ``.grad`` has changed, and the graph is freed, too.
         """
         cotangents = {rules.root_of(self): rules.first_cotangent(self, gradient)}
         looking, nodes = looking_for_nan.get(), _newest_first(self.node)
@@ -83,7 +85,7 @@ class Tensor(ArrayLike):
             for node in nodes:
                 node.free()
             raise
-        # Only leaves are left. One call sets all gradients, so that Ctrl-C cannot set a part.
+        # Only leaves are left. One call sets all gradients, so that Ctrl-C cannot set only some.
         list(map(_set_gradient, cotangents, cotangents.values()))
 
 
@@ -91,19 +93,19 @@ _set_gradient: Any = Tensor.__dict__["_grad"].__set__
 
 
 class Node:
-    """One recorded op. Its ``sources``, where gradients go, are a node, a leaf or None each."""
+    """One recorded op. Each of its ``sources`` receives a gradient: a node, a leaf, or None."""
 
     __slots__ = ("dtype", "holds", "line", "name", "order", "shape", "snapshots", "sources", "vjps")
 
     def __init__(self, name: str, sources: list, vjps: Any, out: Tensor, line: str) -> None:
         self.name, self.sources, self.vjps, self.line = name, sources, vjps, line
         self.shape, self.dtype = out._data.shape, out._data.dtype
-        self.holds: list = []  # what the guard made read-only for this node
-        self.snapshots: tuple = ()  # what it could not make read-only
+        self.holds: list = []  # arrays that the guard made read-only for this node
+        self.snapshots: tuple = ()  # copies of arrays that it could not make read-only
         self.order = next(_clock)
 
     def pull_back(self, g: Array) -> Iterator[tuple[Any, Array]]:
-        """(source, dL/d(source)) for every input that needs a gradient, from g = dL/d(output)."""
+        """Yield (source, dL/d(source)) for inputs that need a gradient, from g = dL/d(output)."""
         shares = rules.joint_shares(self, g) if callable(self.vjps) else None
         for k, source in enumerate(self.sources):
             if source is not None:
@@ -113,17 +115,17 @@ class Node:
                 yield source, share if share.dtype is source.dtype else share.astype(source.dtype)
 
     def free(self) -> None:
-        """Forget the inputs, and let them be written to again."""
+        """Release the inputs, and make them writeable again."""
         self.sources, self.vjps, self.holds, self.snapshots = [], None, [], ()
 
 
 def op(function: Any = None, *, joint: bool = False) -> Any:
-    """Lift a function on arrays to Tensors.
+    """Turn a function on arrays into a function on Tensors that records its gradient.
 
-    The function takes its arrays as positional arguments and everything else by keyword. It returns
+    The function takes its arrays as positional arguments and all options by keyword. It returns
     its value, then for each array a function ``g -> dL/d(array)`` where ``g = dL/d(value)``. That
-    returns a new array, ``g`` or a view; the engine sums broadcast axes away. It never changes
-    ``g``. With ``joint=True`` one function returns the list of all gradients.
+    function returns a new array, ``g`` or a view, and never changes ``g``. The engine sums over
+    broadcast axes. With ``joint=True`` one function returns the list of all gradients.
 
     >>> @op
     ... def cube(a):
@@ -153,7 +155,7 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
 
 
 def _newest_first(root: Any) -> list[Node]:
-    """Every node that the root was computed from, newest first."""
+    """Return every node that the root was computed from, newest first."""
     found, waiting = {root}, [root]
     while waiting:
         node = waiting.pop()
@@ -167,7 +169,7 @@ def _newest_first(root: Any) -> list[Node]:
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...], *place: Any) -> Array:
-    """The adjoint of broadcasting: what was stretched forward is summed backward.
+    """Return the adjoint of broadcasting: sum over the axes that were stretched forward.
 
     >>> unbroadcast(as_array([[1, 2], [3, 4]]), (1,))
     array([10.], dtype=float32)
@@ -175,6 +177,6 @@ def unbroadcast(g: Array, shape: tuple[int, ...], *place: Any) -> Array:
     if g.shape == shape:
         return g
     rules.require_broadcast(g.shape, shape, *place)
-    new = g.ndim - len(shape)  # axes that broadcasting put in front
+    new = g.ndim - len(shape)  # axes that broadcasting added in front
     stretched = [new + k for k, n in enumerate(shape) if n == 1 != g.shape[new + k]]
     return sum_over(g, (*range(new), *stretched)).reshape(shape)

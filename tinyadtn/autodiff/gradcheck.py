@@ -1,12 +1,12 @@
-"""Is a gradient right? Three checks, each the sharpest for its class of function.
+"""Check gradients numerically: three methods, each the most accurate for its class of function.
 
-All of them weigh the output with a random cotangent g, never with ones: summing a softmax gives 1
-whatever its gradient is, so a check through ``.sum()`` would pass with any formula.
+All methods weight the output with a random cotangent g, never with ones. The sum of a softmax is
+always 1, so a check through ``.sum()`` would pass with any formula for its gradient.
 
-- *linear* in an argument: the adjoint identity ⟨g, f(x)⟩ = ⟨vjp(g), x⟩ holds to rounding.
-- *smooth*: the 5-point difference, whose error goes with step⁴. Where it disagrees, it is measured
-  again with smaller steps: near a singularity of f (1/x at 0.05) only these are right.
-- *piecewise* (relu, max): the central difference with a tiny step; keep away from kinks.
+- *linear* in an argument: the adjoint identity ⟨g, f(x)⟩ = ⟨vjp(g), x⟩ holds up to rounding.
+- *smooth*: the 5-point difference, with an error of order step⁴. If it disagrees, the element is
+  measured again with smaller steps: near a singularity of f (1/x at 0.05) only these are right.
+- *piecewise* (relu, max): the central difference with a tiny step; choose inputs away from kinks.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _METHODS = {
 
 
 class GradientMismatchError(AssertionError):
-    """A gradient that differs from what was measured; says where and by how much."""
+    """A gradient that differs from the measured one; the message has the place and the values."""
 
 
 def vjp(function: Callable[..., Tensor], arrays: Any, cotangent: Any, **options: Any) -> list:
-    """The engine's dL/d(array) of every array, for dL/d(function(*arrays)) = cotangent."""
+    """Return the engine's dL/d(array) of every array, for dL/d(function(*arrays)) = cotangent."""
     inputs = [Tensor(np.array(a), requires_grad=True) for a in arrays]
     function(*inputs, **options).backward(cotangent)
     zeros = (np.zeros(x.shape, x.dtype) for x in inputs)
@@ -50,10 +50,10 @@ def numerical_vjp(
     step: float | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """dL/d(array number ``argument``), measured: one difference quotient for each of its elements.
+    """Return dL/d(array number ``argument``), measured with one difference quotient per element.
 
-    ``step`` is that of the quotient. For "smooth" it is relative to the element, if that is 0.1 or
-    more.
+    ``step`` is the step of the quotient. For "smooth" it is relative to the size of the element, if
+    that is 0.1 or more.
 
     >>> import tinyadtn as ta
     >>> numerical_vjp(ta.exp, [np.array([0.0, 1.0])], np.ones(2), 0).round(6).tolist()
@@ -72,9 +72,9 @@ def numerical_vjp(
 
 
 def _quotient(function, arrays, cotangent, argument, place, h, method, options) -> float:
-    """The difference quotient for one element, with the step h."""
+    """Return the difference quotient for one element, with the step h."""
     x, others = np.array(arrays[argument], dtype=np.float64), list(arrays)
-    difference: Any = 0.0  # of the values, before they are added up: what does not change cancels
+    difference: Any = 0.0  # of the values, before the sum: terms that do not change cancel exactly
     for point, weight in _METHODS[method][0].items():
         others[argument] = moved = x.copy()
         moved[place] += point * h
@@ -95,10 +95,11 @@ def check_vjp(
     """Compare the engine's gradients with measured ones; return the largest relative difference.
 
     Every argument must be float64. ``method`` is "smooth" (tolerance 1e-7), "piecewise" (1e-5) or
-    "linear" (1e-11, with the adjoint identity on top); GradientMismatchError above the tolerance.
-    A difference is relative to the largest element of that gradient, or to what rounding leaves of
-    the quotient, if that is more. ``step`` is that of the quotient. All other options go to the op;
-    one that has such a name itself goes through a function: ``lambda x: f(x, step=2)``.
+    "linear" (1e-11, which also checks the adjoint identity). A difference is relative to the
+    largest element of that gradient, or to the rounding error of the quotient if that is larger.
+    ``step`` is the step of the quotient. All other options are passed to the op. If the op itself
+    has an option with one of these names, wrap it: ``lambda x: f(x, step=2)``. Raises
+    GradientMismatchError above the tolerance.
 
     >>> import tinyadtn as ta
     >>> check_vjp(ta.tanh, np.array([[0.3, -1.2, 2.0]])) < 1e-10
@@ -135,7 +136,7 @@ def check_vjp(
         h = (_METHODS[method][1] if step is None else step) * (0.1 if method == "smooth" else 1)
         rounding = 16 * np.finfo(float).eps * np.abs(cotangent * value).sum() / h
         scale = max(scale, rounding / limit)
-        if method == "smooth" and step is None:  # accused elements are measured again
+        if method == "smooth" and step is None:  # elements that disagree are measured again
             for place in zip(*np.nonzero(~(np.abs(gradient - measured) <= limit * scale))):
                 size = abs(arrays[k][place]) or 1e-4
                 for h in (1e-5, 1e-6, 1e-3 * size, 1e-4 * size):
@@ -143,7 +144,7 @@ def check_vjp(
                     if abs(gradient[place] - again) <= limit * abs(again):
                         measured[place] = again
         difference = np.abs(gradient - measured)
-        # A NaN is a difference too, and argmax finds it; `max` would let it pass in a comparison.
+        # A NaN is a difference too. argmax finds it, but a comparison with `max` would miss it.
         if difference.size and not difference.max() <= min(limit * scale, 1e300):
             place = np.unravel_index(difference.argmax(), difference.shape)
             raise GradientMismatchError(
@@ -159,12 +160,12 @@ def check_vjp(
 
 
 def _largest(array: np.ndarray) -> float:
-    """The largest absolute value, of those that are finite."""
+    """Return the largest absolute value among the finite ones."""
     return float(np.abs(array[np.isfinite(array)]).max(initial=0.0))
 
 
 def _adjoint_error(name, k, cotangent, value, gradient, array, limit) -> float:
-    """How far ⟨g, f(x)⟩ and ⟨vjp(g), x⟩ are apart, relative to the sizes of what was summed."""
+    """Return |⟨g, f(x)⟩ - ⟨vjp(g), x⟩|, relative to the sizes of the terms in the sums."""
     forward, backward = np.sum(cotangent * value), np.sum(gradient * array)
     size = np.linalg.norm(cotangent) * np.linalg.norm(value)
     error = abs(forward - backward) / (size or 1.0)

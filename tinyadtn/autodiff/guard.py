@@ -1,15 +1,16 @@
-"""The guard: arrays that a recorded graph still needs cannot be changed by accident.
+"""The guard: prevents accidental changes of arrays that a recorded graph still needs.
 
 A gradient function keeps arrays of the forward pass. If one of them were changed before backward
-runs, the gradient would be silently wrong. So those arrays are read-only while a graph needs them:
-NumPy itself then rejects the write, at the line that tries it. ``unprotected()`` switches it off.
+runs, the gradient would be wrong without any error. So these arrays are read-only while a graph
+needs them, and NumPy itself raises at the line that tries to write. ``unprotected()`` switches the
+guard off.
 
-NumPy does not give the flag back to an array whose memory belongs to somebody else: one that came
-out of a pickle, from torch, or from ``as_strided``. Such an array stays writeable. The guard keeps
-a copy of its values, and ``backward`` raises GraphError if they have changed.
+NumPy does not make an array writeable again if other software owns its memory: an array from a
+pickle, from torch, or from ``as_strided``. Such an array stays writeable. The guard keeps a copy of
+its values, and ``backward`` raises GraphError if they have changed.
 
-What NumPy does not report cannot be guarded: a view that was there before still writes, and a view
-that is taken meanwhile stays read-only.
+The guard cannot cover what NumPy does not report: a view that existed before can still write, and a
+view that is made in the meantime stays read-only.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from .modes import protecting
 
 
 class Hold:
-    """What a node made read-only. It exists as long as a node needs it, and nobody else keeps it.
+    """The arrays that a node made read-only; it exists as long as a node needs them.
 
-    ``arrays`` are weak references to arrays that own their memory and to views of them. An array
-    that a second node needs moves to a Hold of its own, which the first Hold keeps in ``parts``.
+    Only nodes keep references to it. ``arrays`` are weak references to arrays that own their memory
+    and to views of them. An array that a second node needs moves to a separate Hold, which the
+    first Hold keeps in ``parts``.
     """
 
     __slots__ = ("__weakref__", "arrays", "parts")
@@ -43,7 +45,7 @@ class Hold:
 
 
 class Snapshot:
-    """An array that cannot be made read-only, and the values that it had."""
+    """An array that cannot be made read-only, with a copy of its values."""
 
     __slots__ = ("array", "values")
 
@@ -51,13 +53,14 @@ class Snapshot:
         self.array, self.values = array, array.tobytes()
 
     def changed(self) -> bool:
+        """Return whether the array differs from the copy."""
         return self.array.tobytes() != self.values
 
 
-# id(array that owns its memory) -> weak references to it and to its Hold. The second one has a
-# callback, which makes the arrays of the Hold writeable when the last node lets go of it. It is a
-# chain of compiled functions, because Python ignores exceptions at such a place: a Ctrl-C that fell
-# into a Python function there would be lost.
+# id(array that owns its memory) -> weak references to it and to its Hold. The second reference has
+# a callback, which makes the arrays of the Hold writeable when the last node releases it. It is a
+# chain of compiled functions, because Python ignores exceptions in such a callback: a Ctrl-C during
+# a Python function there would be ignored.
 _holds: dict[int, tuple[weakref.ref, weakref.ref]] = {}
 _most = 1000  # entries, before those without a Hold are removed
 _lock = threading.RLock()
@@ -71,18 +74,18 @@ def _new_lock() -> None:
     _lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):  # another thread of the parent may have had the lock
+if hasattr(os, "register_at_fork"):  # another thread of the parent may have held the lock
     os.register_at_fork(after_in_child=_new_lock)
 
 
 def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: Any) -> None:
-    """Make what an op works with, and what that is a view of, read-only while the node lives.
+    """Make the arrays of an op, and the arrays they are views of, read-only while the node lives.
 
     ``arrays`` are those of the ``arguments``. An array that another node made is guarded by that
-    node as long as this can be of use: where it was freed, ``backward`` refuses to go through both.
-    Python numbers and lists became new arrays, which no caller knows. ``others`` are the op's
-    options and its result: tuples, lists and dicts (an index may be a tuple) and tensors are looked
-    into, values that are not arrays are ignored.
+    node for as long as it is needed: once that node is freed, ``backward`` cannot go through either
+    of them. Python numbers and lists became new arrays, which the caller cannot reach. ``others``
+    are the options of the op and its result. The function searches tuples, lists and dicts (an
+    index may be a tuple) and tensors; values that are not arrays are ignored.
     """
     if not protecting.get():
         return
@@ -96,14 +99,14 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
             needed.append(value)
         else:
             needed.extend(_arrays_in(value))
-    # On one line: a debugger that stops here, or Ctrl-C, cannot fall between the block and its end.
+    # On one line: a debugger or Ctrl-C cannot interrupt between the block and the end of the lock.
     with _lock: _hold_all(needed, node)  # noqa: E701  # fmt: skip
 
 
 def _hold_all(needed: list[Any], node: Any) -> None:
-    reference = None  # to the Hold of what this node is the first to need
+    reference = None  # to the Hold of arrays that no earlier node needs
     for array in needed:
-        if isinstance(array, np.ndarray):  # CuPy's arrays stay as they are
+        if isinstance(array, np.ndarray):  # CuPy arrays cannot be made read-only
             reference = _hold(array, node, reference)
 
 
@@ -115,7 +118,7 @@ def _hold(array: Array, node: Any, reference: Any) -> Any:
     if hold is None:
         writeable = owner.flags.writeable
         if not (writeable or array.flags.writeable):
-            return reference  # the caller's wish, and not ours to end
+            return reference  # the caller made it read-only, so it stays read-only
         if not (writeable and _can_be_given_back(owner)):
             node.snapshots = (*node.snapshots, Snapshot(array))
             return reference
@@ -144,7 +147,7 @@ def _owner(array: Array) -> Any:
 
 
 def _with_callback(hold: Hold) -> weakref.ref:
-    """The reference to a new Hold that makes its arrays writeable when it is gone."""
+    """Return a reference to a new Hold that makes its arrays writeable when the Hold is deleted."""
     hold.arrays = []
     writeable = map(_make_writeable, filter(_alive, map(_dereference, hold.arrays)))
     if len(_holds) > _most:
@@ -153,7 +156,7 @@ def _with_callback(hold: Hold) -> weakref.ref:
 
 
 def _shared(hold: Hold, owner: Array) -> Hold:
-    """A Hold of nothing but this array and its views."""
+    """Return a Hold of only this array and its views."""
     mine: list[weakref.ref] = []
     others: list[weakref.ref] = []
     for reference in hold.arrays:
@@ -172,7 +175,7 @@ def _shared(hold: Hold, owner: Array) -> Hold:
 
 
 def _forget() -> None:
-    """Remove the entries that have no Hold any more; the rest may double before the next time."""
+    """Remove the entries without a Hold; the others may double before the next removal."""
     global _most
     for key in [key for key, (_, hold) in _holds.items() if hold() is None]:
         del _holds[key]
@@ -180,7 +183,7 @@ def _forget() -> None:
 
 
 def _can_be_given_back(owner: Array) -> bool:
-    """Whether NumPy would make the array writeable again: its memory is its own, or a buffer."""
+    """Return whether NumPy can make the array writeable again: it owns its memory, or a buffer."""
     if owner.base is None:
         return owner.flags.owndata
     try:

@@ -1,4 +1,4 @@
-"""Three switches around the engine: record or not, look for NaN or not, protect arrays or not."""
+"""Three switches of the engine: record ops, look for NaN, protect arrays."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def isolated(function: F) -> F:
 
 
 class _Switch(ContextDecorator):
-    """Sets one variable for the length of a ``with`` block or of a decorated function."""
+    """Set one variable for the length of a ``with`` block or of a decorated function."""
 
     variable: ContextVar[bool]
     value: bool
@@ -50,7 +50,7 @@ class _Switch(ContextDecorator):
         self.variable.set(self._before.pop())
 
     def _recreate_cm(self) -> _Switch:
-        return type(self)()  # each call of a decorated function gets its own memory of "before"
+        return type(self)()  # each call of a decorated function restores its own earlier value
 
     def __call__(self, function: Any) -> Any:
         if not inspect.isgeneratorfunction(function):
@@ -76,7 +76,7 @@ class _Switch(ContextDecorator):
 
 
 class no_grad(_Switch):  # noqa: N801 - it reads as a statement
-    """Inside, nothing is recorded: results need no gradient and no memory is kept for one.
+    """Switch recording off: results need no gradient, and no memory is kept for one.
 
     A ``with`` block, or a decorator of functions and generators.
 
@@ -91,11 +91,11 @@ class no_grad(_Switch):  # noqa: N801 - it reads as a statement
 
 
 class detect_anomaly(_Switch):  # noqa: N801
-    """Inside, the first op whose result or gradient is NaN or infinite raises NonFiniteError.
+    """Make the first op whose result or gradient is NaN or infinite raise NonFiniteError.
 
-    The error names the op and the line of your code that called it. For a gradient that is the line
-    of the forward pass, so let the block hold both passes. It makes every op look at all it made:
-    for finding a fault, not for training.
+    The error names the op and the line of your code that called it. For a gradient this is the line
+    of the forward pass, so put both passes inside the block. Every op checks all its values, which
+    is slow: use it to find a fault, not for training.
 
     >>> import numpy as np, tinyadtn as ta
     >>> with detect_anomaly(), np.errstate(divide="ignore"):
@@ -108,6 +108,6 @@ class detect_anomaly(_Switch):  # noqa: N801
 
 
 class unprotected(_Switch):  # noqa: N801
-    """Inside, arrays that a graph needs stay writeable: a little faster, and mistakes go unseen."""
+    """Leave arrays that a graph needs writeable: a little faster, but mistakes are not detected."""
 
     variable, value = protecting, False

@@ -1,6 +1,6 @@
-"""What the engine asks of an op, of a gradient and of a graph, and the error where it is not so.
+"""The checks on ops, gradients and graphs, and the errors that they raise.
 
-``checked`` calls an op's function, with checks before and after. Nothing here is needed to
+``checked`` calls an op's function, with checks before and after. You do not need this file to
 understand ``engine``.
 """
 
@@ -25,10 +25,10 @@ from .modes import looking_for_nan
 
 
 def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
-    """The function on arrays with checks around it: (arguments, options) to all that op needs.
+    """Wrap an op's function on arrays in checks; return a function of (arguments, options).
 
-    That is the arrays, in one float type; the options, Tensors in them replaced by their arrays;
-    the value, an array; and its VJPs, one for each array, or one for all of a joint op.
+    It returns four values: the arrays, in one float dtype; the options, with Tensors replaced by
+    their arrays; the value, an array; and the VJPs, one for each array, or one for all if joint.
     """
     name, most = function.__name__.strip("_"), _most_arrays(function)
 
@@ -68,7 +68,7 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
     return evaluate
 
 
-# Where arrays do not fit together NumPy raises a plain ValueError; these are its words.
+# NumPy raises a plain ValueError if shapes do not fit; these are the words of its messages.
 _SHAPES = re.compile(
     "could not be broadcast|could not broadcast|cannot broadcast|core dimension|cannot reshape"
     "|not aligned|shape mismatch|must match exactly|must have the same|zero-size array"
@@ -77,14 +77,14 @@ _SHAPES = re.compile(
 
 
 def _is_about_shapes(error: ValueError) -> bool:
-    """Whether NumPy raised the error for shapes; what an op's author raises stays what it is."""
+    """Return whether NumPy raised the error for shapes; errors of the op itself are unchanged."""
     if isinstance(error, IndexError):  # NumPy's AxisError is both
         return True
     return type(error) is ValueError and _SHAPES.search(str(error)) is not None
 
 
 def _most_arrays(function: Any) -> float:
-    """How many arrays an op takes by position."""
+    """Return how many arrays an op takes by position."""
     kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL in kinds:
         return math.inf
@@ -93,7 +93,7 @@ def _most_arrays(function: Any) -> float:
 
 
 def look(value: Array, name: str, arrays: list) -> str:
-    """The caller's line that called the op; NonFiniteError if its result is not finite."""
+    """Return the caller's line that called the op; NonFiniteError if its result is not finite."""
     line = calling_line()
     check_finite(value, name, line, arrays)
     return line
@@ -103,14 +103,14 @@ def look(value: Array, name: str, arrays: list) -> str:
 
 
 def root_of(tensor: Any) -> Any:
-    """The node that backward begins with; GraphError for a tensor that has none."""
+    """Return the node that backward begins with; GraphError if the tensor has none."""
     if tensor.node is None:
         raise GraphError("nothing to differentiate: not computed from a tensor that requires_grad")
     return tensor.node
 
 
 def first_cotangent(tensor: Any, gradient: Any) -> Array:
-    """dL/d(tensor) that backward begins with: 1, or what the caller gave, in the tensor's dtype."""
+    """Return dL/d(tensor), where backward begins: 1, or the caller's, in the tensor's dtype."""
     if gradient is None and tensor.size != 1:
         raise ShapeError(f"backward() of a tensor {tensor.shape} needs gradient= of that shape")
     data = tensor._data
@@ -125,7 +125,7 @@ def first_cotangent(tensor: Any, gradient: Any) -> Array:
 
 
 def check_usable(node: Any, root: Any) -> None:
-    """GraphError for a node that an earlier backward freed, or whose arrays were changed."""
+    """Raise GraphError if an earlier backward freed the node, or if its arrays were changed."""
     if node.vjps is None:
         raise GraphError(
             f"the graph behind {root.name} was freed by an earlier backward(); compute it "
@@ -141,7 +141,7 @@ def check_usable(node: Any, root: Any) -> None:
 
 
 def joint_shares(node: Any, g: Array) -> list:
-    """The gradients of a joint op, one for each argument, each an array of its own."""
+    """Return the gradients of a joint op, one for each argument, each a separate array."""
     shares, n = node.vjps(g), len(node.sources)
     if not isinstance(shares, (list, tuple)) or len(shares) != n:
         raise GraphError(
@@ -153,14 +153,14 @@ def joint_shares(node: Any, g: Array) -> list:
 
 
 def array(share: Any, node: Any, k: int) -> Array:
-    """The gradient of argument ``k``; GraphError if it is not an array."""
+    """Return the gradient of argument ``k``; GraphError if it is not an array."""
     if isinstance(share, ArrayLike) or not hasattr(share, "dtype"):
         raise GraphError(f"{_gradient(node, k)} must be an array, its VJP returned {_shown(share)}")
     return share
 
 
 def require_broadcast(shape: tuple[int, ...], narrow: tuple[int, ...], *place: Any) -> None:
-    """GraphError unless ``narrow`` can be broadcast to ``shape``; ``place`` is (node, argument)."""
+    """Raise GraphError unless ``narrow`` broadcasts to ``shape``; ``place``: (node, argument)."""
     new = len(shape) - len(narrow)
     if new < 0 or False in [n == 1 or n == m for n, m in zip(narrow, shape[new:])]:
         prefix = f"{_gradient(*place)} does not fit: " if place else ""
@@ -172,16 +172,16 @@ def _gradient(node: Any, k: int) -> str:
 
 
 def look_back(share: Array, total: Array, node: Any) -> None:
-    """NonFiniteError for a gradient that is not finite, or for a sum of finite ones that is not."""
+    """Raise NonFiniteError if a gradient is not finite, or if a sum of finite ones is not."""
     check_finite(share, f"the gradient of {node.name}", node.line)
     check_finite(total, f"the sum of gradients up to {node.name}", node.line)
 
 
 def owned(share: Array, g: Array, leaf: Any) -> Array:
-    """The share as the gradient that a leaf keeps: an array that nobody else holds.
+    """Return the share as the gradient of a leaf: an array that has no other owner.
 
-    A new array is kept as it is. The cotangent itself, a view, and what is read-only are copied,
-    and so is an array whose elements lie in another order than the leaf's.
+    A new array is kept as it is. The cotangent itself, a view and a read-only array are copied. An
+    array with another memory order than the leaf's is copied, too.
     """
     new = type(share) is np.ndarray and share.base is None and share is not g
     if new and share.flags.writeable and _lies_well(share, leaf._data):
@@ -190,7 +190,7 @@ def owned(share: Array, g: Array, leaf: Any) -> Array:
 
 
 def _lies_well(gradient: Array, data: Array) -> bool:
-    """In memory as the leaf, or in the usual order."""
+    """Return whether the memory order is that of the leaf, or the usual one."""
     return gradient.flags.c_contiguous or gradient.strides == data.strides
 
 

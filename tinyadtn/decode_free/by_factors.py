@@ -19,43 +19,45 @@ from .rule import LARGE_BATCH, Route
 
 
 class ByFactors(Weight):
-    """A weight whose layer sends a batch through its factors where that takes less: see ``rule``.
+    """A weight whose layer sends a batch through its factors if that is cheaper: see ``rule``.
 
-    A subclass says what its factors are (``factors``) and how they make the weight: as a ``chain``,
-    or, for a kernel, as a ``row`` of convolutions.
+    A subclass defines its factors (``factors``) and how they form the weight: as a ``chain``, or,
+    for a kernel, as a ``row`` of convolutions.
     """
 
     def factors(self, chain: Chain | None = None) -> Sequence[Tensor]:
-        """What the weight is a product of; differentiable.
+        """Return the factors whose product is the weight; differentiable.
 
-        ``chain`` is one of those that ``chain`` gives; without it, what suits large batches.
+        ``chain`` is a chain that the method ``chain`` returned. The default is the chain for large
+        batches.
         """
         raise TypeError(f"{type(self).__name__} has no factors: decode() is all it can do")
 
     def chain(self, batch: int) -> Chain | None:
-        """How the factors make the weight, as a matrix (o, all inputs), if they are a chain.
+        """Return how the factors form the weight, as a matrix (o, all inputs); None if no chain.
 
-        A weight that can choose between chains suits it to a batch of so many vectors.
+        A weight with several possible chains returns the best one for that many vectors.
         """
         return None
 
     def row(self) -> ConvChain | None:
-        """How they make a kernel (o, c, kh, kw), if that is a row of convolutions by itself."""
+        """Return how they form a kernel (o, c, kh, kw), if it is a row of convolutions itself."""
         return None
 
     def kernels(self) -> list[Tensor]:
-        """The factors as the kernels of ``row``."""
+        """Return the factors as the kernels of ``row``."""
         raise TypeError(f"{type(self).__name__} is not a row of convolutions")
 
     def decode_work(self) -> float:
-        """What decoding takes, in the units of ``cost.work``: it moves each entry a few times."""
+        """Estimate the cost of decoding, in the units of ``cost.work``, with memory traffic."""
         return CALL + self.cost().decode + 4 * MOVED * math.prod(self.shape)
 
     def cost(self) -> Any:
-        """Multiply-adds to use it: see ``encodings``."""
+        """Count the multiply-adds to use the weight: see ``encodings``."""
         raise TypeError(f"{type(self).__name__} has no cost()")
 
     def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """y[n,o] = Σ_i x[n,i] · W[o,i] + bias[o], through the factors if that is cheaper."""
         chain = rule.linear_route(self, len(x))
         if chain is None:
             return super().linear(x, bias)
@@ -65,6 +67,7 @@ class ByFactors(Weight):
         return through(x, *cores, bias, chain=chain, biased=True)
 
     def convolution(self, x: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+        """y = conv2d(x, W) + bias[o], through the factors if that is cheaper."""
         window = conv_window(x.shape, self.shape, **vars(geometry))
         in_pixels, out_pixels = (len(x) * math.prod(s) for s in (window.image, window.outputs))
         route = rule.conv_route(self, in_pixels, out_pixels, geometry.groups)
@@ -78,10 +81,12 @@ class ByFactors(Weight):
         return y if bias is None else y + bias.reshape(-1, 1, 1)
 
     def linear_multiply_adds(self) -> int:
+        """Count the multiply-adds per input vector, on the route of a large batch."""
         chain = rule.linear_route(self, LARGE_BATCH, precomputed=True)
         return super().linear_multiply_adds() if chain is None else chain.multiply_adds
 
     def conv_multiply_adds(self, in_pixels: int, out_pixels: int, geometry: Geometry) -> int:
+        """Count the multiply-adds per image, on the route of a large batch."""
         route = large_conv_route(self, geometry)
         if isinstance(route, ConvChain):
             return route.multiply_adds(in_pixels, out_pixels, geometry.groups)

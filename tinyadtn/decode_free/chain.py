@@ -1,4 +1,4 @@
-"""A matrix as a chain of small cores, and a batch that goes through it core by core.
+"""A matrix as a chain of small cores, and how a batch goes through it core by core.
 
            o₁       o₂       o₃
            │        │        │
@@ -10,10 +10,10 @@
 
 A weight that can be applied without forming W is such a chain. A product of two matrices is the
 one with cores (1, o, 1, r) and (r, 1, i, 1). The cores of a tensor train are these cores, and an
-ADTN of depth 1 is a chain along its sites (``wall_chain``). A batch goes through from one end. From
-the right, each core takes its inputs and the bond on its right, and makes its outputs and the bond
-on its left. No axis is ever moved: the batch is last, the inputs still to come are in front of the
-core's own axes, and the outputs that are done are behind them.
+ADTN of depth 1 is a chain along its sites (``wall_chain``). A batch enters at one end. From the
+right, each core contracts its inputs and the bond on its right, and computes its outputs and the
+bond on its left. No axis is ever moved: the batch axis is last, the remaining inputs are in front
+of the core's own axes, and the finished outputs are behind them.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Core = tuple[int, int, int, int]  # (left bond, outputs, inputs, right bond)
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """How a matrix is made of cores, without their entries.
+    """How cores form a matrix, without their entries.
 
     ``from_right`` is the end at which a batch enters. ``into[f]`` is the place of input f among the
-    cores' inputs taken together, first core most significant; places that no input has get zeros.
-    ``out[k]`` is the place of output k. None: they are all there, in order. Where the cores must be
-    computed first, that takes ``build_multiply_adds``; with all that is moved, ``build_work``.
+    inputs of all cores, first core most significant; places without an input are filled with zeros.
+    ``out[k]`` is the place of output k. None means that all are there, in order. If the cores must
+    be computed first, that takes ``build_multiply_adds``; with memory traffic, ``build_work``.
 
     >>> low_rank = Chain(((1, 256, 1, 8), (8, 1, 784, 1)))
     >>> low_rank.multiply_adds, low_rank.rank
@@ -56,7 +56,7 @@ class Chain:
 
     @cached_property
     def steps(self) -> list[tuple[int, int, int, int, int]]:
-        """(core, stack, rows, inner, columns for a batch of one), in the order they are taken."""
+        """(core, stack, rows, inner, columns for a batch of one) of each step, in order."""
         steps, done, left = [], 1, self.num_inputs
         order = range(len(self.cores))
         for k in reversed(order) if self.from_right else order:
@@ -70,27 +70,27 @@ class Chain:
 
     @cached_property
     def num_inputs(self) -> int:
-        """The inputs of all cores: what ``into`` puts a vector in."""
+        """The number of inputs of all cores together: the size after ``into``."""
         return math.prod(i for _, _, i, _ in self.cores)
 
     @cached_property
     def num_outputs(self) -> int:
-        """The outputs of all cores: what ``out`` picks from."""
+        """The number of outputs of all cores together: the size before ``out``."""
         return math.prod(o for _, o, _, _ in self.cores)
 
     @cached_property
     def multiply_adds(self) -> int:
-        """Multiply-adds of one vector."""
+        """The number of multiply-adds for one vector."""
         return sum(math.prod(step[1:]) for step in self.steps)
 
     @cached_property
     def state_floats(self) -> int:
-        """The floats of one vector before and after each step, all steps together."""
+        """The number of floats of one vector before and after each step, summed over the steps."""
         return sum(self._step_floats)
 
     @cached_property
     def widest(self) -> int:
-        """The floats of one vector before and after the largest step."""
+        """The number of floats of one vector before and after the largest step."""
         return max(self._step_floats)
 
     @property
@@ -106,7 +106,7 @@ class Chain:
         return self.cores[0][3] if first[2] == last[1] == 1 else None
 
     def work(self, batch: int) -> int:
-        """What a batch takes, in multiply-adds of a large product."""
+        """Estimate the cost of a batch, in multiply-adds of a large product."""
         total = sum(
             # One vector: a stack of products with a vector is a single product.
             work(stack, inner, rows)
@@ -139,7 +139,7 @@ class Chain:
         ]
 
     def apply(self, columns: Array, matrices: Sequence[Any]) -> tuple[Any, list[Any]]:
-        """(inputs, batch) -> (outputs, batch), and the state before each step."""
+        """Map (inputs, batch) to (outputs, batch); also return the state before each step."""
         batch, states = columns.shape[1], []
         state = _put(columns, self.into, self.num_inputs)
         for k, stack, rows, inner, width in self.steps:
@@ -157,7 +157,7 @@ class Chain:
     def pull_back(
         self, g: Array, states: Sequence[Any], matrices: Sequence[Any]
     ) -> tuple[Any, list[Any]]:
-        """From g = dL/d(outputs): dL/d(inputs), and dL/d(matrix) for each of them."""
+        """Return dL/d(inputs) and dL/d(matrix) for each matrix, from g = dL/d(outputs)."""
         batch = g.shape[1]
         g = _put(g, self.out, self.num_outputs)
         grads: list[Any] = [None] * len(matrices)
@@ -190,7 +190,7 @@ def _pick(rows: Array, places: np.ndarray | None) -> Any:
 
 @op(joint=True)
 def through(x: Array, *arrays: Array, chain: Chain, biased: bool = False) -> Any:
-    """y[n,o] = Σ_i x[n,i] · W[o,i] (+ bias[o]) for the W that the chain's cores make together.
+    """y[n,o] = Σ_i x[n,i] · W[o,i] (+ bias[o]), with the matrix W that the chain's cores form.
 
     ``arrays`` are the cores, then the bias if there is one.
 

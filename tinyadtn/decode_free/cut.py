@@ -1,17 +1,17 @@
 """Any wiring of gates without an activation between them, cut in two: W = A·B without forming W.
 
-The output sites of the weight go to A and its input sites to B, and with them the gates on either
-side. A gate *across* the cut acts in A: B hands the state of its site over and takes it back
-afterwards, so the two ends are a bond of d·d. A site that is still in |0⟩ need not be handed over,
-which leaves a bond of d::
+The output sites of the weight go to A and its input sites to B, with the gates on either side. A
+gate *across* the cut acts in A. B passes the state of its site to A and gets it back afterwards, so
+the two ends are a bond of d·d. A site that is still in |0⟩ need not be passed, so its bond is only
+d::
 
     A    ────┌───┐────               ────┌───┐────
              │ g │          =    s ──────│ g │────── q         s: B hands over
     B    ────└───┘────                   └───┘                 q: A hands back
                                      ──── s     q ────
 
-The rank of A·B is the product of the bonds, so this is cheap where few gates cross the cut: one in
-a layer of a staircase with its outputs first, but Q/2 in a butterfly.
+The rank of A·B is the product of the bonds, so this is cheap if few gates cross the cut: one per
+layer of a staircase with its outputs first, but Q/2 in a butterfly.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from .cost import CALL, MOVED
 
 @dataclass(frozen=True, eq=False)
 class CutChain(Chain):
-    """The two cores (1, o, 1, r) and (r, 1, i, 1), and what they are computed from."""
+    """The two cores (1, o, 1, r) and (r, 1, i, 1), and the gates that they are computed from."""
 
     sites: Sites | None = None
     wall: tuple[Column, ...] = ()
 
     def factors(self, columns: Sequence[Tensor], scale: Tensor) -> list[Tensor]:
-        """A (o, r) and B (r, i) from the gates; differentiable."""
+        """Return A (o, r) and B (r, i), computed from the gates; differentiable."""
         assert self.sites is not None
         a, b = cut_factors(columns, self.sites, self.wall)
         return [a, b * scale]
@@ -47,7 +47,7 @@ class CutChain(Chain):
 
 @functools.lru_cache(maxsize=256)
 def cut_chain(sites: Sites, wall: tuple[Column, ...]) -> CutChain | None:
-    """Return the chain of A and B; None where they would have more entries than the weight.
+    """Return the chain of A and B; None if they would have more entries than the weight.
 
     >>> from tinyadtn.tensor_networks.wall import build_wall
     >>> from tinyadtn.tensor_networks.sites import assign_sites
@@ -108,7 +108,7 @@ def cut_factors(
 class _Side:
     """One side: a state over *lines*, which are its sites and the bonds to the other side.
 
-    ``line`` has for each site the line that it is now; a site that no gate has touched has none.
+    ``line`` maps each site to its current line; a site that no gate has touched has none.
     """
 
     def __init__(self, sites: Sites, like: Tensor) -> None:

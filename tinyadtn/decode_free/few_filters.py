@@ -1,14 +1,14 @@
 """Convolution with few filters: products first, then shifts.
 
-``conv2d`` lays out the patch of every output and multiplies by the kernel. That copies each pixel
-once for every kernel cell, all its channels with it. Where there are fewer filters than channels it
-is cheaper the other way round: multiply every pixel by every cell of every filter, and add each
-product to the output that it belongs to. It is the same sum in another order::
+``conv2d`` arranges the patch of every output and multiplies by the kernel. That copies all channels
+of each pixel once for every kernel cell. With fewer filters than channels, the opposite order is
+cheaper: multiply every pixel by every cell of every filter, and add each product to the output that
+it belongs to. It is the same sum in another order::
 
     y[o, i] = Σ_p ( Σ_c w[o, c, p] · x[c, i + p] )        in one dimension, stride 1
 
-A weight of low rank begins with few filters: 2 or 4 for an ADTN. There this takes 0.3 to 0.7 of the
-time of ``conv2d``, forward and backward.
+A weight of low rank begins with few filters: 2 or 4 for an ADTN. In this case it takes 0.3 to 0.7
+of the time of ``conv2d``, forward and backward.
 """
 
 from __future__ import annotations

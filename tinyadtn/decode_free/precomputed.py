@@ -23,7 +23,7 @@ from .rule import LARGE_BATCH, Route
 
 
 class PrecomputedFactors(ByFactors):
-    """A weight's factors, computed before, and the only route through them.
+    """The factors of a weight, computed in advance, and the only route through them.
 
     ``tensors`` are the kernels of a ``ConvChain``, or the cores of a ``Chain``.
     """
@@ -37,30 +37,32 @@ class PrecomputedFactors(ByFactors):
 
     @property
     def label(self) -> str:
+        """The name of the encoding in reports."""
         return self.name
 
     def factors(self, chain: Chain | None = None) -> list[Tensor]:
+        """Return the precomputed factors."""
         return self.tensors
 
     kernels = factors
 
     def decode(self) -> Tensor:
-        """TinyADTNError: the caller needs the encoding, which is not here."""
+        """Raise TinyADTNError, because only the factors are available here, not the encoding."""
         raise TinyADTNError(
             f"{self.label}: these are the factors that decoded computed, which batches can go "
             "through and nothing else; use the model that decoded was given"
         )
 
     def counts(self) -> Any:
-        """TinyADTNError, as for ``decode``."""
+        """Raise TinyADTNError, as ``decode`` does."""
         return self.decode()
 
 
 def route_of(layer: Any, batch: int | None = None, shape: Shape = ()) -> Any:
     """Return the route of a batch of inputs of that shape through a layer's factors, or None.
 
-    None: the weight is decoded. Without ``batch``: a large one, the weight or its factors
-    precomputed.
+    None means that the weight is decoded. The default ``batch`` is a large one, with the weight or
+    its factors precomputed.
     """
     weight, precomputed = layer.weight, batch is None
     if isinstance(layer, Linear):
@@ -75,14 +77,14 @@ def route_of(layer: Any, batch: int | None = None, shape: Shape = ()) -> Any:
 
 @contextmanager
 def decoded(model: Module) -> Iterator[Any]:
-    """``with decoded(model) as ready:`` every encoded weight is computed once, for many batches.
+    """Compute every encoded weight once, for many batches: ``with decoded(model) as ready:``.
 
     Inside the block nothing is recorded, as in ``no_grad``. Each layer gets a Tensor, or
-    ``PrecomputedFactors`` where large batches take less through those. Nothing is cached: the new
-    model lives as long as you hold it. What it has of an encoded weight does not follow updates;
-    all else, biases and dense weights, it shares with the model. Encodings that layers share
-    (``joint``) are decoded once for all of them. The new model is there to put batches through; to
-    save, to report or to train takes the encodings, and so the model that they are in.
+    ``PrecomputedFactors`` if they are cheaper for large batches. Nothing is cached: the new model
+    lives as long as you keep it. Its encoded weights are copies, which do not follow later updates.
+    It shares everything else, such as biases and dense weights, with the model. Encodings that
+    layers share (``joint``) are decoded once for all of them. Use the new model only to compute
+    batches. To save, report or train, use the original model, which has the encodings.
 
     >>> import tinyadtn as ta
     >>> spec = {"fc1": ta.LowRank.like(8), "fc2": 2}
@@ -101,7 +103,7 @@ def decoded(model: Module) -> Iterator[Any]:
             route = None if layer is None else route_of(layer)
             if route is None:
                 return None
-            # Copies: factors may be the very parameters, which an optimizer changes in place.
+            # Copies: a factor may be a parameter itself, which an optimizer changes in place.
             tensors = [Tensor(factor.data.copy()) for factor in along(route, weight)]
             return PrecomputedFactors(weight.shape, weight.label, route, tensors)
 

@@ -28,11 +28,11 @@ Kernel = tuple[int, ...]  # (filters, channels, rows, columns)
 
 @dataclass(frozen=True)
 class ConvChain:
-    """Kernels one behind the other, without their entries; the one at ``sliding`` has the window.
+    """Kernels applied one after another, without their entries; only ``sliding`` has a window.
 
-    All others are 1×1. With groups, every group goes through the same kernels except the last,
-    which has the outputs of all groups. ``chain`` is the chain of two cores that the kernels are
-    another form of, if there is one.
+    ``sliding`` is the index of the kernel that slides; all others are 1×1. With groups, every group
+    goes through the same kernels except the last, which has the outputs of all groups. ``chain`` is
+    the chain of two cores that the kernels were made from, if there is one.
     """
 
     kernels: tuple[Kernel, ...]
@@ -41,7 +41,7 @@ class ConvChain:
 
     @classmethod
     def of(cls, chain: Chain, shape: Sequence[int]) -> ConvChain | None:
-        """Return filters and a 1×1 convolution, if that is what the chain is for a kernel's shape.
+        """Return filters and a 1×1 convolution, if the chain has that form for a kernel's shape.
 
         >>> ConvChain.of(Chain(((1, 8, 1, 2), (2, 1, 27, 1))), (8, 3, 3, 3)).kernels
         ((2, 3, 3, 3), (8, 2, 1, 1))
@@ -52,7 +52,7 @@ class ConvChain:
 
     @property
     def build_work(self) -> int:
-        """What computing the factors takes."""
+        """The cost of computing the factors."""
         return 0 if self.chain is None else self.chain.build_work
 
     def kernels_of(self, cores: Sequence[Tensor]) -> list[Tensor]:
@@ -72,26 +72,26 @@ class ConvChain:
             yield (filters, *rest), before, after
 
     def multiply_adds(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
-        """Multiply-adds for so many pixels before and after."""
+        """Count the multiply-adds for that many pixels before and after."""
         kernels = self._with_pixels(in_pixels, out_pixels, groups)
         return groups * sum(math.prod(kernel) * after for kernel, _, after in kernels)
 
     def work(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
-        """The same with all that is moved, in multiply-adds of a large product."""
+        """Estimate the cost with memory traffic, in multiply-adds of a large product."""
         return groups * sum(
             few_work(kernel, before, after) if is_few(kernel) else conv_work(kernel, after)
             for kernel, before, after in self._with_pixels(in_pixels, out_pixels, groups)
         )
 
     def floats(self, in_pixels: int, out_pixels: int, groups: int = 1) -> int:
-        """The floats that training holds between the kernels: products, their sums, a gradient."""
+        """Count the floats that training keeps between kernels: products, sums, a gradient."""
         return groups * sum(
             kernel[0] * (math.prod(kernel[2:]) * before + 2 * after)
             for kernel, before, after in self._with_pixels(in_pixels, out_pixels, groups)
         )
 
     def apply(self, x: Tensor, kernels: Sequence[Tensor], geometry: Geometry) -> Tensor:
-        """The convolutions in turn."""
+        """Apply the convolutions in turn."""
         groups = geometry.groups
         for k, kernel in enumerate(kernels):
             options = vars(geometry) if k == self.sliding else {"groups": groups}
@@ -104,12 +104,12 @@ class ConvChain:
 
 
 def is_few(kernel: Kernel) -> bool:
-    """Fewer filters than channels, and a window: ``few_filters_conv2d`` moves less."""
+    """Return whether ``few_filters_conv2d`` is cheaper: fewer filters than channels, a window."""
     return kernel[0] < kernel[1] and math.prod(kernel[2:]) > 1
 
 
 def few_work(kernel: Kernel, in_pixels: int, out_pixels: int) -> int:
-    """Of ``few_filters_conv2d``: every pixel by every cell, then each product to its output."""
+    """Estimate the cost of ``few_filters_conv2d``: pixels by cells, then sums of the products."""
     filters, channels, *window = kernel
     cells = math.prod(window)
     shifts = 2 * cells * CALL + COPIED * cells * filters * out_pixels
@@ -117,12 +117,12 @@ def few_work(kernel: Kernel, in_pixels: int, out_pixels: int) -> int:
 
 
 def conv_work(kernel: Kernel, out_pixels: int) -> int:
-    """Of ``conv2d``: patches laid out, then multiplied."""
+    """Estimate the cost of ``conv2d``: arrange the patches, then multiply."""
     return unfold_work(kernel, out_pixels) + work(kernel[0], math.prod(kernel[1:]), out_pixels)
 
 
 def unfold_work(kernel: Kernel, out_pixels: int) -> int:
-    """Of laying out the patches."""
+    """Estimate the cost of arranging the patches."""
     return math.prod(kernel[2:]) * (2 * CALL + COPIED * kernel[1] * out_pixels)
 
 
@@ -130,7 +130,7 @@ def unfold_work(kernel: Kernel, out_pixels: int) -> int:
 
 
 def patches_work(chain: Chain, kernel: Kernel, out_pixels: int) -> int:
-    """Of ``patches_through``: patches laid out, then put through, so many at a time."""
+    """Estimate the cost of ``patches_through``: arrange the patches, then pass them in blocks."""
     batch = max(1, min(out_pixels, BLOCK // chain.widest))
     return unfold_work(kernel, out_pixels) + chain.work(batch) * out_pixels // batch
 
@@ -139,10 +139,10 @@ def patches_work(chain: Chain, kernel: Kernel, out_pixels: int) -> int:
 def patches_through(
     x: Array, *cores: Array, chain: Chain, shape: Sequence[int], geometry: Geometry
 ) -> Any:
-    """y = conv2d(x, W) for the W of that shape that the chain's cores make; no groups.
+    """y = conv2d(x, W), with the kernel W of that shape that the chain's cores form; no groups.
 
-    The patches of some images for one output row go through at a time. They are laid out again on
-    the way back.
+    The patches of one output row of some images go through at a time. The backward pass arranges
+    them again.
     """
     window = conv_window(x.shape, tuple(shape), **vars(geometry))
     xp, n, outputs, (height, width) = array_module(x), len(x), shape[0], window.outputs

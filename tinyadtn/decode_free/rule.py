@@ -1,20 +1,20 @@
 """When a batch goes through the factors of a weight, and when the weight is decoded: one rule.
 
 A weight of small factors can be multiplied out (*decoded*) and used like any other, or each batch
-can go through the factors one by one. The result is the same. Which takes less depends on the
-batch, and one rule decides, here and nowhere else:
+can go through the factors one by one. The result is the same. The cheaper way depends on the batch,
+and this file has the only rule that decides:
 
     building the factors + the batch through them  <  decoding + the batch through the dense weight
 
-Both sides are counted by ``cost.work``: multiply-adds, and what is moved, in multiply-adds. On
-either side the way back takes about twice what the way forward takes, so the rule is the same for
-training. Where the weight or its factors are *precomputed* (``decoded``), the first term of either
-side is 0, and the batch counts as a large one.
+``cost.work`` counts both sides, arithmetic and memory traffic, in multiply-adds. On both sides the
+backward pass takes about twice as long as the forward pass, so the rule is the same for training.
+If the weight or its factors are *precomputed* (``decoded``), the first term of either side is 0,
+and the batch counts as a large one.
 
-The counts are estimates, and may pick the slower side. The worst case that was measured is a tensor
-train of bond 4 for 512 filters of 3×3 on 16×16 images: counted as 0.65 of the dense layer's time,
-it takes 1.12 times that (``tests/bench/bench_decode_free.py``). On 4×4 images, with the same count,
-it is 1.35 times as fast, so no margin on the counts would set this right.
+The counts are estimates, and may select the slower side. The worst measured case is a tensor train
+of bond 4 for 512 filters of 3×3 on 16×16 images: the estimate is 0.65 of the dense layer's time,
+and it takes 1.12 times that time (``tests/bench/bench_decode_free.py``). On 4×4 images, with the
+same estimate, it is 1.35 times as fast, so a margin on the estimates would not help.
 
 A linear layer sends its batch through a ``Chain``. A convolution becomes a ``ConvChain`` of smaller
 ones if the factors allow it; for any other chain the patches of the image are the batch.
@@ -35,11 +35,11 @@ Route = Chain | ConvChain
 
 
 def linear_route(weight: Array, batch: int, precomputed: bool = False) -> Any:
-    """Return the chain that a batch of so many rows should go through; None: decode.
+    """Return the chain for a batch of that many rows; None means that the weight is decoded.
 
-    ``precomputed``: the weight, or its factors, were computed before.
+    ``precomputed``: the weight, or its factors, were computed in advance.
     """
-    if hasattr(weight, "route"):  # what ``decoded`` computed can go no other way
+    if hasattr(weight, "route"):  # factors that ``decoded`` computed have only this route
         return weight.route
     chain = weight.chain(batch) if hasattr(weight, "chain") else None
     if chain is None:
@@ -53,7 +53,7 @@ def linear_route(weight: Array, batch: int, precomputed: bool = False) -> Any:
 def conv_route(
     weight: Array, in_pixels: int, out_pixels: int, groups: int = 1, precomputed: bool = False
 ) -> Route | None:
-    """Return the same for a convolution with so many pixels before and after, of all images.
+    """Return the same for a convolution with that many pixels before and after, of all images.
 
     Groups share the factors of their inputs only in a ``ConvChain``. Any other chain is decoded for
     them.

@@ -1,11 +1,11 @@
 """An ADTN of depth 1 on a brick wall as a chain of cores along its sites, without forming W.
 
 One TN layer acts on |0…0⟩, so T is a matrix product state: a chain of one small tensor for each
-pair of sites (``tensor_networks/fast/pair_cores``). A *span* is a run of neighbouring sites whose
+pair of sites (``tensor_networks/fast/pair_cores``). A *span* is a run of neighboring sites whose
 tensors are multiplied to one core of a ``Chain``. The outputs of the core are the legs of the span
 that belong to the weight's output axis, and the inputs are all others.
 
-If all output sites are before all input sites, or behind, there are two spans: W = A·B. The rank is
+If all output sites are before all input sites, or after, there are two spans: W = A·B. The rank is
 4, or 2 if the cut is before an odd site. In any other order the spans have about ``SPAN`` sites:
 fewer and longer spans take more multiply-adds, more and shorter ones take more calls of NumPy.
 """
@@ -34,9 +34,9 @@ SPAN = 7.5
 
 @dataclass(frozen=True, eq=False)
 class WallChain(Chain):
-    """Which sites each core holds, and where its entries are in the tensor of the span.
+    """The sites of each core, and the places of its entries in the tensor of the span.
 
-    An index is None where the core is the tensor of the span as it is.
+    An index is None if the core is the tensor of the span, unchanged.
     """
 
     num_sites: int = 0
@@ -44,7 +44,7 @@ class WallChain(Chain):
     index: tuple[np.ndarray | None, ...] = ()
 
     def factors(self, columns: Sequence[Tensor], scale: Tensor) -> list[Tensor]:
-        """The cores from the gates, each as a matrix (bond · outputs, inputs · bond)."""
+        """Return the cores from the gates, as matrices (bond · outputs, inputs · bond)."""
         entries, cores = _entries(*columns, chain=self), []
         for (a, o, i, b), end in zip(self.cores, np.cumsum(list(map(math.prod, self.cores)))):
             cores.append(entries[end - a * o * i * b : end].reshape(a * o, i * b))
@@ -66,7 +66,7 @@ def wall_chain(sites: Sites) -> WallChain | None:
 
 @functools.lru_cache(maxsize=64)  # an index may be as large as its core
 def best_chain(sites: Sites) -> WallChain | None:
-    """Return the chain, to be entered from the better end; None for outputs or inputs alone."""
+    """Return the chain, entered from the cheaper end; None for outputs or inputs alone."""
     is_output, num_sites = sites.is_output, len(sites.order)
     switches = [k for k in range(1, num_sites) if is_output[k] != is_output[k - 1]]
     if not switches:
@@ -129,7 +129,7 @@ def _or_none(places: np.ndarray, size: int) -> np.ndarray | None:
 
 @op(joint=True)
 def _entries(first: Array, second: Array, *, chain: WallChain) -> Any:
-    """Return the entries of all cores, one core behind the other; differentiable."""
+    """Return the entries of all cores, one core after the other; differentiable."""
     xp = array_module(first)
     layer = FirstLayer(first, second, chain.num_sites)
     index = [None if places is None else xp.asarray(places) for places in chain.index]

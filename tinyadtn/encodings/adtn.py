@@ -1,7 +1,7 @@
 """ADTN: a weight as an automatically differentiable tensor network.
 
-This file is the definition: options, sites, gates, contraction into T, and T as the weight. The
-rest is next door: ``scale`` (initialization), ``fit`` (to a given weight), ``costs`` (memory,
+This file is the definition: options, sites, gates, contraction into T, and T as the weight. Other
+files have the details: ``scale`` (initialization), ``fit`` (to a given weight), ``costs`` (memory,
 multiply-adds, factors).
 """
 
@@ -39,7 +39,7 @@ class ADTN(ByFactors, Encoding):
     """A weight as a deep tensor network: T = L_M σ(… σ(L_1 |0…0⟩)), cropped to ``shape``.
 
     Each TN layer L is a pass through the columns of gates of a wiring; a brick wall has two columns
-    of gates on neighbouring sites. The depth M (``depth``) is the number of TN layers. Q sites of
+    of gates on neighboring sites. The depth M (``depth``) is the number of TN layers. Q sites of
     dimension 2 hold 2^Q entries in 16·M·(Q-1) - 12·⌊Q/2⌋ parameters. The options:
 
     - ``activation``, σ: relu, leaky_relu, tanh or identity.
@@ -130,6 +130,7 @@ class ADTN(ByFactors, Encoding):
 
     @property
     def label(self) -> str:
+        """The name in reports, with the depth and the wiring."""
         wiring = self.wiring if isinstance(self.wiring, str) else "own wiring"
         dims = set(self.sites.dims)
         words = [f"M={self.depth}"]
@@ -314,7 +315,7 @@ def checked_options(
 
 @op
 def _pick(tensor: Any, *, index: Any) -> Any:
-    """weight[…] = tensor[index[…]]. No index occurs twice, so the gradient is just written."""
+    """weight[…] = tensor[index[…]]. No index occurs twice, so the gradient needs no sum."""
 
     def grad_tensor(g: Any) -> Any:
         share = array_module(g).zeros(tensor.shape, g.dtype)

@@ -82,7 +82,7 @@ def cost(weight: ADTN) -> Cost:
 
 
 def has_inner_activation(weight: ADTN) -> bool:
-    """Return whether an activation stands between TN layers: then the weight is not a product."""
+    """Return whether there is an activation between TN layers: then W is not a product."""
     return weight.depth > 1 and weight.activation != "identity"
 
 

@@ -1,7 +1,7 @@
-"""What all encodings have in common: they decode to a tensor of a weight's shape, and can count.
+"""The base class of all encodings: they decode to a tensor of the weight's shape, and can count.
 
-An encoding is a ``Weight`` (``nn.weights``): a layer lets it apply itself, and here that means to
-decode and to multiply.
+An encoding is a ``Weight`` (``nn.weights``): a layer lets it apply itself, and by default that
+means to decode and to multiply.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ Recipe = Callable[..., "Encoding"]  # recipe(shape, axes=…, rng=…) encodes o
 
 @dataclass(frozen=True)
 class Counts:
-    """How many numbers a weight takes under each way of counting.
+    """The size of a weight under each way of counting.
 
-    ``dense`` entries of the weight, ``padded`` entries of the tensor it is cropped from, ``stored``
-    numbers that are trained and saved, ``live`` ones among them that can influence the weight, and
-    ``full_gates``: what it would be if every gate stored its whole matrix.
+    ``dense``: entries of the weight. ``padded``: entries of the tensor that it is cropped from.
+    ``stored``: parameters that are trained and saved. ``live``: effective parameters, the stored
+    ones that can change the weight. ``full_gates``: parameters if every gate stored its whole
+    matrix.
     """
 
     dense: int
@@ -40,7 +41,7 @@ class Counts:
 
     @property
     def ratio(self) -> float:
-        """Dense numbers for each stored one; infinite where nothing is stored."""
+        """Dense entries per stored parameter; infinite if nothing is stored."""
         return self.dense / self.stored if self.stored else math.inf
 
 
@@ -48,10 +49,10 @@ class Counts:
 class Cost:
     """Multiply-adds: ``decode`` to decode the weight once, ``apply`` for one input vector.
 
-    ``apply`` is what it takes to put a vector (of a convolution: the patch at one position)
-    through the factors one by one, never decoding; None where there is no such route. ``build`` is
-    what it takes to compute the factors first. Layers do whichever takes less for their batch, what
-    is moved in memory included: see ``decode_free``.
+    ``apply`` is the cost of passing a vector (for a convolution: the patch at one position) through
+    the factors one after another, without forming W. It is None if there is no such route.
+    ``build`` is the cost of computing the factors first. Layers take the cheaper route for their
+    batch, with memory traffic included: see ``decode_free``.
     """
 
     decode: int
@@ -60,34 +61,34 @@ class Cost:
 
 
 class Encoding(Weight):
-    """Something with a ``shape`` that decodes to a tensor of that shape.
+    """An object with a ``shape`` that decodes to a tensor of that shape.
 
-    One that can be brought close to a given weight has ``fit(target)``, which returns the relative
-    errors ‖W - target‖ / ‖target‖ on the way: many where it iterates, one where it is a formula.
+    An encoding that can approximate a given weight has ``fit(target)``. It returns the relative
+    errors ‖W - target‖ / ‖target‖: one for each iteration, or a single one for a closed form.
     """
 
     @classmethod
     def like(cls, *arguments: Any, **options: Any) -> Recipe:
-        """A recipe: an encoding of this kind for whatever shape a layer has.
+        """Return a recipe, which makes an encoding of this kind for any shape that a layer has.
 
         >>> import tinyadtn as ta
         >>> ta.Frozen.like()((256, 784), rng=0).shape
         (256, 784)
         """
-        make: Any = cls  # every encoding takes a shape first and rng by name
+        make: Any = cls  # every encoding takes a shape first and rng by keyword
         return lambda shape, axes=None, rng=None: make(shape, *arguments, **options, rng=rng)
 
     def peak_bytes(self) -> int:
-        """About how many bytes are held at once while a loss of the decoded weight trains it."""
-        return 3 * 4 * math.prod(self.shape)  # decoded, with its gradient, and one on the way
+        """Estimate the bytes in memory at once while a loss of the decoded weight trains it."""
+        return 3 * 4 * math.prod(self.shape)  # the weight, its gradient, and one intermediate array
 
     def counts(self) -> Counts:
-        """How many numbers this takes: all that are stored, whether or not they are frozen now."""
+        """Count the parameters: all that are stored, whether or not they are frozen now."""
         n, stored = math.prod(self.shape), sum(t.size for _, t in self.named_tensors())
         return Counts(dense=n, padded=n, stored=stored, live=stored, full_gates=stored)
 
     def cost(self) -> Cost:
-        """Multiply-adds to use it."""
+        """Count the multiply-adds to use the encoding."""
         return Cost(0, None)
 
     def __repr__(self) -> str:
@@ -98,7 +99,7 @@ class Encoding(Weight):
 
 
 def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
-    """The shape as a tuple, if it has enough axes, all of length 1 or more."""
+    """Return the shape as a tuple; ShapeError for too few axes or a length below 1."""
     lengths = to_builtin(shape)
     if not isinstance(lengths, tuple) or not all(isinstance(n, int) and n > 0 for n in lengths):
         raise ShapeError(f"{who} needs a shape of lengths of 1 or more, got {shape!r}")
@@ -111,7 +112,7 @@ def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
 
 
 def check_size(encoding: Encoding) -> None:
-    """SizeLimitError, before a number is drawn, for a weight that would not fit once decoded."""
+    """Raise SizeLimitError, before anything is drawn, if the decoded weight exceeds the memory."""
     needed, limit = encoding.peak_bytes(), memory_limit()
     if needed > limit:
         raise SizeLimitError(
@@ -122,7 +123,7 @@ def check_size(encoding: Encoding) -> None:
 
 
 def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
-    """The weight to fit and its Euclidean norm; refused if it has another shape or no direction."""
+    """Return the weight to fit and its norm; raise for another shape, or a norm of 0 or inf."""
     target = target.numpy() if isinstance(target, Tensor) else np.asarray(to_numpy(target))
     if target.shape != encoding.shape:
         raise ShapeError(

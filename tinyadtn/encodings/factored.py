@@ -1,7 +1,8 @@
 """A weight as a product of small factors: low rank, and Tucker for convolutions.
 
-What an ADTN competes with. Each is linear in every one of its factors, so there is no activation to
-choose, and the best factors for a given weight are a formula: a singular value decomposition.
+These are the competitors of an ADTN. Each is linear in every one of its factors. So there is no
+activation to choose, and the best factors for a given weight have a closed form: a singular value
+decomposition.
 """
 
 from __future__ import annotations
@@ -23,33 +24,33 @@ from .encoding import Encoding, check_size, checked_target
 class FactoredEncoding(ByFactors, Encoding):
     """An encoding that is linear in each of its factors.
 
-    A subclass lists its shape, its configuration and its factors' shapes, says what they multiply
-    to (``product``), and which factors suit a given weight (``best_factors``).
+    A subclass defines its shape, its configuration, the shapes of its factors, their product
+    (``product``), and the factors that approximate a given weight (``best_factors``).
     """
 
     def product(self) -> Tensor:
-        """The weight from the factors."""
+        """Return the weight, computed from the factors."""
         raise TypeError(f"{type(self).__name__} has no product()")
 
     def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
-        """Factors, in the order of the attributes, whose product is close to the target."""
+        """Return factors whose product is close to the target, in the order of the attributes."""
         raise TypeError(f"{type(self).__name__} has no best_factors()")
 
     def decode(self) -> Tensor:
-        """The weight: the product of the factors."""
+        """Return the weight: the product of the factors."""
         return self.product()
 
     def fit(self, target: Any) -> list[float]:
         """Bring the decoded weight close to the target in Euclidean distance: one decomposition.
 
-        Works on shapes only, too. Returns the relative error ‖W - target‖ / ‖target‖, in a list as
-        every ``fit`` does. ShapeError for another shape, NonFiniteError for a target that is zero
-        or not finite.
+        This also works for an encoding that has shapes only. Returns a list with one relative error
+        ‖W - target‖ / ‖target‖. Raises ShapeError for another shape, and NonFiniteError for a
+        target that is zero or not finite.
         """
         target, norm = checked_target(self, target)
         direction = Tensor(target).numpy().astype(np.float64) / norm
         found = self.best_factors(direction)
-        # Entries of one size in all factors, as at the start: a step then moves them alike.
+        # All factors get entries of the same size, as at initialization, so that steps match.
         sizes = [math.sqrt(float((f * f).mean())) for f in found]
         common = math.prod(size * norm ** (1 / len(found)) for size in sizes) ** (1 / len(found))
         for factor, values, size in zip(self._factors(), found, sizes):
@@ -63,18 +64,18 @@ class FactoredEncoding(ByFactors, Encoding):
         return [factor for _, factor in self.named_tensors()]
 
     def _draw(self, shapes: Sequence[tuple[int, ...]], rng: Seed) -> Iterator[Tensor]:
-        """Normal factors; what would not fit into memory once decoded is refused before."""
+        """Yield random normal factors; SizeLimitError first if the weight exceeds the memory."""
         check_size(self)
         generator = None if rng is None else np.random.default_rng(rng)
         return (parameter(shape, 1.0, generator) for shape in shapes)
 
     def _match_start(self, rng: Seed) -> None:
-        """Scale all factors alike so that the decoded weight is spread like a dense start."""
+        """Scale all factors equally, to give the weight the standard deviation of a dense one."""
         if rng is None:
             return
         with no_grad():
             std = float(self.decode().numpy().std(dtype=np.float64))
         factors = self._factors()
-        if std > 0:  # a weight with a single entry has no spread
+        if std > 0:  # a weight with a single entry has no standard deviation
             for factor in factors:
                 factor.data *= factor.dtype.type((he_std(self.shape) / std) ** (1 / len(factors)))

@@ -2,12 +2,12 @@
 
 Let W be the decoded weight. For given gates the best factor on W has a closed form,
 ⟨W, target⟩ / ⟨W, W⟩. It leaves the relative error √(1 - cos²), where cos is the cosine of the angle
-between W and the target. So the gates maximise cos², and the scale is computed at the end. With the
+between W and the target. So the gates maximize cos², and the scale is computed at the end. With the
 distance ‖W - target‖ as the loss, a random initialization would first be pulled towards W = 0.
 
 The closest W is short: its norm is cos·‖target‖. A trained weight is nearly random, so with a few
 hundred parameters cos is about 0.1 to 0.3, and the output of the layer is small at first. A plain
-ADTN can collapse from there; a normalized one trains, but a random start trains as well.
+ADTN can collapse from there; a normalized one trains, but so does one with random gates.
 Source: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973).
 """
 

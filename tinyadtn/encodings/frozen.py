@@ -12,12 +12,13 @@ from .encoding import Counts, Encoding, check_size, checked_shape
 
 
 class Frozen(Encoding):
-    """Random weights N(0, 2/fan_in) that are never trained: the control for every compression.
+    """Random weights N(0, 2/fan_in) that are never trained: the baseline for every compression.
 
-    What a network reaches with a frozen layer, it owes to the layers around it. A seed would bring
-    them back, so they count as no numbers at all; a file holds them all the same, because NumPy
-    does not promise the same normal numbers in every version (NEP 19). ShapeError for a shape
-    without axes, or with a length below 1; SizeLimitError for numbers beyond this machine's memory.
+    The accuracy of a network with a frozen layer is due to its other layers. A seed would reproduce
+    the weights, so they count as 0 stored parameters. A file contains them all the same, because
+    NumPy does not guarantee the same random values in every version (NEP 19). Raises ShapeError for
+    a shape without axes, or with a length below 1. Raises SizeLimitError if the weights exceed the
+    memory of this machine.
 
     >>> Frozen((256, 784), rng=0).num_parameters
     0
@@ -31,13 +32,14 @@ class Frozen(Encoding):
 
     @property
     def label(self) -> str:
+        """The name in reports."""
         return "frozen"
 
     def decode(self) -> Tensor:
-        """The weights as they were drawn."""
+        """Return the weights as they were drawn."""
         return self.values
 
     def counts(self) -> Counts:
-        """Nothing is stored but the seed."""
+        """Count 0 stored parameters, because a seed reproduces the weights."""
         n = math.prod(self.shape)
         return Counts(dense=n, padded=n, stored=0, live=0, full_gates=0)

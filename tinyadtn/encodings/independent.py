@@ -1,9 +1,10 @@
-"""How many of the numbers that an encoding stores are independent.
+"""Count how many of the parameters that an encoding stores are independent.
 
-Between two gates of a wall an invertible matrix and its inverse can be put, and the weight stays
-the same: whole families of numbers decode to one weight. What counts is how many directions the
-weight can move in when its numbers move: the rank of the Jacobian J = dW/dθ. A tensor train has
-such freedom at each of its bonds, a product of two factors at its inner index.
+An ADTN has gauge freedom: between two gates one can insert an invertible matrix and its inverse,
+and the weight stays the same. So whole families of parameters decode to one weight. The number of
+independent parameters is the number of directions in which the weight can move when its parameters
+move: the rank of the Jacobian J = dW/dθ. A tensor train has such freedom at each of its bonds, a
+product of two factors at its inner index.
 """
 
 from __future__ import annotations
@@ -17,20 +18,21 @@ from ..errors import NonFiniteError, TinyADTNError
 from ..nn.parameters import Seed
 from .encoding import Encoding
 
-MORE = 16  # projections beyond as many as there are numbers
+MORE = 16  # projections in addition to one per parameter
 SAMPLE = 4096  # entries of the weight in a projection, at most
-GAP = 100.0  # between what counts and what is rounding, at least
+GAP = 100.0  # smallest ratio between the singular values that count and those of rounding
 
 
 def independent_numbers(encoding: Encoding, *, rng: Seed = 0) -> int:
-    """The rank of J = dW/dθ, W the decoded weight and θ all trained numbers, at their values now.
+    """Return the rank of J = dW/dθ at the current parameters, with the decoded weight W.
 
-    As many numbers would do to describe all weights near this one that the encoding can reach. At
-    generic values it is no more than ``num_parameters``, and less wherever there is gauge freedom.
-    With relu it holds for the piece, of a W that is piecewise smooth, on which θ is. The rank is
-    that of random projections of J (``jacobian_spectrum``): singular values above rounding.
-    Raises TinyADTNError where no gap of at least 100 tells these from the others, for then float64
-    cannot say. GraphError for an encoding without values.
+    θ are all trainable parameters. That many parameters would be enough to describe all weights
+    near this one that the encoding can reach. For generic values the rank is at most
+    ``num_parameters``, and smaller if there is gauge freedom. With relu, W is piecewise smooth, and
+    the result is valid for the piece that contains θ. The rank is that of random projections of J
+    (``jacobian_spectrum``): the number of singular values above rounding.
+    Raises TinyADTNError if no gap of at least 100 separates these from the others, because then
+    float64 is not precise enough. Raises GraphError for an encoding without values.
 
     >>> from tinyadtn import LowRank
     >>> low = LowRank((20, 30), 2, rng=0)
@@ -41,7 +43,7 @@ def independent_numbers(encoding: Encoding, *, rng: Seed = 0) -> int:
 
 
 def clear_rank(values: np.ndarray) -> int:
-    """How many singular values, the largest first, are above rounding, if a gap says so."""
+    """Count the singular values above rounding, given the largest first; raise without a gap."""
     if not values.size or values[0] == 0:
         return 0
     rounding = len(values) * np.finfo(np.float64).eps * values[0]
@@ -56,12 +58,13 @@ def clear_rank(values: np.ndarray) -> int:
 
 
 def jacobian_spectrum(encoding: Encoding, *, rng: Seed = 0) -> np.ndarray:
-    """Singular values of ΩJ, the largest first, in float64: as many as there are trained numbers.
+    """Return the singular values of ΩJ in float64, largest first, one per trainable parameter.
 
-    Each row of Ω weighs entries of W with independent N(0, 1), and there are 16 more of them than
-    numbers (or as many as W has entries). Up to 4,096 entries are all weighed: with probability 1
-    the rank of ΩJ is that of J. Of more, each row draws 4,096: the rank could only come out too
-    low, where some numbers move very few entries. Takes a decoding and its gradient for every row.
+    Each row of Ω weights entries of W with independent N(0, 1) values. There are 16 more rows than
+    parameters (or as many rows as W has entries). If W has at most 4,096 entries, every row uses
+    all of them: with probability 1 the rank of ΩJ is that of J. Otherwise each row draws 4,096
+    entries. Then the rank can only come out too low, if some parameters change very few entries.
+    Every row takes one decoding and its gradient.
     """
     exact = encoding.copy()
     parameters = [tensor for tensor in exact.parameters() if tensor.requires_grad]

@@ -1,10 +1,10 @@
-"""One encoding for the weights of several layers: each layer holds a part of the whole.
+"""One encoding for the weights of several layers: each layer uses a part of the whole.
 
     conv4_2.weight ── part 0 ──┐
                                ├── whole: one encoding of the weights together
     conv4_3.weight ── part 1 ──┘
 
-The parts share the whole, so its numbers are trained, counted and saved once.
+The parts share the whole, so its parameters are trained, counted and saved once.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from .encoding import Cost, Counts, Encoding
 class SharedWeight(Encoding):
     """The weight of one layer, cut from an encoding of several: W = gain · whole[index].
 
-    ``layers`` names all of them with their shapes. Weights that differ in their outputs alone are
-    one weight with all the outputs, (Σ o, c, kh, kw); other weights are flattened, one behind the
-    other, to a vector. Either way the parts lie one after the other along the first axis.
-    ``gain`` is √(2/fan_in) of this weight over that of the whole, a constant of the shapes: so
-    every part starts spread like a dense layer of its own. It is 1 where the inputs are the same.
-    The numbers stored are the whole's. Every layer decodes the whole for itself; ``decoded`` (what
-    ``evaluate`` uses) does it once.
-    ShapeError if the whole has another shape than the layers together.
+    ``layers`` lists the shapes of all these layers by name. If the weights differ only in their
+    number of outputs, the whole is one weight with all outputs, (Σ o, c, kh, kw). Otherwise the
+    weights are flattened and joined to a vector. In both cases the parts follow one another along
+    the first axis. ``gain`` is √(2/fan_in) of this weight divided by that of the whole, a constant
+    that depends on the shapes only. So every part initially has the standard deviation of a dense
+    layer. It is 1 if all weights have the same inputs. The stored parameters are those of the
+    whole. Every layer decodes the whole separately; ``decoded`` (which ``evaluate`` uses) decodes
+    it once.
+    Raises ShapeError if the whole has another shape than the layers together.
 
     >>> import tinyadtn as ta
     >>> layers = {"fc1": (4, 8), "fc2": (2, 8)}
@@ -69,41 +70,42 @@ class SharedWeight(Encoding):
 
     @property
     def label(self) -> str:
+        """The name of the whole in reports."""
         return self.whole.label
 
     @property
     def gain(self) -> float:
-        """What the slice of the whole is multiplied by."""
+        """The factor on this part of the whole."""
         return he_std(self.shape) / he_std(self.whole.shape)
 
     def cut(self, whole: Tensor) -> Tensor:
-        """This weight from the decoded whole."""
-        entry = math.prod(whole.shape[1:])  # what lies at one place of the first axis
+        """Return this weight, given the decoded whole."""
+        entry = math.prod(whole.shape[1:])  # elements at one index of the first axis
         lengths = [math.prod(shape) // entry for shape in self.layers.values()]
         first = sum(lengths[: self.index])
         part = whole[first : first + lengths[self.index]]
         return part.reshape(self.shape) * self.gain
 
     def decode(self) -> Tensor:
-        """The weight: the whole decoded, and cut."""
+        """Return the weight: decode the whole, and cut out this part."""
         return self.cut(self.whole.decode())
 
     def peak_bytes(self) -> int:
-        """That of the whole, and this weight."""
+        """Estimate the bytes for the whole and this weight."""
         return self.whole.peak_bytes() + super().peak_bytes()
 
     def counts(self) -> Counts:
-        """This weight's entries, and all the numbers of the whole: they are needed for any part."""
+        """Count this weight's entries, and all parameters of the whole, which every part needs."""
         return replace(self.whole.counts(), dense=math.prod(self.shape))
 
     def cost(self) -> Cost:
-        """That of the whole, which has to be decoded."""
+        """Count the multiply-adds of the whole, which has to be decoded."""
         return Cost(self.whole.cost().decode, None)
 
     def target(self, weights: Mapping[str, Any]) -> np.ndarray:
-        """What the whole should decode to for the layers to have these weights.
+        """Return the tensor that the whole should decode to, so that the layers get these weights.
 
-        Each weight is divided by its gain, so none counts more for having fewer inputs.
+        Each weight is divided by its gain, so that fewer inputs do not give it more influence.
         """
         unit, inner = he_std(self.whole.shape), self.whole.shape[1:]
         return np.concatenate(
@@ -115,7 +117,7 @@ class SharedWeight(Encoding):
 
 
 def joint_shape(shapes: Sequence[Shape]) -> Shape:
-    """The shape of several weights together: all their outputs over the same inputs, or a vector.
+    """Return the shape of several weights together: all outputs over the same inputs, or a vector.
 
     >>> joint_shape([(8, 4), (2, 4)]), joint_shape([(8, 4), (2, 8)])
     ((10, 4), (48,))
@@ -127,7 +129,7 @@ def joint_shape(shapes: Sequence[Shape]) -> Shape:
 
 
 def joint_axes(shapes: Sequence[Shape], axes: Sequence[Axes]) -> Axes:
-    """The structure of the inputs, where all weights have the same; None where there is no such.
+    """Return the axes of the inputs if all weights have the same; otherwise None.
 
     >>> joint_axes([(8, 12), (2, 12)], [(8, (3, 4)), (2, (3, 4))])
     (10, (3, 4))
@@ -139,9 +141,9 @@ def joint_axes(shapes: Sequence[Shape], axes: Sequence[Axes]) -> Axes:
 
 
 def group_by_encoding(model: Module) -> dict[str, dict[str, Any]]:
-    """The weights by what stores them: {"conv4_2+conv4_3": {"conv4_2": …, "conv4_3": …}, …}.
+    """Group the weights by their encoding: {"conv4_2+conv4_3": {"conv4_2": …, "conv4_3": …}, …}.
 
-    Layers with parts of one whole, or with the very same weight, stand together.
+    Layers with parts of the same whole, or with the same weight, are in one group.
     """
     groups: dict[int, dict[str, Any]] = {}
     for name, layer in named_layers(model).items():
@@ -150,5 +152,5 @@ def group_by_encoding(model: Module) -> dict[str, dict[str, Any]]:
 
 
 def storage_of(weight: Any) -> Any:
-    """The encoding or tensor that stores a weight: of a part the whole, of all others itself."""
+    """Return the encoding or tensor that stores a weight: the whole for a part, else itself."""
     return weight.whole if isinstance(weight, SharedWeight) else weight

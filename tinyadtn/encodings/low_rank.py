@@ -21,11 +21,11 @@ from .factored import FactoredEncoding
 class LowRank(FactoredEncoding):
     """A weight (o, …) as a matrix of low rank: W[o,i] = Σ_r left[o,r] · right[r,i].
 
-    i runs over all axes but the first, so a convolution becomes ``rank`` filters and a 1×1
-    convolution. It stores rank·(o + i) numbers. ``fit`` is the truncated singular value
-    decomposition, the best there is (Eckart and Young, Psychometrika 1, 211, 1936): its error is
-    the root of the sum of the squared singular values left out. ShapeError for a rank below 1 or
-    above min(o, i).
+    i runs over all axes except the first, so a convolution becomes ``rank`` filters and a 1×1
+    convolution. It stores rank·(o + i) parameters. ``fit`` is the truncated singular value
+    decomposition, which is optimal (Eckart and Young, Psychometrika 1, 211, 1936). Its error is
+    the root of the sum of the squared singular values that are left out. Raises ShapeError for a
+    rank below 1 or above min(o, i).
 
     >>> weight = LowRank((256, 784), 8, rng=0)
     >>> weight.num_parameters, weight.decode().shape
@@ -48,24 +48,28 @@ class LowRank(FactoredEncoding):
 
     @property
     def label(self) -> str:
+        """The name in reports, with the rank."""
         return f"low rank r={self.rank}"
 
     def product(self) -> Tensor:
+        """Return left @ right in the shape of the weight."""
         return contract(self.left, self.right, pattern="or,ri->oi").reshape(self.shape)
 
     def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
+        """Return the factors of the truncated SVD, each with √s of the singular values s."""
         u, s, v = np.linalg.svd(target.reshape(self.shape[0], -1), full_matrices=False)
         root = np.sqrt(s[: self.rank])
         return [u[:, : self.rank] * root, root[:, None] * v[: self.rank]]
 
     def factors(self, chain: Chain | None = None) -> tuple[Tensor, Tensor]:
-        """(left, right)."""
+        """Return (left, right)."""
         return self.left, self.right
 
     def chain(self, batch: int) -> Chain:
+        """Return the chain of two cores, left and right."""
         (o, rank), (_, i) = self.left.shape, self.right.shape
         return Chain(((1, o, 1, rank), (rank, 1, i, 1)))
 
     def cost(self) -> Cost:
-        """Decoded: o·r·i; applied: r·(o + i)."""
+        """Count the multiply-adds: o·r·i to decode, r·(o + i) to apply."""
         return Cost(math.prod(self.shape) * self.rank, self.left.size + self.right.size)

@@ -1,6 +1,6 @@
-"""The norm of an ADTN's weight, apart from its direction, and the scale of a new ADTN.
+"""The norm of an ADTN's weight, separate from its direction, and the scale of a new ADTN.
 
-T is linear in every gate, so its norm carries the product of all their norms. An optimizer that
+T is linear in every gate, so its norm depends on the product of all their norms. An optimizer that
 shrinks every gate a little shrinks T to nothing, and all gradients with it. In the *normalized*
 parametrization, the default, gates are directions, and the last gate A_G gives the norm::
 

@@ -36,11 +36,12 @@ Modes = Sequence[Sequence[int]]
 class TensorTrain(FactoredEncoding):
     """W[o₁…oₙ, i₁…iₙ] = core₁[o₁,i₁] · core₂[o₂,i₂] ⋯ coreₙ[oₙ,iₙ], a product of D×D matrices.
 
-    ``modes`` is ((o₁, …, oₙ), (i₁, …, iₙ)): they multiply to the first axis of ``shape`` and to all
-    others together (c·kh·kw for a convolution); pad the shorter row with 1s. ``ranks`` is one bond
-    D for all, or the n - 1 inner bonds. Core k is (D_{k-1}, o_k, i_k, D_k). ``fit`` is TT-SVD, at
-    most √(n - 1) times as far from the target as the best of these bonds. ShapeError for modes that
-    do not multiply to the shape, and for a bond larger than its neighbours can use.
+    ``modes`` is ((o₁, …, oₙ), (i₁, …, iₙ)). The first multiply to the first axis of ``shape``, the
+    second to all others together (c·kh·kw for a convolution); pad the shorter row with 1s.
+    ``ranks`` is one bond dimension D for all, or the n - 1 inner ones. Core k is
+    (D_{k-1}, o_k, i_k, D_k). ``fit`` is TT-SVD: its error is at most √(n - 1) times the smallest
+    possible error with these bonds. Raises ShapeError for modes that do not multiply to the shape,
+    and for a bond that is larger than the neighboring cores can use.
     Source: Oseledets, SIAM J. Sci. Comput. 33, 2295 (2011); Novikov et al., arXiv 1509.06569.
 
     >>> weight = TensorTrain((256, 784), ((4, 4, 4, 4), (4, 7, 7, 4)), 4, rng=0)
@@ -76,9 +77,11 @@ class TensorTrain(FactoredEncoding):
 
     @property
     def label(self) -> str:
+        """The name in reports, with the largest bond dimension D."""
         return f"tensor train D={max(self.ranks, default=1)}"
 
     def product(self) -> Tensor:
+        """Return the weight: the cores contracted along their bonds, from left to right."""
         weight = self.cores[0].reshape(self.cores[0].shape[1:])  # (rows, columns, bond) so far
         for core in self.cores[1:]:
             joined = contract(weight, core, pattern="abr,roid->aobid")
@@ -87,7 +90,7 @@ class TensorTrain(FactoredEncoding):
         return weight.reshape(self.shape)
 
     def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
-        """TT-SVD: from the left, split off one core at a time at the bond's largest values."""
+        """Return the cores of TT-SVD: from the left, each keeps the largest singular values."""
         n = len(self.cores)
         pairs = [axis for k in range(n) for axis in (k, n + k)]  # o₁ i₁ o₂ i₂ …
         rest = target.reshape(*self.modes[0], *self.modes[1]).transpose(pairs)
@@ -101,17 +104,17 @@ class TensorTrain(FactoredEncoding):
         return [*found, rest.reshape(self.cores[-1].shape)]
 
     def factors(self, chain: Chain | None = None) -> list[Tensor]:
-        """The cores."""
+        """Return the cores."""
         return self.cores
 
     def chain(self, batch: int) -> Chain:
-        """The cores as they are, from the end at which it is less work to begin."""
+        """Return the chain of these cores, entered from the end that takes less work."""
         cores = tuple(core.shape for core in self.cores)
         routes = [Chain(cores, from_right) for from_right in (False, True)]
         return min(routes, key=lambda chain: chain.work(batch))
 
     def cost(self) -> Cost:
-        """Decoded from the left; applied: each core in turn meets what the vector has become."""
+        """Count the multiply-adds to decode from the left, and to apply core by core."""
         decode, rows, columns = 0, 1, 1
         for k, core in enumerate(self.cores):
             _, o, i, _ = core.shape
@@ -145,7 +148,7 @@ def _checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...],
 
 
 def _checked_ranks(sizes: list[int], ranks: Any) -> tuple[int, ...]:
-    """The inner bonds; none may be larger than what a neighbour and the core between can carry."""
+    """Return the inner bonds; ShapeError if one is larger than the neighboring cores can use."""
     inner = to_builtin(ranks)
     if isinstance(inner, int):
         inner = (inner,) * (len(sizes) - 1)

@@ -22,11 +22,12 @@ from .factored import FactoredEncoding
 class Tucker(FactoredEncoding):
     """A kernel (o, c, p, q) in Tucker-2 form: W[o,c,p,q] = Σ_ab out[o,a] · core[a,b,p,q] · in[c,b].
 
-    A 1×1 convolution to ``ranks[1]`` channels, a small convolution, a 1×1 convolution to o
-    channels; the kernel's own axes, few and short, stay whole. ``ranks`` is (a, b), or one number
-    for both. ``fit`` is the higher-order singular value decomposition, at most √2 times as far
-    from the target as the best of these ranks. ShapeError for ranks beyond what the shape, and the
-    other rank, allow, and for a matrix: there ``LowRank`` does the same with less.
+    It is a 1×1 convolution to ``ranks[1]`` channels, a small convolution, and a 1×1 convolution to
+    o channels. The kernel's own axes are few and short, so they stay whole. ``ranks`` is (a, b), or
+    one integer for both. ``fit`` is the higher-order singular value decomposition: its error is at
+    most √2 times the smallest possible error with these ranks. Raises ShapeError for ranks that
+    exceed what the shape and the other rank allow. It also raises ShapeError for a matrix, because
+    ``LowRank`` does the same with fewer parameters.
     Source: Kim et al., arXiv 1511.06530; De Lathauwer et al., SIAM J. Matrix Anal. 21, 1253 (2000).
 
     >>> weight = Tucker((512, 256, 3, 3), (64, 32), rng=0)
@@ -73,15 +74,18 @@ class Tucker(FactoredEncoding):
 
     @property
     def label(self) -> str:
+        """The name in reports, with both ranks."""
         return f"Tucker {self.ranks[0]}×{self.ranks[1]}"
 
     def product(self) -> Tensor:
+        """Return the weight: the three factors contracted."""
         a, b = self.ranks
         core = self.core.reshape(a, b, math.prod(self.shape[2:]))
         weight = contract(self.in_factor, core, self.out_factor, pattern="cb,abk,oa->ock")
         return weight.reshape(self.shape)
 
     def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
+        """Return the factors of the higher-order SVD: leading singular vectors, and the core."""
         o, c, *_ = self.shape
         a, b = self.ranks
         tensor = target.reshape(o, c, -1)
@@ -91,24 +95,25 @@ class Tucker(FactoredEncoding):
         return [out, core.reshape(self.core.shape), into]
 
     def factors(self, chain: Chain | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """(out_factor, core, in_factor)."""
+        """Return (out_factor, core, in_factor)."""
         return self.out_factor, self.core, self.in_factor
 
     def row(self) -> ConvChain | None:
-        """1×1 to b channels, the core, 1×1 from a channels: for a kernel of two axes."""
+        """Return the row for a 2-D kernel: 1×1 to b channels, the core, 1×1 from a channels."""
         if len(self.shape) != 4:
             return None
         (o, c, *_), (a, b) = self.shape, self.ranks
         return ConvChain(((b, c, 1, 1), self.core.shape, (o, a, 1, 1)), sliding=1)
 
     def kernels(self) -> list[Tensor]:
+        """Return the factors as kernels: 1×1 to b channels, the core, 1×1 from a channels."""
         out, core, into = self.factors()
         return [into.T.reshape(*into.T.shape, 1, 1), core, out.reshape(*out.shape, 1, 1)]
 
     def cost(self) -> Cost:
-        """Decoded: channels in, then out; applied at one position: a row of small products.
+        """Count the multiply-adds to decode, and to apply at one position: a row of small products.
 
-        A layer sends a pixel through ``in_factor`` once, not for every position that sees it.
+        A layer sends a pixel through ``in_factor`` once, not for every position that reads it.
         """
         (o, c, *kernel), (a, b) = self.shape, self.ranks
         size = math.prod(kernel)

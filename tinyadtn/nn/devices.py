@@ -1,8 +1,9 @@
 """Moving a model to a GPU and back.
 
-Where a model's numbers lie, there it is computed: training, evaluation and prediction bring their
-batches, labels and masks to it, an optimiser's memory lies beside its parameters, and an encoding
-goes where the weight was that it replaces. Data stay in NumPy's hands, and so do files.
+A model is computed on the device that holds its parameters. Training, evaluation and prediction
+copy their batches, labels and masks to it. The state of an optimizer is on the device of its
+parameters, and an encoding is on the device of the weight that it replaces. Data and files stay in
+NumPy arrays.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from .parameters import cast_and_move
 
 
 def to_device(what: Any, device: str) -> Any:
-    """A copy of a model or tensor on ``"cuda"``, a GPU in CuPy's hands, or on ``"cpu"``.
+    """Return a copy of a model or tensor on ``"cuda"`` (a GPU, through CuPy) or on ``"cpu"``.
 
-    All parameters and buffers are moved, what layers share stays shared, and the original is left
-    alone: an optimiser that was made for it trains the original, so move first. Random numbers are
-    always drawn by NumPy, so a seed means the same on either device. A tensor must not be the
-    result of a recorded computation: GraphError. An array is moved, and returned as it is if it is
-    there. DeviceError for another device, without CuPy, or without a GPU.
+    All parameters and buffers are moved, and shared tensors stay shared. The original does not
+    change, and an optimizer that was made for it trains the original: so move the model first.
+    Random numbers are always drawn by NumPy, so a seed gives the same values on either device. An
+    array is moved, or returned as it is if it is already there. Raises GraphError for a tensor that
+    is the result of a recorded computation, and DeviceError for an unknown device, without CuPy, or
+    without a GPU.
 
-    On a GPU nothing guards arrays that a graph still needs against being changed, for CuPy's arrays
-    cannot be made read-only, and an index beyond the end wraps around, as it does in CuPy.
+    On a GPU nothing prevents changes of arrays that a graph still needs, because CuPy arrays cannot
+    be made read-only. An index beyond the end wraps around, as it does in CuPy.
 
     >>> import tinyadtn as ta
     >>> model = to_device(ta.models.fc2(rng=0), "cpu")
@@ -40,14 +42,14 @@ def to_device(what: Any, device: str) -> Any:
         return _moved(what, device)
     if not isinstance(what, Module):
         return backend.to_device(backend.as_array(what), device)
-    # deepcopy takes what stands in its memo for copied: each tensor once, wherever it is held.
+    # deepcopy copies no object in its memo: so each tensor is moved once, wherever it is held.
     return copy.deepcopy(
         what, {id(t): _moved(t, device) for _, t in what.named_tensors() if t.node is None}
     )
 
 
 def placed(model: Module, device: str) -> Any:
-    """The model itself if it is on that device, else a copy there."""
+    """Return the model itself if it is on that device, otherwise a copy there."""
     there = all(backend.device_of(t.data) == device for _, t in model.named_tensors())
     return model if there else to_device(model, device)
 

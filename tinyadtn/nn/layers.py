@@ -1,7 +1,7 @@
 """Layers, each a line of mathematics around a few parameters.
 
-Shapes are those of one image or one row of features in ``output_shape``, and have the batch in
-front everywhere else.
+In ``output_shape``, a shape is that of one image or one row of features. Everywhere else the batch
+axis comes first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .module import Module
 from .parameters import Seed, Shape, he_std, parameter
 from .weights import Geometry, convolution, linear
 
-Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the letter n
+Batch = tuple[Any, ...]  # a shape with the batch axis first: an integer, or the letter n
 
 
 # --- layers with a weight ------------------------------------------------------------------------
@@ -29,9 +29,9 @@ Batch = tuple[Any, ...]  # a shape with the batch in front: a number, or the let
 class Linear(Module):
     """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o].
 
-    ``weight`` (out, in) is a Tensor, or an encoding that applies itself. It is initialized with
-    N(0, 2/in), the bias with 0. Where the input is an image, ``in_features`` may say so: (28, 28)
-    is 784 features, and an encoding then gives rows and columns sites of their own (``axes``).
+    ``weight`` (out, in) is a Tensor, or an encoding that applies itself. The weight is initialized
+    with N(0, 2/in), the bias with 0. If the input is an image, ``in_features`` may be its shape:
+    (28, 28) is 784 features, and an encoding then gives rows and columns separate sites (``axes``).
 
     >>> import numpy as np
     >>> Linear(4, 3, rng=0)(np.ones((2, 4))).shape
@@ -59,6 +59,7 @@ class Linear(Module):
         self.bias = parameter((out_features,), 0.0, rng) if bias else None
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return y (n, out) for x (n, in)."""
         self._require(x.shape)
         return linear(x, self.weight, self.bias)
 
@@ -66,6 +67,7 @@ class Linear(Module):
         return f"Linear({self.weight.shape[1]}, {self.weight.shape[0]}{_encoded(self.weight)})"
 
     def output_shape(self, shape: Shape) -> Shape:
+        """Return (out,); ShapeError unless ``shape`` is (in,)."""
         self._require(("n", *shape))
         return (self.weight.shape[0],)
 
@@ -74,6 +76,7 @@ class Linear(Module):
             raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
 
     def multiply_adds(self, shape: Shape) -> int:
+        """Count out·in multiply-adds, or those of the encoding."""
         weight = self.weight
         return weight.size if isinstance(weight, Tensor) else weight.linear_multiply_adds()
 
@@ -116,6 +119,7 @@ class Conv2d(Module):
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return y (n, out, oh, ow) for x (n, in, h, w)."""
         self._require(x.shape)
         return convolution(x, self.weight, self.bias, self.geometry)
 
@@ -127,6 +131,7 @@ class Conv2d(Module):
         return f"Conv2d({', '.join(said)}{_encoded(self.weight)})"
 
     def output_shape(self, shape: Shape) -> Shape:
+        """Return (out, oh, ow) for (in, h, w); ShapeError if the image does not fit."""
         self._require(("n", *shape))
         window = conv_window((1, *shape), self.weight.shape, **vars(self.geometry))
         return (self.weight.shape[0], *window.outputs)
@@ -135,6 +140,7 @@ class Conv2d(Module):
         require_channels(self, self.weight.shape[1] * self.groups, batch)
 
     def multiply_adds(self, shape: Shape) -> int:
+        """Count oh·ow multiply-adds per entry of the weight, or those of the encoding."""
         in_pixels, out_pixels = (math.prod(s[1:]) for s in (shape, self.output_shape(shape)))
         if isinstance(self.weight, Tensor):
             return out_pixels * self.weight.size
@@ -142,7 +148,7 @@ class Conv2d(Module):
 
     @property
     def geometry(self) -> Geometry:
-        """How the convolution slides."""
+        """The options of ``conv2d`` for this layer."""
         return Geometry(self.stride, self.padding, self.dilation, self.groups)
 
 
@@ -151,12 +157,14 @@ def _encoded(weight: Any) -> str:
 
 
 def require_widths(layer: Module, *widths: int) -> None:
+    """Raise ShapeError unless every width is an integer of 1 or more."""
     if not all(isinstance(n, numbers.Integral) and n >= 1 for n in widths):
         got = ", ".join(map(str, widths))
         raise ShapeError(f"{type(layer).__name__} needs whole numbers of 1 or more, got {got}")
 
 
 def require_channels(layer: Module, channels: int, batch: Batch) -> None:
+    """Raise ShapeError unless the batch is (n, channels, h, w)."""
     if len(batch) != 4 or batch[1] != channels:
         raise ShapeError(
             f"{type(layer).__name__} expects {channels} channels (n, c, h, w), got "
@@ -165,6 +173,7 @@ def require_channels(layer: Module, channels: int, batch: Batch) -> None:
 
 
 def require_image(layer: Module, shape: Shape) -> None:
+    """Raise ShapeError unless ``shape`` is (c, h, w)."""
     if len(shape) != 3:
         raise ShapeError(
             f"{type(layer).__name__} takes images (n, c, h, w), got {_written(('n', *shape))}"
@@ -172,7 +181,7 @@ def require_image(layer: Module, shape: Shape) -> None:
 
 
 def _written(batch: Batch) -> str:
-    """(n, 3, 32, 32), or with a number where the length of the batch is known."""
+    """Return a shape as text: (n, 3, 32, 32), or with the length of the batch if it is known."""
     return f"({', '.join(map(str, batch))})"
 
 
@@ -180,7 +189,7 @@ def _written(batch: Batch) -> str:
 
 
 class _Pool2d(Module):
-    """What the pools share: how their windows lie."""
+    """The options and the shapes that all pools share."""
 
     def __init__(self, kernel: Size, *, stride: Size | None = None, padding: Size = 0):
         require_pool(kernel, stride, padding)
@@ -197,13 +206,14 @@ class _Pool2d(Module):
 
 
 class MaxPool2d(_Pool2d):
-    """The largest number of each window: see ``max_pool2d``.
+    """The largest value of each window: see ``max_pool2d``.
 
     >>> MaxPool2d(3, stride=2).output_shape((96, 55, 55))
     (96, 27, 27)
     """
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return the maximum of each window, (n, c, oh, ow), for x (n, c, h, w)."""
         return max_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
 
 
@@ -211,16 +221,19 @@ class AvgPool2d(_Pool2d):
     """The mean of each window: see ``avg_pool2d``."""
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return the mean of each window, (n, c, oh, ow), for x (n, c, h, w)."""
         return avg_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
 
 
 class Flatten(Module):
-    """(n, c, h, w) to (n, c·h·w)."""
+    """Reshape (n, c, h, w) to (n, c·h·w)."""
 
     def output_shape(self, shape: Shape) -> Shape:
+        """Return (c·h·w,) for (c, h, w)."""
         return (math.prod(shape),)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return x with one row per image."""
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
@@ -228,4 +241,5 @@ class ReLU(Module):
     """y = max(x, 0)."""
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return max(x, 0), element by element."""
         return relu(x)

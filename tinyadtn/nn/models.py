@@ -1,23 +1,23 @@
-"""The networks, each a table that reads like its paper's.
+"""The networks, each a table that reads like the one in its paper.
 
-A row names a layer and says what is new in it: widths, kernels, strides. How many channels and
-pixels arrive there follows from the rows above. ``rng`` is a seed or a generator; without it a
-network has shapes only, for counting.
+A row names a layer and its own options: width, kernel, stride. The number of channels and pixels
+that arrive follows from the rows above. ``rng`` is a seed or a generator. Without it a network has
+shapes only, which is enough for counting.
 
-All but FC-2 and LeNet-5 come in two geometries: the original one (``image_size=224``), whose
-parameters can be counted against the published number, and one for the 32×32 images of CIFAR,
-which is an adaptation; each says why it is what it is. For 28×28 images the first convolution pads
-by 2 more, so that they are 32×32 from there on.
+All networks except FC-2 and LeNet-5 come in two geometries. One is the original
+(``image_size=224``), whose number of parameters can be compared with the published one. The other
+is an adaptation to the 32×32 images of CIFAR; each docstring gives the reason for its changes. For
+28×28 images the padding of the first convolution is larger by 2, so that they are 32×32 after it.
 
-AlexNet, ZFNet and VGG-16 begin with ``normalize``, which leaves the images as they are until it is
-given the mean and the standard deviation of the training images. ``tinyadtn train`` and sweeps do
-that, ``ta.train`` does not. So in Python, before training:
+AlexNet, ZFNet and VGG-16 begin with ``normalize``, which leaves the images unchanged until it gets
+the mean and the standard deviation of the training images. ``tinyadtn train`` and sweeps set them;
+``ta.train`` does not. So in Python, before training:
 
     mean, std = ta.channel_statistics(data.train.images)
     model.normalize.load_arrays({"mean": mean, "std": std})
 
-``widths`` of any of them, and of LeNet-5, are those of the hidden linear layers: as published, any
-others, or none, which leaves one linear layer, fc1, from the last pool to the classes.
+For these three and LeNet-5, ``widths`` are the widths of the hidden linear layers. The default is
+the published widths. An empty tuple leaves one linear layer, fc1, after the last pool.
 """
 
 from __future__ import annotations
@@ -43,29 +43,29 @@ WIDTHS = (4096, 4096)  # of the hidden linear layers of AlexNet, ZFNet and VGG-1
 
 
 def conv(width: int, kernel: int, **geometry: Any) -> LayerFactory:
-    """A table's row: a convolution to ``width`` channels."""
+    """Return a row of a table: a convolution to ``width`` channels."""
     return lambda shape, rng: Conv2d(shape[0], width, kernel, **geometry, rng=rng)
 
 
 def fully_connected(width: int) -> LayerFactory:
-    """A table's row: a linear layer to ``width`` features.
+    """Return a row of a table: a linear layer to ``width`` features.
 
-    It knows that its input was an image, and an encoding gives channels, rows and columns sites of
-    their own, where that takes no more sites than the features in one row: it does for 28×28 pixels
-    (5 + 5 bits, 784 need 10), not for 16 channels of 5×5 (4 + 3 + 3 bits, 400 need 9).
+    If its input was an image, an encoding gives channels, rows and columns separate sites, unless
+    that takes more sites than the features in one row. 28×28 pixels get separate sites (5 + 5 bits;
+    784 features need 10). 16 channels of 5×5 do not (4 + 3 + 3 bits; 400 features need 9).
     """
 
     def layer(shape: Shape, rng: Seed) -> Linear:
         bits = [(n - 1).bit_length() for n in (*shape, math.prod(shape))]
         structured = sum(bits[:-1]) == bits[-1]
-        axes = tuple(n for n in shape if n > 1) or 1  # one of length 1 needs no site
+        axes = tuple(n for n in shape if n > 1) or 1  # an axis of length 1 needs no site
         return Linear(axes if structured else math.prod(shape), width, rng=rng)
 
     return layer
 
 
 def block(number: int, first: LayerFactory, *others: Module) -> Table:
-    """Rows of a table: conv1, relu1, then the others as pool1 or norm1, in the order given."""
+    """Return rows of a table: conv1, relu1, then the others as pool1 or norm1, in that order."""
     rows: Table = {f"conv{number}": first, f"relu{number}": ReLU()}
     for layer in others:
         rows[f"{'pool' if isinstance(layer, MaxPool2d) else 'norm'}{number}"] = layer
@@ -75,7 +75,7 @@ def block(number: int, first: LayerFactory, *others: Module) -> Table:
 def fully_connected_layers(
     widths: Sequence[int], num_classes: int, dropout: float | None = None
 ) -> Table:
-    """Rows of a table: flatten, then fc1, fc2, …, and relu and dropout after all but the last."""
+    """Return rows: flatten, then fc1, fc2, …, with relu and dropout after all except the last."""
     rows: Table = {"flatten": Flatten()}
     for k, width in enumerate(widths, start=1):
         rows |= {f"fc{k}": fully_connected(width), f"relu_fc{k}": ReLU()}
@@ -85,7 +85,7 @@ def fully_connected_layers(
 
 
 def network(config: dict[str, Any], rng: Seed, **table: LayerFactory | Module) -> Sequential:
-    """The network that a table describes, for images as ``config`` gives them.
+    """Return the network that a table describes, for the images that ``config`` describes.
 
     >>> network({"channels": 1, "image_size": 8}, None, conv1=conv(4, 3), pool1=MaxPool2d(2))
     Sequential(conv1=Conv2d(1, 4, (3, 3)), pool1=MaxPool2d(2, stride=2))
@@ -108,7 +108,7 @@ def network(config: dict[str, Any], rng: Seed, **table: LayerFactory | Module) -
 def _config(
     model: str, num_classes: int, image_size: int, channels: int, **own: Any
 ) -> dict[str, Any]:
-    """How to build a network again: its name here, and the arguments of its function."""
+    """Return how to build a network again: its name here, and the arguments of its function."""
     common = {"num_classes": num_classes, "image_size": image_size, "channels": channels}
     for name, number in common.items():
         if not isinstance(number, numbers.Integral) or number < 1:
@@ -124,12 +124,12 @@ def _config(
 
 
 def image_shape(config: dict[str, Any]) -> Shape:
-    """(c, h, w) of the images that a network with this configuration takes."""
+    """Return (c, h, w) of the images that a network with this configuration takes."""
     return (config["channels"], config["image_size"], config["image_size"])
 
 
 def _border(image_size: int, *others: int) -> int:
-    """What the first convolution pads more than for 32×32 images."""
+    """Return the padding that the first convolution adds to that for 32×32 images."""
     border = {28: 2, 32: 0} | dict.fromkeys(others, 0)
     if image_size not in border:
         sizes = ", ".join(map(str, border))
@@ -164,8 +164,9 @@ def lenet5(
 ) -> Sequential:
     """LeNet-5 on MNIST: two convolutions, three linear layers.
 
-    Source: LeCun et al., Proc. IEEE 86, 2278 (1998), in today's reading: relu for tanh, max-pooling
-    for trained subsampling, softmax for radial basis functions, and a conv2 that sees all six maps.
+    Source: LeCun et al., Proc. IEEE 86, 2278 (1998), in its usual modern form: relu for tanh,
+    max-pooling for trained subsampling, softmax for radial basis functions, and a conv2 that reads
+    all six maps.
 
     >>> lenet5().num_parameters, lenet5(widths=()).num_parameters
     (61706, 6582)
@@ -189,14 +190,14 @@ def alexnet(
     widths: Sequence[int] = WIDTHS,
     rng: Seed = None,
 ) -> Sequential:
-    """AlexNet: five convolutions, three linear layers, local response normalisation.
+    """AlexNet: five convolutions, three linear layers, local response normalization.
 
-    Source: Krizhevsky, Sutskever and Hinton, NeurIPS 2012; there conv2, conv4 and conv5 run in
-    ``groups=2``, one on each of two GPUs. For 32×32 images conv1 is 3×3 with stride 1, since an
-    11×11 window with stride 4 would leave 6×6 pixels of them; the widths and everything behind
-    conv1 are the paper's.
-    Its first layer, ``normalize``, leaves images as they are until it is given the statistics of
-    the training images: the docstring of ``ta.models`` has the two lines.
+    Source: Krizhevsky, Sutskever and Hinton, NeurIPS 2012. There conv2, conv4 and conv5 have
+    ``groups=2``, one on each of two GPUs. For 32×32 images conv1 is 3×3 with stride 1, because an
+    11×11 window with stride 4 would leave only 6×6 pixels. The widths and all layers after conv1
+    are those of the paper.
+    The first layer, ``normalize``, leaves the images unchanged until it gets the statistics of the
+    training images: see the two lines in the docstring of ``ta.models``.
 
     >>> alexnet(1000, 224, groups=2).num_parameters, alexnet(1000, 224).num_parameters
     (60965224, 62378344)
@@ -229,13 +230,13 @@ def zfnet(
     widths: Sequence[int] = WIDTHS,
     rng: Seed = None,
 ) -> Sequential:
-    """ZFNet: AlexNet with a finer first layer and local contrast normalisation.
+    """ZFNet: AlexNet with a finer first layer and local contrast normalization.
 
-    Source: Zeiler and Fergus, arXiv 1311.2901. For 32×32 images conv1 is 5×5 with stride 1 (7×7
-    with stride 2 would leave 15×15 pixels), conv2 keeps its pixels, and the pools are AlexNet's,
-    so that as many pixels arrive at the linear layers as there: 3×3.
-    Its first layer, ``normalize``, leaves images as they are until it is given the statistics of
-    the training images: the docstring of ``ta.models`` has the two lines.
+    Source: Zeiler and Fergus, arXiv 1311.2901. For 32×32 images conv1 is 5×5 with stride 1, because
+    7×7 with stride 2 would leave 15×15 pixels. There conv2 keeps its pixels, and the pools are
+    those of AlexNet, so that 3×3 pixels arrive at the linear layers, as in AlexNet.
+    The first layer, ``normalize``, leaves the images unchanged until it gets the statistics of the
+    training images: see the two lines in the docstring of ``ta.models``.
 
     >>> zfnet(1000, 224).num_parameters
     62357608
@@ -273,12 +274,12 @@ def vgg16(
     """VGG-16: thirteen 3×3 convolutions in five blocks, three linear layers.
 
     Source: Simonyan and Zisserman, arXiv 1409.1556, configuration D. For 32×32 images one pixel of
-    512 channels is left behind the five pools, so fc1 has 512 inputs where the original has 25,088.
-    ``batch_norm`` puts a batch normalisation behind every convolution; unless said otherwise the
-    original is without, as published (it trained in stages), and the one for 32×32 images is with:
-    thirteen layers from a random start hardly train without. ``widths`` are those of fc1 and fc2.
-    Its first layer, ``normalize``, leaves images as they are until it is given the statistics of
-    the training images: the docstring of ``ta.models`` has the two lines.
+    512 channels is left after the five pools, so fc1 has 512 inputs; the original has 25,088.
+    ``batch_norm`` puts a batch normalization after every convolution. By default the original is
+    without, as published (it was trained in stages), and the one for 32×32 images is with: without
+    it, thirteen layers hardly train from a random initialization. ``widths`` are those of fc1, fc2.
+    The first layer, ``normalize``, leaves the images unchanged until it gets the statistics of the
+    training images: see the two lines in the docstring of ``ta.models``.
 
     >>> vgg16(1000, 224).num_parameters, vgg16().num_parameters, vgg16(widths=()).num_parameters
     (138357544, 33646666, 14728266)
@@ -310,11 +311,11 @@ def head(
     widths: Sequence[int] = WIDTHS,
     rng: Seed = None,
 ) -> Sequential:
-    """The linear layers of AlexNet, ZFNet and VGG-16 alone, for features that are computed before.
+    """The linear layers of AlexNet, ZFNet and VGG-16 alone, for precomputed features.
 
-    ``ta.features`` makes these, (n, channels, image_size, image_size); unless said otherwise they
-    are the 512 numbers that arrive at fc1 of VGG-16 for a 32×32 image. ``widths`` are as in those
-    networks. It has no ``normalize``: in its own network a head has none either.
+    ``ta.features`` computes these, (n, channels, image_size, image_size). The default is the 512
+    features that arrive at fc1 of VGG-16 for a 32×32 image. ``widths`` are as in those networks.
+    There is no ``normalize`` layer, because in these networks it comes before the features.
 
     >>> head().num_parameters, head(widths=()).num_parameters
     (18923530, 5130)

@@ -1,7 +1,7 @@
-"""What every layer and every network is: a module, with parameters that can be found by name.
+"""The base class of every layer and network: a module, whose parameters can be found by name.
 
-A module keeps its parameters as plain attributes; whoever wants them walks ``vars(module)``. There
-is no global mode and no hidden state: ``model(x, training=False, rng=None)``.
+A module keeps its parameters as plain attributes; code that needs them walks ``vars(module)``.
+There is neither a global mode nor hidden state: ``model(x, training=False, rng=None)``.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from .parameters import Seed, Shape, checked_array
 
 
 class Module:
-    """Anything with parameters.
+    """A layer or network: an object with parameters.
 
     A *parameter* is a tensor that requires a gradient and was not computed from others. A *buffer*
-    is a tensor that is saved and loaded, never trained: one that stands in an attribute, list,
-    tuple or dict when ``__init__`` ends, or that ``register_buffer`` was given. Any other tensor
-    that a module holds is neither, such as a result that ``forward`` keeps.
+    is a tensor that is saved and loaded but never trained. A tensor becomes a buffer if it is in an
+    attribute, list, tuple or dict when ``__init__`` ends, or through ``register_buffer``. Any other
+    tensor that a module holds is neither, such as a result that ``forward`` keeps.
 
-    A name like ``fc1.weight.columns.0`` is the way to a tensor through attributes and lists.
-    ``config`` says how to build the module again (``ta.load`` does).
+    A name like ``fc1.weight.columns.0`` is the path to a tensor through attributes and lists.
+    ``config`` describes how to build the module again (``ta.load`` does).
 
     >>> import tinyadtn as ta
     >>> [name for name, _ in ta.models.fc2(rng=0).named_parameters()]
@@ -51,36 +51,36 @@ class Module:
             cls.__init__ = _noting_members(cls.__init__)  # type: ignore[method-assign]
 
     def __call__(self, x: Any, training: bool = False, rng: Seed = None) -> Tensor:
-        if self._members is None:  # there is no __init__, or a decorator made it
+        if self._members is None:  # there is no __init__, or a decorator replaced it
             _note_members(self)
         if not isinstance(x, Tensor):
             array, first = as_array(x), next(self.named_tensors(), None)
-            # Images follow the model to its device.
+            # Images are copied to the device of the model.
             x = Tensor(array if first is None else asarray_like(array, first[1].data))
         elif _is_parameter(x):
-            x = x.reshape(x.shape)  # a result of an op, so that no module takes it for its own
+            x = x.reshape(x.shape)  # a result of an op, so that no module registers it as a buffer
         return self.forward(x, training=training, rng=rng)
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
-        """The module's function; what ``module(x)`` calls."""
+        """Return the module's function of x; ``module(x)`` calls it."""
         raise TypeError(f"{type(self).__name__} computes nothing: it has no forward()")
 
     def output_shape(self, shape: Shape) -> Shape:
-        """The shape of one result, for one input of that shape: both without the batch axis.
+        """Return the shape of one result for one input of that shape, both without the batch axis.
 
-        ShapeError for an input that does not fit. The same shape, unless a module says otherwise.
+        The default is the same shape. Raises ShapeError for an input that does not fit.
         """
         return shape
 
     def multiply_adds(self, shape: Shape) -> int:
-        """How many multiplications, each with an addition, one input of that shape takes.
+        """Count the multiplications, each with an addition, for one input of that shape.
 
-        Those of weights alone; what is done once a number (activations, pools) is not counted.
+        Only those of weights count; elementwise functions (activations, pools) do not.
         """
         return 0
 
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every parameter and buffer with its name, once each, in the order of the attributes."""
+        """Yield every parameter and buffer with its name, once, in the order of the attributes."""
         seen: set[int] = set()
         for name, part, holder, path in _walk(self):
             if isinstance(part, Tensor) and id(part) not in seen:
@@ -89,33 +89,33 @@ class Module:
                 yield name, part
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """Every module inside this one with its name."""
+        """Yield every module inside this one with its name."""
         return ((name, part) for name, part, *_ in _walk(self) if isinstance(part, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """What training changes, with names."""
+        """Yield every trainable parameter with its name."""
         return ((name, t) for name, t in self.named_tensors() if _is_parameter(t))
 
     def parameters(self) -> list[Tensor]:
-        """What training changes."""
+        """Return all trainable parameters, as a list of tensors."""
         return [tensor for _, tensor in self.named_parameters()]
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers training changes."""
+        """The number of trainable parameters (entries, not tensors)."""
         return sum(math.prod(t.shape) for t in self.parameters())
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers by name, as ``load_arrays`` takes them."""
+        """Return copies of all parameters and buffers by name, as ``load_arrays`` takes them."""
         return {name: tensor.numpy().copy() for name, tensor in self.named_tensors()}
 
     def load_arrays(self, arrays: dict[str, Any]) -> None:
-        """Take the values of all parameters and buffers from arrays with the same names and shapes.
+        """Set all parameters and buffers from arrays with the same names and shapes.
 
-        Nothing is changed unless everything fits; a missing, surplus or misshapen array is named.
-        Numbers keep the type and the device that the model has. A model of shapes only
-        (``rng=None``) has no type yet: it becomes float64 as a whole if any weight that it lacks
-        comes in float64.
+        Nothing is changed unless everything fits; the error names a missing or surplus array, or
+        one of another shape. The values are converted to the dtype and the device of the model. A
+        model of shapes only (``rng=None``) has no dtype yet: it becomes float64 as a whole if any
+        of its weights without values gets a float64 array.
         """
         loaded = {name: checked_array(name, array, "fiub") for name, array in arrays.items()}
         require_fitting(self, loaded)
@@ -129,12 +129,12 @@ class Module:
             tensor.data = to_device(np.array(loaded[name], dtype), device_of(tensor.data))
 
     def register_buffer(self, name: str, tensor: Tensor) -> None:
-        """Hold a tensor as a buffer: needed where ``__init__`` has not assigned the attribute."""
+        """Register a tensor as a buffer, for an attribute that ``__init__`` does not assign."""
         setattr(self, name, tensor)
         self._note(name)
 
     def copy(self) -> Any:
-        """A module with the same values and nothing in common."""
+        """Return a module with the same values that shares no memory with this one."""
         return copy.deepcopy(self)
 
     def _note(self, path: str) -> None:
@@ -148,7 +148,7 @@ class Module:
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The attributes, for copies and pickles: without the graph of results that are kept."""
+        """Return the attributes, for copies and pickles, without the graph of stored results."""
         return {name: _without_graph(part) for name, part in vars(self).items()}
 
     def __repr__(self) -> str:
@@ -158,16 +158,16 @@ class Module:
         return f"{type(self).__name__}({inside})"
 
 
-# --- what a module holds -------------------------------------------------------------------------
+# --- the tensors and modules inside a module -----------------------------------------------------
 
 
 def _walk(
     part: Any, name: str = "", holder: Any = None, path: str = ""
 ) -> Iterator[tuple[str, Any, Module, str]]:
-    """Every parameter, buffer and module below a module, dict, list or tuple, with its dotted name.
+    """Yield every parameter, buffer and module below a module, dict, list or tuple.
 
-    Then the module that holds it, and the name from there. Members of a module come first, because
-    another attribute may hold one of their tensors once more.
+    Each comes with its dotted name, the module that holds it, and the name from there. Members of a
+    module come first, because another attribute may hold one of their tensors again.
     """
     inside = [(key, child) for key, child in _items(part) if isinstance(child, _WALKED)]
     if isinstance(part, Module):
@@ -200,12 +200,12 @@ def _items(part: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
-    """The ``__init__`` of a module, which then notes the tensors and modules in its attributes."""
+    """Return the ``__init__`` of a module, extended to note tensors and modules in attributes."""
 
     @functools.wraps(init)
     def noting(self: Module, *arguments: Any, **options: Any) -> None:
         init(self, *arguments, **options)
-        if type(self).__init__ is noting:  # and not that of a base class
+        if type(self).__init__ is noting:  # and not the __init__ of a base class
             _note_members(self)
 
     return noting
@@ -217,7 +217,7 @@ def _note_members(module: Module) -> None:
 
 
 def _member_paths(path: str, part: Any) -> list[str]:
-    """The paths to modules, and to tensors that were not computed, in an attribute or inside it."""
+    """Return the paths to modules, and to tensors that were not computed, in an attribute."""
     if isinstance(part, Module) or (isinstance(part, Tensor) and part.node is None):
         return [path]
     if not isinstance(part, (dict, list, tuple)):
@@ -227,7 +227,7 @@ def _member_paths(path: str, part: Any) -> list[str]:
 
 
 def _require_member(name: str, value: Any) -> None:
-    """TypeError for what can not stand in the place of a tensor or module."""
+    """Raise TypeError for a value that cannot replace a tensor or module."""
     if value is not None and not isinstance(value, (Tensor, Module)):
         raise TypeError(
             f"{name} must be a Tensor or a Module, got {type(value).__name__}; write "
@@ -236,7 +236,7 @@ def _require_member(name: str, value: Any) -> None:
 
 
 def changed(part: Any, change: Callable[[Any, Any], Any]) -> Any:
-    """A dict, list or tuple with ``change(key, item)`` for every item; itself if none is new."""
+    """Apply ``change(key, item)`` to the items of a dict, list or tuple; itself if none is new."""
     if isinstance(part, dict):
         items = {key: change(key, item) for key, item in part.items()}
         if all(items[key] is part[key] for key in part):
@@ -259,7 +259,7 @@ def _without_graph(part: Any) -> Any:
 
 
 def require_fitting(model: Module, arrays: dict[str, Any]) -> None:
-    """ShapeError for arrays of other names or shapes than the model's own."""
+    """Raise ShapeError for arrays with other names or shapes than those of the model."""
     tensors = dict(model.named_tensors())
     missing, surplus = tensors.keys() - arrays.keys(), arrays.keys() - tensors.keys()
     if missing or surplus:

@@ -1,4 +1,4 @@
-"""The layers that normalise, and dropout: ``norm`` has the mathematics, here is what they keep."""
+"""The layers that normalize, and dropout; the formulas are in ``norm``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .parameters import Seed, Shape
 
 
 class _PerChannel(Module):
-    """What layers with one number per channel share."""
+    """The shapes of layers with one value per channel."""
 
     channels: int
 
@@ -33,8 +33,8 @@ class _PerChannel(Module):
 class Normalize(_PerChannel):
     """y = (x - mean) / std, channel by channel, with constants that belong to the data.
 
-    Both are buffers: 0 and 1 until ``load_arrays`` brings those of the training images (see
-    ``channel_statistics``), and saved with the model: whoever loads it gives it plain images.
+    Both are buffers, initially 0 and 1. ``load_arrays`` sets them to those of the training images
+    (see ``channel_statistics``). They are saved with the model, so a loaded model takes raw images.
 
     >>> layer = Normalize(1)
     >>> layer.load_arrays({"mean": [0.5], "std": [0.25]})
@@ -52,6 +52,7 @@ class Normalize(_PerChannel):
         self.std = Tensor(np.ones(channels, np.float32))
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return (x - mean) / std for x (n, c, h, w)."""
         require_channels(self, self.channels, x.shape)
         return (x - self.mean.reshape(-1, 1, 1)) / self.std.reshape(-1, 1, 1)
 
@@ -59,9 +60,9 @@ class Normalize(_PerChannel):
 class BatchNorm2d(_PerChannel):
     """y = scale · (x - mean) / √(variance + ε) + shift, see ``batch_norm``.
 
-    In training mean and variance are the batch's, and the buffers follow them:
+    In training, mean and variance are those of the batch, and the buffers follow them:
     running ← (1 - momentum) · running + momentum · batch, with the unbiased variance. Otherwise the
-    buffers are used. It is ``scale``, not ``weight``: there is nothing here to encode.
+    buffers are used. The name is ``scale``, not ``weight``, because it is not encoded.
 
     >>> layer = BatchNorm2d(3)
     >>> layer(np.ones((2, 3, 4, 4)), training=True).shape, layer.running_mean.data
@@ -85,6 +86,7 @@ class BatchNorm2d(_PerChannel):
         self.channels, self.momentum, self.epsilon = channels, momentum, epsilon
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return y (n, c, h, w) for x of the same shape; in training, update the buffers."""
         require_channels(self, self.channels, x.shape)
         count = x.size // self.channels
         if training and count < 2:
@@ -100,16 +102,16 @@ class BatchNorm2d(_PerChannel):
         return batch_norm(x, self.scale, self.shift, epsilon=self.epsilon, **statistics)
 
     def _follow(self, count: int, mean: Any, variance: Any) -> None:
-        """Let the running statistics follow those of a batch of ``count`` numbers a channel."""
+        """Update the running statistics from those of a batch with ``count`` values per channel."""
         unbiased = variance * (count / (count - 1))
         for buffer, new in ((self.running_mean, mean), (self.running_variance, unbiased)):
-            # A new array, for a graph may still need the old one.
+            # A new array, because a graph may still need the old one.
             mixed = (1 - self.momentum) * buffer.data + self.momentum * new
             buffer.data = mixed.astype(buffer.dtype, copy=False)
 
 
 class _ForImages(Module):
-    """What layers that take images of any size share."""
+    """The shapes of layers that take images of any size."""
 
     size: int
 
@@ -122,29 +124,31 @@ class _ForImages(Module):
 
 
 class LocalResponseNorm(_ForImages):
-    """AlexNet's normalisation across neighbouring channels: see ``local_response_norm``."""
+    """AlexNet's normalization across neighboring channels: see ``local_response_norm``."""
 
     def __init__(self, size: int = 5, *, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
         require_odd(size, "LocalResponseNorm")
         self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return y (n, c, h, w) for x of the same shape."""
         return local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha, beta=self.beta)
 
 
 class LocalContrastNorm(_ForImages):
-    """ZFNet's normalisation by the neighbouring pixels: see ``local_contrast_norm``."""
+    """ZFNet's normalization by the neighboring pixels: see ``local_contrast_norm``."""
 
     def __init__(self, size: int = 9):
         require_odd(size, "LocalContrastNorm")
         self.size = size
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return y (n, c, h, w) for x of the same shape."""
         return local_contrast_norm(x, size=self.size)
 
 
 class Dropout(Module):
-    """In training, each number is 0 with probability ``rate`` and the others grow: ``dropout``."""
+    """In training, each element is 0 with probability ``rate``, others are scaled: ``dropout``."""
 
     def __init__(self, rate: float = 0.5):
         require_rate(rate)
@@ -154,4 +158,5 @@ class Dropout(Module):
         return f"Dropout({self.rate})"
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Return x with random elements set to 0 in training, otherwise x itself."""
         return dropout(x, rate=self.rate, rng=rng) if training and self.rate else x

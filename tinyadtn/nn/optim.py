@@ -1,6 +1,6 @@
-"""How parameters follow their gradients: SGD with momentum, and Adam.
+"""Optimizers: how parameters change with their gradients. SGD with momentum, and Adam.
 
-A schedule is a function of the step number alone, so a resumed run needs nothing from it:
+A schedule is a function of the step number alone, so a resumed run needs no state from it:
 
     optimizer.step(schedule(step))
 """
@@ -19,22 +19,22 @@ from ..autodiff.engine import Tensor
 from ..errors import GraphError, ShapeError, TinyADTNError
 from .parameters import checked_array
 
-CHUNK = 2**16  # numbers of a parameter that are changed at a time: with all else in the cache
+CHUNK = 2**16  # elements of a parameter that are updated at a time, so that they stay in cache
 
 
 class Optimizer:
-    """What all optimisers share: the parameters, clipping, and state that can be saved.
+    """The base class of all optimizers: parameters, clipping, and state that can be saved.
 
-    ``weight_decay`` λ shrinks every parameter by lr·λ a step, apart from the gradient (decoupled,
-    as in AdamW, arXiv 1711.05101). ``clip`` is the largest norm of all gradients together.
-    Parameters are updated in place. A tensor that requires a gradient owns its array, so the arrays
-    that the caller made it from stay as they are.
+    ``weight_decay`` λ shrinks every parameter by lr·λ per step, separately from the gradient
+    (decoupled, as in AdamW, arXiv 1711.05101). ``clip`` is the largest norm of all gradients
+    together. Parameters are updated in place. A tensor that requires a gradient owns its array, so
+    the arrays that the caller made it from do not change.
 
-    Raises TypeError for anything but tensors, GraphError for a tensor that was computed or requires
-    no gradient, and TinyADTNError for a tensor that is given twice, or none at all.
+    Raises TypeError for anything except tensors. Raises GraphError for a tensor that was computed
+    or requires no gradient. Raises TinyADTNError if a tensor occurs twice, or if there is none.
     """
 
-    slots: tuple[str, ...] = ()  # the arrays that are remembered for each parameter
+    slots: tuple[str, ...] = ()  # the state arrays of each parameter
 
     def __init__(
         self,
@@ -56,16 +56,16 @@ class Optimizer:
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles have: all except which gradients were used last."""
+        """Return the attributes for copies and pickles, without references to gradients in use."""
         return {**vars(self), "_used": []}
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         for p in self.parameters:
             p.grad = None
 
     def step(self, learning_rate: float | None = None) -> None:
-        """Change every parameter that has a gradient, in place.
+        """Update every parameter that has a gradient, in place.
 
         An array that a graph still needs, that of a notebook cell that failed, for instance, is
         read-only: the parameter then gets a copy, and the graph keeps the old array.
@@ -74,7 +74,7 @@ class Optimizer:
         if self._waiting():
             raise GraphError(
                 "no parameter has a new gradient: call backward() on the loss before the "
-                "optimiser's step"
+                "optimizer's step"
             )
         for k, p in enumerate(self.parameters):
             if p.grad is not None and p.grad.shape != p.shape:
@@ -99,14 +99,14 @@ class Optimizer:
                 self.update(data, gradient, lr, *remembered)
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
-        """Change some numbers of a parameter and what is remembered of them, in place.
+        """Update some elements of a parameter and their state, in place.
 
-        A large parameter comes in flat parts, so this must treat every number by itself.
+        A large parameter comes in flat parts, so this must treat every element independently.
         """
         raise TypeError("Optimizer is only the frame; use SGD or Adam")
 
     def _waiting(self) -> bool:
-        """A graph of these parameters is there, and no gradient that is new since the last step."""
+        """Return whether a graph needs the parameters, and there is no new gradient."""
         if not any(_read_only(p.data) for p in self.parameters):
             return False
         old = [gradient() for gradient in self._used]
@@ -120,7 +120,7 @@ class Optimizer:
         return min(1.0, self.clip / norm) if norm > 0 else 1.0
 
     def state(self) -> dict[str, Any]:
-        """All that is remembered, as NumPy arrays by name; ``load_state`` takes it back."""
+        """Return the whole state as NumPy arrays by name; ``load_state`` takes it back."""
         arrays = {
             f"{slot}.{k}": to_numpy(array).copy()
             for slot, arrays in zip(self.slots, self.memory)
@@ -129,11 +129,11 @@ class Optimizer:
         return {"count": self.count, **arrays}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state; nothing is changed unless everything fits."""
+        """Continue from a saved state; nothing is changed unless everything fits."""
         now = self.state()
         if now.keys() != state.keys() or any(np.shape(now[k]) != np.shape(state[k]) for k in now):
             raise ShapeError(
-                f"this state is for another optimiser or model: {sorted(state)} with shapes "
+                f"this state is for another optimizer or model: {sorted(state)} with shapes "
                 f"{[np.shape(a) for a in state.values()]}"
             )
         count = np.asarray(state["count"])
@@ -147,7 +147,7 @@ class Optimizer:
 
 
 def _checked(parameters: Any) -> list[Tensor]:
-    """The parameters as a list, if an optimizer can update each of them."""
+    """Return the parameters as a list, if an optimizer can update each of them."""
     advice = "an optimizer takes a list of tensors, such as model.parameters()"
     if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
         raise TypeError(f"{advice}; got one {type(parameters).__name__}")
@@ -177,12 +177,12 @@ def _checked(parameters: Any) -> list[Tensor]:
 
 
 def _read_only(array: Array) -> bool:
-    """So is what a graph still needs; CuPy's arrays have no such flag."""
+    """Return whether the array is read-only, because a graph needs it; never for CuPy's arrays."""
     return not getattr(array.flags, "writeable", True)
 
 
 def _chunks(*arrays: Array) -> Iterator[tuple[Any, ...]]:
-    """The arrays, or the same flat part of each, one part after the other."""
+    """Yield the arrays, or the same flat part of each, one part after the other."""
     simple = array_module(arrays[0]) is np and all(a.flags.c_contiguous for a in arrays)
     if not simple or arrays[0].size <= CHUNK:
         yield arrays
@@ -199,7 +199,7 @@ def require_limits(
     weight_decay: float = 0.0,
     clip: float | None = None,
 ) -> None:
-    """ValueError for options that would undo learning."""
+    """Raise ValueError for options that would prevent learning."""
     if not 0 <= learning_rate < math.inf:
         raise ValueError(f"learning_rate must be 0 or more and finite, got {learning_rate}")
     if not 0 <= momentum < 1:
@@ -236,6 +236,7 @@ class SGD(Optimizer):
         self.momentum = momentum
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
+        """v ← μ·v + g;  p ← p - lr·v, in place."""
         (velocity,) = memory
         velocity *= data.dtype.type(self.momentum)
         velocity += gradient
@@ -245,7 +246,7 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """m ← β₁·m + (1-β₁)·g;  v ← β₂·v + (1-β₂)·g²;  p ← p - lr·m̂ / (√v̂ + ε).
 
-    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the start at zero; t counts the steps from 1.
+    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) correct for the initial zeros; t counts steps from 1.
     Source: Kingma and Ba, arXiv 1412.6980.
 
     >>> w = Tensor([1.0, -3.0], requires_grad=True)
@@ -271,10 +272,11 @@ class Adam(Optimizer):
         self.betas, self.epsilon = betas, epsilon
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
+        """Update m and v, then p ← p - lr·m̂ / (√v̂ + ε), in place."""
         (mean, square), (beta1, beta2), number = memory, self.betas, data.dtype.type
         mean += number(1 - beta1) * (gradient - mean)
         square += number(1 - beta2) * (gradient * gradient - square)
-        # lr·m̂ / (√v̂ + ε), with both corrections drawn into two numbers.
+        # lr·m̂ / (√v̂ + ε), with both corrections combined into two scalars.
         correction = math.sqrt(1 - beta2**self.count)
         rate = number(lr * correction / (1 - beta1**self.count))
         denominator = array_module(square).sqrt(square)

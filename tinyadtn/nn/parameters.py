@@ -1,4 +1,4 @@
-"""Parameters: tensors with random initial values, or with a shape alone, for counting."""
+"""Parameters: tensors with random initial values, or with a shape only, for counting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 
 def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:
-    """A trainable tensor with values N(0, std²); without ``rng`` a shape that holds no memory."""
+    """Return a trainable tensor with values N(0, std²); without ``rng``, a shape without values."""
     if math.prod(shape) > sys.maxsize // np.dtype(np.float64).itemsize:
         raise SizeLimitError(
             f"a weight of shape {str(shape)[:60]}: no machine addresses so many numbers; "
@@ -31,7 +31,7 @@ def parameter(shape: tuple[int, ...], std: float, rng: Seed) -> Tensor:
 
 
 def cast_and_move(tensor: Tensor, dtype: np.dtype, device: str) -> Any:
-    """The tensor's data in that type on that device, in memory of their own."""
+    """Return a copy of the tensor's data with that dtype on that device."""
     if isinstance(tensor.data, ShapeOnly):
         return ShapeOnly(tensor.shape, dtype, device)
     moved = to_device(tensor.data, device)
@@ -39,18 +39,18 @@ def cast_and_move(tensor: Tensor, dtype: np.dtype, device: str) -> Any:
 
 
 def he_std(shape: tuple[int, ...]) -> float:
-    """std = √(2 / fan_in): keeps the size of the signal through relu layers.
+    """Return std = √(2 / fan_in), which preserves the size of the signal through relu layers.
 
-    ``shape`` is (out, in, …), fan_in the product of all lengths but the first.
+    ``shape`` is (out, in, …); fan_in is the product of all lengths except the first.
     Source: He et al., "Delving Deep into Rectifiers", arXiv 1502.01852.
     """
     return math.sqrt(2 / math.prod(shape[1:]))
 
 
 def checked_array(name: str, value: Any, kinds: str) -> np.ndarray:
-    """The value in NumPy; DTypeError if its dtype is of another kind than these, or it has a mask.
+    """Return the value as a NumPy array; DTypeError for a dtype of another kind, or for a mask.
 
-    Python numbers and lists become float32. A torch tensor, for instance, is an array of its dtype.
+    Python numbers and lists become float32. A torch tensor, for instance, keeps its dtype.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(f"{name}: a masked array would lose its mask; fill it: array.filled(0)")

@@ -1,7 +1,7 @@
 """Learning-rate schedules: functions of the step number alone, so a resumed run needs no state.
 
-A loop of ``steps`` steps uses ``schedule(0)`` first and ``schedule(steps - 1)`` last, and these are
-the two ends of a schedule. After the last step it stays where it is.
+A loop of ``steps`` steps begins with ``schedule(0)`` and ends with ``schedule(steps - 1)``; these
+are the two ends of a schedule. After the last step the learning rate stays constant.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Up to ``peak`` over the first ``warmup`` share of the steps, then down; both half cosines.
+    """Rise to ``peak`` over the first ``warmup`` share of the steps, then fall; both half cosines.
 
-    Starts at peak/25; the last step has peak/10,000. A single step has the peak.
+    ``peak`` is the peak learning rate. The first step has peak/25, the last step peak/10,000. With
+    a single step, that step has the peak learning rate.
     Source: Smith and Topin, "Super-Convergence", arXiv 1708.07120.
 
     >>> schedule = OneCycle(peak=1.0, steps=101, warmup=0.3)
@@ -40,7 +41,7 @@ class OneCycle:
 
 @dataclass(frozen=True)
 class Cosine:
-    """From ``peak`` at the first step down to ``floor`` at the last, along half a cosine.
+    """Fall from ``peak`` at the first step to ``floor`` at the last, along half a cosine.
 
     >>> schedule = Cosine(peak=1.0, steps=101)
     >>> schedule(0), round(schedule(50), 3), schedule(100)

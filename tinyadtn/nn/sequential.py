@@ -1,4 +1,4 @@
-"""Layers one behind the other, each with a name: a network."""
+"""A chain of layers, each with a name: a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .parameters import Seed, Shape
 
 @contextmanager
 def naming(layer: str) -> Iterator[None]:
-    """Whatever shape is refused in here, the message begins with the layer's name."""
+    """Prefix any ShapeError raised in this block with the layer's name."""
     try:
         yield
     except ShapeError as error:
@@ -24,7 +24,7 @@ def naming(layer: str) -> Iterator[None]:
 
 
 class Sequential(Module):
-    """Layers one behind the other, each with a name that becomes an attribute.
+    """A chain of layers, each with a name that becomes an attribute.
 
     >>> from tinyadtn import Linear, ReLU
     >>> model = Sequential(fc1=Linear(4, 3, rng=0), relu1=ReLU(), fc2=Linear(3, 2, rng=1))
@@ -53,11 +53,11 @@ class Sequential(Module):
         raise AttributeError(f"no layer {name!r}; there is {layers}")
 
     def layers(self) -> Iterator[tuple[str, Module]]:
-        """The layers with their names, first to last."""
+        """Yield the layers with their names, first to last."""
         return ((name, part) for name, part in vars(self).items() if isinstance(part, Module))
 
     def shapes(self, shape: Shape) -> Iterator[tuple[str, Module, Shape, Shape]]:
-        """(name, layer, input shape, output shape) for every layer; nothing is computed."""
+        """Yield (name, layer, input shape, output shape) for every layer; nothing is computed."""
         for name, layer in self.layers():
             with naming(name):
                 after = layer.output_shape(shape)
@@ -65,7 +65,7 @@ class Sequential(Module):
             shape = after
 
     def innermost(self, shape: Shape, path: str = "") -> Iterator[tuple[str, Module, Shape, Shape]]:
-        """As ``shapes``, but for a Sequential in this one its layers, with dotted names."""
+        """Yield the same as ``shapes``, but replace a nested Sequential by its layers."""
         for name, layer, before, after in self.shapes(shape):
             if isinstance(layer, Sequential):
                 yield from layer.innermost(before, f"{path}{name}.")
@@ -73,12 +73,15 @@ class Sequential(Module):
                 yield f"{path}{name}", layer, before, after
 
     def output_shape(self, shape: Shape) -> Shape:
+        """Return the output shape of the last layer."""
         return [shape, *(after for _, _, _, after in self.shapes(shape))][-1]
 
     def multiply_adds(self, shape: Shape) -> int:
+        """Count the multiply-adds of all layers."""
         return sum(layer.multiply_adds(before) for _, layer, before, _ in self.shapes(shape))
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
+        """Apply the layers one after another."""
         rng = None if rng is None else np.random.default_rng(rng)  # one stream for all the layers
         for name, layer in self.layers():
             with naming(name):

@@ -1,4 +1,4 @@
-"""A model taken apart: other weights in the place of its own, parameters frozen, layers by name."""
+"""Changes of a model: replace its weights, freeze parameters, find layers by name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .module import Module, _walk, changed
 
 
 def dense(weight: Any) -> Tensor:
-    """The weight as a tensor, decoded if it is an encoding: all that a layer has to know."""
+    """Return the weight as a tensor, decoded if it is an encoding."""
     return weight if isinstance(weight, Tensor) else weight.decode()
 
 
 def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
-    """A model that shares everything with this one, but for the weights.
+    """Return a model that shares everything with this one except the weights.
 
-    ``change(name, weight)`` is asked about the weight of every layer.
+    ``change(name, weight)`` returns the new weight of every layer.
     """
     return _rebuilt(model, "", change)
 
@@ -41,9 +41,9 @@ def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
 def with_tensors(
     model: Module, instead: Callable[[str, Any], Any] = lambda name, weight: None
 ) -> Any:
-    """The model with a tensor for every weight; what layers hold parts of is decoded once.
+    """Return the model with a tensor for every weight; an encoding of several layers decodes once.
 
-    Or with what ``instead(name, weight)`` has for it, if that is not None.
+    If ``instead(name, weight)`` is not None, it replaces the weight.
     """
     wholes: dict[int, Tensor] = {}
 
@@ -62,14 +62,15 @@ def with_tensors(
 
 
 def freeze(model: Module, *patterns: str) -> Any:
-    """A copy of the model in which some parameters are buffers: saved and loaded, never trained.
+    """Return a copy of the model in which some parameters are buffers: saved, but never trained.
 
-    A pattern names parameters ("*.bias") or modules with all that is in them ("conv*", "fc1").
-    Nothing computes their gradients. Running statistics of normalisation layers still follow the
-    data. The configuration remembers what is frozen, so ``ta.load`` does. To train everything
-    again, give the values to a model that was not frozen: ``model.load_arrays(frozen.arrays())``.
-    Numbers that several layers share, such as those of a joint encoding, are frozen for all of
-    them through any of them. TinyADTNError for a pattern that names nothing trained, and for none.
+    A pattern matches parameters ("*.bias") or modules with everything inside ("conv*", "fc1"). No
+    gradients are computed for them. Running statistics of normalization layers still follow the
+    data. The configuration stores what is frozen, so ``ta.load`` freezes it again. To train all
+    parameters again, copy the values to a model that was not frozen:
+    ``model.load_arrays(frozen.arrays())``. Parameters that several layers share, such as those of a
+    joint encoding, are frozen for all of these layers if the pattern matches one. Raises
+    TinyADTNError for a pattern that matches no trainable parameter, and without any pattern.
 
     >>> import tinyadtn as ta
     >>> model = freeze(ta.models.fc2(rng=0), "fc1")
@@ -79,7 +80,7 @@ def freeze(model: Module, *patterns: str) -> Any:
     if not patterns:
         raise TinyADTNError('freeze needs a pattern that says what; "*" freezes everything')
     trained = {id(tensor): name for name, tensor in model.named_parameters()}
-    # What is shared has one name among the parameters, and one through each layer that holds it.
+    # A shared tensor has one name among the parameters, and one through each layer that holds it.
     paths = [(path, trained[id(p)]) for path, p, *_ in _walk(model) if id(p) in trained]
     chosen: list[str] = []
     for pattern in patterns:
@@ -97,7 +98,7 @@ def freeze(model: Module, *patterns: str) -> Any:
 
 
 def with_frozen(model: Module, names: Iterable[str]) -> Any:
-    """The model itself, with these parameters frozen and the configuration saying so."""
+    """Freeze these parameters of the model itself, add them to its configuration, return it."""
     tensors = dict(model.named_tensors())
     for name in names:
         tensors[name].requires_grad = False
@@ -109,12 +110,12 @@ def with_frozen(model: Module, names: Iterable[str]) -> Any:
 
 
 def named_layers(model: Module) -> dict[str, Any]:
-    """The layers that have a weight, by name."""
+    """Return the layers that have a weight, by name."""
     return {name: part for name, part in model.named_modules() if "weight" in vars(part)}
 
 
 def layer_named(model: Module, name: str) -> Any:
-    """The layer with that name; otherwise an error that lists the names there are."""
+    """Return the layer with that name; otherwise raise an error that lists the names."""
     layers = named_layers(model)
     if name not in layers:
         raise TinyADTNError(f"no layer {name!r} with a weight; there is {', '.join(layers)}")

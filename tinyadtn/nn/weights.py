@@ -1,4 +1,4 @@
-"""A layer's weight decides how it is used: a Tensor, or an object that stands for one.
+"""A layer's weight decides how it is applied: a Tensor, or an object that replaces a Tensor.
 
 A layer calls ``linear`` or ``convolution``. For a Tensor they are the line of mathematics. A
 ``Weight`` applies itself: here it decodes to a Tensor and calls the same function again. Weights
@@ -20,7 +20,7 @@ from .parameters import Shape
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a convolution slides: the options of ``conv2d``."""
+    """The options of ``conv2d``: stride, padding, dilation and groups."""
 
     stride: Any = 1
     padding: Any = 0
@@ -53,11 +53,11 @@ class Weight(Module):
 
     @property
     def label(self) -> str:
-        """What a report calls it."""
+        """The name of the weight in reports."""
         return type(self).__name__
 
     def decode(self) -> Tensor:
-        """The weight; differentiable, so that a loss can train what it was decoded from."""
+        """Return the weight; differentiable, so that a loss can train its parameters."""
         raise TypeError(f"{type(self).__name__} has no decode()")
 
     def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
@@ -69,9 +69,9 @@ class Weight(Module):
         return convolution(x, self.decode(), bias, geometry)
 
     def linear_multiply_adds(self) -> int:
-        """Multiply-adds of one input vector, of many."""
+        """Count the multiply-adds per input vector, in a large batch."""
         return math.prod(self.shape)
 
     def conv_multiply_adds(self, in_pixels: int, out_pixels: int, geometry: Geometry) -> int:
-        """Multiply-adds of one image, of many, with so many pixels before and after."""
+        """Count the multiply-adds per image, in a large batch, with that many pixels in and out."""
         return out_pixels * math.prod(self.shape)

@@ -1,14 +1,15 @@
 """Arithmetic, elementwise functions and matmul: each a line of NumPy next to its gradients.
 
-Every op takes arrays or Tensors by position and options by keyword, and returns a Tensor. Inside,
-it returns its value and one function per array that maps g = dL/d(result) to the gradient of that
-array. Broadcasting is NumPy's; the engine sums it away in the gradient. Of two equal elements,
-``maximum`` and ``minimum`` give each half of the gradient; relu'(0) = abs'(0) = 0. A NaN wins every
-comparison: it is the result, and it gets the gradient (as in ``max``, ``min`` and ``max_pool2d``).
+Every op takes arrays or Tensors by position and options by keyword, and returns a Tensor. Its
+function on arrays returns the value and one function per array, which maps g = dL/d(result) to the
+gradient of that array. Broadcasting follows NumPy; the engine sums over broadcast axes. If two
+elements are equal, ``maximum`` and ``minimum`` give each half of the gradient; relu'(0) = abs'(0)
+= 0. A NaN wins every comparison: it is the result, and it gets the gradient (as in ``max``, ``min``
+and ``max_pool2d``).
 
-Values and gradients are right to a few units in the last place. Where a product or a quotient on
-the way leaves the range of normal numbers (1e-38 to 3e38 in float32, 2e-308 to 2e308 in float64),
-digits are lost, as everywhere in floating-point arithmetic.
+Values and gradients are accurate to a few units in the last place. A product or quotient can leave
+the range of normal floating-point values (1e-38 to 3e38 in float32, 2e-308 to 2e308 in float64).
+Then digits disappear, as everywhere in floating-point arithmetic.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def negative(a: Array) -> Any:
 
 @op
 def power(a: Array, b: Array) -> Any:
-    """c = a^b. Where b = 0 the gradient of a is 0, also at a = 0."""
+    """c = a^b. If b = 0, the gradient of a is 0, also at a = 0."""
     xp = array_module(a)
     if a.dtype.kind in "iu" and b.dtype.kind in "iu" and (b < 0).any():
         raise DTypeError(
@@ -117,9 +118,9 @@ def tanh(a: Array) -> Any:
 
 @op
 def sigmoid(a: Array) -> Any:
-    """c = 1 / (1 + e^-a). Only e^-|a| is computed: it cannot overflow, and nothing cancels.
+    """c = 1 / (1 + e^-a). Only e^-|a| is computed, so nothing overflows or cancels.
 
-    Below -87 in float32 (-708 in float64) c is no normal number any more, and log(c) loses digits;
+    Below -87 in float32 (-708 in float64) c is subnormal or 0, and log(c) loses digits;
     ``log_softmax`` of (0, a) does not.
     """
     xp, a = array_module(a), as_float(a)
@@ -164,7 +165,7 @@ def minimum(a: Array, b: Array) -> Any:
 
 
 def _won(a: Array, b: Array, c: Array) -> Any:
-    """1 where a is the result c, 1/2 where b is it, too. A NaN is the result where it stands."""
+    """1 where a is the result c, 1/2 where b is c, too. A NaN is always the result."""
     a_won, b_won = (a == c) | (a != a), (b == c) | (b != b)
     return (a_won * (1 - b_won * np.float32(0.5))).astype(a.dtype)
 
@@ -177,7 +178,7 @@ def _where(a: Array, b: Array, *, condition: Array) -> Any:
 
 
 def where(condition: Array, a: Array, b: Array) -> Tensor:
-    """c = a where the condition holds, b elsewhere. The condition (booleans) has no gradient.
+    """c = a where the condition is true, b elsewhere. The condition (booleans) has no gradient.
 
     >>> where(np.array([True, False]), [1.0, 2.0], 0.0).data
     array([1., 0.], dtype=float32)

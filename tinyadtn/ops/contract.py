@@ -1,10 +1,10 @@
 """Tensor contraction in index notation, and its gradient.
 
-``contract(x, w, pattern="ni,oi->no")`` multiplies, and sums over every letter that the result does
-not have (here i). One sentence covers every gradient: *the gradient of one operand is the
-contraction of all the others with dL/d(result), where that operand's letters and the result's
-letters have changed places.* Linear layers, convolutions and every gate of a tensor network are
-contractions, so this sentence is most of backpropagation.
+``contract(x, w, pattern="ni,oi->no")`` multiplies, and sums over every letter that is not in the
+result (here i). One rule covers every gradient: *the gradient of one operand is the contraction of
+all others with dL/d(result), with the letters of the operand and of the result exchanged.* Linear
+layers, convolutions and every gate of a tensor network are contractions, so this rule is most of
+backpropagation.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def _exchanged(inputs: tuple[str, ...], output: str, k: int) -> tuple[tuple[str, ...], str]:
-    """The letters of operand k's gradient as a contraction: of the others and g, and of the result.
+    """Return the letters of a contraction for the gradient of operand k: its operands, its result.
 
-    Letters that only operand k has are left out. The operand was summed over them before any
-    product, so that its gradient is constant along them: see ``_stretched``.
+    The operands are the others and g. Letters that only operand k has are left out. The operand was
+    summed over them before any product, so its gradient is constant along them: see ``_stretched``.
     """
     letters = (*inputs[:k], *inputs[k + 1 :], output)
     return letters, "".join(a for a in inputs[k] if any(a in other for other in letters))
 
 
 def _stretched(share: Array, letters: str, all_letters: str, shape: tuple[int, ...]) -> Any:
-    """The same values along every axis whose letter ``share`` does not have."""
+    """Repeat the values along every axis whose letter ``share`` does not have."""
     if letters == all_letters:
         return share
     lone = tuple(axis for axis, a in enumerate(all_letters) if a not in letters)
@@ -76,7 +76,7 @@ def _stretched(share: Array, letters: str, all_letters: str, shape: tuple[int, .
 
 @functools.lru_cache(maxsize=4096)
 def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str, ...], str]:
-    """Return the letters of every operand and of the result; ShapeError where they do not fit."""
+    """Return the letters of every operand and of the result; ShapeError if they do not fit."""
     left, arrow, output = pattern.replace(" ", "").partition("->")
     inputs = left.split(",")
     if not arrow:
@@ -107,7 +107,7 @@ def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str
 class _Product:
     """Two operands as one matrix product, (batch, rows, sum) @ (batch, sum, columns), in letters.
 
-    If ``swapped``, the second operand has the rows. Where the result begins with its letters, this
+    If ``swapped``, the second operand has the rows. If the result begins with its letters, this
     avoids a transposition afterwards.
     """
 
@@ -155,7 +155,7 @@ def _sum_and_reorder(a: Array, letters: str, keep: str) -> Any:
 
 
 def _multiply(a: Array, b: Array, step: _Product) -> Any:
-    """The product of two operands."""
+    """Return the product of two operands."""
     if step.swapped:
         a, b = b, a
     a = _sum_and_reorder(a, step.a, step.batch + step.rows + step.summed)

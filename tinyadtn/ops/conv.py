@@ -1,4 +1,4 @@
-"""Convolution and its gradients: one matrix product, because ``im2col`` makes columns of windows.
+"""Convolution and its gradients, as one matrix product of the columns that ``im2col`` makes.
 
 ``windows`` explains im2col and its adjoint col2im. Images are (n, c, h, w) for the caller and
 (c, h, w, n) in memory. ``fast/`` holds two other ways to compute the same; skip them at first.
@@ -101,7 +101,7 @@ def conv_window(
 
 
 def require_groups(groups: int, channels: int, outputs: int) -> None:
-    """Raise ShapeError where the groups do not divide the channels and the outputs."""
+    """Raise ShapeError if the groups do not divide the channels and the outputs."""
     if not isinstance(groups, numbers.Integral) or groups < 1:
         raise ShapeError(f"groups must be a whole number from 1, got {groups!r}")
     if channels % groups or outputs % groups:

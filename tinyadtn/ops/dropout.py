@@ -1,6 +1,6 @@
 """Dropout: set random elements to 0 in training, so that no unit relies on a single other unit.
 
-A product with a random mask. ``multiply`` already has a gradient, so none is written here.
+Dropout is a product with a random mask. ``multiply`` already has a gradient.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .norm import _float_tensor
 
 
 def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> Tensor:
-    """y = x / (1 - rate) with probability 1 - rate, else 0: so that the mean of y is x.
+    """y = x / (1 - rate) with probability 1 - rate, else 0, so that the mean of y is x.
 
     Elements are drawn independently. ``rng`` is a seed or a generator. The same seed gives the same
     mask. Raises ValueError for a rate outside [0, 1) and GraphError without ``rng``.
@@ -33,6 +33,6 @@ def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> 
 
 
 def require_rate(rate: float) -> None:
-    """Raise ValueError for a rate that is not a probability, or is 1 and leaves nothing."""
+    """Raise ValueError unless 0 <= rate < 1."""
     if not 0 <= rate < 1:
         raise ValueError(f"dropout needs a rate from 0 to below 1, got {rate}")

@@ -1,6 +1,6 @@
-"""Normalisation by the neighbourhood: over channels (AlexNet's), or over pixels (contrast).
+"""Normalization by the neighborhood: over channels (AlexNet), or over pixels (local contrast).
 
-Older networks use these instead of batch normalisation. You can skip them at first.
+Older networks use these instead of batch normalization. You can skip them at first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .reductions import mean
 
 
 def require_odd(size: int, what: str) -> None:
-    """Raise ShapeError for a neighbourhood that has no middle element."""
+    """Raise ShapeError for a neighborhood that has no middle element."""
     if not isinstance(size, numbers.Integral) or size < 1 or size % 2 == 0:
         raise ShapeError(f"{what} needs an odd size from 1, got {size!r}")
 
@@ -30,11 +30,11 @@ def local_response_norm(
 ) -> Any:
     """y_c = x_c / (k + α Σ x_j²)^β, the sum over the ``size`` channels j around channel c.
 
-    ``x`` is (n, c, h, w). Neighbours beyond the first and the last channel count as 0. The defaults
+    ``x`` is (n, c, h, w). Channels before the first and after the last count as 0. The defaults
     are those of AlexNet (Krizhevsky et al., NeurIPS 2012), where α is not divided by ``size``.
     Raises ShapeError for an even size, which has no middle.
 
-    Where x² overflows (|x| above 1.8e19 in float32) y is 0, as in torch, so that
+    If x² overflows (|x| above 1.8e19 in float32), y is 0, as in torch, so that
     ``detect_anomaly`` finds no infinity. The true y is small there: 2e-7 for a single x of 2e19.
 
     >>> import numpy as np
@@ -50,7 +50,7 @@ def local_response_norm(
 
     def grad_x(g: Array) -> Any:
         g = _channel_rows(g)
-        # x_c is in its own numerator, and in the sum of each of its neighbours.
+        # x_c is in its own numerator, and in the sum of each neighboring channel.
         through_sums = _sum_of_neighbours(g * rows * power / base, size)
         share = g * power - number(2 * alpha * beta) * rows * through_sums
         return _from_channel_rows(share, shape)

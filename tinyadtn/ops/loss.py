@@ -1,6 +1,6 @@
-"""Losses, which training minimises, and accuracy, which is reported.
+"""Losses, which training minimizes, and accuracy, which is reported.
 
-A loss is an op that returns one number: the ``backward`` of the engine starts from it.
+A loss is an op that returns a single number. ``backward`` starts from it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def softmax_cross_entropy(logits: Array, *, labels: Array) -> Any:
     def grad_logits(g: Array) -> Any:
         share = exponentials / totals
         share[picked] = 0
-        share[picked] = -share.sum(axis=1)  # minus all others: 1 less would cancel
+        share[picked] = -share.sum(axis=1)  # minus the other terms: p - 1 would cancel
         return share * (g / n)
 
     return value, grad_logits
@@ -60,7 +60,7 @@ def mean_squared_error(a: Array, b: Array) -> Any:
 
 
 def accuracy(logits: Array, labels: Array) -> float:
-    """The fraction of rows whose largest logit is that of the label, from 0 to 1.
+    """Return the fraction of rows whose largest logit is that of the label, from 0 to 1.
 
     >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0])
     0.5

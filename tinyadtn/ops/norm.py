@@ -1,4 +1,4 @@
-"""Batch normalisation and its gradient, and what the other normalisations share with it.
+"""Batch normalization and its gradient, and helpers that the other normalizations share.
 
 An image batch is seen as a matrix (c, h·w·n) with one channel per row, so that the statistics of a
 channel run over its row. Read ``batch_norm`` first.
@@ -15,7 +15,7 @@ from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .windows import batch_first, batch_innermost
 
-BLOCK = 2**17  # elements of the channels that are normalised together, while in the cache
+BLOCK = 2**17  # elements of the channels that are normalized together, so that they stay in cache
 
 
 @op(joint=True)
@@ -97,7 +97,7 @@ def _by_channels(
 ) -> list[Any]:
     """Return the results of ``function(rows, *others)``, evaluated for a few channels at a time.
 
-    What is computed from their rows is used while it is in the cache. The first axis of every array
+    The blocks are small enough to stay in cache between operations. The first axis of every array
     is the channel; a vector (c,) is passed to the function as a column (c, 1). Results get that
     ``dtype``.
     """
@@ -116,7 +116,7 @@ def _by_channels(
 
 
 def _blocks(rows: Array) -> Iterator[slice]:
-    """Some channels at a time: about BLOCK elements, or one channel."""
+    """Yield some channels at a time: about BLOCK elements, or one channel."""
     several = max(1, BLOCK // max(1, rows.shape[1]))
     return (slice(k, k + several) for k in range(0, len(rows), several))
 
@@ -130,9 +130,9 @@ def _checked(
     epsilon: float,
     observe: Callable[[Any, Any], None] | None,
 ) -> tuple[Any, ...]:
-    """The five arrays of ``batch_norm`` as floats, with the statistics of the batch by default.
+    """Return the five arrays of ``batch_norm`` as floats; the batch's statistics are the default.
 
-    Raises ShapeError where they do not fit.
+    Raises ShapeError if they do not fit.
     """
     _require_images(x, "batch_norm")
     require_epsilon(epsilon, "batch_norm")
@@ -155,12 +155,12 @@ def _checked(
 
 
 def _channel_rows(x: Array) -> Any:
-    """(n, c, h, w) as a matrix (c, h·w·n): a view, if the batch lies innermost in memory."""
+    """Return (n, c, h, w) as a matrix (c, h·w·n): a view, if the batch is innermost in memory."""
     return batch_innermost(x).reshape(x.shape[1], -1)
 
 
 def _from_channel_rows(rows: Array, shape: tuple[int, ...]) -> Any:
-    """The adjoint of ``_channel_rows``, and its inverse: (c, h·w·n) as (n, c, h, w)."""
+    """Return the adjoint of ``_channel_rows``, and its inverse: (c, h·w·n) as (n, c, h, w)."""
     n, c, h, w = shape
     return batch_first(rows.reshape(c, h, w, n))
 
@@ -171,12 +171,12 @@ def _require_images(x: Array, what: str) -> None:
 
 
 def require_epsilon(epsilon: float, what: str) -> None:
-    """Raise ValueError for an ε that could leave a negative number under the root."""
+    """Raise ValueError for an ε that could leave a negative value under the square root."""
     if not 0 <= epsilon < math.inf:
         raise ValueError(f"{what} needs a finite epsilon from 0, got {epsilon}")
 
 
 def _float_tensor(x: Array) -> Tensor:
-    """The tensor; integers, which no gradient reaches, as float32."""
+    """Return the tensor; integers, which have no gradient, become float32."""
     x = x if isinstance(x, Tensor) else Tensor(x)
     return x if x.dtype.kind == "f" else Tensor(as_float(x.data))

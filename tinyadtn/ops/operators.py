@@ -1,10 +1,10 @@
-"""What Python's operators mean for a Tensor: ``x * y`` is ``multiply(x, y)``, and so on.
+"""Python's operators for a Tensor: ``x * y`` is ``multiply(x, y)``, and so on.
 
 The engine does not import any op, so ``Tensor`` gets its operators here, one line each. For
 ``array * tensor``, NumPy calls ``Tensor.__rmul__``. Comparisons return plain boolean arrays.
 """
 
-# mypy takes assigned methods for mistakes; written out, each would be one more call per operation.
+# mypy reports assigned methods as errors; written out, each would be one more call per operation.
 # mypy: disable-error-code="method-assign, operator, attr-defined"
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _UFUNCS = {
 
 
 def _array_ufunc(self: Tensor, ufunc: Any, method: str, *arguments: Any, **options: Any) -> Any:
-    """What NumPy calls for ``array * tensor``, and for ``np.exp(tensor)``, which is rejected."""
+    """Handle ``array * tensor``; reject NumPy functions such as ``np.exp(tensor)``."""
     if method == "__call__" and ufunc in _UFUNCS and not options:
         return _UFUNCS[ufunc](*arguments)
     name = ufunc.__name__
@@ -92,7 +92,7 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *arguments: Any, **optio
 
 
 class _OfTheClass:
-    """Only the class has it. NumPy asks the class; CuPy asks a tensor, and wants None."""
+    """A class attribute that instances do not have: NumPy asks the class, CuPy the instance."""
 
     def __get__(self, tensor: Any, kind: Any = None) -> Any:
         return _array_ufunc if tensor is None else None

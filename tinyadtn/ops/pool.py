@@ -19,9 +19,9 @@ from .windows import Size, SlidingWindow, batch_first, batch_innermost, sliding,
 def max_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: Size = 0) -> Any:
     """y[n,c,i,j] = the largest x in the window at (i, j); windows may overlap. x is (n, c, h, w).
 
-    ``stride`` is the kernel's size unless given. Padding never wins; of equals, the first in the
-    window gets the gradient. Raises ShapeError for padding beyond half the kernel, because then a
-    window could consist of padding only.
+    The default ``stride`` is the size of the kernel. Padding is never the maximum; among equal
+    elements, the first in the window gets the gradient. Raises ShapeError for padding beyond half
+    the kernel, because then a window could consist of padding only.
 
     >>> import numpy as np
     >>> max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), kernel=2).data.ravel()
@@ -55,7 +55,7 @@ def max_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: S
 def avg_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: Size = 0) -> Any:
     """y[n,c,i,j] = Σ x in the window at (i, j) / (kh·kw): zeros in the padding count as pixels.
 
-    ``x`` is (n, c, h, w); ``stride`` is the kernel's size unless given. Windows that overlap are
+    ``x`` is (n, c, h, w); the default ``stride`` is the size of the kernel. Overlapping windows are
     summed cell by cell, with an error of up to kh·kw / 2 units in the last place.
 
     >>> import numpy as np
@@ -82,7 +82,7 @@ def avg_pool2d(x: Array, *, kernel: Size, stride: Size | None = None, padding: S
 
 
 def _sums_of_blocks(image: Array, window: SlidingWindow) -> Any:
-    """Σ of each window where they do not overlap: as accurate as a sum, however large they are."""
+    """Σ of each window if they do not overlap: as accurate as ``sum``, for windows of any size."""
     (h, w), (kh, kw) = window.outputs, window.kernel
     shape = (len(image), h, kh, w, kw, image.shape[-1])
     return sum_over(image[:, : h * kh, : w * kw].reshape(shape), (2, 4))
@@ -91,7 +91,7 @@ def _sums_of_blocks(image: Array, window: SlidingWindow) -> Any:
 def pool_window(
     shape: tuple[int, ...], kernel: Size, stride: Size | None, padding: Size
 ) -> SlidingWindow:
-    """Return the window of a pool; ShapeError where it does not fit."""
+    """Return the window of a pool; ShapeError if it does not fit."""
     if len(shape) != 4:
         raise ShapeError(f"a pool takes images (n, c, h, w), got {shape}")
     require_pool(kernel, stride, padding)

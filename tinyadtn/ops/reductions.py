@@ -1,7 +1,7 @@
-"""Ops that reduce axes: sum, mean, max, min; and softmax, which is normalised along an axis.
+"""Ops that reduce axes: sum, mean, max, min; and softmax, which is normalized along an axis.
 
-The gradient of a sum is g, stretched back over the axes that were summed. Of a maximum, only the
-element that won gets g; among equal elements it is the first one.
+The gradient of a sum is g, repeated along the axes that were summed. The gradient of a maximum goes
+only to the largest element; among equal elements, to the first one.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def mean(a: Array, *, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def max(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """c = the largest of a over the given axes; of equals, the first gets the gradient."""
+    """c = the largest of a over the given axes; among equals the first gets the gradient."""
     return _extremum(a, axis, keepdims, "argmax")
 
 
 @op
 def min(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """c = the smallest of a over the given axes; of equals, the first gets the gradient."""
+    """c = the smallest of a over the given axes; among equals the first gets the gradient."""
     return _extremum(a, axis, keepdims, "argmin")
 
 
@@ -94,8 +94,8 @@ def _extremum(a: Array, axis: Any, keepdims: bool, argument: str) -> Any:
 def softmax(a: Array, *, axis: int = -1) -> Any:
     """c = e^a / Σ e^a along an axis; computed from a - max(a), so that nothing overflows.
 
-    The error of that difference is one of the exponent: at max(a) - a = 80 about 30 units in the
-    last place. The error of the gradient is relative to the largest g.
+    The rounding error of that difference becomes an error of the exponent: about 30 units in the
+    last place at max(a) - a = 80. The error of the gradient is relative to the largest g.
     """
     a = as_float(a)
     e = array_module(a).exp(a - a.max(axis=axis, keepdims=True))
@@ -104,7 +104,7 @@ def softmax(a: Array, *, axis: int = -1) -> Any:
 
 
 def _total(a: Array, axis: int) -> Any:
-    """Σ along an axis, which stays with length 1."""
+    """Return Σ along an axis, which stays with length 1."""
     shape = list(a.shape)
     shape[axis] = 1
     return sum_over(a, (axis % a.ndim,)).reshape(shape)
@@ -123,7 +123,7 @@ def log_softmax(a: Array, *, axis: int = -1) -> Any:
 
 
 def log_of_total(e: Array, axis: int) -> Any:
-    """ln Σ e along an axis where the largest e is 1: ln(1 + the others), however small they are."""
+    """ln Σ e along an axis with largest e = 1: ln(1 + the others), accurate for tiny ones, too."""
     xp, largest = array_module(e), e == 1
     others = _total(xp.where(largest, 0, e), axis)
     return xp.log1p(others + (largest.sum(axis=axis, keepdims=True) - 1).astype(e.dtype))

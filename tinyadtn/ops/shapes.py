@@ -1,7 +1,7 @@
 """Ops that move elements and compute nothing: reshape, transpose, broadcast_to, concatenate, index.
 
-Each gradient moves g back to where the elements came from. An element that was copied to several
-places gets the sum.
+Each gradient moves g back to the place where the elements came from. An element that was copied to
+several places gets the sum.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .reductions import _axes
 
 @op
 def reshape(a: Array, *, shape: Any) -> Any:
-    """The same elements in another shape; one length may be -1."""
+    """Return the same elements in another shape; one length may be -1."""
     try:
         return a.reshape(shape), lambda g: g.reshape(a.shape)
     except ValueError:
@@ -27,7 +27,7 @@ def reshape(a: Array, *, shape: Any) -> Any:
 
 @op
 def transpose(a: Array, *, axes: tuple[int, ...] | None = None) -> Any:
-    """The axes in another order (reversed by default)."""
+    """Return the array with its axes in another order (reversed by default)."""
     order = tuple(reversed(range(a.ndim))) if axes is None else _axes(tuple(axes), a.ndim)
     if len(order) != a.ndim:
         raise ShapeError(f"transpose of {a.ndim} axes needs each of them once, got {axes}")
@@ -36,7 +36,7 @@ def transpose(a: Array, *, axes: tuple[int, ...] | None = None) -> Any:
 
 @op
 def broadcast_to(a: Array, *, shape: tuple[int, ...]) -> Any:
-    """a stretched to a shape by NumPy's rules."""
+    """Stretch a to a shape by NumPy's broadcasting rules."""
     try:
         return array_module(a).broadcast_to(a, shape), lambda g: g
     except ValueError:
@@ -45,7 +45,7 @@ def broadcast_to(a: Array, *, shape: tuple[int, ...]) -> Any:
 
 @op
 def concatenate(*arrays: Array, axis: int = 0) -> Any:
-    """The arrays joined one after another along an axis."""
+    """Join the arrays one after another along an axis."""
     xp = array_module(arrays[0])
     (axis,) = _axes(axis, arrays[0].ndim)
     rest = {a.shape[:axis] + a.shape[axis + 1 :] for a in arrays}
@@ -63,7 +63,7 @@ def concatenate(*arrays: Array, axis: int = 0) -> Any:
 
 @op
 def getitem(a: Array, *, index: Any) -> Any:
-    """c = a[index], any index that NumPy takes; an element picked twice gets both gradients."""
+    """c = a[index], for any index of NumPy; an element that is read twice gets both gradients."""
     parts = index if isinstance(index, tuple) else (index,)
     parts = tuple(_index_part(part, a) for part in parts)
     simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
@@ -81,7 +81,7 @@ def getitem(a: Array, *, index: Any) -> Any:
 
 
 def _index_part(part: Array, a: Array) -> Any:
-    """A tensor or a list as an array that can index ``a``; an empty list has no type of its own."""
+    """Return a tensor or list as an array that can index ``a``; an empty list has no own dtype."""
     if isinstance(part, Tensor):
         part = part.data
     elif isinstance(part, list):

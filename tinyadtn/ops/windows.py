@@ -1,4 +1,4 @@
-"""A window that slides over an image: where its cells lie, and the image laid out cell by cell.
+"""A window that slides over an image: where its cells are, and the image arranged cell by cell.
 
 A kernel cell (p, q) meets the output (i, j) at the input (i·stride + p·dilation − padding, …). For
 one cell and all outputs together these inputs are a strided slice of the image. So a pool is a
@@ -28,7 +28,7 @@ Pair = tuple[int, int]
 Cell = tuple[Pair, tuple[slice, ...], tuple[slice, ...]]
 ALL = slice(None)
 Size = int | Pair
-BLOCK = 2**19  # elements that im2col copies at a time: they are multiplied while in the cache
+BLOCK = 2**19  # elements that im2col copies at a time, so that they are multiplied while in cache
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class SlidingWindow:
         return rows, columns
 
     def cells(self, start: int, stop: int) -> tuple[Cell, ...]:
-        """For each kernel cell: itself, its outputs in rows start … stop − 1, and their inputs.
+        """Return each kernel cell with its outputs in rows start … stop − 1, and their inputs.
 
         Outputs and inputs are two slices of equal lengths, for arrays that end in … h, w, n.
         """
         return _cells(self, start, stop)
 
     def _slices(self, axis: int, cell: int, start: int, stop: int) -> tuple[slice, slice]:
-        """Along one axis: which of the outputs start … stop − 1 have an input, and those inputs."""
+        """Return the outputs start … stop − 1 of one axis that have an input, and those inputs."""
         stride = self.stride[axis]
         offset = cell * self.dilation[axis] - self.padding[axis]  # input = output · stride + offset
         first = max(start, -(offset // stride))  # the first output whose input is ≥ 0
@@ -75,7 +75,7 @@ class SlidingWindow:
         return slice(first - start, last - start), inputs
 
 
-@functools.lru_cache(maxsize=4096)  # a small network asks for the same few at every step
+@functools.lru_cache(maxsize=4096)  # a small network needs the same few in every step
 def _cells(window: SlidingWindow, start: int, stop: int) -> tuple[Cell, ...]:
     columns = [window._slices(1, q, 0, window.outputs[1]) for q in range(window.kernel[1])]
     cells = []
@@ -94,7 +94,7 @@ def window_over(
     padding: Size = 0,
     dilation: Size = 1,
 ) -> SlidingWindow:
-    """Return the window for images of shape (…, h, w); ShapeError where it does not fit once.
+    """Return the window for images of shape (…, h, w); ShapeError if it does not fit once.
 
     >>> window_over((3, 224, 224), kernel=11, stride=4, padding=2).outputs
     (55, 55)
@@ -108,7 +108,7 @@ def window_over(
     outputs, cells = math.prod(window.outputs), math.prod(window.kernel)
     leading = math.prod(shape[:-2])
     needed = 4 * outputs * leading + 200 * cells
-    if needed > 2**28:  # to ask the system for its memory takes some time
+    if needed > 2**28:  # asking the system for its memory takes time
         require_memory(
             f"a window of {window.kernel} on an image of {window.image}, padding "
             f"{window.padding}, {window.outputs} outputs of each of {leading} channels and images,",
@@ -142,12 +142,12 @@ def pair(size: Size) -> Pair:
 
 
 def batch_innermost(x: Array) -> Any:
-    """(n, c, h, w) as a contiguous (c, h, w, n): a copy, unless its memory has that order."""
+    """Return (n, c, h, w) as a contiguous (c, h, w, n): a copy, unless memory has that order."""
     return array_module(x).ascontiguousarray(x.transpose(1, 2, 3, 0))
 
 
 def batch_first(x: Array) -> Any:
-    """(c, h, w, n) as (n, c, h, w): a view."""
+    """Return (c, h, w, n) as (n, c, h, w): a view."""
     return x.transpose(3, 0, 1, 2)
 
 

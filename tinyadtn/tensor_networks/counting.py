@@ -1,4 +1,4 @@
-"""What a network needs: its effective parameters, and its memory when contracted gate by gate.
+"""Count the effective parameters of a network, and the memory of its gate-by-gate contraction.
 
 How many parameters are *stored* follows from the shapes of the columns (see ``wall.Column``).
 """

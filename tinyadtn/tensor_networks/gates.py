@@ -1,8 +1,8 @@
 """The contraction of an ADTN into T, one gate after the other: this is the definition.
 
-The picture of the network is in ``wall``. ``apply_gate`` is one box of that picture,
-``contraction_steps`` goes through the picture from left to right, and ``network_tensor`` is what
-stands at its right end.
+The picture of the network is in ``wall``. ``apply_gate`` is one box of that picture.
+``contraction_steps`` goes through the picture from left to right, and ``network_tensor`` returns
+the state at the right end.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ContractionStep:
 def contraction_steps(
     columns: Sequence[Tensor], wall: Sequence[Column], site_dims: Sequence[int], activation: str
 ) -> Iterator[ContractionStep]:
-    """Yield a step for the start, each column and each activation. The state of the last is T."""
+    """Yield a step for the initial state, each column and each activation; the last state is T."""
     state = product_state(site_dims, columns[0].dtype, array_module(columns[0].data))
     yield ContractionStep("all sites in |0⟩", state)
     layer = 1
@@ -91,7 +91,7 @@ def apply_gate(
     """new[…p…q…] = Σ_rs gate[pq, rs] · state[…r…s…], on the two sites of the pair.
 
     ``state`` is a vector over all sites, the first site most significant; ``gate`` is
-    (d·d, d·d), or (d, d) for a fresh gate, which stands for its column r = s = 0.
+    (d·d, d·d), or (d, d) for a fresh gate, which is only its column r = s = 0.
 
     >>> swap = np.eye(4)[[0, 2, 1, 3]]
     >>> apply_gate(Tensor([0.0, 1.0, 0.0, 0.0]), Tensor(swap), (0, 1), (2, 2)).data

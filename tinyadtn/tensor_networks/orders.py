@@ -1,6 +1,6 @@
-"""The named orders of the sites: in which position of the network each site stands.
+"""The named orders of the sites: the position of each site in the network.
 
-The order decides which sites are neighbours, so it decides which gates can join them. Each function
+The order decides which sites are neighbors, so it decides which gates can join them. Each function
 takes ``groups``, the sites of every axis from the most significant digit on, and ``parts``, the
 number of parts of every axis of the weight (1 for an axis that is not split). It returns all sites
 by position. For a weight (8, 8), sites 0-2 belong to the outputs and 3-5 to the inputs:
@@ -41,7 +41,7 @@ def _nested(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
 
 
 def _mirrored(groups: Sequence[SiteGroup], parts: Sequence[int]) -> SiteGroup:
-    """As nested, but reverse every second part, so that coarse digits of rows and columns meet.
+    """Order as ``nested``, but reverse every second part, so that the coarse digits are neighbors.
 
     For 28×28 pixels: rows from the finest digit to the coarsest, columns from the coarsest to the
     finest. This is the default: it was best at small depth in ``data/results/fc1_orders.toml``.

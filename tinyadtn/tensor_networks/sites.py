@@ -30,7 +30,7 @@ Axes = Sequence[int | Sequence[int]] | None
 class Sites:
     """The sites of one weight.
 
-    ``lengths`` are the lengths of the axes that get sites of their own (a split axis counts as
+    ``lengths`` are the lengths of the axes that get separate sites (a split axis counts as
     several). ``dims`` are the dimensions of the sites by number. ``groups[k]`` are the site numbers
     of axis k, and ``order[position]`` is the number of the site at that position.
     """
@@ -113,13 +113,13 @@ class Sites:
         return to_device(self.index, "cuda")
 
     def __deepcopy__(self, memo: dict) -> Sites:
-        return self  # it is immutable, and an index is as large as the weight
+        return self  # it is immutable, and its index is as large as the weight
 
 
 def assign_sites(
     shape: tuple[int, ...], axes: Axes, site_dim: int | Sequence[int], order: str | Sequence[int]
 ) -> Sites:
-    """Give every axis its sites and put them in order.
+    """Assign sites to every axis and put them in order.
 
     >>> assign_sites((4, 6), None, 2, "interleaved").order
     (2, 0, 3, 1, 4)

@@ -1,6 +1,6 @@
 """The initialization of the gates (the option ``start`` of an ADTN).
 
-A deep ADTN multiplies many gates, and what it learns depends on their initialization. The entries
+A deep ADTN multiplies many gates, so its training depends on their initialization. The entries
 of a *normal* gate are N(0, 1/4). An *orthogonal* gate, the default, keeps the norm of the state, so
 the state neither vanishes nor explodes at any depth. With both, the first decoded weight is random.
 *Near the identity*, all TN layers except the first hardly change the state, so a deep ADTN begins

@@ -1,6 +1,6 @@
 """Four wirings: which pairs of sites the gates of one TN layer act on, and in which order.
 
-Time runs to the right; in one column, two sites with the same letter share a gate::
+Read from left to right; in one column, two sites with the same letter share a gate::
 
     site   brick_wall   staircase        tree      butterfly
       0       a ·       a · · · · · ·    a a a       a a a
@@ -42,7 +42,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def brick_wall(num_sites: int) -> list[Pairs]:
-    """Two columns on neighbours: (0,1), (2,3), … and then (1,2), (3,4), …
+    """Return two columns on neighboring sites: (0,1), (2,3), … and then (1,2), (3,4), …
 
     Source: Qing, Li, Zhou, Ran, arXiv 2305.06058.
 
@@ -53,7 +53,7 @@ def brick_wall(num_sites: int) -> list[Pairs]:
 
 
 def staircase(num_sites: int) -> list[Pairs]:
-    """One gate after the other on neighbours: (0,1), then (1,2), …; each adds one untouched site.
+    """Return one gate per column, on neighbors: (0,1), then (1,2), …; each adds an untouched site.
 
     One layer is a matrix product state of bond 2, and every such state is one layer.
     Source: Schön, Solano, Verstraete, Cirac, Wolf, PRL 95, 110503 (2005).
@@ -65,7 +65,7 @@ def staircase(num_sites: int) -> list[Pairs]:
 
 
 def tree(num_sites: int) -> list[Pairs]:
-    """From site 0 outward, at half the distance in each column; each gate adds one untouched site.
+    """Start at site 0 and halve the distance in each column; each gate adds one untouched site.
 
     Site j is reached from j - 2^k, where 2^k is the lowest bit of j. So every site is at most
     ⌈log2 Q⌉ gates from site 0; a staircase needs up to Q-1. Any Q works: sites past the end are
@@ -84,7 +84,7 @@ def tree(num_sites: int) -> list[Pairs]:
 
 
 def butterfly(num_sites: int) -> list[Pairs]:
-    """All pairs at distance 1, then 2, then 4, …: the sites whose numbers differ in one bit.
+    """Return all pairs at distance 1, then 2, then 4, …: sites whose numbers differ in one bit.
 
     For a power of two, one layer connects every site with every other, as in a fast Fourier
     transform. Any Q works: sites past the end are left out.
@@ -100,7 +100,7 @@ def butterfly(num_sites: int) -> list[Pairs]:
 
 
 def _powers_below(num_sites: int) -> list[int]:
-    """1, 2, 4, … below Q."""
+    """Return 1, 2, 4, … below Q."""
     return [2**k for k in range((num_sites - 1).bit_length())]
 
 

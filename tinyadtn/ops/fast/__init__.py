@@ -1,4 +1,4 @@
-"""Faster ways to compute what ``conv`` defines. The plain code is the oracle in their tests.
+"""Faster ways to compute what ``conv`` defines. Their tests compare them with the plain code.
 
 ``blocked_conv`` works on a part of the batch at a time; ``winograd`` needs fewer multiplications
 for 3×3 kernels; ``scratch`` keeps memory for both.

@@ -1,6 +1,6 @@
-"""The convolution of ``conv``, evaluated block by block: less memory, and the cache is used.
+"""The convolution of ``conv``, evaluated block by block: it takes less memory and stays in cache.
 
-The columns of a whole batch are kh·kw times the images. Here im2col lays out some output rows of
+The columns of a whole batch are kh·kw times the images. Here im2col arranges some output rows of
 some images at a time. The block is multiplied while it is still in the cache, and the next block
 overwrites it. The value and grad_x of a block are parts of the result; its grad_weight is added to
 that of the other blocks.

@@ -1,8 +1,8 @@
 """Scratch memory: arrays that a computation uses while it runs, kept from call to call.
 
 Allocating a large array takes longer than filling it, because the operating system clears each
-page at its first use. So the arrays of a block (columns, products) are kept. Each thread has its
-own. No result shares memory with them, and their old values are never read.
+page at its first use. So the arrays of a block (columns, products) are kept. Each thread has
+separate arrays. No result shares memory with them, and their old values are never read.
 """
 
 from __future__ import annotations

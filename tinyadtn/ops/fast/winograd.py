@@ -1,31 +1,33 @@
 """Winograd's convolution (optional reading): 3×3 kernels with a quarter of the multiplications.
 
 **The idea in one dimension.** Two polynomials of degrees 2 and m − 1 have a product of degree
-m + 1. It is known once its values at m + 2 points are known, and a value of the product is the
-product of the values: m + 2 multiplications where multiplying out takes 3·m. So: *evaluate* both,
-multiply, *interpolate*. Evaluating is a matrix whose row for the point a is (1, a, a², …), and
-interpolating is the inverse of one; the point ∞ has the row (0, …, 0, 1): it reads off the leading
+m + 1. Its values at m + 2 points determine it, and a value of the product is the product of the
+values. That takes m + 2 multiplications instead of 3·m. So: *evaluate* both, multiply,
+*interpolate*. Evaluation is a matrix whose row for the point a is (1, a, a², …), and interpolation
+is the inverse of such a matrix. The point ∞ has the row (0, …, 0, 1), which selects the leading
 coefficient.
 
 A convolution layer does not multiply polynomials, it slides: y_i = Σ_k d_{i+k} w_k, m outputs of
 the three weights w from a tile of m + 2 inputs d. That is the *transpose* of the product in one of
-its two factors, and transposing turns the recipe around. With E_k the evaluation of k coefficients
-and t = m + 2,
+its two factors, and transposing reverses the order of the steps. With E_k the evaluation of k
+coefficients and t = m + 2,
 
     y = E_mᵀ [ (E_3 w) ⊙ (E_t⁻ᵀ d) ].
 
 **In two dimensions** rows and columns are treated alike: the matrices become Kronecker products,
-and a 6×6 tile of the image gives 4×4 outputs with 36 multiplications where the definition takes
-144. Between channels the 36 places never meet, so ⊙ becomes 36 matrix products (o × c)(c × tiles),
-which is where the time is spent. The three transformations are also matrix products.
+and a 6×6 tile of the image gives 4×4 outputs with 36 multiplications instead of 144. The sum over
+channels does not mix the 36 entries, so ⊙ becomes 36 products (o × c)(c × tiles), which take
+most of the time. The three transformations are also matrix products.
 
-**The gradients.** The gradient of the image is itself a convolution, of g with the kernel turned by
-180° and its two channel axes exchanged. That of the weight is the adjoint of each step, in reverse.
+**The gradients.** The gradient of the image is itself a convolution, of g with the kernel rotated
+by 180° and its two channel axes exchanged. The gradient of the weight is the adjoint of each step,
+in reverse order.
 
-**The price.** With the points 0, ±1, ±2, ∞ large terms cancel: in float32 the error is about 1e-5
-of the largest output, where summing gives 1e-7. So float64 always sums. A very large input affects
-its whole tile: outputs next to it get the same error even if they do not read it. An infinity or a
-NaN spoils 4×4 outputs instead of 3×3, and sums overflow at values 5,000 times smaller.
+**The cost.** With the points 0, ±1, ±2, ∞ large terms cancel: in float32 the error is about 1e-5
+of the largest output, compared with 1e-7 for the plain sum. So float64 always uses the sum. A very
+large input affects its whole tile: outputs next to it get the same error even if they do not read
+it. An infinity or a NaN affects 4×4 outputs instead of 3×3, and sums overflow at values 5,000 times
+smaller.
 Source: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray, arXiv 1509.09308.
 """
 
@@ -44,7 +46,7 @@ from .scratch import scratch
 TILE = 4  # m: outputs per tile along one axis
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and ∞: m + 2 in all
 KERNEL_BLOCK = 2**22  # elements of transformed kernels at a time
-LEAST_CHANNELS, LEAST_OUTPUTS, LEAST_IMAGES = 32, 8, 16  # below, transforming costs what it saves
+LEAST_CHANNELS, LEAST_OUTPUTS, LEAST_IMAGES = 32, 8, 16  # below these, it saves no time
 
 
 def evaluation(points: tuple[float, ...], count: int) -> np.ndarray:
@@ -61,11 +63,11 @@ def evaluation(points: tuple[float, ...], count: int) -> np.ndarray:
 
 
 def transformations(points: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For tiles in two dimensions: of the image (t² × t²), the kernel (t² × 9), and back (m² × t²).
+    """Return three matrices for 2-D tiles: image (t² × t²), kernel (t² × 9), back (m² × t²).
 
     >>> image, kernel, back = transformations((0.0, 1.0, -1.0))
     >>> d, w = np.arange(16.0), np.array([0, 0, 0, 0, 1, 2, 0, 0, 0])
-    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1,1] + 2·d[1,2], and its neighbours
+    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1,1] + 2·d[1,2], and its neighbors
     [17.0, 20.0, 29.0, 32.0]
     """
     t = len(points) + 1
@@ -79,10 +81,10 @@ CELLS = len(IMAGE)  # 36
 
 
 def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> bool:
-    """Return whether Winograd's algorithm can compute this convolution, faster than summing does.
+    """Return whether Winograd's algorithm can compute this convolution faster than the sum.
 
-    ``image`` is (c, h, w, n). Both the outputs and the image must consist of whole tiles, the image
-    because its gradient is a convolution that has it as its output.
+    ``image`` is (c, h, w, n). Both the outputs and the image must consist of whole tiles. The image
+    is included because its gradient is a convolution whose output has the image's shape.
     """
     plain = (window.stride, window.dilation, groups) == ((1, 1), (1, 1), 1)
     if not plain or window.kernel != (3, 3) or max(window.padding) > 2:
@@ -163,7 +165,7 @@ def _product(name: str, a: Array, b: Array) -> Any:
 
 
 def _tiled(outputs: Any) -> Any:
-    """(o, h, w, n) as (4, 4, o, tiles, tiles, n): a view."""
+    """Return (o, h, w, n) as (4, 4, o, tiles, tiles, n): a view."""
     o, h, w, n = outputs.shape
     return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
 
@@ -175,7 +177,7 @@ def _tiles(window: SlidingWindow) -> SlidingWindow:
 
 
 def _transformed(image: Array, tiles: SlidingWindow, rows: slice) -> Any:
-    """The tiles of some rows of tiles, transformed: (36, c, tiles · n)."""
+    """Return the transformed tiles of some rows of tiles: (36, c, tiles · n)."""
     c, n = len(image), image.shape[-1]
     shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
     cut = scratch("cut", shape, image)

@@ -24,7 +24,7 @@ Span = tuple[int, int]  # the sites start … stop - 1, by position
 
 
 class FirstLayer:
-    """The chain of the first TN layer, to be multiplied out in spans of neighbouring sites."""
+    """The chain of the first TN layer, to be multiplied out in spans of neighboring sites."""
 
     def __init__(self, first: np.ndarray, second: np.ndarray, num_sites: int) -> None:
         self.first, self.second, self.num_sites = first, second, num_sites
@@ -57,7 +57,7 @@ class FirstLayer:
     def _tensors(self, span: Span, cores: np.ndarray, end: np.ndarray) -> list[np.ndarray]:
         """Return the tensors of a span, (left bond, legs, right bond): constants, or views.
 
-        No tensor belongs to site 0: its leg is the left bond of the tensor behind it.
+        No tensor belongs to site 0: its leg is the left bond of the next tensor.
         """
         (start, stop), xp = span, array_module(cores)
         tensors = [*cores[start // 2 : (stop - 1) // 2]]  # core k is sites 2k + 1 and 2k + 2

@@ -1,7 +1,7 @@
 """The later TN layers of a brick wall, on plain arrays: windows of gates, blocks in cache.
 
-**Windows.** A window is about five neighbouring sites. The gates of *both* columns inside it
-multiply to one small matrix W, so that one matrix product replaces four. Neighbouring windows
+**Windows.** A window is about five neighboring sites. The gates of *both* columns inside it
+multiply to one small matrix W, so that one matrix product replaces four. Neighboring windows
 overlap in one site with an odd number, and they are applied from left to right. The second-column
 gate on that site belongs to the right window, because it needs the first-column gates of both::
 
@@ -113,7 +113,7 @@ class GateWindow:
 
 
 class WindowGroup:
-    """σ, then neighbouring windows of one TN layer: head, tail, or all windows of a small one."""
+    """σ, then neighboring windows of one TN layer: head, tail, or all windows of a small one."""
 
     def __init__(
         self, spans: list[tuple[int, int]], num_sites: int, layer: Sequence[np.ndarray], name: str
