@@ -306,11 +306,7 @@ def nothing_takes_long(cache):
         for target, name, value in [
             (optim.Optimizer, "step", step),
             (fetching, "_download", no_network),
-            *(
-                (f"tinyadtn.{module}", "memory_limit", lambda: MEMORY)
-                for module in ("training.memory", "encodings.costs", "compression.timing",
-                               "encodings.encoding", "training.features", "limits")
-            ),
+            ("tinyadtn.limits", "memory_limit", lambda: MEMORY),
             ("tinyadtn.compression.timing", "SECONDS", 0.0),
             ("tinyadtn.draw", "save", small),
             ("tinyadtn.cli.sweep_command", "plot", lambda *_: None),

@@ -87,7 +87,7 @@ FORMULAS = {
 @pytest.mark.parametrize("depth", range(1, 9))
 def test_stored_and_live_numbers_follow_the_formula(depth, wiring, monkeypatch):
     monkeypatch.setattr(
-        "tinyadtn.encodings.costs.memory_limit", lambda: 2**50
+        "tinyadtn.limits.memory_limit", lambda: 2**50
     )  # shapes only: nothing is made
     for num_sites in range(2, 25):
         shape = (2 ** (num_sites // 2), 2 ** ((num_sites + 1) // 2))
@@ -326,10 +326,10 @@ def test_what_a_step_takes_is_within_the_estimate(normalized, depth, wiring, sit
     finally:
         tracemalloc.stop()
     peak -= 2**13 * sum(len(column.pairs) for column in weight.wall)  # Python's own objects
-    monkeypatch.setattr("tinyadtn.encodings.costs.memory_limit", lambda: peak)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: peak)
     with pytest.raises(SizeLimitError):
         ta.ADTN((128, 128), depth, **options)
-    monkeypatch.setattr("tinyadtn.encodings.costs.memory_limit", lambda: 2 * peak)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2 * peak)
     ta.ADTN((128, 128), depth, **options)
 
 
@@ -342,7 +342,7 @@ def test_what_a_step_takes_is_within_the_estimate(normalized, depth, wiring, sit
     ],
 )
 def test_gates_count_too_and_the_way_out_is_named(shape, options, says, monkeypatch):
-    monkeypatch.setattr("tinyadtn.encodings.costs.memory_limit", lambda: 2**34)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2**34)
     with pytest.raises(SizeLimitError, match=says):
         ta.ADTN(shape, **options, rng=0)
 

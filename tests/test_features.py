@@ -234,12 +234,12 @@ def test_a_model_of_shapes_only_makes_none(data):
 
 def test_more_than_the_memory_is_refused_before_the_work_begins(data, monkeypatch):
     needed = 4 * 56 * 6 * 8 * 8  # bytes of all 56 images
-    monkeypatch.setattr(module, "memory_limit", lambda: needed - 1)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: needed - 1)
     monkeypatch.setattr(module, "progress", lambda *_, **__: pytest.fail("it began"))
-    with pytest.raises(SizeLimitError, match=r"before norm1 are 6×8×8 numbers for each of 56"):
+    with pytest.raises(SizeLimitError, match=r"before norm1, 6×8×8 numbers for each of 56"):
         features(network(), "norm1", data)
     monkeypatch.undo()
-    monkeypatch.setattr(module, "memory_limit", lambda: needed)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: needed)
     features(network(), "norm1", data, show_progress=False)
 
 

@@ -57,9 +57,9 @@ def test_shapes_only_are_enough_to_tell(rng):
 def test_a_run_beyond_the_memory_is_refused_with_the_numbers(rng, monkeypatch):
     data = small_data(rng, (3, 32, 32))
     told = training_memory(ta.models.vgg16(), data, TrainingPlan())
-    monkeypatch.setattr(memory, "memory_limit", lambda: told.total)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: told.total)
     check_memory(told)
-    monkeypatch.setattr(memory, "memory_limit", lambda: told.total - 1)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: told.total - 1)
     with pytest.raises(SizeLimitError, match=r"takes about [\d.]+ GiB .* use a smaller batch"):
         check_memory(told)
 

@@ -96,7 +96,9 @@ def test_what_decoded_gave_is_not_timed(model):
 
 def test_a_batch_that_no_memory_holds_is_refused(monkeypatch):
     model = ta.compress(ta.models.fc2(hidden=16, rng=0), {"fc1": 1}, rng=0)
-    monkeypatch.setattr(timing, "memory_limit", lambda: 4 * 10 * (784 + 16))  # floats, in and out
+    monkeypatch.setattr(
+        "tinyadtn.limits.memory_limit", lambda: 4 * 10 * (784 + 16)
+    )  # floats, in and out
     assert len(list(timings(model, 10))) == 1
     with pytest.raises(SizeLimitError, match=r"fc1: a batch of 11 images .* time a smaller batch"):
         list(timings(model, 11))

@@ -30,14 +30,18 @@ def require_memory(what: str, needed: int, advice: str) -> None:
 
     >>> require_memory("a weight", 2**62, "use a smaller layer")
     Traceback (most recent call last):
-    tinyadtn.errors.SizeLimitError: a weight needs 4,611,686,018,427,387,904 bytes, and ...
+    tinyadtn.errors.SizeLimitError: a weight needs 4,294,967,296.0 GiB, and ... GiB, three ...
     """
     limit = memory_limit()
     if needed > limit:
         raise SizeLimitError(
-            f"{what} needs {needed:,} bytes, and {limit:,}, three quarters of the memory here, "
+            f"{what} needs {_size(needed)}, and {_size(limit)}, three quarters of the memory here, "
             f"are available; {advice}"
         )
+
+
+def _size(count: int) -> str:
+    return f"{count:,} bytes" if count < 2**24 else f"{count / 2**30:,.1f} GiB"
 
 
 def most_from(handle: int) -> int:

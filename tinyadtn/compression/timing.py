@@ -13,8 +13,8 @@ import numpy as np
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..decode_free.precomputed import decoded, route_of
-from ..errors import SizeLimitError, TinyADTNError
-from ..limits import memory_limit
+from ..errors import TinyADTNError
+from ..limits import require_memory
 from ..nn.layers import Conv2d, Linear
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
@@ -67,12 +67,8 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
     for name, layer, before, after in model.innermost(image_of(model, image)):
         if not isinstance(layer, (Linear, Conv2d)) or isinstance(layer.weight, Tensor):
             continue
-        needed, limit = 4 * batch_size * (math.prod(before) + math.prod(after)), memory_limit()
-        if needed > limit:
-            raise SizeLimitError(
-                f"{name}: a batch of {batch_size:,} images takes {needed / 2**30:,.1f} GiB, the "
-                f"limit here is {limit / 2**30:.1f} GiB; time a smaller batch"
-            )
+        needed = 4 * batch_size * (math.prod(before) + math.prod(after))
+        require_memory(f"{name}: a batch of {batch_size:,} images", needed, "time a smaller batch")
         yield _timing(name, layer, Tensor(rng.standard_normal((batch_size, *before), np.float32)))
 
 

@@ -15,8 +15,7 @@ from ..autodiff.engine import Tensor
 from ..decode_free.cut import CutChain, cut_chain
 from ..decode_free.rule import LARGE_BATCH
 from ..decode_free.wall_chain import WallChain, wall_chain
-from ..errors import SizeLimitError
-from ..limits import memory_limit
+from ..limits import require_memory
 from ..ops.contract import contract
 from ..tensor_networks.counting import peak_floats
 from ..tensor_networks.fast import fast_wall
@@ -55,15 +54,13 @@ def check_size(weight: ADTN) -> None:
 
     Linux grants more memory than it has, and stops the process that uses it.
     """
-    needed, limit = peak_bytes(weight), memory_limit()
-    if needed > limit:
-        fast = ', or wiring="brick_wall" and site_dim=2, which take less'
-        raise SizeLimitError(
-            f"a weight of shape {weight.shape} is a tensor of {weight.sites.padded_size:,} "
-            f"numbers; to train it at depth {weight.depth} takes about {needed / 2**30:,.1f} GiB, "
-            f"the limit here is {limit / 2**30:,.1f} GiB (three quarters of the memory); use a "
-            f"smaller weight or a smaller depth{'' if is_fast(weight) else fast}"
-        )
+    fast = ', or wiring="brick_wall" and site_dim=2, which take less'
+    require_memory(
+        f"a weight of shape {weight.shape} is a tensor of {weight.sites.padded_size:,} numbers; to "
+        f"train it at depth {weight.depth}",
+        peak_bytes(weight),
+        f"use a smaller weight or a smaller depth{'' if is_fast(weight) else fast}",
+    )
 
 
 def cost(weight: ADTN) -> Cost:

@@ -16,8 +16,8 @@ import numpy as np
 from ..autodiff.arrays import to_numpy
 from ..autodiff.engine import Tensor
 from ..checks import to_builtin
-from ..errors import NonFiniteError, ShapeError, SizeLimitError
-from ..limits import memory_limit
+from ..errors import NonFiniteError, ShapeError
+from ..limits import require_memory
 from ..nn.weights import Weight
 
 Recipe = Callable[..., "Encoding"]  # recipe(shape, axes=…, rng=…) encodes one layer
@@ -113,13 +113,11 @@ def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
 
 def check_size(encoding: Encoding) -> None:
     """Raise SizeLimitError, before anything is drawn, if the decoded weight exceeds the memory."""
-    needed, limit = encoding.peak_bytes(), memory_limit()
-    if needed > limit:
-        raise SizeLimitError(
-            f"a weight of shape {encoding.shape} has {math.prod(encoding.shape):,} numbers; to "
-            f"train it takes about {needed / 2**30:,.1f} GiB, the limit here is "
-            f"{limit / 2**30:,.1f} GiB (three quarters of the memory); use a smaller weight"
-        )
+    require_memory(
+        f"a weight of shape {encoding.shape} = {math.prod(encoding.shape):,} numbers; to train it",
+        encoding.peak_bytes(),
+        "use a smaller weight",
+    )
 
 
 def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:

@@ -19,9 +19,9 @@ from ..autodiff.arrays import to_numpy
 from ..autodiff.modes import isolated
 from ..data.splits import Data, Split
 from ..decode_free.precomputed import decoded
-from ..errors import NonFiniteError, SizeLimitError, TinyADTNError, nearest
+from ..errors import NonFiniteError, TinyADTNError, nearest
 from ..files.datafile import SPLITS
-from ..limits import memory_limit
+from ..limits import require_memory
 from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
@@ -100,13 +100,9 @@ def layers_before(model: Module, before: str) -> Sequential:
 
 def _check_memory(before: str, shape: Shape, data: Data) -> None:
     images = sum(len(getattr(data, name)) for name in SPLITS)
-    needed = 4 * images * math.prod(shape)
-    if needed > memory_limit():
-        raise SizeLimitError(
-            f"features before {before} are {'×'.join(map(str, shape))} numbers for each of "
-            f"{images:,} images: {needed / 2**30:.1f} GiB, the limit here is "
-            f"{memory_limit() / 2**30:.1f} GiB (three quarters of the memory); name a later layer"
-        )
+    each = "×".join(map(str, shape))
+    what = f"features before {before}, {each} numbers for each of {images:,} images,"
+    require_memory(what, 4 * images * math.prod(shape), "name a later layer")
 
 
 def identity_of(model: Module, part: Sequential) -> dict[str, Any]:

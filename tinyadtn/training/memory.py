@@ -15,9 +15,8 @@ from ..autodiff.engine import Tensor
 from ..data.splits import Data
 from ..decode_free.precomputed import route_of
 from ..decode_free.row import BLOCK, ConvChain
-from ..errors import SizeLimitError
 from ..files.datafile import SPLITS
-from ..limits import memory_limit
+from ..limits import require_memory
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from .evaluate import EVALUATION_BATCH
@@ -92,8 +91,4 @@ def _encoded_bytes(layer: Any, batch: int, shape: Shape) -> int:
 
 def check_memory(needed: TrainingMemory) -> None:
     """SizeLimitError, before any weight is drawn, for a run that this machine cannot hold."""
-    if needed.total > memory_limit():
-        raise SizeLimitError(
-            f"this run takes {needed}, the limit here is {memory_limit() / GIB:.1f} GiB (three "
-            "quarters of the memory); use a smaller batch"
-        )
+    require_memory(f"this run, which takes {needed},", needed.total, "use a smaller batch")
