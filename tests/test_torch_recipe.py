@@ -77,7 +77,6 @@ def test_a_lenet5_comes_from_torch_is_compressed_and_goes_back(folder):
     np.testing.assert_allclose(after, found["small"](images).numpy(), rtol=0, atol=1e-3)
     assert ta.accuracy(after, ta.load_data("mnist-5k").test.labels) > 0.5  # it was trained here
     assert f"{found['small'].fc1.weight.num_parameters} parameters" in THERE_AND_BACK
-    assert found["errors"]["fc1"][-1] < found["errors"]["fc1"][0]
 
 
 def test_a_vgg16_with_batch_normalisation_comes_from_torch(folder):
