@@ -48,6 +48,18 @@ def test_a_split_of_nothing_cannot_be_judged(data):
         ta.evaluate(net(), part(data.test, 0))
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_has_at_least_one_image(size, data):
+    with pytest.raises(TinyADTNError, match="batch_size"):
+        ta.evaluate(net(), data.test, batch_size=size)
+
+
+def test_a_network_that_diverged_is_never_right(data):
+    model = net()
+    model.load_arrays({name: a * np.nan for name, a in model.arrays().items()})
+    assert ta.evaluate(model, data.test).accuracy == 0
+
+
 def test_predictions_come_in_batches(data, monkeypatch):
     seen, model = [], net()
     monkeypatch.setattr(sys.modules["tinyadtn.training.evaluate"], "EVALUATION_BATCH", 64)

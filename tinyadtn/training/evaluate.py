@@ -32,6 +32,8 @@ def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH)
         raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")
     if len(split) == 0:
         raise ShapeError("there are no images in this split to judge by")
+    if batch_size < 1:
+        raise ShapeError(f"evaluate needs batch_size >= 1, got {batch_size}")
     loss = correct = 0.0
     with decoded(model) as ready:
         for start in range(0, len(split), batch_size):
