@@ -8,7 +8,7 @@ import pytest
 from test_train import net, part, small_data, values
 
 import tinyadtn as ta
-from tinyadtn.errors import TinyADTNError
+from tinyadtn.errors import DataFileError, TinyADTNError
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,18 @@ def test_a_split_of_nothing_cannot_be_judged(data):
         ta.evaluate(net(), part(data.test, 0))
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_has_at_least_one_image(size, data):
+    with pytest.raises(TinyADTNError, match="batch_size"):
+        ta.evaluate(net(), data.test, batch_size=size)
+
+
+def test_a_network_that_diverged_is_never_right(data):
+    model = net()
+    model.load_arrays({name: a * np.nan for name, a in model.arrays().items()})
+    assert ta.evaluate(model, data.test).accuracy == 0
+
+
 def test_predictions_come_in_batches(data, monkeypatch):
     seen, model = [], net()
     monkeypatch.setattr(sys.modules["tinyadtn.training.evaluate"], "EVALUATION_BATCH", 64)
@@ -73,3 +85,33 @@ def test_predictions_are_probabilities(data):
     np.testing.assert_allclose(
         np.log(p[:, 0] / p[:, 1]), logits[:, 0] - logits[:, 1], rtol=0, atol=1e-4
     )
+
+
+def test_pixels_of_uint8_are_scaled_as_load_data_does(data):
+    model, pixels = net(), np.round(data.test.images * 255).astype(np.uint8)
+    expected = ta.predict(model, data.test.images)
+    for given in (pixels, ta.Tensor(pixels)):
+        np.testing.assert_array_equal(ta.predict(model, given), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x * 255, "float32 from 0.0 to 255.0"),
+        (lambda x: 2 * x - 1, "from -1.0"),
+        (lambda x: np.where(x > 0, np.nan, x), "nan"),
+        (lambda x: np.round(x * 255).astype(np.int64), "int64"),
+        (lambda x: x > 0, "bool"),
+        (lambda x: x.transpose(0, 2, 3, 1), "n, h, w, c"),
+    ],
+)
+def test_images_of_another_scale_or_order_are_refused(change, words, data):
+    with pytest.raises(DataFileError, match=words):
+        ta.predict(net(), change(data.test.images))
+
+
+def test_features_and_inputs_of_a_module_of_ones_own_may_be_any_numbers(data):
+    features = np.random.default_rng(0).normal(size=(3, 512, 1, 1)).astype(np.float32)
+    assert ta.predict(ta.models.head(rng=0), features).shape == (3, 10)
+    own = ta.Sequential(flatten=ta.Flatten(), fc1=ta.Linear(784, 10, rng=0))
+    assert ta.predict(own, data.test.images * 2 - 1).shape == (150, 10)

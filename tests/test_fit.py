@@ -46,6 +46,30 @@ def test_the_errors_on_the_way_are_those_of_the_best_scale():
     assert distance(weight, target) == pytest.approx(errors[0], rel=1e-5)
 
 
+@pytest.mark.parametrize("call", [1, 2, 20, 21])
+def test_an_interrupted_fit_leaves_its_last_whole_step(call, monkeypatch):
+    """Interrupted before or inside an update, which has changed some gates by then."""
+    target = smooth_target((16, 16))
+    errors = fit(ta.ADTN((16, 16), 2, rng=0), target, steps=20)
+    gates = len(ta.ADTN((16, 16), 2, rng=0).parameters())
+    update, calls = ta.Adam.update, []
+
+    def interrupted(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        update(self, *arguments)
+
+    monkeypatch.setattr(ta.Adam, "update", interrupted)
+    weight = ta.ADTN((16, 16), 2, rng=0)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        fit(weight, target, steps=20)
+    whole = (call - 1) // gates
+    assert distance(weight, target) == pytest.approx(errors[whole], rel=1e-4)
+    assert all(p.grad is None and p.data.flags.writeable for p in weight.parameters())
+    del stopped
+
+
 def test_no_other_scale_is_better():
     target = smooth_target((16, 16))
     weight = ta.ADTN((16, 16), rng=0)

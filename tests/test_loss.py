@@ -124,3 +124,9 @@ def test_mean_squared_error_of_whole_numbers(dtype):
 def test_accuracy_counts_rows_and_takes_the_first_of_equals():
     assert ta.accuracy([[1.0, 1.0], [0.0, 2.0], [3.0, 0.0], [0.0, 1.0]], [0, 1, 1, 0]) == 0.5
     assert isinstance(ta.accuracy(ta.Tensor([[1.0, 2.0]]), [1]), float)
+
+
+@pytest.mark.parametrize("row", [[np.nan, np.nan], [np.nan, 1], [1, np.nan], [np.inf, np.nan]])
+def test_a_row_with_nan_is_never_right(row):
+    for label in (0, 1):
+        assert ta.accuracy([row, [2, 1]], [label, 0]) == 0.5

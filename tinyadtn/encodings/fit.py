@@ -42,7 +42,8 @@ def fit_by_variable_projection(
     """Train the gates for ``steps`` steps, then set the scale. Return the relative errors.
 
     There is one error before each step and one at the end. If NonFiniteError is raised, the
-    parameters are restored first.
+    parameters are restored first. A fit that is interrupted leaves the weight of its last whole
+    step, with the scale that is best for it.
     """
     if steps < 0 or not 0 < learning_rate < math.inf:
         raise ValueError(
@@ -53,7 +54,8 @@ def fit_by_variable_projection(
     direction = asarray_like((target / norm).astype(gates.dtype), gates.data)
     optimizer = Adam(weight.parameters(), clip=1.0)
     schedule = OneCycle(peak=learning_rate, steps=steps)
-    before = weight.arrays()
+    before = whole = weight.arrays()
+    best = 1.0
     errors: list[float] = []
     bar = progress(
         range(steps + 1),
@@ -65,14 +67,18 @@ def fit_by_variable_projection(
         for step in bar:
             overlap, square = inner_products(weight, direction, step)
             loss = 1 - overlap * overlap / square
+            whole, best = weight.arrays(), norm * overlap.item() / square.item()
             errors.append(math.sqrt(max(loss.item(), 0.0)))
             if step < steps:
                 descend(loss, optimizer, schedule(step))
-    except NonFiniteError:
-        weight.load_arrays(before)
+    except BaseException as error:
+        if isinstance(error, NonFiniteError):
+            whole, best = before, 1.0
+        weight.load_arrays(whole)
+        optimizer.zero_grad()
         raise
-    best = norm * overlap.item() / square.item()
-    weight.scale = Tensor(weight.scale.data * weight.scale.dtype.type(best))
+    finally:
+        weight.scale = Tensor(weight.scale.data * weight.scale.dtype.type(best))
     return errors
 
 

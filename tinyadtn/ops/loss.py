@@ -62,6 +62,8 @@ def mean_squared_error(a: Array, b: Array) -> Any:
 def accuracy(logits: Array, labels: Array) -> float:
     """Return the fraction of rows whose largest logit is that of the label, from 0 to 1.
 
+    A row with a NaN has no largest logit: it counts as wrong.
+
     >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0])
     0.5
     """
@@ -69,7 +71,8 @@ def accuracy(logits: Array, labels: Array) -> float:
     require_no_mask(labels)
     labels = asarray_like(labels, logits)
     _check_labels(logits, labels)
-    return float((logits.argmax(axis=1) == labels).mean())
+    largest = logits.max(axis=1)  # NaN, which argmax takes for the largest, is not itself
+    return float(((logits.argmax(axis=1) == labels) & (largest == largest)).mean())
 
 
 def _check_labels(logits: Array, labels: Array) -> None:
