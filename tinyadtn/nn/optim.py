@@ -90,7 +90,8 @@ class Optimizer:
             if p.grad is None:
                 continue
             if p.data is not self._own.get(k) or _read_only(p.data):
-                p.data = self._own[k] = array_module(p.data).array(p.data)
+                p.data = array_module(p.data).array(p.data)
+                self._own[k] = p.data  # and not the array that was assigned: p has copied it
             memory = (arrays[k] for arrays in self.memory)
             for data, gradient, *remembered in _chunks(p.data, p.grad, *memory):
                 if shrink != 1:
