@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
+from tinyadtn.autodiff.arrays import ShapeOnly
 from tinyadtn.autodiff.engine import op, unbroadcast
 from tinyadtn.errors import DTypeError, GraphError, ShapeError
 
@@ -634,7 +635,7 @@ def test_a_shape_without_values_stays_one(way):
     for shape in ((1000, 1000), (1,), (3, 1)):
         model = ta.Linear(shape[-1], shape[0], rng=None)
         y = COPIES[way](model.weight)
-        assert y.shape == model.weight.shape and not any(y.data.strides)
+        assert y.shape == model.weight.shape and isinstance(y.data, ShapeOnly)
 
 
 def test_abs_is_the_op():
