@@ -42,7 +42,9 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
         arrays = to_common_dtype(data, tensors)
         if options:
             options = {k: v._data if isinstance(v, ArrayLike) else v for k, v in options.items()}
-            require_no_mask(list(options.values()))
+            for value in options.values():
+                if isinstance(value, (np.ndarray, list, tuple)):
+                    require_no_mask(value)
         try:
             result = function(*arrays, **options)
             value, *vjps = result if isinstance(result, tuple) else (result,)

@@ -36,14 +36,17 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"channel_statistics needs floats in [0, 1], as load_data gives them, got "
             f"{images.dtype}; divide bytes by 255"
         )
-    mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
-    squares = np.zeros(len(mean))
-    step = max(1, CHUNK // images[0].size)
+    sizes, means, variances = [], [], []
+    step = max(1, CHUNK // (8 * images[0].size))
     for start in range(0, len(images), step):
-        # About the mean: with Σ x² - N·mean², a small spread would drown in rounding.
-        part = images[start : start + step] - mean[:, None, None]
-        squares += np.square(part, out=part).sum(axis=(0, 2, 3))
-    std = np.sqrt(squares * len(mean) / images.size).astype(np.float32)
+        part = images[start : start + step].astype(np.float64)
+        sizes.append(len(part))
+        means.append(part.mean(axis=(0, 2, 3)))
+        part -= means[-1][:, None, None]
+        variances.append(np.square(part, out=part).mean(axis=(0, 2, 3)))
+    mean = np.average(means, 0, sizes)
+    # Within the parts and between them: in Σ x²/N - mean², a small spread would drown in rounding.
+    std = np.sqrt(np.average(variances + (means - mean) ** 2, 0, sizes)).astype(np.float32)
     constant = images.min(axis=(0, 2, 3)) == images.max(axis=(0, 2, 3))
     std[constant | (std == 0)] = 1
     return mean.astype(np.float32), std

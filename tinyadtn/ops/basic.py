@@ -113,7 +113,8 @@ def absolute(a: Array) -> Any:
 def tanh(a: Array) -> Any:
     """c = tanh a."""
     xp, a = array_module(a), as_float(a)
-    return xp.tanh(a), lambda g: g * (4 * _bell(xp, 2 * a))  # 1 - c² would cancel
+    # 1 - c² would cancel
+    return xp.tanh(a), lambda g: g * (4 * _bell(xp.exp(-2 * xp.abs(a))))
 
 
 @op
@@ -125,13 +126,13 @@ def sigmoid(a: Array) -> Any:
     """
     xp, a = array_module(a), as_float(a)
     e = xp.exp(-xp.abs(a))
-    return xp.where(a < 0, e, 1) / (1 + e), lambda g: g * _bell(xp, a)
+    top = xp.maximum(e, a >= 0)  # e is at most 1: this is 1 where a >= 0, and e elsewhere
+    return top / (1 + e), lambda g: g * _bell(e)
 
 
-def _bell(xp: Any, a: Array) -> Any:
-    """e^-|a| / (1 + e^-|a|)²: the derivative of sigmoid."""
-    e = xp.exp(-xp.abs(a))
-    return e / ((1 + e) * (1 + e))
+def _bell(e: Array) -> Any:
+    """e / (1 + e)², with e = e^-|a|: the derivative of sigmoid."""
+    return e / (1 + e) ** 2
 
 
 @op
@@ -167,7 +168,7 @@ def minimum(a: Array, b: Array) -> Any:
 def _won(a: Array, b: Array, c: Array) -> Any:
     """1 where a is the result c, 1/2 where b is c, too. A NaN is always the result."""
     a_won, b_won = (a == c) | (a != a), (b == c) | (b != b)
-    return (a_won * (1 - b_won * np.float32(0.5))).astype(a.dtype)
+    return a_won.astype(a.dtype) - (a_won & b_won).astype(a.dtype) / 2
 
 
 @op

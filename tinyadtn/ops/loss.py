@@ -10,7 +10,7 @@ from typing import Any
 from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like, require_no_mask
 from ..autodiff.engine import Tensor, op
 from ..errors import DTypeError, ShapeError
-from .reductions import log_of_total
+from .reductions import total_of_others
 
 
 @op
@@ -31,11 +31,11 @@ def softmax_cross_entropy(logits: Array, *, labels: Array) -> Any:
     picked = (xp.arange(n), labels)
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponentials = xp.exp(shifted)
-    totals = exponentials.sum(axis=1, keepdims=True)
-    value = (log_of_total(exponentials, 1)[:, 0] - shifted[picked]).mean()
+    others = total_of_others(exponentials, 1)
+    value = (xp.log1p(others)[:, 0] - shifted[picked]).mean()
 
     def grad_logits(g: Array) -> Any:
-        share = exponentials / totals
+        share = exponentials / (1 + others)
         share[picked] = 0
         share[picked] = -share.sum(axis=1)  # minus the other terms: p - 1 would cancel
         return share * (g / n)

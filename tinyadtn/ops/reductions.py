@@ -40,10 +40,7 @@ def sum(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
         share[...] = g.reshape(kept)
         return share
 
-    c = sum_over(a, axes)
-    return c.reshape(
-        [1 if k in axes else n for k, n in enumerate(a.shape)]
-    ) if keepdims else c, grad_a
+    return sum_over(a, axes, keepdims), grad_a
 
 
 def mean(a: Array, *, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -105,9 +102,7 @@ def softmax(a: Array, *, axis: int = -1) -> Any:
 
 def _total(a: Array, axis: int) -> Any:
     """Return Σ along an axis, which stays with length 1."""
-    shape = list(a.shape)
-    shape[axis] = 1
-    return sum_over(a, (axis % a.ndim,)).reshape(shape)
+    return sum_over(a, (axis % a.ndim,), keepdims=True)
 
 
 @op
@@ -118,12 +113,13 @@ def log_softmax(a: Array, *, axis: int = -1) -> Any:
     """
     xp, a = array_module(a), as_float(a)
     shifted = a - a.max(axis=axis, keepdims=True)
-    c = shifted - log_of_total(xp.exp(shifted), axis)
+    c = shifted - xp.log1p(total_of_others(xp.exp(shifted), axis))
     return c, lambda g: g - xp.exp(c) * _total(g, axis)
 
 
-def log_of_total(e: Array, axis: int) -> Any:
-    """ln Σ e along an axis with largest e = 1: ln(1 + the others), accurate for tiny ones, too."""
-    xp, largest = array_module(e), e == 1
-    others = _total(xp.where(largest, 0, e), axis)
-    return xp.log1p(others + (largest.sum(axis=axis, keepdims=True) - 1).astype(e.dtype))
+def total_of_others(e: Array, axis: int) -> Any:
+    """Return Σ e along an axis without the largest e, which is 1: ln(1 + it) loses no small e."""
+    rows = e.copy().swapaxes(axis, 0)
+    largest = (rows.argmax(axis=0), *array_module(e).indices(rows.shape[1:]))
+    rows[largest] = 0
+    return sum_over(rows, (0,), keepdims=True).swapaxes(axis, 0)
