@@ -321,5 +321,5 @@ def test_the_bench_says_what_it_misses():
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        'nothing to measure: device "cuda" needs CuPy: pip install "tinyadtn[gpu]"\n'
+        'nothing to measure: device "cuda" needs CuPy: pip install cupy-cuda12x\n'
     )
