@@ -167,7 +167,7 @@ def test_a_device_that_is_not_there_is_refused_in_words(monkeypatch):
     with pytest.raises(DeviceError, match="'gpu'"):
         ta.to_device(model, "gpu")
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(DeviceError, match=r"tinyadtn\[gpu\]"):
+    with pytest.raises(DeviceError, match=r"cupy-cuda12x"):
         ta.to_device(model, "cuda")
 
 
