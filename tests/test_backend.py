@@ -326,7 +326,7 @@ def test_arrays_of_cupy_are_given_to_cupy(monkeypatch):
 
 def test_without_cupy_the_device_is_refused_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(DeviceError, match=r"tinyadtn\[gpu\]"):
+    with pytest.raises(DeviceError, match=r"cupy-cuda12x"):
         to_device(np.ones(2), "cuda")
     with pytest.raises(DeviceError, match="tpu"):
         to_device(np.ones(2), "tpu")

@@ -545,5 +545,5 @@ def test_without_cupy_the_device_is_refused_in_one_line(command, monkeypatch, ca
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert main([*command, "--device", "cuda"]) == 2
     printed = capsys.readouterr()
-    assert printed.err == 'error: device "cuda" needs CuPy: pip install "tinyadtn[gpu]"\n'
+    assert printed.err == 'error: device "cuda" needs CuPy: pip install cupy-cuda12x\n'
     assert printed.out == "" and not list(tmp_path.iterdir())

@@ -189,6 +189,7 @@ COMMANDS = {
             option("--split", choice("test", "validation", "train")),
             option("--digits", NUMBER),
             option("--plot", PICTURE),
+            option("--overwrite"),
             option("--workers", NUMBER),
             option("--blas-threads", NUMBER),
             option("--executor", choice("dask://h:1", "ray://h", "")),

@@ -116,7 +116,7 @@ def test_the_numbers_in_the_boxes_add_up_to_what_is_stored(name):
     inside = [int(word) for word in words(figure) if word.isdigit()]
     assert len(inside) == len(boxes(figure))
     assert sum(inside) == weight.num_parameters
-    assert f"{weight.num_parameters:,} numbers" in figure.get_suptitle()
+    assert f"{weight.num_parameters:,} parameters" in figure.get_suptitle()
 
 
 @pytest.mark.parametrize("name", WALLS)
@@ -206,7 +206,7 @@ def test_the_wall_of_a_shape_alone_is_drawn_and_its_title_says_everything():
     title = draw.brick_wall(wall("largest")).get_suptitle()
     assert title == (
         "ADTN for a weight of shape (4096, 4096)\n"
-        "Q = 24 sites, M = 8 layers, 2,800 numbers for 16,777,216"
+        "Q = 24 sites, M = 8 layers, 2,800 parameters for 16,777,216"
     )
 
 

@@ -80,5 +80,5 @@ def test_frozen_weights_are_held_too(rng):
 
 def test_the_parts_are_named():
     assert str(memory.TrainingMemory(2**30, 2**31, 2**29)) == (
-        "about 3.5 GiB of memory (images 1.0, weights and optimiser 2.0, activations 0.5)"
+        "about 3.5 GiB of memory (images 1.0, weights and optimizer 2.0, activations 0.5)"
     )

@@ -95,7 +95,7 @@ def test_without_cupy_the_device_is_refused_before_the_headline(study, monkeypat
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert main(["sweep", study, "--device", "cuda"]) == 2
     printed = capsys.readouterr()
-    assert printed.err == 'error: device "cuda" needs CuPy: pip install "tinyadtn[gpu]"\n'
+    assert printed.err == 'error: device "cuda" needs CuPy: pip install cupy-cuda12x\n'
     assert printed.out == ""
 
 
@@ -137,6 +137,24 @@ def test_sweep_refuses_in_one_line(arguments, code, words, tmp_path, capsys):
     assert {path: path.read_text() for path in tmp_path.iterdir()} == before
 
 
+def test_a_picture_of_something_else_is_replaced_only_on_request(tiny, tmp_path, capsys):
+    (tmp_path / "study.toml").write_text(
+        f"network = 'fc2'\ndata = {tiny!r}\nepochs = 0\n[rows.a]\n"
+    )
+    (tmp_path / "other.png").write_bytes(b"another picture")
+    assert main(["sweep", "study.toml", "--workers", "1", "--quiet"]) == 0
+    plot = ["sweep", "study.toml", "--plot"]
+    assert main([*plot, "other.png"]) == 2
+    assert "--plot other.png would replace an existing file" in capsys.readouterr().err
+    assert (tmp_path / "other.png").read_bytes() == b"another picture"
+    for _ in range(2):  # the picture named as the results is this sweep's own
+        assert main([*plot, "study.png"]) == 0
+    assert main([*plot, "other.png", "--overwrite"]) == 0
+    for name in ("study.png", "other.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert main([*plot, "study.png", "--out", "second.jsonl"]) == 2, "results of another file"
+
+
 @pytest.mark.parametrize("bad", ["", "a\0b"])
 @pytest.mark.parametrize("place", ["spec", "--out", "--plot"])
 def test_a_path_that_is_none_is_refused_before_a_run(place, bad, tmp_path, capsys):
@@ -153,7 +171,7 @@ def test_sweep_without_dask_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
     (tmp_path / "good.toml").write_text("network = 'fc2'\n[rows.a]\n")
     assert main(["sweep", "good.toml", "--executor", "dask://host:8786"]) == 2
-    assert "pip install 'tinyadtn[dask]'" in capsys.readouterr().err
+    assert "pip install 'dask[distributed]'" in capsys.readouterr().err
 
 
 # --- what is shown, whatever the names are -------------------------------------------------------
@@ -221,6 +239,16 @@ def test_a_stopped_sweep_is_gone_on_with_by_the_line_that_it_prints(study, monke
     told = capsys.readouterr().out
     assert all(c.isprintable() or c == "\n" for c in told)
     assert "--out $'\\x6d\\x79\\x1b" in told
+
+
+def test_no_path_adds_a_line(tiny, tmp_path, capsys):
+    (tmp_path / "a\nb.toml").write_text(f"network = 'fc2'\ndata = {tiny!r}\nepochs = 0\n[rows.a]\n")
+    words = ["sweep", "a\nb.toml", "--out", "c\nd.jsonl"]
+    assert main([*words, "--workers", "1", "--quiet"]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith(r"a\nb.toml: 1 run") and first.endswith(r"c\nd.jsonl")
+    assert main([*words, "--plot", "e\nf.png"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == r"e\nf.png"
 
 
 def test_a_second_sweep_on_the_same_file_is_refused_at_once(study, tmp_path, capsys):

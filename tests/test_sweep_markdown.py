@@ -28,6 +28,13 @@ def test_the_same_cells_as_the_plain_table():
     assert [" ".join(row).split() for row in rows] == [line.split() for line in plain[1:]]
 
 
+def test_a_bar_in_a_name_does_not_end_its_cell():
+    spec = spec_of({"a|b": {}, "plain": {"batch_size": 50}})
+    _, _, barred, plain = markdown_table(spec, recorded(spec)).splitlines()
+    assert barred.startswith(r"| a\|b | 2 |")
+    assert barred.replace(r"\|", "").count("|") == plain.count("|")
+
+
 def test_digits_after_the_point():
     spec = spec_of({"dense": {}})
     _, _, row = cells(markdown_table(spec, recorded(spec), digits=0))

@@ -107,11 +107,11 @@ def test_the_picture_has_a_curve_a_row_and_levels_for_what_stores_nothing(spec):
     pytest.importorskip("matplotlib")
     figure = plot(spec, recorded(spec))
     assert figure.get_label() == (
-        "Test accuracy by stored numbers: adtn 164: 90.5 ± 0.7 %, 436: 90.5 ± 0.7 %; "
+        "Test accuracy by stored parameters: adtn 164: 90.5 ± 0.7 %, 436: 90.5 ± 0.7 %; "
         "dense 90.5 ± 0.7 %; frozen 90.5 ± 0.7 %."
     )
     (axes,) = figure.axes
-    assert axes.get_xlabel() == "stored numbers of the encoded weights"
+    assert axes.get_xlabel() == "stored parameters of the encoded weights"
     (bars,) = axes.containers
     segments = bars.lines[2][0].get_segments()
     assert [segment[:, 0].tolist() for segment in segments] == [[164, 164], [436, 436]]
@@ -154,7 +154,9 @@ def test_of_equal_numbers_the_best_on_validation_is_drawn(spec):
     best = [r for r in records.values() if r["config"]["learning_rate"] == 1e-2]
     for record in best:  # best on validation, not on test
         record["test"] = 0.6
-    assert plot(spec, records).get_label() == "Test accuracy by stored numbers: adtn 3,262: 60.0 %."
+    assert (
+        plot(spec, records).get_label() == "Test accuracy by stored parameters: adtn 3,262: 60.0 %."
+    )
     assert [s.accuracies("test") for s in summaries(spec, records)] == [
         (0.8,) * 2,
         (0.6,) * 2,

@@ -1,4 +1,4 @@
-"""Format tables as text and as Markdown, and a mean with its standard deviation."""
+"""Tables as text and as Markdown, text that is safe to print, and a mean with its spread."""
 
 from __future__ import annotations
 
@@ -6,8 +6,20 @@ import statistics
 from collections.abc import Sequence
 
 
+def printable(text: str, *, also: str = "") -> str:
+    r"""Return the text on one line, with Python's escapes for characters that are not printable.
+
+    A name from a file may contain anything, such as codes that control a terminal. ``also`` are
+    characters that stay unchanged.
+
+    >>> print(printable("two\nlines, \x1b[31mred"))
+    two\nlines, \x1b[31mred
+    """
+    return "".join(c if c.isprintable() or c in also else repr(c)[1:-1] for c in text)
+
+
 def format_table(rows: list[list[str]], *, left: int = 1) -> str:
-    """Align rows of text in columns: ``left`` columns to the left, all others to the right."""
+    """Return rows as columns of text: the first ``left`` aligned left, all others aligned right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join(
         "  ".join(
@@ -19,20 +31,20 @@ def format_table(rows: list[list[str]], *, left: int = 1) -> str:
 
 
 def format_markdown(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Return a Markdown table whose head is the first row.
+    """Return rows as a Markdown table, whose head is the first row. A "|" in a cell is escaped.
 
     >>> print(format_markdown([["", "stored"], ["ADTN", "164"]]))
     |  | stored |
     | --- | ---: |
     | ADTN | 164 |
     """
-    head, *body = rows
+    head, *body = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     rule = ["---" if k < left else "---:" for k in range(len(head))]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
 
 
 def spread(shares: Sequence[float], digits: int = 1) -> str:
-    """Return mean ± standard deviation of shares, in percent; without ± for a single share.
+    """Return mean ± standard deviation of shares (0 to 1) in percent; one share has no deviation.
 
     >>> spread([0.5, 0.7]), spread([0.5], 2)
     ('60.0 ± 14.1 %', '50.00 %')

@@ -91,7 +91,7 @@ def require_device(device: str) -> None:
     try:
         import cupy
     except ImportError as error:
-        raise DeviceError('device "cuda" needs CuPy: pip install "tinyadtn[gpu]"') from error
+        raise DeviceError('device "cuda" needs CuPy: pip install cupy-cuda12x') from error
     if not cupy.cuda.is_available():
         raise DeviceError(
             'device "cuda": CuPy finds no NVIDIA GPU here, or a driver too old for it; '

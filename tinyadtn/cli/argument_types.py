@@ -1,4 +1,4 @@
-"""The values of options: each function reads one from its text, or says what was expected."""
+"""Types of option values: each function parses a text, or raises with the expected form."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import math
 
 
 def path(text: str) -> str:
-    """A file, a folder or the name of a data set."""
-    # An empty one is a shell variable that is not set: no default is meant by it.
+    """Return the name of a file, a folder or a data set."""
+    # An empty text is often an unset shell variable, so it must not mean the default.
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"expected a file, a folder or a name, got {text!r}")
     return text
 
 
 def whole(text: str, least: int = 0, digits: int = 18) -> int:
-    """A whole number from 0 up."""
+    """Return a whole number that is at least ``least``."""
     if text.isascii() and text.isdecimal() and len(text) <= digits and int(text) >= least:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, got {text[:20]!r}")
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 up."""
+    """Return a whole number that is at least 1."""
     return whole(text, least=1, digits=9)
 
 
 def layer_depth(text: str) -> tuple[str, int]:
-    """``LAYER=DEPTH``: a layer's name or pattern, and the depth of its ADTN."""
+    """Return (layer or pattern, depth of its ADTN) from ``LAYER=DEPTH``."""
     layer, _, depth = text.rpartition("=")
     if not layer:
         raise argparse.ArgumentTypeError(f"expected LAYER=DEPTH, as fc1=2, got {text!r}")
@@ -35,7 +35,7 @@ def layer_depth(text: str) -> tuple[str, int]:
 
 
 def rate(text: str) -> float:
-    """A number above 0."""
+    """Return a number above 0."""
     try:
         number = float(text)
     except ValueError:

@@ -45,13 +45,13 @@ from .terminal import as_typed, say
 
 
 def train_model(options: Namespace) -> int:
-    """Train a network, dense or with encoded layers; stop gently when asked to."""
+    """Train a network, dense or with encoded layers; save the state if a signal stops it."""
     require_device(options.device)
     plan_options = [field.name for field in fields(TrainingPlan)]
     given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
     data, model, plan = (_run_to_resume if options.resume else _new_run)(options, given)
     model = placed(model, options.device)
-    # train() checks the rest at the call, so an error comes before the announcement.
+    # train() checks its arguments when it is called, before anything is printed.
     places = {name: getattr(options, name) for name in ("out", "resume", "overwrite")}
     steps = train(model, data, **places, save_minutes=options.save_minutes, **given)
     say(f"{options.model}, {model.num_parameters:,} trainable parameters, on {data}")
@@ -70,7 +70,7 @@ def train_model(options: Namespace) -> int:
                 return 130
     result = evaluate(model, data.validation)
     say(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
-    # A resumed run that was done, or never better than before, leaves fewer files in a new folder.
+    # A resumed run that was complete, or never improved, leaves fewer files in a new folder.
     kept = [file for name in ("best.npz", "last.npz") if (file := Path(options.out, name)).exists()]
     names = ", ".join(file.name for file in kept) or "nothing new"
     say(f"in {options.out}: {names} (best is by validation accuracy)")
@@ -80,7 +80,7 @@ def train_model(options: Namespace) -> int:
 
 
 def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
-    """The data, and the named network with its layers encoded, if the memory will do."""
+    """Return the data, the named network with encoded layers, and the plan; check the memory."""
     plan, spec = TrainingPlan(**given), dict(options.encode)
     options.out, options.data = options.out or "runs/train", options.data or "mnist-5k"
     if len(spec) < len(options.encode):
@@ -95,7 +95,7 @@ def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, Trai
 
 
 def _run_to_resume(options: Namespace, _: Any) -> tuple[Data, Any, TrainingPlan]:
-    """The data, network and plan of a checkpoint, if it is of the network that was named."""
+    """Return the data, network and plan of a checkpoint, which must be of the named network."""
     model, (plan, source) = load(options.resume), planned(options.resume)
     found = (model.config or {}).get("model")
     if found != options.model:
@@ -112,7 +112,7 @@ def _run_to_resume(options: Namespace, _: Any) -> tuple[Data, Any, TrainingPlan]
 
 
 def _to_go_on(options: Namespace) -> str:
-    """The command that resumes a run that was stopped; options with their default are left out."""
+    """Return the command that resumes a stopped run; options with default values are omitted."""
     words = [program(), "train", options.model, "--data", options.data, "--out", options.out]
     words += ["--resume", f"{options.out}/last.npz"]
     words += ["--device", options.device] if options.device != "cpu" else []
@@ -123,7 +123,7 @@ def _to_go_on(options: Namespace) -> str:
 
 @contextmanager
 def interruption() -> Iterator[threading.Event]:
-    """An event that a signal to stop sets, so that the step can end; a second one kills."""
+    """Yield an event that a stopping signal sets, so that the step can end; a second one kills."""
     event = threading.Event()
 
     def stop(number: int, _: Any) -> None:
@@ -136,7 +136,7 @@ def interruption() -> Iterator[threading.Event]:
 
 @contextmanager
 def handling(handler: Any, *signals: signal.Signals) -> Iterator[dict[signal.Signals, Any]]:
-    """Handle these signals, except those that the caller of the program ignores, as nohup does."""
+    """Handle these signals, except those that are ignored already, as nohup arranges."""
     before = {n: old for n in signals if (old := signal.getsignal(n)) is not signal.SIG_IGN}
     try:
         for number in before:
@@ -151,7 +151,7 @@ def handling(handler: Any, *signals: signal.Signals) -> Iterator[dict[signal.Sig
 
 
 def compress_model(options: Namespace) -> None:
-    """The main job: see ``experiment``."""
+    """Train, encode, fine-tune and compare: see ``experiment``."""
     require_device(options.device)
     data = load_data(options.data)
     if len(set(options.layers)) < len(options.layers):
@@ -167,7 +167,7 @@ def compress_model(options: Namespace) -> None:
     options.out = options.out or f"runs/compress-{options.model}"
     pictures = (f"{name}.png" for name in experiment.PICTURES)
     _check_free(options, *experiment.FILES, *pictures)
-    folder = writable_folder(options.out)  # now, not when all is trained
+    folder = writable_folder(options.out)  # before training
     _check_room(folder, 12 * experiment.build_for(data, options.model, None).num_parameters)
     say(f"{options.model} on {data}")
     try:
@@ -178,8 +178,8 @@ def compress_model(options: Namespace) -> None:
         say("\nnothing was saved: results are written when all candidates are done")
         raise
     try:
-        files = experiment.write_all(folder, data, settings, outcomes)  # first: printing may fail
-    finally:  # and so may writing
+        files = experiment.write_all(folder, data, settings, outcomes)  # printing may fail
+    finally:  # print also if writing failed
         say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
         say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
     error = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
@@ -192,16 +192,16 @@ def compress_model(options: Namespace) -> None:
 
 
 def _check_room(folder: Path, size: int) -> None:
-    """OSError for a disk without room for so many bytes, before anything is trained."""
+    """Raise OSError if the disk has less than ``size`` free bytes, before anything is trained."""
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
-# --- what a checkpoint can do --------------------------------------------------------------------
+# --- commands for a checkpoint -------------------------------------------------------------------
 
 
 def evaluate_model(options: Namespace) -> None:
-    """Loss and accuracy of a checkpoint on a split."""
+    """Print the loss and accuracy of a checkpoint on a split."""
     model = _load_finite(options.checkpoint, options.device)
     data = _data_for(options)
     with np.errstate(all="ignore"):  # an overflow is reported below, in one line
@@ -214,7 +214,7 @@ def evaluate_model(options: Namespace) -> None:
 
 
 def write_features(options: Namespace) -> None:
-    """Compute the output of the first layers on a data set; write a file that --data takes."""
+    """Compute the output of the first layers on a data set; write it to a file for --data."""
     out = Path(options.out)
     require_device(options.device)
     require_ending(out)
@@ -223,7 +223,7 @@ def write_features(options: Namespace) -> None:
         raise TinyADTNError(f"{out} is there already; name another file with --out{other}")
     model = _load_finite(options.checkpoint, options.device)
     data = _data_for(options)
-    layers_before(model, options.before)  # a name that is wrong leaves no folder behind
+    layers_before(model, options.before)  # checked before a folder is made
     writable_folder(out.parent)
     made = features(model, options.before, data, show_progress=not options.quiet)
     save_features(out, made)
@@ -232,7 +232,7 @@ def write_features(options: Namespace) -> None:
 
 
 def predict_image(options: Namespace) -> None:
-    """The digit in each picture, with the three highest probabilities."""
+    """Print the digit in each picture, with the three highest probabilities."""
     model = _load_finite(options.model, options.device)
     size, channels = model.config["image_size"], model.config["channels"]
     if channels != 1:
@@ -252,13 +252,13 @@ def predict_image(options: Namespace) -> None:
 
 
 def print_report(options: Namespace) -> None:
-    """The table of parameters and, if asked for, of the time that the layers take."""
+    """Print the table of parameters and, with --timing, the table of times per layer."""
     model = load(options.checkpoint)
     say(report(model, timing=options.timing, batch_size=options.batch_size))
 
 
 def draw_model(options: Namespace) -> None:
-    """The brick wall and the spectrum of every ADTN in a checkpoint."""
+    """Draw the gates and the spectrum of every ADTN in a checkpoint."""
     walls = experiment.walls(_load_finite(options.checkpoint))
     if not walls:
         raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
@@ -266,7 +266,7 @@ def draw_model(options: Namespace) -> None:
     _check_free(options, *names.values(), "singular_values.png")
     figures = {names[name]: draw.brick_wall(weight) for name, weight in walls.items()}
     spectra = {f"{n}, M={w.depth}": draw.cut_spectrum(w) for n, w in walls.items()}
-    title = "T cut in the middle of the wall"
+    title = "T cut between the middle sites"
     figures["singular_values.png"] = draw.singular_values(spectra, title=title)
     Path(options.out).mkdir(parents=True, exist_ok=True)
     for file, figure in figures.items():
@@ -278,25 +278,25 @@ def draw_model(options: Namespace) -> None:
 
 
 def list_data(options: Namespace) -> None:
-    """Which data sets there are, and where."""
+    """Print the known data sets and where they are."""
     say(format_table([["name", "what", "where"], *map(list, available())], left=3))
 
 
 def get_data(options: Namespace) -> None:
-    """Download a data set."""
+    """Download a data set and print its folder."""
     say(download(options.name))
 
 
-# --- what several commands need ------------------------------------------------------------------
+# --- shared by several commands ------------------------------------------------------------------
 
 
 def program() -> str:
-    """How this program was called, for commands that the reader may copy."""
+    """Return the name by which this program was called, for commands that users copy."""
     return sys.argv[0] if Path(sys.argv[0]).name == "tinyadtn" else "tinyadtn"
 
 
 def _load_finite(path: str, device: str = "cpu") -> Any:
-    """The model in a checkpoint, on a device, if all its parameters are finite."""
+    """Return the model in a checkpoint, on a device, if all its parameters are finite."""
     require_device(device)
     model = load(path)
     for name, array in model.arrays().items():
@@ -315,12 +315,12 @@ def _require_finite(path: str, inputs: str, values: Any) -> None:
 
 
 def _data_for(options: Namespace) -> Data:
-    """The data that were asked for, or else those that the checkpoint was trained on."""
+    """Return the data of --data, or else the data that the checkpoint was trained on."""
     return load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
 
 
 def _check_free(options: Namespace, *files: str, hint: str = "") -> None:
-    """Reject a folder with files that this command would write, unless asked to overwrite them."""
+    """Reject a folder with files that this command would replace, unless --overwrite is given."""
     there = [file for file in files if Path(options.out, file).exists()]
     if there and not options.overwrite:
         raise TinyADTNError(

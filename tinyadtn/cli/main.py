@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, DataFileError, NonFiniteError, SizeLimitError, TinyADTNError
+from ..tables import printable
 from .commands import handling
 from .parser import build_parser
-from .terminal import printable
 
-RUNS_NO_USER_CODE = True  # so ``anomaly`` looks for no line of the caller's here
+RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
 EXIT_CODES: list[tuple[type[BaseException], int]] = [
     (DataFileError, 3),
     (CheckpointError, 4),
@@ -32,26 +32,26 @@ EXIT_CODES: list[tuple[type[BaseException], int]] = [
     (ImportError, 2),
     (TinyADTNError, 2),
     (ValueError, 2),
-    (RuntimeError, 7),  # what pathlib raises for a user without a home folder
+    (RuntimeError, 7),  # pathlib raises it for a user without a home folder
 ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the exit code."""
+    """Run one command and return its exit code."""
     for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed, as by 2>&-: the next file would get its number
+        if getattr(sys, name) is None:  # closed by 2>&-, so the next file would get its number
             setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="replace")  # "±" on a terminal that has none is no error
+        sys.stdout.reconfigure(errors="replace")  # a terminal without "±" is not an error
     options = build_parser().parse_args(arguments)
     try:
         with stopping_gently():
             return options.run(options) or 0
     except KeyboardInterrupt:
-        with suppress(KeyboardInterrupt):  # of an impatient user
+        with suppress(KeyboardInterrupt):  # a second Ctrl-C
             print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of the output, such as head, has ended
         sys.stderr.close()
         return 7
     except tuple(kind for kind, _ in EXIT_CODES) as error:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def explained(error: BaseException) -> str:
-    """The error as one line; the operating system's own errors with their path first."""
+    """Return the message of an error on one line; for errors of the system the path comes first."""
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
@@ -71,7 +71,7 @@ def explained(error: BaseException) -> str:
 
 @contextmanager
 def stopping_gently() -> Iterator[None]:
-    """SIGTERM and SIGHUP, of a lost connection, raise KeyboardInterrupt, as SIGINT does."""
+    """Let SIGTERM and SIGHUP (a closed terminal) raise KeyboardInterrupt, as SIGINT does."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

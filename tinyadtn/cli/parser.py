@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from ..nn.models import MODELS
 from ..studies.table import DIGITS, SPLITS
+from ..tables import printable
 from ..tensor_networks.gates import ACTIVATIONS
 from ..tensor_networks.orders import ORDERS
 from ..tensor_networks.starts import STARTS
@@ -18,54 +19,53 @@ from ..version import __version__
 from . import commands
 from .argument_types import layer_depth, path, positive, rate, whole
 from .sweep_command import run_sweep
-from .terminal import printable
 
 Option = tuple[str, dict[str, Any]]  # the arguments of ``add_argument``
-Value = Callable[[str], Any] | Iterable[Any]  # how the text is read, or the choices there are
+Value = Callable[[str], Any] | Iterable[Any]  # a function that reads the text, or the choices
 
 
 def option(name: str, help: str, value: Value, default: Any = None, **rest: Any) -> Option:
-    """An option, or without dashes an argument; the help ends with the default, if there is one."""
+    """Return an option (an argument if its name has no dashes); the help ends with the default."""
     kind = {"type": value} if callable(value) else {"choices": list(value)}
     shown = " (default: %(default)s)" if default not in (None, ()) and "default" not in help else ""
     return name, {"help": help + shown, "default": default, **kind, **rest}
 
 
 def flag(name: str, help: str, **rest: Any) -> Option:
-    """An option without a value, off unless it is given."""
+    """Return an option without a value, which is off by default."""
     return name, {"help": help, "action": "store_true", **rest}
 
 
-NETWORK = option("model", "the network", sorted(MODELS))
-CHECKPOINT = option("checkpoint", "an .npz file of tinyadtn's", path, metavar="CHECKPOINT")
+NETWORK = option("model", "network", sorted(MODELS))
+CHECKPOINT = option("checkpoint", "checkpoint, a .npz file of tinyadtn", path, metavar="CHECKPOINT")
 DATA_HELP = "a name that `tinyadtn data list` shows, a folder, or a file of features"
 DATA = option("--data", f"{DATA_HELP} (default: what the checkpoint names, else mnist-5k)", path)
 DEVICE = option(
-    "--device", "where to compute; cuda needs CuPy and an NVIDIA GPU", ["cpu", "cuda"], "cpu"
+    "--device", "device to compute on; cuda needs CuPy and an NVIDIA GPU", ["cpu", "cuda"], "cpu"
 )
-OVERWRITE = flag("--overwrite", "write to --out even if that replaces files of an earlier run")
-ALWAYS = [flag("--quiet", "no progress bars"), flag("--debug", "show the traceback of an error")]
+OVERWRITE = flag("--overwrite", "replace files of an earlier run in --out")
+ALWAYS = [flag("--quiet", "hide progress bars"), flag("--debug", "show the traceback of an error")]
 
 
 def of_plan(name: str, help: str, value: Value) -> Option:
-    """An option of ``TrainingPlan``; the default stands in its help alone.
+    """Return an option of ``TrainingPlan``, whose default is only in the help.
 
-    A resumed run keeps its plan, so an option that was not given must stay None.
+    A resumed run keeps its plan, so an option that is not given must be None.
     """
     default = getattr(TrainingPlan, name[2:].replace("-", "_"))
     return option(name, f"{help} (default: {'no limit' if default is None else default})", value)
 
 
 PLAN = [  # one for each field of ``TrainingPlan``
-    of_plan("--epochs", "passes over the data", positive),
+    of_plan("--epochs", "number of passes over the training data", positive),
     of_plan("--batch-size", "images per step", positive),
     of_plan("--optimizer", "update rule", sorted(OPTIMIZERS)),
     of_plan("--learning-rate", "peak learning rate", rate),
     of_plan("--schedule", "learning-rate schedule", sorted(SCHEDULES)),
     of_plan("--momentum", "momentum of sgd", float),
     of_plan("--weight-decay", "decoupled weight decay, times the learning rate", float),
-    of_plan("--clip", "largest norm of all gradients together", rate),
-    flag("--augment", "crop images at random, mirror every second; not for digits", default=None),
+    of_plan("--clip", "largest norm of the gradients of all parameters together", rate),
+    flag("--augment", "crop and mirror training images at random; not for digits", default=None),
     of_plan("--seed", "seed of every random draw", whole),
 ]
 ENCODE = "layers whose weights become ADTNs, with the depth, as in fc1=1 conv4_*=2"
@@ -73,8 +73,8 @@ TRAIN = [
     *(NETWORK, DATA, DEVICE, *PLAN),
     option("--out", "folder for checkpoints (default: runs/train, or that of --resume)", path),
     OVERWRITE,
-    option("--resume", "the last.npz of a run to continue", path, metavar="FILE"),
-    option("--save-minutes", "longest time between two checkpoints", rate, SAVE_MINUTES),
+    option("--resume", "checkpoint of the run to continue, such as last.npz", path, metavar="FILE"),
+    option("--save-minutes", "most minutes between two checkpoints", rate, SAVE_MINUTES),
     option("--encode", ENCODE, layer_depth, (), nargs="+", metavar="LAYER=DEPTH"),
 ]
 LAYERS = "layers to encode, names or patterns (default: fc1 fc2)"
@@ -85,9 +85,9 @@ COMPRESS = [
     option("--activation", "activation between TN layers", ACTIVATIONS, "relu"),
     option("--start", "initialization of the gates", STARTS, "orthogonal"),
     option("--order", "site order", ORDERS, "mirrored"),
-    option("--wiring", "which sites gates join", WIRINGS, "brick_wall"),
-    option("--site-dim", "dimension of a site; 4 is two bits", positive, 2),
-    option("--dense", "trained dense network to use, a checkpoint", path, metavar="FILE"),
+    option("--wiring", "wiring: the pairs of sites that gates act on", WIRINGS, "brick_wall"),
+    option("--site-dim", "dimension of a site; a site of dimension 4 holds two bits", positive, 2),
+    option("--dense", "checkpoint of a trained dense network to compress", path, metavar="FILE"),
     option("--epochs", "epochs of the ADTNs", positive, 40),
     option("--dense-epochs", "epochs of the dense network", positive, 40),
     option("--fit-steps", "steps of fitting the ADTNs to the dense weights", positive, 500),
@@ -95,59 +95,63 @@ COMPRESS = [
     option("--dense-learning-rate", "peak learning rate of the dense network", rate, 0.002),
     option("--batch-size", "images per step", positive, 128),
     option("--seeds", "number of seeds: 0, 1, …", positive, 1),
-    option("--out", "folder for everything (default: runs/compress-MODEL)", path),
+    option("--out", "folder for all results (default: runs/compress-MODEL)", path),
     OVERWRITE,
 ]
 EVALUATE = [
     *(CHECKPOINT, DATA, DEVICE),
-    option("--split", "images to evaluate on", ["train", "validation", "test"], "test"),
+    option("--split", "split to evaluate on", ["train", "validation", "test"], "test"),
 ]
 FEATURES = [
     *(CHECKPOINT, DATA, DEVICE),
     option("--before", "first layer to leave out", str, "fc1", metavar="LAYER"),
-    option("--out", "the .npz file to write", path, metavar="FILE", required=True),
+    option("--out", ".npz file to write", path, metavar="FILE", required=True),
     OVERWRITE,
 ]
 PREDICT = [
-    option("images", "PNG, JPEG or the like", path, nargs="+", metavar="IMAGE"),
+    option("images", "picture of a digit (PNG, JPEG, …)", path, nargs="+", metavar="IMAGE"),
     option("--model", "checkpoint", path, "runs/demo/fine-tuned.npz", metavar="FILE"),
     DEVICE,
 ]
 REPORT = [
     CHECKPOINT,
-    flag("--timing", "measure the encoded layers: dense, decoded, and without decoding"),
+    flag("--timing", "measure the time of encoded layers: dense, decoded, and without decoding"),
     option("--batch-size", "images in the timed batch", positive, 128),
 ]
 DRAW = [CHECKPOINT, option("--out", "folder for PNG files", path, "runs/pictures"), OVERWRITE]
-PIVOT = "Markdown: a line per method, a column per value of this option; stored parameters and %%"
+PIVOT = "Markdown table with a row per method and a column per value of this option"
 SWEEP = [
-    option("spec", "the TOML file; README has one", path, metavar="SPEC"),
-    option("--out", "results (default: SPEC with .jsonl)", path, metavar="FILE"),
-    option("--rows", "only these rows: names or patterns", str, (), nargs="+", metavar="ROW"),
+    option("spec", "TOML file of the sweep; docs/sweeps.md explains it", path, metavar="SPEC"),
+    option("--out", "results file (default: SPEC with the ending .jsonl)", path, metavar="FILE"),
+    option(
+        "--rows", "rows to use: names or patterns (default: all)", str, (), nargs="+", metavar="ROW"
+    ),
     flag("--dry-run", "list the runs without doing them"),
-    flag("--table", "show the results there are, without doing runs"),
-    flag("--best", "of rows that differ in learning rate alone show the best on validation"),
+    flag("--table", "show the existing results without doing runs"),
+    flag("--best", "of rows that differ only in the learning rate, show the best on validation"),
     flag("--markdown", "print the table in Markdown"),
     option("--pivot", PIVOT, str, metavar="OPTION"),
     option("--split", "split that --pivot shows (default: test)", SPLITS),
-    option("--digits", "decimals of an accuracy", int, DIGITS, choices=range(5)),
-    option("--plot", "PNG file: accuracy against stored parameters", path, metavar="FILE"),
-    option("--workers", "processes (default: one per core; on a GPU one)", positive),
+    option("--digits", "number of decimals of accuracies", int, DIGITS, choices=range(5)),
+    option("--plot", "PNG plot of accuracy against stored parameters", path, metavar="FILE"),
+    option("--workers", "number of processes (default: one per core; one on a GPU)", positive),
     option("--blas-threads", "BLAS threads per process (default: 1)", positive),
     option("--executor", "Dask cluster that does the runs", str, metavar="dask://HOST:PORT"),
     DEVICE,
     flag("--retry-failed", "repeat the runs that failed"),
+    flag("--overwrite", "replace an existing picture of --plot"),
 ]
 DATASET = option("name", "a name that `tinyadtn data list` shows", str)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, without control characters; exit with code 2."""
         super().error(printable(message))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """Return the parser with all commands and their options."""
     parser = _Parser(
         prog="tinyadtn",
         description="Compress neural networks with tensor networks, in plain NumPy.",
@@ -156,14 +160,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
     add = _adder(parser.add_subparsers(metavar="COMMAND", required=True))
     add("train", commands.train_model, TRAIN, "train a network, dense or encoded")
-    add("compress", commands.compress_model, COMPRESS, "train, encode, fine-tune, and compare")
-    add("evaluate", commands.evaluate_model, EVALUATE, "loss and accuracy of a model")
+    add(
+        "compress",
+        commands.compress_model,
+        COMPRESS,
+        "train, encode and fine-tune a network, and compare",
+    )
+    add("evaluate", commands.evaluate_model, EVALUATE, "print the loss and accuracy of a model")
     add("features", commands.write_features, FEATURES, "store the output of a model's first layers")
-    add("predict", commands.predict_image, PREDICT, "which digit is in a picture?")
-    add("report", commands.print_report, REPORT, "parameters and bytes of a model's weights")
-    add("draw", commands.draw_model, DRAW, "pictures of a model's ADTNs and their spectra")
-    add("sweep", run_sweep, SWEEP, "many runs from a TOML file; continues one that was stopped")
-    data = add("data", None, [], "list or get data sets")
+    add("predict", commands.predict_image, PREDICT, "predict the digit in a picture")
+    add("report", commands.print_report, REPORT, "print parameters and bytes of a model's weights")
+    add("draw", commands.draw_model, DRAW, "draw a model's ADTNs and their spectra")
+    add("sweep", run_sweep, SWEEP, "do the runs of a TOML file; continue a sweep that was stopped")
+    data = add("data", None, [], "list or download data sets")
     add = _adder(data.add_subparsers(metavar="list | get", required=True))
     add("list", commands.list_data, [], "list the data sets and where they are")
     add("get", commands.get_data, [DATASET], "download a data set and check its contents")
@@ -171,10 +180,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _adder(actions: Any) -> Callable[..., argparse.ArgumentParser]:
-    """A function that adds one command: its name, its function, its options, one line of help."""
+    """Return a function that adds one command with its function, its options and its help."""
 
     def add(name: str, run: Any, options: list[Option], summary: str) -> argparse.ArgumentParser:
-        description = summary[0].upper() + summary[1:] + ("" if summary.endswith("?") else ".")
+        description = summary[0].upper() + summary[1:] + "."
         command = actions.add_parser(name, help=summary, description=description)
         for words, settings in [*(ALWAYS if run else []), *options]:
             command.add_argument(words, **settings)

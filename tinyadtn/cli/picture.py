@@ -1,4 +1,4 @@
-"""A picture from anywhere, as the networks know digits."""
+"""Read a picture file and prepare it as MNIST's digits were prepared."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import numpy as np
 from ..errors import DataFileError
 from ..files.npz import is_stream
 
-MAX_BYTES = 2**25  # of the file
-# A small file may claim any number of pixels; decoding takes up to 12 bytes for each.
+MAX_BYTES = 2**25  # largest file
+# A small file may claim any number of pixels; decoding takes up to 12 bytes per pixel.
 MAX_PIXELS = 15_000_000
-LARGE = 2048  # pixels a side that are enough to read a digit from
-# Pillow would try all that it knows by content, PostScript too, which it hands to Ghostscript.
+LARGE = 2048  # pixels per side that suffice to read a digit
+# Otherwise Pillow would try all its formats, including PostScript, which starts Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 
 
 def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
-    """A picture file as (1, size, size), from 0, background, to 1, ink.
+    """Return a picture file as an array (1, size, size), from 0 (background) to 1 (ink).
 
-    The paper is what the border shows, so there must be no frame; ink is what differs from it. A
-    picture of this size with black paper is taken as it is. Any other is prepared as MNIST's digits
-    were: cut to its ink, scaled so that the longer side fills 20 of 28 pixels, centred by its
-    centre of mass (LeCun et al., Proc. IEEE 86, 2278, 1998).
-    DataFileError for a file that is not a picture, has too many pixels, or holds no ink.
+    The median of the border is the paper, so the picture must not have a frame; pixels that differ
+    from the paper are ink. A picture of this size with black paper is used unchanged. Any other is
+    prepared as MNIST's digits were: cropped to its ink, scaled so that the longer side fills 20 of
+    28 pixels, and centred by its centre of mass (LeCun et al., Proc. IEEE 86, 2278, 1998).
+    DataFileError for a file that is not a picture, has too many pixels, or contains no ink.
     """
     grey = _grey_levels(path)
     paper = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
@@ -44,7 +44,7 @@ def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
 
 
 def _grey_levels(path: Any) -> np.ndarray:
-    """The brightness of each pixel, from 0 to 1; a large picture is reduced first."""
+    """Return the brightness of each pixel, from 0 to 1; a large picture is reduced first."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
@@ -54,26 +54,26 @@ def _grey_levels(path: Any) -> np.ndarray:
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
-        # From memory: in a file Pillow makes room for as many bytes as a damaged header promises.
+        # From memory, because for a file Pillow allocates the bytes that a damaged header claims.
         content = io.BytesIO(Path(path).read_bytes())
         with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as opened:
-            warnings.simplefilter("ignore")  # of what Pillow can do without, in its own words
+            warnings.simplefilter("ignore")  # about defects that Pillow tolerates
             _check_size(opened)
             return _decoded(opened)
     except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
         raise
-    except UnidentifiedImageError as error:  # which names our copy of the bytes
+    except UnidentifiedImageError as error:  # its message would name the BytesIO
         raise DataFileError(
             f"{path}: not a picture that can be read (the formats are {', '.join(FORMATS)})"
         ) from error
-    except Exception as error:  # Pillow's readers raise anything for a file that is damaged
+    except Exception as error:  # Pillow may raise any exception for a damaged file
         raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
 
 
 def _check_size(opened: Any) -> None:
-    """Reject too many pixels before one is decoded. A photo in JPEG is decoded at a lower scale."""
+    """Reject too many pixels before decoding; a JPEG photo is decoded at a lower resolution."""
     (width, height), limit = opened.size, MAX_PIXELS
-    if opened.format == "WEBP":  # decodes into several copies
+    if opened.format == "WEBP":  # decoding makes several copies
         limit //= 2
     elif opened.format == "JPEG" and not opened.info.get("progressive"):
         limit *= 2
@@ -115,7 +115,7 @@ def _centred(ink: np.ndarray, size: int) -> np.ndarray:
     small = Image.fromarray(np.uint8(255 * ink)).resize((width, height), Image.Resampling.BOX)
     digit = np.asarray(small, np.float32) / 255
     result = np.zeros((size, size), np.float32)
-    # The centre of mass goes to the middle, as far as the digit stays inside.
+    # Move the centre of mass to the middle, as far as the digit stays inside.
     mass = digit.sum()
     top = round(size / 2 - (digit.sum(axis=1) @ np.arange(0.5, height)) / mass)
     left = round(size / 2 - (digit.sum(axis=0) @ np.arange(0.5, width)) / mass)

@@ -1,4 +1,4 @@
-"""``tinyadtn sweep``: what it prints, and in which order."""
+"""The command ``tinyadtn sweep``: its checks and its output."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ from ..studies.table import (
     table,
 )
 from ..studies.workers import dask_executor
+from ..tables import printable
 from .commands import program
-from .terminal import as_typed, printable, say
+from .terminal import as_typed, say
 
 
 def run_sweep(options: Namespace) -> int:
-    """Do the runs of a spec, or only list them, or only show what is done of them."""
+    """Do the runs of a spec, or only list them, or only show their results."""
     spec = read_spec(options.spec, rows=options.rows)
     out = results_path(spec, options.out)
     if options.plot is not None:
-        _refuse_no_picture(options.plot, Path(options.spec), out)
+        _check_picture(options.plot, Path(options.spec), out, options.overwrite)
     if options.split is not None and options.pivot is None:
         raise TinyADTNError("--split goes with --pivot: without it, the table shows both splits")
-    _table(options, spec, {})  # what it can't show is said before a run
+    _table(options, spec, {})  # a wrong table option raises before any run
     records = read_records(out) if out.exists() else {}
     if options.dry_run:
         say(f"{_headline(spec, out, records)}\n\n{preview_table(spec, preview(spec), records)}")
         return 0
     if not (options.table or options.plot is not None):
         check_executor(options.executor, options.workers, options.blas_threads, options.device)
-        preview(spec)  # what is wrong is said before the headline
+        preview(spec)  # errors are raised before the headline is printed
         say(_headline(spec, out, records))
         records = _do(options, spec, out)
         say("")
@@ -51,7 +52,7 @@ def run_sweep(options: Namespace) -> int:
     say(_table(options, spec, records))
     if options.plot is not None:
         draw.save(plot(spec, records), options.plot)
-        say(f"\n{options.plot}")
+        say(f"\n{printable(options.plot)}")
     return _tell_failures(options, spec, records)
 
 
@@ -63,15 +64,24 @@ def _table(options: Namespace, spec: Spec, records: dict[str, Record]) -> str:
     return (markdown_table if options.markdown else table)(spec, records, **said)
 
 
-def _refuse_no_picture(path: str, *kept: Path) -> None:
-    """A picture takes the place of what is there: never of the spec or its results."""
+def _check_picture(path: str, spec: Path, out: Path, overwrite: bool) -> None:
+    """Reject a path where a picture cannot be written, or would replace another file.
+
+    Without --overwrite only the sweep's own picture is replaced: the one that is named as its
+    results, with the ending .png.
+    """
     if Path(path).suffix.lower() != ".png":
         raise TinyADTNError(f"--plot is a picture, a file that ends in .png; got {path}")
-    for file in kept:
+    for file in (spec, out):
         if os.path.realpath(path) == os.path.realpath(file):
             raise TinyADTNError(f"--plot {path} would take the place of {file}; name another file")
     if not Path(path).parent.is_dir():
         raise TinyADTNError(f"--plot {path}: there is no folder {Path(path).parent}; make it first")
+    own = os.path.realpath(path) == os.path.realpath(out.parent / f"{out.stem}.png")
+    if Path(path).exists() and not (own or overwrite):
+        raise TinyADTNError(
+            f"--plot {path} would replace an existing file; name another file, or add --overwrite"
+        )
 
 
 def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:
@@ -83,7 +93,7 @@ def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:
     rows = "1 row" if labels == 1 else f"{labels} rows"
     others = len(records.keys() - known)
     others_too = f", which also holds {others} of other specs or rows" if others else ""
-    return f"{spec.name}: {runs} in {rows}, {done}; results in {out}{others_too}"
+    return printable(f"{spec.name}: {runs} in {rows}, {done}; results in {out}{others_too}")
 
 
 def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
@@ -103,14 +113,15 @@ def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
         except KeyboardInterrupt:
             records = read_records(out) if out.exists() else {}
             done = sum(run.key in records for run in spec.runs)
-            say(f"\nstopped: {done} of {len(spec.runs)} runs are in {out}; what was in the middle")
-            say(f"begins again. Go on with\n  {_again(options)}")
+            state = f"{done} of {len(spec.runs)} runs are in {printable(str(out))}"
+            say(f"\nstopped: {state}; unfinished runs begin again.")
+            say(f"Go on with\n  {_again(options)}")
             raise
     return read_records(out)
 
 
 def _again(options: Namespace, *more: str) -> str:
-    """The command that does what is left."""
+    """Return the command that does the remaining runs."""
     words = [program(), "sweep", options.spec]
     words += ["--out", options.out] if options.out else []
     words += ["--rows", *options.rows] if options.rows else []

@@ -1,4 +1,4 @@
-"""Words for a terminal: a name in them may hold anything, also what commands it."""
+"""Safe printing on a terminal, because a name may contain characters that control it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ import os
 import shlex
 from collections.abc import Iterable
 
-
-def printable(text: str, *, also: str = "") -> str:
-    r"""The text on one line, what is no character to be seen as Python would write it.
-
-    >>> print(printable("two\nlines, \x1b[31mred"))
-    two\nlines, \x1b[31mred
-    """
-    return "".join(c if c.isprintable() or c in also else repr(c)[1:-1] for c in text)
+from ..tables import printable
 
 
 def say(text: object) -> None:
-    """Print it as ``printable``, on as many lines as it has."""
+    """Print the text on its lines, with every other unprintable character escaped."""
     print(printable(str(text), also="\n"))
 
 
 def as_typed(words: Iterable[str]) -> str:
-    r"""The words as a line for the shell, quoted where they must be.
+    r"""Return the words as a line for the shell, quoted where necessary.
 
     >>> print(as_typed(["ls", "my digits", "\x1b[31mred"]))
     ls 'my digits' $'\x1b\x5b\x33\x31\x6d\x72\x65\x64'
@@ -31,5 +24,5 @@ def as_typed(words: Iterable[str]) -> str:
 
 
 def _spelled(word: str) -> str:
-    """Byte by byte, as bash and zsh read it: such a name is in no other way both safe and exact."""
+    """Return the bytes of a word in hex, as bash and zsh read them: safe to print, and exact."""
     return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(word)) + "'"

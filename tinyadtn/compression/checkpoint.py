@@ -1,7 +1,7 @@
-"""Saving and loading: one ``.npz`` file a state, written whole or not at all, read without trust.
+"""Save and load models: one ``.npz`` file per state, written atomically and checked when read.
 
-Inside are the arrays by name and a JSON text: format, model configuration, the SHA-256 of every
-array, and whatever else the writer wants back.
+The file holds the arrays by name and a JSON text: format, model configuration, the SHA-256 of every
+array, and the entries that the writer adds.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .configure import build, has_own_encoding, is_known
 
 
 def save(path: str | os.PathLike[str], model: Module) -> None:
-    """Write the model's weights, and how to build it again, to a ``.npz`` file.
+    """Write the weights and the configuration of a model to a ``.npz`` file.
 
-    The file is complete or untouched: a crash or a full disk leaves the old one as it was. What is
-    written can be loaded: TinyADTNError for a model that is not what its configuration describes,
-    such as one whose layers were replaced, or what ``decoded`` gave, which has lost its encodings.
-    A model that ``ta.models`` and ``ta.compress`` did not make is loaded with ``into=``.
+    The file is written atomically: a crash or a full disk leaves the old file unchanged. Every file
+    can be loaded: TinyADTNError for a model that does not match its configuration, such as one
+    whose layers were replaced, or a result of ``decoded``, which has no encodings. A model that was
+    not made by ``ta.models`` and ``ta.compress`` is loaded with ``into=``.
 
     >>> import tempfile, tinyadtn as ta
     >>> model = ta.models.fc2(rng=0)
@@ -39,7 +39,7 @@ def save(path: str | os.PathLike[str], model: Module) -> None:
 
 
 def save_with(path: str | os.PathLike[str], model: Module, about: dict[str, Any]) -> None:
-    """``save``, with more to tell of the model, such as the data that it was trained on."""
+    """Do ``save`` and store more about the model, such as its training data."""
     if not isinstance(model, Module):
         raise TypeError(f"save(path, model) needs a Module, got {type(model).__name__}")
     config = model.config if is_known(model.config) else None
@@ -49,12 +49,12 @@ def save_with(path: str | os.PathLike[str], model: Module, about: dict[str, Any]
 
 
 def _require_loadable(model: Module, arrays: dict[str, Any], config: Any) -> None:
-    """Reject now what ``load`` would reject, or mistake, later."""
+    """Raise now for a model that ``load`` would reject, or load wrongly, later."""
     names = [name for name, _ in model.named_tensors()]
     for name in names:
         outside = name.startswith(("/", "\\")) or ".." in PurePosixPath(name).parts
         taken = name.startswith("optimizer/") or name == META
-        text = name.encode(errors="ignore").decode()  # without halves of surrogates
+        text = name.encode(errors="ignore").decode()  # without lone surrogates
         if outside or taken or "\0" in name or text != name:
             raise TinyADTNError(f"{name!r} cannot be the name of an array in a file; rename it")
     if len(arrays) < len(names):
@@ -68,7 +68,7 @@ def _require_loadable(model: Module, arrays: dict[str, Any], config: Any) -> Non
                 f"{name} has lost its encoding, so the file could not be loaded: save the model "
                 "that decoded was given; for a dense one, save ta.decompress(model)"
             )
-    if config is None or has_own_encoding(config):  # loaded with into=
+    if config is None or has_own_encoding(config):  # it is loaded with into=
         return
     try:
         _require_fitting(build(json.loads(json.dumps(config)), arrays), arrays)
@@ -81,11 +81,11 @@ def _require_loadable(model: Module, arrays: dict[str, Any], config: Any) -> Non
 
 
 def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Any:
-    """The model in a checkpoint, whether weights only or a training state.
+    """Return the model in a checkpoint, which may hold weights only or a training state.
 
-    What ``ta.models`` and ``ta.compress`` made is built again from the stored configuration; for
-    any other module give one of the same shape as ``into``, which receives the weights.
-    CheckpointError for a file that is damaged, unsafe, newer, or for another model.
+    A model made by ``ta.models`` and ``ta.compress`` is built again from the stored configuration.
+    For any other model, pass a module of the same shapes as ``into``; it receives the weights.
+    CheckpointError for a file that is damaged, unsafe, of a newer format, or of another model.
     """
     arrays, meta = read_state(path)
     if meta.get("kind") == "features":
@@ -104,7 +104,7 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Any:
 
 
 def take_weights(model: Module, arrays: dict[str, Any]) -> None:
-    """Give the model those of a state's arrays that are its own, not the optimiser's."""
+    """Load the model's arrays from those of a state, which may also hold the optimizer's."""
     _require_fitting(model, _own(arrays))
     model.load_arrays(_own(arrays))
 
@@ -114,10 +114,9 @@ def _own(arrays: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_fitting(model: Module, arrays: dict[str, Any]) -> None:
-    """ShapeError or DTypeError for arrays of other names, shapes or kinds of numbers.
+    """Raise ShapeError or DTypeError for arrays of other names, shapes or kinds of dtype.
 
-    Unlike ``load_arrays``, which takes what a user has, it takes no integers for floats: no model
-    was saved so.
+    Unlike ``load_arrays``, it rejects integers in place of floats, because no model is saved so.
     """
     require_fitting(model, arrays)
     for name, tensor in model.named_tensors():

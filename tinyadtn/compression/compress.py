@@ -1,7 +1,7 @@
 """Replace a model's dense weights by encodings (``compress``), and decode them (``decompress``).
 
-``compress`` takes three steps: it resolves the spec into layers, encodes these, and freezes the
-other parameters if asked to.
+``compress`` has three steps: it resolves the spec into layers, encodes their weights, and freezes
+the other parameters if the caller asks for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
 from .configure import check_shape, encoded, set_config, stored_in
 
-# By the name of a layer, a pattern, or a tuple of these.
+# Keys are the name of a layer, a pattern, or a tuple of these.
 Spec = Mapping[Any, "int | Encoding | Recipe"]
 
 
@@ -38,15 +38,16 @@ def compress(
     rng: Seed,
     train_others: bool = True,
 ) -> Any:
-    """A new model in which the named layers' weights are encoded; the old one is left alone.
+    """Return a new model in which the weights of the named layers are encoded.
 
     ``spec`` maps a layer's name or a pattern ("fc*") to a depth (an ADTN of that depth), to an
     encoding, or to a recipe: ``recipe(shape, axes=…, rng=…)``, such as ``ADTN.like(depth=2)``.
-    A tuple of names or patterns is encoded jointly: its weights are parts of a single encoding,
-    of all their outputs, (Σ o, c, kh, kw), if the inputs are the same, and else of one vector.
-    Everything else is copied; with ``train_others=False`` all that is not part of an encoded layer
-    is frozen (see ``freeze``). The encodings start at random, in the number type of the weights
-    that they replace; ``fit`` brings them near these.
+    A tuple of names or patterns is encoded jointly: its weights are parts of a single encoding.
+    If the layers have the same inputs, it encodes their stacked outputs, (Σ o, c, kh, kw), and else
+    one vector of all entries. All other layers are copied, so ``model`` does not change. With
+    ``train_others=False`` every parameter outside the encoded layers is frozen (see ``freeze``).
+    The encodings are initialized at random, with the dtype of the weights that they replace;
+    ``fit`` brings them close to these weights.
 
     >>> import tinyadtn as ta
     >>> small = compress(ta.models.fc2(rng=0), {"fc*": 2}, rng=0)
@@ -112,7 +113,7 @@ def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
 
 
 def _encode_jointly(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
-    """One encoding for the weights of all these layers; each layer gets its part."""
+    """Return one encoding for the weights of all these layers, as one part per layer."""
     if len(layers) < 2:
         raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
     shapes, structures = zip(*map(_shape_and_axes, layers.values()))
@@ -131,9 +132,9 @@ def _shape_and_axes(layer: Any) -> tuple[Shape, Axes]:
 def _encode(
     name: str, layers: Sequence[Any], shape: Shape, axes: Axes, value: Any, rng: Seed
 ) -> Encoding:
-    """The encoding for the weights of these layers, from a depth, an encoding or a recipe."""
+    """Return the encoding of these layers' weights, from a depth, an encoding or a recipe."""
     if isinstance(value, Encoding):
-        encoding = value.copy()  # nothing is shared with the caller, nor between layers
+        encoding = value.copy()  # a copy, so that neither the caller nor other layers share it
     else:
         recipe = ADTN.like(depth=int(value)) if isinstance(value, numbers.Integral) else value
         if not callable(recipe):
@@ -144,7 +145,7 @@ def _encode(
             f"{name}: the recipe returned {type(encoding).__name__}, not an encoding"
         )
     check_shape(name, shape, encoding.shape)
-    # The number type and the device are those of the weights that it replaces.
+    # dtype and device are those of the weights that it replaces.
     replaced = [t for layer in layers for t in stored_in(layer.weight).values()]
     dtype = np.result_type(np.float32, *(tensor.dtype for tensor in replaced))
     for _, tensor in encoding.named_tensors():
@@ -168,9 +169,9 @@ def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed)
 
 
 def decompress(model: Module) -> Any:
-    """The ordinary dense model with the weights that the encodings decode to.
+    """Return the dense model with the weights that the encodings decode to.
 
-    What is frozen in it and was not encoded stays frozen.
+    Frozen parameters of layers that are not encoded stay frozen.
 
     >>> import tinyadtn as ta
     >>> decompress(compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)).num_parameters

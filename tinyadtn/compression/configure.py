@@ -1,4 +1,4 @@
-"""A model from its configuration, as a file holds it: network, encodings, what is frozen."""
+"""Build a model from the configuration in a file: network, encodings, frozen parameters."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ ENCODINGS: dict[str, Callable[..., Encoding]] = {
 
 
 def image_of(model: Module, image: Shape | None) -> Shape:
-    """The shape (c, h, w) of the images of a model, given or from its configuration."""
+    """Return the image shape (c, h, w) of a model: ``image``, or that of its configuration."""
     if image is None and model.config is None:
         raise TinyADTNError("say what images this model takes: image=(c, h, w)")
     return image_shape(model.config) if image is None else image
 
 
 def stored_in(weight: Any) -> dict[str, Tensor]:
-    """The tensors that store a layer's weight, by name: itself, or those of its encoding."""
+    """Return the tensors that store a layer's weight, by name: the weight, or its encoding's."""
     return {"weight": weight} if isinstance(weight, Tensor) else dict(weight.named_tensors())
 
 
 def check_shape(name: str, shape: Shape, encoded: Shape) -> None:
-    """ShapeError unless an encoding of shape ``encoded`` is for the weight of this layer."""
+    """Raise ShapeError unless an encoding of shape ``encoded`` fits the weight of this layer."""
     if encoded != shape:
         raise ShapeError(f"{name} has a weight of shape {shape}, the encoding is for {encoded}")
 
 
 def encoded(model: Module, weights: Mapping[str, Encoding]) -> Any:
-    """Return the model with these weights; its configuration describes their encodings."""
+    """Return a copy of the model with these weights, and their encodings in its ``config``."""
 
     def change(path: str, weight: Any) -> Any:
         return weights.get(path.removesuffix(".weight"), weight)
@@ -58,7 +58,7 @@ def encoded(model: Module, weights: Mapping[str, Encoding]) -> Any:
 
 
 def set_config(result: Module, model: Module, encodings: dict[str, Any]) -> None:
-    """Set ``result.config``: that of the model, these encodings, and what is still frozen."""
+    """Set ``result.config`` from the model's, these encodings, and the parameters still frozen."""
     frozen = set(model.config.get("frozen", ()))
     still = {id(tensor) for name, tensor in model.named_tensors() if name in frozen}
     names = sorted(name for name, tensor in result.named_tensors() if id(tensor) in still)
@@ -68,13 +68,13 @@ def set_config(result: Module, model: Module, encodings: dict[str, Any]) -> None
 
 
 def is_known(config: Any) -> bool:
-    """Whether a configuration is that of a network which ``ta.models`` made."""
+    """Return whether a configuration describes a network of ``ta.models``."""
     name = config.get("model") if isinstance(config, dict) else None
     return isinstance(name, str) and name in MODELS
 
 
 def has_own_encoding(config: dict[str, Any]) -> bool:
-    """Whether a layer has an encoding of a class that this package does not know."""
+    """Return whether a layer has an encoding of a class that is not in this package."""
     wholes = map(_whole, config.get("encodings", {}).values())
     return any(whole is None or whole["encoding"] not in ENCODINGS for whole in wholes)
 
@@ -82,8 +82,8 @@ def has_own_encoding(config: dict[str, Any]) -> bool:
 def build(config: dict[str, Any], arrays: Mapping[str, Any] | None = None) -> Any:
     """Build the model that a configuration describes, with shapes only.
 
-    With ``arrays``, what the file holds beside the configuration, a configuration that describes
-    more than these is rejected before anything is built.
+    ``arrays`` are the arrays of the same file. With them, a configuration that describes a larger
+    model is rejected before anything is built.
     """
     try:
         if arrays is not None:
@@ -101,10 +101,10 @@ def build(config: dict[str, Any], arrays: Mapping[str, Any] | None = None) -> An
 
 
 def _check_limits(config: dict[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Reject sizes that no model with these arrays has: layers and buffers are built in full.
+    """Reject sizes that no model with these arrays has, because layers are built in full.
 
-    Every layer of a network and every layer of gates has an array of its own. A number of channels
-    may exceed what an encoded weight stores, so a million is allowed in any case.
+    Every layer of a network and every layer of gates has at least one array. The number of channels
+    may exceed the stored parameters of an encoded weight, so a million is always allowed.
     """
     widths = config.get("widths", ())
     depths = {}
@@ -121,14 +121,14 @@ def _check_limits(config: dict[str, Any], arrays: Mapping[str, Any]) -> None:
 
 
 def _whole(entry: Any) -> Any:
-    """Of the entry of a part that of the whole; of all others itself."""
+    """Return the entry of the whole encoding for a part, and any other entry unchanged."""
     while isinstance(entry, dict) and "whole" in entry:
         entry = entry["whole"]
     return entry
 
 
 def _without_rng(options: dict[str, Any]) -> dict[str, Any]:
-    if "rng" in options:  # it would draw all values, only to be replaced
+    if "rng" in options:  # it would draw all values, which are replaced at once
         raise ValueError("a configuration has no rng")
     return options
 
@@ -150,9 +150,9 @@ def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encodi
 
 
 def options_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constructor's options in the configuration of an encoding, as a file holds it.
+    """Return the constructor's options from the configuration of an encoding in a file.
 
-    Files from before ``normalized`` was an option of the ADTN hold the plain parametrization.
+    Files written before the ADTN had the option ``normalized`` hold the plain parametrization.
     """
     options = {key: value for key, value in entry.items() if key != "encoding"}
     return {"normalized": False, **options} if entry["encoding"] == "ADTN" else options

@@ -1,4 +1,4 @@
-"""Fit the encodings of a compressed model to the weights of a dense one, before any training."""
+"""Fit the encodings of a compressed model to the weights of a dense model, before training."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .configure import check_shape
 def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[float]]:
     """Fit every encoded weight of ``model`` to the dense weight of the same layer.
 
-    Returns each layer's relative errors ‖W - target‖ / ‖target‖. An iterative fit returns one error
-    per step and takes the options of ``ADTN.fit`` (``steps``, ``learning_rate``, …). A fit in
+    Return the relative errors ‖W - target‖ / ‖target‖ of each layer. An iterative fit returns one
+    error per step and takes the options of ``ADTN.fit`` (``steps``, ``learning_rate``, …). A fit in
     closed form returns one error and needs no options. A joint encoding is fitted once, to all its
-    layers, under the name "fc1+fc2". An encoding without a fit, or a frozen one, stays as it is.
+    layers, under the name "fc1+fc2". An encoding without a fit, or a frozen one, does not change.
 
     >>> import tinyadtn as ta
     >>> model = ta.models.fc2(rng=0)
@@ -53,7 +53,7 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
 
 
 def _target(group: Mapping[str, Encoding], dense_model: Module) -> Any:
-    """The array that the encoding of these layers should decode to."""
+    """Return the array that the encoding of these layers should decode to."""
     name, weight = next(iter(group.items()))
     shapes = weight.layers if isinstance(weight, SharedWeight) else {name: weight.shape}
     targets = {}

@@ -1,4 +1,4 @@
-"""A table of what a model stores: a row for each weight, the encoded weights, the whole model."""
+"""A table of stored parameters: one row per weight, the encoded weights, the whole model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReportRow:
     bytes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """The numbers by name."""
+        """Return all columns by name, for JSON."""
         return {
             "name": self.name,
             "encoding": self.encoding,
@@ -43,7 +43,7 @@ class ReportRow:
 
 @dataclass(frozen=True)
 class Report:
-    """What each weight takes, dense and as stored; printing it gives a table, or two if timed."""
+    """Parameters and bytes of every weight; ``str`` gives a table, or two if timings were made."""
 
     rows: tuple[ReportRow, ...]
     timings: tuple[Timing, ...] = ()
@@ -77,13 +77,16 @@ class Report:
 def report(
     model: Module, *, timing: bool = False, batch_size: int = 128, image: Shape | None = None
 ) -> Report:
-    """Dense weights, stored and live numbers, ratio, padding and bytes, for each layer and in all.
+    """Return a table of the dense, stored and effective parameters of each layer and the model.
 
-    An encoding that several layers share has one row. Two rows of encodings or more have their sum
-    in a row of its own, "encoded weights". The last row counts the whole model with its biases.
-    Bytes are those of an uncompressed ``.npz`` file with the row's arrays. ``timing`` measures the
-    encoded layers of a ``Sequential`` too, each for a batch: see ``Timing`` for the columns. It
-    needs to know the ``image`` (c, h, w) that a model takes which ``ta.models`` did not make.
+    "live" counts the effective parameters, which can change the weight. "ratio" is dense / stored.
+    "padding" is the excess of the padded tensor's entries over those of the weight. "bytes on disk"
+    is the size of an uncompressed ``.npz`` file with the row's arrays.
+
+    An encoding that several layers share has one row. If two or more rows are encodings, the row
+    "encoded weights" is their sum. The last row counts the whole model with its biases. ``timing``
+    also measures the encoded layers of a ``Sequential``, each for one batch: see ``Timing`` for the
+    columns. For a model that was not made by ``ta.models`` it needs the ``image`` shape (c, h, w).
 
     >>> import tinyadtn as ta
     >>> print(report(ta.compress(ta.models.fc2(rng=0), {"fc1": 2, "fc2": 2}, rng=0)))
@@ -102,7 +105,7 @@ def report(
         inside = {id(tensor) for weight in encoded for tensor in weight.tensors.values()}
         own = {name: tensor for name, tensor in model.named_tensors() if id(tensor) in inside}
         rows.append(_sum("encoded weights", [weight.counts for weight in encoded], own))
-    # Beyond the weights every parameter that is trained or frozen, each counted once.
+    # All other parameters, trainable or frozen, each counted once.
     inside = {id(tensor) for weight in weights for tensor in weight.tensors.values()}
     tensors, frozen = dict(model.named_tensors()), (model.config or {}).get("frozen", ())
     biases = sum(
@@ -119,7 +122,7 @@ def report(
 
 
 class _StoredWeight:
-    """What stores the weights of one layer, or of several that share it: its tensors and counts."""
+    """The storage of one layer's weight, or of several that share it: tensors and counts."""
 
     def __init__(self, name: str, weights: Mapping[str, Any]):
         self.name, self.storage = name, storage_of(next(iter(weights.values())))
@@ -130,6 +133,7 @@ class _StoredWeight:
         self.counts = replace(counts, dense=size)
 
     def row(self) -> ReportRow:
+        """Return the line of the report for this weight."""
         label = self.storage.label if isinstance(self.storage, Encoding) else "dense"
         if self.counts.stored and not any(t.requires_grad for t in self.tensors.values()):
             label += ", frozen"
@@ -142,28 +146,31 @@ def _sum(name: str, counts: Iterable[Counts], tensors: Mapping[str, Tensor]) -> 
 
 
 def npz_bytes(tensors: Mapping[str, Tensor]) -> int:
-    """The size of an uncompressed ``.npz`` file with these tensors, which is written nowhere."""
+    """Return the size of an uncompressed ``.npz`` file with these tensors, without writing it."""
     file = _Nowhere()
-    # Zeros in place of the values: they take as many bytes, and a tensor may have a shape only.
+    # Zeros take as many bytes as the values, and a tensor may have a shape only.
     zeros = {k: np.broadcast_to(t.dtype.type(0), t.shape) for k, t in tensors.items()}
     write_npz(file, zeros)
     return file.length
 
 
 class _Nowhere:
-    """A file that keeps nothing but its length."""
+    """A file that stores only its length."""
 
     length = position = 0
 
     def tell(self) -> int:
+        """Return the position."""
         return self.position
 
     def seek(self, position: int) -> None:
+        """Move to the position."""
         self.position = position
 
     def write(self, data: Any) -> None:
+        """Advance by the length of ``data``."""
         self.position += memoryview(data).nbytes
         self.length = max(self.length, self.position)
 
     def flush(self) -> None:
-        """Nothing waits to be written."""
+        """Do nothing, because nothing is buffered."""

@@ -1,4 +1,4 @@
-"""What fits a budget: for one weight's shape, encodings that store no more numbers than allowed."""
+"""Suggest encodings of a weight that store at most a given number of parameters."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ..errors import ShapeError, SizeLimitError
 from ..tables import format_table
 from ..tensor_networks.sites import Axes, assign_sites
 
-Make = Callable[[int], "Suggestion"]  # a family's member of a given size: depth, rank, bond
-SHALLOW = 4  # ADTNs from depth 1 to here are listed one by one
+Make = Callable[[int], "Suggestion"]  # size (depth, rank or bond dimension) -> encoding
+SHALLOW = 4  # all ADTNs of depth 1 to SHALLOW are listed
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """An encoding: ``recipe`` is what ``compress`` takes, ``code`` how to write it."""
+    """An encoding: ``recipe`` is for ``compress``, ``code`` is the Python code of the recipe."""
 
     label: str
     code: str
@@ -37,7 +37,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Suggestions:
-    """Encodings that fit a budget; printing them gives a table."""
+    """Encodings that fit a budget; ``str`` gives a table."""
 
     shape: tuple[int, ...]
     rows: tuple[Suggestion, ...]
@@ -58,15 +58,20 @@ class Suggestions:
 
 
 def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggestions:
-    """Encodings of a weight (o, i) or (o, c, kh, kw) that store at most ``budget`` numbers.
+    """Return encodings of a weight (o, i) or (o, c, kh, kw) with at most ``budget`` parameters.
 
-    ADTNs of small depths and of the largest that fits; low rank, tensor trains of 2 to 4 cores with
-    balanced modes, and for kernels Tucker, each the largest that fits and stores less than the
-    dense weight; frozen random weights, the control, store nothing. The costs are multiply-adds: to
-    decode, and to put one input vector, of a kernel one patch, through undecoded factors, where
-    there is such a way (see ``Cost``). ``axes`` is the structure of the axes (``layer.axes``), for
-    ADTNs: their recipes keep to it, whatever the layer's own, for another may store more. Nothing
-    is allocated. ShapeError where only the frozen one would fit; it names the smallest.
+    The table contains:
+
+    - ADTNs of small depths and of the largest depth that fits;
+    - low rank, tensor trains of 2 to 4 cores with balanced modes, and Tucker for kernels, each the
+      largest that fits and stores less than the dense weight;
+    - frozen random weights, the control, which store nothing.
+
+    The costs are multiply-adds: "to decode" the weight, and "to apply" it to one input vector (of a
+    kernel to one patch) without forming it, where that is possible (see ``Cost``). ``axes`` is the
+    structure of the axes (``layer.axes``) for ADTNs. Their recipes fix it, because an ADTN with the
+    layer's own axes may store more. Nothing is allocated. If only the frozen encoding would fit,
+    ShapeError names the smallest of the others.
 
     >>> choice = suggest((256, 784), 1_040, axes=(256, (28, 28)))  # print it: a table
     >>> for row in choice.rows:
@@ -106,14 +111,12 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
 
 
 def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[Make, int, int]]:
-    """Each kind of encoding that this shape can have: as a function of one size, a bound of the
-    sizes to try, and up to where all sizes are listed.
-    """
+    """Yield per kind (function of a size, largest size to try, size up to which all are listed)."""
     o, c, *kernel = shape
     i, window = math.prod(shape[1:]), math.prod(kernel)
 
     def tucker(step: int) -> Suggestion:
-        """Ranks in the ratio of the channels, as far as the one allows the other."""
+        """Return Tucker with ranks in the ratio of the channels, as far as possible."""
         b = math.ceil(c * step / max(o, c))
         a = min(math.ceil(o * step / max(o, c)), b * window)
         return _suggestion(shape, Tucker, (a, min(b, a * window)))
@@ -123,10 +126,10 @@ def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[M
             shape, TensorTrain, modes, tuple(min(bond, limit) for limit in limits)
         )
 
-    if math.prod(shape) > 2:  # two sites or more, as a gate needs
+    if math.prod(shape) > 2:  # a gate needs two sites
         adtn = partial(_suggestion, shape, ADTN, axes=axes)
         layer = 16 * (len(assign_sites(shape, axes, 2, "interleaved").dims) - 1)
-        with contextlib.suppress(SizeLimitError):  # a tensor beyond the memory at any depth
+        with contextlib.suppress(SizeLimitError):  # the tensor exceeds the memory at any depth
             yield adtn, 1 + (most - adtn(1).stored) // layer, SHALLOW
     yield partial(_suggestion, shape, LowRank), min(o, i), 0
     for modes, limits in _chains(o, i):
@@ -136,16 +139,16 @@ def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[M
 
 
 def _chains(o: int, i: int) -> Iterator[tuple[Modes, list[int]]]:
-    """Balanced modes for 2, 3 and 4 cores, where no core is left with one entry; bonds' limits."""
+    """Yield (balanced modes, largest bonds) for 2, 3 and 4 cores of more than one entry."""
     for n in (2, 3, 4):
-        modes = (balanced(o, n), balanced(i, n)[::-1])  # large meets small
+        modes = (balanced(o, n), balanced(i, n)[::-1])  # pairs large with small
         sizes = [p * q for p, q in zip(*modes)]
         if min(sizes) > 1:
             yield modes, [min(math.prod(sizes[:k]), math.prod(sizes[k:])) for k in range(1, n)]
 
 
 def balanced(length: int, count: int) -> tuple[int, ...]:
-    """The length as a product of so many factors, as equal as a greedy split gets them.
+    """Return ``count`` factors of the length, as equal as a greedy split makes them.
 
     >>> balanced(784, 4), balanced(10, 3)
     ((7, 7, 4, 4), (5, 2, 1))
@@ -166,7 +169,7 @@ def balanced(length: int, count: int) -> tuple[int, ...]:
 
 
 def _largest(make: Make, largest: int, most: int) -> int:
-    """The largest size whose encoding stores no more than ``most``; 0 if there is none."""
+    """Return the largest size whose encoding stores no more than ``most``; 0 if there is none."""
 
     def fits(size: int) -> bool:
         try:
@@ -182,7 +185,7 @@ def _largest(make: Make, largest: int, most: int) -> int:
 
 
 def _suggestion(shape: Any, kind: type[Encoding], *arguments: Any, **options: Any) -> Suggestion:
-    """The encoding with these arguments, from its shapes alone."""
+    """Return the encoding with these arguments, from its shapes alone."""
     recipe = kind.like(*arguments, **options)
     encoding = recipe(shape, rng=None)
     written = [*map(str, arguments), *(f"{name}={value}" for name, value in options.items())]

@@ -1,4 +1,4 @@
-"""A model as a table: layer by layer, what comes out, what is stored, what it costs."""
+"""A model as a table: output shape, parameters and multiply-adds of each layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .configure import image_of
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer: the shape of its output for one image, trained numbers, multiply-adds."""
+    """One layer: output shape, trainable parameters and multiply-adds for one image."""
 
     name: str
     layer: str
@@ -31,7 +31,7 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """What ``summary`` found; printing it gives a table."""
+    """The result of ``summary``; ``str`` gives a table."""
 
     rows: tuple[LayerSummary, ...]
     parameters: int
@@ -48,14 +48,16 @@ class ModelSummary:
 
 
 def summary(model: Sequential, image: Shape | None = None) -> ModelSummary:
-    """Layers, output shapes, trained numbers and multiply-adds for one image.
+    """Return the layers with output shapes, trainable parameters and multiply-adds for one image.
 
-    ``image`` is (c, h, w); what ``ta.models`` made knows it. Nothing is computed or allocated, so a
-    model of shapes only (``rng=None``) will do. Multiply-adds are those of one image among many: of
-    a weight that need not be decoded, those of the way through its factors (see ``decode_free``),
-    and none for decoding the others. A tensor that several layers share is counted where it is
-    first met. The ``forward`` of a module of your own with layers inside is run once on zeros, and
-    counts these layers as often as it calls them; products that it computes itself do not count.
+    ``image`` is (c, h, w); for a model of ``ta.models`` it is known. Nothing is computed or
+    allocated, so the model may have shapes only (``rng=None``). The multiply-adds are those of one
+    image in a large batch: for a weight that is applied without forming it, the products with its
+    factors (see ``decode_free``); decoding other weights is not counted. A tensor that several
+    layers share is counted at the first of them.
+
+    The ``forward`` of a custom module with layers inside is run once on zeros. Its layers are
+    counted as often as it calls them; products that it computes itself are not counted.
 
     >>> from tinyadtn.nn.models import lenet5
     >>> print(summary(lenet5()))
@@ -84,27 +86,27 @@ def summary(model: Sequential, image: Shape | None = None) -> ModelSummary:
 
 
 def _through(layer: Module, shape: Shape) -> tuple[Shape, int]:
-    """The shape of the output for one input of that shape, and the multiply-adds."""
+    """Return the shape of the output for one input of shape ``shape``, and the multiply-adds."""
     if not any(_is_composed(part) for part in [layer, *dict(layer.named_modules()).values()]):
         return layer.output_shape(shape), layer.multiply_adds(shape)
     counted: list[int] = []
-    traced = with_weights(layer, lambda name, weight: weight)  # other modules, the same tensors
+    traced = with_weights(layer, lambda name, weight: weight)  # new modules with the same tensors
     for part in dict(traced.named_modules()).values():
         if type(part).multiply_adds not in (Module.multiply_adds, Sequential.multiply_adds):
-            part.__dict__["forward"] = partial(_count, part, counted)  # in the place of the method
+            part.__dict__["forward"] = partial(_count, part, counted)  # replaces the method
     with no_grad():
         output = traced(np.zeros((1, *shape), np.float32))
     return output.shape[1:], sum(counted)
 
 
 def _is_composed(part: Module) -> bool:
-    """Whether it is a module of the user's that says nothing of its cost but has layers inside."""
+    """Return whether a module has layers inside and does not define ``multiply_adds``."""
     says_nothing = type(part).multiply_adds is Module.multiply_adds
     return says_nothing and any("weight" in vars(inner) for _, inner in part.named_modules())
 
 
 def _count(layer: Module, counted: list[int], x: Tensor, **_: Any) -> Tensor:
-    """In the place of a layer's forward: nothing but the multiply-adds and the shape."""
+    """Replace a layer's forward: count the multiply-adds and return zeros of the output's shape."""
     shape = x.shape[1:]
     counted.append(layer.multiply_adds(shape))
     return Tensor(np.zeros((len(x), *layer.output_shape(shape)), x.dtype))

@@ -1,4 +1,4 @@
-"""How long the layers of a model take here and now: dense, decoded, cached, and decode-free."""
+"""Measure the time per layer of a model: dense, decoded, cached, and decode-free."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ..nn.sequential import Sequential
 from ..nn.surgery import dense
 from .configure import image_of
 
-SECONDS = 0.2  # how long a thing is repeated, after one call that warms up
+SECONDS = 0.2  # duration of the repetitions, after one call for warm-up
 FEWEST = 3
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds, medians, of one encoded layer for one batch, forward.
+    """Median times in milliseconds of one encoded layer, for the forward pass of one batch.
 
-    ``dense``: through a plain weight. ``decode``: to decode the weight, without the batch.
-    ``cached``: through what ``decoded`` precomputes, the weight or its factors. ``decode_free``:
-    computing the factors, and the batch through them; None where the layer decodes.
+    ``dense``: with a dense weight. ``decode``: decoding the weight, without the batch. ``cached``:
+    with the weight or the factors that ``decoded`` precomputes. ``decode_free``: computing the
+    factors and applying them, without forming the weight; None if the layer forms it.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Timing:
     decode_free: float | None
 
     def cells(self) -> list[str]:
-        """As a table shows it, under ``HEAD``."""
+        """Return the cells of a table row with the column heads ``HEAD``."""
         return [self.name, *("–" if t is None else f"{t:.3g}" for t in astuple(self)[1:])]
 
 
@@ -49,12 +49,12 @@ HEAD = ["dense", "decode", "cached", "decode-free"]
 
 
 def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> Iterator[Timing]:
-    """One for each encoded layer, with random inputs; measured when asked for.
+    """Yield the timing of each encoded layer with random inputs; each is measured on demand.
 
-    ``image`` is (c, h, w); what ``ta.models`` made knows it. A layer is asked as part of its own
-    network, so what the others take does not matter. A ``Sequential`` inside is gone through too,
-    its layers named "block.fc1"; other modules with layers inside are not. SizeLimitError for a
-    batch whose values alone, in and out of a layer, fill the memory.
+    ``image`` is (c, h, w); for a model of ``ta.models`` it is known. Each layer is measured alone,
+    so the other layers do not matter. Layers of a nested ``Sequential`` are included, as
+    "block.fc1"; those of other modules are not. SizeLimitError for a batch whose inputs and outputs
+    of a layer would fill the memory.
 
     >>> import tinyadtn as ta
     >>> model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1, "fc2": 2}, rng=0)

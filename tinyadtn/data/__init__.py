@@ -3,9 +3,9 @@
 Read ``splits`` first (``Data``, ``Split``, ``batches``), then ``loading`` (``load_data``) and
 ``preprocess`` (normalization and augmentation). The other files may be skipped at first:
 
-- ``catalogue``: the named data sets, where they are looked for, and ``download``.
+- ``catalogue``: the named data sets, the folders where they are searched for, and ``download``.
 - ``idx``, ``cifar``: readers of the two file formats.
 - ``feature_file``: features of images, saved as a data set.
-- ``image_checks``: what images and labels must be.
-- ``fetching``: downloads through pooch, and unpacking an archive safely.
+- ``image_checks``: checks of images and labels.
+- ``fetching``: downloads through pooch, and safe unpacking of archives.
 """

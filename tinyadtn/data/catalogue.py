@@ -1,4 +1,4 @@
-"""The named data sets: what each consists of, where it may be on this machine, how to fetch it.
+"""The named data sets: their files, the folders where they may be, and how to download them.
 
 There are two kinds, ``IdxSet`` and ``CifarSet``, with the same methods: ``is_in`` and ``fits`` look
 at a folder, ``read`` returns its images and labels, ``fetch`` downloads what is missing. ``KNOWN``
@@ -25,22 +25,22 @@ Contents = tuple[dict[str, tuple], tuple[str, ...] | None]
 
 @dataclass(frozen=True)
 class IdxSet:
-    """A data set in IDX files: the hash of each unpacked file, who serves copies."""
+    """A data set in IDX files: the hash of each unpacked file, and the mirrors with copies."""
 
     description: str
     sha256: Mapping[str, str]
     mirrors: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
-    elsewhere: tuple[Path, ...] = ()  # where other programs put it
-    validation: int | None = None  # images drawn from the training images; None: a twelfth
-    subfolders: tuple[str, ...] = ("raw",)  # where torchvision puts it, below its root
+    elsewhere: tuple[Path, ...] = ()  # folders of other programs
+    validation: int | None = None  # images taken from the training images; None: 1 in 12
+    subfolders: tuple[str, ...] = ("raw",)  # torchvision's subfolders of its root
 
     def is_in(self, folder: Path) -> bool:
-        """Whether a folder has files of these names."""
+        """Return whether a folder has files of these names."""
         return idx.find(folder, "train-images") is not None
 
     def fits(self, folder: Path, key: str = "t10k-labels") -> bool:
-        """A quick look: whether the smallest file, or another, is this set's and not another's."""
+        """Return whether one file, by default the smallest, has this set's hash: a quick test."""
         try:
             idx.read_file(folder, key, self.sha256)
         except DataFileError:
@@ -48,11 +48,11 @@ class IdxSet:
         return True
 
     def read(self, folder: Path) -> Contents:
-        """The images and labels, every file's hash checked."""
+        """Return the images and labels; the hash of every file is checked."""
         return idx.read_idx_folder(folder, self.sha256), self.classes
 
     def fetch(self, folder: Path) -> None:
-        """Download every file that is missing or wrong, and keep it unpacked."""
+        """Download every file that is missing or wrong, and store it unpacked."""
         for key, sha256 in self.sha256.items():
             if not self.fits(folder, key):
                 name = idx.file_name(key)
@@ -62,7 +62,7 @@ class IdxSet:
 
 @dataclass(frozen=True)
 class CifarSet:
-    """A data set in CIFAR's binary layout: its archive, the MD5 of that, who serves it."""
+    """A data set in CIFAR's binary layout: its archive, the archive's MD5, and the mirrors."""
 
     description: str
     layout: Layout
@@ -79,11 +79,11 @@ class CifarSet:
         return (self.layout.folder,)
 
     def is_in(self, folder: Path) -> bool:
-        """Whether a folder has files of these names."""
+        """Return whether a folder has files of these names."""
         return holds(folder, self.layout)
 
     def fits(self, folder: Path) -> bool:
-        """A quick look: whether the files have the right sizes."""
+        """Return whether the files have the right sizes: a quick test."""
         sizes = {folder / name: size for name, size in self._sizes().items()}
         return all(path.is_file() and path.stat().st_size == n for path, n in sizes.items())
 
@@ -95,11 +95,11 @@ class CifarSet:
         }
 
     def read(self, folder: Path) -> Contents:
-        """The images, fine labels and names, everything counted."""
+        """Return the images, fine labels and class names; the counts of images are checked."""
         return read_cifar(folder, self.layout, self.counts)
 
     def fetch(self, folder: Path) -> None:
-        """Download and unpack the archive unless all is there."""
+        """Download and unpack the archive unless all files are there."""
         try:
             self.read(folder)
             return
@@ -117,7 +117,7 @@ class CifarSet:
                     (Path(room) / name).replace(folder / name)
 
         try:
-            # pooch compares this MD5, the only sum that is published. It finds damage and mix-ups.
+            # pooch compares the MD5, the only published hash. It detects damage and wrong files.
             fetching.fetch(self.archive, f"md5:{self.md5}", urls, folder, keep=keep)
         finally:
             if not archive_was_here:
@@ -125,7 +125,7 @@ class CifarSet:
 
 
 KNOWN: dict[str, IdxSet | CifarSet] = {
-    # The hashes of the files that are made as data/README.md explains.
+    # Hashes of the files that are made as data/README.md explains.
     "mnist-5k": IdxSet(
         "5,000 handwritten digits, bundled: 3,500 train, 500 validation, 1,000 test",
         {
@@ -137,7 +137,7 @@ KNOWN: dict[str, IdxSet | CifarSet] = {
             "t10k-labels": "e37caccd005c43601ccc037cf0a0ec3006bfbc9927618f94ee80ebafa7f4e15e",
         },
     ),
-    # Computed from the four official files.
+    # Hashes of the four official files.
     "mnist": IdxSet(
         "70,000 handwritten digits, 11 MB: 55,000 train, 5,000 validation, 10,000 test",
         {
@@ -152,8 +152,8 @@ KNOWN: dict[str, IdxSet | CifarSet] = {
         ),
         subfolders=("raw", "MNIST/raw"),
     ),
-    # Computed from the files in Debian's dataset-fashion-mnist, version 0.0~git20200523.55506a9-1.
-    # The two of labels agree with the publisher's, whose MD5 is in their repository's README.
+    # Hashes of the files in Debian's dataset-fashion-mnist, version 0.0~git20200523.55506a9-1.
+    # The two label files agree with the publisher's, whose MD5 is in their README.
     "fashion-mnist": IdxSet(
         "70,000 pictures of clothes, 31 MB: 55,000 train, 5,000 validation, 10,000 test",
         {
@@ -201,11 +201,12 @@ if not BUNDLED.is_dir():
 def locate(name: str) -> Path:
     """Return the folder that holds the named set; ``DataFileError`` lists the folders tried.
 
-    These are ``$TINYADTN_DATA`` (that folder, or one called ``name`` in it), then the user's cache,
-    where ``download`` puts it, then the folder of Debian's package with Fashion-MNIST. Below these,
-    CIFAR may be in a subfolder with the name that it has in its archive, and the other sets where
-    torchvision puts them (``raw`` or ``MNIST/raw``). A folder with another set's files under the
-    same names is used only if all the others are worse. A set without mirrors is bundled.
+    They are searched in this order: ``$TINYADTN_DATA`` (that folder, or one called ``name`` in it),
+    the user's cache, where ``download`` stores files, and the folder of Debian's package with
+    Fashion-MNIST. In each of them, CIFAR may be in a subfolder with the name that its archive uses.
+    The other sets may be in torchvision's subfolders (``raw`` or ``MNIST/raw``). The first folder
+    whose files have the right hash or size is returned; if none has, the first with files of these
+    names. A set without mirrors is bundled with the package.
 
     >>> locate("mnist-5k") == BUNDLED / "mnist-5k"
     True
@@ -233,7 +234,7 @@ def locate(name: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: ``$XDG_CACHE_HOME/tinyadtn``, by default ``~/.cache/tinyadtn``."""
+    """Return the folder for downloads: ``$XDG_CACHE_HOME/tinyadtn``, or ``~/.cache/tinyadtn``."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyadtn"
     except RuntimeError:  # neither HOME nor an entry for this user
@@ -243,7 +244,7 @@ def cache_folder() -> Path:
 
 
 def available() -> list[tuple[str, str, str]]:
-    """A row (name, description, the folder or how to get it) for each known set.
+    """Return a row (name, description, the folder or how to get it) for each known set.
 
     >>> [name for name, description, where in available()]
     ['mnist-5k', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100']
@@ -264,12 +265,12 @@ def available() -> list[tuple[str, str, str]]:
 
 
 def download(name: str) -> Path:
-    """Fetch the files of a named set that the cache lacks; return the folder with all of them.
+    """Download the missing files of a named set to the cache; return the folder with all of them.
 
-    A file gets its place only after its check, in one step: an interrupted or wrong download leaves
-    nothing behind. ``DataFileError`` when no mirror serves a good copy.
+    A file is checked first and then moved to its place in one step, so an interrupted or wrong
+    download leaves nothing behind. ``DataFileError`` if no mirror serves a good copy.
 
-    >>> download("mnist-5k") == locate("mnist-5k")  # bundled: nothing to fetch
+    >>> download("mnist-5k") == locate("mnist-5k")  # bundled: nothing to download
     True
     """
     if name not in KNOWN:
@@ -284,11 +285,11 @@ def download(name: str) -> Path:
 
 
 def read_folder(folder: Path) -> Contents:
-    """Read a folder of IDX files with MNIST's names, or of files in one of CIFAR's layouts.
+    """Read a folder of IDX files with MNIST's file names, or of files in one of CIFAR's layouts.
 
-    If a folder has none of these files, the subfolders ``raw`` and ``*/raw`` are read, where
-    torchvision puts them below its root. ``DataFileError`` for no folder, none of these layouts,
-    more than one, and damage.
+    If a folder has none of these files, the subfolders ``raw`` and ``*/raw`` are read, which
+    torchvision creates. ``DataFileError`` if the folder does not exist, has none of these layouts
+    or more than one, or holds damaged files.
 
     >>> pairs, names = read_folder(BUNDLED / "mnist-5k")
     >>> list(pairs), names is None
@@ -319,7 +320,7 @@ def read_folder(folder: Path) -> Contents:
 
 
 def _sets_in(folder: Path) -> list[tuple[Path, Layout | None]]:
-    """The layouts of which a folder has files, None for IDX files."""
+    """Return the folder with each layout that it has files of; None stands for IDX files."""
     found: list[Layout | None] = [x for x in (CIFAR10, CIFAR100) if holds(folder, x)]
     if any(idx.find(folder, key) for key in ("train-images", "t10k-images")):
         found.append(None)

@@ -1,11 +1,11 @@
 """CIFAR-10 and CIFAR-100 in their binary layouts: records of label bytes and pixels, no header.
 
-    CIFAR-10                  label | 1,024 red | 1,024 green | 1,024 blue    3,073 bytes an image
-    CIFAR-100    coarse label, fine label | 1,024 red | …                     3,074 bytes an image
+    CIFAR-10                  label | 1,024 red | 1,024 green | 1,024 blue    3,073 bytes per image
+    CIFAR-100    coarse label, fine label | 1,024 red | …                     3,074 bytes per image
 
 Source: A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and
-https://www.cs.toronto.edu/~kriz/cifar.html. Nothing in such a file says what it is, so everything
-that can be counted is counted, and labels are checked while a file is read.
+https://www.cs.toronto.edu/~kriz/cifar.html. Such a file has no header that
+identifies it. So its size, its labels and the number of images per class are checked.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from ..limits import require_memory
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
-MAX_NAMES_BYTES = 2**14  # a hundred names are under one kB
+MAX_NAMES_BYTES = 2**14  # a hundred names take less than 1 kB
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which files there are, and what the label bytes before the pixels may be.
+    """The files of a data set, and the values that the label bytes before the pixels may have.
 
-    ``labels`` has the number of values of each; the last one is the class.
+    ``labels`` is the number of values of each label byte; the last byte is the class.
     """
 
     title: str
-    folder: str  # what the official archive calls it
+    folder: str  # its name in the official archive
     train: tuple[str, ...]
     test: tuple[str, ...]
     names: str
@@ -41,12 +41,12 @@ class Layout:
 
     @property
     def record(self) -> int:
-        """Bytes of one image with its labels."""
+        """Bytes per image, labels included."""
         return len(self.labels) + PIXELS
 
     @property
     def splits(self) -> dict[str, tuple[str, ...]]:
-        """The files with images in each split."""
+        """The files of each split."""
         return {"train": self.train, "test": self.test}
 
 
@@ -80,12 +80,12 @@ def holds(folder: Path, layout: Layout) -> bool:
 def read_cifar(
     folder: Path, layout: Layout, counts: tuple[int, int] | None = None
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]:
-    """({split: (images uint8 (n, 3, 32, 32), labels uint8 (n,))}, names of the classes).
+    """Return {split: (images uint8 (n, 3, 32, 32), labels uint8 (n,))} and the class names.
 
-    Images and labels are views of the records: one byte of memory for each byte of the files. With
-    ``counts``, the numbers of training and test images, there must be just as many, the same number
-    of each class; without, any number of records in a file. ``DataFileError`` for files that are
-    missing, of another size or kind, hold labels that do not exist, or the same images twice.
+    Images and labels are views of the records, so they take one byte of memory per byte of the
+    files. ``counts`` are the required counts of training and test images, equally many of each
+    class; without it, a file may hold any number of records. ``DataFileError`` for files that are
+    missing, have another size or layout, or hold invalid labels or the same images twice.
     """
     classes = _read_names(folder / layout.names, layout)
     pairs = {}
@@ -110,7 +110,7 @@ def read_cifar(
 
 
 def _read_records(path: Path, layout: Layout, count: int | None) -> np.ndarray:
-    """The records of one file, uint8 (n, bytes of a record), their labels checked as they come."""
+    """Return the records of one file, uint8 (n, bytes per record); check their labels."""
     each = f"records of {layout.record:,} bytes, {layout.title}'s images"
     with opened(path, each) as file:
         size = os.fstat(file.fileno()).st_size

@@ -1,7 +1,7 @@
-"""A file of features, so that heads can be trained on what a network's first layers compute once.
+"""A file of features: the output of a network's first layers, stored to train many heads on it.
 
-It is written and read as a checkpoint is, whole or not at all and without trust: three splits of
-features and labels, the names of the classes, and what the features were computed from.
+It holds three splits of features and labels, the class names, and the origin of the features. It
+is written atomically and checked when it is read, as a checkpoint is.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 ENDING = ".npz"
 KIND = "features"
-ORIGIN = ("data", "before", "model")  # what ``features`` stores about where they come from
-# The name must be another one: the command replaces what is there.
+ORIGIN = ("data", "before", "model")  # stored by ``features``: where the features come from
+# The command replaces an existing file, so the message asks for another name.
 MAKE = (
     "Arrays of images are loaded in Python: ta.load_data((train, test)), pairs (images, labels). "
     "A file of features is made by: tinyadtn features MODEL.npz --before LAYER --data NAME "
     "--out FEATURES.npz"
 )
-Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # of each split (features, labels)
+Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # {split: (features, labels)}
 
 
 def is_feature_file(source: str | os.PathLike[str]) -> bool:
-    """Whether ``load_data`` takes this for a file of features: by its name, whatever is in it."""
+    """Return whether ``load_data`` reads this as a file of features, which its name decides."""
     return Path(source).suffix == ENDING
 
 
 def save_features(path: str | os.PathLike[str], data: Data) -> None:
-    """Write what ``features`` made to a ``.npz`` file, which ``load_data(path)`` reads.
+    """Write the result of ``features`` to a ``.npz`` file, which ``load_data(path)`` reads.
 
-    The file is complete or untouched. TinyADTNError for data that are not features, and for a
-    name with another ending, by which ``load_data`` would not recognize the file.
+    The file is written atomically. TinyADTNError for data that are not features, and for a name
+    with another ending, which ``load_data`` would not recognize.
 
     >>> import tempfile, tinyadtn as ta
     >>> digits = ta.load_data("mnist-5k")
@@ -62,7 +62,7 @@ def save_features(path: str | os.PathLike[str], data: Data) -> None:
 
 
 def require_ending(path: str | os.PathLike[str]) -> None:
-    """TinyADTNError for a name that ``load_data`` would not take for a file of features."""
+    """Raise TinyADTNError for a name that ``load_data`` would not read as a file of features."""
     if Path(path).suffix != ENDING:
         raise TinyADTNError(f"{path}: the name of a file of features ends in {ENDING}")
 
@@ -70,11 +70,10 @@ def require_ending(path: str | os.PathLike[str]) -> None:
 def read_features(
     path: str | os.PathLike[str],
 ) -> tuple[Pairs, tuple[str, ...], dict[str, Any]]:
-    """The splits, the names of the classes and the origin that a file of features holds.
+    """Return the splits, the class names and the origin that a file of features holds.
 
-    Every array is as long as it says and has the hash that was written; no pickle is read.
-    ``DataFileError`` for everything else, ``SizeLimitError`` before reading a file that would not
-    fit in memory.
+    The length and the hash of every array are checked; no pickle is read. ``DataFileError`` for any
+    other file, ``SizeLimitError`` before reading a file that would not fit in memory.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""Downloads through pooch: from the first mirror with a good copy, and archives without trust."""
+"""Downloads through pooch from the first mirror with a good copy; safe unpacking of archives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import DataFileError
 from ..files.datafile import describe, refusal
 
-RETRIES = 1  # of each mirror: a connection breaks now and then
+RETRIES = 1  # per mirror: connections break now and then
 MARGIN = 2**20  # bytes for headers and for other members, such as a readme
 
 
@@ -29,9 +29,9 @@ def fetch(
     """Download ``folder/name`` from the first of ``urls`` that serves it with this hash.
 
     ``prepare(part)`` may change the copy before pooch compares its hash ("md5:…", or SHA-256) and
-    moves it to its place in one step; ``keep(file)`` is called afterwards. A copy that either
-    rejects, or that is only half there, is removed. ``DataFileError`` with every reason when no
-    mirror is left.
+    moves it to its place in one step; ``keep(file)`` is called afterwards. A copy that one of them
+    rejects, or that is incomplete, is removed. If no mirror is left, ``DataFileError`` names the
+    reason for each.
     """
     import pooch
 
@@ -42,7 +42,7 @@ def fetch(
         if start.lstrip().startswith(b"<"):
             raise refusal(Path(name), "a data file", describe(start))
         prepare(Path(part))
-        Path(part).chmod(0o644)  # pooch's part is for this user alone
+        Path(part).chmod(0o644)  # pooch creates a file that only this user can read
 
     reasons = []
     for url in urls:
@@ -55,7 +55,7 @@ def fetch(
         except (OSError, ValueError) as error:  # every error of requests is an OSError
             reason = " ".join(str(error).split())
             if isinstance(error, OSError) and len(reason) > 100:
-                reason = f"… {reason[-70:]}"  # requests gives a long story; the cause is its end
+                reason = f"… {reason[-70:]}"  # requests gives a long text that ends with the cause
             reasons.append(f"{url}: {reason}")
     raise DataFileError(
         f"{name}: no mirror served a good copy ({'; '.join(reasons)}). Try again later, "
@@ -72,17 +72,17 @@ def _download(url: str, path: str) -> None:
 def unpack(archive: Path, members: Mapping[str, int], folder: Path) -> None:
     """Write the members of a .tar.gz with these names, at most so many bytes each, to ``folder``.
 
-    ``a/b.bin`` becomes ``folder/b.bin``. A member's own path is compared with the names and never
-    used, and only ordinary files count: links, devices and everything else in the archive are
-    ignored. No more than the limits together, and a margin, is ever unpacked: pooch's ``Untar``
-    has no limit, and before Python 3.12 it follows the members' paths.
-    ``DataFileError`` for a damaged archive, a member that is too long, or one that is missing.
+    ``a/b.bin`` becomes ``folder/b.bin``. A member's own path is only compared with the names, never
+    written to. Only ordinary files count: links, devices and all other members are ignored. At most
+    the sum of the limits and a margin is unpacked. (pooch's ``Untar`` has no limit, and before
+    Python 3.12 it writes to the members' paths.)
+    ``DataFileError`` for a damaged archive, and for a member that is too long or missing.
     """
     missing = dict(members)
     try:
         with gzip.open(archive) as unpacked:
             bounded = _Bounded(unpacked, sum(members.values()) + MARGIN, archive)
-            # "r|" reads forward only, so that what was passed over is not kept either.
+            # "r|" reads forward only, so that skipped members are not kept in memory.
             with tarfile.open(fileobj=bounded, mode="r|") as tar:  # type: ignore[call-overload]
                 for member in tar:
                     name = member.name.removeprefix("./")
@@ -102,12 +102,13 @@ def unpack(archive: Path, members: Mapping[str, int], folder: Path) -> None:
 
 
 class _Bounded:
-    """A stream that rejects reads past a limit, because tarfile believes its headers' sizes."""
+    """A stream that rejects reads past a limit, because tarfile trusts the sizes in headers."""
 
     def __init__(self, stream: Any, limit: int, path: Path):
         self.stream, self.limit, self.left, self.path = stream, limit, limit, path
 
     def read(self, size: int) -> bytes:
+        """Read at most ``size`` bytes; DataFileError past the limit."""
         content = self.stream.read(size)
         self.left -= len(content)
         if self.left < 0:

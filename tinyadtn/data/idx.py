@@ -3,7 +3,7 @@
     00 00 08 03 | 00 00 ea 60 | 00 00 00 1c | 00 00 00 1c | …       the 60,000 training images
     bytes, 3 axes      60,000            28            28   47,040,000 pixels
 
-A file is not believed: no more memory is used than the bytes that are really there take.
+The lengths in the header are not trusted: memory is used only for bytes that really exist.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from ..files.datafile import CHUNK, describe, opened, refusal
 from ..limits import most_from, require_memory
 
-# A split's name here, and what MNIST's file names call it.
+# The name of a split, and the word for it in MNIST's file names.
 PREFIX = {"train": "train", "validation": "validation", "test": "t10k"}
 
 
@@ -44,12 +44,12 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         try:
             shape = _read_header(stream, path)
             promised, most = math.prod(shape), most_from(file.fileno())
-            # NumPy limits the product of the lengths that are not zero.
+            # NumPy limits the product of the nonzero lengths.
             if math.prod(length or 1 for length in shape) > most:
                 raise refusal(path, f"at most {most:,} bytes", f"a header that promises {shape}")
             require_memory(str(path), 5 * promised, "give fewer images")  # bytes, then float32
             expected = f"{promised:,} bytes after its header {shape}"
-            # Nothing packs to much more than its size, and gzip skips zeros behind the end slowly.
+            # gzip never makes a file much longer, and it skips zeros after the end slowly.
             if os.fstat(file.fileno()).st_size > 1.01 * promised + 2**16:
                 raise refusal(path, expected, "more")
             content = bytearray()
@@ -87,13 +87,13 @@ def idx_header(values: np.ndarray) -> bytes:
 
 
 def unpack_idx(path: Path) -> None:
-    """Replace an IDX file by its unpacked self: copies of MNIST differ in how they were gzipped."""
+    """Replace an IDX file by its unpacked content, because copies of MNIST differ in their gzip."""
     values = read_idx(path)
     path.write_bytes(idx_header(values) + values.tobytes())
 
 
 def check_hash(path: Path, values: np.ndarray, sha256: str) -> None:
-    """``DataFileError`` unless ``values``, read from ``path``, have this hash as an IDX file."""
+    """Raise ``DataFileError`` unless ``values``, from ``path``, have this hash as an IDX file."""
     found = hashlib.sha256(idx_header(values) + values.tobytes()).hexdigest()
     if found != sha256:
         raise refusal(path, f"unpacked bytes with SHA-256 {sha256}", found)
@@ -103,10 +103,10 @@ def check_hash(path: Path, values: np.ndarray, sha256: str) -> None:
 
 
 def read_idx_folder(folder: Path, sha256: Mapping[str, str] | None = None) -> dict[str, tuple]:
-    """{split: (images (n, h, w), labels (n,))}, uint8, from files named as MNIST's are.
+    """Return {split: (images (n, h, w), labels (n,))}, uint8, from files with MNIST's names.
 
-    ``validation-images-idx3-ubyte`` and its labels may be absent. Where ``sha256`` is given it says
-    which files there are, and each must have its hash.
+    ``validation-images-idx3-ubyte`` and its labels may be absent. If ``sha256`` is given, its keys
+    are the files to read, and each file must have its hash.
 
     >>> from tinyadtn.data.catalogue import BUNDLED
     >>> images, labels = read_idx_folder(BUNDLED / "mnist-5k")["test"]
@@ -122,7 +122,7 @@ def read_idx_folder(folder: Path, sha256: Mapping[str, str] | None = None) -> di
 
 
 def read_file(folder: Path, key: str, sha256: Mapping[str, str] | None = None) -> np.ndarray:
-    """Return what MNIST's file ``key``, such as "t10k-labels", holds in a folder."""
+    """Return the array in MNIST's file ``key``, such as "t10k-labels", of a folder."""
     path = find(folder, key)
     if path is None:
         raise refusal(folder, f"{file_name(key)} or {file_name(key)}.gz in it", "neither")
@@ -149,8 +149,8 @@ def file_name(key: str) -> str:
 def find(folder: Path, key: str) -> Path | None:
     """Return the file ``key`` in a folder, plain or gzip, if it is there.
 
-    Some copies, such as Kaggle's, are called ``train-images.idx3-ubyte``, and may have a folder
-    ``train-images-idx3-ubyte`` next to it.
+    Some copies, such as Kaggle's, are called ``train-images.idx3-ubyte``, and may lie next to a
+    folder ``train-images-idx3-ubyte``.
     """
     dashed = file_name(key)
     names = [f"{n}{end}" for n in (dashed, dashed.replace("-idx", ".idx")) for end in ("", ".gz")]

@@ -1,4 +1,4 @@
-"""Check images and labels from any source; DataFileError says what is wrong and what to do."""
+"""Check images and labels from any source; each error names the problem and the remedy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from ..errors import DataFileError, DTypeError
 from ..limits import require_memory
 
-MAX_CLASSES = 1000  # as many as ImageNet has; a larger label is a mistake
+MAX_CLASSES = 1000  # ImageNet has as many; a larger label is a mistake
 Pair = tuple[np.ndarray, np.ndarray]
 
 
 def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
-    """Return images (n, c, h, w), still uint8 or float, or features, and labels int64 (n,)."""
+    """Return checked images (n, c, h, w), uint8 or float, or features, and labels int64 (n,)."""
     try:
         images, labels = pair
         images, labels = without_mask(images), without_mask(labels)
@@ -71,14 +71,14 @@ def _check_pixels(images: np.ndarray, what: str) -> None:
     )
     low, high = images.min(), images.max()
     _require(
-        low >= 0 and high <= 1,  # false for NaN, which min and max hand on
+        low >= 0 and high <= 1,  # false for NaN, which min and max propagate
         f"{what}: expected pixels in [0, 1], found {low:g} to {high:g}; scale them, or give uint8, "
         "which is divided by 255",
     )
 
 
 def require_channels_first(images: np.ndarray, what: str) -> None:
-    """``DataFileError`` for images that are (n, h, w, c) with 1, 3 or 4 channels, as in Keras."""
+    """Raise ``DataFileError`` for images (n, h, w, c) with 1, 3 or 4 channels, as in Keras."""
     if images.ndim == 4:
         _, first, second, last = images.shape
         grey = last == 1 and first == second  # signals may be (n, channels, length, 1)
@@ -102,7 +102,7 @@ def _check_features(images: np.ndarray, what: str) -> None:
 
 
 def check_together(pairs: Mapping[str, Pair], name: str, num_classes: int) -> None:
-    """``DataFileError`` for splits that do not belong together."""
+    """Raise ``DataFileError`` for splits that do not belong together."""
     train_shape = pairs["train"][0].shape[1:]
     for split, (images, labels) in pairs.items():
         _require(
@@ -124,9 +124,9 @@ def check_together(pairs: Mapping[str, Pair], name: str, num_classes: int) -> No
 
 
 def require_every_class(pairs: Mapping[str, Pair], name: str) -> None:
-    """``DataFileError`` where a class has no image to learn or to choose by.
+    """Raise ``DataFileError`` if a class has no training image or no validation image.
 
-    A damaged label file rarely has every class: 255 among ten digits leaves 245 gaps.
+    This detects damaged label files: a label 255 among ten digits leaves 245 empty classes.
     """
     labels = np.concatenate(
         [pairs[split][1] for split in ("train", "validation") if split in pairs]

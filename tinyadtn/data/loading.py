@@ -1,4 +1,4 @@
-"""``load_data``: from a name, a folder, a file or arrays to checked images in three splits."""
+"""``load_data``: checked images in three splits, from a name, a folder, a file or arrays."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ VALIDATION_SEED = 2305
 
 
 def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") -> Data:
-    """Images scaled to [0, 1] and labels, as train, validation and test.
+    """Return images scaled to [0, 1] and their labels, as train, validation and test split.
 
-    ``source`` is a known set ("mnist-5k" is bundled; "mnist", "fashion-mnist", "cifar10" and
-    "cifar100" are looked for, see ``catalogue.locate``), a folder of IDX files named as MNIST's are
-    or of CIFAR's binary files, a ``.npz`` file of features (see ``save_features``), or arrays: a
-    pair (images, labels) for each split, as ``{"train": …, "validation": …, "test": …}`` or in this
-    order. Images of arrays are uint8 or floats in [0, 1], (n, h, w) or (n, c, h, w). Where there is
-    no validation split, a twelfth of the training images (of CIFAR by its name a tenth), drawn with
-    a fixed seed, becomes it. The images take four bytes a pixel, and one more while files are read;
-    features, which are stored as they are, twice their four bytes.
-    ``DataFileError`` for everything that does not fit, ``SizeLimitError`` for what would not fit in
-    memory.
+    ``source`` is one of these:
+
+    - a known set: "mnist-5k" is bundled; "mnist", "fashion-mnist", "cifar10" and "cifar100" are
+      searched for (see ``catalogue.locate``);
+    - a folder of IDX files with MNIST's names, or of CIFAR's binary files;
+    - a ``.npz`` file of features (see ``save_features``);
+    - arrays: a pair (images, labels) per split, as ``{"train": …, "validation": …, "test": …}``
+      or in this order. Images are uint8 or floats in [0, 1], (n, h, w) or (n, c, h, w).
+
+    If there is no validation split, a twelfth of the training images (for the named CIFAR sets a
+    tenth) becomes the validation split. They are drawn with a fixed seed. Images take four bytes
+    per pixel, and one more while files are read; features take twice their four bytes meanwhile.
+    ``DataFileError`` for wrong data, ``SizeLimitError`` for data that would not fit in memory.
 
     >>> load_data("mnist-5k")
     Data(mnist-5k: train 3,500, validation 500, test 1,000; images 1×28×28; 10 classes)
@@ -68,7 +71,7 @@ def _from_pairs(
     validation: int | None = None,
     origin: dict[str, Any] | None = None,
 ) -> Data:
-    """The splits as they are given; with an ``origin`` they are features, of any finite values."""
+    """Return the given splits, checked; with an ``origin`` they are features of any value."""
     if not {"train", "test"} <= set(pairs) <= set(SPLITS):
         raise DataFileError(
             f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
@@ -79,7 +82,7 @@ def _from_pairs(
     numbers = tuple(map(str, range(count)))
     classes = classes or numbers
     check_together(checked, name, len(classes))
-    if classes == numbers:  # a class that has a name may lack images: the labels are meant so
+    if classes == numbers:  # a class with a name may have no images: its labels are intended
         require_every_class(checked, name)
     pixels = sum(images.size for images, _ in checked.values())
     require_memory(name, 4 * pixels, "give fewer images")
@@ -92,7 +95,7 @@ def _from_pairs(
 
 
 def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(rows to train on, rows to validate on): a fixed draw, each in the order of the file."""
+    """Return (training rows, validation rows): a fixed draw, each in the order of the file."""
     if total < 2:
         raise DataFileError(f"{name}: one training image leaves none for validation; give more")
     count = count or max(1, total // VALIDATION_SHARE)
@@ -102,9 +105,9 @@ def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndar
 
 
 def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:
-    """These rows as float32 in [0, 1], in memory of their own.
+    """Return a copy of these rows as float32 in [0, 1].
 
-    A few rows at a time: drawing all of CIFAR's in one go would copy its bytes once more.
+    A few rows at a time, because indexing all rows of CIFAR at once would copy its bytes once more.
     """
     floats = np.empty((len(rows), *images.shape[1:]), np.float32)
     step = max(1, CHUNK // images[0].size)

@@ -1,4 +1,4 @@
-"""Two things that are done to images before training.
+"""Two operations on images before training.
 
 ``channel_statistics`` measures each channel once, to normalize the network's input.
 ``crop_and_flip`` augments the images of every batch: it shifts and mirrors them at random.
@@ -18,10 +18,11 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
         mean_c = Σ x / N,    std_c² = Σ (x - mean_c)² / N,    N = n·h·w
 
-    ``images`` (n, c, h, w), floats, are summed in float64, a few at a time: this takes under 20 MB
-    of memory for any number of images. A channel in which all pixels are equal gets the standard
-    deviation 1, so that it becomes zero. Use the *training* images, and the same result for all
-    splits. ``ShapeError`` for other shapes and for no pixel at all, ``DTypeError`` for integers.
+    ``images`` (n, c, h, w), floats, are summed in float64, a few at a time: this takes less than
+    20 MB of memory for any number of images. If all pixels of a channel are equal, its standard
+    deviation is set to 1, so that normalization makes it zero. Use the *training* images, and the
+    same result for all splits. ``ShapeError`` for other shapes and for images without pixels,
+    ``DTypeError`` for integers.
 
     >>> mean, std = channel_statistics(np.float32([[[[0, 1]], [[0.5, 0.5]]]]))
     >>> mean.tolist(), std.tolist()
@@ -57,12 +58,11 @@ def crop_and_flip(
 ) -> np.ndarray:
     """Shift each image by up to ``padding`` pixels, filling with zeros; mirror about half of them.
 
-    ``images`` (n, c, h, w), any dtype, is not changed; the result has the same shape and dtype. The
-    image is padded by zeros on its four sides. Then a window of the original size is cut out, at a
-    place drawn uniformly from all (2·padding + 1)², and mirrored with probability 1/2. Every image
-    of the batch has its own draws. ``rng``, a seed or a Generator, makes the result reproducible.
-    ``ShapeError`` for other shapes, and for a padding that is negative or could push an image out
-    of its window.
+    ``images`` (n, c, h, w), any dtype, is not changed; the result has the same shape and dtype.
+    Each image is padded with zeros on its four sides. Then a window of the original size is cut
+    out, at a position drawn uniformly from all (2·padding + 1)², and mirrored with probability 1/2.
+    Every image of the batch has its own draws. ``rng`` is a seed or a Generator. ``ShapeError`` for
+    other shapes, and for a padding that is negative or could shift an image out of its window.
     Source: He et al., arXiv 1512.03385, section 4.2, for CIFAR. Do not mirror digits.
 
     >>> rows = np.tile(np.arange(1, 6, dtype=np.float32), (3, 1, 3, 1))  # three times 3×5 pixels
@@ -86,7 +86,7 @@ def crop_and_flip(
     mirrored = rng.random(n) < 0.5
     padded = np.zeros((n, c, h + 2 * padding, w + 2 * padding), images.dtype)
     padded[:, :, padding : padding + h, padding : padding + w] = images
-    # Views on every window, (n, c, top, left, h, w), of which one for each image is copied.
+    # Views of all windows, (n, c, top, left, h, w); one per image is copied.
     windows = sliding_window_view(padded, (h, w), axis=(2, 3))
     result = windows[np.arange(n), :, tops, lefts]
     result[mirrored] = result[mirrored, :, :, ::-1]

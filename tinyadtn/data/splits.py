@@ -13,15 +13,15 @@ from ..errors import ShapeError
 from ..files.datafile import SPLITS
 from .image_checks import require_channels_first, without_mask
 
-ORDER_STREAM = 6058  # keeps the draws for batch order apart from other uses of the same seed
+ORDER_STREAM = 6058  # a separate random stream for the batch order
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images, float32 (n, c, h, w) in [0, 1], and their labels, int64 (n,).
 
-    Or features in their place, which have any values: see ``ta.features``. ``ShapeError`` unless
-    there is a label for each image, ``DTypeError`` for masked arrays.
+    Features may replace the images; they may have any values (see ``ta.features``). ``ShapeError``
+    unless there is one label per image, ``DTypeError`` for masked arrays.
     """
 
     images: np.ndarray
@@ -45,9 +45,9 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a network is trained, chosen and judged on, and the names of the classes.
+    """Training, validation and test split of a data set, and the class names.
 
-    ``origin`` is there if these are features: the data and the layers that they were made by.
+    ``origin`` is set for features: the data and the layers from which they were computed.
     ``DataFileError`` for images (n, h, w, c).
     """
 
@@ -64,10 +64,10 @@ class Data:
                 require_channels_first(getattr(self, split).images, f"{self.name}: {split}")
 
     def identity(self) -> dict[str, Any]:
-        """What a run was trained on: the name, and the number and SHA-256 of the training images.
+        """Return the name, and the number and SHA-256 of the training images, to store with a run.
 
-        The hash covers pixels and labels: other data of the same size are other data. For features
-        their ``origin`` is added.
+        The hash covers pixels and labels, so it distinguishes data of the same size. For features
+        the ``origin`` is added.
         """
         digest = hashlib.sha256(repr(self.train.images.shape).encode())
         for array in (self.train.images, self.train.labels):
@@ -84,10 +84,10 @@ class Data:
 def batches(
     split: Split, size: int, *, seed: int, epoch: int, skip: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(images, labels) of ``size`` rows at a time, every row once, the last batch perhaps shorter.
+    """Yield (images, labels) of ``size`` rows, every row once; the last batch may be shorter.
 
-    The order follows from (seed, epoch) alone; ``skip`` leaves out that many batches at the start,
-    so a run that stopped inside an epoch goes on with the batch it would have had next.
+    The order depends only on (seed, epoch). ``skip`` leaves out that many batches at the start, so
+    a run that stopped inside an epoch continues with its next batch.
     ``ShapeError`` for a size below 1 or a negative skip.
 
     >>> import tinyadtn as ta

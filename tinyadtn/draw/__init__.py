@@ -1,7 +1,7 @@
 """Pictures: each function returns a Matplotlib figure. They need Matplotlib and Pillow.
 
 Read ``style`` first (palette, new figures, saving), then ``wall`` (the gates of an ADTN). Each of
-the others is one kind of picture and can be read alone:
+the other files draws one kind of picture and can be read alone:
 
 - ``matrices``: weights and singular values.
 - ``curves``: loss and accuracy during training.

@@ -12,10 +12,10 @@ from .style import REFERENCE, Figure, new_figure, styles
 def training_curves(
     histories: Mapping[str, Sequence[Mapping[str, float]]], *, classes: int = 10
 ) -> Figure:
-    """Training loss and validation accuracy against the epoch, one curve a label.
+    """Draw training loss and validation accuracy against the epoch, one curve per label.
 
-    A history has one entry an epoch: epoch, loss and validation_accuracy, as a checkpoint records
-    them. The grey line is chance: who gives every class the same probability loses ln(classes).
+    A history has one entry per epoch with epoch, loss and validation_accuracy, as a checkpoint
+    stores them. The grey line is chance: the loss ln(classes) of equal class probabilities.
 
     >>> history = [{"epoch": 1, "loss": 0.7, "validation_accuracy": 0.9}]
     >>> training_curves({"dense": history}).get_label()

@@ -1,4 +1,4 @@
-"""A gallery of images, each with a caption: digits that a network reads rightly or wrongly."""
+"""A gallery of images with captions, such as digits that a network classifies wrongly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .style import Figure, new_figure
 
 
 def digits(images: Any, titles: Sequence[str]) -> Figure:
-    """A gallery of images (n, h, w) or (n, c, h, w) with values in [0, 1], a caption over each.
+    """Draw a gallery of images (n, h, w) or (n, c, h, w) in [0, 1], with a caption above each.
 
     >>> digits(np.zeros((2, 28, 28)), ["7, read as 1", "4, read as 9"]).get_label()
     'Images: 7, read as 1; 4, read as 9.'
@@ -29,7 +29,7 @@ def digits(images: Any, titles: Sequence[str]) -> Figure:
             f"every image needs a caption: {len(images)} images, {len(titles)} captions"
         )
     side = math.ceil(math.sqrt(len(images)))
-    # As few empty places as can be, and rather wide than high.
+    # As few empty places as possible, and rather wide than high.
     widths = range(side, min(len(images), 2 * side) + 1)
     wide = min(widths, key=lambda w: (-len(images) % w, -w))
     high = math.ceil(len(images) / wide)

@@ -15,15 +15,15 @@ from ..encodings.adtn import ADTN
 from ..errors import NonFiniteError, ShapeError
 from .style import SIGNED, Figure, new_figure, styles
 
-IMAGES = 8  # how many rows of each weight are shown as images
+IMAGES = 8  # rows of each weight that are shown as images
 
 
 def weights(arrays: Mapping[str, Any], *, image_shape: tuple[int, int] | None = None) -> Figure:
-    """Weights of one shape side by side as matrices (out, everything else), on one colour scale.
+    """Draw weights of one shape side by side, as matrices (out, all other axes).
 
-    The scale is symmetric around 0; the largest 0.5 % of all entries lie beyond its ends. With
-    ``image_shape``, evenly spaced rows of each weight are shown as images below it.
-    ShapeError where the shapes differ or a row makes no image.
+    All have one colour scale, symmetric around 0; the largest 0.5 % of all entries lie beyond its
+    ends. With ``image_shape``, evenly spaced rows of each weight are shown as images below it.
+    ShapeError if the shapes differ, or if a row does not have the size of an image.
 
     >>> figure = weights({"dense": np.eye(4), "fitted": np.ones((4, 4))}, image_shape=(2, 2))
     >>> figure.get_label()
@@ -66,7 +66,7 @@ def weights(arrays: Mapping[str, Any], *, image_shape: tuple[int, int] | None = 
 def _rows_as_images(
     figure: Figure, place: Any, images: Mapping[str, np.ndarray], style: dict[str, Any]
 ) -> None:
-    """One line of images a weight; the same output stands in the same place of every line."""
+    """Draw one line of images per weight, with the same outputs in the same columns."""
     count = len(next(iter(images.values())))
     chosen = np.unique(np.linspace(0, count - 1, min(IMAGES, count)).astype(int))
     cells = iter(place.subgridspec(len(images), len(chosen)))
@@ -82,11 +82,11 @@ def _rows_as_images(
 
 
 def cut_spectrum(weight: ADTN, cut: int | None = None) -> np.ndarray:
-    """Singular values of T between the first ``cut`` sites of the wall and the rest, in float64.
+    """Return the singular values of T between the first ``cut`` sites and the others, in float64.
 
-    How many are not 0 is the rank across the cut: 2, 4, 2, 4, … for a brick wall with M = 1, more
-    with depth and σ. Without ``cut``, in the middle. Q = 24 sites, a 4096 × 4096 matrix, take about
-    a minute.
+    The number of nonzero values is the rank across the cut: 2, 4, 2, 4, … for a brick wall with
+    M = 1, and more with depth and σ. The default cut is in the middle of the Q sites. Q = 24 gives
+    a 4096 × 4096 matrix, which takes about a minute.
 
     >>> weight = ADTN((16, 16), depth=1, rng=0)
     >>> [int((cut_spectrum(weight, cut) > 1e-12).sum()) for cut in range(1, 8)]
@@ -95,7 +95,7 @@ def cut_spectrum(weight: ADTN, cut: int | None = None) -> np.ndarray:
     cut = weight.num_sites // 2 if cut is None else cut
     if not 0 < cut < weight.num_sites:
         raise ShapeError(f"a cut leaves sites on both sides: 1 … {weight.num_sites - 1}, not {cut}")
-    exact = copy.copy(weight)  # in float32 what should be 0 would be 1e-8
+    exact = copy.copy(weight)  # in float32, zeros would become 1e-8
     exact.columns = [Tensor(column.numpy().astype(np.float64)) for column in weight.columns]
     with no_grad():
         state = exact.contract().numpy()
@@ -104,11 +104,12 @@ def cut_spectrum(weight: ADTN, cut: int | None = None) -> np.ndarray:
 
 
 def singular_values(spectra: Mapping[str, Any], *, title: str = "Singular values") -> Figure:
-    """Singular values relative to the largest, both axes logarithmic, one curve a label.
+    """Draw singular values relative to the largest, both axes logarithmic, one curve per label.
 
-    An entry is a weight, taken as a matrix (out, everything else), or singular values, as
-    ``cut_spectrum`` returns them. Values below 100 roundings of their number type are 0 for all we
-    know and left out; how many remain is the rank in the legend.
+    An entry is a weight, used as a matrix (out, all other axes), or singular values, as
+    ``cut_spectrum`` returns them. Relative values below 100 machine epsilons of the dtype cannot be
+    distinguished from 0 and are left out. The legend shows the number of the remaining values as
+    the rank.
 
     >>> figure = singular_values({"dense": np.eye(4), "M = 1": np.array([2.0, 1.0])})
     >>> figure.get_label()
@@ -138,7 +139,7 @@ def singular_values(spectra: Mapping[str, Any], *, title: str = "Singular values
 
 
 def _spectrum(label: str, array: Any) -> np.ndarray:
-    """Singular values that are not 0, relative to the largest."""
+    """Return the nonzero singular values, relative to the largest."""
     values = _array(array)
     if values.ndim != 1:
         values = np.linalg.svd(_matrix(label, values), compute_uv=False)
@@ -152,13 +153,13 @@ def _spectrum(label: str, array: Any) -> np.ndarray:
 
 
 def _array(array: Any) -> np.ndarray:
-    """Floating-point numbers, wherever they come from."""
+    """Return a floating-point NumPy array of a Tensor, an array or a list."""
     array = array.numpy() if isinstance(array, Tensor) else np.asarray(array)
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def _matrix(label: str, array: Any) -> np.ndarray:
-    """A weight as the matrix (out, everything else)."""
+    """Return a weight as the matrix (out, all other axes)."""
     array = _array(array)
     if array.ndim < 2 or not array.size:
         raise ShapeError(f"{label} needs two axes or more and an entry, its shape is {array.shape}")

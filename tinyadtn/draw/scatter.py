@@ -11,7 +11,7 @@ from .style import Figure, new_figure, styles
 
 @dataclass(frozen=True)
 class Point:
-    """So many stored numbers reach this accuracy, a share; ``spread`` is its standard deviation."""
+    """Stored parameters (``numbers``), their accuracy (0 to 1), and its standard deviation."""
 
     numbers: int
     accuracy: float
@@ -26,22 +26,23 @@ def tradeoff(
     curves: Mapping[str, Sequence[Point]],
     levels: Mapping[str, Point] | None = None,
     *,
-    xlabel: str = "stored numbers",
+    xlabel: str = "stored parameters",
 ) -> Figure:
-    """Test accuracy against stored numbers (logarithmic), with bars of one standard deviation.
+    """Draw test accuracy against stored parameters (log scale), with bars of a standard deviation.
 
-    A curve has one point or more, from few numbers to many. A level is drawn from side to side,
-    for what stores nothing, or is not counted: a frozen layer, a dense network.
+    A curve has one or more points, sorted by the number of parameters. A level is a horizontal
+    line, for a model whose parameters are not counted: a frozen layer stores none, and a dense
+    network is only a reference.
 
     >>> tradeoff({"ADTN": [Point(164, 0.965, 0.002)]}, {"dense": Point(0, 0.982)}).get_label()
-    'Test accuracy by stored numbers: ADTN 164: 96.5 ± 0.2 %; dense 98.2 %.'
+    'Test accuracy by stored parameters: ADTN 164: 96.5 ± 0.2 %; dense 98.2 %.'
     """
     levels = levels or {}
     if not (curves or levels) or not all(curves.values()):
         raise ShapeError("tradeoff needs a point or more in every curve")
     said = [f"{label} {', '.join(map(str, points))}" for label, points in curves.items()]
     said += [f"{label} {str(level).partition(': ')[2]}" for label, level in levels.items()]
-    figure = new_figure(6.4, 4.6, f"Test accuracy by stored numbers: {'; '.join(said)}.")
+    figure = new_figure(6.4, 4.6, f"Test accuracy by stored parameters: {'; '.join(said)}.")
     axes = figure.add_subplot()
     available = styles(len(curves) + len(levels))
     for (label, points), style in zip(curves.items(), available):

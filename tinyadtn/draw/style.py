@@ -1,7 +1,8 @@
-"""What all pictures share: one palette, a new figure, and saving.
+"""Shared by all pictures: the palette, new figures, and saving.
 
-Every function of ``tinyadtn.draw`` returns a matplotlib ``Figure`` without a window and without
-global state. A notebook shows it, ``save`` writes it. ``figure.get_label()`` describes it in words.
+Every function of ``tinyadtn.draw`` returns a Matplotlib ``Figure``, without a window and without
+global state. A notebook shows it, ``save`` writes it to a file, and ``figure.get_label()`` is its
+description in words.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from ..errors import ShapeError
 from ..files.atomic import replacing
 
 Figure = Any  # Matplotlib's, which is imported only when something is drawn
-# Hues from Okabe and Ito and from Paul Tol, which colour-blind readers tell apart. Wherever a
-# colour means something, so does a lightness, a line style or a word: the pictures print in grey.
-VALUE = "#0072B2"  # what a forward pass computes
-ADJOINT = "#D55E00"  # what a backward pass brings back
+# Hues from Okabe and Ito and from Paul Tol, which colour-blind readers can distinguish. Lightness,
+# line style or a word repeats the meaning of every colour, so the pictures can be printed in grey.
+VALUE = "#0072B2"  # results of the forward pass
+ADJOINT = "#D55E00"  # results of the backward pass
 GATE = "#F2C14E"
 FRESH_GATE = "#FFFFFF"  # a gate on untouched sites
 SIGMA = "#D9D9D9"
-REFERENCE = "#666666"  # chance, and whatever else is only there to compare with
-SITES = ("#332288", "#117733", "#AA4499", "#8A6D1F")  # one an axis: output, rows, columns, …
+REFERENCE = "#666666"  # chance and other references
+SITES = ("#332288", "#117733", "#AA4499", "#8A6D1F")  # one per axis: output, rows, columns, …
 SERIES = (  # colour, line style and marker of the curves
     (VALUE, "-", "o"),
     (ADJOINT, "--", "s"),
@@ -36,11 +37,11 @@ SERIES = (  # colour, line style and marker of the curves
     ("#56B4E9", "-.", "P"),
     ("#8A6D1F", ":", "*"),
 )
-SIGNED = "cividis"  # its lightness rises with the value, so that grey printing keeps the sign
+SIGNED = "cividis"  # lightness rises with the value, also in grey
 
 
 def new_figure(width: float, height: float, description: str) -> Figure:
-    """An empty figure, in inches. A notebook shows it as an image with the description."""
+    """Return an empty figure (sizes in inches) with the description as its alternative text."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -53,7 +54,7 @@ def new_figure(width: float, height: float, description: str) -> Figure:
 
 
 def styles(count: int) -> Iterator[dict[str, Any]]:
-    """Colour, line and marker for each of the curves, the first of which lies on top."""
+    """Yield colour, line style and marker of each curve; the first curve is drawn on top."""
     if count > len(SERIES):
         raise ShapeError(f"{count} curves in one picture: no more than {len(SERIES)} stay distinct")
     for k, (colour, line, marker) in enumerate(SERIES):
@@ -62,9 +63,9 @@ def styles(count: int) -> Iterator[dict[str, Any]]:
 
 
 def save(figure: Figure, path: str | os.PathLike[str] | io.BytesIO) -> None:
-    """Write the figure as PNG, 150 dots an inch, with its description inside.
+    """Write the figure as PNG with 150 dots per inch and its description as metadata.
 
-    A file is complete or untouched: a full disk leaves the old one as it was.
+    The file is written atomically: a full disk leaves the old file unchanged.
     """
     content = _png(figure)
     if isinstance(path, io.BytesIO):
@@ -81,5 +82,5 @@ def _png(figure: Figure) -> bytes:
 
 
 def _notebook_image(figure: Figure) -> tuple[bytes, dict[str, str]]:
-    """The PNG, and the text that stands for it where it cannot be seen."""
+    """Return the PNG and its alternative text."""
     return _png(figure), {"alt": str(figure.get_label())}

@@ -15,21 +15,21 @@ from .style import FRESH_GATE, GATE, SIGMA, SITES, Figure, new_figure
 
 LINE = 0.26  # inches from one site to the next, the unit of both axes
 SLOT = 1.5  # units from one gate of a site to its next
-WAIST = 0.12  # units: half the width of a gate where it leaves the sites in between alone
+WAIST = 0.12  # units: half the width of a gate at sites that pass through it
 
 
 def brick_wall(weight: ADTN) -> Figure:
-    """The wall as it is contracted, left to right: one line a site, one box a gate.
+    """Draw the ADTN in the order of contraction, left to right: a line per site, a box per gate.
 
-    Where sites pass between the two that a gate acts on, it has a waist. The number in a box is how
-    many numbers the gate stores. The name at the end of a line is what the site stands for: ``row
-    b4`` is bit 4, worth 2⁴, of the row's index; ``d4`` is a digit, where a site is larger than a
-    bit. Nothing is contracted: an ADTN without ``rng`` can be drawn too.
+    A box is narrow where sites pass between the two sites of its gate. The number in a box is the
+    number of parameters that the gate stores. The name at the end of a line is the meaning of the
+    site: ``row b4`` is bit 4, of value 2⁴, of the row index; ``d4`` is a digit, for sites with a
+    dimension above 2. Nothing is contracted, so an ADTN without ``rng`` can be drawn too.
 
     >>> figure = brick_wall(ADTN((256, 784), depth=2, axes=(256, (28, 28))))
     >>> print(figure.get_suptitle())
     ADTN for a weight of shape (256, 784)
-    Q = 18 sites, M = 2 layers, 436 numbers for 200,704
+    Q = 18 sites, M = 2 layers, 436 parameters for 200,704
     """
     if not isinstance(weight, ADTN):
         raise TinyADTNError(f"only an ADTN has a brick wall to draw, got {type(weight).__name__}")
@@ -37,7 +37,7 @@ def brick_wall(weight: ADTN) -> Figure:
     title = (
         f"ADTN for a weight of shape {weight.shape}\n"
         f"Q = {weight.num_sites} sites, M = {weight.depth} layer{'s' * (weight.depth > 1)}, "
-        f"{weight.num_parameters:,} numbers for {math.prod(weight.shape):,}"
+        f"{weight.num_parameters:,} parameters for {math.prod(weight.shape):,}"
     )
     width, height = LINE * (SLOT * plan.end + 6), LINE * (weight.num_sites + 2) + 0.9
     figure = new_figure(max(6.4, width), height, title.replace("\n", ": "))
@@ -60,7 +60,7 @@ def brick_wall(weight: ADTN) -> Figure:
     return figure
 
 
-# --- where everything goes -----------------------------------------------------------------------
+# --- positions -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class _Gate:
 
 @dataclass
 class _Plan:
-    """Gates, the slots of the σ between layers, the middle of each layer, how many slots."""
+    """Gates, the slots of σ between layers, the middle of each layer, the number of slots."""
 
     gates: list[_Gate]
     sigmas: list[int]
@@ -82,10 +82,10 @@ class _Plan:
 
 
 def _plan(weight: ADTN) -> _Plan:
-    """Put every gate into the first slot of its layer where all the lines it covers are free.
+    """Put every gate into the first slot of its layer in which all lines that it covers are free.
 
-    Gates on different sites commute, so that this changes nothing; it draws side by side what a
-    wiring lists one by one, and apart what would overlap.
+    Gates on different sites commute, so their order does not matter. Gates that do not overlap are
+    drawn in one slot, others in different slots.
     """
     plan = _Plan([], [], [], 0)
     for layer, columns in itertools.groupby(weight.wall, key=lambda column: column.layer):
@@ -105,7 +105,7 @@ def _plan(weight: ADTN) -> _Plan:
 
 
 def site_names(weight: ADTN) -> list[tuple[str, str]]:
-    """For each line of the wall, what its site stands for, "row b4", and the colour of its axis.
+    """Return, for each line, the meaning of its site, as "row b4", and the colour of its axis.
 
     >>> [name for name, _ in site_names(ADTN((4, 6), order="output_first"))]
     ['out b1', 'out b0', 'in b2', 'in b1', 'in b0']
@@ -113,14 +113,14 @@ def site_names(weight: ADTN) -> list[tuple[str, str]]:
     names = {}
     sites = weight.sites
     for k, (axis, group) in enumerate(zip(_axis_names(weight), sites.groups)):
-        for place, site in enumerate(reversed(group)):  # a group starts with its highest bit
+        for place, site in enumerate(reversed(group)):  # a group begins with its highest bit
             letter = "b" if sites.dims[site] == 2 else "d"
             names[site] = (f"{axis} {letter}{place}", SITES[k % len(SITES)])
     return [names[site] for site in sites.order]
 
 
 def _axis_names(weight: ADTN) -> Iterator[str]:
-    """One name for each axis that has sites of its own; a split input axis is an image."""
+    """Yield one name for each axis with separate sites; a split input axis is an image."""
     whole = {2: ("out", "in"), 4: ("out", "in", "row", "col")}
     image = {2: ("row", "col"), 3: ("channel", "row", "col")}
     shape = weight.shape
@@ -135,7 +135,7 @@ def _axis_names(weight: ADTN) -> Iterator[str]:
             yield from (f"{name} {k}" for k in range(count))
 
 
-# --- what is drawn -------------------------------------------------------------------------------
+# --- drawing -------------------------------------------------------------------------------------
 
 
 def _draw_sites(axes: Any, weight: ADTN, end: float) -> None:
@@ -148,7 +148,7 @@ def _draw_sites(axes: Any, weight: ADTN, end: float) -> None:
 
 
 def _draw_gate(axes: Any, gate: _Gate) -> None:
-    """A box on the gate's two sites, with a waist where other sites pass between them."""
+    """Draw a box on the gate's two sites, narrow where other sites pass between them."""
     from matplotlib.patches import Polygon
 
     x, color = SLOT * (gate.slot + 0.5), FRESH_GATE if gate.column.fresh else GATE
@@ -165,7 +165,7 @@ def _draw_gate(axes: Any, gate: _Gate) -> None:
         axes.plot(across, [passing, passing], color=colour, linewidth=1.3, zorder=3)
     stored = str(math.prod(gate.column.shape[1:]))
     middle = gate.top + 0.5 if near else gate.top
-    size = min(7.0, 24 / len(stored))  # five digits still fit into a box
+    size = min(7.0, 24 / len(stored))  # five digits fit into a box
     axes.text(x, middle, stored, ha="center", va="center", fontsize=size, zorder=4)
 
 

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: a crash or a full disk leaves the old one as it was."""
+"""Write a file atomically: a crash or a full disk leaves the old file unchanged."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .npz import is_stream
 
 @contextlib.contextmanager
 def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
-    """Open a temporary file that replaces ``path`` once it is complete and on the disk.
+    """Open a temporary file that replaces ``path`` once it is complete and synced to the disk.
 
-    A symbolic link stays, and the file that it points to is replaced. ``keep`` is a file name that
-    the old content of ``path`` gets. Several threads or processes may write to one path: the last
-    to finish wins. ``OSError`` with the path for what is not an ordinary file, such as a folder, a
-    pipe or a device, and for every error of the system.
+    A symbolic link stays, and the file that it points to is replaced. ``keep`` is a file name under
+    which the old content of ``path`` is kept. Several threads or processes may write to one path:
+    the last to finish wins. ``OSError`` with the path if it is not an ordinary file (a folder, a
+    pipe, a device), and for every error of the system.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -63,7 +63,7 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
 
 
 def _temporary_file(path: Path) -> tuple[Any, int | None]:
-    """A new file next to ``path``, and a lock on it, which shows that its writer lives."""
+    """Return a new file next to ``path``, and a lock on it: its writer is alive."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         file, lock = temporary.open("xb"), None
@@ -71,16 +71,16 @@ def _temporary_file(path: Path) -> tuple[Any, int | None]:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX)
-            lock = os.dup(file.fileno())  # until after the file is closed and renamed
+            lock = os.dup(file.fileno())  # keep it until the file is closed and renamed
         if temporary.exists():
             return file, lock
-        file.close()  # another writer took it for stale before it was locked
+        file.close()  # another writer removed it as stale before it was locked
         if lock is not None:
             os.close(lock)
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the temporary files of writers that were killed: those without a lock."""
+    """Remove the temporary files without a lock, whose writers were killed."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with contextlib.suppress(ImportError, OSError), stale.open("r+b") as file:
             import fcntl
@@ -90,7 +90,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def _second_name(path: Path, keep: Path) -> None:
-    """Give the file another name too, so that at no moment there is none."""
+    """Give the file a second name, so that it has a name at every moment."""
     link = keep.with_name(f".{keep.name}.link")
     link.unlink(missing_ok=True)
     try:
@@ -99,5 +99,5 @@ def _second_name(path: Path, keep: Path) -> None:
         except OSError:  # a file system without links
             shutil.copyfile(path, link)
         link.replace(keep)
-    finally:  # also where both were names of one file: then replacing does nothing
+    finally:  # if both are names of the same file, replacing does nothing
         link.unlink(missing_ok=True)

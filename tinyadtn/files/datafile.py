@@ -1,4 +1,4 @@
-"""What all readers of data files share: how a file is opened, and how it is rejected."""
+"""Shared by all readers of data files: how a file is opened, and how it is rejected."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CHUNK = 2**20  # bytes read, or values converted, at a time
 
 @contextmanager
 def opened(path: Path, expected: str) -> Iterator[BufferedReader]:
-    """Open the ordinary file ``path`` to read bytes; ``DataFileError`` if that is impossible.
+    """Open the ordinary file ``path`` for reading bytes; ``DataFileError`` if that fails.
 
-    A file that consists of holes is rejected too: it would take memory and no disk.
+    A sparse file is rejected too, because it would take much memory and no disk space.
 
     >>> with opened(Path("missing"), "labels") as file:
     ...     file.read()
@@ -27,7 +27,7 @@ def opened(path: Path, expected: str) -> Iterator[BufferedReader]:
     tinyadtn.errors.DataFileError: missing: expected labels, found no such file. Put a good copy ...
     """
     try:
-        if not path.is_file():  # opening a pipe without a writer would wait for ever
+        if not path.is_file():  # opening a pipe without a writer would block
             raise refusal(path, expected, _describe_other(path))
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -45,7 +45,7 @@ def _describe_other(path: Path) -> str:
 
 
 def describe(start: bytes) -> str:
-    """Describe what a file that begins with these bytes may be.
+    """Describe what kind of file begins with these bytes.
 
     >>> describe(b"<!DOCTYPE html>")
     'a web page, perhaps the error page of a failed download'
@@ -58,7 +58,7 @@ def describe(start: bytes) -> str:
 
 
 def refusal(path: Path, expected: str, found: str) -> DataFileError:
-    """Return the error for a data file: which one, what should be there, what is, what to do."""
+    """Return the error for a data file, with the path, the expected and the found content."""
     return DataFileError(
         f"{path}: expected {expected}, found {found}. Put a good copy in its place "
         "(`tinyadtn data get NAME` fetches the sets that `tinyadtn data list` names)"

@@ -1,8 +1,9 @@
-"""The ``.npz`` format, written plainly and read without trust.
+"""Write and read ``.npz`` files of plain arrays; reading is safe for files from unknown sources.
 
-A ``.npz`` is a zip archive with one ``.npy`` member for each array. This reader takes only what
-this writer writes: members that are stored (not packed), so that no file is larger inside than
-outside, no pickles, and no size that is believed before it is compared with the bytes there are.
+A ``.npz`` is a zip archive with one ``.npy`` member for each array. This reader accepts only what
+this writer writes. Members must be stored without compression, so the content cannot be larger than
+the file. Pickles are rejected. Each size in a header is compared with the existing bytes before it
+is used.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ import numpy as np
 from ..errors import CheckpointError, SizeLimitError
 from ..limits import most_from, require_memory
 
-# What the zip module raises on a damaged file, by where the damage is.
+# What the zip module raises for a damaged file depends on where the damage is.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError)
 _LARGEST_HEADER = 1024  # bytes; NumPy writes 128
 _MOST_MEMBERS = 10_000  # arrays; reading 60,000 empty ones takes seconds
 
 
 def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
-    """Write arrays by name. Unlike ``numpy.savez`` it takes any name."""
+    """Write arrays by name. Unlike ``numpy.savez``, it accepts any name."""
     if len(arrays) > _MOST_MEMBERS:
         raise SizeLimitError(f"{len(arrays):,} arrays; one file holds at most {_MOST_MEMBERS:,}")
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -39,7 +40,7 @@ def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Return all arrays by name; CheckpointError for what is not a sound file of plain arrays."""
+    """Return all arrays by name; CheckpointError for a file that is not a sound .npz file."""
     path = Path(path)
     try:
         if is_stream(path):
@@ -59,29 +60,29 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except IsADirectoryError:
         raise CheckpointError(f"{path}: is a folder; name the .npz file in it") from None
     except (*_DAMAGE, struct.error) as error:
-        why = f"{error} ".splitlines()[0][:200].strip()  # NumPy's quote the file
+        why = f"{error} ".splitlines()[0][:200].strip()  # NumPy's messages quote the file
         raise CheckpointError(
             f"{path}: not a readable .npz file ({why}); it is damaged or something else"
         ) from error
     except OSError as error:
-        if error.filename is not None:  # the system's word: no permission, no such device
+        if error.filename is not None:  # from the system: no permission, no such device
             raise
         raise CheckpointError(f"{path}: damaged, it points outside itself ({error})") from error
 
 
 def is_stream(path: Path) -> bool:
-    """A pipe without a writer would wait for ever, and /dev/zero has no end."""
+    """Return whether a path is a pipe or a device: reading it could block, or never end."""
     return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def _check_file(path: Path, file: Any) -> None:
-    """Check what can be checked before the zip module parses every member."""
+    """Check the size and the number of members before the zip module parses them all."""
     size = os.fstat(file.fileno()).st_size
     if size > most_from(file.fileno()):
         raise CheckpointError(f"{path}: {size:,} bytes, which are mostly holes")
     require_memory(str(path), 2 * size, "load it on a machine with more memory")
     file.seek(max(0, size - 22))
-    end = file.read(22)  # they count the members
+    end = file.read(22)  # the number of members is in it
     if end[:4] != b"PK\5\6":
         raise zipfile.BadZipFile("it does not end as a zip file does")
     _check_count(path, int.from_bytes(end[10:12], "little"))

@@ -1,7 +1,7 @@
 """Write and read a state: named arrays and a JSON text in one ``.npz`` file, with hashes.
 
-The JSON text holds the format number, the SHA-256 of every array, and whatever the writer adds. A
-state knows no model: checkpoints, training runs and feature files are all states.
+The JSON text holds the format number, the SHA-256 of every array, and the entries that the writer
+adds. A state does not depend on a model: checkpoints, training runs and feature files are states.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .atomic import replacing
 from .npz import read_npz, write_npz
 
 FORMAT = 1
-META = "meta json"  # with a space, so that no attribute can have this name
+META = "meta json"  # the space prevents a clash with an attribute's name
 
 
 def write_state(
@@ -29,7 +29,7 @@ def write_state(
     *,
     keep: Path | None = None,
 ) -> None:
-    """Write arrays and a JSON-able ``meta`` to one file, atomically; ``keep`` gets the old one."""
+    """Write arrays and ``meta``, which becomes JSON, atomically; ``keep`` names the old file."""
     hashes = {name: _hash(array) for name, array in arrays.items()}
     text = json.dumps({**meta, "format": FORMAT, "sha256": hashes})
     with replacing(Path(path), keep=keep) as file:
@@ -37,7 +37,7 @@ def write_state(
 
 
 def read_state(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and ``meta`` of a checkpoint, every array checked against its hash."""
+    """Return the arrays and ``meta`` of a state; every array is checked against its hash."""
     arrays = read_npz(path)
     if META not in arrays:
         raise CheckpointError(f"{path}: holds no {META!r}; it was not written by tinyadtn")
@@ -61,7 +61,7 @@ def read_state(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
 
 
 def _parse_int(digits: str) -> int:
-    """The states of generators have 39 digits; what is beyond float64 can only do harm."""
+    """Return the integer. Generator states have 39 digits; more than 300 are rejected."""
     if len(digits) > 300:
         raise ValueError(f"it has a number of {len(digits)} digits")
     return int(digits)
@@ -69,5 +69,5 @@ def _parse_int(digits: str) -> int:
 
 def _hash(array: np.ndarray) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).data)  # no copy: a weight may be most of the memory
+    digest.update(np.ascontiguousarray(array).data)  # no copy: a weight may fill most of the memory
     return digest.hexdigest()

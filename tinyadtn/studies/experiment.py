@@ -1,15 +1,15 @@
-"""The main job, start to end: train a dense network, encode its layers, and weigh what came of it.
+"""The main experiment: train a dense network, encode its layers, and compare the results.
 
-Five candidates meet the same data:
+Five candidates are trained and evaluated on the same data:
 
-    dense         the network as it is
+    dense         the network without encodings
     fitted only   its layers replaced by ADTNs fitted to the trained weights
     fine-tuned    the same, then trained through the task loss
-    random start  the same ADTNs trained from a random start, no dense network needed
-    frozen        the control: random, untrained weights in the same layers, the rest trained
+    random start  the same ADTNs trained from random gates, without a dense network
+    frozen        the control: random, untrained weights in the same layers, other layers trained
 
-Whatever a compressed network has above *frozen* is due to the numbers that were stored. Everything
-is chosen on the validation split; the test split is touched once, when all candidates are done.
+Only the accuracy above *frozen* is due to the stored parameters. All choices are made on the
+validation split; the test split is used once, when all candidates are done.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from ..training.runs import TrainingPlan, versions
 from ..training.train import train
 
 FILES = {
-    "results.json": "settings, versions, histories and every number",
-    "dense.npz": "the network as it was",
+    "results.json": "settings, versions, histories and all results",
+    "dense.npz": "the network before compression",
     "fine-tuned.npz": "compressed: fitted, then fine-tuned",
     "random-start.npz": "compressed: trained from a random start",
     "gates.npz": "the gates of fine-tuned.npz alone",
@@ -58,7 +58,7 @@ CANDIDATES = ("dense", "fitted only", "fine-tuned", "random start", "frozen")
 
 @dataclass(frozen=True)
 class Settings:
-    """What an experiment does: ``layers`` become ADTNs with these options (depth, order, …)."""
+    """The settings of an experiment: ``layers`` become ADTNs with the options ``encoding``."""
 
     model: str
     layers: tuple[str, ...]
@@ -69,15 +69,15 @@ class Settings:
     learning_rate: float = 3e-2
     dense_learning_rate: float = 2e-3
     batch_size: int = 128
-    clip: float = 1.0  # without it, a deep wall may leave for good in one large step
+    clip: float = 1.0  # without it, one large step can make a deep ADTN diverge
     seeds: int = 1
-    dense_from: str | None = None  # the file of a network trained before
+    dense_from: str | None = None  # the file of a trained network
     device: str = "cpu"  # or "cuda"
 
 
 @dataclass
 class Outcome:
-    """The networks of one seed, how they were trained, and how well they do."""
+    """The networks of one seed, their training histories and their accuracies."""
 
     seed: int
     models: dict[str, Module] = field(default_factory=dict)
@@ -90,10 +90,10 @@ class Outcome:
 def run_experiment(
     data: Data, settings: Settings, *, trained: Module | None = None, show_progress: bool = True
 ) -> list[Outcome]:
-    """Train all candidates for every seed; judge them on the test split at the very end.
+    """Train all candidates for every seed; evaluate them on the test split at the very end.
 
-    With ``trained`` that network is the dense candidate of every seed. Whatever is wrong with the
-    settings is found before the first step.
+    If ``trained`` is given, it is the dense candidate of every seed. Wrong settings raise an error
+    before the first step.
     """
     check(data, settings, trained)
     outcomes = [
@@ -107,10 +107,10 @@ def run_experiment(
 
 
 def build_for(data: Data, model: str, seed: int | None, **options: Any) -> Any:
-    """The named network for the images and classes of this data; without a seed, shapes only.
+    """Return the named network for the images and classes of the data; no seed gives shapes only.
 
-    ``options`` are the network's own, such as ``hidden`` of fc2. A network that normalises its
-    input is given the mean and spread of the training images.
+    ``options`` are options of the network, such as ``hidden`` of fc2. A network that normalizes its
+    input gets the mean and standard deviation of the training images.
     """
     _, channels, height, width = data.train.images.shape
     if height != width:
@@ -123,7 +123,7 @@ def build_for(data: Data, model: str, seed: int | None, **options: Any) -> Any:
 
 
 def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
-    """Encode a model of shapes only, and plan both trainings: this raises what can be raised."""
+    """Encode a model of shapes only and make both training plans, to raise errors early."""
     if dense_model is not None:
         check_dense(dense_model, build_for(data, settings.model, None))
         evaluate(dense_model, Split(data.validation.images[:1], data.validation.labels[:1]))
@@ -137,7 +137,7 @@ def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
 
 
 def check_dense(model: Module, wanted: Module) -> None:
-    """Refuse, as the network to compress, one that is compressed already, or another network."""
+    """Raise TinyADTNError if the network to compress is compressed already or another one."""
     if any(isinstance(p.weight, Encoding) for p in named_layers(model).values()):
         raise TinyADTNError("the network to compress is compressed already; name a dense one")
     if model.config != wanted.config:
@@ -190,12 +190,12 @@ def _train_all(
     return outcome
 
 
-# --- what is shown -------------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------------
 
 
 def accuracy_table(outcomes: list[Outcome]) -> str:
-    """Validation and test accuracy of every candidate, mean ± standard deviation over the seeds."""
-    rows = [["", "numbers trained", "epochs", "validation", "test"]]
+    """Return a table of the accuracies of every candidate, mean ± standard deviation over seeds."""
+    rows = [["", "trainable parameters", "epochs", "validation", "test"]]
     for name in CANDIDATES:
         models = [outcome.models[name] for outcome in outcomes]
         validation = [outcome.validation[name] for outcome in outcomes]
@@ -207,7 +207,7 @@ def accuracy_table(outcomes: list[Outcome]) -> str:
 
 
 def results(data: Data, settings: Settings, outcomes: list[Outcome]) -> dict[str, Any]:
-    """Everything that was set and measured, for ``results.json``."""
+    """Return all settings and measurements, for ``results.json``."""
     small = outcomes[0].models["fine-tuned"]
     return {
         "data": {"name": data.name, "train": len(data.train), "test": len(data.test)},
@@ -231,10 +231,11 @@ def results(data: Data, settings: Settings, outcomes: list[Outcome]) -> dict[str
 def write_all(
     folder: Path, data: Data, settings: Settings, outcomes: list[Outcome]
 ) -> dict[str, str]:
-    """Checkpoints, numbers and pictures of an experiment; says which file is what.
+    """Write checkpoints, results and pictures of an experiment; return {file: description}.
 
-    Checkpoints and pictures are those of the first seed. Where a file cannot be written, all others
-    are; then its OSError is raised. On a full disk what is small and took longest is kept so.
+    Checkpoints and pictures are those of the first seed. If a file cannot be written, the other
+    checkpoints and results are still written; then its OSError is raised. The small files that took
+    longest to compute come first, so a full disk affects them last.
     """
     first, about = outcomes[0], {"data": data.identity()}
     errors: list[OSError] = []
@@ -272,7 +273,7 @@ def _write_results(path: Path, found: dict[str, Any]) -> None:
 
 
 def walls(model: Module) -> dict[str, ADTN]:
-    """The ADTNs in a model, by the names of their layers; one for several layers stands once."""
+    """Return {layer: ADTN} of a model; an ADTN that several layers share is included once."""
     groups = group_by_encoding(model).items()
     stored = {name: storage_of(next(iter(weights.values()))) for name, weights in groups}
     return {name: weight for name, weight in stored.items() if isinstance(weight, ADTN)}
@@ -306,7 +307,7 @@ def _write_pictures(folder: Path, outcome: Outcome, classes: int) -> dict[str, s
         "weights": (draw.weights(matrices, image_shape=image), f"{name}, dense and decoded"),
         "brick_wall": (draw.brick_wall(wall), f"the tensor network behind {name}"),
         "singular_values": (
-            draw.singular_values(spectra, title=f"{name}: T cut in the middle of the wall"),
+            draw.singular_values(spectra, title=f"{name}: T cut between the middle sites"),
             "across a cut, M = 1 … 4",
         ),
     }
@@ -316,9 +317,9 @@ def _write_pictures(folder: Path, outcome: Outcome, classes: int) -> dict[str, s
 
 
 def _write_digits(folder: Path, data: Data, count: int = 3) -> dict[str, str]:
-    """A few validation images as pictures, so that there is something to predict."""
+    """Write a few validation images as pictures for the command predict; return {file: text}."""
     if data.origin is not None or data.validation.images.shape[1] != 1:
-        return {}  # features, or colours: predict reads neither
+        return {}  # predict reads neither features nor colours
     from PIL import Image
 
     split = data.validation

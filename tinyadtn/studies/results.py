@@ -1,7 +1,7 @@
-"""The results of a sweep: a file of JSON lines, one a run, that survives whatever happens.
+"""The results of a sweep: a file of JSON lines, one per run, that survives crashes.
 
-One process writes, under a lock that the system drops when the process dies. A line is written and
-synced whole; what a killed writer may have left of its last line is cut off by the next one.
+One process writes, with a lock that the system releases when the process dies. Every line is
+written and synced as a whole. If a writer is killed, the next one removes its incomplete last line.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 from ..compression.configure import options_of
 from ..errors import TinyADTNError
 from ..files.npz import is_stream
-from .spec import DEEPEST, configuration, run_key, too_deep, visible
+from ..tables import printable
+from .spec import DEEPEST, configuration, run_key, too_deep
 
 Record = dict[str, Any]
-Rule = tuple[str, Callable[[Any], bool]]  # what a value must be, in words and as a test
-FIRST = b'{"row": "'  # every line begins so, and what is left of one too
+Rule = tuple[str, Callable[[Any], bool]]  # requirement in words, and its test
+FIRST = b'{"row": "'  # every line begins with it
 
 
 def _whole(value: Any) -> bool:
@@ -49,20 +50,20 @@ _SINCE_IT_IS_RECORDED = {"data": _DATA, "dense_sha256": _TEXT}
 
 
 class ResultsFile:
-    """``with ResultsFile(path) as file:`` holds the file alone, and appends to it.
+    """A results file, locked and open for appending: ``with ResultsFile(path) as file:``.
 
-    ``records`` is what is in it, by ``run_key``; ``repaired`` says what was cut off, if anything.
-    TinyADTNError if another sweep holds it, or if it holds something else.
+    ``records`` are its records by ``run_key``; ``repaired`` describes a line that was removed.
+    TinyADTNError if another sweep has locked the file, or if its content is not results.
 
-    An editor, git or rsync may replace or change the file meanwhile. That is noticed before the
-    next line, and at the end: the file that is there now gets every record that it lacks.
+    An editor, git or rsync may replace or change the file meanwhile. This is detected before the
+    next line and at the end: the missing records are then added to the new file.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.records: dict[str, Record] = {}
         self.repaired = ""
-        self._own: dict[str, Record] = {}  # what was appended here
+        self._own: dict[str, Record] = {}  # appended by this process
 
     def __enter__(self) -> ResultsFile:
         self._file = self._opened()
@@ -82,7 +83,7 @@ class ResultsFile:
             os.close(self._file)
 
     def append(self, record: Record) -> None:
-        """Write one line, whole, and wait until it is on the disk."""
+        """Append one line and sync it to the disk."""
         line, new = _line(record), {_key_of(record): record}
         if not self._follow(new):
             self._write(line)
@@ -100,16 +101,16 @@ class ResultsFile:
             while line:
                 line = line[os.write(self._file, line) :]
             os.fsync(self._file)
-        except OSError as error:  # a full disk leaves no half line behind
+        except OSError as error:  # a full disk leaves no incomplete line
             os.ftruncate(self._file, size)
             raise OSError(error.errno, error.strerror, str(self.path)) from error
         finally:
             self._left = _stamp(os.fstat(self._file))
 
     def _follow(self, new: Mapping[str, Record] | None = None) -> bool:
-        """Whether the file is not as it was left; then all is written that it lacks, with ``new``.
+        """Return whether the file was changed from outside; then add the records that it lacks.
 
-        TinyADTNError if that cannot be done, and then a file beside it has all records.
+        If that fails, write all records to a new file next to it and raise TinyADTNError.
         """
         with contextlib.suppress(OSError):
             if _stamp(self.path.stat()) == self._left:
@@ -135,7 +136,7 @@ class ResultsFile:
         self.records |= lacking
         if lacking:
             print(
-                f"{visible(str(self.path))}: was changed while this sweep wrote to it; "
+                f"{printable(str(self.path))}: was changed while this sweep wrote to it; "
                 f"{len(lacking)} results that it lacked are in it again"
             )
         return True
@@ -149,7 +150,7 @@ class ResultsFile:
                 f"{self.path}: its last line was torn, as a sweep was killed while it wrote: "
                 f"{len(content) - whole} bytes are removed, and that run is done again"
             )
-        elif content and not content.endswith(b"\n"):  # an editor's doing
+        elif content and not content.endswith(b"\n"):  # an editor removed the line end
             os.write(self._file, b"\n")
         self._left = _stamp(os.fstat(self._file))
 
@@ -170,7 +171,7 @@ class ResultsFile:
 
 
 def read_records(path: str | os.PathLike[str]) -> dict[str, Record]:
-    """What is in a results file, by ``run_key``, also while a sweep writes to it."""
+    """Return the records of a results file by ``run_key``, also while a sweep writes to it."""
     path = Path(path)
     _refuse_stream(path)
     return _parsed(path, path.read_bytes())[0]
@@ -181,7 +182,7 @@ def _line(record: Record) -> bytes:
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    """What changes when a file is replaced, or written to by another."""
+    """Return the values that change when a file is replaced or written to."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -191,7 +192,7 @@ def _refuse_stream(path: Path) -> None:
 
 
 def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
-    """The records, of each run the last, and how many bytes hold whole lines."""
+    """Return the last record of each run, and the number of bytes in complete lines."""
     records: dict[str, Record] = {}
     whole = 0
     for number, line in enumerate(content.splitlines(keepends=True), start=1):
@@ -201,7 +202,7 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
         except (ValueError, RecursionError) as error:
             unfinished = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError))
             if unfinished and not line.endswith(b"\n") and line.startswith(FIRST[: len(line)]):
-                break  # the last line, torn
+                break  # the last line is incomplete
             why = f"nested more than {DEEPEST} deep" if isinstance(error, RecursionError) else error
             raise TinyADTNError(
                 f"{path}, line {number}: no result of a sweep ({why}); is this the right file? "
@@ -213,7 +214,7 @@ def _parsed(path: Path, content: bytes) -> tuple[dict[str, Record], int]:
 
 
 def _check(record: Any) -> None:
-    """ValueError for a line that no sweep wrote: what a table is made from must be there."""
+    """Raise ValueError for a line that no sweep wrote: entries that tables need must be there."""
     if not isinstance(record, dict):
         raise ValueError("a result is a table")
     if too_deep(record):
@@ -228,10 +229,10 @@ def _check(record: Any) -> None:
 
 
 def _key_of(record: Record) -> str:
-    """The key of a record's run; an option that is younger than the record has its default.
+    """Return the key of a record's run; options that are newer than the record get their defaults.
 
-    A configuration that cannot be asked for any more keeps its place, and no spec has it. An ADTN
-    whose record does not say whether it is ``normalized`` is not (see ``options_of``).
+    A configuration that no spec can describe any more keeps a key that no run has. An ADTN in a
+    record without the option ``normalized`` is a plain one (see ``options_of``).
     """
     config, seed = record["config"], record["seed"]
     with contextlib.suppress(TinyADTNError, AttributeError, KeyError, TypeError):

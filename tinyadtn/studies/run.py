@@ -1,6 +1,6 @@
-"""One run of a sweep: from a configuration and a seed to a record of all that came of it.
+"""One run of a sweep: from a configuration and a seed to a record of its results.
 
-This is what a worker does, in whatever process or machine; the record goes back to who asked.
+Workers execute it in any process or on any machine and return the record.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from ..training.train import train
 from .experiment import build_for, check_dense
 from .spec import PLAN, Config, run_key
 
-RUNS_NO_USER_CODE = True  # so ``anomaly`` looks for no line of the caller's here
-REMEMBERED = 2  # data sets, and trained dense networks, that the runs of a worker share
+RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
+REMEMBERED = 2  # cached data sets, and dense networks, per worker
 
 
 def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
-    """Do one run. What goes wrong in it is the result, ``status`` "failed", and raises nothing.
+    """Do one run. An error does not raise; it gives a record with the ``status`` "failed".
 
-    The test split is judged once, after the last step; nothing is chosen by it. ``data`` tells the
-    data by their content, ``dense_sha256`` the network in the file that ``dense`` names; a run
-    fails if these are not the ``content`` that the configuration may name. ``seconds`` is what it
-    takes to encode, fit, train and judge. Reading the data and training the dense network are not
-    in it: runs share these, so that somebody else may have done them.
+    The test split is evaluated once, after the last step, and nothing is chosen by it. ``data`` in
+    the record is the identity of the data, ``dense_sha256`` the hash of the network in the file
+    ``dense``. If the configuration has ``content``, a run with other hashes fails. ``seconds`` is
+    the time to encode, fit, train and evaluate. It does not include reading the data and training
+    the dense network, because several runs share them.
     """
     known: dict[str, Any] = {"device": device}
     start = None
@@ -69,19 +69,19 @@ def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """The result of a run that failed."""
+    """Return the result of a run that failed."""
     return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
 def loaded(source: str) -> tuple[Data, dict[str, Any]]:
-    """The data of that name, and their identity, which takes a while of its own to compute."""
+    """Return the data of that name and their identity; both are cached."""
     data = load_data(source)
     return data, data.identity()
 
 
 def _data(source: str, sha256: str | None) -> tuple[Data, dict[str, Any]]:
-    """``loaded``, with that hash if there is one: what a worker remembers may be out of date."""
+    """Return ``loaded(source)``; read again if the cached data do not have the hash."""
     data, identity = loaded(source)
     if sha256 not in (None, identity["sha256"]):
         loaded.cache_clear()
@@ -99,7 +99,7 @@ def _require_content(file: str, found: str, expected: str | None) -> None:
 
 
 def sha256_of(network: Module) -> str:
-    """The hash of all that a network stores."""
+    """Return the SHA-256 of all stored parameters and buffers of a network."""
     return identity_of(network, network)["sha256"]  # type: ignore[arg-type]
 
 
@@ -129,17 +129,17 @@ def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[st
 
 
 def _network_to_encode(config: Config, seed: int, data: Data, sha256: str, device: str) -> Module:
-    """The dense network as it was drawn, as a file has it, or trained as ``dense`` says."""
+    """Return the dense network: random, from a file, or trained as ``dense`` specifies."""
     beginning = dense_beginning(config, seed)
-    if beginning is not None:  # a copy, because what comes now may change it in place
+    if beginning is not None:  # a copy, because the following steps may change it in place
         return _trained_dense(beginning, sha256, device).copy()
     return placed(_network(config, data, seed), device)
 
 
 def dense_beginning(config: Config, seed: int) -> str | None:
-    """What decides the dense network that a run trains first, as a text; None where it does not.
+    """Return a key of the dense network that a run trains first; None if it trains none.
 
-    Runs with the same beginning share that network, if they are done by one worker.
+    Runs with the same key share that network if one worker does them.
     """
     if not isinstance(config.get("dense"), dict):
         return None
@@ -148,7 +148,7 @@ def dense_beginning(config: Config, seed: int) -> str | None:
 
 @functools.lru_cache(maxsize=REMEMBERED)
 def _trained_dense(beginning: str, sha256: str, device: str) -> Module:
-    """The network of ``dense_beginning``, trained on that device, on the data with that hash."""
+    """Return the network of ``dense_beginning``, trained on the device, on data with the hash."""
     config, seed = json.loads(beginning)
     data, _ = _data(config["data"], sha256)
     network = placed(_network(config, data, seed), device)
@@ -157,7 +157,7 @@ def _trained_dense(beginning: str, sha256: str, device: str) -> Module:
 
 
 def _network(config: Config, data: Data, seed: int | None) -> Module:
-    """The network as it was drawn, or as the file has it that ``dense`` names."""
+    """Return the random network, or the network in the file ``dense``."""
     own = dict(config["network"])
     network = build_for(data, own.pop("name"), seed, **own)
     if not isinstance(config.get("dense"), str):
@@ -168,7 +168,7 @@ def _network(config: Config, data: Data, seed: int | None) -> Module:
 
 
 def _encoded(network: Module, config: Config, seed: int | None) -> Module:
-    """The network with its layers encoded: "fc1 fc2" each by itself, "fc1+fc2" jointly."""
+    """Return the network with its layers encoded: "fc1 fc2" separately, "fc1+fc2" jointly."""
     spec: dict[Any, Any] = {}
     for names, options in config.get("encode", {}).items():
         kind = ENCODINGS[options["encoding"]]
@@ -184,7 +184,7 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
 def _trained(
     model: Module, data: Data, plan: Config, seed: int
 ) -> tuple[list[dict[str, Any]], list[float]]:
-    """Train in place: an entry an epoch, and the mean loss over each tenth of the steps."""
+    """Train in place; return the history and the mean loss over each tenth of the steps."""
     history, losses = [], []
     options = {name: plan[name] for name in PLAN}
     for step in train(model, data, **options, seed=seed) if plan["epochs"] else ():
@@ -199,7 +199,7 @@ def _trained(
 
 
 def _require_finite(model: Module, loss: float | None) -> None:
-    """The loop looks at every loss and gradient, so only the last update can go unnoticed."""
+    """Raise NonFiniteError after a last update that diverged, which the loop cannot detect."""
     finite = all(np.isfinite(array).all() for array in model.arrays().values())
     if loss is None or not math.isfinite(loss) or not finite:
         raise NonFiniteError(
@@ -209,15 +209,15 @@ def _require_finite(model: Module, loss: float | None) -> None:
 
 
 def _json(value: Any) -> Any:
-    """JSON has no word for what is not finite."""
+    """Return the value, or None if it is not finite, which JSON cannot store."""
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def _peak_memory() -> int | None:
-    """The most memory that this process has held, in MiB; of its first run it is that run's."""
+    """Return the peak memory of this process in MiB, which covers all its runs until now."""
     try:
         import resource
-    except ImportError:  # not every system tells
+    except ImportError:  # not available on every system
         return None
     unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
@@ -228,7 +228,7 @@ def _peak_memory() -> int | None:
 
 @dataclass(frozen=True)
 class Preview:
-    """What is known of a run beforehand: its stored numbers, its memory, its content."""
+    """Known before a run: stored parameters, memory, and hashes of its files."""
 
     stored: dict[str, Any]
     memory: TrainingMemory
@@ -237,7 +237,7 @@ class Preview:
 
 
 def check(config: Config) -> Preview:
-    """Build the network of shapes alone: whatever is wrong with a configuration is raised here."""
+    """Build the network of shapes only, to raise an error for a wrong configuration."""
     data, identity = loaded(config["data"])
     network = _network(config, data, None)
     dense = sha256_of(network) if isinstance(config.get("dense"), str) else None
@@ -262,9 +262,9 @@ def _memory(model: Any, data: Data, plan: Config) -> TrainingMemory:
 
 
 def stored_numbers(model: Module) -> dict[str, Any]:
-    """The numbers that a model stores: those of each weight, and of all with the biases.
+    """Return the stored parameters of a model: of each weight, and of the whole with biases.
 
-    ``encoded`` names the weights that are, ``trained`` says how many numbers training changes.
+    ``encoded`` lists the encoded weights; ``trained`` is the number of trainable parameters.
 
     >>> import tinyadtn as ta
     >>> stored_numbers(ta.compress(ta.models.fc2(), {"fc1": 2}, rng=None))["encoded"]

@@ -1,6 +1,6 @@
 """Read the spec of a sweep: a TOML file becomes a list of runs with complete configurations.
 
-    network = "fc2"                     # common to all rows; a row's own value takes its place
+    network = "fc2"                     # common to all rows; a row may override it
     epochs = 4
     seeds = 3                           # 0, 1, 2
 
@@ -12,12 +12,11 @@
     learning_rate = {each = [1e-2, 2e-2]}
 
 Any value may be replaced by ``{each = […]}``: one run for each of the values in its list.
-Several of them multiply, so the row ``adtn`` has 3 · 2 · 3 runs.
+Several lists multiply, so the row ``adtn`` has 3 · 2 · 3 runs.
 
-A configuration is plain JSON and contains all that the run depends on, every default included. So
-a result stays readable, and the run stays the same, when a default of the library changes. Here
-names are checked and defaults are filled in. The values are checked by the constructors that take
-them: ``run.check`` calls these.
+A configuration is plain JSON and contains everything that the run depends on, including all
+defaults. So results stay readable, and the run stays the same, if a default of the library changes.
+This file checks names and adds defaults. ``run.check`` calls the constructors, which check values.
 """
 
 from __future__ import annotations
@@ -44,6 +43,7 @@ from ..encodings.adtn import ADTN
 from ..errors import SizeLimitError, TinyADTNError, nearest
 from ..files.npz import is_stream
 from ..nn.models import MODELS
+from ..tables import printable
 from ..training.runs import TrainingPlan
 
 Config = dict[str, Any]
@@ -51,7 +51,7 @@ PLAN = [each.name for each in fields(TrainingPlan) if each.name != "seed"]
 OPTIONS = ["data", "network", "encode", "train_others", "freeze", "dense", "fit", *PLAN, "seeds"]
 LONGEST = 2**22  # bytes of a spec
 MOST_RUNS = 100_000
-DEEPEST = 30  # a table in a list in a table …; a wiring takes 8
+DEEPEST = 30  # nesting of tables and lists; a wiring needs 8
 TABLE = "a table, {name = value}"
 
 
@@ -59,9 +59,9 @@ TABLE = "a table, {name = value}"
 class PlannedRun:
     """One run: ``config`` and ``seed`` decide everything in it.
 
-    ``row`` is its row in the spec; ``choices``, {option: value}, is what it has of every ``each``.
-    Files that the configuration names lie in ``folder``, that of the spec. ``content`` has the
-    SHA-256 that its "data" and its "dense" network must have, if they are known.
+    ``row`` is its row in the spec; ``choices``, {option: value}, are its values of every ``each``.
+    Paths in the configuration are relative to ``folder``, the folder of the spec. ``content`` has
+    the SHA-256 that its "data" and its "dense" network must have, if they are known.
     """
 
     row: str
@@ -73,24 +73,24 @@ class PlannedRun:
 
     @property
     def key(self) -> str:
-        """The same for the same run, however it was written down."""
+        """A key that is equal for equal runs, independent of how the spec is written."""
         return run_key(self.config, self.seed)
 
     @property
     def located(self) -> Config:
-        """The configuration for whoever does the run: files with their folder, and ``content``."""
+        """The configuration for the worker: paths with their folder, and ``content``."""
         files = {k: v for k, v in self.config.items() if k in ("data", "dense") and type(v) is str}
         paths = {k: str(self.folder / v) for k, v in files.items() if v not in KNOWN}
         return {**self.config, **paths, "content": dict(self.content)}
 
     @property
     def label(self) -> str:
-        """The row's name with all that it chose."""
+        """The row's name with all its choices."""
         return labelled(self.row, self.choices)
 
     @property
     def method(self) -> str:
-        """The row's name with all that it chose except the learning rate."""
+        """The row's name with all its choices except the learning rate."""
         return labelled(self.row, {k: v for k, v in self.choices.items() if k != "learning_rate"})
 
 
@@ -98,8 +98,8 @@ class PlannedRun:
 class Spec:
     """The runs of a sweep.
 
-    ``count`` chooses the stored numbers in its table and picture: those of "encoded" weights, of
-    the whole "model", or of a list of layers. ``whole`` is false if only some rows were chosen.
+    ``count`` selects the stored parameters in its table and picture: those of "encoded" weights,
+    of the whole "model", or of a list of layers. ``whole`` is false if only some rows were chosen.
     """
 
     name: str
@@ -110,18 +110,19 @@ class Spec:
 
 
 def run_key(config: Config, seed: int) -> str:
-    """A text that two runs share if nothing distinguishes them."""
+    """Return a text that two runs share exactly if their configuration and seed are equal."""
     return json.dumps([config, seed], sort_keys=True)
 
 
 def read_spec(
     source: str | os.PathLike[str] | Mapping[str, Any], *, rows: Iterable[str] = ()
 ) -> Spec:
-    """The runs that a TOML file, or a mapping of the same content, describes.
+    """Return the runs of a TOML file, or of a mapping with the same content.
 
-    ``rows`` are patterns: only rows with such names. A path in a file begins at its folder, a path
-    in a mapping where Python runs. TinyADTNError, with the place, for an unknown name and for a
-    value that no run can have; ``run.check`` tests what depends on the network.
+    ``rows`` are names or patterns of the rows to use. A path in a file is relative to the file's
+    folder, a path in a mapping to the working directory. TinyADTNError, with the place, for an
+    unknown name and for a value that no run can have; ``run.check`` checks what depends on the
+    network.
 
     >>> rows = {"adtn": {"encode": {"fc1": {"each": [1, 2]}}, "seeds": 3}}
     >>> spec = read_spec({"network": "fc2", "rows": rows})
@@ -149,7 +150,7 @@ def read_spec(
         if not any(fnmatchcase(row, pattern) for row in chosen):
             raise TinyADTNError(
                 f"{name}: no row is called {pattern!r}{nearest(pattern, every)} "
-                f"(there is {', '.join(map(visible, every))})"
+                f"(there is {', '.join(map(printable, every))})"
             )
     _refuse_too_many(name, chosen.values())
     folder = Path() if path is None else path.parent.absolute()
@@ -180,14 +181,14 @@ def _parsed(path: Path) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # no UTF-8, no TOML, or a number that is too long for Python
+    except ValueError as error:  # not UTF-8, not TOML, or a number that is too long for Python
         raise TinyADTNError(f"{path}: not TOML: {error}") from error
     except RecursionError as error:
         raise TinyADTNError(f"{path}: nested more than {DEEPEST} deep; no option is") from error
 
 
 def too_deep(value: Any, deepest: int = DEEPEST) -> bool:
-    """Whether tables and lists are nested so deep that only Python's own stack would stop them."""
+    """Return whether tables and lists are nested deeper than ``deepest``."""
     inside = value.values() if isinstance(value, Mapping) else value
     return deepest < 0 or (
         isinstance(value, (Mapping, list, tuple))
@@ -201,7 +202,7 @@ def too_deep(value: Any, deepest: int = DEEPEST) -> bool:
 def _runs_of_row(
     name: str, folder: Path, row: str, options: dict[str, Any]
 ) -> Iterator[PlannedRun]:
-    where = f"{name}: rows.{visible(row)}"
+    where = f"{name}: rows.{printable(row)}"
     _require_known(where, options, OPTIONS)
     seeds = _seeds(where, options.pop("seeds", 1))
     varied = list(_each(where, options))
@@ -225,7 +226,7 @@ def _seeds(where: str, value: Any) -> list[int]:
 def _each(
     where: str, value: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[dict[tuple[str, ...], Any], Any]]:
-    """Every choice of what ``each`` stands for, {path: value}, with the value without ``each``."""
+    """Yield, per choice, {path: value} of every ``each`` and the value with the choice inserted."""
     if not isinstance(value, Mapping):
         yield {}, value
     elif "each" not in value:
@@ -244,7 +245,7 @@ def _each(
 
 
 def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Counted, not listed: a slip in a spec may ask for more runs than there is memory."""
+    """Raise SizeLimitError for too many runs, counted before they are listed in memory."""
     count = sum(
         (seeds if isinstance(seeds := row.get("seeds", 1), int) else 1) * _num_choices(row)
         for row in rows
@@ -275,9 +276,9 @@ def _refuse_twins(name: str, runs: Iterable[PlannedRun]) -> None:
 
 
 def _shortest(path: tuple[str, ...], paths: set[tuple[str, ...]]) -> str:
-    """The end of a path that distinguishes it from the others of its row.
+    """Return the shortest end of a path that distinguishes it from the other paths of its row.
 
-    Only the run's own learning rate is called that: another one is ``dense.learning_rate``.
+    ``learning_rate`` is that of the run; another one is called ``dense.learning_rate``.
     """
     others = (paths | {("learning_rate",)}) - {path}
     for length in range(1, len(path) + 1):
@@ -287,24 +288,24 @@ def _shortest(path: tuple[str, ...], paths: set[tuple[str, ...]]) -> str:
 
 
 def brief(value: Any) -> str:
-    """The value in few letters, and no two values in the same."""
+    """Return a short printable text for a value."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}={brief(child)}" for key, child in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(brief, value)) + "]"
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
-    return visible(str(value))
+    return printable(str(value))
 
 
 def labelled(row: str, choices: Mapping[str, str]) -> str:
-    """A row's name with what it chose.
+    """Return a row's name with its choices.
 
     >>> labelled("adtn", {"depth": "2"})
     'adtn depth=2'
     """
     return " ".join(
-        [visible(row), *(f"{visible(name)}={value}" for name, value in choices.items())]
+        [printable(row), *(f"{printable(name)}={value}" for name, value in choices.items())]
     )
 
 
@@ -312,7 +313,7 @@ def labelled(row: str, choices: Mapping[str, str]) -> str:
 
 
 def configuration(where: str, options: Mapping[str, Any]) -> Config:
-    """The configuration of a row's options; TinyADTNError with the place for what is wrong in them.
+    """Return the configuration of a row's options; TinyADTNError names the place of an error.
 
     >>> config = configuration("row", {"network": "fc2", "encode": {"fc1": 2}, "epochs": 4})
     >>> config["encode"]["fc1"]["activation"], config["learning_rate"]
@@ -322,7 +323,7 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
     given = dict(options)
     config: Config = {
         "data": _expect(f"{where}: data", given.pop("data", "mnist-5k"), str, "text"),
-        # The numbers of classes, pixels and channels come from the data.
+        # The data determine the classes, pixels and channels.
         "network": _choice(
             where, "network", "name", given.pop("network", None), MODELS,
             without=("num_classes", "image_size", "channels", "rng"),
@@ -339,7 +340,7 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
         patterns = given.pop("freeze")
         config["freeze"] = list(patterns) if isinstance(patterns, (list, tuple)) else [patterns]
     if "dense" in given:
-        dense = given.pop("dense")  # the file of a network, or how it is trained
+        dense = given.pop("dense")  # the file of a network, or its training options
         config["dense"] = dense if isinstance(dense, str) else _plan(f"{where}: dense", dense)
     if "fit" in given:
         if not encode or "dense" not in config:
@@ -351,18 +352,18 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
     config |= _plan(where, given)
     try:
         return json.loads(json.dumps(config, allow_nan=False))
-    except (TypeError, ValueError) as error:  # a date, say, or nan: TOML has them
+    except (TypeError, ValueError) as error:  # TOML has dates and nan
         raise TinyADTNError(f"{where}: {error}") from error
 
 
 def _encodings(where: str, value: Any) -> dict[str, Any]:
-    """{layers: encoding}; the key "fc1 fc2" gives each its own, "fc1+fc2" one for both."""
+    """Return {layers: encoding}; "fc1 fc2" gives each layer its encoding, "fc1+fc2" a joint one."""
     encode = _expect(where, value, Mapping, TABLE)
     for name, times in Counter(n for layers in encode for n in layers.split() or [layers]).items():
         if not name.strip() or times > 1:
             why = "is named twice" if name.strip() else "names no layer"
             raise TinyADTNError(f"{where}: {name!r} {why}")
-    kinds = {name: kind for name, kind in ENCODINGS.items() if name != "Part"}  # asked for by "+"
+    kinds = {name: kind for name, kind in ENCODINGS.items() if name != "Part"}  # requested by "+"
     found = {}
     for layers, entry in encode.items():
         place = f"{where}.{layers}"
@@ -388,7 +389,7 @@ def _fit(where: str, value: Any) -> dict[str, Any]:
 
 
 def _plan(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of training. Unlike a ``TrainingPlan``, epochs = 0 is one: none."""
+    """Return the options of training. Unlike in a ``TrainingPlan``, epochs may be 0."""
     given = _completed(where, options, TrainingPlan, ("seed",))
     none = type(given["epochs"]) is int and given["epochs"] == 0
     with _placed(where):
@@ -399,7 +400,7 @@ def _plan(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _choice(
     where: str, what: str, key: str, value: Any, known: Mapping[str, Any], without: tuple[str, ...]
 ) -> dict[str, Any]:
-    """{key: name, option: value, …}: one of the functions that are known, with all its options."""
+    """Return {key: name, option: value, …}: one of the known functions with all its options."""
     given = {key: value} if isinstance(value, str) else value
     given = dict(_expect(f"{where}: {what}", {} if given is None else given, Mapping, TABLE))
     name = given.pop(key, None)
@@ -414,13 +415,13 @@ def _choice(
 def _completed(
     where: str, given: Mapping[str, Any], function: Callable[..., Any], without: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The options given to a function, with its defaults; None is for the function to fill."""
+    """Return the given options of a function, with its defaults for the others."""
     _expect(where, given, Mapping, "a table, {name = value}")
     parameters = inspect.signature(function).parameters
     known = {name: p for name, p in parameters.items() if name not in without}
     _require_known(where, given, known)
     for name, value in given.items():
-        # Annotations are texts. Where a list is meant, it is one of numbers, never of names.
+        # Annotations are texts. Lists contain numbers, never names.
         listed = any(word in known[name].annotation for word in ("Sequence", "Axes", "Modes"))
         if isinstance(value, (list, tuple)):
             names = bool(value) and all(isinstance(one, str) for one in value)
@@ -434,7 +435,7 @@ def _completed(
 
 
 def _require_known(where: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """TinyADTNError for the first name that is not known, with the nearest that is."""
+    """Raise TinyADTNError for the first unknown name, with the nearest known one."""
     for name in given:
         if name not in known:
             there = ", ".join(known) or "no option"
@@ -450,20 +451,15 @@ def _expect(where: str, value: Any, kind: type, what: str) -> Any:
 
 
 def _hint(value: Any) -> str:
-    """Who gives a list may have meant a run for each."""
+    """Return a hint for a list, which may have been meant as ``each``."""
     many = isinstance(value, (list, tuple))
     return f"; for a run with each of them, write {{each = {list(value)}}}" if many else ""
 
 
 @contextmanager
 def _placed(where: str) -> Iterator[None]:
-    """Name the place before the words of a constructor."""
+    """Prefix the error of a constructor with the place in the spec."""
     try:
         yield
     except (ValueError, OverflowError) as error:
         raise TinyADTNError(f"{where}: {error}") from error
-
-
-def visible(text: str) -> str:
-    """The text, or how Python would write it if a terminal would obey it instead of showing it."""
-    return text if text.isprintable() else repr(text)

@@ -1,10 +1,10 @@
-"""Many runs, on many workers, into one file: networks × encodings × budgets × seeds.
+"""Do many runs on many workers and write one results file.
 
     ta.sweep("study.toml")                                  # processes of this machine
     ta.sweep("study.toml", executor=client.get_executor())  # a Dask cluster, or any Executor
 
-What ends is appended to the results at once. What is there is not done again, so a sweep that was
-stopped, or killed, goes on where it was.
+The record of each run is appended to the results as soon as it ends. Runs that have a record are
+not done again, so a sweep that was stopped or killed continues where it was.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from ..autodiff.arrays import require_device
 from ..errors import SizeLimitError, TinyADTNError
 from ..limits import memory_limit
 from ..progress import progress
+from ..tables import printable
 from ..training.memory import GIB
 from .results import Record, ResultsFile
 from .run import Preview, check, dense_beginning, loaded
-from .spec import PlannedRun, Spec, read_spec, visible
+from .spec import PlannedRun, Spec, read_spec
 from .workers import Result, Results, on_executor, on_processes
 
 
@@ -39,19 +40,20 @@ def sweep(
     retry_failed: bool = False,
     show_progress: bool = True,
 ) -> list[Record]:
-    """Do the runs of a spec that ``out`` does not hold yet; the records of all of them, in order.
+    """Do the runs of a spec that ``out`` does not contain yet; return all records in order.
 
-    ``spec`` is a TOML file (see ``spec``), or its content; ``rows``, patterns, choose some of
-    it. ``out`` is a file of JSON lines, one a run: by default the spec's name with ``.jsonl``. The
-    runs are done by ``workers`` processes (as many as there are cores), each with ``blas_threads``
-    BLAS threads (1), or by an ``executor`` of ``concurrent.futures`` kind that you made and close.
-    With ``device="cuda"`` each computes on a GPU, and ``workers`` is 1 unless given.
-    In a script, call it under ``if __name__ == "__main__":``, as multiprocessing asks.
+    ``spec`` is a TOML file (see ``spec``) or its content; ``rows`` are names or patterns of the
+    rows to use. ``out`` is a file of JSON lines, one per run; the default is the spec's name with
+    ``.jsonl``. The runs are done by ``workers`` processes (default: one per core), each with
+    ``blas_threads`` BLAS threads (default: 1), or by an ``executor`` with the interface of
+    ``concurrent.futures``, which the caller makes and closes. With ``device="cuda"`` each run
+    computes on a GPU, and ``workers`` defaults to 1. In a script, call ``sweep`` under
+    ``if __name__ == "__main__":``, which multiprocessing requires.
 
-    A run that raises is recorded as "failed", with its error, and stops nothing; ``retry_failed``
-    does these again. A run whose worker died is done again. Ctrl-C, or a kill, leaves what is done;
-    the same call goes on. TinyADTNError before the first run for whatever is wrong with a row,
-    where another sweep holds ``out``, and where ``out`` has runs on other data, or another dense
+    A run that raises is recorded as "failed" with its error, and the other runs continue;
+    ``retry_failed`` repeats failed runs. A run whose worker died is done again. After Ctrl-C or a
+    kill, the same call continues the sweep. TinyADTNError before the first run for a wrong row, if
+    another sweep writes to ``out``, and if ``out`` has runs on other data, or with another dense
     network, of the same name.
 
     >>> import tempfile
@@ -71,7 +73,7 @@ def sweep(
             _refuse_too_many(workers, previews.values())
         with ResultsFile(results_path(plan, out)) as file:
             if file.repaired:
-                print(visible(file.repaired))
+                print(printable(file.repaired))
             runs = [_with_content(run, previews[run.label]) for run in plan.runs]
             _refuse_other_content(file, runs)
             todo = _sharing(run for run in runs if not _is_done(run, file.records, retry_failed))
@@ -91,19 +93,19 @@ def _record(results: Results, file: ResultsFile, total: int, done: int, show: bo
     try:
         for run, result in bar:
             head = {"row": run.row, "label": run.label, "config": run.config, "seed": run.seed}
-            if "data" in result:  # as the spec calls them, wherever they lie
+            if "data" in result:  # the name in the spec, without the folder
                 result = {**result, "data": {**result["data"], "name": run.config["data"]}}
             file.append({**head, **result})
     finally:
-        results.close()  # ends the workers now, not when the last name for it goes
+        results.close()  # ends the workers now, not at garbage collection
 
 
 def check_executor(
     executor: Any, workers: int | None, blas_threads: int | None, device: str
 ) -> None:
-    """TinyADTNError for an executor together with settings of the process pool.
+    """Raise TinyADTNError for an executor together with settings of the process pool.
 
-    DeviceError for a device that is not here; whether an executor's workers have it, they know.
+    DeviceError for a missing device; the workers of an executor check it themselves.
     """
     if executor is None:
         require_device(device)
@@ -112,7 +114,7 @@ def check_executor(
 
 
 def preview(spec: Spec) -> dict[str, Preview]:
-    """What is known beforehand of each label's runs; TinyADTNError for the first impossible one."""
+    """Return a preview of the runs of each label; TinyADTNError for the first impossible run."""
     known: dict[str, Preview] = {}
     for run in spec.runs:
         if run.label not in known:
@@ -133,7 +135,7 @@ def preview(spec: Spec) -> dict[str, Preview]:
 
 
 def results_path(spec: Spec, out: str | os.PathLike[str] | None) -> Path:
-    """The file of the results: ``out``, by default next to the spec."""
+    """Return the path of the results file: ``out``, or by default next to the spec."""
     if out is not None:
         return Path(out)
     if spec.path is None:
@@ -142,10 +144,10 @@ def results_path(spec: Spec, out: str | os.PathLike[str] | None) -> Path:
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # not available on every system
         return os.cpu_count() or 1
 
 
@@ -160,9 +162,9 @@ def _with_content(run: PlannedRun, known: Preview) -> PlannedRun:
 
 
 def _refuse_other_content(file: ResultsFile, runs: Iterable[PlannedRun]) -> None:
-    """A file of the same name may have changed, so compare the hashes that each record has.
+    """Compare the hashes in each record, because a file of the same name may have changed.
 
-    A record from before a hash was stored is not compared: it counts as done, as it always did.
+    An old record without a hash is not compared and counts as done.
     """
     now = {f"{kind} {run.config[kind]}": run.content[kind] for run in runs for kind in run.content}
     for record in file.records.values():
@@ -182,9 +184,9 @@ def _refuse_other_content(file: ResultsFile, runs: Iterable[PlannedRun]) -> None
 
 
 def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
-    """In order, but runs that begin with the same trained dense network one after another.
+    """Return the runs in order, but group those that begin with the same trained dense network.
 
-    A worker remembers the last of these networks, so it seldom trains one again.
+    A worker caches the last of these networks, so it rarely trains one twice.
     """
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""What a sweep has found: mean and spread over the seeds of every row, as tables and a picture."""
+"""The results of a sweep: mean and spread over the seeds of every row, as tables and a picture."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .spec import PlannedRun, Spec, brief, labelled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NONE = "–"  # in the place of what is not there
-DIGITS = 2  # after the point of an accuracy in %, unless said otherwise
+NONE = "–"  # shown for a missing value
+DIGITS = 2  # default number of decimals of accuracies in %
 SPLITS = ("test", "validation")
 
 
 @dataclass(frozen=True)
 class RowResult:
-    """A row of the table: runs that differ in their seeds alone, and what is recorded of them.
+    """A row of the table: runs that differ only in their seeds, and their records.
 
-    ``numbers`` is what the spec counts, None where the row has nothing of the kind; accuracies are
-    shares, one a seed.
+    ``numbers`` are the stored parameters that the spec counts, None if the row has no such weight.
+    Accuracies are shares (0 to 1), one per seed.
     """
 
-    run: PlannedRun  # the first of them
+    run: PlannedRun  # the first of these runs
     planned: int
     done: tuple[Record, ...]
     failed: int
@@ -40,7 +40,7 @@ class RowResult:
 
     @property
     def runs(self) -> str:
-        """How many are planned, or how many of these are done."""
+        """The number of planned runs, with the number of done and failed runs if they differ."""
         done = str(self.planned) if self.is_whole else f"{len(self.done)} of {self.planned}"
         return done + (f", {self.failed} failed" if self.failed else "")
 
@@ -51,15 +51,16 @@ class RowResult:
 
     @property
     def learning_rate(self) -> float:
+        """The peak learning rate of the runs."""
         return self.run.config["learning_rate"]
 
     def accuracies(self, split: str) -> tuple[float, ...]:
-        """Those on a split."""
+        """Return the accuracies on a split, one per seed."""
         return tuple(record[split] for record in self.done)
 
 
 def summaries(spec: Spec, records: Mapping[str, Record]) -> list[RowResult]:
-    """The rows of a sweep, in the order of its spec, with what is recorded of their runs."""
+    """Return the rows of a sweep in the order of its spec, with the records of their runs."""
     found = []
     for runs in by_label(spec).values():
         ended = [records[run.key] for run in runs if run.key in records]
@@ -70,7 +71,7 @@ def summaries(spec: Spec, records: Mapping[str, Record]) -> list[RowResult]:
 
 
 def group_by_method(found: Iterable[RowResult]) -> list[list[RowResult]]:
-    """The rows that differ in their learning rate alone together, in each list the best first."""
+    """Return lists of rows that differ only in the learning rate, each with the best row first."""
     groups: dict[str, list[RowResult]] = {}
     for row in found:
         method = {k: v for k, v in row.run.config.items() if k != "learning_rate"}
@@ -79,17 +80,18 @@ def group_by_method(found: Iterable[RowResult]) -> list[list[RowResult]]:
 
 
 def _place(row: RowResult) -> tuple[float, float, float]:
-    """Sorts the best on validation first, and never looks at the test split.
+    """Return the sort key of a row: best on validation first, without using the test split.
 
-    The mean over fewer seeds is no match: what failed is as a rule what went worst. So a row comes
-    after all rows of whose runs a larger share is done. Of equals, the smaller rate is first.
+    A mean over fewer seeds is not comparable, because the worst runs are usually those that fail.
+    So a row comes after all rows of which a larger share of the runs is done. Among equals, the
+    smaller learning rate comes first.
     """
     mean = statistics.fmean(row.accuracies("validation")) if row.done else 0.0
     return -len(row.done) / row.planned, -mean, row.learning_rate
 
 
 def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
-    """The runs that differ in their seeds alone stand together."""
+    """Return {label: runs that differ only in their seeds}."""
     groups: dict[str, list[PlannedRun]] = {}
     for run in spec.runs:
         groups.setdefault(run.label, []).append(run)
@@ -97,9 +99,9 @@ def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
 
 
 def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | None:
-    """The stored numbers that ``count`` names: those of encoded weights, of layers, or of all.
+    """Return the stored parameters selected by ``count``: of encoded weights, of layers, or of all.
 
-    ``numbers`` are ``stored_numbers``. None where nothing is encoded, or no such layer is there.
+    ``numbers`` are ``stored_numbers``. None if nothing is encoded, or no such layer exists.
 
     >>> numbers = {"stored": {"fc1": 436, "fc2": 2560}, "encoded": ["fc1"], "model": 3262}
     >>> counted(numbers, "encoded"), counted(numbers, "model"), counted(numbers, ["fc1", "fc2"])
@@ -107,7 +109,7 @@ def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | Non
     """
     if count == "model":
         return numbers["model"]
-    # One encoding of several layers is called "fc1+fc2".
+    # The joint encoding of several layers is called "fc1+fc2".
     chosen = [
         stored
         for name, stored in numbers["stored"].items()
@@ -116,17 +118,17 @@ def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | Non
     return sum(chosen) if chosen else None
 
 
-# --- a line for each row -------------------------------------------------------------------------
+# --- one line per row ----------------------------------------------------------------------------
 
 
 def table(
     spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = DIGITS
 ) -> str:
-    """Validation and test accuracy of every row, mean ± standard deviation over its seeds.
+    """Return a table of the accuracies of every row, mean ± standard deviation over its seeds.
 
-    With ``best``, of rows that differ in their learning rate alone only the one whose validation
-    accuracy has the highest mean, with its rate and all the rates that it was chosen from. One that
-    lacks runs, because they failed or are not done yet, is chosen only if all others lack as many.
+    With ``best``, of rows that differ only in the learning rate, the table shows the one with the
+    highest mean validation accuracy, with its learning rate and all rates that it was chosen from.
+    A row with missing runs, failed or not done yet, is chosen only if the others lack as many.
     """
     return format_table(_table_rows(spec, records, best, digits))
 
@@ -134,7 +136,7 @@ def table(
 def markdown_table(
     spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = DIGITS
 ) -> str:
-    """``table`` in Markdown."""
+    """Return ``table`` in Markdown."""
     return format_markdown(_table_rows(spec, records, best, digits))
 
 
@@ -153,14 +155,14 @@ def _table_rows(
 
 
 def _rates(best: RowResult, others: Sequence[RowResult]) -> str:
-    """The rate that was chosen, of which; with the runs of those that lack some."""
+    """Return the chosen learning rate and its alternatives, with the runs of incomplete rows."""
     tried = sorted([best, *others], key=lambda row: row.learning_rate)
     shown = [brief(r.learning_rate) + ("" if r.is_whole else f" ({r.runs})") for r in tried]
     return brief(best.learning_rate) + (f" of {', '.join(shown)}" if others else "")
 
 
 def preview_table(spec: Spec, preview: Mapping[str, Preview], records: Mapping[str, Record]) -> str:
-    """The runs to come: how many of each row, how many of them are done, and stored numbers."""
+    """Return a table of planned runs: how many per row, how many are done, stored parameters."""
     rows = [["", "runs", "done", title(spec), "whole model", "trained"]]
     for row in summaries(spec, records):
         stored = preview[row.run.label].stored
@@ -171,12 +173,12 @@ def preview_table(spec: Spec, preview: Mapping[str, Preview], records: Mapping[s
 
 
 def _without_twin_column(spec: Spec, rows: list[list[str]], column: int) -> list[list[str]]:
-    """Where the whole model is counted, it has a column of its own already."""
+    """Return the rows, without the column if ``count`` is the whole model and it would repeat."""
     return [r[:column] + r[column + 1 :] for r in rows] if spec.count == "model" else rows
 
 
 def title(spec: Spec) -> str:
-    """The head of the column of counted numbers."""
+    """Return the head of the column of counted parameters."""
     return spec.count if isinstance(spec.count, str) else brief("+".join(spec.count))
 
 
@@ -184,7 +186,7 @@ def _number(value: int | None) -> str:
     return NONE if value is None else f"{value:,}"
 
 
-# --- a column for each value of an option --------------------------------------------------------
+# --- one column per value of an option -----------------------------------------------------------
 
 
 def pivot_table(
@@ -196,12 +198,13 @@ def pivot_table(
     digits: int = DIGITS,
     split: str = "test",
 ) -> str:
-    """A line for each method, a column for each value of ``key``: stored numbers: accuracy, in %.
+    """Return a Markdown table: a line per method, a column per value of the option ``key``.
 
-    Where no line has different stored numbers, these stand in a column of their own.
-    ``key`` is the name of an option, ``depth`` or ``network`` say; what has no such option stands
-    under "–". Accuracies are those of one split, mean ± standard deviation over the seeds.
-    TinyADTNError if no run of the spec varies it, or if two rows would stand in the same cell.
+    A cell is "stored parameters: accuracy in %". If the stored parameters do not vary within any
+    line, they have a separate column. ``key`` is the name of an option, such as ``depth`` or
+    ``network``; rows without this option are in the column "–". Accuracies are those of one split,
+    mean ± standard deviation over the seeds. TinyADTNError if no run of the spec varies the option,
+    or if two rows would share a cell.
     """
     found = summaries(spec, records)
     if len({_value(row.run, key) for row in found} - {NONE}) < 2:
@@ -225,7 +228,7 @@ def pivot_table(
             )
     values = sorted(dict.fromkeys(v for cells in lines.values() for v in cells), key=_by_size)
     stored = [{row.numbers for row in cells.values()} for cells in lines.values()]
-    apart = all(len(numbers) == 1 for numbers in stored)  # then they need no cell twice
+    apart = all(len(numbers) == 1 for numbers in stored)  # then one column shows them
     heads = [value if value == NONE else f"{key} {value}" for value in values]
     table = [["", *([title(spec)] if apart else []), *heads]]
     for (name, cells), numbers in zip(lines.items(), stored):
@@ -244,14 +247,14 @@ def _cell(row: RowResult, split: str, digits: int, apart: bool) -> str:
 
 
 def _value(run: PlannedRun, key: str) -> str:
-    """What a row has for that option: as it was chosen, or wherever its configuration names it."""
+    """Return a run's value of an option: its choice, or all values in its configuration."""
     chosen = [value for name, value in run.choices.items() if _last(name) == key]
     values = dict.fromkeys(chosen or map(brief, _everywhere(run.config, key)))
     return ", ".join(values) or NONE
 
 
 def _by_size(value: str) -> tuple[bool, float]:
-    """Numbers by size, then words as they come; what has no such option last."""
+    """Return the sort key of a value: numbers by size, then words in order, then NONE."""
     try:
         return False, float(value)
     except ValueError:
@@ -274,12 +277,12 @@ def _last(name: str) -> str:
 
 
 def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
-    """Test accuracy against stored numbers: a curve a method, a point for each number of them.
+    """Draw test accuracy against stored parameters: one curve per method, one point per size.
 
-    A method is a row, with what it varies beside its learning rate and the options, as ``depth``,
-    that its stored numbers depend on. Where its runs store equally many, at several learning rates
-    for instance, the point is the one that is best on validation, as in ``table``. A method that
-    stores nothing of what is counted is a level across the picture.
+    A method is a row with all its choices, except the learning rate and options such as ``depth``
+    that change the number of stored parameters. Of runs with equally many parameters, for instance
+    at several learning rates, the point is the one that is best on validation, as in ``table``. A
+    method without counted parameters is a horizontal line.
     """
     curves: dict[str, list[Point]] = {}
     levels: dict[str, Point] = {}
@@ -297,17 +300,20 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
                 levels[name] = point
     if not curves and not levels:
         raise TinyADTNError(f"{spec.name}: no run of it is done yet, so there is nothing to draw")
-    what = {"encoded": "stored numbers of the encoded weights", "model": "stored numbers, in all"}
+    what = {
+        "encoded": "stored parameters of the encoded weights",
+        "model": "stored parameters of the whole model",
+    }
     try:
         return tradeoff(
-            curves, levels, xlabel=what.get(title(spec), f"stored numbers of {title(spec)}")
+            curves, levels, xlabel=what.get(title(spec), f"stored parameters of {title(spec)}")
         )
     except ShapeError as error:  # too many curves
         raise TinyADTNError(f"{spec.name}: {error}; choose some with --rows") from error
 
 
 def _methods(found: Iterable[RowResult]) -> dict[str, list[RowResult]]:
-    """The rows of the table that one curve joins, by its name."""
+    """Return {name of a curve: the rows of the table that it joins}."""
     rows: dict[str, list[RowResult]] = {}
     for result in found:
         rows.setdefault(result.run.row, []).append(result)
@@ -324,7 +330,7 @@ def _methods(found: Iterable[RowResult]) -> dict[str, list[RowResult]]:
 
 
 def _sets_the_size(option: str, members: Iterable[RowResult]) -> bool:
-    """Whether two that differ in that option, and in their rates at most, store unequally many."""
+    """Return whether an option changes the number of stored parameters, all other choices equal."""
     sizes: dict[str, set[int | None]] = {}
     for row in members:
         rest = {k: v for k, v in row.run.choices.items() if k not in (option, "learning_rate")}

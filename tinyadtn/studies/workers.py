@@ -1,7 +1,7 @@
-"""Who does the runs of a sweep: processes of this machine, or any executor that is handed in.
+"""Workers of a sweep: processes on this machine, or an executor that the caller passes.
 
-Both give back (run, result) in the order in which runs end. A run that fails is a result. A worker
-that dies is none: its run is given to another.
+Both yield (run, result) in the order in which runs end. A run that fails has a result. The run of a
+worker that dies has no result; another worker does it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 Result = dict[str, Any]
 Results = Generator[tuple[PlannedRun, Result], None, Any]
-PATIENCE = "10s"  # how long a Dask scheduler may take to answer, and to have a worker
-LOOK_SECONDS = 10  # without any result, until somebody looks whether there are workers
+PATIENCE = "10s"  # the longest wait for a Dask scheduler to answer and to have a worker
+LOOK_SECONDS = 10  # time without a result before the workers are checked
 
-# Every BLAS that NumPy may be built with reads one of these, once, when it is loaded.
+# Every BLAS library reads one of these once, when it is loaded.
 BLAS_THREADS = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -38,17 +38,17 @@ BLAS_THREADS = (
 )
 
 
-# --- processes of this machine -------------------------------------------------------------------
+# --- processes on this machine -------------------------------------------------------------------
 
 
 def on_processes(
     runs: Sequence[PlannedRun], device: str, workers: int, blas_threads: int
 ) -> Results:
-    """The results of the runs, done by a pool of processes that is replaced when it breaks.
+    """Return the results of the runs from a pool of processes that is replaced when it breaks.
 
-    A pool breaks when one of its processes dies, and does not say which. So each run that was being
-    done is done once more, in a pool of its own; one that breaks this pool too is a failed run.
-    Leaving the loop ends the processes at once.
+    A pool breaks when one of its processes dies, and does not report which. So each unfinished run
+    is repeated in a separate pool; a run that breaks this pool too is a failed run. Leaving the
+    loop ends the processes at once.
     """
     waiting = deque(runs)
     while waiting:
@@ -61,7 +61,7 @@ def on_processes(
 def _until_broken(
     waiting: deque[PlannedRun], device: str, workers: int, blas_threads: int
 ) -> Results:
-    """Results until none wait or a process dies; returns the runs that were then being done."""
+    """Yield results until all runs are done or a process dies; return the unfinished runs."""
     doing: dict[Future, PlannedRun] = {}
     lost: list[PlannedRun] = []
     with _pool(min(workers, len(waiting)), blas_threads) as pool:
@@ -70,7 +70,7 @@ def _until_broken(
                 run = waiting.popleft()
                 try:
                     doing[pool.submit(run_one, run.located, run.seed, device)] = run
-                except BrokenExecutor:  # a process died before it was given anything
+                except BrokenExecutor:  # a process died before it got a run
                     lost.append(run)
             for future in wait(doing, return_when=FIRST_COMPLETED).done:
                 run = doing.pop(future)
@@ -83,12 +83,12 @@ def _until_broken(
 
 @contextmanager
 def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
-    """Fresh processes, each with so many BLAS threads, that end when this one does, however."""
-    # Only a sweep needs these two, and they take a while to import.
+    """Yield a pool of new processes that end when this process ends, even if it is killed."""
+    # Only a sweep needs these two modules, whose import is slow.
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    context = multiprocessing.get_context("spawn")  # a fork would come with a BLAS that has begun
+    context = multiprocessing.get_context("spawn")  # a fork would inherit a running BLAS
     ours, theirs = context.Pipe(duplex=False)
     with _environment(dict.fromkeys(BLAS_THREADS, str(blas_threads))):
         pool = ProcessPoolExecutor(
@@ -104,7 +104,7 @@ def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
                 ) from error
             yield pool
         except BaseException:
-            theirs.close()  # they have nothing to finish: what they are doing will be done again
+            theirs.close()  # end them now; unfinished runs are repeated later
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -113,13 +113,13 @@ def _pool(workers: int, blas_threads: int) -> Iterator[Executor]:
 
 
 def _begin(parent: Connection) -> None:
-    """The first thing that a worker does: it leaves Ctrl-C, and its own end, to its parent."""
+    """Initialize a worker: ignore Ctrl-C, and exit when the parent process ends."""
     from multiprocessing import connection
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        connection.wait([parent])  # nothing is ever sent: it is ready when the other end is closed
+        connection.wait([parent])  # nothing is sent; it is ready when the parent closes its end
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -141,11 +141,11 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> Results:
-    """The results of the runs, done by an executor that somebody else made and will close.
+    """Return the results of the runs from an executor that the caller makes and closes.
 
-    ``run_one`` raises nothing, so what a future raises is the executor's own trouble, and no result
-    of that run: the others go on, and at the end a TinyADTNError says what was not done and why. A
-    run that Dask gives up, because its workers died several times, counts as failed.
+    ``run_one`` does not raise, so an exception of a future is an error of the executor, and its run
+    has no result. The other runs continue, and a TinyADTNError at the end reports the missing runs
+    and the cause. A run that Dask abandons after several workers died counts as failed.
     """
     futures = {executor.submit(run_one, run.located, run.seed, device): run for run in runs}
     undone: list[tuple[PlannedRun, BaseException]] = []
@@ -173,7 +173,7 @@ def on_executor(runs: Sequence[PlannedRun], device: str, executor: Executor) -> 
 
 
 def _as_completed(futures: Iterable[Future], executor: Executor) -> Iterator[Future]:
-    """The futures as they end, with a warning where a Dask cluster has nobody to do them."""
+    """Yield the futures as they end; warn if a Dask cluster has no workers."""
     pending = set(futures)
     while pending:
         done, pending = wait(pending, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
@@ -189,10 +189,10 @@ def _as_completed(futures: Iterable[Future], executor: Executor) -> Iterator[Fut
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """An executor over the cluster whose Dask scheduler listens at dask://HOST:PORT.
+    """Yield an executor for the cluster whose Dask scheduler listens at dask://HOST:PORT.
 
-    tinyadtn and the data have to be there for its workers. OSError if no scheduler answers,
-    TinyADTNError if it has no worker.
+    Its workers need tinyadtn and the data. OSError if no scheduler answers, TinyADTNError if it has
+    no worker.
     """
     scheme, _, place = address.partition("://")
     if scheme != "dask" or not place:
@@ -201,7 +201,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
         from distributed import Client
         from distributed import TimeoutError as NoWorkerError
     except ImportError as error:
-        raise ImportError("Dask is not installed: pip install 'tinyadtn[dask]'") from error
+        raise ImportError("Dask is not installed: pip install 'dask[distributed]'") from error
     with Client(f"tcp://{place}", timeout=PATIENCE, set_as_default=False) as client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)

@@ -1,8 +1,8 @@
-"""What the notebooks of the course import: guesses, checks, hints, solutions.
+"""Functions that the notebooks of the course import: guesses, checks, hints, solutions.
 
 Read in this order:
 
-- ``exercises``: what an exercise is, and how an answer is judged.
+- ``exercises``: how an exercise is defined, and how an answer is judged.
 - ``checks``: the functions that a cell of a notebook calls.
 
 ``percent`` (notebook sources as Python files) may be skipped at first.

@@ -1,14 +1,14 @@
-"""What the notebooks ask of their reader, and how they answer: checks, hints, solutions.
+"""Functions for the reader of a notebook: checks, hints, solutions.
 
-    tanh = teach.check("tanh", tanh)    # how far yours is from right; never stops the notebook
+    tanh = teach.check("tanh", tanh)    # compares your answer; never stops the notebook
     teach.hint("tanh")                  # one more hint each time
     teach.solution("tanh")              # the code, on request
 
-``check`` returns your function if it is right, and the course's own until then: whatever comes
-after runs in any case. The exercises, with hints and with wrong answers that the check must reject,
-are in `notebooks/exercises/`; the solutions are in `notebooks/src/`.
+``check`` returns your function if it is right, and else the solution of the course, so the
+following cells run in any case. The exercises, with hints and with wrong answers that the check
+must reject, are in `notebooks/exercises/`; the solutions are in `notebooks/src/`.
 
-Where the text of a notebook gives a result in digits, a cell compares it with the run:
+If the text of a notebook contains a numerical result, a cell compares it with the run:
 
     teach.states("2.303", losses[0], within=0.001)
 """
@@ -25,7 +25,7 @@ fast = os.environ.get("TINYADTN_FAST", "0") not in ("", "0")
 
 
 def pick(full: T, quick: T, /) -> T:
-    """``full`` for a reader; ``quick`` where the notebook is only tested (TINYADTN_FAST=1).
+    """Return ``full`` for a reader, and ``quick`` if the notebook is only tested (TINYADTN_FAST=1).
 
     >>> epochs = pick(8, 1)
     """
@@ -36,7 +36,7 @@ def pick(full: T, quick: T, /) -> T:
 
 
 def reveal(guess: Any, value: Any) -> None:
-    """Print the answer beside the guess; None is no guess, and that is all right too.
+    """Print the value next to the guess; None means that the reader made no guess.
 
     >>> reveal(None, 2.5)
     no guess; it is 2.5
@@ -47,11 +47,11 @@ def reveal(guess: Any, value: Any) -> None:
 
 
 def states(text: str, value: Any, *, within: float = 0.0, always: bool = False) -> None:
-    """Compare a number in the notebook's text, as it is written there, with this run's.
+    """Compare a number, as the notebook's text gives it, with the value of this run.
 
-    They agree if they differ by no more than ``within`` and half of the last digit written. In fast
-    mode only what ``always`` holds is compared. A difference is printed; with TINYADTN_STRICT=1, as
-    in the tests, it is an AssertionError.
+    They agree if they differ by no more than ``within`` plus half of the last digit in the text. In
+    fast mode the comparison is skipped unless ``always`` is set. A difference is printed; with
+    TINYADTN_STRICT=1, as in the tests, it raises AssertionError.
 
     >>> states("1.6e-12", 1.63e-12)
     the text says 1.6e-12, this run has 1.63e-12: they agree
@@ -72,13 +72,13 @@ def states(text: str, value: Any, *, within: float = 0.0, always: bool = False) 
 # --- checks, hints, solutions ---------------------------------------------------------------------
 
 
-_handed_out: dict[str, Any] = {}  # the course's own answers, where a check has returned them
+_handed_out: dict[str, Any] = {}  # solutions of the course that a check has returned
 
 
 def check(name: str, answer: Any, *, seed: int = 0) -> Any:
-    """Try the answer on many cases; print exact, approximate and the largest difference.
+    """Test the answer on many cases; print exact, approximate and the largest difference.
 
-    Returns the answer if it is right, else the course's. Nothing that the answer does stops it.
+    Return the answer if it is right, else the solution of the course. No error stops the check.
     """
     try:
         found = find_exercise(name)
@@ -111,7 +111,7 @@ def hint(name: str) -> None:
 
 
 def solution(name: str) -> None:
-    """Print the course's answer to an exercise."""
+    """Print the solution of an exercise."""
     try:
         print(solution_cell(name)[0].source)
     except NotFoundError as error:

@@ -20,13 +20,13 @@ import numpy as np
 
 from .percent import Cell, read_cells
 
-Case = tuple[str, Any, Any]  # what was tried, what is right, what the answer gave
+Case = tuple[str, Any, Any]  # (description of the case, right result, result of the answer)
 CheckFunction = Callable[[Any, np.random.Generator], Iterator[Case]]
 
 
 @dataclass
 class Exercise:
-    """A check yields cases for an answer; an answer is right if every case is within tolerance."""
+    """An exercise. An answer is right if all cases of the check are within the tolerance."""
 
     name: str
     cases: CheckFunction
@@ -38,7 +38,7 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out of a check. ``state`` is "right", "wrong" or "not done yet"."""
+    """The result of a check. ``state`` is "right", "wrong" or "not done yet"."""
 
     state: str
     message: str
@@ -54,10 +54,10 @@ def exercise(
     wrong: tuple[Callable[..., Any], ...],
     tolerance: float = 1e-9,
 ) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a check: a generator of cases (what was tried, what is right, what came out).
+    """Register a check: a generator of cases (description, right result, result of the answer).
 
-    ``wrong`` are answers that the check must reject, three or more; the tests see to that.
-    ``tolerance`` bounds the largest difference, relative to the largest right number if above 1.
+    ``wrong`` are three or more answers that the check must reject, as the tests verify.
+    ``tolerance`` bounds the largest difference, relative to the largest right value if above 1.
     """
 
     def register(cases: CheckFunction) -> CheckFunction:
@@ -68,7 +68,7 @@ def exercise(
 
 
 def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
-    """The verdict on an answer, whatever it is or does."""
+    """Return the verdict on an answer; errors of the answer are part of the verdict."""
     if answer is None or answer is NotImplemented:
         return Verdict("not done yet", "Write it in the cell above and run both again.")
     count, worst = 0, 0.0
@@ -86,7 +86,7 @@ def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
         return Verdict("wrong", f"{error}")
     except NotImplementedError:
         return Verdict("not done yet", "It raises NotImplementedError.")
-    except Exception as error:  # a reader's code may do anything
+    except Exception as error:  # the code of a reader may raise anything
         where = traceback.extract_tb(error.__traceback__)[-1]
         line = f" (in the line: {where.line})" if where.line else ""
         return Verdict("wrong", f"It raises {type(error).__name__}: {error}{line}")
@@ -97,11 +97,11 @@ def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
 
 
 class UnexpectedResultError(TypeError):
-    """An answer returned something of another form than its exercise asks for."""
+    """An answer returned a result of another form than its exercise asks for."""
 
 
 def parts(result: Any, count: int) -> tuple[Any, ...]:
-    """The ``count`` things that an answer returned; None each, if it returned None.
+    """Return the ``count`` parts of an answer's result; each is None if the result is None.
 
     >>> parts((1.0, 2.0), 2), parts(None, 2)
     ((1.0, 2.0), (None, None))
@@ -120,7 +120,7 @@ def parts(result: Any, count: int) -> tuple[Any, ...]:
 
 
 def _compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
-    """The largest difference, and what is wrong with the answer, "" if nothing is."""
+    """Return the largest difference and a description of the problem, "" if there is none."""
     right = np.asarray(right)
     try:
         got = np.asarray(got)
@@ -136,14 +136,14 @@ def _compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
     where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
     place = f"at {[int(k) for k in where]} " if right.size > 1 else ""
     problem = f"{place}right {short(right[where])}, yours {short(got[where])}"
-    if right.dtype == bool:  # yes or no: there is nothing to measure
+    if right.dtype == bool:  # a difference of booleans has no size
         return distance, problem
     figures = f"exact: False | approximate: False | max difference: {distance:.1e}"
     return distance, f"{problem} | {figures}"
 
 
 def short(value: Any) -> str:
-    """A number with a few digits; anything else as Python prints it."""
+    """Return a number with a few digits; anything else as Python prints it."""
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "iuf":
         return str(value)
@@ -152,12 +152,12 @@ def short(value: Any) -> str:
     return f"{number:,.0f}" if whole else f"{number:,.6g}"
 
 
-# --- finding them ---------------------------------------------------------------------------------
+# --- finding exercises ----------------------------------------------------------------------------
 
 
 @cache
 def right_answer(name: str) -> Any:
-    """What the solution defines last: a function, or a value with a name."""
+    """Return the last definition of the solution: a function, or a named value."""
     load_exercises(notebooks_folder())
     cell, around = solution_cell(name)
     namespace: dict[str, Any] = {}
@@ -172,11 +172,11 @@ def right_answer(name: str) -> Any:
 
 
 class NotFoundError(LookupError):
-    pass
+    """The folder of the course, an exercise or a solution was not found."""
 
 
 def notebooks_folder() -> Path:
-    """The folder of the course: here, below here, or beside the package in a clone."""
+    """Return the folder of the course: here, in a subfolder, or next to the package in a clone."""
     places = [Path.cwd(), Path.cwd() / "notebooks", Path(__file__).parents[2] / "notebooks"]
     for place in places:
         if (place / "exercises").is_dir() and (place / "src").is_dir():
@@ -189,8 +189,8 @@ def notebooks_folder() -> Path:
 
 @cache
 def load_exercises(folder: Path) -> dict[str, Exercise]:
-    """Every exercise of the course, from the files that register them."""
-    if str(folder) not in sys.path:  # they import from each other
+    """Return every exercise of the course, from the files that register them."""
+    if str(folder) not in sys.path:  # the files import each other
         sys.path.append(str(folder))
     for file in sorted((folder / "exercises").glob("ex*.py")):
         spec: Any = importlib.util.spec_from_file_location(f"exercises_{file.stem}", file)
@@ -199,6 +199,7 @@ def load_exercises(folder: Path) -> dict[str, Exercise]:
 
 
 def find_exercise(name: str) -> Exercise:
+    """Return the exercise with this name; NotFoundError lists the names."""
     known = load_exercises(notebooks_folder())
     if name not in known:
         raise NotFoundError(f"No exercise is called {name!r}: {', '.join(known)}.")
@@ -206,7 +207,7 @@ def find_exercise(name: str) -> Exercise:
 
 
 def solution_cell(name: str) -> tuple[Cell, list[Cell]]:
-    """The solution of an exercise, and the code cells of its notebook."""
+    """Return the solution of an exercise, and the code cells of its notebook."""
     for file in sorted((notebooks_folder() / "src").glob("*.py")):
         cells = read_cells(file)
         for cell in cells:

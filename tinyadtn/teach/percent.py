@@ -1,10 +1,10 @@
-"""Notebook sources in percent format: a Python file, cut into cells by lines that start `# %%`.
+"""Notebook sources in percent format: a Python file whose cells begin with lines `# %%`.
 
-    # %% [markdown]          text; every line is a comment
+    # %% [markdown]          text, in which every line is a comment
     # %%                     code
-    # %% solution: NAME      code that answers the exercise NAME: in the source only
+    # %% solution: NAME      solution of the exercise NAME, in the source only
 
-The .ipynb files are made from these by `notebooks/build.py`; they hold no solution.
+`notebooks/build.py` makes the .ipynb files from these, without the solutions.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Cell:
 
 
 def read_cells(path: Path) -> list[Cell]:
-    """The cells of a source file; what stands before the first mark must be empty."""
+    """Return the cells of a source file, which must begin with a mark."""
     return parse_cells(path.read_text(encoding="utf-8"), str(path))
 
 
 def parse_cells(text: str, name: str = "source") -> list[Cell]:
-    """The cells of a source.
+    """Return the cells of a source text.
 
     >>> [(cell.kind, cell.source) for cell in parse_cells("# %% [markdown]\\n# Hi\\n# %%\\nx = 1")]
     [('text', 'Hi'), ('code', 'x = 1')]

@@ -1,4 +1,4 @@
-"""Measure a model on a split (``evaluate``), and predict the classes of images (``predict``)."""
+"""Evaluate a model on a split (``evaluate``), and predict the classes of images (``predict``)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Evaluation:
 
 @isolated
 def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH) -> Evaluation:
-    """Return mean loss and accuracy over a split. Encoded weights are decoded once: ``decoded``."""
+    """Return mean loss and accuracy over a split. Encoded weights are decoded once."""
     if not isinstance(split, Split):
         raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")
     if len(split) == 0:

@@ -1,4 +1,4 @@
-"""Features of a data set, computed by a network's first layers once, to train many heads on.
+"""Features of a data set, computed once by a network's first layers, to train many heads on them.
 
 data = ta.load_data("cifar10")
 inputs = ta.features(vgg, "fc1", data)        # 512 features per image
@@ -31,20 +31,20 @@ from .evaluate import EVALUATION_BATCH
 
 @isolated
 def features(model: Module, before: str, data: Data, *, show_progress: bool = True) -> Data:
-    """h = f_k(… f_2(f_1(x))) of every image x, where f_1 … f_k are the layers before ``before``.
+    """Return h = f_k(… f_2(f_1(x))) of every image x; f_1 … f_k are the layers before ``before``.
 
-    They run as they do in ``evaluate``: without dropout, with the running statistics of batch
-    normalisation, and without a graph. The result is ``Data`` like any other, float32 (n, c, h, w),
-    but with the values that come out, which need not lie in [0, 1]; what has no rows and columns
-    any more stands as (n, features, 1, 1). A network for features begins with Flatten, so it makes
-    no difference whether they are taken before the model's own: ``before="flatten"`` keeps the
-    image, and an encoding can give its rows and columns sites of their own. Labels, splits and
-    classes are those of ``data``, and ``origin`` tells the data, ``before``, and the model: its
-    configuration and the SHA-256 of the weights that took part.
+    The layers run as they do in ``evaluate``: without dropout, with the running statistics of batch
+    normalization, and without a graph. The result is ``Data``, float32 (n, c, h, w), whose values
+    need not lie in [0, 1]. Features without rows and columns have the shape (n, features, 1, 1).
 
-    TypeError for a model that is no Sequential, TinyADTNError for a layer that it does not have,
-    ShapeError for images that it does not take, SizeLimitError before they would fill the memory,
-    NonFiniteError for features that are not finite.
+    A network for features begins with Flatten, so ``before`` may also name the model's own Flatten:
+    ``before="flatten"`` keeps the rows and columns of the image, which an encoding can give
+    separate sites. Labels, splits and classes are those of ``data``. ``origin`` holds the identity
+    of the data, ``before``, and the model: its configuration and the SHA-256 of these layers.
+
+    TypeError for a model that is not a Sequential, TinyADTNError for a layer that it does not have,
+    ShapeError for images that it does not accept, SizeLimitError if the features would not fit in
+    memory, NonFiniteError for features that are not finite.
 
     >>> import tinyadtn as ta
     >>> model = ta.models.lenet5(rng=0)
@@ -54,7 +54,7 @@ def features(model: Module, before: str, data: Data, *, show_progress: bool = Tr
     if not isinstance(data, Data):
         raise TypeError(f"features needs Data with all splits, got {type(data).__name__}")
     part = layers_before(model, before)
-    with decoded(part) as ready, np.errstate(all="ignore"):  # what overflows is found and named
+    with decoded(part) as ready, np.errstate(all="ignore"):  # an overflow is reported below
         shape = ready(data.train.images[:1]).shape[1:]
         shape += (1,) * (3 - len(shape))
         _check_memory(before, shape, data)
@@ -81,7 +81,7 @@ def features(model: Module, before: str, data: Data, *, show_progress: bool = Tr
 
 
 def layers_before(model: Module, before: str) -> Sequential:
-    """The layers of the model before that one, as a network that shares them with it."""
+    """Return the layers of the model before ``before``, as a network that shares them."""
     if not isinstance(model, Sequential):
         raise TypeError(
             "features are what a layer of a Sequential receives: it says what comes before what; "
@@ -106,7 +106,7 @@ def _check_memory(before: str, shape: Shape, data: Data) -> None:
 
 
 def identity_of(model: Module, part: Sequential) -> dict[str, Any]:
-    """What features depend on, beside the images: the model, and the weights of its first part."""
+    """Return what features depend on besides the images: the model and the weights of ``part``."""
     digest = hashlib.sha256()
     for name, array in part.arrays().items():
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())

@@ -1,7 +1,7 @@
-"""The folder of a training run: one run writes to it, and no earlier run is lost.
+"""The folder of a training run: one run writes to it, and no earlier run is overwritten.
 
-Two runs in one folder would replace each other's files. So the folder is locked while a run is
-going on, and a folder that holds an earlier run is rejected unless the caller asks to overwrite it.
+Two runs in one folder would replace each other's files. So the folder is locked during a run, and a
+folder that holds an earlier run is rejected unless the caller passes ``overwrite=True``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _open_here: weakref.WeakValueDictionary[Path, RunFolder] = weakref.WeakValueDict
 
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:
-    """Create the folder if necessary, and test now that files can be written in it."""
+    """Create the folder if necessary, and test that files can be written in it; return its path."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
@@ -28,7 +28,7 @@ def writable_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def require_free(folder: Path, names: tuple[str, ...] = STATES, hint: str = "") -> None:
-    """TinyADTNError if the folder holds one of these files, which a run would overwrite."""
+    """Raise TinyADTNError if the folder holds one of these files, which a run would overwrite."""
     found = [name for name in names if (folder / name).exists()]
     if found:
         raise TinyADTNError(
@@ -39,8 +39,8 @@ def require_free(folder: Path, names: tuple[str, ...] = STATES, hint: str = "") 
 class RunFolder:
     """A writable folder, locked against other processes until it is closed.
 
-    In the same process the newest run has it: a run that was interrupted in a notebook may live on
-    in the traceback, and must neither block the next one nor write over its files.
+    In one process the newest run owns the folder. A run that was interrupted in a notebook may stay
+    alive in the traceback; it must neither block the next run nor overwrite its files.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
@@ -54,7 +54,7 @@ class RunFolder:
 
     @property
     def mine(self) -> bool:
-        """Whether no newer run of this process has taken the folder over."""
+        """Whether this run owns the folder, because no newer run of this process uses it."""
         return _open_here.get(self._key) is self
 
     def close(self) -> None:
@@ -66,12 +66,12 @@ class RunFolder:
             del _open_here[self._key]
 
     def __del__(self) -> None:
-        if (lock := getattr(self, "_lock", None)) is not None:  # no lock: it was rejected
+        if (lock := getattr(self, "_lock", None)) is not None:  # without a lock it was rejected
             os.close(lock)
 
 
 def _lock(folder: Path) -> int | None:
-    """A file descriptor that holds the lock; None where the system has no such locks."""
+    """Return a file descriptor that holds the lock; None where the system has no such locks."""
     try:
         import fcntl
     except ImportError:  # Windows

@@ -1,4 +1,4 @@
-"""Hold back Ctrl-C while a state is between two consistent ones."""
+"""Delay Ctrl-C while a state is changed, so that it stays consistent."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# SIGHUP: the connection to the terminal is lost. Windows does not have it.
+# SIGHUP: the terminal was closed. Windows does not have it.
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Run the block to its end; a signal that arrives inside is handled right after it.
+    """Run the block to its end; a signal that arrives inside it is handled right after it.
 
-    Only signals with a Python handler raise exceptions inside a block, and they do so in the main
-    thread only: all others are left as they are.
+    Only signals with a Python handler raise exceptions inside a block, and only in the main thread.
+    All other signals are left unchanged.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,8 +1,8 @@
-"""How much memory a training run takes, told before it starts.
+"""An estimate of the memory that a training run takes, computed before it starts.
 
-What a step keeps for its backward pass is about one array for every layer's output. Beside them
-are the weights, what the optimiser remembers of each, and either gradients or, while a state is
-saved, a copy of it all. An encoded weight is decoded for the step, or never: see ``decode_free``.
+A step keeps about one array per layer output for its backward pass. Added to these are the weights,
+the state of the optimizer, and either the gradients or, while a state is saved, a copy of weights
+and optimizer state. An encoded weight is decoded in each step, or not at all: see ``decode_free``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes of a training run at their peak, by what they hold."""
+    """The largest memory of a training run in bytes, by content."""
 
     images: int
     weights: int
@@ -35,13 +35,13 @@ class TrainingMemory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of all parts, in bytes."""
         return self.images + self.weights + self.activations
 
     def __str__(self) -> str:
         parts = {
             "images": self.images,
-            "weights and optimiser": self.weights,
+            "weights and optimizer": self.weights,
             "activations": self.activations,
         }
         inside = ", ".join(f"{what} {size / GIB:.1f}" for what, size in parts.items())
@@ -49,24 +49,24 @@ class TrainingMemory:
 
 
 def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> TrainingMemory:
-    """An estimate from shapes alone, rather above than below what is then used.
+    """Return an estimate from shapes alone, which is rather too large than too small.
 
     >>> import tinyadtn as ta
     >>> plan = TrainingPlan(batch_size=1000)
     >>> print(training_memory(ta.models.lenet5(), ta.load_data("mnist-5k"), plan))
-    about 0.1 GiB of memory (images 0.0, weights and optimiser 0.0, activations 0.1)
+    about 0.1 GiB of memory (images 0.0, weights and optimizer 0.0, activations 0.1)
     """
     image = data.train.images.shape[1:]
     outputs = [math.prod(after) for _, _, _, after in model.shapes(image)]
     largest = max(outputs)
-    # Three more of the largest: a gradient, the one it becomes, and what lies between.
+    # Three more arrays of the largest output: two gradients and one intermediate result.
     batch = min(plan.batch_size, len(data.train))
     kept = batch * (math.prod(image) + sum(outputs) + 3 * largest)
-    judged = EVALUATION_BATCH * 4 * largest  # nothing is kept: a layer's input and output
-    held = sum(t.size * t.dtype.itemsize for _, t in model.named_tensors())  # trained or not
+    judged = EVALUATION_BATCH * 4 * largest  # no graph: the input and output of one layer
+    held = sum(t.size * t.dtype.itemsize for _, t in model.named_tensors())  # trainable or not
     trained = sum(t.size * t.dtype.itemsize for t in model.parameters())
     state = held + len(OPTIMIZERS[plan.optimizer].slots) * trained
-    # A step has gradients beside it, and one on the way; saving has a copy.
+    # A step adds the gradients and one intermediate copy; saving adds a copy of the state.
     weights = state + max(2 * trained, state)
     encoded = sum(
         _encoded_bytes(layer, batch, shape)
@@ -78,7 +78,7 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
 
 
 def _encoded_bytes(layer: Any, batch: int, shape: Shape) -> int:
-    """What a step holds of an encoded weight: decoded, or of the batch on its way through."""
+    """Return the bytes of a step for an encoded weight: decoded, or the states of the batch."""
     route = route_of(layer, batch, shape)
     if route is None:
         return layer.weight.peak_bytes()
@@ -90,5 +90,5 @@ def _encoded_bytes(layer: Any, batch: int, shape: Shape) -> int:
 
 
 def check_memory(needed: TrainingMemory) -> None:
-    """SizeLimitError, before any weight is drawn, for a run that this machine cannot hold."""
+    """Raise SizeLimitError for a run that needs more memory than this machine allows."""
     require_memory(f"this run, which takes {needed},", needed.total, "use a smaller batch")

@@ -9,7 +9,7 @@ from .train import TrainStep
 
 
 def with_progress(steps: Iterator[TrainStep], label: str, show: bool) -> Iterator[TrainStep]:
-    """Yield the steps of a run; a progress bar shows the loss and the validation accuracy."""
+    """Yield the steps of a run; show the loss and the validation accuracy in a progress bar."""
     accuracy = ""
 
     def note(step: TrainStep) -> str:

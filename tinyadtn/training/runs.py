@@ -36,7 +36,7 @@ RECORD = ("epoch", "loss", "learning_rate", "validation_loss", "validation_accur
 
 @dataclass
 class TrainingPlan:
-    """Everything that decides the course of a run; a checkpoint holds it."""
+    """All options that determine a run; every training checkpoint stores them."""
 
     epochs: int = 10
     batch_size: int = 128
@@ -56,7 +56,7 @@ class TrainingPlan:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         for name in ("epochs", "batch_size", "seed"):
             require_number(name, getattr(self, name), numbers.Integral)
-            setattr(self, name, int(getattr(self, name)))  # NumPy's numbers are not for JSON
+            setattr(self, name, int(getattr(self, name)))  # JSON cannot store NumPy's integers
         for name in ("learning_rate", "momentum", "weight_decay", "clip"):
             if not (name == "clip" and self.clip is None):
                 require_number(name, getattr(self, name))
@@ -71,7 +71,7 @@ class TrainingPlan:
         require_limits(momentum=self.momentum, weight_decay=self.weight_decay, clip=self.clip)
 
     def optimizer_for(self, model: Module) -> Optimizer:
-        """A fresh optimiser over the model's parameters."""
+        """Return a new optimizer for the model's parameters."""
         own = {"momentum": self.momentum} if self.optimizer == "sgd" else {}
         return OPTIMIZERS[self.optimizer](
             model.parameters(),
@@ -84,7 +84,7 @@ class TrainingPlan:
 
 @dataclass
 class RunState:
-    """How far a run has come. It may be read from a file, so impossible values are rejected."""
+    """The progress of a run. It may come from a file, so impossible values are rejected."""
 
     step: int = 0
     loss: float = 0.0  # of the last step
@@ -113,12 +113,12 @@ class RunState:
 
     @property
     def done(self) -> tuple[int, int]:
-        """Steps and epochs: the last step of an epoch is done before its validation."""
+        """Steps and epochs done; the last step of an epoch is done before its validation."""
         return self.step, len(self.history)
 
     @classmethod
     def from_file(cls, saved: dict[str, Any], batch_size: int) -> RunState:
-        """The state in a checkpoint. Older ones hold a sum over batches, ``epoch_loss``."""
+        """Return the state in a checkpoint. Older files hold ``epoch_loss``, a sum over batches."""
         if saved.keys() == {"step", "epoch_loss", "best", "history"}:
             saved = dict(saved)
             require_number("epoch_loss", sum_of_batches := saved.pop("epoch_loss"))
@@ -130,19 +130,19 @@ class RunState:
 
 @dataclass
 class Run:
-    """A model in training, with all that a checkpoint of it contains."""
+    """A model in training, with everything that its checkpoint contains."""
 
     model: Module
     plan: TrainingPlan
     optimizer: Optimizer
     state: RunState
-    data: dict[str, Any] | None = None  # ``Data.identity``; other data would be another run
+    data: dict[str, Any] | None = None  # ``Data.identity``; a run cannot continue on other data
     folder: RunFolder | None = None
     saved: tuple[int, int] = (0, 0)  # steps and epochs done at the last save
     saved_at: float = 0.0  # ``time.monotonic()`` of the last save, or of the first step
 
     def save(self, *, best: bool = False) -> None:
-        """Write ``last.npz`` (the old one becomes ``previous.npz``), and ``best.npz`` if asked."""
+        """Write ``last.npz`` (the old one becomes ``previous.npz``), or also ``best.npz``."""
         if self.folder is None:
             return
         folder = self.folder.path
@@ -163,8 +163,8 @@ class Run:
             "training": asdict(self.state),
             "versions": versions(),
         }
-        # ``best`` is written first. A run that is killed between the two files resumes from before
-        # the end of this epoch, and writes ``best`` again. In the other order it would be lost.
+        # ``best`` is written first. A run that is killed between the two files resumes before the
+        # end of this epoch and writes ``best`` again. In the other order ``best`` would be missing.
         if best:
             write_state(folder / "best.npz", arrays, meta)
         if self.saved != self.state.done:
@@ -180,7 +180,7 @@ def resume_run(
     options: dict[str, Any],
     folder: RunFolder | None,
 ) -> Run:
-    """The run that a checkpoint holds, continued in ``model``; nothing changes unless all fits."""
+    """Return the run in a checkpoint, continued in ``model``, which changes only if all fits."""
     arrays, meta = _read_run(path)
     memory = {
         name.removeprefix("optimizer/"): array
@@ -203,7 +203,7 @@ def resume_run(
             raise ValueError(f"step {state.step} of {plan.epochs * per_epoch}")
         before = [(tensor, tensor.data) for _, tensor in model.named_tensors()]
         try:
-            take_weights(model, arrays)  # first, because a model may have shapes only
+            take_weights(model, arrays)  # first, because the model may have shapes only
             optimizer = plan.optimizer_for(model)
             optimizer.load_state(memory)
         except BaseException:
@@ -218,7 +218,7 @@ def resume_run(
 
 
 def _read_run(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """``read_state``, if it is that of a training run."""
+    """Return ``read_state(path)`` if it is the state of a training run; else raise."""
     arrays, meta = read_state(path)
     if meta.get("kind") != "training":
         raise CheckpointError(
@@ -228,7 +228,7 @@ def _read_run(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict
 
 
 def describe_data(data: dict[str, Any]) -> str:
-    """Describe the data of a ``Data.identity()`` in words, for an error message."""
+    """Return a description of a ``Data.identity()`` for an error message."""
     return f"the {data['images']:,} images of {data['name']} (SHA-256 {data['sha256'][:8]}…)"
 
 
@@ -242,7 +242,7 @@ def _check_plan(path: Any, plan: dict[str, Any], options: dict[str, Any]) -> Non
 
 
 def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
-    """The plan of the run that a training checkpoint holds, and the name of its data."""
+    """Return the plan of the run in a training checkpoint, and the name of its data."""
     meta = _read_run(path)[1]
     try:
         plan, name = TrainingPlan(**meta["plan"]), meta["data"]["name"]
@@ -254,7 +254,7 @@ def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
 
 
 def trained_on(path: str | os.PathLike[str]) -> str | None:
-    """The name of the data that a checkpoint was trained on; None if it holds weights only."""
+    """Return the name of the training data of a checkpoint; None if it holds only weights."""
     data = read_state(path)[1].get("data")
     return data.get("name") if isinstance(data, dict) else None
 
@@ -265,7 +265,7 @@ def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on, to be stored with it."""
+    """Return the software versions that a result depends on, to be stored with it."""
     return {
         "tinyadtn": __version__,
         "numpy": np.__version__,

@@ -1,10 +1,10 @@
-"""The training loop: a generator, so that the loop body is yours.
+"""The training loop: a generator, so that the caller writes the loop body.
 
     for step in ta.train(model, data, epochs=5):
         print(step.epoch, step.loss)
 
 It yields after every update. The caller may leave the loop at any step, also with Ctrl-C. With
-``out=`` the state is then saved, and ``resume=`` continues the run with bit-for-bit the same
+``out=`` the state is saved then, and ``resume=`` continues the run with bit-for-bit the same
 results.
 """
 
@@ -35,7 +35,7 @@ from .interrupts import interrupts_held
 from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run
 from .vanish import norms_of_encoded, reject_vanished, with_overflow
 
-# Streams of random numbers, so that dropout and augmentation do not share draws of one seed.
+# Separate random streams, so that dropout and augmentation draw independently from one seed.
 DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
 SAVE_MINUTES = 5.0  # longest time between two checkpoints
 
@@ -73,21 +73,21 @@ def train(
     save_minutes: float = SAVE_MINUTES,
     **plan: Any,
 ) -> Generator[TrainStep, None, None]:
-    """Minimise the softmax cross-entropy of the model on ``data.train``, in place; yield each step.
+    """Minimize the softmax cross-entropy of the model on ``data.train``, in place; yield each step.
 
     Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
-    (or "sgd"), learning_rate=1e-3 (the schedule's peak), schedule="one_cycle" (or "cosine",
-    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, augment=False (True: every
-    batch through ``crop_and_flip``), seed=0. Batch order depends on (seed, epoch) alone, all other
-    draws on (seed, step).
+    (or "sgd"), learning_rate=1e-3 (the peak learning rate), schedule="one_cycle" (or "cosine",
+    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, augment=False (True: apply
+    ``crop_and_flip`` to every batch), seed=0. The batch order depends only on (seed, epoch), all
+    other draws on (seed, step).
 
     With ``out``, a folder, the state is saved to ``last.npz`` after every epoch, every
     ``save_minutes``, and when the loop is left with ``break`` or Ctrl-C; ``previous.npz`` is the
     state saved before it, ``best.npz`` the one with the best validation accuracy. A folder that
-    holds an earlier run is rejected unless ``overwrite=True``, and so is a folder that another
-    process is training in. ``resume`` is the path of such a file: model, optimizer and plan come
-    from it. A loss or gradient that is not finite raises NonFiniteError before the update; no file
-    is overwritten.
+    holds an earlier run is rejected unless ``overwrite=True``. A folder that another process is
+    training in is always rejected. ``resume`` is the path of such a file: model, optimizer and plan
+    come from it. A loss or gradient that is not finite raises NonFiniteError before the update; no
+    file is overwritten.
 
     >>> import tinyadtn as ta
     >>> data = ta.load_data("mnist-5k")
@@ -122,12 +122,12 @@ def train(
 
 
 def _continues_in(out: str | os.PathLike[str], resume: str | os.PathLike[str] | None) -> bool:
-    """Whether the run to resume is the one in that folder."""
+    """Return whether the file to resume from lies in the folder ``out``."""
     return resume is not None and Path(resume).resolve().parent == Path(out).resolve()
 
 
 def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, None, None]:
-    """Loop over epochs and batches, from the step that the run has reached; yield each step."""
+    """Loop over epochs and batches, starting at the run's current step; yield each step."""
     plan, state = run.plan, run.state
     per_epoch = math.ceil(len(data.train) / plan.batch_size)
     total = plan.epochs * per_epoch
@@ -137,7 +137,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     norms = norms_of_encoded(run.model)
     try:
         for epoch in range(len(state.history), plan.epochs):
-            done = state.step - epoch * per_epoch  # above 0 where a run resumes inside an epoch
+            done = state.step - epoch * per_epoch  # above 0 if a run resumes inside an epoch
             order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)
             for images, labels in order:
                 _update(run, images, labels, learning_rate(state.step), epoch)
@@ -150,7 +150,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
             reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
             yield _end_epoch(run, data, last)
     except (GeneratorExit, KeyboardInterrupt, SystemExit) as left:
-        traceback.clear_frames(left.__traceback__)  # an op that was interrupted holds its arrays
+        traceback.clear_frames(left.__traceback__)  # an interrupted op holds its arrays
         if run.folder is not None and run.folder.mine:
             with interrupts_held():
                 run.save()
@@ -161,7 +161,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
 
 
 def _update(run: Run, images: Any, labels: Any, learning_rate: float, epoch: int) -> None:
-    """Do one step whole or not at all: loss, backward, check, update.
+    """Do one step: loss, backward, check, update. A step that fails changes nothing.
 
     NonFiniteError is raised before the update.
     """
@@ -170,7 +170,7 @@ def _update(run: Run, images: Any, labels: Any, learning_rate: float, epoch: int
         images = crop_and_flip(images, np.random.default_rng((AUGMENT_STREAM, run.plan.seed, step)))
     buffers = [(t, t.data) for _, t in run.model.named_tensors() if not t.requires_grad]
     try:
-        with np.errstate(all="ignore"):  # an overflow is found below, where its op is named
+        with np.errstate(all="ignore"):  # an overflow is detected below, which names its op
             loss = _loss(run, images, labels, step)
             value = loss.item()
             if math.isfinite(value):
@@ -192,7 +192,7 @@ def _update(run: Run, images: Any, labels: Any, learning_rate: float, epoch: int
 
 
 def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
-    """Softmax cross-entropy of a batch. Dropout draws from a stream that (seed, step) decides."""
+    """Return the softmax cross-entropy of a batch. Dropout depends on (seed, step)."""
     rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed, step))
     logits = run.model(images, training=True, rng=rng)
     return softmax_cross_entropy(logits, labels=labels)
@@ -202,7 +202,7 @@ def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
 
 
 def _end_epoch(run: Run, data: Data, step: TrainStep) -> TrainStep:
-    """Validate, record the epoch in the history, save; return the step with these results."""
+    """Validate, add the epoch to the history, save; return the step with these results."""
     state = run.state
     with np.errstate(all="ignore"):
         finite = {name: _finite(tensor.data) for name, tensor in run.model.named_tensors()}
@@ -239,7 +239,7 @@ def _finite_gradients(optimizer: Optimizer) -> bool:
 
 
 def _finite(array: Any) -> bool:
-    """Whether all entries and the sum of their squares are finite: one pass, no new array."""
+    """Return whether all entries and the sum of their squares are finite, without a new array."""
     flat = array.reshape(-1)
     return math.isfinite(flat @ flat)
 

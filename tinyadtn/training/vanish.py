@@ -1,4 +1,4 @@
-"""Find encoded weights that training has lost: their norm has vanished, or it has overflowed."""
+"""Find encoded weights whose norm has vanished or overflowed during training."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..nn.module import Module
 from ..nn.surgery import named_layers
 from ..nn.weights import Weight
 
-VANISHED = 1e-4  # an encoded weight with this share of its initial norm, or less, has vanished
+VANISHED = 1e-4  # an encoded weight has vanished at this share of its initial norm
 REMEDY = "a smaller learning rate, or clip=1.0, or, for an ADTN, normalized=True, its default"
 
 
 @isolated
 def norms_of_encoded(model: Module) -> dict[str, float]:
-    """Return the norm of every weight that is trained through an encoding, by the layer's name."""
+    """Return the norm of every weight with a trainable encoding, by the name of its layer."""
     weights = {name: layer.weight for name, layer in named_layers(model).items()}
     with no_grad(), np.errstate(all="ignore"):
         return {
@@ -31,7 +31,7 @@ def norms_of_encoded(model: Module) -> dict[str, float]:
 
 
 def _norm(weight: Weight) -> float:
-    """‖W‖; of a matrix an estimate by ‖W·x‖ for 8 random x, which need not form W."""
+    """Return ‖W‖; for a matrix an estimate from ‖W·x‖ of 8 random x, without forming W."""
     if len(weight.shape) != 2:
         return float(np.linalg.norm(weight.decode().numpy()))
     like = weight.parameters()[0].data
@@ -41,7 +41,7 @@ def _norm(weight: Weight) -> float:
 
 
 def reject_vanished(model: Module, norms: dict[str, float], where: str) -> None:
-    """Raise NonFiniteError for a weight that has lost its norm, and with it its gradients."""
+    """Raise NonFiniteError if the norm of a weight, and so its gradients, have vanished."""
     for name, norm in norms_of_encoded(model).items():
         if norm <= VANISHED * norms[name] and norms[name]:
             raise NonFiniteError(
@@ -52,7 +52,7 @@ def reject_vanished(model: Module, norms: dict[str, float], where: str) -> None:
 
 
 def with_overflow(model: Module, found: str) -> str:
-    """Return what was found to be wrong, the layers whose weight has overflowed, and the remedy."""
+    """Return the message ``found`` with the layers whose weight has overflowed, and a remedy."""
     lost = [name for name, norm in norms_of_encoded(model).items() if not math.isfinite(norm)]
     if lost:
         return f"the weight of {' and '.join(lost)} has overflowed; {found}. Try {REMEDY}"
