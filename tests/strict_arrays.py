@@ -179,6 +179,9 @@ class ndarray:  # noqa: N801 - CuPy's name
     def swapaxes(self, axis1: int, axis2: int) -> ndarray:
         return _wrapped(self.__host.swapaxes(axis1, axis2))
 
+    def squeeze(self, axis: Any) -> ndarray:
+        return _wrapped(self.__host.squeeze(axis))
+
     def astype(self, dtype: Any, *, copy: bool = True) -> ndarray:
         same = not copy and self.dtype == dtype
         return self if same else _wrapped(self.__host.astype(dtype))
@@ -305,6 +308,10 @@ def ones_like(a: Any) -> ndarray:
 
 def arange(start: int, stop: int | None = None) -> ndarray:
     return _wrapped(np.arange(start) if stop is None else np.arange(start, stop))
+
+
+def indices(dimensions: Any) -> ndarray:
+    return _wrapped(np.indices(dimensions))
 
 
 def ascontiguousarray(a: Any) -> ndarray:

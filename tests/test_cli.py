@@ -274,7 +274,7 @@ def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):
 
 
 def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2**20)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2**21)
     assert main(["train", "lenet5", "--data", tiny]) == 6
     assert "use a smaller batch" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
@@ -282,7 +282,7 @@ def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, cap
 
 def test_a_resumed_run_beyond_the_memory_is_refused_too(tiny, capsys, monkeypatch):
     assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet"]) == 0
-    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2**20)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2**21)
     assert main(["train", "lenet5", "--resume", "runs/train/last.npz"]) == 6
     assert "use a smaller batch" in capsys.readouterr().err
 

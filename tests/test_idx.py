@@ -224,7 +224,9 @@ def test_what_is_larger_than_the_memory_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 5 * 24)
     np.testing.assert_array_equal(read_idx(path), SMALL)
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 5 * 24 - 1)
-    with pytest.raises(SizeLimitError, match=r"some-file needs 120 bytes, and 119, three quarters"):
+    with pytest.raises(
+        SizeLimitError, match=r"some-file needs 120 bytes, and 119 bytes, three quarters"
+    ):
         read_idx(path)
 
 

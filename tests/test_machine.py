@@ -32,7 +32,7 @@ def test_the_memory_limit_is_not_beyond_the_container(file, monkeypatch, tmp_pat
 def test_what_does_not_fit_in_memory_is_refused_with_the_way_out(monkeypatch):
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 3_000_000)
     require_memory("a weight", 3_000_000, "use less")
-    says = r"^a weight needs 3,000,001 bytes, and 3,000,000, three quarters .*; use less$"
+    says = r"^a weight needs 3,000,001 bytes, and 3,000,000 bytes, three quarters .*; use less$"
     with pytest.raises(SizeLimitError, match=says):
         require_memory("a weight", 3_000_001, "use less")
 

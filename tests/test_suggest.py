@@ -149,7 +149,7 @@ def test_nothing_is_allocated():
 
 def test_a_wall_beyond_the_memory_is_left_out(monkeypatch):
     before = ta.suggest((256, 784), 3_000).rows
-    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2**20)
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2_500_000)
     after = ta.suggest((256, 784), 3_000).rows
     assert [row.code for row in after] == [row.code for row in before if "ADTN" not in row.code]
 
