@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.errors import NonFiniteError, ShapeError, TinyADTNError
+from tinyadtn.errors import DTypeError, NonFiniteError, ShapeError, TinyADTNError
 
 
 def distance(weight, target):
@@ -238,3 +238,13 @@ def test_nothing_to_fit_is_said():
     dense, small = mixture()
     with pytest.raises(TinyADTNError, match="are the two swapped"):
         ta.fit(dense, small)
+
+
+@pytest.mark.parametrize("kind", [ta.ADTN, ta.LowRank])
+def test_a_target_whose_mask_would_be_lost_is_rejected(kind):
+    options = {"rng": 0} if kind is ta.ADTN else {"rank": 2, "rng": 0}
+    masked = np.ma.masked_array(np.ones((16, 16)), np.eye(16))
+    with pytest.raises(DTypeError, match="would lose its mask"):
+        kind((16, 16), **options).fit(masked)
+    with pytest.raises(DTypeError, match="complex128"):
+        kind((16, 16), **options).fit(np.ones((16, 16), complex))

@@ -587,3 +587,40 @@ def test_masked_states_are_refused():
     state = adam.state() | {"mean.0": np.ma.masked_equal(np.zeros(2, np.float32), 0)}
     with pytest.raises(TinyADTNError, match=r"mean\.0: a masked array would lose its mask"):
         adam.load_state(state)
+
+
+# --- numbers that no optimizer can use -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"betas": (1.0, 0.9)},
+        {"betas": (0.9, 1.0)},
+        {"betas": (math.nan, 0.9)},
+        {"betas": (-0.1, 0.9)},
+        {"epsilon": -1.0},
+        {"epsilon": math.nan},
+    ],
+)
+def test_adam_rejects_options_that_divide_by_zero(options):
+    with pytest.raises(ValueError, match="betas must be from 0 to below 1, and epsilon 0 or more"):
+        ta.Adam([leaf(1, 2)], **options)
+
+
+@pytest.mark.parametrize("rate", [math.nan, math.inf, -1.0])
+def test_a_step_rejects_a_learning_rate_that_the_constructor_rejects(rate):
+    w = leaf(1, 2)
+    optimizer = ta.SGD([w], 0.1)
+    (w * w).sum().backward()
+    with pytest.raises(ValueError, match="learning_rate must be 0 or more and finite"):
+        optimizer.step(rate)
+    assert w.data.tolist() == [1, 2]
+
+
+def test_gradients_whose_squares_overflow_are_clipped_to_the_norm():
+    w = ta.Tensor(np.zeros(2, np.float32), requires_grad=True)
+    w.grad = np.array([3e25, 4e25], np.float32)
+    with np.errstate(over="ignore"):
+        ta.SGD([w], 1.0, clip=1.0).step()
+    np.testing.assert_allclose(w.data, [-0.6, -0.8], rtol=1e-6)

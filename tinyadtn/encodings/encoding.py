@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import to_numpy
+from ..autodiff.arrays import as_array, to_numpy
 from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..errors import NonFiniteError, ShapeError
@@ -122,7 +122,7 @@ def check_size(encoding: Encoding) -> None:
 
 def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
     """Return the weight to fit and its norm; raise for another shape, or a norm of 0 or inf."""
-    target = target.numpy() if isinstance(target, Tensor) else np.asarray(to_numpy(target))
+    target = to_numpy(target.data if isinstance(target, Tensor) else as_array(target))
     if target.shape != encoding.shape:
         raise ShapeError(
             f"the target has shape {target.shape}, this {type(encoding).__name__} {encoding.shape}"

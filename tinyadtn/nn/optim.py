@@ -71,6 +71,7 @@ class Optimizer:
         read-only: the parameter then gets a copy, and the graph keeps the old array.
         """
         lr = self.learning_rate if learning_rate is None else learning_rate
+        require_limits(learning_rate=lr)
         if self._waiting():
             raise GraphError(
                 "no parameter has a new gradient: call backward() on the loss before the "
@@ -115,8 +116,10 @@ class Optimizer:
     def _clipping(self) -> float:
         if self.clip is None:
             return 1.0
-        squares = (float((p.grad * p.grad).sum()) for p in self.parameters if p.grad is not None)
-        norm = math.sqrt(sum(squares))
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = math.sqrt(sum(float((g * g).sum()) for g in gradients))
+        if norm == math.inf:  # squares of float32 overflow above 1e19
+            norm = math.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients))
         return min(1.0, self.clip / norm) if norm > 0 else 1.0
 
     def state(self) -> dict[str, Any]:
@@ -269,6 +272,11 @@ class Adam(Optimizer):
         clip: float | None = None,
     ):
         super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+        if not all(0 <= beta < 1 for beta in betas) or not 0 <= epsilon < math.inf:
+            raise ValueError(
+                f"betas must be from 0 to below 1, and epsilon 0 or more and finite, got {betas} "
+                f"and {epsilon}"
+            )
         self.betas, self.epsilon = betas, epsilon
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import ShapeOnly, to_device, to_numpy
+from ..autodiff.arrays import ShapeOnly, require_no_mask, to_device, to_numpy
 from ..autodiff.engine import Tensor
 from ..errors import DTypeError, SizeLimitError
 
@@ -52,8 +52,10 @@ def checked_array(name: str, value: Any, kinds: str) -> np.ndarray:
 
     Python numbers and lists become float32. A torch tensor, for instance, keeps its dtype.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(f"{name}: a masked array would lose its mask; fill it: array.filled(0)")
+    try:
+        require_no_mask(value)
+    except DTypeError as error:
+        raise DTypeError(f"{name}: {error}") from error
     array = np.asarray(to_numpy(value))
     if array.dtype.kind not in kinds:
         raise DTypeError(f"{name}: cannot load an array of {array.dtype}")
