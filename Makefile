@@ -52,7 +52,7 @@ deep-zoo: $(VENV)/.with-test
 deep-kills: $(VENV)/.with-test
 	$(BIN)/python tests/kill_runs.py 100
 
-# The nine notebooks in full, in real kernels; the site in a browser, where there is one.
+# The notebooks in full, in real kernels; the site in a browser, where there is one.
 deep-course: $(VENV)/.with-test $(VENV)/.with-docs
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/test_notebooks.py tests/test_docs.py
 

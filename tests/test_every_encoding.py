@@ -1,6 +1,7 @@
 """What every encoding must do alike, driven by ``encoding_table``."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -227,3 +228,13 @@ def test_fit_brings_it_closer_and_returns_the_relative_errors(row):
     assert errors[-1] == pytest.approx(after, rel=1e-3, abs=1e-6)
     assert after < before
     assert all(p.requires_grad and p.dtype == np.float32 for p in encoding.parameters())
+
+
+@pytest.mark.parametrize(
+    "recipe", [ta.ADTN.like(2, order="nested"), ta.LowRank.like(2), ta.Frozen.like()]
+)
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_a_recipe_can_be_pickled(recipe, protocol):
+    again = pickle.loads(pickle.dumps(recipe, protocol))
+    one, other = (make((6, 8), axes=None, rng=0).decode().data for make in (recipe, again))
+    np.testing.assert_array_equal(one, other)

@@ -7,6 +7,7 @@ multiply-adds, factors).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from ..decode_free.by_factors import ByFactors
 from ..decode_free.cut import CutChain
 from ..decode_free.wall_chain import WallChain
 from ..errors import ShapeError
-from ..nn.parameters import Seed
+from ..nn.parameters import Seed, Shape
 from ..tensor_networks.activations import ACTIVATIONS
 from ..tensor_networks.counting import live_entries
 from ..tensor_networks.gates import ContractionStep, contraction_steps, network_tensor
@@ -120,9 +121,7 @@ class ADTN(ByFactors, Encoding):
     @classmethod
     def like(cls, depth: int = 1, **options: Any) -> Recipe:
         """Return a recipe: it makes such an ADTN for any shape (and axes) that a layer has."""
-        return lambda shape, axes=None, rng=None: cls(
-            shape, depth, **{"axes": axes, **options}, rng=rng
-        )
+        return functools.partial(_make_like, cls, depth, options)
 
     def options(self) -> dict[str, Any]:
         """Return the arguments that make another ADTN of this kind."""
@@ -323,3 +322,10 @@ def _pick(tensor: Any, *, index: Any) -> Any:
         return share
 
     return tensor.take(index), grad_tensor
+
+
+def _make_like(
+    kind: type[ADTN], depth: int, options: Any, shape: Shape, axes: Any = None, rng: Seed = None
+) -> ADTN:
+    """Make what ``like`` describes; a function of the module, because these can be pickled."""
+    return kind(shape, depth, **{"axes": axes, **options}, rng=rng)

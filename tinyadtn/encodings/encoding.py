@@ -6,6 +6,7 @@ means to decode and to multiply.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..errors import NonFiniteError, ShapeError
 from ..limits import require_memory
+from ..nn.parameters import Seed, Shape
 from ..nn.weights import Weight
 
 Recipe = Callable[..., "Encoding"]  # recipe(shape, axes=…, rng=…) encodes one layer
@@ -75,8 +77,7 @@ class Encoding(Weight):
         >>> ta.Frozen.like()((256, 784), rng=0).shape
         (256, 784)
         """
-        make: Any = cls  # every encoding takes a shape first and rng by keyword
-        return lambda shape, axes=None, rng=None: make(shape, *arguments, **options, rng=rng)
+        return functools.partial(_make_like, cls, arguments, options)
 
     def peak_bytes(self) -> int:
         """Estimate the bytes in memory at once while a loss of the decoded weight trains it."""
@@ -109,6 +110,16 @@ def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
         way_out = f"; use {instead}" if fewest > 1 else ""
         raise ShapeError(f"{who} needs {axes} or more, got {lengths}{way_out}")
     return lengths
+
+
+def _make_like(
+    kind: Any, arguments: Any, options: Any, shape: Shape, axes: Any = None, rng: Seed = None
+) -> Any:
+    """Make what ``like`` describes. It is a function of the module, because these can be pickled.
+
+    Every encoding takes a shape first and ``rng`` by keyword; only the ADTN has axes.
+    """
+    return kind(shape, *arguments, **options, rng=rng)
 
 
 def check_size(encoding: Encoding) -> None:
