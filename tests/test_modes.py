@@ -12,6 +12,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.autodiff.engine import op
+from tinyadtn.autodiff.modes import isolated, looking_for_nan, protecting, recording
 from tinyadtn.errors import NonFiniteError
 
 X = ta.Tensor(np.array([1.0, 2.0]), requires_grad=True)
@@ -396,3 +397,21 @@ def test_without_the_switch_nan_passes_through():
 def test_integers_are_never_an_anomaly():
     with ta.detect_anomaly():
         assert ta.Tensor(np.arange(3)).max().item() == 2
+
+
+def test_no_switch_outlives_the_call_of_an_isolated_function():
+    """As where Ctrl-C falls into the end of a ``with`` block, before it restores the switch."""
+
+    @isolated
+    def interrupted(value):
+        ta.no_grad().__enter__()
+        ta.detect_anomaly().__enter__()
+        ta.unprotected().__enter__()
+        if value is None:
+            raise KeyboardInterrupt
+        return value
+
+    assert interrupted(3) == 3
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(None)
+    assert (recording.get(), looking_for_nan.get(), protecting.get()) == (True, False, True)
