@@ -33,7 +33,7 @@ from ..studies import experiment
 from ..tables import format_table
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
-from ..training.folder import STATES, writable_folder
+from ..training.folder import STATES, require_free, writable_folder
 from ..training.memory import check_memory, training_memory
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, planned, trained_on
@@ -321,9 +321,5 @@ def _data_for(options: Namespace) -> Data:
 
 def _check_free(options: Namespace, *files: str, hint: str = "") -> None:
     """Reject a folder with files that this command would replace, unless --overwrite is given."""
-    there = [file for file in files if Path(options.out, file).exists()]
-    if there and not options.overwrite:
-        raise TinyADTNError(
-            f"{options.out} holds an earlier run ({', '.join(there)}); name another folder with "
-            f"--out{hint}, or add --overwrite"
-        )
+    if not options.overwrite:
+        require_free(Path(options.out), files, f" with --out{hint}, or add --overwrite")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataFileError, DTypeError
+from ..autodiff.arrays import require_no_mask
+from ..errors import DataFileError
 from ..limits import require_memory
 
 MAX_CLASSES = 1000  # ImageNet has as many; a larger label is a mistake
@@ -50,15 +51,8 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
 
 def without_mask(value: Any) -> np.ndarray:
     """Return ``value`` as an array; ``DTypeError`` for a masked one, whose mask would be lost."""
-    if _has_mask(value):
-        raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
+    require_no_mask(value)
     return np.asarray(value)
-
-
-def _has_mask(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(map(_has_mask, value))
-    return isinstance(value, np.ma.MaskedArray)
 
 
 def _check_pixels(images: np.ndarray, what: str) -> None:
