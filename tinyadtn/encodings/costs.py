@@ -95,8 +95,8 @@ def chain(weight: ADTN, batch: int) -> WallChain | CutChain | None:
 def factors(weight: ADTN, chosen: Any = None) -> Sequence[Tensor]:
     """Return the cores of the chosen chain; TypeError if there is none (see ``ADTN.factors``)."""
     chosen = chosen or weight.chain(LARGE_BATCH)
-    if chosen is not None and weight.normalized and weight.depth > 1:  # of a cut, A and B
-        a, b = chosen.factors(weight.gates(), weight.amplitude())
+    if chosen is not None and weight.normalized and weight.depth > 1:  # of a cut: T = A·B
+        a, b = chosen.factors(weight.gates(), Tensor(1.0))
         gram = contract(a, a, pattern="or,os->rs") * contract(b, b, pattern="ri,si->rs")
         rms = (gram.sum() / math.prod(weight.shape)) ** 0.5  # ‖A·B‖² = ⟨AᵀA, BBᵀ⟩
         return [a, b * (weight.amplitude() / rms)]

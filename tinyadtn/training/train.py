@@ -143,12 +143,9 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
                 _update(run, images, labels, learning_rate(state.step), epoch)
                 if state.step < (epoch + 1) * per_epoch:
                     _save_if_due(run, save_minutes)
-                    lr = learning_rate(state.step - 1)
-                    yield TrainStep(epoch + 1, state.step, total, state.loss, lr)
-            lr = learning_rate(state.step - 1)
-            last = TrainStep(epoch + 1, state.step, total, state.loss, lr)
+                    yield _last_step(state, epoch, total, learning_rate)
             reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
-            yield _end_epoch(run, data, last)
+            yield _end_epoch(run, data, _last_step(state, epoch, total, learning_rate))
     except (GeneratorExit, KeyboardInterrupt, SystemExit) as left:
         traceback.clear_frames(left.__traceback__)  # an interrupted op holds its arrays
         if run.folder is not None and run.folder.mine:
@@ -158,6 +155,11 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     finally:
         if run.folder is not None:
             run.folder.close()
+
+
+def _last_step(state: RunState, epoch: int, total: int, learning_rate: Any) -> TrainStep:
+    """Return the step that was done last; a resumed run may have done it before it was resumed."""
+    return TrainStep(epoch + 1, state.step, total, state.loss, learning_rate(state.step - 1))
 
 
 def _update(run: Run, images: Any, labels: Any, learning_rate: float, epoch: int) -> None:
