@@ -290,6 +290,8 @@ def test_other_labels_on_the_same_images_are_other_data(stopped, data):
         lambda arrays, meta: meta["plan"].update(optimizer="rmsprop"),
         lambda arrays, meta: meta["training"].pop("step"),
         lambda arrays, meta: meta["training"].update(knob=3),
+        lambda arrays, meta: meta["training"]["history"].clear(),  # and two epochs were begun
+        lambda arrays, meta: meta["training"].update(step=4),  # within the first, which is recorded
     ],
 )
 def test_a_state_that_lacks_something_is_refused_and_changes_nothing(damage, stopped, data):
