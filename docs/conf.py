@@ -94,7 +94,7 @@ myst_heading_anchors = 4  # #links to headings, as on a code host
 
 def run_with() -> str:
     """A name for all that decides the outputs of a notebook, apart from its own cells."""
-    files = sorted([*ROOT.glob("tinyadtn/**/*.py"), *ROOT.glob("notebooks/*/*.py")])
+    files = sorted([*ROOT.glob("tinyadtn/**/*.py"), *ROOT.glob("notebooks/src/*.py")])
     digest = hashlib.sha256(os.environ.get("TINYADTN_FAST", "").encode())
     for path in files:
         digest.update(path.read_bytes())

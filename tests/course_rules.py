@@ -58,6 +58,8 @@ def library_names(code: str) -> set[str]:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             names |= {node.attr} if node.value.id == "ta" else set()
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tinyadtn"):
+            if node.module.startswith("tinyadtn.course"):  # pictures and parts of exercises
+                continue
             names |= {alias.name for alias in node.names} - {"teach"}
         elif isinstance(node, ast.Import):
             names |= {a.name for a in node.names if a.name.startswith("tinyadtn.")}

@@ -1,16 +1,12 @@
 """The pictures of notebooks 06 to 09 show what they are given."""
 
-import sys
-
 import numpy as np
 import pytest
-from course_rules import NOTEBOOKS
 
 import tinyadtn as ta
 
 pytest.importorskip("matplotlib")
-sys.path.insert(0, str(NOTEBOOKS))
-from pictures import budgets, claims, fits, walls
+from tinyadtn.course.pictures import budgets, claims, fits, walls
 
 
 def spectra_of(wall):

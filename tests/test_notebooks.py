@@ -28,7 +28,7 @@ import build
 
 HANG = 20 * 60  # seconds: a guard against hanging, no promise of speed
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])
-EXERCISES = exercises.load_exercises(NOTEBOOKS)
+EXERCISES = exercises.load_exercises()
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
 
 

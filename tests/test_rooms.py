@@ -14,7 +14,7 @@ PACKAGE = Path(tinyadtn.__file__).parent
 # From the ground to the roof. A room imports from the rooms before it.
 # fmt: off
 ROOMS = ["autodiff", "ops", "files", "data", "nn", "tensor_networks", "decode_free", "encodings",
-         "compression", "training", "draw", "studies", "cli", "teach"]
+         "compression", "training", "draw", "studies", "cli", "teach", "course"]
 GROUND = ["version", "errors", "limits", "progress", "tables", "checks"]  # below every room
 ROOF = ["__init__", "__main__", "tiny"]
 OPTIONAL = ["matplotlib", "tqdm", "pooch", "PIL", "scipy", "cupy", "torch", "pandas", "IPython",
@@ -50,6 +50,8 @@ def imported_by(file: tuple[str, ...], source: str) -> set[tuple[str, ...]]:
 
 def level(file: tuple[str, ...]) -> int:
     place = file[0]
+    if place == "course":  # imports the package as its readers do
+        return 2 + len(ROOMS)
     if len(file) > 1:
         return 1 + ROOMS.index(place)
     return 0 if place in GROUND else 1 + len(ROOMS)

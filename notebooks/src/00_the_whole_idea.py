@@ -17,10 +17,10 @@ import inspect
 import time
 
 import numpy as np
-from pictures.rows import rows_as_images
 
 import tinyadtn as ta
 from tinyadtn import teach, tiny
+from tinyadtn.course.pictures.rows import rows_as_images
 
 # %% [markdown]
 # ## Run it

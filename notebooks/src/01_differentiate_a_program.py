@@ -12,10 +12,9 @@
 # %%
 import math
 
-from pictures.graph import graph_frames
-
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.pictures.graph import graph_frames
 
 # %% [markdown]
 # ## Wiggle an input

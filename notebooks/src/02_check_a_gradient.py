@@ -10,11 +10,11 @@
 
 # %%
 import numpy as np
-from exercises.zoo import BUGS, sample, softmax, softmax_vjp
-from pictures.steps import error_against_step
 
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.exercises.zoo import BUGS, sample, softmax, softmax_vjp
+from tinyadtn.course.pictures.steps import error_against_step
 
 # %% [markdown]
 # ## Predict: which step is best?

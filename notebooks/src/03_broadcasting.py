@@ -10,10 +10,10 @@
 
 # %%
 import numpy as np
-from pictures.stretch import stretch_and_sum
 
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.pictures.stretch import stretch_and_sum
 
 # %% [markdown]
 # ## From slopes to functions

@@ -10,11 +10,11 @@
 
 # %%
 import numpy as np
-from exercises.broken import SUSPECTS, broken_run
-from pictures.learning import curves_and_misread, loss_curves
 
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.exercises.broken import SUSPECTS, broken_run
+from tinyadtn.course.pictures.learning import curves_and_misread, loss_curves
 
 data = ta.load_data("mnist-5k")
 assert [len(split) for split in (data.train, data.validation, data.test)] == [3_500, 500, 1_000]

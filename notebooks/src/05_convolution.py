@@ -11,10 +11,10 @@
 
 # %%
 import numpy as np
-from pictures.patches import patch_matrix
 
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.pictures.patches import patch_matrix
 
 rng = np.random.default_rng(0)
 

@@ -13,10 +13,10 @@
 
 # %%
 import numpy as np
-from pictures import walls
 
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.pictures import walls
 
 rng = np.random.default_rng(0)
 

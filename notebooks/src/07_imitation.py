@@ -12,10 +12,10 @@
 
 # %%
 import numpy as np
-from pictures import fits
 
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.pictures import fits
 
 rng = np.random.default_rng(0)
 

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from pictures import budgets
 
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.pictures import budgets
 
 SEEDS = teach.pick((0, 1, 2), (0, 1))
 data = ta.load_data("mnist-5k")

@@ -18,10 +18,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from pictures import claims
 
 import tinyadtn as ta
 from tinyadtn import teach
+from tinyadtn.course.pictures import claims
 
 CLAIM = {"numbers": 424, "before": 90.17, "after": 91.74}
 BASELINE = 93.13  # dense VGG-16 on CIFAR-10, as Gao et al. report it

@@ -6,7 +6,7 @@
 
 ``check`` returns your function if it is right, and else the solution of the course, so the
 following cells run in any case. The exercises, with hints and with wrong answers that the check
-must reject, are in `notebooks/exercises/`; the solutions are in `notebooks/src/`.
+must reject, are in `tinyadtn/course/exercises/`; the solutions are in `notebooks/src/`.
 
 If the text of a notebook contains a numerical result, a cell compares it with the run:
 

@@ -1,19 +1,20 @@
 """Exercises of the notebooks: how they are registered, found and judged.
 
 A check is a generator of cases for an answer. Checks, hints, and wrong answers that the check must
-reject are in `notebooks/exercises/`; the right answers are the solutions in `notebooks/src/`.
+reject are in `tinyadtn/course/exercises/`; the right answers are the solutions in `notebooks/src/`.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class Exercise:
     name: str
     cases: CheckFunction
     hints: tuple[str, ...]
-    wrong: tuple[Callable[..., Any], ...]
+    wrong: tuple[Any, ...]
     tolerance: float
     hints_given: int = field(default=0, compare=False)
 
@@ -51,7 +52,7 @@ def exercise(
     name: str,
     *,
     hints: tuple[str, ...],
-    wrong: tuple[Callable[..., Any], ...],
+    wrong: tuple[Any, ...],
     tolerance: float = 1e-9,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check: a generator of cases (description, right result, result of the answer).
@@ -158,7 +159,7 @@ def short(value: Any) -> str:
 @cache
 def right_answer(name: str) -> Any:
     """Return the last definition of the solution: a function, or a named value."""
-    load_exercises(notebooks_folder())
+    load_exercises()
     cell, around = solution_cell(name)
     namespace: dict[str, Any] = {}
     for other in around:
@@ -172,35 +173,34 @@ def right_answer(name: str) -> Any:
 
 
 class NotFoundError(LookupError):
-    """The folder of the course, an exercise or a solution was not found."""
+    """An exercise or a solution was not found."""
 
 
-def notebooks_folder() -> Path:
-    """Return the folder of the course: here, in a subfolder, or next to the package in a clone."""
-    places = [Path.cwd(), Path.cwd() / "notebooks", Path(__file__).parents[2] / "notebooks"]
-    for place in places:
-        if (place / "exercises").is_dir() and (place / "src").is_dir():
-            return place
-    raise NotFoundError(
-        "The checks and solutions are in the folder notebooks/ of the repository: start Jupyter "
-        f"there (looked in {', '.join(map(str, places))})."
-    )
+def course_folders() -> list[Path]:
+    """Return the folders that may hold exercises/ and src/: the current one, and the course's.
+
+    A wheel carries notebooks/ inside the package; in a clone it is next to it.
+    """
+    package = Path(__file__).parents[1]
+    carried = package / "course_files"
+    return [Path.cwd(), carried if carried.is_dir() else package.parent / "notebooks"]
 
 
 @cache
-def load_exercises(folder: Path) -> dict[str, Exercise]:
-    """Return every exercise of the course, from the files that register them."""
-    if str(folder) not in sys.path:  # the files import each other
-        sys.path.append(str(folder))
-    for file in sorted((folder / "exercises").glob("ex*.py")):
-        spec: Any = importlib.util.spec_from_file_location(f"exercises_{file.stem}", file)
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+def load_exercises() -> dict[str, Exercise]:
+    """Return every exercise: those of the course, and those in exercises/ of the current folder."""
+    course = import_module("tinyadtn.course.exercises")
+    for module in iter_modules(course.__path__):
+        import_module(f"{course.__name__}.{module.name}")
+    for file in sorted(Path("exercises").glob("ex*.py")):
+        spec: Any = spec_from_file_location(f"exercises_{file.stem}", file)
+        spec.loader.exec_module(module_from_spec(spec))
     return _exercises
 
 
 def find_exercise(name: str) -> Exercise:
     """Return the exercise with this name; NotFoundError lists the names."""
-    known = load_exercises(notebooks_folder())
+    known = load_exercises()
     if name not in known:
         raise NotFoundError(f"No exercise is called {name!r}: {', '.join(known)}.")
     return known[name]
@@ -208,7 +208,7 @@ def find_exercise(name: str) -> Exercise:
 
 def solution_cell(name: str) -> tuple[Cell, list[Cell]]:
     """Return the solution of an exercise, and the code cells of its notebook."""
-    for file in sorted((notebooks_folder() / "src").glob("*.py")):
+    for file in (file for folder in course_folders() for file in sorted(folder.glob("src/*.py"))):
         cells = read_cells(file)
         for cell in cells:
             if cell.kind == "solution" and cell.exercise == name:

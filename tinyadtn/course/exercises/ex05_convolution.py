@@ -114,7 +114,7 @@ def pool_backward(x, g, kernel, stride, give):
     for i, j, window in windows(x.shape, kernel, stride):
         for place in np.ndindex(x.shape[:2]):
             patch = x[window][place]
-            give(out[window][place], patch, g[(*place, i, j)])
+            give(out[window][place], patch, g[place][i, j])
     return out
 
 

@@ -80,6 +80,8 @@ def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> N
             label=label,
         )
     axes.set(xlabel="step", ylabel="loss (nats)")
-    axes.set_ylim(0, 1.15 * max(math.log(classes), *(np.mean(c[:5]) for c in curves.values())))
+    axes.set_ylim(
+        0, 1.15 * max(math.log(classes), *(float(np.mean(c[:5])) for c in curves.values()))
+    )
     axes.grid(alpha=0.3)
     axes.legend(loc="upper right", bbox_to_anchor=(0.99, 0.84))

@@ -1,8 +1,8 @@
 """Notebook 02: a bug that a check through .sum() cannot see, and a gradcheck that sees them all."""
 
 import numpy as np
-from exercises.zoo import BUGS, sample, softmax, softmax_vjp
 
+from tinyadtn.course.exercises.zoo import BUGS, sample, softmax, softmax_vjp
 from tinyadtn.teach import exercise
 
 # --- the bug that .sum() hides -------------------------------------------------------------------

@@ -49,7 +49,12 @@ def patch_matrix(image: np.ndarray, kernel: np.ndarray, places: list[tuple[int, 
     as_row.set_ylim(4.0, -1.5)
     for (colour, line, letter), (i, j) in zip(MARKS, places):
         number = i * wide + j
-        style = {"fill": False, "edgecolor": colour, "linestyle": line, "linewidth": 3.2}
+        style: dict[str, Any] = {
+            "fill": False,
+            "edgecolor": colour,
+            "linestyle": line,
+            "linewidth": 3.2,
+        }
         inset = 0.06 * MARKS.index((colour, line, letter))
         for axes, corner, size in (
             (left, (j + inset, i + inset), (k - 2 * inset, k - 2 * inset)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 
@@ -110,9 +111,10 @@ def _rank_of_a_random_wall(num_sites, depth, cut, rng):
             gate = rng.integers(PRIME, size=(4, 4))
             view = state.reshape(2**site, 1, 4, -1)
             state = (gate[:, :, None] * view % PRIME).sum(2).reshape(-1) % PRIME
-    matrix, rank = state.reshape(2**cut, -1), 0
+    matrix = state.reshape(2**cut, -1)
+    rank = 0
     for column in range(matrix.shape[1]):
-        below = np.flatnonzero(matrix[rank:, column]) if rank < len(matrix) else ()
+        below: Any = np.flatnonzero(matrix[rank:, column]) if rank < len(matrix) else ()
         if len(below):
             matrix[[rank, rank + below[0]]] = matrix[[rank + below[0], rank]]
             matrix[rank] = matrix[rank] * pow(int(matrix[rank, column]), -1, PRIME) % PRIME

@@ -135,7 +135,8 @@ def first_seen_first(root):
 
 
 def with_repeats(root):
-    order, waiting = [], [root]
+    order: list = []
+    waiting = [root]
     while waiting and len(order) < 10_000:
         node = waiting.pop()
         order.append(node)

@@ -1,8 +1,8 @@
 """Notebook 04: one step of Adam, and the diagnosis of three broken runs."""
 
 import numpy as np
-from exercises.broken import CULPRITS
 
+from tinyadtn.course.exercises.broken import CULPRITS
 from tinyadtn.teach import exercise
 from tinyadtn.teach.exercises import parts
 

@@ -1,0 +1,1 @@
+"""The checks, hints and planted mistakes of the notebooks: one file per notebook."""

@@ -1,0 +1,1 @@
+"""The larger pictures of the notebooks, in the palette of `tinyadtn/draw/style.py`."""
