@@ -51,7 +51,7 @@ for (const player of document.querySelectorAll(".player:not([data-ready])")) {
     if (timer !== null) { stop(); return; }
     if (now === last) show(0);
     play.textContent = "Stop";
-    timer = setInterval(() => now < last ? show(now + 1) : stop(), PAUSE);
+    timer = setInterval(() => { show(now + 1); if (now === last) stop(); }, PAUSE);
   };
   player.prepend(controls);
   show(0);
