@@ -91,7 +91,7 @@ class PlannedRun:
     @property
     def method(self) -> str:
         """The row's name with all its choices except the learning rate."""
-        return labelled(self.row, {k: v for k, v in self.choices.items() if k != "learning_rate"})
+        return labelled(self.row, without_rate(self.choices))
 
 
 @dataclass(frozen=True)
@@ -307,6 +307,11 @@ def labelled(row: str, choices: Mapping[str, str]) -> str:
     return " ".join(
         [printable(row), *(f"{printable(name)}={value}" for name, value in choices.items())]
     )
+
+
+def without_rate(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options except the learning rate, of which a method may try several."""
+    return {name: value for name, value in options.items() if name != "learning_rate"}
 
 
 # --- from a row's options to a configuration -----------------------------------------------------

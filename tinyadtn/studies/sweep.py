@@ -20,7 +20,7 @@ from ..autodiff.arrays import require_device
 from ..errors import SizeLimitError, TinyADTNError
 from ..limits import memory_limit
 from ..progress import progress
-from ..tables import printable
+from ..tables import grouped, printable
 from ..training.memory import GIB
 from .results import Record, ResultsFile
 from .run import Preview, check, dense_beginning, loaded
@@ -188,9 +188,7 @@ def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
 
     A worker caches the last of these networks, so it rarely trains one twice.
     """
-    groups: dict[str, list[PlannedRun]] = {}
-    for run in runs:
-        groups.setdefault(dense_beginning(run.config, run.seed) or run.key, []).append(run)
+    groups = grouped(runs, lambda run: dense_beginning(run.config, run.seed) or run.key)
     return [run for group in groups.values() for run in group]
 
 
