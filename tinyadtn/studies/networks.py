@@ -8,9 +8,10 @@ from ..data.preprocess import channel_statistics
 from ..data.splits import Data
 from ..encodings.encoding import Encoding
 from ..errors import ShapeError, TinyADTNError
-from ..nn.models import MODELS
 from ..nn.module import Module
+from ..nn.sequential import Sequential
 from ..nn.surgery import named_layers
+from .parts import network_named
 
 
 def build_for(data: Data, model: str, seed: int | None, **options: Any) -> Any:
@@ -22,7 +23,10 @@ def build_for(data: Data, model: str, seed: int | None, **options: Any) -> Any:
     _, channels, height, width = data.train.images.shape
     if height != width:
         raise ShapeError(f"the networks take square images, these are {height}×{width}; pad them")
-    built = MODELS[model](len(data.classes), width, channels=channels, rng=seed, **options)
+    build = network_named(model)
+    built = build(len(data.classes), width, channels=channels, rng=seed, **options)
+    if not isinstance(built, Sequential):
+        raise TinyADTNError(f"{model} must return a ta.Sequential, got {type(built).__name__}")
     if "normalize" in vars(built) and seed is not None:
         mean, std = channel_statistics(data.train.images)
         built.normalize.load_arrays({"mean": mean, "std": std})

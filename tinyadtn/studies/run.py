@@ -19,7 +19,7 @@ import numpy as np
 
 from ..compression.checkpoint import load
 from ..compression.compress import compress
-from ..compression.configure import ENCODINGS, options_of
+from ..compression.configure import options_of
 from ..compression.fitting import fit
 from ..compression.report import report
 from ..data.loading import load_data
@@ -35,6 +35,7 @@ from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
 from .networks import build_for, check_dense
+from .parts import encoding_named
 from .spec import PLAN, Config, run_key
 
 RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
@@ -173,7 +174,8 @@ def _network(config: Config, data: Data, seed: int | None) -> Module:
     network = build_for(data, own.pop("name"), seed, **own)
     if not isinstance(config.get("dense"), str):
         return network
-    trained = load(config["dense"])
+    # A network of the user's own cannot be built from a file.
+    trained = load(config["dense"], into=network if network.config is None else None)
     check_dense(trained, network)
     return trained
 
@@ -182,8 +184,7 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
     """Return the network with its layers encoded: "fc1 fc2" separately, "fc1+fc2" jointly."""
     spec: dict[Any, Any] = {}
     for names, options in config.get("encode", {}).items():
-        kind = ENCODINGS[options["encoding"]]
-        recipe = kind.like(**options_of(options))  # type: ignore[attr-defined]
+        recipe = encoding_named(options["encoding"]).like(**options_of(options))
         for name in names.split():
             spec[tuple(name.split("+")) if "+" in name else name] = recipe
     others = config.get("train_others", True)
