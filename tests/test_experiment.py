@@ -104,6 +104,8 @@ def test_the_rows_are_those_of_a_sweep_and_give_its_results(data, monkeypatch):
         assert result["status"] == "done", result
         same = record.keys() - {"peak_memory_mib"}
         assert {name: result[name] for name in same} == {name: record[name] for name in same}
+    encoded = [outcome.models[row].fc1.weight.arrays() for row in ("fitted only", "fine-tuned")]
+    assert any((encoded[0][name] != array).any() for name, array in encoded[1].items())
 
 
 def test_layers_can_be_encoded_jointly(data, tmp_path):

@@ -60,15 +60,15 @@ def row(text, study, tiny):
 def test_the_example_of_the_guide_gives_what_a_loop_by_hand_gives(study, tiny):
     records = ta.sweep(study / "study.toml", workers=2, show_progress=False)
     assert [record["status"] for record in records] == ["done"] * 4, records
-    assert [record["stored"]["fc1"] for record in records] == [784 * 32, 100, 400, 364]
-    assert records[1]["config"]["encode"]["fc1"] == {"encoding": "parts:Hashed", "size": 100}
+    assert [record["stored"]["fc1"] for record in records] == [784 * 32, 200, 400, 364]
+    assert records[1]["config"]["encode"]["fc1"] == {"encoding": "parts:Hashed", "size": 200}
     assert records[1]["config"]["network"] == {"name": "parts:two_layers", "width": 32}
     parts = {}
     exec(PARTS, parts)
     model = parts["two_layers"](10, 28, channels=1, rng=0, width=32)
-    small = ta.compress(model, {"fc1": parts["Hashed"].like(100)}, rng=0)
+    small = ta.compress(model, {"fc1": parts["Hashed"].like(200)}, rng=0)
     data = ta.load_data(tiny)
-    for _ in ta.train(small, data, epochs=3, learning_rate=1e-2, seed=0):
+    for _ in ta.train(small, data, epochs=4, learning_rate=1e-2, seed=0):
         pass
     assert records[1]["test"] == ta.evaluate(small, data.test).accuracy
     # The runs are known again, and an executor in this process gives the same.
