@@ -8,7 +8,7 @@ A sweep is read in this order:
 - ``table``: mean and spread of the results, as text, in Markdown and as a picture.
 - ``experiment``: the sweep behind ``tinyadtn compress``, whose networks are kept.
 
-``networks`` (builds the dense network), ``parts`` (a user's own networks and encodings), ``workers``
-(processes and executors), ``results`` and ``experiment_files`` (what is written) may be skipped at
-first.
+``networks`` (builds the dense network), ``parts`` (a user's own networks and encodings),
+``workers`` (processes and executors), ``results`` and ``experiment_files`` (what is written) may be
+skipped at first.
 """
