@@ -28,6 +28,16 @@ def no_sequential(num_classes, image_size, *, channels, rng):
     return ta.Linear(4, 2)
 
 
+class Raises(ta.Encoding):
+    def __init__(self, shape, *, rng=None):
+        raise RuntimeError("not today")
+
+
+class NoShape(ta.Encoding):
+    def __init__(self, shape, *, rng=None):
+        self.values = ta.Tensor([0.0], requires_grad=True)
+
+
 def other_layers(num_classes, image_size, *, channels, rng):
     return ta.Sequential(fc1=ta.Linear(4, 2))
 """
@@ -126,6 +136,15 @@ def test_what_is_no_part_is_refused_before_it_is_called(text, words, study, tiny
     with pytest.raises(TinyADTNError, match=words) as refusal:
         row(text, study, tiny)
     assert str(refusal.value).startswith(f"{study / 'one.toml'}: rows.a: ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("Raises", "a: RuntimeError: not today"), ("NoShape", "a: fc1: NoShape has no shape; set it")],
+)
+def test_an_encoding_that_cannot_be_made_is_named_before_the_first_run(kind, words, study, tiny):
+    with pytest.raises(TinyADTNError, match=words):
+        preview(row(f"network = 'fc2'\nencode.fc1 = 'wrong:{kind}'", study, tiny))
 
 
 def test_what_a_function_returns_is_checked_before_the_first_run(study, tiny):

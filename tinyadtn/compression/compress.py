@@ -129,6 +129,8 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
         whole = _call_recipe(name, recipe, shape, structure, rng)
     if not isinstance(whole, Encoding):
         raise TinyADTNError(f"{name}: the recipe returned {type(whole).__name__}, not an encoding")
+    if not hasattr(whole, "shape"):
+        raise TinyADTNError(f"{name}: {type(whole).__name__} has no shape; set it in __init__")
     check_shape(name, shape, whole.shape)
     # dtype and device are those of the weights that it replaces.
     replaced = [t for layer in layers.values() for t in stored_in(layer.weight).values()]

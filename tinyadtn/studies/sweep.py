@@ -120,9 +120,13 @@ def preview(spec: Spec) -> dict[str, Preview]:
         if run.label not in known:
             try:
                 known[run.label] = check(run.located)
-            except (TinyADTNError, ValueError, RecursionError) as error:
-                kind = type(error) if isinstance(error, TinyADTNError) else TinyADTNError
-                raise kind(f"{spec.name}: {run.label}: {error}") from error
+            except TinyADTNError as error:
+                raise type(error)(f"{spec.name}: {run.label}: {error}") from error
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:  # also what a network or an encoding of the user raises
+                kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+                raise TinyADTNError(f"{spec.name}: {run.label}: {kind}{error}") from error
     if spec.whole and not isinstance(spec.count, str):
         stored = [name for preview in known.values() for name in preview.stored["stored"]]
         layers = dict.fromkeys(layer for name in stored for layer in name.split("+"))
