@@ -202,13 +202,7 @@ def pivot_table(
     or if two rows would share a cell.
     """
     found = summaries(spec, records)
-    if len({_value(row.run, key) for row in found} - {NONE}) < 2:
-        varied = dict.fromkeys(_last(name) for row in found for name in row.run.choices)
-        there = f"it varies {', '.join(varied)}" if varied else "its rows vary nothing"
-        raise TinyADTNError(
-            f"{spec.name}: --pivot {key}: no two of its rows differ in it{nearest(key, varied)} "
-            f"({there})"
-        )
+    _require_varied(spec, found, key)
 
     def line(row: RowResult) -> str:
         """Return the row's label without the option, and without the learning rate if chosen."""
@@ -233,6 +227,16 @@ def pivot_table(
         numbers = [_number(members[0].numbers)] if apart else []
         table.append([name, *numbers, *(cells.get(value, "") for value in values)])
     return format_markdown(table)
+
+
+def _require_varied(spec: Spec, found: Iterable[RowResult], key: str) -> None:
+    if len({_value(row.run, key) for row in found} - {NONE}) < 2:
+        varied = dict.fromkeys(_last(name) for row in found for name in row.run.choices)
+        there = f"it varies {', '.join(varied)}" if varied else "its rows vary nothing"
+        raise TinyADTNError(
+            f"{spec.name}: --pivot {key}: no two of its rows differ in it{nearest(key, varied)} "
+            f"({there})"
+        )
 
 
 def _cell(row: RowResult, split: str, digits: int, with_numbers: bool) -> str:
