@@ -322,6 +322,19 @@ ZOO = [
         "return text",
         "test_cli_properties::test_no_line_gives_a_traceback_an_odd_code_or_a_file_elsewhere",
         "test_faults::test_a_name_cannot_command_the_terminal"),
+    # --- studies ---------------------------------------------------------------------------------
+    bug("the fine-tuned network changes the one that is fitted only",
+        'model, errors = models["fitted only"].copy(), records["fitted only"]["fit_error"]',
+        'model, errors = models["fitted only"], records["fitted only"]["fit_error"]',
+        "test_experiment::test_the_rows_are_those_of_a_sweep_and_give_its_results"),
+    bug("reading results imports what they name",
+        'if isinstance(name, str) and ":" in name and folder is not None:',
+        'if isinstance(name, str) and ":" in name and (folder := folder or Path()):',
+        "test_sweep_parts::test_reading_results_imports_nothing"),
+    bug("any function that a spec names is called as a network",
+        "lacking = [argument for argument in GIVEN if argument not in taken]",
+        "lacking = []",
+        "test_sweep_parts::test_what_is_no_part_is_refused_before_it_is_called"),
 ]
 # fmt: on
 

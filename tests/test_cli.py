@@ -17,7 +17,7 @@ from tinyadtn.cli import commands
 from tinyadtn.cli.main import build_parser, main
 from tinyadtn.files.state import read_state, write_state
 from tinyadtn.nn.surgery import named_layers
-from tinyadtn.studies import experiment
+from tinyadtn.studies import experiment, experiment_files
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
@@ -119,7 +119,7 @@ def test_compress_names_every_file_that_it_writes(tiny):
     """So that the test above knows them all, and what is there may be overwritten if asked for."""
     job = ["compress", "fc2", "--data", tiny, "--layers", "fc2", "--out", "c", *SHORT]
     assert main(job) == 0
-    names = {*experiment.FILES, *(f"{name}.png" for name in experiment.PICTURES)}
+    names = {*experiment_files.FILES, *(f"{name}.png" for name in experiment_files.PICTURES)}
     assert {path.name for path in Path("c").iterdir()} == names
     assert main(job) == 2
     assert main([*job, "--overwrite"]) == 0
@@ -161,7 +161,7 @@ def test_a_disk_without_room_is_noticed_before_training(tiny, monkeypatch, capsy
         raise AssertionError("trained before it looked at the disk")
 
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("tinyadtn.studies.experiment.train", no_training)
+    monkeypatch.setattr("tinyadtn.studies.run.train", no_training)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: usage(10**9, 10**9, 10**6))
     assert main(["compress", "fc2", "--data", tiny, "--out", "full", *SHORT]) == 7
     assert capsys.readouterr().err == "error: full: no space left on device\n"
@@ -198,7 +198,7 @@ def test_curves_know_the_number_of_classes_and_colours_are_no_digits(three, tmp_
     monkeypatch.setattr(draw, "training_curves", lambda *a, **k: drawn.append(k) or plain(*a, **k))
     settings = experiment.Settings("fc2", ("fc1",), {"depth": 1}, 1, 1, 2)
     outcomes = experiment.run_experiment(three, settings, show_progress=False)
-    files = experiment.write_all(tmp_path, three, settings, outcomes)
+    files = experiment_files.write_all(tmp_path, three, settings, outcomes)
     assert drawn == [{"classes": 3}]
     assert "digit-*.png" not in files and not list(tmp_path.glob("digit*"))
 
@@ -210,7 +210,7 @@ def test_the_digits_that_compress_writes_are_those_of_the_data(tmp_path):
     images = np.repeat(np.float32(levels / 255), 4, axis=0)
     labels = np.arange(4) % 2
     data = ta.load_data([(images / 2, labels), (images, labels), (images / 3, labels)])
-    experiment._write_digits(tmp_path, data)
+    experiment_files._write_digits(tmp_path, data)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "digit-0.png")), levels[0, 0])
 
 
@@ -425,7 +425,7 @@ def test_compress_refuses_bad_settings_before_the_first_step(monkeypatch, capsys
     def no_training(*_, **__):
         raise AssertionError("trained before it looked at the settings")
 
-    monkeypatch.setattr("tinyadtn.studies.experiment.train", no_training)
+    monkeypatch.setattr("tinyadtn.studies.run.train", no_training)
     assert main(["compress", "fc2", "--layers", "fc9"]) == 2
     assert main(["compress", "fc2", "--depth", "100000"]) == 6
     ta.save("fc2.npz", ta.models.fc2(rng=0))

@@ -7,7 +7,9 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.errors import TinyADTNError
-from tinyadtn.studies import experiment
+from tinyadtn.studies import experiment, experiment_files
+from tinyadtn.studies import run as sweep_run
+from tinyadtn.studies.networks import build_for
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def test_every_training_is_clipped_and_has_its_own_rate(data, monkeypatch):
         plans.append(plan)
         return ta.train(model, data, **plan)
 
-    monkeypatch.setattr(experiment, "train", train)
+    monkeypatch.setattr(sweep_run, "train", train)
     experiment.run_experiment(data, settings(clip=0.5), show_progress=False)
     assert [plan["clip"] for plan in plans] == [0.5] * 4
     assert [plan["learning_rate"] for plan in plans] == [2e-3, 3e-2, 3e-2, 3e-2]
@@ -38,7 +40,7 @@ def test_every_training_is_clipped_and_has_its_own_rate(data, monkeypatch):
 
 def test_the_control_trains_everything_but_the_encoded_weights(data):
     (outcome,) = experiment.run_experiment(data, settings(), show_progress=False)
-    control, start = outcome.models["frozen"], experiment.build_for(data, "fc2", 0)
+    control, start = outcome.models["frozen"], build_for(data, "fc2", 0)
     assert [name for name, _ in control.named_parameters()] == ["fc1.bias", "fc2.bias"]
     assert np.any(control.fc1.bias.data != start.fc1.bias.data)
     assert outcome.models["fine-tuned"].num_parameters == 436 + 280 + 256 + 10
@@ -48,7 +50,7 @@ def test_a_network_trained_before_is_used_and_left_as_it_was(data):
     dense = ta.models.fc2(rng=7)
     before = dense.arrays()
     (outcome,) = experiment.run_experiment(data, settings(), trained=dense, show_progress=False)
-    assert outcome.models["dense"] is dense and "dense" not in outcome.histories
+    assert outcome.models["dense"] is dense and not outcome.records["dense"]["history"]
     for name, array in dense.arrays().items():
         np.testing.assert_array_equal(array, before[name], err_msg=name)
     row = next(r for r in experiment.accuracy_table([outcome]).splitlines() if "dense" in r)
@@ -66,7 +68,7 @@ def test_a_network_that_is_encoded_in_any_way_is_not_compressed_again(data, spec
 def test_all_candidates_live_on_the_device(cuda, data, trained):
     there = settings(device="cuda", epochs=1)
     (outcome,) = experiment.run_experiment(data, there, trained=trained, show_progress=False)
-    assert set(outcome.models) == set(experiment.CANDIDATES)
+    assert list(outcome.models) == list(there.configurations())
     for name, model in outcome.models.items():
         assert {type(t.data) for _, t in model.named_tensors()} == {cuda.ndarray}, name
 
@@ -75,17 +77,40 @@ def test_a_file_that_cannot_be_written_costs_no_other(data, tmp_path, monkeypatc
     """Compressed networks are small: they find place where the dense one does not."""
     chosen = settings(epochs=1)
     outcomes = experiment.run_experiment(data, chosen, show_progress=False)
-    plain = experiment.save_with
+    plain = experiment_files.save_with
 
     def full(path, model, about):
         if path.name in ("dense.npz", "random-start.npz"):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         plain(path, model, about)
 
-    monkeypatch.setattr(experiment, "save_with", full)
+    monkeypatch.setattr(experiment_files, "save_with", full)
     with pytest.raises(OSError, match="No space left") as error:
-        experiment.write_all(tmp_path, data, chosen, outcomes)
+        experiment_files.write_all(tmp_path, data, chosen, outcomes)
     assert error.value.filename == str(tmp_path / "random-start.npz")
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {"gates.npz", "results.json", "fine-tuned.npz"}
     assert ta.load(tmp_path / "fine-tuned.npz").num_parameters == 436 + 280 + 256 + 10
+
+
+def test_the_rows_are_those_of_a_sweep_and_give_its_results(data, monkeypatch):
+    """``fine-tuned`` continues with the fit of ``fitted only``, which a sweep does once more."""
+    chosen = settings()
+    (outcome,) = experiment.run_experiment(data, chosen, show_progress=False)
+    monkeypatch.setattr(sweep_run, "loaded", lambda _: (data, data.identity()))
+    sweep_run._trained_dense.cache_clear()
+    for row, config in chosen.configurations().items():
+        result, record = sweep_run.run_one(config, 0), outcome.records[row]
+        assert result["status"] == "done", result
+        same = record.keys() - {"peak_memory_mib"}
+        assert {name: result[name] for name in same} == {name: record[name] for name in same}
+    encoded = [outcome.models[row].fc1.weight.arrays() for row in ("fitted only", "fine-tuned")]
+    assert any((encoded[0][name] != array).any() for name, array in encoded[1].items())
+
+
+def test_layers_can_be_encoded_jointly(data, tmp_path):
+    chosen = experiment.Settings("fc2", ("fc1+fc2",), {"depth": 1}, 1, 1, 2)
+    outcomes = experiment.run_experiment(data, chosen, show_progress=False)
+    files = experiment_files.write_all(tmp_path, data, chosen, outcomes)
+    assert files["weights.png"].startswith("fc1, ") and files["brick_wall.png"].endswith("fc1+fc2")
+    assert ta.load(tmp_path / "fine-tuned.npz").fc1.weight.whole.depth == 1

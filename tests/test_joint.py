@@ -12,7 +12,7 @@ from tinyadtn.compression.configure import build
 from tinyadtn.encodings.joint import group_by_encoding, joint_axes, joint_shape
 from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.nn.parameters import he_std
-from tinyadtn.studies.experiment import walls
+from tinyadtn.studies.experiment_files import walls
 
 X = np.random.default_rng(5).random((3, 1, 8, 8), np.float32)
 WHOLE = 32 * 64 + 10 * 32  # the two weights of the model below

@@ -5,7 +5,7 @@ from test_sweep_table import NETWORK, ROWS, STORED, recorded
 
 from tinyadtn.errors import TinyADTNError
 from tinyadtn.studies.spec import read_spec
-from tinyadtn.studies.table import markdown_table, pivot_table, table
+from tinyadtn.studies.table import pivot_table, table
 
 DEPTHS = {"encode": {"fc1": {"encoding": "ADTN", "depth": {"each": [1, 2]}}}}
 
@@ -21,7 +21,7 @@ def cells(text):
 def test_the_same_cells_as_the_plain_table():
     spec = spec_of(ROWS)
     records = recorded(spec)
-    head, rule, *rows = cells(markdown_table(spec, records))
+    head, rule, *rows = cells(table(spec, records, markdown=True))
     plain = table(spec, records).splitlines()
     assert head == ["", "runs", "encoded", "whole model", "validation", "test"]
     assert rule == ["---", *["---:"] * 5]
@@ -30,14 +30,14 @@ def test_the_same_cells_as_the_plain_table():
 
 def test_a_bar_in_a_name_does_not_end_its_cell():
     spec = spec_of({"a|b": {}, "plain": {"batch_size": 50}})
-    _, _, barred, plain = markdown_table(spec, recorded(spec)).splitlines()
+    _, _, barred, plain = table(spec, recorded(spec), markdown=True).splitlines()
     assert barred.startswith(r"| a\|b | 2 |")
     assert barred.replace(r"\|", "").count("|") == plain.count("|")
 
 
 def test_digits_after_the_point():
     spec = spec_of({"dense": {}})
-    _, _, row = cells(markdown_table(spec, recorded(spec), digits=0))
+    _, _, row = cells(table(spec, recorded(spec), digits=0, markdown=True))
     assert row[-2:] == ["92 ± 1 %", "90 ± 1 %"]
 
 

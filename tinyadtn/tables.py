@@ -1,9 +1,25 @@
-"""Tables as text and as Markdown, text that is safe to print, and a mean with its spread."""
+"""Tables as text and as Markdown: cells that are safe to print, groups of rows, mean and spread."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Return {key: items with this key}, both in the order in which they come.
+
+    >>> grouped(["ab", "c", "de"], len)
+    {2: ['ab', 'de'], 1: ['c']}
+    """
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def printable(text: str, *, also: str = "") -> str:

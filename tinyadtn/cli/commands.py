@@ -29,7 +29,8 @@ from ..data.loading import load_data
 from ..data.splits import Data
 from ..errors import NonFiniteError, TinyADTNError
 from ..nn.devices import placed
-from ..studies import experiment
+from ..studies import experiment, experiment_files
+from ..studies.networks import build_for
 from ..tables import format_table
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
@@ -88,9 +89,9 @@ def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, Trai
     last = Path(options.out) / "last.npz"
     _check_free(options, *STATES, hint=f", resume it (--resume {last})" if last.exists() else "")
     data = load_data(options.data)
-    shapes = compress(experiment.build_for(data, options.model, None), spec, rng=None)
+    shapes = compress(build_for(data, options.model, None), spec, rng=None)
     check_memory(training_memory(shapes, data, plan))
-    model = experiment.build_for(data, options.model, plan.seed)
+    model = build_for(data, options.model, plan.seed)
     return data, compress(model, spec, rng=plan.seed) if spec else model, plan
 
 
@@ -165,10 +166,10 @@ def compress_model(options: Namespace) -> None:
     )
     experiment.check(data, settings, dense)
     options.out = options.out or f"runs/compress-{options.model}"
-    pictures = (f"{name}.png" for name in experiment.PICTURES)
-    _check_free(options, *experiment.FILES, *pictures)
+    pictures = (f"{name}.png" for name in experiment_files.PICTURES)
+    _check_free(options, *experiment_files.FILES, *pictures)
     folder = writable_folder(options.out)  # before training
-    _check_room(folder, 12 * experiment.build_for(data, options.model, None).num_parameters)
+    _check_room(folder, 12 * build_for(data, options.model, None).num_parameters)
     say(f"{options.model} on {data}")
     try:
         outcomes = experiment.run_experiment(
@@ -178,7 +179,7 @@ def compress_model(options: Namespace) -> None:
         say("\nnothing was saved: results are written when all candidates are done")
         raise
     try:
-        files = experiment.write_all(folder, data, settings, outcomes)  # printing may fail
+        files = experiment_files.write_all(folder, data, settings, outcomes)  # printing may fail
     finally:  # print also if writing failed
         say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
         say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
@@ -259,7 +260,7 @@ def print_report(options: Namespace) -> None:
 
 def draw_model(options: Namespace) -> None:
     """Draw the gates and the spectrum of every ADTN in a checkpoint."""
-    walls = experiment.walls(_load_finite(options.checkpoint))
+    walls = experiment_files.walls(_load_finite(options.checkpoint))
     if not walls:
         raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
     names = {name: f"{name}_brick_wall.png" for name in walls}

@@ -15,7 +15,6 @@ from ..studies.sweep import check_executor, preview, results_path, sweep
 from ..studies.table import (
     DIGITS,
     by_label,
-    markdown_table,
     pivot_table,
     plot,
     preview_table,
@@ -61,7 +60,7 @@ def _table(options: Namespace, spec: Spec, records: dict[str, Record]) -> str:
     if options.pivot is not None:
         split = options.split or "test"
         return pivot_table(spec, records, options.pivot, split=split, **said)
-    return (markdown_table if options.markdown else table)(spec, records, **said)
+    return table(spec, records, markdown=options.markdown, **said)
 
 
 def _check_picture(path: str, spec: Path, out: Path, overwrite: bool) -> None:

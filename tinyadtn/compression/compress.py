@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -61,12 +61,8 @@ def compress(
     layers = named_layers(model)
     weights: dict[str, Encoding] = {}
     for key, names in _resolve(spec, layers).items():
-        if isinstance(key, tuple):
-            weights |= _encode_jointly({name: layers[name] for name in names}, spec[key], rng)
-            continue
-        for name in names:
-            shape, axes = _shape_and_axes(layers[name])
-            weights[name] = _encode(name, [layers[name]], shape, axes, spec[key], rng)
+        for group in [names] if isinstance(key, tuple) else [[name] for name in names]:
+            weights |= _encode({name: layers[name] for name in group}, spec[key], rng)
     small = encoded(model.copy(), weights)
     if train_others:
         return small
@@ -91,6 +87,8 @@ def _resolve(spec: Any, layers: Mapping[str, Any]) -> dict[Any, list[str]]:
         if not all(isinstance(pattern, str) for pattern in patterns):
             raise TinyADTNError(f"a layer has a name, a pattern or a tuple of these; got {key!r}")
         resolved[key] = [name for pattern in patterns for name in _matching(layers, pattern)]
+        if isinstance(key, tuple) and len(resolved[key]) < 2:
+            raise TinyADTNError(f"{resolved[key][0]} alone is not joint; name it without a tuple")
         for name in resolved[key]:
             if name in taken:
                 raise TinyADTNError(f"{name} is named twice in {list(spec)}")
@@ -112,45 +110,34 @@ def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
     return names
 
 
-def _encode_jointly(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
-    """Return one encoding for the weights of all these layers, as one part per layer."""
-    if len(layers) < 2:
-        raise TinyADTNError(f"{', '.join(layers)} alone is not joint; name it without a tuple")
-    shapes, structures = zip(*map(_shape_and_axes, layers.values()))
-    axes = joint_axes(shapes, structures)
-    parts = [*layers.values()]
-    whole = _encode("+".join(layers), parts, joint_shape(shapes), axes, value, rng)
-    return {
-        name: SharedWeight(whole, k, dict(zip(layers, shapes))) for k, name in enumerate(layers)
-    }
+def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
+    """Return the encoding of a layer's weight, or one for several layers as a part for each.
 
-
-def _shape_and_axes(layer: Any) -> tuple[Shape, Axes]:
-    return tuple(layer.weight.shape), getattr(layer, "axes", None)
-
-
-def _encode(
-    name: str, layers: Sequence[Any], shape: Shape, axes: Axes, value: Any, rng: Seed
-) -> Encoding:
-    """Return the encoding of these layers' weights, from a depth, an encoding or a recipe."""
+    ``value`` is a depth, an encoding or a recipe.
+    """
+    name = "+".join(layers)
+    shapes = {n: tuple(layer.weight.shape) for n, layer in layers.items()}
+    axes = [getattr(layer, "axes", None) for layer in layers.values()]
+    shape, joint = joint_shape([*shapes.values()]), len(layers) > 1
     if isinstance(value, Encoding):
-        encoding = value.copy()  # a copy, so that neither the caller nor other layers share it
+        whole = value.copy()  # a copy, so that neither the caller nor other layers share it
     else:
         recipe = ADTN.like(depth=int(value)) if isinstance(value, numbers.Integral) else value
         if not callable(recipe):
             raise TinyADTNError(f"{name}: {value!r} is not a depth, an encoding or a recipe")
-        encoding = _call_recipe(name, recipe, shape, axes, rng)
-    if not isinstance(encoding, Encoding):
-        raise TinyADTNError(
-            f"{name}: the recipe returned {type(encoding).__name__}, not an encoding"
-        )
-    check_shape(name, shape, encoding.shape)
+        structure = joint_axes([*shapes.values()], axes) if joint else axes[0]
+        whole = _call_recipe(name, recipe, shape, structure, rng)
+    if not isinstance(whole, Encoding):
+        raise TinyADTNError(f"{name}: the recipe returned {type(whole).__name__}, not an encoding")
+    if not hasattr(whole, "shape"):
+        raise TinyADTNError(f"{name}: {type(whole).__name__} has no shape; set it in __init__")
+    check_shape(name, shape, whole.shape)
     # dtype and device are those of the weights that it replaces.
-    replaced = [t for layer in layers for t in stored_in(layer.weight).values()]
+    replaced = [t for layer in layers.values() for t in stored_in(layer.weight).values()]
     dtype = np.result_type(np.float32, *(tensor.dtype for tensor in replaced))
-    for _, tensor in encoding.named_tensors():
+    for _, tensor in whole.named_tensors():
         tensor.data = cast_and_move(tensor, dtype, device_of(replaced[0].data))
-    return encoding
+    return {n: SharedWeight(whole, k, shapes) if joint else whole for k, n in enumerate(layers)}
 
 
 def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed) -> Any:

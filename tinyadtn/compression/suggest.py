@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -97,7 +98,7 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     rows: list[Suggestion] = []
     smallest: list[Suggestion] = []
     for make, limit, shallow in _families(shape, axes, most):
-        largest = _largest(make, limit, most)
+        largest = bisect_right(range(1, limit + 1), False, key=partial(_exceeds, make, most))
         rows += map(make, sorted({*range(1, min(largest, shallow) + 1), largest} - {0}))
         if not largest:
             smallest.append(make(1))
@@ -168,20 +169,12 @@ def balanced(length: int, count: int) -> tuple[int, ...]:
     return tuple(sorted(factors, reverse=True))
 
 
-def _largest(make: Make, largest: int, most: int) -> int:
-    """Return the largest size whose encoding stores no more than ``most``; 0 if there is none."""
-
-    def fits(size: int) -> bool:
-        try:
-            return make(size).stored <= most
-        except SizeLimitError:  # too deep to train here
-            return False
-
-    low, high = 0, max(largest, 0)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+def _exceeds(make: Make, most: int, size: int) -> bool:
+    """Return whether an encoding of that size stores too much, or is too deep to train here."""
+    try:
+        return make(size).stored > most
+    except SizeLimitError:
+        return True
 
 
 def _suggestion(shape: Any, kind: type[Encoding], *arguments: Any, **options: Any) -> Suggestion:

@@ -1,6 +1,6 @@
 """The main experiment: train a dense network, encode its layers, and compare the results.
 
-Five candidates are trained and evaluated on the same data:
+It is a sweep of five rows whose networks are kept:
 
     dense         the network without encodings
     fitted only   its layers replaced by ADTNs fitted to the trained weights
@@ -9,51 +9,21 @@ Five candidates are trained and evaluated on the same data:
     frozen        the control: random, untrained weights in the same layers, other layers trained
 
 Only the accuracy above *frozen* is due to the stored parameters. All choices are made on the
-validation split; the test split is used once, when all candidates are done.
+validation split; the test split is used once for each network, after its training.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from .. import draw
-from ..compression.checkpoint import save_with
-from ..compression.compress import compress
-from ..compression.fitting import fit
-from ..compression.report import report
-from ..data.preprocess import channel_statistics
-from ..data.splits import Data, Split
-from ..encodings.adtn import ADTN
-from ..encodings.encoding import Encoding
-from ..encodings.frozen import Frozen
-from ..encodings.joint import group_by_encoding, storage_of
-from ..errors import ShapeError, TinyADTNError
-from ..files.atomic import replacing
-from ..files.npz import write_npz
+from ..data.splits import Data
 from ..nn.devices import placed
-from ..nn.models import MODELS
 from ..nn.module import Module
-from ..nn.surgery import dense, layer_named, named_layers
 from ..tables import format_table, spread
-from ..training.evaluate import evaluate
-from ..training.progress_bar import with_progress
-from ..training.runs import TrainingPlan, versions
-from ..training.train import train
-
-FILES = {
-    "results.json": "settings, versions, histories and all results",
-    "dense.npz": "the network before compression",
-    "fine-tuned.npz": "compressed: fitted, then fine-tuned",
-    "random-start.npz": "compressed: trained from a random start",
-    "gates.npz": "the gates of fine-tuned.npz alone",
-}
-PICTURES = ("curves", "weights", "brick_wall", "singular_values", "digit-0", "digit-1", "digit-2")
-CANDIDATES = ("dense", "fitted only", "fine-tuned", "random start", "frozen")
+from .networks import build_for, check_dense
+from .run import check_shapes, encoded_and_fitted, trained_and_evaluated
+from .spec import Config, read_spec
 
 
 @dataclass(frozen=True)
@@ -74,257 +44,87 @@ class Settings:
     dense_from: str | None = None  # the file of a trained network
     device: str = "cpu"  # or "cuda"
 
+    def configurations(self) -> dict[str, Config]:
+        """Return {row: configuration}; a row may continue with networks of those before it."""
+        common = {"batch_size": self.batch_size, "clip": self.clip}
+        own = {**common, "epochs": self.epochs, "learning_rate": self.learning_rate}
+        dense = {**common, "epochs": self.dense_epochs, "learning_rate": self.dense_learning_rate}
+        layers = " ".join(self.layers)
+        adtn = {**own, "encode": {layers: {"encoding": "ADTN", **self.encoding}}}
+        fitted = {**adtn, "dense": dense, "fit": {"steps": self.fit_steps}}
+        rows = {
+            "dense": dense,
+            "fitted only": {**fitted, "epochs": 0},
+            "fine-tuned": fitted,
+            "random start": adtn,
+            "frozen": {**own, "encode": {layers: "Frozen"}},
+        }
+        spec = read_spec({"network": self.model, "rows": rows})
+        return {run.row: run.config for run in spec.runs}
+
 
 @dataclass
 class Outcome:
-    """The networks of one seed, their training histories and their accuracies."""
+    """The networks of one seed and their records, as a sweep has them, by row."""
 
     seed: int
-    models: dict[str, Module] = field(default_factory=dict)
-    histories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    fit_errors: dict[str, list[float]] = field(default_factory=dict)
-    validation: dict[str, float] = field(default_factory=dict)
-    test: dict[str, float] = field(default_factory=dict)
+    models: dict[str, Module]
+    records: dict[str, dict[str, Any]]
+
+    def each(self, entry: str) -> dict[str, Any]:
+        """Return one entry of all records, by row."""
+        return {row: record[entry] for row, record in self.records.items()}
 
 
 def run_experiment(
     data: Data, settings: Settings, *, trained: Module | None = None, show_progress: bool = True
 ) -> list[Outcome]:
-    """Train all candidates for every seed; evaluate them on the test split at the very end.
+    """Train and evaluate all five networks for every seed.
 
-    If ``trained`` is given, it is the dense candidate of every seed. Wrong settings raise an error
+    If ``trained`` is given, it is the dense network of every seed. Wrong settings raise an error
     before the first step.
     """
     check(data, settings, trained)
-    outcomes = [
+    return [
         _train_all(data, settings, trained, seed, show_progress) for seed in range(settings.seeds)
     ]
-    for outcome in outcomes:
-        for name, model in outcome.models.items():
-            outcome.validation[name] = evaluate(model, data.validation).accuracy
-            outcome.test[name] = evaluate(model, data.test).accuracy
-    return outcomes
 
 
-def build_for(data: Data, model: str, seed: int | None, **options: Any) -> Any:
-    """Return the named network for the images and classes of the data; no seed gives shapes only.
-
-    ``options`` are options of the network, such as ``hidden`` of fc2. A network that normalizes its
-    input gets the mean and standard deviation of the training images.
-    """
-    _, channels, height, width = data.train.images.shape
-    if height != width:
-        raise ShapeError(f"the networks take square images, these are {height}×{width}; pad them")
-    built = MODELS[model](len(data.classes), width, channels=channels, rng=seed, **options)
-    if "normalize" in vars(built) and seed is not None:
-        mean, std = channel_statistics(data.train.images)
-        built.normalize.load_arrays({"mean": mean, "std": std})
-    return built
-
-
-def check(data: Data, settings: Settings, dense_model: Module | None) -> None:
-    """Encode a model of shapes only and make both training plans, to raise errors early."""
-    if dense_model is not None:
-        check_dense(dense_model, build_for(data, settings.model, None))
-        evaluate(dense_model, Split(data.validation.images[:1], data.validation.labels[:1]))
-    layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
-    compress(build_for(data, settings.model, None), layers, rng=None)
-    for epochs, rate in (
-        (settings.dense_epochs, settings.dense_learning_rate),
-        (settings.epochs, settings.learning_rate),
-    ):
-        TrainingPlan(epochs=epochs, learning_rate=rate, batch_size=settings.batch_size)
-
-
-def check_dense(model: Module, wanted: Module) -> None:
-    """Raise TinyADTNError if the network to compress is compressed already or another one."""
-    if any(isinstance(p.weight, Encoding) for p in named_layers(model).values()):
-        raise TinyADTNError("the network to compress is compressed already; name a dense one")
-    if model.config != wanted.config:
-        raise TinyADTNError(
-            f"the dense network is {_described(model.config)}, this experiment is for "
-            f"{_described(wanted.config)}; name the network that it is, and data of its kind"
-        )
-
-
-def _described(config: dict[str, Any] | None) -> str:
-    if config is None:
-        return "none that ta.models made"
-    return f"{config['model']} ({', '.join(f'{k}={v}' for k, v in config.items() if k != 'model')})"
+def check(data: Data, settings: Settings, trained: Module | None) -> None:
+    """Encode networks of shapes only and make all training plans, to raise errors early."""
+    shapes = build_for(data, settings.model, None)
+    if trained is not None:
+        check_dense(trained, shapes)
+    for config in settings.configurations().values():
+        check_shapes(config, data, shapes)
 
 
 def _train_all(
-    data: Data, settings: Settings, dense_model: Module | None, seed: int, show: bool
+    data: Data, settings: Settings, trained: Module | None, seed: int, show: bool
 ) -> Outcome:
-    outcome = Outcome(seed)
-
-    def trained(name: str, model: Module, epochs: int, learning_rate: float) -> None:
-        plan: dict[str, Any] = {
-            "epochs": epochs,
-            "learning_rate": learning_rate,
-            "batch_size": settings.batch_size,
-            "clip": settings.clip,
-            "seed": seed,
-        }
-        steps = with_progress(train(model, data, **plan), f"{name} (seed {seed})", show)
-        outcome.histories[name] = [step.record() for step in steps if step.validation]
-        outcome.models[name] = model
-
+    models: dict[str, Module] = {}
+    records: dict[str, dict[str, Any]] = {}
     untrained = placed(build_for(data, settings.model, seed), settings.device)
-    if dense_model is None:
-        original = untrained.copy()
-        trained("dense", original, settings.dense_epochs, settings.dense_learning_rate)
-    else:
-        original = outcome.models["dense"] = placed(dense_model, settings.device)
-
-    layers = dict.fromkeys(settings.layers, ADTN.like(**settings.encoding))
-    fitted = compress(original, layers, rng=seed)
-    outcome.fit_errors = fit(fitted, original, steps=settings.fit_steps, show_progress=show)
-    outcome.models["fitted only"] = fitted.copy()
-    trained("fine-tuned", fitted, settings.epochs, settings.learning_rate)
-
-    random = compress(untrained, layers, rng=seed)
-    trained("random start", random, settings.epochs, settings.learning_rate)
-    control = compress(untrained, dict.fromkeys(layers, Frozen), rng=seed)
-    trained("frozen", control, settings.epochs, settings.learning_rate)
-    return outcome
-
-
-# --- output --------------------------------------------------------------------------------------
+    for row, config in settings.configurations().items():
+        errors: dict[str, float] = {}
+        if row == "dense" and trained is not None:
+            model, config = placed(trained, settings.device), {**config, "epochs": 0}
+        elif row == "fine-tuned":  # the fit is that of the row before
+            model, errors = models["fitted only"].copy(), records["fitted only"]["fit_error"]
+        else:
+            start = models["dense"] if "dense" in config else untrained.copy()
+            model, errors = encoded_and_fitted(start, config, seed, show)
+        label = f"{row} (seed {seed})" if show else ""
+        record = trained_and_evaluated(model, config, seed, data, label)
+        models[row], records[row] = model, {"fit_error": errors, **record}
+    return Outcome(seed, models, records)
 
 
 def accuracy_table(outcomes: list[Outcome]) -> str:
-    """Return a table of the accuracies of every candidate, mean ± standard deviation over seeds."""
+    """Return a table of the accuracies of every network, mean ± standard deviation over seeds."""
     rows = [["", "trainable parameters", "epochs", "validation", "test"]]
-    for name in CANDIDATES:
-        models = [outcome.models[name] for outcome in outcomes]
-        validation = [outcome.validation[name] for outcome in outcomes]
-        test = [outcome.test[name] for outcome in outcomes]
-        epochs = str(len(outcomes[0].histories.get(name, [])) or "–")
-        numbers = f"{models[0].num_parameters:,}"
-        rows.append([name, numbers, epochs, spread(validation), spread(test)])
+    for name, first in outcomes[0].records.items():
+        shares = [[o.records[name][split] for o in outcomes] for split in ("validation", "test")]
+        epochs = str(len(first["history"]) or "–")
+        rows.append([name, f"{first['trained']:,}", epochs, *map(spread, shares)])
     return format_table(rows)
-
-
-def results(data: Data, settings: Settings, outcomes: list[Outcome]) -> dict[str, Any]:
-    """Return all settings and measurements, for ``results.json``."""
-    small = outcomes[0].models["fine-tuned"]
-    return {
-        "data": {"name": data.name, "train": len(data.train), "test": len(data.test)},
-        "settings": asdict(settings),
-        "model": small.config,
-        "versions": versions(),
-        "report": [row.as_dict() for row in report(small).rows],
-        "outcomes": [
-            {
-                "seed": outcome.seed,
-                "validation_accuracy": outcome.validation,
-                "test_accuracy": outcome.test,
-                "fit_error": {name: errors[-1] for name, errors in outcome.fit_errors.items()},
-                "histories": outcome.histories,
-            }
-            for outcome in outcomes
-        ],
-    }
-
-
-def write_all(
-    folder: Path, data: Data, settings: Settings, outcomes: list[Outcome]
-) -> dict[str, str]:
-    """Write checkpoints, results and pictures of an experiment; return {file: description}.
-
-    Checkpoints and pictures are those of the first seed. If a file cannot be written, the other
-    checkpoints and results are still written; then its OSError is raised. The small files that took
-    longest to compute come first, so a full disk affects them last.
-    """
-    first, about = outcomes[0], {"data": data.identity()}
-    errors: list[OSError] = []
-
-    def attempt(write: Any, file: str, *content: Any) -> None:
-        try:
-            write(folder / file, *content)
-        except OSError as error:
-            errors.append(error)
-
-    attempt(_write_gates, "gates.npz", walls(first.models["fine-tuned"]))
-    attempt(_write_results, "results.json", results(data, settings, outcomes))
-    for name in ("fine-tuned", "random start", "dense"):
-        attempt(save_with, f"{name.replace(' ', '-')}.npz", first.models[name], about)
-    if errors:
-        raise errors[0]
-    size = f", {(folder / 'gates.npz').stat().st_size:,} bytes"
-    files = {**FILES, "gates.npz": FILES["gates.npz"] + size}
-    try:
-        pictures = _write_pictures(folder, first, len(data.classes))
-        return files | pictures | _write_digits(folder, data)
-    except ImportError as error:
-        return files | {"no pictures": str(error)}
-
-
-def _write_gates(path: Path, stored: dict[str, ADTN]) -> None:
-    gates = {f"{name}.{k}": a for name, w in stored.items() for k, a in w.arrays().items()}
-    with replacing(path) as file:
-        write_npz(file, gates)
-
-
-def _write_results(path: Path, found: dict[str, Any]) -> None:
-    with replacing(path) as file:
-        file.write(json.dumps(found, indent=1).encode())
-
-
-def walls(model: Module) -> dict[str, ADTN]:
-    """Return {layer: ADTN} of a model; an ADTN that several layers share is included once."""
-    groups = group_by_encoding(model).items()
-    stored = {name: storage_of(next(iter(weights.values()))) for name, weights in groups}
-    return {name: weight for name, weight in stored.items() if isinstance(weight, ADTN)}
-
-
-def _write_pictures(folder: Path, outcome: Outcome, classes: int) -> dict[str, str]:
-    name, wall = next(iter(walls(outcome.models["fine-tuned"]).items()))
-    layer = layer_named(outcome.models["dense"], name)
-    error = outcome.fit_errors[name][-1]
-    labels = {
-        "dense": "dense",
-        "fitted only": f"fitted only: ‖difference‖ is\n{error:.2f} of ‖dense‖",
-        "fine-tuned": "fine-tuned",
-        "random start": "random start",
-    }
-    matrices = {
-        label: dense(layer_named(outcome.models[stage], name).weight).numpy()
-        for stage, label in labels.items()
-    }
-    pixels = layer.axes[1]
-    image = pixels if isinstance(pixels, tuple) and len(pixels) == 2 else None
-    spectra = {f"fine-tuned, M={wall.depth}": draw.cut_spectrum(wall)}
-    for depth in range(1, 5):
-        start = ADTN(**{**wall.options(), "depth": depth}, rng=outcome.seed)
-        spectra[f"random gates, M={depth}"] = draw.cut_spectrum(start)
-    figures = {
-        "curves": (
-            draw.training_curves(outcome.histories, classes=classes),
-            "training loss and validation",
-        ),
-        "weights": (draw.weights(matrices, image_shape=image), f"{name}, dense and decoded"),
-        "brick_wall": (draw.brick_wall(wall), f"the tensor network behind {name}"),
-        "singular_values": (
-            draw.singular_values(spectra, title=f"{name}: T cut between the middle sites"),
-            "across a cut, M = 1 … 4",
-        ),
-    }
-    for file, (figure, _) in figures.items():
-        draw.save(figure, folder / f"{file}.png")
-    return {f"{file}.png": what for file, (_, what) in figures.items()}
-
-
-def _write_digits(folder: Path, data: Data, count: int = 3) -> dict[str, str]:
-    """Write a few validation images as pictures for the command predict; return {file: text}."""
-    if data.origin is not None or data.validation.images.shape[1] != 1:
-        return {}  # predict reads neither features nor colours
-    from PIL import Image
-
-    split = data.validation
-    for k in range(min(count, len(split))):
-        pixels = np.uint8(np.rint(255 * split.images[k, 0]))
-        with replacing(folder / f"digit-{k}.png") as file:
-            Image.fromarray(pixels).save(file, format="png")
-    return {"digit-*.png": "validation images, to try predict on"}

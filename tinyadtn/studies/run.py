@@ -19,7 +19,7 @@ import numpy as np
 
 from ..compression.checkpoint import load
 from ..compression.compress import compress
-from ..compression.configure import ENCODINGS, options_of
+from ..compression.configure import options_of
 from ..compression.fitting import fit
 from ..compression.report import report
 from ..data.loading import load_data
@@ -31,9 +31,11 @@ from ..nn.surgery import freeze
 from ..training.evaluate import evaluate
 from ..training.features import identity_of
 from ..training.memory import TrainingMemory, check_memory, training_memory
+from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
-from .experiment import build_for, check_dense
+from .networks import build_for, check_dense
+from .parts import encoding_named
 from .spec import PLAN, Config, run_key
 
 RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
@@ -59,7 +61,9 @@ def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
             known["dense_sha256"] = sha256_of(network)
             _require_content(config["dense"], known["dense_sha256"], content.get("dense"))
         start = time.perf_counter()
-        result = {"status": "done", **_measured(config, seed, data, network)}
+        model, errors = encoded_and_fitted(network, config, seed)
+        found = trained_and_evaluated(model, config, seed, data)
+        result = {"status": "done", "fit_error": errors, **found}
     except TinyADTNError as error:
         result = failure(error)
     except Exception as error:
@@ -103,12 +107,21 @@ def sha256_of(network: Module) -> str:
     return identity_of(network, network)["sha256"]  # type: ignore[arg-type]
 
 
-def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[str, Any]:
-    model, errors = _encoded(network, config, seed), {}
-    if "fit" in config:
-        errors = fit(model, network, show_progress=False, **config["fit"])
+def encoded_and_fitted(
+    network: Module, config: Config, seed: int, show: bool = False
+) -> tuple[Module, dict[str, float]]:
+    """Return the network with its layers encoded, and the error of each fit."""
+    model = _encoded(network, config, seed)
+    errors = fit(model, network, show_progress=show, **config["fit"]) if "fit" in config else {}
+    return model, {layer: each[-1] for layer, each in errors.items()}
+
+
+def trained_and_evaluated(
+    model: Module, config: Config, seed: int, data: Data, label: str = ""
+) -> dict[str, Any]:
+    """Train the model in place and evaluate it; return its record. A progress bar has a label."""
     model = freeze(model, *config["freeze"]) if "freeze" in config else model
-    history, losses = _trained(model, data, config, seed)
+    history, losses = _trained(model, data, config, seed, label)
     if history:
         validation = history[-1]["validation_accuracy"]
     else:
@@ -117,7 +130,6 @@ def _measured(config: Config, seed: int, data: Data, network: Module) -> dict[st
         _require_finite(model, judged.loss)
     return {
         **stored_numbers(model),
-        "fit_error": {layer: each[-1] for layer, each in errors.items()},
         "history": history,
         "losses": losses,
         "validation": validation,
@@ -162,7 +174,8 @@ def _network(config: Config, data: Data, seed: int | None) -> Module:
     network = build_for(data, own.pop("name"), seed, **own)
     if not isinstance(config.get("dense"), str):
         return network
-    trained = load(config["dense"])
+    # A network of the user's own cannot be built from a file.
+    trained = load(config["dense"], into=network if network.config is None else None)
     check_dense(trained, network)
     return trained
 
@@ -171,8 +184,7 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
     """Return the network with its layers encoded: "fc1 fc2" separately, "fc1+fc2" jointly."""
     spec: dict[Any, Any] = {}
     for names, options in config.get("encode", {}).items():
-        kind = ENCODINGS[options["encoding"]]
-        recipe = kind.like(**options_of(options))  # type: ignore[attr-defined]
+        recipe = encoding_named(options["encoding"]).like(**options_of(options))
         for name in names.split():
             spec[tuple(name.split("+")) if "+" in name else name] = recipe
     others = config.get("train_others", True)
@@ -182,12 +194,13 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
 
 
 def _trained(
-    model: Module, data: Data, plan: Config, seed: int
+    model: Module, data: Data, plan: Config, seed: int, label: str = ""
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """Train in place; return the history and the mean loss over each tenth of the steps."""
     history, losses = [], []
     options = {name: plan[name] for name in PLAN}
-    for step in train(model, data, **options, seed=seed) if plan["epochs"] else ():
+    steps = train(model, data, **options, seed=seed) if plan["epochs"] else iter(())
+    for step in with_progress(steps, label, show=bool(label)):
         losses.append(step.loss)
         if step.validation:
             history.append({k: _json(v) for k, v in step.record().items()})
@@ -241,6 +254,12 @@ def check(config: Config) -> Preview:
     data, identity = loaded(config["data"])
     network = _network(config, data, None)
     dense = sha256_of(network) if isinstance(config.get("dense"), str) else None
+    model, memory = check_shapes(config, data, network)
+    return Preview(stored_numbers(model), memory, identity, dense)
+
+
+def check_shapes(config: Config, data: Data, network: Module) -> tuple[Module, TrainingMemory]:
+    """Encode a network of shapes only and return the memory that its training needs."""
     model = _encoded(network, config, None)
     if "freeze" in config:
         model = freeze(model, *config["freeze"])
@@ -253,7 +272,7 @@ def check(config: Config) -> Preview:
         larger = max(first, memory, key=lambda need: need.total)
         memory = replace(larger, weights=larger.weights + kept)
     check_memory(memory)
-    return Preview(stored_numbers(model), memory, identity, dense)
+    return model, memory
 
 
 def _memory(model: Any, data: Data, plan: Config) -> TrainingMemory:

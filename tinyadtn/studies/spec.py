@@ -45,6 +45,7 @@ from ..files.npz import is_stream
 from ..nn.models import MODELS
 from ..tables import printable
 from ..training.runs import TrainingPlan
+from .parts import GIVEN, encoding_named, network_named
 
 Config = dict[str, Any]
 PLAN = [each.name for each in fields(TrainingPlan) if each.name != "seed"]
@@ -78,10 +79,18 @@ class PlannedRun:
 
     @property
     def located(self) -> Config:
-        """The configuration for the worker: paths with their folder, and ``content``."""
+        """The configuration for the worker: paths and modules with their folder, ``content``."""
         files = {k: v for k, v in self.config.items() if k in ("data", "dense") and type(v) is str}
         paths = {k: str(self.folder / v) for k, v in files.items() if v not in KNOWN}
-        return {**self.config, **paths, "content": dict(self.content)}
+        found: Config = {**self.config, **paths, "content": dict(self.content)}
+        found["network"] = self._placed_part(self.config["network"], "name")
+        if "encode" in found:
+            encode = found["encode"].items()
+            found["encode"] = {k: self._placed_part(entry, "encoding") for k, entry in encode}
+        return found
+
+    def _placed_part(self, part: Config, key: str) -> Config:
+        return {**part, key: str(self.folder / part[key])} if ":" in part[key] else part
 
     @property
     def label(self) -> str:
@@ -91,7 +100,7 @@ class PlannedRun:
     @property
     def method(self) -> str:
         """The row's name with all its choices except the learning rate."""
-        return labelled(self.row, {k: v for k, v in self.choices.items() if k != "learning_rate"})
+        return labelled(self.row, without_rate(self.choices))
 
 
 @dataclass(frozen=True)
@@ -208,7 +217,7 @@ def _runs_of_row(
     varied = list(_each(where, options))
     paths = {path for choices, _ in varied for path in choices}
     for choices, values in varied:
-        config = configuration(where, values)
+        config = configuration(where, values, folder)
         named = {_shortest(path, paths): brief(value) for path, value in choices.items()}
         yield from (PlannedRun(row, config, seed, named, folder) for seed in seeds)
 
@@ -309,11 +318,18 @@ def labelled(row: str, choices: Mapping[str, str]) -> str:
     )
 
 
+def without_rate(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options except the learning rate, of which a method may try several."""
+    return {name: value for name, value in options.items() if name != "learning_rate"}
+
+
 # --- from a row's options to a configuration -----------------------------------------------------
 
 
-def configuration(where: str, options: Mapping[str, Any]) -> Config:
+def configuration(where: str, options: Mapping[str, Any], folder: Path | None = None) -> Config:
     """Return the configuration of a row's options; TinyADTNError names the place of an error.
+
+    Modules of the user are imported from the folder of the spec; without it, nothing is imported.
 
     >>> config = configuration("row", {"network": "fc2", "encode": {"fc1": 2}, "epochs": 4})
     >>> config["encode"]["fc1"]["activation"], config["learning_rate"]
@@ -323,13 +339,9 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
     given = dict(options)
     config: Config = {
         "data": _expect(f"{where}: data", given.pop("data", "mnist-5k"), str, "text"),
-        # The data determine the classes, pixels and channels.
-        "network": _choice(
-            where, "network", "name", given.pop("network", None), MODELS,
-            without=("num_classes", "image_size", "channels", "rng"),
-        ),
-    }  # fmt: skip
-    encode = _encodings(f"{where}: encode", given.pop("encode", {}))
+        "network": _part(f"{where}: network", NETWORK, given.pop("network", None), folder),
+    }
+    encode = _encodings(f"{where}: encode", given.pop("encode", {}), folder)
     if encode:
         config["encode"] = encode
     if not _expect(
@@ -356,19 +368,18 @@ def configuration(where: str, options: Mapping[str, Any]) -> Config:
         raise TinyADTNError(f"{where}: {error}") from error
 
 
-def _encodings(where: str, value: Any) -> dict[str, Any]:
+def _encodings(where: str, value: Any, folder: Path | None) -> dict[str, Any]:
     """Return {layers: encoding}; "fc1 fc2" gives each layer its encoding, "fc1+fc2" a joint one."""
     encode = _expect(where, value, Mapping, TABLE)
     for name, times in Counter(n for layers in encode for n in layers.split() or [layers]).items():
         if not name.strip() or times > 1:
             why = "is named twice" if name.strip() else "names no layer"
             raise TinyADTNError(f"{where}: {name!r} {why}")
-    kinds = {name: kind for name, kind in ENCODINGS.items() if name != "Part"}  # requested by "+"
     found = {}
     for layers, entry in encode.items():
         place = f"{where}.{layers}"
         entry = {"encoding": "ADTN", "depth": entry} if type(entry) is int else entry
-        chosen = _choice(place, "encoding", "encoding", entry, kinds, without=("shape", "rng"))
+        chosen = _part(f"{place}: encoding", ENCODING, entry, folder)
         if "axes" in chosen and chosen["encoding"] != "ADTN":
             raise TinyADTNError(f"{place}: unknown 'axes': only an ADTN has them")
         found[" ".join(layers.split())] = chosen
@@ -397,19 +408,35 @@ def _plan(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plan[name] for name in PLAN} | ({"epochs": 0} if none else {})
 
 
-def _choice(
-    where: str, what: str, key: str, value: Any, known: Mapping[str, Any], without: tuple[str, ...]
-) -> dict[str, Any]:
-    """Return {key: name, option: value, …}: one of the known functions with all its options."""
-    given = {key: value} if isinstance(value, str) else value
-    given = dict(_expect(f"{where}: {what}", {} if given is None else given, Mapping, TABLE))
-    name = given.pop(key, None)
+@dataclass(frozen=True)
+class _Kind:
+    """Networks or encodings: their names, and the function that imports one of the user."""
+
+    key: str  # of the name in a table
+    known: Mapping[str, Any]
+    given: tuple[str, ...]  # arguments that are no options, because the run determines them
+    find: Callable[[str], Any]
+
+
+NETWORK = _Kind("name", MODELS, GIVEN, network_named)
+# A "Part" is requested by "+" between layers.
+_WHOLE = {name: kind for name, kind in ENCODINGS.items() if name != "Part"}
+ENCODING = _Kind("encoding", _WHOLE, ("shape", "rng"), encoding_named)
+
+
+def _part(where: str, kind: _Kind, value: Any, folder: Path | None) -> dict[str, Any]:
+    """Return {key: name, option: value, …}: a network or an encoding with all its options."""
+    given = {kind.key: value} if isinstance(value, str) else value
+    given = dict(_expect(where, {} if given is None else given, Mapping, TABLE))
+    name, known = given.pop(kind.key, None), kind.known
+    if isinstance(name, str) and ":" in name and folder is not None:
+        with _placed(where):
+            known = {name: kind.find(str(folder / name))}
     if not isinstance(name, str) or name not in known:
         got = "is missing" if name is None else f"cannot be {name!r}"
-        raise TinyADTNError(
-            f"{where}: {what} {got}{nearest(name, known)} (there is {', '.join(known)})"
-        )
-    return {key: name, **_completed(f"{where}: {what} {name}", given, known[name], without)}
+        there = f"there is {', '.join(known)}, and module:name for one of your own"
+        raise TinyADTNError(f"{where} {got}{nearest(name, known)} ({there})")
+    return {kind.key: name, **_completed(f"{where} {name}", given, known[name], kind.given)}
 
 
 def _completed(
@@ -422,7 +449,7 @@ def _completed(
     _require_known(where, given, known)
     for name, value in given.items():
         # Annotations are texts. Lists contain numbers, never names.
-        listed = any(word in known[name].annotation for word in ("Sequence", "Axes", "Modes"))
+        listed = any(word in str(known[name].annotation) for word in ("Sequence", "Axes", "Modes"))
         if isinstance(value, (list, tuple)):
             names = bool(value) and all(isinstance(one, str) for one in value)
             if names or not listed:
@@ -461,5 +488,5 @@ def _placed(where: str) -> Iterator[None]:
     """Prefix the error of a constructor with the place in the spec."""
     try:
         yield
-    except (ValueError, OverflowError) as error:
+    except (TinyADTNError, ValueError, OverflowError) as error:
         raise TinyADTNError(f"{where}: {error}") from error

@@ -20,7 +20,7 @@ from ..autodiff.arrays import require_device
 from ..errors import SizeLimitError, TinyADTNError
 from ..limits import memory_limit
 from ..progress import progress
-from ..tables import printable
+from ..tables import grouped, printable
 from ..training.memory import GIB
 from .results import Record, ResultsFile
 from .run import Preview, check, dense_beginning, loaded
@@ -120,9 +120,13 @@ def preview(spec: Spec) -> dict[str, Preview]:
         if run.label not in known:
             try:
                 known[run.label] = check(run.located)
-            except (TinyADTNError, ValueError, RecursionError) as error:
-                kind = type(error) if isinstance(error, TinyADTNError) else TinyADTNError
-                raise kind(f"{spec.name}: {run.label}: {error}") from error
+            except TinyADTNError as error:
+                raise type(error)(f"{spec.name}: {run.label}: {error}") from error
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:  # also what a network or an encoding of the user raises
+                kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+                raise TinyADTNError(f"{spec.name}: {run.label}: {kind}{error}") from error
     if spec.whole and not isinstance(spec.count, str):
         stored = [name for preview in known.values() for name in preview.stored["stored"]]
         layers = dict.fromkeys(layer for name in stored for layer in name.split("+"))
@@ -188,9 +192,7 @@ def _sharing(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
 
     A worker caches the last of these networks, so it rarely trains one twice.
     """
-    groups: dict[str, list[PlannedRun]] = {}
-    for run in runs:
-        groups.setdefault(dense_beginning(run.config, run.seed) or run.key, []).append(run)
+    groups = grouped(runs, lambda run: dense_beginning(run.config, run.seed) or run.key)
     return [run for group in groups.values() for run in group]
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..draw.scatter import Point, tradeoff
 from ..errors import ShapeError, TinyADTNError, nearest
-from ..tables import format_markdown, format_table, spread
+from ..tables import format_markdown, format_table, grouped, spread
 from .results import Record
 from .run import Preview
-from .spec import PlannedRun, Spec, brief, labelled
+from .spec import PlannedRun, Spec, brief, labelled, without_rate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,11 +73,11 @@ def summaries(spec: Spec, records: Mapping[str, Record]) -> list[RowResult]:
 
 def group_by_method(found: Iterable[RowResult]) -> list[list[RowResult]]:
     """Return lists of rows that differ only in the learning rate, each with the best row first."""
-    groups: dict[str, list[RowResult]] = {}
-    for row in found:
-        method = {k: v for k, v in row.run.config.items() if k != "learning_rate"}
-        groups.setdefault(json.dumps(method, sort_keys=True), []).append(row)
-    return [sorted(group, key=_place) for group in groups.values()]
+
+    def method(row: RowResult) -> str:
+        return json.dumps(without_rate(row.run.config), sort_keys=True)
+
+    return [sorted(group, key=_place) for group in grouped(found, method).values()]
 
 
 def _place(row: RowResult) -> tuple[float, float, float]:
@@ -92,10 +93,7 @@ def _place(row: RowResult) -> tuple[float, float, float]:
 
 def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
     """Return {label: runs that differ only in their seeds}."""
-    groups: dict[str, list[PlannedRun]] = {}
-    for run in spec.runs:
-        groups.setdefault(run.label, []).append(run)
-    return groups
+    return grouped(spec.runs, lambda run: run.label)
 
 
 def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | None:
@@ -122,7 +120,12 @@ def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | Non
 
 
 def table(
-    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = DIGITS
+    spec: Spec,
+    records: Mapping[str, Record],
+    *,
+    best: bool = False,
+    digits: int = DIGITS,
+    markdown: bool = False,
 ) -> str:
     """Return a table of the accuracies of every row, mean ± standard deviation over its seeds.
 
@@ -130,28 +133,16 @@ def table(
     highest mean validation accuracy, with its learning rate and all rates that it was chosen from.
     A row with missing runs, failed or not done yet, is chosen only if the others lack as many.
     """
-    return format_table(_table_rows(spec, records, best, digits))
-
-
-def markdown_table(
-    spec: Spec, records: Mapping[str, Record], *, best: bool = False, digits: int = DIGITS
-) -> str:
-    """Return ``table`` in Markdown."""
-    return format_markdown(_table_rows(spec, records, best, digits))
-
-
-def _table_rows(
-    spec: Spec, records: Mapping[str, Record], best: bool, digits: int
-) -> list[list[str]]:
-    rows = [["", "runs", title(spec), "whole model", "validation", "test"]]
+    rows = [["", "runs", *_heads(spec), "validation", "test"]]
     rows[0] += ["learning rate"] if best else []
     found = summaries(spec, records)
     for row, *others in group_by_method(found) if best else ([row] for row in found):
-        model = row.done[0]["model"] if row.done else None
+        name = row.run.method if best else row.run.label
         shares = [spread(row.accuracies(s), digits) if row.done else "" for s in SPLITS[::-1]]
-        cells = [row.run.method if best else row.run.label, row.runs, _number(row.numbers)]
-        rows.append([*cells, _number(model), *shares, *([_rates(row, others)] if best else [])])
-    return _without_twin_column(spec, rows, 2)
+        rates = [_rates(row, others)] if best else []
+        stored = row.done[0] if row.done else None
+        rows.append([name, row.runs, *_numbers(spec, stored), *shares, *rates])
+    return format_markdown(rows) if markdown else format_table(rows)
 
 
 def _rates(best: RowResult, others: Sequence[RowResult]) -> str:
@@ -163,18 +154,22 @@ def _rates(best: RowResult, others: Sequence[RowResult]) -> str:
 
 def preview_table(spec: Spec, preview: Mapping[str, Preview], records: Mapping[str, Record]) -> str:
     """Return a table of planned runs: how many per row, how many are done, stored parameters."""
-    rows = [["", "runs", "done", title(spec), "whole model", "trained"]]
+    rows = [["", "runs", "done", *_heads(spec), "trained"]]
     for row in summaries(spec, records):
         stored = preview[row.run.label].stored
-        numbers = [counted(stored, spec.count), stored["model"], stored["trained"]]
-        done = str(len(row.done))
-        rows.append([row.run.label, str(row.planned), done, *map(_number, numbers)])
-    return format_table(_without_twin_column(spec, rows, 3))
+        runs = [str(row.planned), str(len(row.done))]
+        rows.append([row.run.label, *runs, *_numbers(spec, stored), _number(stored["trained"])])
+    return format_table(rows)
 
 
-def _without_twin_column(spec: Spec, rows: list[list[str]], column: int) -> list[list[str]]:
-    """Return the rows, without the column if ``count`` is the whole model and it would repeat."""
-    return [r[:column] + r[column + 1 :] for r in rows] if spec.count == "model" else rows
+def _heads(spec: Spec) -> list[str]:
+    return ["whole model"] if spec.count == "model" else [title(spec), "whole model"]
+
+
+def _numbers(spec: Spec, stored: Mapping[str, Any] | None) -> list[str]:
+    """Return the cells below ``_heads``; nothing is known of a row without a finished run."""
+    counts = ["model"] if spec.count == "model" else [spec.count, "model"]
+    return [_number(counted(stored, count) if stored else None) for count in counts]
 
 
 def title(spec: Spec) -> str:
@@ -207,6 +202,34 @@ def pivot_table(
     or if two rows would share a cell.
     """
     found = summaries(spec, records)
+    _require_varied(spec, found, key)
+
+    def line(row: RowResult) -> str:
+        """Return the row's label without the option, and without the learning rate if chosen."""
+        shown = {k: v for k, v in row.run.choices.items() if _last(k) != key}
+        return labelled(row.run.row, without_rate(shown) if best else shown)
+
+    shown = [group[0] for group in group_by_method(found)] if best else found
+    lines = grouped(shown, line)
+    values = sorted(dict.fromkeys(_value(row.run, key) for row in shown), key=_by_size)
+    apart = all(len({row.numbers for row in members}) == 1 for members in lines.values())
+    heads = [value if value == NONE else f"{key} {value}" for value in values]
+    table = [["", *([title(spec)] if apart else []), *heads]]
+    for name, members in lines.items():
+        cells: dict[str, str] = {}
+        for value, (row, *twins) in grouped(members, lambda row: _value(row.run, key)).items():
+            if twins:
+                raise TinyADTNError(
+                    f"{spec.name}: {row.run.label!r} and {twins[0].run.label!r} differ in more "
+                    f"than {key}, and would stand in the same cell"
+                )
+            cells[value] = _cell(row, split, digits, with_numbers=not apart)
+        numbers = [_number(members[0].numbers)] if apart else []
+        table.append([name, *numbers, *(cells.get(value, "") for value in values)])
+    return format_markdown(table)
+
+
+def _require_varied(spec: Spec, found: Iterable[RowResult], key: str) -> None:
     if len({_value(row.run, key) for row in found} - {NONE}) < 2:
         varied = dict.fromkeys(_last(name) for row in found for name in row.run.choices)
         there = f"it varies {', '.join(varied)}" if varied else "its rows vary nothing"
@@ -214,34 +237,12 @@ def pivot_table(
             f"{spec.name}: --pivot {key}: no two of its rows differ in it{nearest(key, varied)} "
             f"({there})"
         )
-    lines: dict[str, dict[str, RowResult]] = {}
-    for row in [group[0] for group in group_by_method(found)] if best else found:
-        left_out = {"learning_rate"} if best else set()
-        left_out |= {name for name in row.run.choices if _last(name) == key}
-        others = {k: v for k, v in row.run.choices.items() if k not in left_out}
-        cells = lines.setdefault(labelled(row.run.row, others), {})
-        twin = cells.setdefault(_value(row.run, key), row)
-        if twin is not row:
-            raise TinyADTNError(
-                f"{spec.name}: {twin.run.label!r} and {row.run.label!r} differ in more than {key}, "
-                "and would stand in the same cell"
-            )
-    values = sorted(dict.fromkeys(v for cells in lines.values() for v in cells), key=_by_size)
-    stored = [{row.numbers for row in cells.values()} for cells in lines.values()]
-    apart = all(len(numbers) == 1 for numbers in stored)  # then one column shows them
-    heads = [value if value == NONE else f"{key} {value}" for value in values]
-    table = [["", *([title(spec)] if apart else []), *heads]]
-    for (name, cells), numbers in zip(lines.items(), stored):
-        first = [_number(numbers.pop())] if apart else []
-        shown = [_cell(cells[v], split, digits, apart) if v in cells else "" for v in values]
-        table.append([name, *first, *shown])
-    return format_markdown(table)
 
 
-def _cell(row: RowResult, split: str, digits: int, apart: bool) -> str:
+def _cell(row: RowResult, split: str, digits: int, with_numbers: bool) -> str:
     if not row.done:
         return f"({row.runs})"
-    numbers = "" if apart or row.numbers is None else f"{row.numbers:,}: "
+    numbers = f"{row.numbers:,}: " if with_numbers and row.numbers is not None else ""
     missing = "" if row.is_whole else f" ({row.runs})"
     return f"{numbers}{spread(row.accuracies(split), digits).removesuffix(' %')}{missing}"
 
@@ -286,53 +287,37 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
     """
     curves: dict[str, list[Point]] = {}
     levels: dict[str, Point] = {}
-    for name, members in _methods([row for row in summaries(spec, records) if row.done]).items():
-        best: dict[int, RowResult] = {}
-        for row in sorted(members, key=_place):
-            best.setdefault(row.numbers or 0, row)
-        for numbers, row in sorted(best.items()):
-            shares = row.accuracies("test")
-            around = statistics.stdev(shares) if len(shares) > 1 else 0.0
-            point = Point(numbers, statistics.fmean(shares), around)
-            if numbers:
-                curves.setdefault(name, []).append(point)
-            else:
-                levels[name] = point
-    if not curves and not levels:
+    done = [row for row in summaries(spec, records) if row.done]
+    for members in grouped(done, lambda row: row.run.row).values():
+        sizes = {o for row in members for o in row.run.choices if _sets_the_size(o, members)}
+        for name, method in grouped(members, partial(_method, left_out=sizes)).items():
+            for numbers, rows in sorted(grouped(method, lambda row: row.numbers or 0).items()):
+                point = Point(numbers, *_mean_and_deviation(min(rows, key=_place)))
+                if numbers:
+                    curves.setdefault(name, []).append(point)
+                else:
+                    levels[name] = point
+    if not done:
         raise TinyADTNError(f"{spec.name}: no run of it is done yet, so there is nothing to draw")
-    what = {
-        "encoded": "stored parameters of the encoded weights",
-        "model": "stored parameters of the whole model",
-    }
+    what = {"encoded": "the encoded weights", "model": "the whole model"}
+    xlabel = f"stored parameters of {what.get(title(spec), title(spec))}"
     try:
-        return tradeoff(
-            curves, levels, xlabel=what.get(title(spec), f"stored parameters of {title(spec)}")
-        )
+        return tradeoff(curves, levels, xlabel=xlabel)
     except ShapeError as error:  # too many curves
         raise TinyADTNError(f"{spec.name}: {error}; choose some with --rows") from error
 
 
-def _methods(found: Iterable[RowResult]) -> dict[str, list[RowResult]]:
-    """Return {name of a curve: the rows of the table that it joins}."""
-    rows: dict[str, list[RowResult]] = {}
-    for result in found:
-        rows.setdefault(result.run.row, []).append(result)
-    methods: dict[str, list[RowResult]] = {}
-    for row, members in rows.items():
-        for result in members:
-            others = {
-                name: value
-                for name, value in result.run.choices.items()
-                if name != "learning_rate" and not _sets_the_size(name, members)
-            }
-            methods.setdefault(labelled(row, others), []).append(result)
-    return methods
+def _mean_and_deviation(row: RowResult) -> tuple[float, float]:
+    shares = row.accuracies("test")
+    return statistics.fmean(shares), statistics.stdev(shares) if len(shares) > 1 else 0.0
+
+
+def _method(row: RowResult, left_out: Container[str]) -> str:
+    others = {k: v for k, v in without_rate(row.run.choices).items() if k not in left_out}
+    return labelled(row.run.row, others)
 
 
 def _sets_the_size(option: str, members: Iterable[RowResult]) -> bool:
     """Return whether an option changes the number of stored parameters, all other choices equal."""
-    sizes: dict[str, set[int | None]] = {}
-    for row in members:
-        rest = {k: v for k, v in row.run.choices.items() if k not in (option, "learning_rate")}
-        sizes.setdefault(labelled("", rest), set()).add(row.numbers)
-    return any(len(numbers) > 1 for numbers in sizes.values())
+    equal = grouped(members, lambda row: _method(row, {option}))
+    return any(len({row.numbers for row in rows}) > 1 for rows in equal.values())
