@@ -18,7 +18,7 @@ from ..decode_free.wall_chain import WallChain, wall_chain
 from ..limits import require_memory
 from ..ops.contract import contract
 from ..tensor_networks.counting import peak_floats
-from ..tensor_networks.fast import fast_wall
+from ..tensor_networks.fast import fast_wall, one_layer
 from .encoding import Cost
 
 if TYPE_CHECKING:
@@ -30,18 +30,26 @@ def is_fast(weight: ADTN) -> bool:
     return fast_wall.applies(weight.wiring, weight.sites.dims)
 
 
+def one_layer_layout(weight: ADTN) -> one_layer.Layout | None:
+    """Return how a brick wall of depth 1 is written in the order of the weight, if it can be."""
+    return one_layer.layout_of(weight.sites) if is_fast(weight) and weight.depth == 1 else None
+
+
 def peak_bytes(weight: ADTN) -> int:
     """Estimate the bytes in memory at once while the gates are trained through ``decode``."""
     layer = [column for column in weight.wall if column.layer == 1]
-    if is_fast(weight):
-        floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
+    if is_fast(weight) and weight.depth == 1 and one_layer.applies(weight.sites):
+        total = 4 * one_layer.peak_floats(weight.sites)
     else:
-        floats = peak_floats(layer, weight.sites.wall_dims, weight.depth)
-    # In addition: the gradient of T (4 bytes per entry), the index (8 bytes), and the weight before
-    # the scale, after the scale, and its gradient (4 bytes each).
-    total = 4 * (floats + weight.sites.padded_size) + (8 + 3 * 4) * math.prod(weight.shape)
-    if weight.normalized and weight.depth == 1:  # the gradient of the last gate's norm needs T
-        total += 4 * math.prod(weight.shape)
+        if is_fast(weight):
+            floats = fast_wall.peak_floats(weight.num_sites, weight.depth)
+        else:
+            floats = peak_floats(layer, weight.sites.wall_dims, weight.depth)
+        # In addition: the gradient of T (4 bytes per entry), the index (8 bytes), and the weight
+        # before the scale, after the scale, and its gradient (4 bytes each).
+        total = 4 * (floats + weight.sites.padded_size) + (8 + 3 * 4) * math.prod(weight.shape)
+        if weight.normalized and weight.depth == 1:  # the gradient of the last gate's norm needs T
+            total += 4 * math.prod(weight.shape)
     if weight.normalized:  # the unit gates, their gradients, and a product
         first = sum(math.prod(column.shape) for column in layer)
         later = sum(len(column.pairs) * math.prod(column.dims) ** 2 for column in layer)

@@ -9,5 +9,6 @@ one TN layer act on. ``sites``: how the axes of a weight become sites, and how T
 Skip these files at first: ``orders``, the named orders of the sites; ``starts``, the initialization
 of the gates; ``counting``, effective parameters and memory. The folder ``fast`` has the same
 contraction for brick walls, several times faster and tested against the definition: ``fast_wall``
-(the schedule), ``pair_cores`` (the first TN layer), ``wall_windows`` (all later TN layers).
+(the schedule), ``pair_cores`` (the first TN layer), ``wall_windows`` (all later TN layers), and
+``one_layer`` (the weight of depth 1, in the order of its axes).
 """
