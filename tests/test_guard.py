@@ -1,5 +1,7 @@
 """The guard: an array that a live graph needs cannot be changed, and is free again afterwards."""
 
+import array as python_arrays
+import collections
 import contextlib
 import ctypes
 import mmap
@@ -504,6 +506,103 @@ def test_a_parameter_of_any_memory_owns_a_copy(source, tmp_path):
     np.testing.assert_array_equal(x.grad, 2 * a)
     x.data[0, 0] = 9
     assert a[0, 0] == 1 and a.flags.writeable and x.data.flags.owndata
+
+
+# --- objects that are not arrays and share their memory ------------------------------------------
+
+
+class WithInterface:
+    def __init__(self, values):
+        self.values, self.__array_interface__ = values, values.__array_interface__
+
+
+class WithArray:
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
+class OldWithArray(WithArray):
+    def __array__(self, dtype=None):  # like torch's: np.array() of it issues a DeprecationWarning
+        return self.values
+
+
+FOREIGN = {
+    "memoryview": memoryview,
+    "interface": WithInterface,
+    "array method": WithArray,
+    "array method without copy": OldWithArray,
+    "ctypes": lambda a: np.ctypeslib.as_ctypes(a),
+    "torch": lambda a: pytest.importorskip("torch").from_numpy(a),
+}
+# name: (values, the op that takes them)
+TAKERS = {
+    "factor": ([1.0, 2, 4], lambda x, a: x * a),
+    "factor, on the left": ([1.0, 2, 4], lambda x, a: ta.multiply(a, x)),
+    "tensor": ([1.0, 2, 4], lambda x, a: x * ta.Tensor(a)),
+    "index": ([0, 1], lambda x, a: x[a]),
+    "index in a tuple": ([0, 1], lambda x, a: x[:, a]),
+    "index in a list": ([0, 1], lambda x, a: x[[a]]),
+    "mask": ([True, False], lambda x, a: x[a]),
+    "condition": ([True, False, False], lambda x, a: ta.where(a, x, 0.0)),
+    "labels": ([0, 1], lambda x, a: ta.softmax_cross_entropy(x, labels=a)),
+    "option of one's own": ([1.0, 2, 4], lambda x, a: options(x, factor=a)),
+    "in a dict": ([1.0, 2, 4], lambda x, a: options(x, factor={"key": [(a,)]})),
+}
+
+
+def gradient_of(use, given, change=lambda: None):
+    x = leaf(np.arange(6.0).reshape(2, 3))
+    y = use(x, given)
+    change()
+    y.backward(np.arange(1.0, y.size + 1).reshape(y.shape))
+    return x.grad
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_an_object_that_shares_its_memory_is_copied(kind, taker):
+    values, use = TAKERS[taker]
+    if kind == "ctypes" and values[0] is True:
+        pytest.skip("ctypes has no bool of NumPy's")
+    values = np.array(values)
+    before = gradient_of(use, FOREIGN[kind](values.copy()))
+    given = FOREIGN[kind](values)
+
+    def change():
+        values[:] = values[::-1].copy()
+
+    np.testing.assert_array_equal(gradient_of(use, given, change), before)
+
+
+SEQUENCES = {
+    "list": list,
+    "array": lambda values: python_arrays.array("q", values),
+    "deque": collections.deque,
+    "UserList": collections.UserList,
+}
+
+
+@pytest.mark.parametrize("taker", ["index", "index in a tuple", "labels"])
+@pytest.mark.parametrize("kind", SEQUENCES)
+def test_a_sequence_is_copied(kind, taker):
+    values, use = TAKERS[taker]
+    before = gradient_of(use, np.array(values))
+    given = SEQUENCES[kind](values)
+    np.testing.assert_array_equal(gradient_of(use, given, lambda: given.reverse()), before)
+
+
+def test_a_list_or_dict_of_arrays_may_be_refilled():
+    """The arrays inside are read-only, and the op has its own list of them."""
+    for kind in (lambda a: [(a,)], lambda a: collections.UserList([(a,)])):
+        factor = {"key": kind(np.array([1.0, 2, 4]))}
+        x = leaf(np.ones(3))
+        y = options(x, factor=factor)
+        factor["key"] = [(np.zeros(3),)]
+        y.backward(np.ones(3))
+        assert x.grad.tolist() == [1, 2, 4]
 
 
 def test_a_0d_array_from_a_pickle():
