@@ -112,7 +112,8 @@ class Node:
                 share = self.vjps[k](g) if shares is None else shares[k]
                 if type(share) is not ndarray or share.shape != source.shape:
                     share = unbroadcast(rules.array(share, self, k), source.shape, self, k)
-                yield source, share if share.dtype is source.dtype else share.astype(source.dtype)
+                good = share.dtype is source.dtype
+                yield source, share if good else rules.cast(share, source, self, k)
 
     def free(self) -> None:
         """Release the inputs, and make them writeable again."""
