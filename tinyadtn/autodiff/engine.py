@@ -30,8 +30,8 @@ class Tensor(ArrayLike):
     """An array and, if it was computed from tensors that require a gradient, its graph.
 
     ``.data`` is the array. ``.grad`` is dL/d(data) after ``L.backward()``, for tensors made with
-    ``requires_grad=True``; gradients accumulate. ``.node`` is the recorded op that computed the
-    tensor.
+    ``requires_grad=True``, and for results on which ``retain_grad()`` was called; gradients
+    accumulate. ``.node`` is the recorded op that computed the tensor.
 
     A tensor that requires a gradient owns its array: it copies the array that it gets, because an
     optimizer will write into it. Any other tensor shares the memory of a NumPy array.
@@ -72,6 +72,8 @@ class Tensor(ArrayLike):
         try:
             for node in nodes:
                 g = cotangents.pop(node)
+                if node.retained is not None:
+                    rules.retain(node.retained(), g, cotangents)
                 for source, share in node.pull_back(g):
                     known, leaf = cotangents.get(source), isinstance(source, Tensor)
                     if known is None and leaf:
@@ -85,7 +87,7 @@ class Tensor(ArrayLike):
             for node in nodes:
                 node.free()
             raise
-        # Only leaves are left. One call sets all gradients, so that Ctrl-C cannot set only some.
+        # Only tensors are left. One call sets all gradients, so that Ctrl-C cannot set only some.
         list(map(_set_gradient, cotangents, cotangents.values()))
 
 
@@ -95,13 +97,17 @@ _set_gradient: Any = Tensor.__dict__["_grad"].__set__
 class Node:
     """One recorded op. Each of its ``sources`` receives a gradient: a node, a leaf, or None."""
 
-    __slots__ = ("dtype", "holds", "line", "name", "order", "shape", "snapshots", "sources", "vjps")
+    __slots__ = (
+        *("dtype", "holds", "line", "name", "order", "retained", "shape", "snapshots"),
+        *("sources", "vjps"),
+    )
 
     def __init__(self, name: str, sources: list, vjps: Any, out: Tensor, line: str) -> None:
         self.name, self.sources, self.vjps, self.line = name, sources, vjps, line
         self.shape, self.dtype = out._data.shape, out._data.dtype
         self.holds: list = []  # arrays that the guard made read-only for this node
         self.snapshots: tuple = ()  # copies of arrays that it could not make read-only
+        self.retained: Any = None  # a weak reference to the result, after retain_grad()
         self.order = next(_clock)
 
     def pull_back(self, g: Array) -> Iterator[tuple[Any, Array]]:

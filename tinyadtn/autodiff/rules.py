@@ -256,6 +256,12 @@ def owned(share: Array, g: Array, leaf: Any) -> Array:
     return array_module(share).asarray(share.copy())
 
 
+def retain(tensor: Any, g: Array, gradients: dict) -> None:
+    """Add the gradient of a result, if it still exists, to those that backward will set."""
+    if tensor is not None:
+        gradients[tensor] = g.copy() if tensor._grad is None else tensor._grad + g
+
+
 def _lies_well(gradient: Array, data: Array) -> bool:
     """Return whether the memory order is that of the leaf, or the usual one."""
     return gradient.flags.c_contiguous or gradient.strides == data.strides
