@@ -238,7 +238,7 @@ ZOO = [
     bug("the schedule ends one step after the last",
         "last = max(self.steps - 1, 0)",
         "last = self.steps",
-        "test_optim::test_a_loop_of_all_steps_goes_from_one_end_to_the_other"),
+        "test_schedules::test_a_loop_of_all_steps_goes_from_one_end_to_the_other"),
     bug("SGD forgets its momentum",
         "velocity *= data.dtype.type(self.momentum)",
         "velocity *= data.dtype.type(0)",

@@ -1,11 +1,10 @@
-"""SGD and Adam against a few lines of float64 NumPy; the schedules at the points that matter."""
+"""SGD and Adam against a few lines of float64 NumPy, and all that an optimizer rejects."""
 
 import copy
 import math
 import multiprocessing
 import pickle
 import threading
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -168,16 +167,10 @@ def test_options_that_undo_learning_are_refused(options):
         ta.SGD([ta.Tensor([1.0], requires_grad=True)], **{"learning_rate": 0.1, **options})
 
 
-@pytest.mark.parametrize("warmup", [-0.1, 2, math.nan])
-def test_a_warmup_is_a_share_of_the_steps(warmup):
-    with pytest.raises(ValueError, match=f"share of the steps, from 0 to 1, got {warmup}"):
-        ta.OneCycle(0.1, 10, warmup=warmup)
-
-
 def test_the_frame_alone_is_no_optimiser():
     w = ta.Tensor([1.0], requires_grad=True)
     w.grad = np.ones(1, np.float32)
-    with pytest.raises(TypeError, match="SGD or Adam"):
+    with pytest.raises(TypeError, match=r"Optimizer has no update.*SGD or Adam"):
         Optimizer([w], 0.1).step()
 
 
@@ -266,66 +259,6 @@ def test_a_graph_that_was_left_behind_stops_no_step_and_keeps_its_numbers():
     optimizer.zero_grad()
     left.backward()
     np.testing.assert_allclose(a.grad, [3, 12])  # 3a² of the a that it was computed from
-
-
-# --- schedules -----------------------------------------------------------------------------------
-
-
-def test_one_cycle_at_its_key_points():
-    schedule = ta.OneCycle(peak=2.0, steps=201, warmup=0.25)
-    assert schedule(0) == pytest.approx(2 / 25)
-    assert schedule(25) == pytest.approx((2 + 2 / 25) / 2)
-    assert schedule(50) == pytest.approx(2)
-    assert schedule(125) == pytest.approx((2 + 2e-4) / 2)
-    assert schedule(200) == pytest.approx(2e-4)
-
-
-def test_one_cycle_goes_up_and_then_down():
-    rates = [ta.OneCycle(peak=1.0, steps=101)(k) for k in range(101)]
-    assert rates[:31] == sorted(rates[:31])
-    assert rates[30:] == sorted(rates[30:], reverse=True)
-    assert len(set(rates)) > 98
-    assert max(abs(b - a) for a, b in pairwise(rates)) < 0.06  # no jump
-
-
-def test_cosine_at_its_key_points():
-    schedule = ta.Cosine(peak=2.0, steps=101, floor=0.5)
-    assert [schedule(k) for k in (0, 50, 100)] == pytest.approx([2, 1.25, 0.5])
-    rates = [schedule(k) for k in range(101)]
-    assert rates == sorted(rates, reverse=True)
-    assert schedule(25) == pytest.approx(0.5 + 1.5 * (1 + math.sqrt(0.5)) / 2)
-
-
-@pytest.mark.parametrize("steps", [2, 3, 20, 390])
-@pytest.mark.parametrize(
-    ("make", "first", "last"), [(ta.OneCycle, 1 / 25, 1e-4), (ta.Cosine, 1, 0)], ids=str
-)
-def test_a_loop_of_all_steps_goes_from_one_end_to_the_other(make, first, last, steps):
-    schedule = make(peak=1.0, steps=steps)
-    rates = [schedule(k) for k in range(steps)]
-    assert (rates[0], rates[-1]) == (pytest.approx(first), pytest.approx(last))
-    assert [schedule(k) for k in (steps, 2 * steps)] == [rates[-1]] * 2
-
-
-@pytest.mark.parametrize("make", [ta.OneCycle, ta.Cosine])
-def test_a_single_step_has_the_peak(make):
-    assert make(peak=0.5, steps=1)(0) == 0.5
-
-
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        ta.OneCycle(peak=1.0, steps=1),
-        ta.OneCycle(peak=1.0, steps=10, warmup=0.0),
-        ta.OneCycle(peak=1.0, steps=10, warmup=1.0),
-        ta.OneCycle(peak=1.0, steps=0),
-        ta.Cosine(peak=1.0, steps=1),
-        ta.Cosine(peak=1.0, steps=0),
-    ],
-)
-def test_short_and_one_sided_schedules_stay_between_zero_and_the_peak(schedule):
-    rates = [schedule(k) for k in range(schedule.steps + 1)]
-    assert all(0 <= rate <= 1 for rate in rates)
 
 
 # --- parts of a parameter ------------------------------------------------------------------------
@@ -546,12 +479,6 @@ def test_a_copied_optimizer_goes_on_with_the_copied_model(again):
         np.testing.assert_array_equal(found[name], array)
 
 
-@pytest.mark.parametrize("schedule", [ta.OneCycle(0.1, 10), ta.Cosine(0.1, 10, 0.01)], ids=repr)
-@every_again
-def test_a_schedule_is_copied(schedule, again):
-    assert again(schedule) == schedule
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_an_optimizer_goes_to_another_process_and_comes_back(method):
     if method not in multiprocessing.get_all_start_methods():
@@ -624,3 +551,176 @@ def test_gradients_whose_squares_overflow_are_clipped_to_the_norm():
     with np.errstate(over="ignore"):
         ta.SGD([w], 1.0, clip=1.0).step()
     np.testing.assert_allclose(w.data, [-0.6, -0.8], rtol=1e-6)
+
+
+# name: (options that replace good ones, what the error says)
+HYPERPARAMETERS = {
+    "a text": ({"learning_rate": "a"}, "learning_rate must be a number, got 'a'"),
+    "None": ({"learning_rate": None}, "learning_rate must be a number, got None"),
+    "a bool": ({"learning_rate": True}, "learning_rate must be a number, got True"),
+    "a tensor": ({"learning_rate": ta.Tensor(0.1)}, "learning_rate must be a number"),
+    "complex": ({"learning_rate": 1j}, "learning_rate must be a number"),
+    "a text as decay": ({"weight_decay": "0"}, "weight_decay must be a number"),
+    "nan as decay": ({"weight_decay": math.nan}, "weight_decay must be 0 or more"),
+    "infinite decay": ({"weight_decay": math.inf}, "weight_decay must be 0 or more"),
+    "a text as clip": ({"clip": "1"}, "clip must be a number"),
+    "a bool as clip": ({"clip": True}, "clip must be a number, got True"),
+    "nan as clip": ({"clip": math.nan}, "clip must be above 0"),
+}
+
+
+@pytest.mark.parametrize("make", [ta.SGD, ta.Adam])
+@pytest.mark.parametrize(("options", "says"), HYPERPARAMETERS.values(), ids=HYPERPARAMETERS)
+def test_hyperparameters_of_any_other_type_are_rejected(make, options, says):
+    with pytest.raises(ValueError, match=says):
+        make([leaf(1, 2)], **{"learning_rate": 0.1, **options})
+
+
+@pytest.mark.parametrize("momentum", ["a", None, True, math.nan, [0.9]])
+def test_a_momentum_of_any_other_type_is_rejected(momentum):
+    with pytest.raises(ValueError, match="momentum must be"):
+        ta.SGD([leaf(1, 2)], 0.1, momentum=momentum)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"betas": 0.9},
+        {"betas": (0.9,)},
+        {"betas": "ab"},
+        {"betas": ("a", 0.9)},
+        {"betas": (True, 0.9)},
+        {"epsilon": "a"},
+        {"epsilon": None},
+        {"epsilon": True},
+    ],
+    ids=str,
+)
+def test_adam_rejects_options_of_any_other_type(options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+        ta.Adam([leaf(1, 2)], **options)
+
+
+@pytest.mark.parametrize("rate", ["a", True, [0.1]])
+def test_a_step_rejects_a_learning_rate_of_any_other_type(rate):
+    w = leaf(1, 2)
+    optimizer = ta.Adam([w])
+    (w * w).sum().backward()
+    with pytest.raises(ValueError, match="learning_rate must be a number"):
+        optimizer.step(rate)
+    assert w.data.tolist() == [1, 2] and optimizer.count == 0
+
+
+def test_numbers_of_numpy_are_hyperparameters():
+    ta.SGD([leaf(1)], np.float32(0.1), momentum=np.float64(0.9), clip=np.int64(1))
+
+
+# --- steps without gradients, and parameters that got other arrays --------------------------------
+
+
+@pytest.mark.parametrize("make", [lambda p: ta.SGD(p, 0.1), ta.Adam], ids=["SGD", "Adam"])
+def test_a_step_without_any_gradient_is_rejected_and_not_counted(make):
+    w = leaf(1, 2)
+    optimizer = make([w])
+
+    def before_backward():
+        pass
+
+    def after_zero_grad():
+        (w * w).sum().backward()
+        optimizer.zero_grad()
+
+    def under_no_grad():
+        with ta.no_grad():
+            (w * w).sum()
+
+    for prepare in (before_backward, after_zero_grad, under_no_grad):
+        prepare()
+        with pytest.raises(GraphError, match=r"no parameter has a new gradient: call backward\(\)"):
+            optimizer.step()
+        assert optimizer.count == 0 and w.data.tolist() == [1, 2]
+
+
+OTHER_ARRAYS = {
+    "another shape": lambda a: a.reshape(2, 1),
+    "another length": lambda a: np.ones(3, a.dtype),
+    "another dtype": lambda a: a.astype(np.float64),
+}
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize("other", OTHER_ARRAYS)
+@pytest.mark.parametrize("make", [lambda p: ta.SGD(p, 0.1), ta.Adam], ids=["SGD", "Adam"])
+def test_a_parameter_with_an_array_that_does_not_fit_the_state_is_rejected(make, other, steps):
+    v, w = leaf(3, 4), leaf(1, 2)
+    optimizer = make([v, w])
+
+    def differentiate():
+        optimizer.zero_grad()
+        ((v * v).sum() + (w * w).sum()).backward()
+
+    for _ in range(steps):
+        differentiate()
+        optimizer.step()
+    w.data = OTHER_ARRAYS[other](w.data)
+    differentiate()
+    before = v.data.copy(), w.data.copy()
+    with pytest.raises(ShapeError, match=r"parameter 1 is \(.*and was \(2,\).*new optimizer"):
+        optimizer.step()
+    np.testing.assert_array_equal(v.data, before[0])
+    np.testing.assert_array_equal(w.data, before[1])
+    assert optimizer.count == steps
+
+
+def test_a_parameter_may_get_other_values():
+    w = leaf(1, 2)
+    optimizer = ta.SGD([w], 0.5)
+    for _ in range(2):
+        w.data = np.array([3, 4], np.float32)
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+        assert w.data.tolist() == [0, 0]
+
+
+# --- optimizers of one's own ----------------------------------------------------------------------
+
+
+def stepped(kind):
+    w = leaf(1, 2)
+    (w * w).sum().backward()
+    kind([w], 0.5).step()
+    return w.data.tolist()
+
+
+def test_an_optimizer_of_ones_own_gets_data_gradient_rate_and_state():
+    class Counting(Optimizer):
+        slots = ("steps",)
+
+        def update(self, data, gradient, lr, *memory):
+            memory[0][...] += 1
+            data -= lr * gradient * memory[0]
+
+    assert stepped(Counting) == [0, 0]
+
+
+def test_an_update_that_returns_the_new_values_is_rejected():
+    class Returning(Optimizer):
+        def update(self, data, gradient, lr, *memory):
+            return data - lr * gradient
+
+    with pytest.raises(TypeError, match=r"Returning.update must change data in place.*data -="):
+        stepped(Returning)
+
+
+def test_an_optimizer_without_update_or_with_a_text_as_slots_is_rejected():
+    class Empty(Optimizer):
+        pass
+
+    class Text(Optimizer):
+        slots = "velocity"
+
+    with pytest.raises(TypeError, match=r"Empty has no update\(\)"):
+        stepped(Empty)
+    with pytest.raises(TypeError, match=r"Text.slots must be a tuple, got 'velocity'"):
+        stepped(Text)
