@@ -641,6 +641,55 @@ def test_a_model_from_a_pickle_computes_gradients():
         assert parameter.grad is not None and parameter.data.flags.writeable
 
 
+# --- views that existed before -------------------------------------------------------------------
+
+# name: (values, the op that takes them)
+OLD_VIEWS = {
+    "of a constant": ([0.0, 1], lambda x, a: x * a),
+    "of a constant as a tensor": ([0.0, 1], lambda x, a: x * ta.Tensor(a)),
+    "of a condition": ([False, True], lambda x, a: ta.where(a, x, 0.0)),
+    "of an index": ([0, 1], lambda x, a: x[a]),
+    "of an array in a dict": ([0.0, 1], lambda x, a: options(x, factor={"key": [(a,)]})),
+    "of what became another view": ([0.0, 1], lambda x, a: x * ta.Tensor(a).reshape(1, 2)[0]),
+}
+
+
+@pytest.mark.parametrize(("values", "use"), OLD_VIEWS.values(), ids=OLD_VIEWS)
+def test_a_change_through_an_older_view_is_found_under_detect_anomaly(values, use):
+    a = np.array(values)
+    view = a[:]
+    with ta.detect_anomaly():
+        for change in (False, True):
+            x = leaf(np.array([1.0, 2.0]))
+            y = use(x, a)
+            if change:
+                view[0] = 1 - view[0]
+                with pytest.raises(ta.errors.GraphError, match=r"changed after .* had used it"):
+                    y.backward(np.ones(2))
+                assert x.grad is None
+            else:
+                y.backward(np.ones(2))
+                assert x.grad is not None
+
+
+def test_a_change_of_a_parameter_through_an_older_view_is_found_under_detect_anomaly():
+    w = leaf(np.ones(3))
+    view = w.data[:]
+    with ta.detect_anomaly():
+        loss = (w.reshape(3, 1) * 2.0).sum() + (w * w).sum()
+        view[0] = 5
+        with pytest.raises(ta.errors.GraphError, match="changed after"):
+            loss.backward()
+
+
+def test_detect_anomaly_copies_no_results():
+    """Only what a caller can have a view of: a chain of many ops needs no more memory."""
+    with ta.detect_anomaly():
+        y = leaf(np.ones(3))
+        z = (y * 2.0) * 3.0
+    assert [len(node.snapshots) for node in (z.node.sources[0], z.node)] == [1, 0]
+
+
 # --- errors, interrupts, processes ---------------------------------------------------------------
 
 

@@ -195,8 +195,8 @@ def check_usable(node: Any, root: Any) -> None:
         if snapshot.changed():
             raise GraphError(
                 f"an array {snapshot.array.shape} was changed after {node.name} had used it, so "
-                "that the gradient would be wrong; its memory does not belong to NumPy, which "
-                "cannot make it read-only: compute with a copy, numpy.array(a)"
+                "that the gradient would be wrong: change it after backward(), or compute with a "
+                "copy, numpy.array(a)"
             )
 
 
