@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.autodiff.engine import op
+from tinyadtn.autodiff.engine import op, unbroadcast
 from tinyadtn.errors import DTypeError, GraphError, ShapeError
 
 
@@ -153,3 +153,69 @@ def test_other_errors_of_a_vjp_stay_as_they_are():
 
     with pytest.raises(ValueError, match="out of luck"):
         broken(leaf(1.0)).backward()
+
+
+# --- gradients and values of the wrong shape or type ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_shape", "shape"),
+    [((3, 2), (2, 3)), ((6,), (2, 3)), ((2,), (2, 3)), ((3,), (3, 1)), ((4, 3), (2, 3))],
+)
+def test_a_gradient_of_the_wrong_shape_is_refused_not_reshaped(given_shape, shape):
+    """(3, 2) for (2, 3): a forgotten transposition, which would pass as wrong numbers."""
+    with pytest.raises((GraphError, ShapeError)) as refusal:
+        unbroadcast(np.ones(given_shape), shape)
+    assert str(shape) in str(refusal.value) and str(given_shape) in str(refusal.value)
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_an_op_that_lacks_a_gradient_is_refused_by_name(joint):
+    @op(joint=joint)
+    def forgetful(a, b):
+        return (a * b, lambda g: g, *([lambda g: g] if joint else []))
+
+    with pytest.raises(TypeError, match=r"forgetful must return .* for 2 arrays it returned"):
+        forgetful(leaf(1.0), leaf(2.0))
+
+
+@pytest.mark.parametrize(
+    ("vjp", "said"),
+    [
+        (lambda g: None, "must be an array, its VJP returned None; is a return missing"),
+        (lambda g: [1.0, 2.0], r"must be an array, .* returned \[1.0, 2.0\]"),
+        (lambda g: 2.0, "must be an array, .* returned 2.0"),
+        (ta.Tensor, "must be an array, .* returned Tensor"),
+        (lambda g: np.ones((3, 1)), r"does not fit: .* \(3, 1\) .* \(2,\)"),
+        (lambda g: np.ones(3), r"does not fit: .* \(3,\) for an input of shape \(2,\)"),
+    ],
+)
+@pytest.mark.parametrize("joint", [False, True])
+def test_a_gradient_that_is_none_is_refused_by_name(vjp, said, joint):
+    @op(joint=joint)
+    def careless(a, b):
+        return a * b, *([lambda g: [g * b, vjp(g)]] if joint else [lambda g: g * b, vjp])
+
+    for x, y in ((leaf(1.0, 2.0), leaf(1.0, 2.0)), (leaf(1.0, 2.0) * 1, leaf(1.0, 2.0) * 1)):
+        with pytest.raises(GraphError, match=f"careless: the gradient of its argument 2 {said}"):
+            careless(x, y).sum().backward()
+
+
+@pytest.mark.parametrize("shares", [None, [1], np.ones(2)])
+def test_a_joint_op_gives_a_list_of_all_gradients(shares):
+    @op(joint=True)
+    def careless(a, b):
+        return a * b, lambda g: shares
+
+    with pytest.raises(GraphError, match=r"careless is joint: .* list of 2 gradients, got "):
+        careless(leaf(1.0, 2.0), leaf(1.0, 2.0)).sum().backward()
+
+
+@pytest.mark.parametrize("value", [2.0, [2.0], None])
+def test_a_value_that_is_no_array_is_refused_by_name(value):
+    @op
+    def careless(a):
+        return value, lambda g: g
+
+    with pytest.raises(TypeError, match="careless must return an array as its value, got "):
+        careless(leaf(1.0))

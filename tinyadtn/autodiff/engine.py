@@ -122,6 +122,8 @@ class Node:
                 good = share.dtype is source.dtype
                 yield source, share if good else rules.cast(share, source, self, k)
 
+    __reduce__ = rules.not_copied
+
     def free(self) -> None:
         """Release the inputs, and make them writeable again."""
         self.sources, self.vjps, self.holds, self.snapshots = [], None, [], ()

@@ -256,6 +256,11 @@ def owned(share: Array, g: Array, leaf: Any) -> Array:
     return array_module(share).asarray(share.copy())
 
 
+def not_copied(node: Any) -> Any:
+    """Raise GraphError: a copy of a node would not be what another tensor was computed from."""
+    raise GraphError(f"a graph cannot be copied or pickled, and {node.name} is a part of one")
+
+
 def retain(tensor: Any, g: Array, gradients: dict) -> None:
     """Add the gradient of a result, if it still exists, to those that backward will set."""
     if tensor is not None:

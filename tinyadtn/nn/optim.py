@@ -31,6 +31,9 @@ class Optimizer:
     together. Parameters are updated in place. A tensor that requires a gradient owns its array, so
     the arrays that the caller made it from do not change.
 
+    Copy or pickle an optimizer together with its model, ``copy.deepcopy((model, optimizer))``: the
+    copy of an optimizer alone updates copies of the parameters.
+
     A subclass writes ``update``. It names in ``slots`` the state arrays of each parameter, which
     begin with zeros, are saved, and are passed to ``update`` behind the learning rate.
 
