@@ -303,3 +303,58 @@ def test_an_optimizer_without_update_or_with_a_text_as_slots_is_rejected():
         stepped(Empty)
     with pytest.raises(TypeError, match=r"Text.slots must be a tuple, got 'velocity'"):
         stepped(Text)
+
+
+class Momentum(Optimizer):
+    """Momentum that is kept where no state is saved."""
+
+    def __init__(self, parameters, learning_rate, factor=None):
+        super().__init__(parameters, learning_rate)
+        self.factor, self.velocity = factor, {}
+
+    def update(self, data, gradient, lr, *memory):
+        self.keep(gradient)
+        data -= lr * gradient * (1 if self.factor is None else self.factor)
+
+    def keep(self, gradient):
+        self.velocity["a"] = gradient.copy()
+
+
+class Late(Momentum):
+    def keep(self, gradient):
+        self.last = [(gradient.copy(),)]
+
+
+class InPlace(Momentum):
+    def __init__(self, parameters, learning_rate):
+        super().__init__(parameters, learning_rate)
+        self.total = np.zeros(2)
+
+    def keep(self, gradient):
+        self.total += gradient
+
+
+class Saving(Momentum):
+    def state(self):
+        return {**super().state(), "velocity": self.velocity}
+
+
+class Constant(Momentum):
+    def keep(self, gradient):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(Momentum, "velocity"), (Late, "last"), (InPlace, "total")]
+)
+def test_state_that_is_not_saved_is_rejected(kind, name):
+    with pytest.raises(TinyADTNError, match=f"{kind.__name__}.{name} is state.*slots"):
+        stepped(kind)
+
+
+def test_an_optimizer_may_hold_constants_and_save_its_state_itself():
+    w = leaf(1, 2)
+    (w * w).sum().backward()
+    Constant([w], 0.5, np.array([1, 0], np.float32)).step()
+    assert w.data.tolist() == [0, 2]
+    assert stepped(Saving) == [0, 0]

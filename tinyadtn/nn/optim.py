@@ -88,6 +88,7 @@ class Optimizer:
             )
         self._require_as_before()
         self._used = [weakref.ref(p.grad) for p in self.parameters if type(p.grad) is np.ndarray]
+        unsaved = self._unsaved() if self.count == 0 else {}
         shrink = self._clipping()
         self.count += 1
         for k, p in enumerate(self.parameters):
@@ -107,6 +108,12 @@ class Optimizer:
                         f"{type(self).__name__}.update must change data in place and return "
                         "nothing: data -= change"
                     )
+        if self.count == 1 and self._unsaved() != unsaved:
+            names = [name for name, value in self._unsaved().items() if unsaved.get(name) != value]
+            raise TinyADTNError(
+                f"{type(self).__name__}.{names[0]} is state that state() does not return, so that "
+                "a resumed run would begin without it: name its arrays in slots"
+            )
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         """Update some elements of a parameter and their state, in place.
@@ -114,6 +121,14 @@ class Optimizer:
         A large parameter comes in flat parts, so this must treat every element independently.
         """
         raise TypeError(f"{type(self).__name__} has no update(); write one, or use SGD or Adam")
+
+    def _unsaved(self) -> dict[str, list[bytes]]:
+        """Return the arrays in attributes of a subclass that ``state`` does not return, by name."""
+        if type(self).state is not Optimizer.state:
+            return {}
+        own = vars(self).keys() - {"parameters", "memory", "_used"}
+        found = {name: [a.tobytes() for a in _arrays_in(vars(self)[name])] for name in sorted(own)}
+        return {name: arrays for name, arrays in found.items() if arrays}
 
     def _waiting(self) -> bool:
         """Return whether there is no gradient, or only old ones while a graph needs parameters."""
@@ -209,6 +224,14 @@ def _checked(parameters: Any) -> list[Tensor]:
             raise TinyADTNError(f"{which} is parameter {places[id(p)]} once more; give it once")
         places[id(p)] = k
     return tensors
+
+
+def _arrays_in(value: Any) -> Iterator[np.ndarray]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _arrays_in(part)
 
 
 def _described(array: Array) -> str:
