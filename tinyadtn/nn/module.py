@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import math
 import reprlib
 import sys
@@ -58,6 +59,8 @@ class Module(Holder):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "forward" in vars(cls):
+            _require_keywords(cls)
         if "__init__" in vars(cls):
             cls.__init__ = _noting_members(cls.__init__)  # type: ignore[method-assign]
 
@@ -70,7 +73,13 @@ class Module(Holder):
             x = Tensor(array if first is None else asarray_like(array, first[1].data))
         elif is_parameter(x):
             x = x.reshape(x.shape)  # a result of an op, so that no module registers it as a buffer
-        return self.forward(x, training=training, rng=rng)
+        result = self.forward(x, training=training, rng=rng)
+        if result is None or isinstance(result, np.ndarray):
+            raise TypeError(
+                f"{type(self).__name__}.forward() must return a Tensor, got "
+                + ("None: is a return missing?" if result is None else "an array, without a graph")
+            )
+        return result
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return the module's function of x; ``module(x)`` calls it."""
@@ -175,6 +184,17 @@ class Module(Holder):
 
 
 # --- assigning, copying, loading ------------------------------------------------------------------
+
+
+def _require_keywords(kind: type) -> None:
+    """Raise TypeError if ``forward`` does not take the two options with which a call hands on."""
+    parameters = inspect.signature(vars(kind)["forward"]).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if not takes_all and not {"training", "rng"} <= parameters.keys():
+        raise TypeError(
+            f"{kind.__name__}.forward must take training and rng: write "
+            "def forward(self, x, *, training, rng)"
+        )
 
 
 def _noting_members(init: Callable[..., None]) -> Callable[..., None]:

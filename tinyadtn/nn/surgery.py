@@ -11,11 +11,12 @@ from ..autodiff.engine import Tensor
 from ..errors import TinyADTNError
 from .members import walk
 from .module import Module, changed
+from .weights import decoded
 
 
 def dense(weight: Any) -> Tensor:
     """Return the weight as a tensor, decoded if it is an encoding."""
-    return weight if isinstance(weight, Tensor) else weight.decode()
+    return weight if isinstance(weight, Tensor) else decoded(weight)
 
 
 def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
