@@ -271,6 +271,24 @@ def test_every_element_is_compared_with_its_own_size(name, method):
             check_vjp(off, x, method=method)
 
 
+def test_a_small_element_is_compared_through_the_outputs_that_it_changes():
+    """Softmax gives the last element 6.8e-27; a part of that comes from outputs near 1."""
+    x = np.array([[0.0, 30.0, -30.0]])
+    assert check_vjp(ta.softmax, x) < 1e-7
+
+    def grad(g, a):
+        p = softmax(a)
+        share = p * (g - (g * p).sum(axis=-1, keepdims=True))
+        share[0, 2] *= 1.01
+        return share
+
+    with pytest.raises(GradientMismatchError, match=r"at \(0, 2\)"):
+        check_vjp(wrong(softmax, grad), x)
+    leaking = wrong(lambda a: a**2, lambda g, a: 2 * a * g + 1e-5 * np.roll(g, 1))
+    with pytest.raises(GradientMismatchError):
+        check_vjp(leaking, np.array([1.0, 2.0, 3.0]))
+
+
 def test_a_single_number_is_checked():
     for x in (0.05, -3.0):
         assert check_vjp(lambda a: 1 / a, np.array(x)) < 1e-7
