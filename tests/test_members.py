@@ -4,6 +4,8 @@ import abc
 import collections
 import contextlib
 import copy
+import dataclasses
+import functools
 import multiprocessing
 import pickle
 import threading
@@ -28,6 +30,23 @@ class Pair(NamedTuple):
 
     x: Any
     y: Any
+
+
+@dataclasses.dataclass
+class Record:
+    """An object that is not a module."""
+
+    x: Any
+    y: Any
+
+
+class Slotted:
+    """An object without a dictionary."""
+
+    __slots__ = ("y",)
+
+    def __init__(self, y):
+        self.y = y
 
 
 class Keeping(ta.Module):
@@ -91,6 +110,40 @@ class Keeping(ta.Module):
     def keep_decoded_without_graph(self, x, y):
         with ta.no_grad():
             self.first = [dense(self.fc.weight)]
+
+    def keep_deque(self, x, y):
+        self.first = collections.deque([x, (y,)], maxlen=3)
+
+    def keep_set(self, x, y):
+        self.first = {x, y}
+
+    def keep_frozenset(self, x, y):
+        self.first = frozenset([y])
+
+    def keep_partial(self, x, y):
+        self.first = functools.partial(ta.add, x, b=y)
+
+    def keep_array_of_objects(self, x, y):
+        self.first = np.array([None, [x, y]], dtype=object)
+
+    def keep_object(self, x, y):
+        self.first = Record(x, [y])
+
+    def keep_object_with_slots(self, x, y):
+        self.first = collections.deque([Slotted(y)])
+
+    def keep_mapping(self, x, y):
+        self.first = collections.UserDict(x=x, y=y)
+
+    def keep_list_in_itself(self, x, y):
+        self.first = [y]
+        self.first.append(self.first)
+
+    def keep_itself(self, x, y):
+        self.first = (self, y)
+
+    def keep_members_in_a_deque(self, x, y):
+        self.first = collections.deque([self.weight, self.fc, y])
 
     def keep_cores(self, x, y):
         self.first = list(getattr(self.fc.weight, "columns", ()))
@@ -251,6 +304,151 @@ def test_modules_may_be_abstract():
     assert Twice()(X).data.max() <= 2
     with pytest.raises(TypeError, match="abstract"):
         Frame()
+
+
+# --- parameters where the walk does not look ------------------------------------------------------
+
+
+class Holding(ta.Module):
+    def __init__(self, thing):
+        self.fc = ta.Linear(5, 3, rng=0)
+        self.thing = thing
+
+    def forward(self, x, *, training, rng):
+        return self.fc(x)
+
+
+class WithSlots(ta.Module):
+    __slots__ = ("weight",)
+
+    def __init__(self):
+        self.weight = ones(2, 3)
+
+
+def filled(array, part):
+    array[0] = part
+    return array
+
+
+HIDING = {
+    "set": lambda part: {part},
+    "frozenset": lambda part: frozenset([part]),
+    "deque": lambda part: collections.deque([part]),
+    "array of objects": lambda part: filled(np.empty(2, dtype=object), part),
+    "partial": lambda part: functools.partial(print, part),
+    "partial, by keyword": lambda part: functools.partial(print, end=part),
+    "object": lambda part: Record(part, 1),
+    "object with slots": Slotted,
+    "UserList": lambda part: collections.UserList([part]),
+    "UserDict": lambda part: collections.UserDict(a=part),
+    "deque in a list": lambda part: [{"a": collections.deque([part])}],
+    "list in a set's object": lambda part: {Slotted([part])},
+}
+HIDDEN = {"parameter": lambda: ones(2, 3), "layer": lambda: ta.Linear(3, 2, rng=0)}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("place", HIDING)
+def test_a_parameter_that_would_be_missed_is_rejected(place, hidden):
+    thing = HIDING[place](HIDDEN[hidden]())
+    says = r"Holding.thing holds a parameter of shape \(2, 3\).*neither trained nor saved"
+    with pytest.raises(TypeError, match=says.replace(r"\(2, 3\)", r"\(2, 3\)|\(2,\)")):
+        Holding(thing)
+    model = Holding(None)
+    model.thing = thing
+    for use in (model.parameters, model.arrays, lambda: model.num_parameters):
+        with pytest.raises(TypeError, match="neither trained nor saved"):
+            use()
+    with pytest.raises(TypeError, match="neither trained nor saved"):
+        ta.Sequential(inner=model)
+
+
+def test_a_parameter_in_slots_is_rejected():
+    with pytest.raises(TypeError, match=r"WithSlots.weight.*\(2, 3\) in __slots__"):
+        WithSlots()
+
+
+@pytest.mark.parametrize("place", HIDING)
+def test_members_buffers_and_other_objects_may_be_anywhere(place):
+    """The walk finds the member in its attribute; other tensors are not parameters."""
+    model = Holding(None)
+    for part in (model.fc.weight, model.fc, ta.Tensor(X), 3, threading.Lock()):
+        model.thing = HIDING[place](part)
+        assert model.num_parameters == 18 and names(model) == ["fc.weight", "fc.bias"]
+
+
+def test_an_optimizer_may_be_an_attribute_and_a_function_holds_what_does_not_belong():
+    model, teacher = Holding(None), Holding(None)
+    model.optimizer = ta.Adam(model.parameters())
+    model.teacher = lambda: teacher
+    assert model.num_parameters == 18
+
+
+def test_a_module_may_contain_itself():
+    model = Keeping()
+    model.me = model
+    model.fc.owner = model
+    model.rest = [model, {"again": model}]
+    model.rest.append(model.rest)
+    assert sorted(names(model)) == sorted(NAMES)
+    assert repr(model).count("Keeping") == 1
+    for name in COPIES.keys() - {"copy.copy"}:  # which shares fc, and so its owner
+        twin = COPIES[name](model)
+        assert sorted(names(twin)) == sorted(NAMES)
+        assert twin.me is twin and twin.fc.owner is twin
+    small = ta.compress(ta.Sequential(inner=model), {"inner.fc": ta.LowRank.like(1)}, rng=0)
+    assert small.inner.me is small.inner and small.inner.fc.owner is small.inner
+    ta.freeze(model, "fc")
+
+
+# --- forward adds nothing ------------------------------------------------------------------------
+
+
+class Lazy(ta.Module):
+    """It tries to create a part at its first call."""
+
+    def __init__(self, make, inside=False):
+        self.fc = ta.Linear(5, 3, rng=0)
+        self.inner = ta.Linear(3, 3, rng=0)
+        self.layers = [ta.ReLU()]
+        self.make, self.late, self.inside = make, None, inside
+
+    def forward(self, x, *, training, rng):
+        (self.inner if self.inside else self).late = self.make(self)
+        return self.inner(self.fc(x))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda self: ones(3),
+        lambda self: ta.Linear(3, 3, rng=0),
+        lambda self: [ta.Linear(3, 3, rng=0)],
+        lambda self: {"a": (1, ones(3))},
+        lambda self: ta.ReLU(),
+    ],
+)
+def test_forward_cannot_add_parameters_or_layers(make, inside):
+    model = Lazy(make, inside)
+    with pytest.raises(TypeError, match=r"late: forward\(\) cannot add.*in __init__"):
+        model(X)
+    before = model.num_parameters
+    model.late = make(model)  # outside of forward it is a member like any other
+    assert model.num_parameters >= before and model.late is not None
+
+
+def test_forward_may_keep_members_and_build_modules_that_it_does_not_keep():
+    def temporary(self):
+        other = ta.Linear(3, 3, rng=0)
+        other.bias = ones(3)
+        return other(ta.Tensor(X[:, :3]))
+
+    for make in (lambda self: self.fc, lambda self: self.layers, lambda self: self, temporary):
+        model = Lazy(make)
+        before = names(model)
+        model(X)
+        assert names(model) == before
 
 
 # --- doors ---------------------------------------------------------------------------------------

@@ -416,3 +416,76 @@ def test_shapes_only_that_come_back_from_pickle_take_weights():
     empty.load_arrays(drawn.arrays())
     assert values(empty) == values(drawn)
     ta.Adam(empty.parameters())
+
+
+# --- modules of one's own that are wrong ----------------------------------------------------------
+
+
+class Own(ta.Module):
+    def __init__(self, result):
+        self.fc, self.result = ta.Linear(4, 3, rng=0), result
+
+    def forward(self, x, *, training, rng):
+        return self.result(self.fc(x))
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        (lambda y: None, r"Own.forward\(\) must return a Tensor, got None: is a return missing"),
+        (lambda y: y.data, r"Own.forward\(\) must return a Tensor, got an array, without a graph"),
+    ],
+)
+def test_a_forward_that_returns_no_tensor_is_named(result, says):
+    with pytest.raises(TypeError, match=says):
+        Own(result)(np.ones((2, 4), np.float32))
+
+
+def test_a_forward_may_return_several_tensors():
+    one, two = Own(lambda y: (y, y * 2))(np.ones((2, 4), np.float32))
+    np.testing.assert_array_equal(two.data, 2 * one.data)
+
+
+@pytest.mark.parametrize("names", ["x", "x, training", "x, *, rng", "*x"])
+def test_a_forward_without_the_two_options_is_rejected_where_it_is_defined(names):
+    with pytest.raises(TypeError, match=r"Short.forward must take training and rng: write def"):
+        exec(f"class Short(ta.Module):\n    def forward(self, {names}): ...", {"ta": ta})
+    for names in ("x, training=False, rng=None", "x, **options", "x, y=1, *, training, rng"):
+        exec(f"class Whole(ta.Module):\n    def forward(self, {names}): ...", {"ta": ta})
+
+
+class OwnWeight(ta.Encoding):
+    config = None
+
+    def __init__(self, shape, result):
+        self.shape, self.result = shape, result
+        self.values = ta.Tensor(np.ones(shape, np.float32), requires_grad=True)
+
+    def decode(self):
+        return self.result(self.values)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "says"),
+    [
+        (lambda v: v.data, TypeError, r"OwnWeight.decode\(\) must return a Tensor.*got a ndarray"),
+        (lambda v: None, TypeError, r"OwnWeight.decode\(\) must return a Tensor.*got a NoneType"),
+        (
+            lambda v: v[1:],
+            ShapeError,
+            r"OwnWeight.decode\(\) must return shape \(3, 4\), got \(2, 4",
+        ),
+        (lambda v: v.T, ShapeError, r"must return shape \(3, 4\), got \(4, 3\)"),
+    ],
+)
+def test_a_weight_that_decodes_to_something_else_is_named(result, error, says):
+    layer = ta.Linear(4, 3, rng=0)
+    layer.weight = OwnWeight((3, 4), result)
+    with pytest.raises(error, match=says):
+        layer(np.ones((2, 4), np.float32))
+    with pytest.raises(error, match=says):
+        ta.decompress(ta.Sequential(fc=layer))
+    conv = ta.Conv2d(4, 3, 1, rng=0)
+    conv.weight = OwnWeight((3, 4, 1, 1), result)
+    with pytest.raises(error, match=r"OwnWeight.decode\(\) must return"):
+        conv(np.ones((2, 4, 5, 5), np.float32))

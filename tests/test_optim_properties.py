@@ -23,7 +23,7 @@ def runs(draw):
     )
     given = draw(
         st.lists(
-            st.lists(st.booleans(), min_size=len(shapes), max_size=len(shapes)),
+            st.lists(st.booleans(), min_size=len(shapes), max_size=len(shapes)).filter(any),
             min_size=STEPS,
             max_size=STEPS,
         )

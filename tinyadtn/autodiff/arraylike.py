@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,16 @@ class ArrayLike:
 
     @property
     def grad(self) -> Any:
-        """dL/d(data), an array of this shape and dtype. None before backward; None clears it."""
+        """dL/d(data), an array of this shape and dtype. None before backward; None clears it.
+
+        A result of an op has one only after ``retain_grad()``; otherwise this issues a UserWarning.
+        """
+        if self._grad is None and self.node is not None and self.node.retained is None:
+            warnings.warn(
+                f"{self.node.name} computed this tensor, so backward() stores no gradient in it; "
+                "call retain_grad() on it before backward()",
+                stacklevel=2,
+            )
         return self._grad
 
     @grad.setter
@@ -83,6 +93,27 @@ class ArrayLike:
                 "assign None to clear it"
             )
         self._grad = own_copy(array.astype(self.dtype, copy=False))
+
+    def retain_grad(self) -> None:
+        """Make backward store dL/d(self) in ``.grad``, although this tensor is a result of an op.
+
+        Does nothing for a tensor made with ``requires_grad=True``, which has a gradient anyway.
+        Raises GraphError if the tensor requires no gradient, or if its graph was freed.
+
+        >>> import tinyadtn as ta
+        >>> x = ta.Tensor([1.0, 2.0], requires_grad=True)
+        >>> y = x * 3
+        >>> y.retain_grad()
+        >>> (y * y).sum().backward()
+        >>> y.grad
+        array([ 6., 12.], dtype=float32)
+        """
+        if not self._requires_grad:
+            raise GraphError("retain_grad() needs a tensor that requires a gradient")
+        if self.node is not None:
+            if self.node.vjps is None:
+                raise GraphError("retain_grad() comes before backward(), which freed the graph")
+            self.node.retained = weakref.ref(self)
 
     def item(self) -> float:
         """Return the only element as a Python number, as ``float(x)`` does."""

@@ -64,7 +64,7 @@ def array_module(array: Array) -> ModuleType:
     """
     if type(array) is np.ndarray:
         return np
-    if type(array).__module__.partition(".")[0] == "cupy":
+    if str(type(array).__module__).partition(".")[0] == "cupy":
         return sys.modules["cupy"]
     return np
 
@@ -140,7 +140,7 @@ def as_array(value: Any) -> Any:
         return value
     elif array_module(value) is np:
         if hasattr(value, "__array__"):  # a torch tensor, a pandas column, …
-            return as_array(np.array(value))
+            return as_array(new_array(value))
         return _from_python(value, np.dtype(np.float32))
     kind, size = value.dtype.kind, value.dtype.itemsize
     if kind in "iub" or (kind == "f" and size in (4, 8)):
@@ -151,6 +151,31 @@ def as_array(value: Any) -> Any:
 
 
 _SHARED = (np.ndarray, np.memmap)
+
+
+def new_array(value: Any) -> Any:
+    """Return the value, which is not an array, as an array in its own memory.
+
+    ``np.array(value)`` is shorter, but it issues a DeprecationWarning for a torch tensor.
+    """
+    array = np.asarray(value)
+    return array if isinstance(value, (int, float, list, tuple)) else array.copy()
+
+
+def shares_memory(value: Any) -> bool:
+    """Return whether NumPy can make an array in the memory of this object, and somebody may write.
+
+    Such objects are torch tensors, columns of pandas, memoryviews and arrays of ``array``.
+    """
+    if isinstance(value, (type, bytes, np.generic, ShapeOnly)) or array_module(value) is not np:
+        return False
+    if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
+        return True
+    try:
+        memoryview(value)
+    except TypeError:
+        return hasattr(value, "__array_struct__")
+    return True
 
 
 def require_no_mask(value: Any) -> None:
@@ -233,7 +258,7 @@ def _from_python(value: Any, dtype: np.dtype) -> np.ndarray:
             "them, x + y"
         )
     try:
-        raw = np.asarray(value)
+        raw = new_array(value)
         if raw.dtype.kind not in "biuf" and not isinstance(
             value, int
         ):  # an int may be beyond int64

@@ -30,8 +30,8 @@ class Tensor(ArrayLike):
     """An array and, if it was computed from tensors that require a gradient, its graph.
 
     ``.data`` is the array. ``.grad`` is dL/d(data) after ``L.backward()``, for tensors made with
-    ``requires_grad=True``; gradients accumulate. ``.node`` is the recorded op that computed the
-    tensor.
+    ``requires_grad=True``, and for results on which ``retain_grad()`` was called; gradients
+    accumulate. ``.node`` is the recorded op that computed the tensor.
 
     A tensor that requires a gradient owns its array: it copies the array that it gets, because an
     optimizer will write into it. Any other tensor shares the memory of a NumPy array.
@@ -40,7 +40,8 @@ class Tensor(ArrayLike):
     ``ValueError: assignment destination is read-only``. It becomes writeable when ``backward()``
     has run or the result has been deleted (``del loss``). There are three other solutions: write
     into a copy (``x.numpy().copy()``), compute under ``ta.no_grad()``, or switch the protection off
-    with ``ta.unprotected()``.
+    with ``ta.unprotected()``. One way to write remains, because NumPy does not report it: a view
+    that existed before the op. ``ta.detect_anomaly()`` detects such a change in ``backward()``.
 
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -72,6 +73,8 @@ class Tensor(ArrayLike):
         try:
             for node in nodes:
                 g = cotangents.pop(node)
+                if node.retained is not None:
+                    rules.retain(node.retained(), g, cotangents)
                 for source, share in node.pull_back(g):
                     known, leaf = cotangents.get(source), isinstance(source, Tensor)
                     if known is None and leaf:
@@ -85,7 +88,7 @@ class Tensor(ArrayLike):
             for node in nodes:
                 node.free()
             raise
-        # Only leaves are left. One call sets all gradients, so that Ctrl-C cannot set only some.
+        # Only tensors are left. One call sets all gradients, so that Ctrl-C cannot set only some.
         list(map(_set_gradient, cotangents, cotangents.values()))
 
 
@@ -95,13 +98,17 @@ _set_gradient: Any = Tensor.__dict__["_grad"].__set__
 class Node:
     """One recorded op. Each of its ``sources`` receives a gradient: a node, a leaf, or None."""
 
-    __slots__ = ("dtype", "holds", "line", "name", "order", "shape", "snapshots", "sources", "vjps")
+    __slots__ = (
+        *("dtype", "holds", "line", "name", "order", "retained", "shape", "snapshots"),
+        *("sources", "vjps"),
+    )
 
     def __init__(self, name: str, sources: list, vjps: Any, out: Tensor, line: str) -> None:
         self.name, self.sources, self.vjps, self.line = name, sources, vjps, line
         self.shape, self.dtype = out._data.shape, out._data.dtype
         self.holds: list = []  # arrays that the guard made read-only for this node
         self.snapshots: tuple = ()  # copies of arrays that it could not make read-only
+        self.retained: Any = None  # a weak reference to the result, after retain_grad()
         self.order = next(_clock)
 
     def pull_back(self, g: Array) -> Iterator[tuple[Any, Array]]:
@@ -112,7 +119,10 @@ class Node:
                 share = self.vjps[k](g) if shares is None else shares[k]
                 if type(share) is not ndarray or share.shape != source.shape:
                     share = unbroadcast(rules.array(share, self, k), source.shape, self, k)
-                yield source, share if share.dtype is source.dtype else share.astype(source.dtype)
+                good = share.dtype is source.dtype
+                yield source, share if good else rules.cast(share, source, self, k)
+
+    __reduce__ = rules.not_copied
 
     def free(self) -> None:
         """Release the inputs, and make them writeable again."""

@@ -9,8 +9,10 @@ NumPy does not make an array writeable again if other software owns its memory: 
 pickle, from torch, or from ``as_strided``. Such an array stays writeable. The guard keeps a copy of
 its values, and ``backward`` raises GraphError if they have changed.
 
-The guard cannot cover what NumPy does not report: a view that existed before can still write, and a
-view that is made in the meantime stays read-only.
+The guard cannot cover what NumPy does not report. A view that existed before the op can still write
+into the array, and the gradient is then wrong without any error. Only under ``detect_anomaly()``
+the guard copies the inputs of every op, so that ``backward`` notices. A view that is made in the
+meantime stays read-only. An object with arrays inside, given as an option, is not searched.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import numpy as np
 
 from .arraylike import ArrayLike
 from .arrays import Array
-from .modes import protecting
+from .modes import looking_for_nan, protecting
 
 
 class Hold:
@@ -45,7 +47,7 @@ class Hold:
 
 
 class Snapshot:
-    """An array that cannot be made read-only, with a copy of its values."""
+    """An array that somebody may write into, with a copy of its values."""
 
     __slots__ = ("array", "values")
 
@@ -101,6 +103,9 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
             needed.extend(_arrays_in(value))
     # On one line: a debugger or Ctrl-C cannot interrupt between the block and the end of the lock.
     with _lock: _hold_all(needed, node)  # noqa: E701  # fmt: skip
+    if looking_for_nan.get():  # views of the result itself are read-only, so it is left out
+        inputs = [Snapshot(array) for array in needed[:-1] if isinstance(array, np.ndarray)]
+        node.snapshots = (*node.snapshots, *inputs)
 
 
 def _hold_all(needed: list[Any], node: Any) -> None:

@@ -94,8 +94,10 @@ class detect_anomaly(_Switch):  # noqa: N801
     """Make the first op whose result or gradient is NaN or infinite raise NonFiniteError.
 
     The error names the op and the line of your code that called it. For a gradient this is the line
-    of the forward pass, so put both passes inside the block. Every op checks all its values, which
-    is slow: use it to find a fault, not for training.
+    of the forward pass, so put both passes inside the block. It also finds arrays that were changed
+    between the two passes through a view that existed before: ``backward`` raises GraphError. Every
+    op checks all its values and copies its inputs, which is slow: use it to find a fault, not for
+    training.
 
     >>> import numpy as np, tinyadtn as ta
     >>> with detect_anomaly(), np.errstate(divide="ignore"):

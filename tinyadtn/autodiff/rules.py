@@ -6,6 +6,8 @@ understand ``engine``.
 
 from __future__ import annotations
 
+import copy
+import dis
 import inspect
 import math
 import re
@@ -14,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphError, ShapeError, by_keyword
+from ..errors import DTypeError, GraphError, ShapeError, by_keyword
 from .anomaly import calling_line, check_finite
 from .arraylike import ArrayLike
-from .arrays import Array, array_module, require_no_mask
+from .arrays import Array, array_module, new_array, require_no_mask, shares_memory
 from .dtypes import to_common_dtype
 from .modes import looking_for_nan
 
@@ -31,6 +33,7 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
     their arrays; the value, an array; and the VJPs, one for each array, or one for all if joint.
     """
     name, most = function.__name__.strip("_"), _most_arrays(function)
+    of_user = str(function.__module__).partition(".")[0] != __name__.partition(".")[0]
 
     def evaluate(arguments: tuple, options: dict) -> tuple:
         if len(arguments) > most or (most == math.inf and str in map(type, arguments)):
@@ -41,15 +44,12 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             data.append(argument._data if tensors[-1] else argument)
         arrays = to_common_dtype(data, tensors)
         if options:
-            options = {k: v._data if isinstance(v, ArrayLike) else v for k, v in options.items()}
-            for value in options.values():
-                if isinstance(value, (np.ndarray, list, tuple)):
-                    require_no_mask(value)
+            options = {k: _option(v) for k, v in options.items()}
         try:
             result = function(*arrays, **options)
             value, *vjps = result if isinstance(result, tuple) else (result,)
         except ValueError as error:
-            if not _is_about_shapes(error):
+            if not (_is_about_shapes(error) and _numpy_raised(error)):
                 raise
             shapes = ", ".join(str(a.shape) for a in arrays)
             raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
@@ -61,28 +61,86 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             )
         if not hasattr(value, "dtype"):
             raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
-        if (
-            value.dtype is not (dtype := arrays[0].dtype) and value.dtype.kind == dtype.kind == "f"
-        ):  # older NumPy widens 0-d float32
-            value = _in_dtype(value, dtype)
+        if value.dtype is not (dtype := arrays[0].dtype) and dtype.kind == "f":
+            if value.dtype.kind != "f":
+                raise DTypeError(f"{name} must return floats for floats, it returned {value.dtype}")
+            value = _in_dtype(value, dtype)  # older NumPy widens 0-d float32
+        if of_user:
+            vjps = [_reading(vjp, name) for vjp in vjps]
         return arrays, options, value, vjps[0] if joint else vjps
 
     return evaluate
 
 
+_PLAIN = frozenset({bool, int, float, str, slice, type(None), type(...), np.ndarray})
+
+
+def _option(value: Any) -> Any:
+    """Return an option as the op receives it: a tensor becomes its array.
+
+    A VJP may use the option long after the call. The guard makes arrays read-only until then. It
+    cannot do that to lists, dicts and other objects that share their memory, so they are copied.
+    """
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, ArrayLike):
+        return value._data
+    if isinstance(value, (tuple, list)):
+        if _PLAIN.issuperset(map(type, value)):
+            return value if isinstance(value, tuple) else value[:]
+        parts = map(_option, value)
+        return value._make(parts) if hasattr(value, "_make") else type(value)(parts)
+    if isinstance(value, dict):
+        twin = copy.copy(value)
+        twin.update({key: _option(part) for key, part in value.items()})
+        return twin
+    require_no_mask(value)
+    return new_array(value) if shares_memory(value) and not isinstance(value, np.ndarray) else value
+
+
 # NumPy raises a plain ValueError if shapes do not fit; these are the words of its messages.
 _SHAPES = re.compile(
     "could not be broadcast|could not broadcast|cannot broadcast|core dimension|cannot reshape"
-    "|not aligned|shape mismatch|must match exactly|must have the same|zero-size array"
+    "|not aligned|shape mismatch|must match exactly|must have (the )?same|zero-size array"
     "|axes don't match|an empty sequence|cannot be squeezed"
 )
 
 
 def _is_about_shapes(error: ValueError) -> bool:
-    """Return whether NumPy raised the error for shapes; errors of the op itself are unchanged."""
+    """Return whether the error has the words of NumPy's errors about shapes."""
     if isinstance(error, IndexError):  # NumPy's AxisError is both
         return True
     return type(error) is ValueError and _SHAPES.search(str(error)) is not None
+
+
+def _numpy_raised(error: ValueError) -> bool:
+    """Return whether NumPy raised the error, and not a ``raise`` statement of the op itself."""
+    place: Any = error.__traceback__
+    while place.tb_next is not None:
+        place = place.tb_next
+    module = str(place.tb_frame.f_globals.get("__name__")).partition(".")[0]
+    raised = place.tb_frame.f_code.co_code[place.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return module in ("numpy", "cupy") or not raised
+
+
+def _reading(vjp: Callable, name: str) -> Callable:
+    """Return the VJP of a user's op with a read-only g: other gradients are computed from it."""
+
+    def call(g: Array) -> Any:
+        if type(g) is np.ndarray:
+            g = g.view()
+            g.setflags(write=False)
+        try:
+            return vjp(g)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise GraphError(
+                f"a VJP of {name} writes into g, or into an array of the forward pass, which "
+                "others need; compute a new array: g * 2 instead of g *= 2"
+            ) from error
+
+    return call
 
 
 def _most_arrays(function: Any) -> float:
@@ -137,8 +195,8 @@ def check_usable(node: Any, root: Any) -> None:
         if snapshot.changed():
             raise GraphError(
                 f"an array {snapshot.array.shape} was changed after {node.name} had used it, so "
-                "that the gradient would be wrong; its memory does not belong to NumPy, which "
-                "cannot make it read-only: compute with a copy, numpy.array(a)"
+                "that the gradient would be wrong: change it after backward(), or compute with a "
+                "copy, numpy.array(a)"
             )
 
 
@@ -159,6 +217,13 @@ def array(share: Any, node: Any, k: int) -> Array:
     if isinstance(share, ArrayLike) or not hasattr(share, "dtype"):
         raise GraphError(f"{_gradient(node, k)} must be an array, its VJP returned {_shown(share)}")
     return share
+
+
+def cast(share: Array, source: Any, node: Any, k: int) -> Array:
+    """Return the gradient of argument ``k`` in the dtype of its source; complex is an error."""
+    if share.dtype.kind not in "fiub":
+        raise GraphError(f"{_gradient(node, k)} must be real numbers, its VJP gave {share.dtype}")
+    return share.astype(source.dtype)
 
 
 def require_broadcast(shape: tuple[int, ...], narrow: tuple[int, ...], *place: Any) -> None:
@@ -189,6 +254,17 @@ def owned(share: Array, g: Array, leaf: Any) -> Array:
     if new and share.flags.writeable and _lies_well(share, leaf._data):
         return share
     return array_module(share).asarray(share.copy())
+
+
+def not_copied(node: Any) -> Any:
+    """Raise GraphError: a copy of a node would not be what another tensor was computed from."""
+    raise GraphError(f"a graph cannot be copied or pickled, and {node.name} is a part of one")
+
+
+def retain(tensor: Any, g: Array, gradients: dict) -> None:
+    """Add the gradient of a result, if it still exists, to those that backward will set."""
+    if tensor is not None:
+        gradients[tensor] = g.copy() if tensor._grad is None else tensor._grad + g
 
 
 def _lies_well(gradient: Array, data: Array) -> bool:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator
+import reprlib
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,16 +26,26 @@ from ..autodiff.arrays import (
 )
 from ..autodiff.engine import Tensor
 from ..errors import ShapeError
+from .members import Holder, is_parameter, member_paths, require_findable, walk, without_graphs
 from .parameters import Seed, Shape, checked_array
 
 
-class Module:
+class Module(Holder):
     """A layer or network: an object with parameters.
 
-    A *parameter* is a tensor that requires a gradient and was not computed from others. A *buffer*
-    is a tensor that is saved and loaded but never trained. A tensor becomes a buffer if it is in an
-    attribute, list, tuple or dict when ``__init__`` ends, or through ``register_buffer``. Any other
-    tensor that a module holds is neither, such as a result that ``forward`` keeps.
+    A *parameter* is a tensor that requires a gradient and was not computed from others. Parameters
+    and other modules belong to this module if they are in an attribute, or in lists, tuples and
+    dicts in an attribute. A parameter in any other object (a set, a deque, an array of objects,
+    ``functools.partial``, ``__slots__``, an object that is not a Module) would be neither trained
+    nor saved, so it raises TypeError. A function may hold a network that does not belong to the
+    module: ``self.teacher = lambda: teacher``.
+
+    ``forward`` may keep results in any place; they do not belong to the module. It cannot add
+    parameters or modules: an optimizer that was made before would not train them.
+
+    A *buffer* is a tensor that is saved and loaded but never trained. A tensor becomes a buffer if
+    it is in an attribute, list, tuple or dict when ``__init__`` ends, or through
+    ``register_buffer``. Any other tensor is neither.
 
     A name like ``fc1.weight.columns.0`` is the path to a tensor through attributes and lists.
     ``config`` describes how to build the module again (``ta.load`` does).
@@ -43,10 +56,11 @@ class Module:
     """
 
     config: Any = None
-    _members: frozenset[str] | None = None  # such as "columns.0"; None until ``__init__`` ends
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "forward" in vars(cls):
+            _require_keywords(cls)
         if "__init__" in vars(cls):
             cls.__init__ = _noting_members(cls.__init__)  # type: ignore[method-assign]
 
@@ -57,9 +71,15 @@ class Module:
             array, first = as_array(x), next(self.named_tensors(), None)
             # Images are copied to the device of the model.
             x = Tensor(array if first is None else asarray_like(array, first[1].data))
-        elif _is_parameter(x):
+        elif is_parameter(x):
             x = x.reshape(x.shape)  # a result of an op, so that no module registers it as a buffer
-        return self.forward(x, training=training, rng=rng)
+        result = self.forward(x, training=training, rng=rng)
+        if result is None or isinstance(result, np.ndarray):
+            raise TypeError(
+                f"{type(self).__name__}.forward() must return a Tensor, got "
+                + ("None: is a return missing?" if result is None else "an array, without a graph")
+            )
+        return result
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return the module's function of x; ``module(x)`` calls it."""
@@ -82,7 +102,7 @@ class Module:
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every parameter and buffer with its name, once, in the order of the attributes."""
         seen: set[int] = set()
-        for name, part, holder, path in _walk(self):
+        for name, part, holder, path in walk(self):
             if isinstance(part, Tensor) and id(part) not in seen:
                 seen.add(id(part))
                 holder._note(path)  # a parameter stays a member when it is frozen
@@ -90,14 +110,15 @@ class Module:
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """Yield every module inside this one with its name."""
-        return ((name, part) for name, part, *_ in _walk(self) if isinstance(part, Module))
+        return ((name, part) for name, part, *_ in walk(self) if isinstance(part, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every trainable parameter with its name."""
-        return ((name, t) for name, t in self.named_tensors() if _is_parameter(t))
+        return ((name, t) for name, t in self.named_tensors() if is_parameter(t))
 
     def parameters(self) -> list[Tensor]:
         """Return all trainable parameters, as a list of tensors."""
+        require_findable(self)
         return [tensor for _, tensor in self.named_parameters()]
 
     @property
@@ -107,6 +128,7 @@ class Module:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return copies of all parameters and buffers by name, as ``load_arrays`` takes them."""
+        require_findable(self)
         return {name: tensor.numpy().copy() for name, tensor in self.named_tensors()}
 
     def load_arrays(self, arrays: dict[str, Any]) -> None:
@@ -145,12 +167,15 @@ class Module:
         replaces = isinstance(vars(self).get(name), (Tensor, Module))
         if replaces and name in (self._members or ()):
             _require_member(f"{type(self).__name__}.{name}", value)
+        if self._members is not None:
+            _reject_in_forward(self, name, value)
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, for copies and pickles, without the graph of stored results."""
-        return {name: _without_graph(part) for name, part in vars(self).items()}
+        return without_graphs(vars(self))
 
+    @reprlib.recursive_repr()
     def __repr__(self) -> str:
         inside = ", ".join(
             f"{name}={part!r}" for name, part in vars(self).items() if isinstance(part, Module)
@@ -158,45 +183,18 @@ class Module:
         return f"{type(self).__name__}({inside})"
 
 
-# --- the tensors and modules inside a module -----------------------------------------------------
+# --- assigning, copying, loading ------------------------------------------------------------------
 
 
-def _walk(
-    part: Any, name: str = "", holder: Any = None, path: str = ""
-) -> Iterator[tuple[str, Any, Module, str]]:
-    """Yield every parameter, buffer and module below a module, dict, list or tuple.
-
-    Each comes with its dotted name, the module that holds it, and the name from there. Members of a
-    module come first, because another attribute may hold one of their tensors again.
-    """
-    inside = [(key, child) for key, child in _items(part) if isinstance(child, _WALKED)]
-    if isinstance(part, Module):
-        holder, path, members = part, "", part._members
-        if members is not None and any(key not in members for key, _ in inside):
-            inside.sort(key=lambda item: item[0] not in members)
-    for key, child in inside:
-        child_name = f"{name}.{key}" if name else str(key)
-        child_path = f"{path}.{key}" if path else str(key)
-        if isinstance(child, Tensor):
-            if _is_parameter(child) or holder._members is None or child_path in holder._members:
-                yield child_name, child, holder, child_path
-            continue
-        if isinstance(child, Module):
-            yield child_name, child, holder, child_path
-        yield from _walk(child, child_name, holder, child_path)
-
-
-_WALKED = (Tensor, dict, list, tuple, Module)
-
-
-def _is_parameter(tensor: Tensor) -> bool:
-    return tensor.requires_grad and tensor.node is None
-
-
-def _items(part: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(part, dict):
-        return part.items()
-    return vars(part).items() if isinstance(part, Module) else enumerate(part)
+def _require_keywords(kind: type) -> None:
+    """Raise TypeError if ``forward`` does not take the two options with which a call hands on."""
+    parameters = inspect.signature(vars(kind)["forward"]).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if not takes_all and not {"training", "rng"} <= parameters.keys():
+        raise TypeError(
+            f"{kind.__name__}.forward must take training and rng: write "
+            "def forward(self, x, *, training, rng)"
+        )
 
 
 def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
@@ -212,18 +210,39 @@ def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _note_members(module: Module) -> None:
-    noted = [p for name, part in vars(module).items() for p in _member_paths(name, part)]
+    noted = [p for name, part in vars(module).items() for p in member_paths(name, part)]
     vars(module)["_members"] = frozenset(noted)
+    require_findable(module)
 
 
-def _member_paths(path: str, part: Any) -> list[str]:
-    """Return the paths to modules, and to tensors that were not computed, in an attribute."""
-    if isinstance(part, Module) or (isinstance(part, Tensor) and part.node is None):
-        return [path]
-    if not isinstance(part, (dict, list, tuple)):
-        return []
-    inside = [p for key, child in _items(part) for p in _member_paths(f"{path}.{key}", child)]
-    return [path, *inside] if inside else []
+def _reject_in_forward(module: Module, name: str, value: Any) -> None:
+    """Raise TypeError if ``forward`` assigns a parameter or module that is not there already."""
+    parts = [value] if isinstance(value, (Tensor, Module)) else []
+    if isinstance(value, (list, tuple, dict)):
+        parts = [part for _, part, *_ in walk(value, holder=module)]
+    parts = [part for part in parts if is_parameter(part) or isinstance(part, Module)]
+    if not parts:
+        return
+    known = {id(part) for _, part, *_ in walk(module)} | {id(module)}
+    for part in parts:
+        if id(part) not in known and _in_forward(module):
+            raise TypeError(
+                f"{type(module).__name__}.{name}: forward() cannot add a parameter or layer, got a "
+                f"{type(part).__name__}; an optimizer or a file made before would not have it. "
+                "Create it in __init__"
+            )
+
+
+def _in_forward(module: Module) -> bool:
+    """Return whether the module is being called, or a module that contains it."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is Module.__call__.__code__:
+            called = frame.f_locals["self"]
+            if called is module or any(part is module for _, part in called.named_modules()):
+                return True
+        frame = frame.f_back
+    return False
 
 
 def _require_member(name: str, value: Any) -> None:
@@ -250,12 +269,6 @@ def changed(part: Any, change: Callable[[Any, Any], Any]) -> Any:
             return part
         return part._make(new) if hasattr(part, "_make") else type(part)(new)
     return part
-
-
-def _without_graph(part: Any) -> Any:
-    if isinstance(part, Tensor):
-        return part if part.node is None else part.detach()
-    return changed(part, lambda _, item: _without_graph(item))
 
 
 def require_fitting(model: Module, arrays: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, asarray_like, to_numpy
+from ..autodiff.arrays import Array, array_module, asarray_like, device_of, to_numpy
 from ..autodiff.engine import Tensor
+from ..checks import require_number
 from ..errors import GraphError, ShapeError, TinyADTNError
 from .parameters import checked_array
 
@@ -30,11 +31,17 @@ class Optimizer:
     together. Parameters are updated in place. A tensor that requires a gradient owns its array, so
     the arrays that the caller made it from do not change.
 
+    Copy or pickle an optimizer together with its model, ``copy.deepcopy((model, optimizer))``: the
+    copy of an optimizer alone updates copies of the parameters.
+
+    A subclass writes ``update``. It names in ``slots`` the state arrays of each parameter, which
+    begin with zeros, are saved, and are passed to ``update`` behind the learning rate.
+
     Raises TypeError for anything except tensors. Raises GraphError for a tensor that was computed
     or requires no gradient. Raises TinyADTNError if a tensor occurs twice, or if there is none.
     """
 
-    slots: tuple[str, ...] = ()  # the state arrays of each parameter
+    slots: tuple[str, ...] = ()  # the names of the state arrays of each parameter
 
     def __init__(
         self,
@@ -45,6 +52,8 @@ class Optimizer:
         clip: float | None = None,
     ):
         require_limits(learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
+        if isinstance(self.slots, str):
+            raise TypeError(f"{type(self).__name__}.slots must be a tuple, got {self.slots!r}")
         self.parameters = _checked(parameters)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -77,13 +86,9 @@ class Optimizer:
                 "no parameter has a new gradient: call backward() on the loss before the "
                 "optimizer's step"
             )
-        for k, p in enumerate(self.parameters):
-            if p.grad is not None and p.grad.shape != p.shape:
-                raise ShapeError(
-                    f"parameter {k} has shape {p.shape}, its gradient {p.grad.shape}: nothing was "
-                    "changed"
-                )
+        self._require_as_before()
         self._used = [weakref.ref(p.grad) for p in self.parameters if type(p.grad) is np.ndarray]
+        unsaved = self._unsaved() if self.count == 0 else {}
         shrink = self._clipping()
         self.count += 1
         for k, p in enumerate(self.parameters):
@@ -97,21 +102,61 @@ class Optimizer:
                     gradient = gradient * p.dtype.type(shrink)
                 if self.weight_decay:
                     data *= p.dtype.type(1 - lr * self.weight_decay)
-                self.update(data, gradient, lr, *remembered)
+                result: Any = self.update(data, gradient, lr, *remembered)  # type: ignore[func-returns-value]
+                if result is not None:
+                    raise TypeError(
+                        f"{type(self).__name__}.update must change data in place and return "
+                        "nothing: data -= change"
+                    )
+        if self.count == 1 and self._unsaved() != unsaved:
+            names = [name for name, value in self._unsaved().items() if unsaved.get(name) != value]
+            raise TinyADTNError(
+                f"{type(self).__name__}.{names[0]} is state that state() does not return, so that "
+                "a resumed run would begin without it: name its arrays in slots"
+            )
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         """Update some elements of a parameter and their state, in place.
 
         A large parameter comes in flat parts, so this must treat every element independently.
         """
-        raise TypeError("Optimizer is only the frame; use SGD or Adam")
+        raise TypeError(f"{type(self).__name__} has no update(); write one, or use SGD or Adam")
+
+    def _unsaved(self) -> dict[str, list[bytes]]:
+        """Return the arrays in attributes of a subclass that ``state`` does not return, by name."""
+        if type(self).state is not Optimizer.state:
+            return {}
+        own = vars(self).keys() - {"parameters", "memory", "_used"}
+        found = {name: [a.tobytes() for a in _arrays_in(vars(self)[name])] for name in sorted(own)}
+        return {name: arrays for name, arrays in found.items() if arrays}
 
     def _waiting(self) -> bool:
-        """Return whether a graph needs the parameters, and there is no new gradient."""
+        """Return whether there is no gradient, or only old ones while a graph needs parameters."""
+        if all(p.grad is None for p in self.parameters):
+            return True
         if not any(_read_only(p.data) for p in self.parameters):
             return False
         old = [gradient() for gradient in self._used]
         return all(any(p.grad is g for g in (None, *old)) for p in self.parameters)
+
+    def _require_as_before(self) -> None:
+        """Raise an error for a parameter whose array no longer fits its gradient or its state."""
+        for k, p in enumerate(self.parameters):
+            if p.grad is not None and p.grad.shape != p.shape:
+                raise ShapeError(
+                    f"parameter {k} has shape {p.shape}, its gradient {p.grad.shape}: nothing was "
+                    "changed"
+                )
+            for state in (arrays[k] for arrays in self.memory):
+                if (
+                    p.shape != state.shape
+                    or p.dtype != state.dtype
+                    or device_of(p.data) != device_of(state)
+                ):
+                    raise ShapeError(
+                        f"parameter {k} is {_described(p.data)} now, and was {_described(state)} "
+                        "when the optimizer was made: nothing was changed; make a new optimizer"
+                    )
 
     def _clipping(self) -> float:
         if self.clip is None:
@@ -134,6 +179,8 @@ class Optimizer:
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from a saved state; nothing is changed unless everything fits."""
         now = self.state()
+        if not isinstance(state, dict):
+            raise TypeError(f"a state is a dict, as state() returns it; got {type(state).__name__}")
         if now.keys() != state.keys() or any(np.shape(now[k]) != np.shape(state[k]) for k in now):
             raise ShapeError(
                 f"this state is for another optimizer or model: {sorted(state)} with shapes "
@@ -179,6 +226,18 @@ def _checked(parameters: Any) -> list[Tensor]:
     return tensors
 
 
+def _arrays_in(value: Any) -> Iterator[np.ndarray]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _arrays_in(part)
+
+
+def _described(array: Array) -> str:
+    return f"{array.shape} {array.dtype} on {device_of(array)}"
+
+
 def _read_only(array: Array) -> bool:
     """Return whether the array is read-only, because a graph needs it; never for CuPy's arrays."""
     return not getattr(array.flags, "writeable", True)
@@ -202,7 +261,12 @@ def require_limits(
     weight_decay: float = 0.0,
     clip: float | None = None,
 ) -> None:
-    """Raise ValueError for options that would prevent learning."""
+    """Raise ValueError for options that are not numbers, or that would prevent learning."""
+    require_number("learning_rate", learning_rate)
+    require_number("momentum", momentum)
+    require_number("weight_decay", weight_decay)
+    if clip is not None:
+        require_number("clip", clip)
     if not 0 <= learning_rate < math.inf:
         raise ValueError(f"learning_rate must be 0 or more and finite, got {learning_rate}")
     if not 0 <= momentum < 1:
@@ -272,6 +336,10 @@ class Adam(Optimizer):
         clip: float | None = None,
     ):
         super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"betas must be two numbers, such as (0.9, 0.999), got {betas!r}")
+        for name, value in (("betas", betas[0]), ("betas", betas[1]), ("epsilon", epsilon)):
+            require_number(name, value)
         if not all(0 <= beta < 1 for beta in betas) or not 0 <= epsilon < math.inf:
             raise ValueError(
                 f"betas must be from 0 to below 1, and epsilon 0 or more and finite, got {betas} "

@@ -7,15 +7,19 @@ are the two ends of a schedule. After the last step the learning rate stays cons
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
+
+from ..checks import require_number
 
 
 @dataclass(frozen=True)
 class OneCycle:
     """Rise to ``peak`` over the first ``warmup`` share of the steps, then fall; both half cosines.
 
-    ``peak`` is the peak learning rate. The first step has peak/25, the last step peak/10,000. With
-    a single step, that step has the peak learning rate.
+    ``peak`` is the peak learning rate. The first step has peak/25, the last step peak/10,000. If
+    the rise or the fall has fewer than eight steps, the peak is moved to the nearest whole step,
+    because otherwise no step would be close to it. The first of one or two steps has the peak.
     Source: Smith and Topin, "Super-Convergence", arXiv 1708.07120.
 
     >>> schedule = OneCycle(peak=1.0, steps=101, warmup=0.3)
@@ -28,12 +32,17 @@ class OneCycle:
     warmup: float = 0.3
 
     def __post_init__(self) -> None:
+        _require_whole(self.steps)
+        _require_rate("peak", self.peak)
+        require_number("warmup", self.warmup)
         if not 0 <= self.warmup <= 1:
             raise ValueError(f"warmup is a share of the steps, from 0 to 1, got {self.warmup}")
 
     def __call__(self, step: int) -> float:
         last = max(self.steps - 1, 0)
         turn = self.warmup * last
+        if min(turn, last - turn) < 8:
+            turn = round(turn)
         if step < turn:
             return _half_cosine(self.peak / 25, self.peak, step / turn)
         return _half_cosine(self.peak, self.peak / 1e4, (step - turn) / ((last - turn) or 1))
@@ -52,6 +61,13 @@ class Cosine:
     steps: int
     floor: float = 0.0
 
+    def __post_init__(self) -> None:
+        _require_whole(self.steps)
+        _require_rate("peak", self.peak)
+        _require_rate("floor", self.floor)
+        if self.floor > self.peak:
+            raise ValueError(f"floor must not be above peak={self.peak}, got {self.floor}")
+
     def __call__(self, step: int) -> float:
         return _half_cosine(self.peak, self.floor, step / max(self.steps - 1, 1))
 
@@ -59,3 +75,15 @@ class Cosine:
 def _half_cosine(start: float, end: float, progress: float) -> float:
     progress = min(max(progress, 0.0), 1.0)
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _require_whole(steps: int) -> None:
+    require_number("steps", steps, numbers.Integral)
+    if steps < 0:
+        raise ValueError(f"steps must be 0 or more, got {steps}")
+
+
+def _require_rate(name: str, value: float) -> None:
+    require_number(name, value)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be 0 or more and finite, got {value}")

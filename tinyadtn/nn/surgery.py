@@ -9,12 +9,14 @@ from typing import Any
 
 from ..autodiff.engine import Tensor
 from ..errors import TinyADTNError
-from .module import Module, _walk, changed
+from .members import walk
+from .module import Module, changed
+from .weights import decoded
 
 
 def dense(weight: Any) -> Tensor:
     """Return the weight as a tensor, decoded if it is an encoding."""
-    return weight if isinstance(weight, Tensor) else weight.decode()
+    return weight if isinstance(weight, Tensor) else decoded(weight)
 
 
 def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
@@ -22,17 +24,23 @@ def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
 
     ``change(name, weight)`` returns the new weight of every layer.
     """
-    return _rebuilt(model, "", change)
+    return _rebuilt(model, "", change, {})
 
 
-def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
+def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any], above: dict[int, Any]) -> Any:
+    """Return the part with other weights. ``above``: what contains it, and its replacement."""
+    if id(part) in above:
+        return above[id(part)]
+
     def below(key: Any, child: Any) -> Any:
         inner = f"{path}.{key}" if path else str(key)
         is_weight = key == "weight" and isinstance(part, Module)
-        return change(inner, child) if is_weight else _rebuilt(child, inner, change)
+        return change(inner, child) if is_weight else _rebuilt(child, inner, change, above)
 
+    above = {**above, id(part): part}
     if isinstance(part, Module):
         twin: Any = copy.copy(part)
+        above[id(part)] = twin
         vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
         return twin
     return changed(part, below)
@@ -81,7 +89,7 @@ def freeze(model: Module, *patterns: str) -> Any:
         raise TinyADTNError('freeze needs a pattern that says what; "*" freezes everything')
     trained = {id(tensor): name for name, tensor in model.named_parameters()}
     # A shared tensor has one name among the parameters, and one through each layer that holds it.
-    paths = [(path, trained[id(p)]) for path, p, *_ in _walk(model) if id(p) in trained]
+    paths = [(path, trained[id(p)]) for path, p, *_ in walk(model) if id(p) in trained]
     chosen: list[str] = []
     for pattern in patterns:
         if not isinstance(pattern, str):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..autodiff.engine import Tensor
+from ..errors import ShapeError
 from ..ops.contract import contract
 from ..ops.conv import conv2d
 from .module import Module
@@ -62,11 +63,11 @@ class Weight(Module):
 
     def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """y[n,o] = Σ_i x[n,i] · W[o,i] + bias[o]."""
-        return linear(x, self.decode(), bias)
+        return linear(x, decoded(self), bias)
 
     def convolution(self, x: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
         """y = conv2d(x, W) + bias[o]."""
-        return convolution(x, self.decode(), bias, geometry)
+        return convolution(x, decoded(self), bias, geometry)
 
     def linear_multiply_adds(self) -> int:
         """Count the multiply-adds per input vector, in a large batch."""
@@ -75,3 +76,17 @@ class Weight(Module):
     def conv_multiply_adds(self, in_pixels: int, out_pixels: int, geometry: Geometry) -> int:
         """Count the multiply-adds per image, in a large batch, with that many pixels in and out."""
         return out_pixels * math.prod(self.shape)
+
+
+def decoded(weight: Weight) -> Tensor:
+    """Return ``weight.decode()``; raise an error unless it is a Tensor of the weight's shape."""
+    whole: Any = weight.decode()
+    name = f"{type(weight).__name__}.decode()"
+    if not isinstance(whole, Tensor):
+        raise TypeError(
+            f"{name} must return a Tensor, so that a loss can train it; got a "
+            f"{type(whole).__name__}"
+        )
+    if whole.shape != tuple(weight.shape):
+        raise ShapeError(f"{name} must return shape {tuple(weight.shape)}, got {whole.shape}")
+    return whole

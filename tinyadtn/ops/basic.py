@@ -16,9 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..autodiff.arrays import Array, array_module, as_float, asarray_like, require_no_mask
+from ..autodiff.arrays import Array, array_module, as_float, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import DTypeError, ShapeError
 
@@ -181,11 +179,10 @@ def _where(a: Array, b: Array, *, condition: Array) -> Any:
 def where(condition: Array, a: Array, b: Array) -> Tensor:
     """c = a where the condition is true, b elsewhere. The condition (booleans) has no gradient.
 
+    >>> import numpy as np
     >>> where(np.array([True, False]), [1.0, 2.0], 0.0).data
     array([1., 0.], dtype=float32)
     """
-    require_no_mask(condition)
-    condition = condition if hasattr(condition, "dtype") else np.array(condition)
     return _where(a, b, condition=condition)
 
 
@@ -196,6 +193,7 @@ def where(condition: Array, a: Array, b: Array) -> Tensor:
 def matmul(a: Array, b: Array) -> Any:
     """c = a @ b: vectors, matrices, and stacks of matrices that broadcast.
 
+    >>> import numpy as np
     >>> matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape
     (5, 2, 4)
     """

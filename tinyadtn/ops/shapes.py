@@ -81,9 +81,9 @@ def getitem(a: Array, *, index: Any) -> Any:
 
 
 def _index_part(part: Array, a: Array) -> Any:
-    """Return a tensor or list as an array that can index ``a``; an empty list has no own dtype."""
+    """Return a tensor or sequence as an array that can index ``a``; an empty one has no dtype."""
     if isinstance(part, Tensor):
         part = part.data
-    elif isinstance(part, list):
-        part = np.array(part) if part else np.zeros(0, int)
+    elif hasattr(part, "__getitem__") and not hasattr(part, "dtype"):
+        part = np.array(part) if len(part) else np.zeros(0, int)
     return asarray_like(part, a) if isinstance(part, np.ndarray) else part

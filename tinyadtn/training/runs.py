@@ -17,18 +17,12 @@ from ..compression.checkpoint import take_weights
 from ..errors import CheckpointError, NonFiniteError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module
-from ..nn.optim import SGD, Adam, Optimizer, require_limits
-from ..nn.schedules import Cosine, OneCycle
+from ..nn.optim import Optimizer, require_limits
 from ..version import __version__
 from .folder import RunFolder
-
-OPTIMIZERS: dict[str, Any] = {"adam": Adam, "sgd": SGD}
-SCHEDULES: dict[str, Any] = {
-    "one_cycle": OneCycle,
-    "cosine": Cosine,
-    "constant": lambda peak, steps: lambda step: peak,
-}
-
+from .parts import KNOWN, name_of, optimizer_of, schedule_of
+from .parts import OPTIMIZERS as OPTIMIZERS
+from .parts import SCHEDULES as SCHEDULES
 
 # The fields of an epoch in the history.
 RECORD = ("epoch", "loss", "learning_rate", "validation_loss", "validation_accuracy")
@@ -36,7 +30,11 @@ RECORD = ("epoch", "loss", "learning_rate", "validation_loss", "validation_accur
 
 @dataclass
 class TrainingPlan:
-    """All options that determine a run; every training checkpoint stores them."""
+    """All options that determine a run; every training checkpoint stores them.
+
+    ``optimizer`` and ``schedule`` are names, or a class or function of the user (see ``parts``), of
+    which the plan keeps the name.
+    """
 
     epochs: int = 10
     batch_size: int = 128
@@ -50,10 +48,12 @@ class TrainingPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        self._own: dict[str, Any] = {}
+        for kind in KNOWN:
+            given = getattr(self, kind)
+            setattr(self, kind, name := name_of(kind, given))
+            if name not in KNOWN[kind]:
+                self._own[kind] = given
         for name in ("epochs", "batch_size", "seed"):
             require_number(name, getattr(self, name), numbers.Integral)
             setattr(self, name, int(getattr(self, name)))  # JSON cannot store NumPy's integers
@@ -72,6 +72,10 @@ class TrainingPlan:
 
     def optimizer_for(self, model: Module) -> Optimizer:
         """Return a new optimizer for the model's parameters."""
+        if make := self._own.get("optimizer"):
+            given = {"weight_decay": self.weight_decay, "clip": self.clip}
+            options = {name: value for name, value in given.items() if value}
+            return optimizer_of(make, model.parameters(), self.learning_rate, options)
         own = {"momentum": self.momentum} if self.optimizer == "sgd" else {}
         return OPTIMIZERS[self.optimizer](
             model.parameters(),
@@ -80,6 +84,11 @@ class TrainingPlan:
             clip=self.clip,
             **own,
         )
+
+    def schedule_for(self, steps: int) -> Any:
+        """Return the learning rate as a function of the step, for a run of that many steps."""
+        make = self._own.get("schedule") or SCHEDULES[self.schedule]
+        return schedule_of(make, self.learning_rate, steps)
 
 
 @dataclass
@@ -189,7 +198,8 @@ def resume_run(
     }
     try:
         _check_plan(path, meta["plan"], options)
-        plan = TrainingPlan(**meta["plan"])
+        own = {kind: options[kind] for kind in KNOWN if callable(options.get(kind))}
+        plan = TrainingPlan(**{**meta["plan"], **own})
         if meta["data"]["sha256"] != data["sha256"]:
             raise CheckpointError(
                 f"{path}: was trained on {describe_data(meta['data'])}, these are "
@@ -234,6 +244,7 @@ def describe_data(data: dict[str, Any]) -> str:
 
 def _check_plan(path: Any, plan: dict[str, Any], options: dict[str, Any]) -> None:
     for name, value in options.items():
+        value = name_of(name, value) if callable(value) and name in KNOWN else value
         if plan.get(name) != value:
             raise CheckpointError(
                 f"{path}: was planned with {name}={plan.get(name)}, not {value}; a resumed run "

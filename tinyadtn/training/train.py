@@ -32,7 +32,7 @@ from ..ops.loss import softmax_cross_entropy
 from .evaluate import Evaluation, evaluate
 from .folder import RunFolder, require_free
 from .interrupts import interrupts_held
-from .runs import SCHEDULES, Run, RunState, TrainingPlan, resume_run
+from .runs import Run, RunState, TrainingPlan, resume_run
 from .vanish import norms_of_encoded, reject_vanished, with_overflow
 
 # Separate random streams, so that dropout and augmentation draw independently from one seed.
@@ -78,8 +78,10 @@ def train(
     Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
     (or "sgd"), learning_rate=1e-3 (the peak learning rate), schedule="one_cycle" (or "cosine",
     "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, augment=False (True: apply
-    ``crop_and_flip`` to every batch), seed=0. The batch order depends only on (seed, epoch), all
-    other draws on (seed, step).
+    ``crop_and_flip`` to every batch), seed=0. ``optimizer`` and ``schedule`` may also be your own
+    class or function, called with (parameters, learning_rate) and with (peak, steps): see
+    docs/extend.md. Such a run is resumed with the same two. The batch order depends only on
+    (seed, epoch), all other draws on (seed, step).
 
     With ``out``, a folder, the state is saved to ``last.npz`` after every epoch, every
     ``save_minutes``, and when the loop is left with ``break`` or Ctrl-C; ``previous.npz`` is the
@@ -131,7 +133,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     plan, state = run.plan, run.state
     per_epoch = math.ceil(len(data.train) / plan.batch_size)
     total = plan.epochs * per_epoch
-    learning_rate = SCHEDULES[plan.schedule](plan.learning_rate, total)
+    learning_rate = plan.schedule_for(total)
     run.saved_at = time.monotonic()
     run.optimizer.zero_grad()
     norms = norms_of_encoded(run.model)

@@ -1,0 +1,168 @@
+"""What belongs to a module: the walk over attributes that finds parameters, buffers and layers.
+
+``Module`` explains the rule. ``walk`` follows it. ``tensors_in`` also looks into every other object
+that can hold a tensor; with it, ``require_findable`` raises an error for a parameter that the walk
+would miss, and ``without_graphs`` prepares copies and pickles.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import functools
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.engine import Tensor
+
+
+class Holder:
+    """The base class of ``Module``: an object whose attributes the walk goes through."""
+
+    _members: frozenset[str] | None = None  # such as "columns.0"; None until ``__init__`` ends
+
+
+_WALKED = (Tensor, dict, list, tuple, Holder)
+
+
+def walk(
+    part: Any, name: str = "", holder: Any = None, path: str = "", above: tuple[int, ...] = ()
+) -> Iterator[tuple[str, Any, Any, str]]:
+    """Yield every parameter, buffer and module below a module, dict, list or tuple.
+
+    Each comes with its dotted name, the module that holds it, and the name from there. Members of a
+    module come first, because another attribute may hold one of their tensors again. An object that
+    contains itself is entered once.
+    """
+    above = (*above, id(part))
+    inside = [(key, child) for key, child in _items(part) if isinstance(child, _WALKED)]
+    if isinstance(part, Holder):
+        holder, path, members = part, "", part._members
+        if members is not None and any(key not in members for key, _ in inside):
+            inside.sort(key=lambda item: item[0] not in members)
+    for key, child in inside:
+        if id(child) in above:
+            continue
+        child_name = f"{name}.{key}" if name else str(key)
+        child_path = f"{path}.{key}" if path else str(key)
+        if isinstance(child, Tensor):
+            if is_parameter(child) or holder._members is None or child_path in holder._members:
+                yield child_name, child, holder, child_path
+            continue
+        if isinstance(child, Holder):
+            yield child_name, child, holder, child_path
+        yield from walk(child, child_name, holder, child_path, above)
+
+
+def is_parameter(tensor: Any) -> bool:
+    """Return whether the tensor requires a gradient and was not computed from others."""
+    return isinstance(tensor, Tensor) and tensor.requires_grad and tensor.node is None
+
+
+def _items(part: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(part, dict):
+        return part.items()
+    return vars(part).items() if isinstance(part, Holder) else enumerate(part)
+
+
+def member_paths(path: str, part: Any, above: tuple[int, ...] = ()) -> list[str]:
+    """Return the paths to modules, and to tensors that were not computed, in an attribute."""
+    if isinstance(part, Holder) or (isinstance(part, Tensor) and part.node is None):
+        return [path]
+    if not isinstance(part, (dict, list, tuple)) or id(part) in above:
+        return []
+    above = (*above, id(part))
+    inside = [p for key, x in _items(part) for p in member_paths(f"{path}.{key}", x, above)]
+    return [path, *inside] if inside else []
+
+
+# --- objects that the walk does not enter --------------------------------------------------------
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.random.Generator)
+_CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+
+
+def tensors_in(
+    part: Any, seen: dict[int, Any] | None = None, *, into_modules: bool = True
+) -> Iterator[Tensor]:
+    """Yield every tensor inside an object: in its attributes, its slots and its items.
+
+    ``seen`` collects the objects by id; those that it has are not entered again. Functions and
+    classes are never entered.
+    """
+    seen = {} if seen is None else seen
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, (*_PLAIN, *_CODE)) or id(part) in seen:
+            continue
+        seen[id(part)] = part
+        if isinstance(part, Tensor):
+            yield part
+        elif into_modules or not isinstance(part, Holder):
+            waiting.extend(_inside(part))
+
+
+def _inside(part: Any) -> list[Any]:
+    if isinstance(part, np.ndarray):
+        return list(part.flat) if part.dtype.hasobject else []
+    found = [*getattr(part, "__dict__", {}).values(), *_slots(part).values()]
+    if isinstance(part, functools.partial):
+        found += [*part.args, *part.keywords.values()]
+    elif isinstance(part, dict):
+        found += part.values()
+    elif isinstance(part, (list, tuple, set, frozenset, collections.deque)):
+        found += part
+    return found
+
+
+def _slots(part: Any) -> dict[str, Any]:
+    """Return what the ``__slots__`` of an object hold."""
+    found = {}
+    for kind in type(part).__mro__[:-1]:
+        for name, slot in vars(kind).items():
+            if isinstance(slot, types.MemberDescriptorType):
+                found[name] = getattr(part, name, None)
+    return found
+
+
+def require_findable(module: Holder) -> None:
+    """Raise TypeError for a parameter, in an object inside the module, that the walk would miss."""
+    modules, known = [module], set()
+    for _, part, *_ in walk(module):
+        if isinstance(part, Holder):
+            modules.append(part)
+        else:
+            known.add(id(part))
+    seen: dict[int, Any] = {id(part): part for part in modules}
+    for holder in modules:
+        for name, part in {**vars(holder), **_slots(holder)}.items():
+            for tensor in tensors_in(part, seen):
+                if is_parameter(tensor) and id(tensor) not in known:
+                    where = "__slots__" if tensor is part else f"a {type(part).__name__}"
+                    raise TypeError(
+                        f"{type(holder).__name__}.{name} holds a parameter of shape {tensor.shape} "
+                        f"in {where}, where it would be neither trained nor saved. Parameters and "
+                        "layers must be in attributes of a Module, or in lists, tuples and dicts"
+                    )
+
+
+def without_graphs(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes in which each computed tensor is replaced by its values.
+
+    An attribute that holds one, at any depth, becomes a copy. Its other tensors, and modules, are
+    the same objects.
+    """
+    same: dict[int, Any] = {}  # what deepcopy does not copy
+    computed = set()
+    for name, part in attributes.items():
+        seen: dict[int, Any] = {}
+        for tensor in tensors_in(part, seen, into_modules=False):
+            same[id(tensor)] = tensor if tensor.node is None else tensor.detach()
+            if tensor.node is not None:
+                computed.add(name)
+        same |= {id(x): x for x in seen.values() if isinstance(x, Holder)}
+    return {k: copy.deepcopy(v, same) if k in computed else v for k, v in attributes.items()}
