@@ -37,6 +37,10 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
     ("sum", ta.sum, _zeros((2, 3)), {"axis": (1, -1)}, ShapeError, "twice"),
     ("mean", ta.mean, _zeros((2, 0)), {}, ShapeError, r"\(2, 0\)"),
     ("mean", ta.mean, _zeros((2, 3)), {"axis": -3}, ShapeError, "axis -3"),
+    *(
+        (f.__name__, f, ([ta.Tensor([1.0]), ta.Tensor([2.0])],), {}, DTypeError, "list of tensors")
+        for f in (ta.sum, ta.mean, ta.max)
+    ),
     ("max", ta.max, _zeros((2, 0)), {"axis": 1}, ShapeError, r"\(2, 0\)"),
     ("min", ta.min, _zeros((2, 0)), {}, ShapeError, r"\(2, 0\)"),
     ("max", ta.max, _zeros((2, 3)), {"axis": 5}, ShapeError, "axis 5"),

@@ -117,6 +117,66 @@ def test_a_loss_and_its_gradient_keep_their_digits_where_the_prediction_is_sure(
     assert abs(first - float(exact)) <= 8 * np.finfo(dtype).eps * abs(float(exact))
 
 
+# What softmax and its relatives give: the value and, for a cotangent g, the gradient.
+
+
+def exact_softmax(a, g):
+    e = [mp.exp(v) for v in a]
+    p = [v / sum(e) for v in e]
+    return p, [p[i] * sum(p[k] * (g[i] - g[k]) for k in range(len(a))) for i in range(len(a))]
+
+
+def exact_log_softmax(a, g):
+    p, _ = exact_softmax(a, g)
+    return [mp.log(v) for v in p], [
+        sum(p[k] * g[i] - p[i] * g[k] for k in range(len(a))) for i in range(len(a))
+    ]
+
+
+SOFTMAXES = {"softmax": exact_softmax, "log_softmax": exact_log_softmax}
+COTANGENTS = ([1, 0, 0], [0, 1, 0], [1, 1e-9, 0], [1, 1, 1e-12], [0.3, -0.7, 1.1], [1, 1, 1])
+
+
+@BOTH
+@pytest.mark.parametrize("g", COTANGENTS, ids=str)
+@pytest.mark.parametrize("gap", [1e-6, 1.0, 10.0, 20.0, 40.0, 80.0])
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_softmax_and_its_gradient_keep_their_digits_where_one_is_sure(name, gap, g, dtype):
+    """Relative to the terms p_k (g_i - g_k) that cannot be avoided: 1 - p cancels nowhere."""
+    a, g = np.array([[0.0, gap, -1.0]], dtype), np.array([g], dtype)
+    x = ta.Tensor(a, requires_grad=True)
+    value = getattr(ta, name)(x)
+    value.backward(g)
+    logits, cotangent = ([mp.mpf(float(v)) for v in array[0]] for array in (a, g))
+    exact, gradient = SOFTMAXES[name](logits, cotangent)
+    p, _ = exact_softmax(logits, cotangent)
+    tolerance = (16 + 2 * gap) * float(np.finfo(dtype).eps)
+    for i in range(3):
+        assert abs(float(value.data[0, i]) - exact[i]) <= tolerance * abs(exact[i])
+        if name == "softmax":
+            terms = [p[i] * p[k] * abs(cotangent[i] - cotangent[k]) for k in range(3)]
+        else:
+            terms = [
+                p[k] * abs(cotangent[i]) + p[i] * abs(cotangent[k]) for k in range(3) if k != i
+            ]
+        found = mp.mpf(float(x.grad[0, i]))
+        assert abs(found - gradient[i]) <= tolerance * sum(terms) + np.finfo(dtype).tiny
+
+
+@BOTH
+@pytest.mark.parametrize("index", [np.zeros(10**6, int), [[0, 1]] * 10**5], ids=["one", "two"])
+def test_an_element_that_is_read_often_gets_an_accurate_sum(index, dtype):
+    """The parts are added in float64: of 10⁶ equal terms, adding in float32 loses 1 %."""
+    index = np.array(index)
+    x = ta.Tensor(np.zeros(2, dtype), requires_grad=True)
+    g = np.full(index.shape, 0.1, dtype)
+    x[index].backward(g)
+    count = (index == 0).sum()
+    np.testing.assert_allclose(
+        x.grad[0], count * float(g.flat[0]), rtol=1e-7 if dtype == F32 else 1e-10
+    )
+
+
 # --- sums ----------------------------------------------------------------------------------------
 
 LONG = {

@@ -74,8 +74,9 @@ from .ops.local_norm import local_contrast_norm, local_response_norm
 from .ops.loss import accuracy, mean_squared_error, softmax_cross_entropy
 from .ops.norm import batch_norm
 from .ops.pool import avg_pool2d, max_pool2d
-from .ops.reductions import log_softmax, max, mean, min, softmax, sum
+from .ops.reductions import max, mean, min, sum
 from .ops.shapes import broadcast_to, concatenate, getitem, reshape, transpose
+from .ops.softmax import log_softmax, softmax
 from .studies.sweep import sweep
 from .training.evaluate import evaluate, predict
 from .training.features import features

@@ -10,7 +10,7 @@ from typing import Any
 from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like, require_no_mask
 from ..autodiff.engine import Tensor, op
 from ..errors import DTypeError, ShapeError
-from .reductions import total_of_others
+from .softmax import total_of_others
 
 
 @op

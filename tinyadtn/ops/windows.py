@@ -151,6 +151,17 @@ def batch_first(x: Array) -> Any:
     return x.transpose(3, 0, 1, 2)
 
 
+def channel_rows(x: Array) -> Any:
+    """Return (n, c, h, w) as a matrix (c, h·w·n): a view, if the batch is innermost in memory."""
+    return batch_innermost(x).reshape(x.shape[1], -1)
+
+
+def from_channel_rows(rows: Array, shape: tuple[int, ...]) -> Any:
+    """Return the adjoint of ``channel_rows``, and its inverse: (c, h·w·n) as (n, c, h, w)."""
+    n, c, h, w = shape
+    return batch_first(rows.reshape(c, h, w, n))
+
+
 def im2col(
     image: Array, window: SlidingWindow, start: int = 0, stop: int | None = None, out: Any = None
 ) -> Any:

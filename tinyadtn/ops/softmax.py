@@ -1,0 +1,60 @@
+"""softmax and log_softmax along an axis.
+
+Both are computed from a - max(a), so that nothing overflows. The rounding error of that difference
+becomes an error of the exponent: about 30 units in the last place at max(a) - a = 80. If one
+element is much larger than the others, its p is almost 1. Then 1 - p is computed as the sum of the
+other p, because the difference would lose all digits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autodiff.arrays import Array, array_module, as_float, sum_over
+from ..autodiff.engine import op
+
+
+@op
+def softmax(a: Array, *, axis: int = -1) -> Any:
+    """p = e^a / Σ e^a along an axis."""
+    xp, a = array_module(a), as_float(a)
+    e = xp.exp(a - a.max(axis=axis, keepdims=True))
+    p, largest = e / _total(e, axis), xp.expand_dims(a.argmax(axis), axis)
+
+    def grad_a(g: Array) -> Any:
+        # p_i Σ_k p_k (g_i - g_k) depends on differences of g only: make g of the largest 0.
+        g = g - xp.take_along_axis(g, largest, axis)
+        return p * (g - _total(g * p, axis))
+
+    return p, grad_a
+
+
+@op
+def log_softmax(a: Array, *, axis: int = -1) -> Any:
+    """c = ln p = a - ln Σ e^a along an axis."""
+    xp, a = array_module(a), as_float(a)
+    shifted = a - a.max(axis=axis, keepdims=True)
+    e = xp.exp(shifted)
+    others = total_of_others(e, axis)
+    places = xp.arange(a.shape[axis]).reshape([-1] + [1] * (a.ndim - 1)).swapaxes(0, axis)
+    largest = places == xp.expand_dims(a.argmax(axis), axis)
+
+    def grad_a(g: Array) -> Any:
+        # g_i - p_i Σ_k g_k, which sums to 0: for the largest p, minus the sum of the others.
+        share = xp.where(largest, 0, g - e / (1 + others) * _total(g, axis))
+        return xp.where(largest, -_total(share, axis), share)
+
+    return shifted - xp.log1p(others), grad_a
+
+
+def total_of_others(e: Array, axis: int) -> Any:
+    """Return Σ e along an axis without the largest e, which is 1: ln(1 + it) loses no small e."""
+    rows = e.copy().swapaxes(axis, 0)
+    largest = (rows.argmax(axis=0), *array_module(e).indices(rows.shape[1:]))
+    rows[largest] = 0
+    return sum_over(rows, (0,), keepdims=True).swapaxes(axis, 0)
+
+
+def _total(a: Array, axis: int) -> Any:
+    """Return Σ along an axis, which stays with length 1."""
+    return sum_over(a, (axis % a.ndim,), keepdims=True)
