@@ -21,12 +21,16 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
         (function.__name__, function, _UNBROADCASTABLE, {}, ShapeError, r"\(2, ?3\).*\(4,\)")
         for function in (ta.add, ta.subtract, ta.multiply, ta.divide, ta.power)
     ),
+    ("arctan2", ta.arctan2, _UNBROADCASTABLE, {}, ShapeError, r"\(2, ?3\)"),
     ("maximum", ta.maximum, _UNBROADCASTABLE, {}, ShapeError, r"\(2, ?3\)"),
     ("minimum", ta.minimum, _UNBROADCASTABLE, {}, ShapeError, r"\(2, ?3\)"),
     ("where", ta.where, (np.ones(2, bool), *_zeros((3,), ())), {}, ShapeError, r"\(3,\)"),
     *(
         (f.__name__, f, (np.zeros(2, np.complex64),), {}, DTypeError, "complex64")
-        for f in (ta.negative, ta.exp, ta.log, ta.sqrt, ta.absolute, ta.tanh, ta.sigmoid)
+        for f in (
+            *(ta.negative, ta.exp, ta.log, ta.sqrt, ta.absolute, ta.tanh, ta.sigmoid, ta.expm1),
+            *(ta.log1p, ta.sin, ta.cos, ta.tan, ta.arctan),
+        )
     ),
     ("relu", ta.relu, (np.zeros(2, np.float16),), {}, DTypeError, "float16"),
     ("leaky_relu", ta.leaky_relu, (np.array([object()]),), {}, DTypeError, "object"),
@@ -56,6 +60,38 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
     ("concatenate", ta.concatenate, _zeros((2, 3), (2,)), {}, ShapeError, r"\(2,\)"),
     ("concatenate", ta.concatenate, _zeros((2, 3)), {"axis": 2}, ShapeError, "axis 2"),
     ("concatenate", ta.concatenate, (), {}, ShapeError, None),
+    *(
+        (f.__name__, f, _zeros((2, 3)), {"axis": 2}, ShapeError, "axis 2")
+        for f in (ta.prod, ta.logsumexp, ta.cumsum, ta.var, ta.std, ta.norm)
+    ),
+    ("logsumexp", ta.logsumexp, _zeros((2, 0)), {"axis": 1}, ShapeError, r"\(2, 0\).*zero-size"),
+    ("norm", ta.norm, _zeros((2, 0)), {"axis": 1}, ShapeError, r"\(2, 0\).*zero-size"),
+    ("cumsum", ta.cumsum, _zeros((2, 3)), {}, TypeError, "axis"),
+    ("var", ta.var, _zeros((0, 3)), {"axis": 0}, ShapeError, "no elements"),
+    ("std", ta.std, _zeros((1, 3)), {"axis": 0, "ddof": 1}, ShapeError, "more than 1 .*got 1"),
+    ("clip", ta.clip, _zeros((3,)), {"min": 2, "max": 1}, ValueError, "min <= max, got 2 and 1"),
+    ("clip", ta.clip, _zeros((3,)), {"max": np.nan}, ValueError, "got -inf and nan"),
+    ("clip", ta.clip, (np.zeros(3), 0, 1), {}, TypeError, "min=, max= by keyword; got 3"),
+    ("stack", ta.stack, _zeros((2, 3), (3,)), {}, ShapeError, r"\(2, 3\), \(3,\).*same shape"),
+    ("stack", ta.stack, _zeros((2, 3)), {"axis": 3}, ShapeError, "axis 3"),
+    ("stack", ta.stack, ([ta.Tensor([1.0]), ta.Tensor([2.0])],), {}, DTypeError, "ta.stack"),
+    ("squeeze", ta.squeeze, _zeros((1, 3)), {"axis": 1}, ShapeError, r"\(1, 3\).*other than 1"),
+    ("squeeze", ta.squeeze, _zeros((1, 3)), {"axis": 2}, ShapeError, "axis 2"),
+    ("expand_dims", ta.expand_dims, _zeros((2, 3)), {"axis": 3}, ShapeError, "axis 3"),
+    ("repeat", ta.repeat, _zeros((2, 3)), {"repeats": -1, "axis": 0}, ShapeError, "from 0, got -1"),
+    ("repeat", ta.repeat, _zeros((2, 3)), {"repeats": [1, 2], "axis": 0}, ShapeError, "whole"),
+    ("pad", ta.pad, _zeros((2, 3)), {"pad_width": -1}, ShapeError, "from 0, got -1"),
+    ("pad", ta.pad, _zeros((2, 3)), {"pad_width": 1.5}, ShapeError, "from 0, got 1.5"),
+    ("pad", ta.pad, _zeros((2, 3)), {"pad_width": (1, 2, 3)}, ShapeError, r"\(2, 3\).*broadcast"),
+    *(
+        (f.__name__, f, _zeros((2, 3)), {"labels": labels}, ShapeError, words)
+        for f in (ta.binary_cross_entropy_with_logits,)
+        for labels, words in [
+            ([0, 1, 1], r"\(2, 3\), \(3,\)"),
+            (np.full((2, 3), 1.5), "0 … 1, got 1.5 … 1.5"),
+            (np.full((2, 3), np.nan), "0 … 1, got nan"),
+        ]
+    ),
     ("getitem", ta.getitem, _zeros((2, 3)), {"index": 2}, IndexError, "out of bounds"),
     ("getitem", ta.getitem, _zeros((2, 3)), {"index": (0, 0, 0)}, IndexError, "too many"),
     *(

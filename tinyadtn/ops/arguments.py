@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..autodiff.arrays import Array, as_float
+from ..autodiff.arrays import Array, as_array, as_float
 from ..autodiff.engine import Tensor
 from ..errors import ShapeError
 
@@ -24,6 +24,11 @@ def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
     if len({k % ndim for k in axes}) < len(tuple(axes)):
         raise ShapeError(f"axis {axis} names one axis twice")
     return tuple(k % ndim for k in axes)
+
+
+def shape_of(a: Array) -> tuple[int, ...]:
+    """Return the shape of a tensor, an array or a nested list."""
+    return (a if hasattr(a, "shape") else as_array(a)).shape
 
 
 def float_tensor(x: Array) -> Tensor:

@@ -14,6 +14,7 @@ Then digits disappear, as everywhere in floating-point arithmetic.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,20 @@ def log(a: Array) -> Any:
 
 
 @op
+def expm1(a: Array) -> Any:
+    """c = e^a - 1, with all digits near a = 0."""
+    xp, a = array_module(a), as_float(a)
+    return xp.expm1(a), lambda g: g * xp.exp(a)
+
+
+@op
+def log1p(a: Array) -> Any:
+    """c = ln(1 + a), with all digits near a = 0."""
+    a = as_float(a)
+    return array_module(a).log1p(a), lambda g: g / (1 + a)
+
+
+@op
 def sqrt(a: Array) -> Any:
     """c = √a."""
     c = array_module(a).sqrt(as_float(a))
@@ -169,6 +184,20 @@ def _won(a: Array, b: Array, c: Array) -> Any:
     """1 where a is the result c, 1/2 where b is c, too. A NaN is always the result."""
     a_won, b_won = (a == c) | (a != a), (b == c) | (b != b)
     return a_won.astype(a.dtype) - (a_won & b_won).astype(a.dtype) / 2
+
+
+@op
+def clip(a: Array, *, min: float = -math.inf, max: float = math.inf) -> Any:
+    """c = a, but ``min`` where a is smaller and ``max`` where a is larger.
+
+    The gradient is g where min ≤ a ≤ max, and 0 elsewhere. For bounds that are arrays, write
+    ``maximum`` and ``minimum``.
+    """
+    if not min <= max:
+        raise ValueError(f"clip needs min <= max, got {min} and {max}")
+    xp, a = array_module(a), as_float(a)
+    inside = ~((a < float(min)) | (a > float(max)))
+    return xp.clip(a, float(min), float(max)), lambda g: g * inside
 
 
 @op

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, as_array, sum_over
+from ..autodiff.arrays import Array, array_module, sum_over
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
-from .arguments import axes_of
+from .arguments import axes_of, shape_of
 
 
 @op
@@ -33,7 +33,7 @@ def sum(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 def mean(a: Array, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """c = Σ a / n over the given axes, n being the number of elements summed."""
-    shape = (a if hasattr(a, "shape") else as_array(a)).shape
+    shape = shape_of(a)
     count = math.prod(shape[k] for k in axes_of(axis, len(shape)))
     if count == 0:
         raise ShapeError(f"the mean of no elements is undefined (shape {shape}, axis {axis})")
@@ -53,23 +53,32 @@ def min(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _extremum(a: Array, axis: Any, keepdims: bool, argument: str) -> Any:
-    axes, xp = sorted(axes_of(axis, a.ndim)), array_module(a)
-    others = [k for k in range(a.ndim) if k not in axes]
-    order = [*others, *axes]
-    count = math.prod(a.shape[k] for k in axes)
+    (rows, shape, back), xp = rows_over(a, axis, keepdims), array_module(a)
+    count = rows.shape[-1]
     if count == 0:
         raise ShapeError(
             f"{argument[3:]} of no elements is undefined (shape {a.shape}, axis {axis})"
         )
-    # The reduced axes together as the last one, so that "the first" has a meaning.
-    rows = a.transpose(order).reshape(*(a.shape[k] for k in others), count)
     winner = getattr(rows, argument)(axis=-1)[..., None]
     chosen = xp.arange(count) == winner
-    kept = tuple(1 if k in axes else n for k, n in enumerate(a.shape))
-    c = xp.take_along_axis(rows, winner, axis=-1)
+    c = xp.take_along_axis(rows, winner, axis=-1).reshape(shape)
+    return c, lambda g: back(xp.where(chosen, g.reshape(winner.shape), 0))
 
-    def grad_a(g: Array) -> Any:
-        share = xp.where(chosen, g.reshape(winner.shape), 0)
-        return share.reshape([a.shape[k] for k in order]).transpose(np.argsort(order).tolist())
 
-    return c.reshape(kept if keepdims else [a.shape[k] for k in others]), grad_a
+def rows_over(a: Array, axis: Any, keepdims: bool) -> tuple[Any, tuple[int, ...], Any]:
+    """Return the reduced axes together as the last one, so that "the first" has a meaning.
+
+    Returned are the rows (…, count), the shape of the result of the reduction, and the function
+    that puts values of the shape of the rows back into the shape of ``a``.
+    """
+    axes = sorted(axes_of(axis, a.ndim))
+    others = [k for k in range(a.ndim) if k not in axes]
+    order, lengths = [*others, *axes], [a.shape[k] for k in others]
+    rows = a.transpose(order).reshape(*lengths, math.prod(a.shape[k] for k in axes))
+    kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
+
+    def back(values: Array) -> Any:
+        inverse = np.argsort(order).tolist()
+        return values.reshape([a.shape[k] for k in order]).transpose(inverse)
+
+    return rows, tuple(kept if keepdims else lengths), back

@@ -1,4 +1,4 @@
-"""Ops that move elements and compute nothing: reshape, transpose, broadcast_to, concatenate, index.
+"""Ops that move elements and compute nothing: reshape, transpose, broadcast_to, indexing.
 
 Each gradient moves g back to the place where the elements came from. An element that was copied to
 several places gets the sum.
@@ -13,7 +13,7 @@ import numpy as np
 from ..autodiff.arrays import Array, array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
-from .arguments import axes_of
+from .arguments import axes_of, shape_of
 
 
 @op
@@ -34,6 +34,22 @@ def transpose(a: Array, *, axes: tuple[int, ...] | None = None) -> Any:
     return a.transpose(order), lambda g: g.transpose(np.argsort(order).tolist())
 
 
+def squeeze(a: Array, *, axis: Any = None) -> Tensor:
+    """Remove axes of length 1 (all of them by default)."""
+    shape = shape_of(a)
+    lone = [k for k, n in enumerate(shape) if n == 1] if axis is None else axes_of(axis, len(shape))
+    if any(shape[k] != 1 for k in lone):
+        raise ShapeError(f"squeeze of {shape}: axis {axis} has a length other than 1")
+    return reshape(a, shape=tuple(n for k, n in enumerate(shape) if k not in lone))
+
+
+def expand_dims(a: Array, *, axis: int) -> Tensor:
+    """Insert an axis of length 1, so that it is axis number ``axis`` of the result."""
+    shape = shape_of(a)
+    (axis,) = axes_of(axis, len(shape) + 1)
+    return reshape(a, shape=(*shape[:axis], 1, *shape[axis:]))
+
+
 @op
 def broadcast_to(a: Array, *, shape: tuple[int, ...]) -> Any:
     """Stretch a to a shape by NumPy's broadcasting rules."""
@@ -41,24 +57,6 @@ def broadcast_to(a: Array, *, shape: tuple[int, ...]) -> Any:
         return array_module(a).broadcast_to(a, shape), lambda g: g
     except ValueError:
         raise ShapeError(f"cannot broadcast {a.shape} to {shape}") from None
-
-
-@op
-def concatenate(*arrays: Array, axis: int = 0) -> Any:
-    """Join the arrays one after another along an axis."""
-    xp = array_module(arrays[0])
-    (axis,) = axes_of(axis, arrays[0].ndim)
-    rest = {a.shape[:axis] + a.shape[axis + 1 :] for a in arrays}
-    if len(rest) > 1 or len({a.ndim for a in arrays}) > 1:
-        shapes = ", ".join(str(a.shape) for a in arrays)
-        raise ShapeError(f"concatenate along axis {axis}: the other axes differ in {shapes}")
-    ends = np.cumsum([a.shape[axis] for a in arrays]).tolist()
-
-    def slice_of(start: int, end: int) -> Any:
-        index = (slice(None),) * axis + (slice(start, end),)
-        return lambda g: g[index]
-
-    return xp.concatenate(arrays, axis=axis), *map(slice_of, [0, *ends], ends)
 
 
 @op

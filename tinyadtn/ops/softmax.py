@@ -1,6 +1,6 @@
-"""softmax and log_softmax along an axis.
+"""softmax, log_softmax and logsumexp.
 
-Both are computed from a - max(a), so that nothing overflows. The rounding error of that difference
+They are computed from a - max(a), so that nothing overflows. The rounding error of that difference
 becomes an error of the exponent: about 30 units in the last place at max(a) - a = 80. If one
 element is much larger than the others, its p is almost 1. Then 1 - p is computed as the sum of the
 other p, because the difference would lose all digits.
@@ -12,6 +12,7 @@ from typing import Any
 
 from ..autodiff.arrays import Array, array_module, as_float, sum_over
 from ..autodiff.engine import op
+from .reductions import rows_over
 
 
 @op
@@ -45,6 +46,21 @@ def log_softmax(a: Array, *, axis: int = -1) -> Any:
         return xp.where(largest, -_total(share, axis), share)
 
     return shifted - xp.log1p(others), grad_a
+
+
+@op
+def logsumexp(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """c = ln Σ e^a over the given axes (all of them by default).
+
+    >>> logsumexp([1000.0, 1000.0]).item() - 1000  # ln 2
+    0.693...
+    """
+    (rows, shape, back), xp = rows_over(as_float(a), axis, keepdims), array_module(a)
+    largest = rows.max(axis=-1, keepdims=True)
+    e = xp.exp(rows - xp.where(xp.isfinite(largest), largest, 0))  # -∞ - -∞ is NaN
+    others = total_of_others(e, -1)
+    c = largest + xp.log1p(others)
+    return c.reshape(shape), lambda g: back(g.reshape(c.shape) * (e / (1 + others)))
 
 
 def total_of_others(e: Array, axis: int) -> Any:
