@@ -128,6 +128,21 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": (1, 2, 3)}, "pair"),
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"stride": 1.5}, "whole number|pair"),
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"groups": 1.0}, "groups.*whole number.*1.0"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"padding": "valid"}, "\"same\", got 'valid'"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"padding": ((1, 0), (0, -1))}, "padding from 0"),
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {"padding": ((1, 0, 0), 1)}, "pair"),
+        ]
+    ),
+    *(
+        ("conv_transpose2d", ta.conv_transpose2d, _zeros(*shapes), options, ShapeError, word)
+        for shapes, options, word in [
+            (((2, 3, 5, 5), (4, 3, 3, 3)), {}, r"\(2, 3, 5, 5\), \(4, 3, 3, 3\)"),
+            (((3, 5, 5), (3, 4, 3, 3)), {}, r"\(3, 5, 5\)"),
+            (((2, 3, 5, 5), (3, 4, 3, 3)), {"padding": "same"}, "'same'"),
+            (((2, 3, 5, 5), (3, 4, 3, 3)), {"output_padding": 1}, "below the stride, got 1"),
+            (((2, 3, 5, 5), (3, 4, 3, 3)), {"output_padding": -1, "stride": 2}, "from 0"),
+            (((2, 3, 1, 1), (3, 4, 3, 3)), {"padding": 2}, r"no image \(-1, -1\)"),
+            (((2, 3, 5, 5), (3, 4, 3, 3)), {"groups": 2}, "2 groups do not divide"),
         ]
     ),
     *(
@@ -137,6 +152,9 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             ((2, 3, 4), {"kernel": 2}, r"\(2, 3, 4\)"),
             ((2, 3, 4, 4), {"kernel": 5}, r"\(5, 5\)"),
             ((2, 3, 4, 4), {"kernel": 3, "padding": 2}, "half"),
+            ((2, 3, 4, 4), {"kernel": 3, "padding": ((0, 0), (0, 2))}, "half"),
+            ((2, 3, 1, 1), {"kernel": 2, "padding": 1, "dilation": 2}, "padding only"),
+            ((2, 3, 4, 4), {"kernel": 2, "dilation": 0}, "dilation from 1"),
         ]
     ),
     ("batch_norm", ta.batch_norm, _zeros((2, 3, 4, 4), (4,), (3,)), {}, ShapeError, "3 numbers"),

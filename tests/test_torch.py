@@ -11,7 +11,8 @@ from torch_leg import torch
 
 import tinyadtn as ta
 
-CONTRACTIONS = {"matmul", "contract", "conv2d"}
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+CONTRACTIONS = {"matmul", "contract", "conv2d", "conv_transpose2d"}
 # A gradient that is a small difference of large terms is judged by these, not by what is left. Of
 # batch norm over two values a channel nearly nothing is left: 3.1e-5 at most for one of the seeds,
 # of terms around 1, and 2.6e-7 (two roundings of float32) or 2.3e-15 of these apart from torch's.

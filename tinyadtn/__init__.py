@@ -72,6 +72,7 @@ from .ops.basic import (
 )
 from .ops.contract import contract
 from .ops.conv import conv2d
+from .ops.conv_transpose import conv_transpose2d
 from .ops.cumulative import cumsum, prod
 from .ops.dropout import dropout
 from .ops.joining import concatenate, pad, repeat, stack
@@ -142,6 +143,7 @@ __all__ = [
     "concatenate",
     "contract",
     "conv2d",
+    "conv_transpose2d",
     "cos",
     "crop_and_flip",
     "cumsum",

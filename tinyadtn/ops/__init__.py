@@ -6,7 +6,7 @@ Read them in this order. Any file after ``contract`` can be read alone.
 - ``reductions`` and ``shapes``: sum, mean, max; reshape, transpose, indexing.
 - ``contract``: tensor contraction, the op that tensor networks consist of.
 - ``softmax``; ``loss``: cross-entropy and accuracy; ``dropout``.
-- ``windows``, then ``conv`` and ``pool``: a window that slides over an image.
+- ``windows``, then ``conv``, ``conv_transpose`` and ``pool``: a window slides over an image.
 - ``norm``: batch normalization; ``local_norm``: two older methods.
 - ``trigonometric``, ``statistics``, ``cumulative``, ``joining``: a few functions each.
 - ``operators``: what ``x * y`` and ``x.sum()`` mean for a Tensor. ``arguments``: shared checks.
