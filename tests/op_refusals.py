@@ -97,15 +97,19 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
     *(
         ("contract", ta.contract, _zeros(*shapes), {"pattern": pattern}, ShapeError, word)
         for pattern, shapes, word in [
-            ("ij,jk", ((2, 3), (3, 4)), "no"),
             ("ij->i->j", ((2, 3),), "only letters"),
             ("ij,jk->ik", ((2, 3),), "2 operands, got 1"),
             ("ij,jk->ik", ((2, 3), (4, 5)), "axis j is 3 and 4"),
             ("ij->ij", ((2, 3, 4),), "needs 2 axes"),
-            ("ii->i", ((3, 3),), "twice"),
-            ("ij->ii", ((3, 3),), "twice"),
+            ("ii->i", ((3, 4),), "axis i is 3 and 4"),
+            ("ij->ii", ((3, 3),), "twice in the result.*eye"),
+            ("...i->i", ((2, 3),), "in an operand and in the result, or letters"),
+            ("i->...i", ((2,),), "in an operand and in the result, or letters"),
+            ("...i,...i->...", ((2, 3), (1, 3)), '"..." is 2 and 1'),
+            ("...ij->...", ((2,),), "needs 2 axes"),
+            ("...i...->...", ((2, 3),), "only letters"),
+            ("i..j->ij", ((2, 3),), "only letters"),
             ("ij->ik", ((2, 3),), "no operand"),
-            ("...i->i", ((2, 3),), "only letters"),
             ("i1->i", ((2, 3),), "only letters"),
             ("iä->i", ((2, 3),), "only letters"),
             ("i,i->i", ((1,), (3,)), "axis i is 1 and 3"),

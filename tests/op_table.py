@@ -304,6 +304,11 @@ ROWS = [
         {"pattern": "ij,k->ki"}, empty=((2, 0), (4,)), case="lone"),
     Row(ta.contract, lambda a, pattern: a.sum(1).T, lambda t, a: t.einsum("abc->ca", a),
         ((2, 3, 4),), "linear", {"pattern": "abc->ca"}, empty=((2, 0, 4),), case="one"),
+    Row(ta.contract, lambda a, b, pattern: np.einsum("kik,kj->jki", a, b),
+        lambda t, a, b: t.einsum("kik,kj->jki", a, b), ((3, 4, 3), (3, 2)), "linear",
+        {"pattern": "kik,kj->jki"}, empty=((3, 0, 3), (3, 2)), case="diagonal"),
+    Row(ta.contract, lambda a, b, pattern: a @ b, lambda t, a, b: a @ b, ((5, 2, 3), (5, 3, 4)),
+        "linear", {"pattern": "...ij,...jk"}, empty=((0, 2, 3), (0, 3, 4)), case="ellipsis"),
     # images
     Row(ta.conv2d, images.conv2d, lambda t, x, w: t.nn.functional.conv2d(x, w),
         (IMAGES, (6, 4, 3, 2)), "linear", empty=((0, 4, 5, 7), (6, 4, 3, 2))),

@@ -20,10 +20,11 @@ def softmax(a: Array, *, axis: int = -1) -> Any:
     """p = e^a / Σ e^a along an axis."""
     xp, a = array_module(a), as_float(a)
     e = xp.exp(a - a.max(axis=axis, keepdims=True))
-    p, largest = e / _total(e, axis), xp.expand_dims(a.argmax(axis), axis)
+    p = e / _total(e, axis)
 
     def grad_a(g: Array) -> Any:
         # p_i Σ_k p_k (g_i - g_k) depends on differences of g only: make g of the largest 0.
+        largest = xp.expand_dims(p.argmax(axis), axis)
         g = g - xp.take_along_axis(g, largest, axis)
         return p * (g - _total(g * p, axis))
 
@@ -37,10 +38,10 @@ def log_softmax(a: Array, *, axis: int = -1) -> Any:
     shifted = a - a.max(axis=axis, keepdims=True)
     e = xp.exp(shifted)
     others = total_of_others(e, axis)
-    places = xp.arange(a.shape[axis]).reshape([-1] + [1] * (a.ndim - 1)).swapaxes(0, axis)
-    largest = places == xp.expand_dims(a.argmax(axis), axis)
 
     def grad_a(g: Array) -> Any:
+        places = xp.arange(e.shape[axis]).reshape([-1] + [1] * (e.ndim - 1)).swapaxes(0, axis)
+        largest = places == xp.expand_dims(e.argmax(axis), axis)
         # g_i - p_i Σ_k g_k, which sums to 0: for the largest p, minus the sum of the others.
         share = xp.where(largest, 0, g - e / (1 + others) * _total(g, axis))
         return xp.where(largest, -_total(share, axis), share)

@@ -185,6 +185,8 @@ def sides(padding: Padding) -> tuple[Pair, Pair]:
 
 def pair(size: Size) -> Pair:
     """Return (vertical, horizontal) from one number for both axes, or from two."""
+    if type(size) is int:
+        return size, size
     both = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(both) != 2 or not all(isinstance(n, numbers.Integral) for n in both):
         raise ShapeError(f"expected one whole number or a pair of them, got {size!r}")
