@@ -196,6 +196,13 @@ LONG = {
     "outer axes": (lambda x: ta.sum(x, axis=(0, 2)), (1000, 3, 100), 10**5),
     "middle axis": (lambda x: ta.sum(x, axis=1, keepdims=True), (2, 10**5, 3), 10**5),
     "contract": (lambda x: ta.contract(x, pattern="ab->b"), (10**6, 2), 10**6),
+    "norm of columns": (lambda x: ta.norm(x, axis=0), (10**6, 3), 1000),
+    "logsumexp of columns": (
+        lambda x: ta.exp(ta.logsumexp(x * 0, axis=0) - np.log(10**6)) * x[0],
+        (10**6, 3),
+        1,
+    ),
+    "the last of a cumsum": (lambda x: ta.cumsum(x, axis=0)[-1], (10**6, 3), 10**6),
     "global average pool": (lambda x: ta.avg_pool2d(x, kernel=300), (2, 1, 300, 300), 1),
 }
 
@@ -205,9 +212,28 @@ LONG = {
 def test_long_sums_are_as_accurate_as_pairwise_ones(name, dtype):
     function, shape, count = LONG[name]
     a = np.full(shape, 0.1, dtype)
+    tolerance = 16 * np.finfo(dtype).eps
+    if name == "the last of a cumsum" and dtype == F64:
+        tolerance = 1e-10  # added one by one, as documented
     np.testing.assert_allclose(
-        function(ta.Tensor(a)).data, count * float(a.flat[0]), rtol=16 * np.finfo(dtype).eps
+        function(ta.Tensor(a)).data, count * float(a.flat[0]), rtol=tolerance
     )
+
+
+@BOTH
+@pytest.mark.parametrize("offset", [1e2, 1e4, -1e6])
+def test_a_variance_does_not_suffer_from_a_mean_that_is_rounded(offset, dtype):
+    """The differences are as small as the spacing of the numbers around the mean, times ten."""
+    spacing = abs(offset) * 10 * np.finfo(dtype).eps
+    a = (offset + spacing * np.random.default_rng(0).normal(size=(1000, 2))).astype(dtype)
+    wide = a.astype(np.longdouble) - offset
+    exact = wide.var(axis=0)
+    np.testing.assert_allclose(ta.var(a, axis=0).data, exact, rtol=32 * np.finfo(dtype).eps)
+    x = ta.Tensor(a, requires_grad=True)
+    ta.std(x, axis=0).backward(np.ones(2))
+    gradient = (wide - wide.mean(axis=0)) / (1000 * np.sqrt(exact))
+    error = 64 * np.finfo(dtype).eps * np.abs(gradient).max()
+    np.testing.assert_allclose(x.grad, gradient, rtol=0, atol=error)
 
 
 @BOTH
@@ -241,6 +267,7 @@ def in_long_doubles(row: Row, arrays):
     return wide.astype(np.longdouble)
 
 
+SCALES = ("max", "min", "max_pool2d", "avg_pool2d", "norm", "std", "var")  # as linear ones do
 OTHERS = [row for row in ROWS if row.name not in EXACT]
 
 
@@ -249,8 +276,7 @@ OTHERS = [row for row in ROWS if row.name not in EXACT]
 @pytest.mark.parametrize("row", OTHERS, ids=str)
 def test_other_ops_are_right_relative_to_the_largest_term(row, scale, dtype):
     """All are sums of products, or functions of sums; float64 has to agree with long doubles."""
-    if scale != 1 and row.kind in ("smooth", "piecewise") and row.name not in ("max", "min"):
-        scale = 1.0 if not row.name.endswith("pool2d") else scale
+    scale = scale if row.kind in ("linear", "additive") or row.name in SCALES else 1.0
     arrays = [a.astype(dtype) * (dtype(scale) if k == 0 else 1) for k, a in enumerate(row.draw())]
     exact = in_long_doubles(row, arrays)
     found = row(*arrays).data
@@ -260,15 +286,17 @@ def test_other_ops_are_right_relative_to_the_largest_term(row, scale, dtype):
 
 
 @BOTH
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
 @pytest.mark.parametrize("row", OTHERS, ids=str)
-def test_other_gradients_are_right_relative_to_the_largest_term(row, dtype):
+def test_other_gradients_are_right_relative_to_the_largest_term(row, scale, dtype):
     """In float32 against float64; in float64 the gradient check is the reference."""
-    arrays = [a.astype(dtype) for a in row.draw()]
+    scales = row.kind in ("linear", "additive") or row.name in SCALES
+    arrays = [a.astype(dtype) * (dtype(scale) if scales else 1) for a in row.draw()]
     grads = []
     for kind in (dtype, F64):
         inputs = [ta.Tensor(a.astype(kind), requires_grad=True) for a in arrays]
         value = row(*inputs)
-        g = np.random.default_rng(1).normal(size=value.shape)
+        g = np.random.default_rng(1).normal(size=value.shape) * (1 if scales else scale)
         value.backward(g.astype(dtype))
         grads.append([x.grad for x in inputs])
     for rough, exact in zip(*grads):

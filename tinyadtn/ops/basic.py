@@ -225,6 +225,9 @@ def where(condition: Array, a: Array, b: Array) -> Tensor:
 def matmul(a: Array, b: Array) -> Any:
     """c = a @ b: vectors, matrices, and stacks of matrices that broadcast.
 
+    BLAS adds the products: over an axis of 10⁶ equal ones, about 300 units in the last place are
+    lost (``contract`` and ``conv2d`` multiply in the same way).
+
     >>> matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape
     (5, 2, 4)
     """

@@ -34,6 +34,7 @@ def _centred(a: Array, axis: Any, ddof: int) -> tuple[Tensor, int]:
     """Return a - mean a, and n - ddof."""
     a = float_tensor(a)
     centred = a - mean(a, axis=axis, keepdims=True)
+    centred = centred - mean(centred, axis=axis, keepdims=True)  # the first mean was rounded
     count = math.prod(a.shape[k] for k in axes_of(axis, a.ndim))
     if count <= ddof:
         raise ShapeError(
