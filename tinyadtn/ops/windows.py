@@ -112,7 +112,7 @@ def window_over(
     """Return the window for images of shape (…, h, w); ShapeError if it does not fit once.
 
     ``padding="same"`` gives ⌈image / stride⌉ outputs: the padding at the top and on the left is
-    half of what is needed, rounded down, and the rest follows at the bottom and on the right.
+    half of what is needed, rounded down; the other half is at the bottom and on the right.
 
     >>> window_over((3, 224, 224), kernel=11, stride=4, padding=2).outputs
     (55, 55)
