@@ -287,6 +287,18 @@ def test_binary_cross_entropy_keeps_its_digits_where_the_prediction_is_sure(gap,
         np.testing.assert_allclose(x.grad, y.grad, rtol=(8 + gap) * ulp)
 
 
+def test_arrays_to_join_may_be_given_as_a_list():
+    x, y = ta.Tensor([1.0, 2.0], requires_grad=True), np.array([3.0, 4.0])
+    for function in (ta.concatenate, ta.stack):
+        x.grad = None
+        value = function([x, y])
+        np.testing.assert_array_equal(value.data, function(x, y).data)
+        value.sum().backward()
+        assert x.grad.tolist() == [1, 1]
+    np.testing.assert_array_equal(ta.concatenate(([1, 2], [3.0])).data, [1, 2, 3])
+    assert ta.stack([y, y], axis=1).shape == (2, 2)
+
+
 def test_integers_become_floats_where_results_are_fractional():
     a = np.array([[0, 1], [2, 3]])
     for function in (ta.std, ta.var, ta.norm, ta.logsumexp, ta.sin, ta.log1p, ta.arctan, ta.clip):

@@ -11,14 +11,29 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.arrays import Array, array_module, sum_over
-from ..autodiff.engine import op
+from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from .arguments import axes_of
 
 
+def concatenate(*arrays: Any, axis: int = 0) -> Tensor:
+    """Join arrays (or one list of arrays) one after another along an axis."""
+    return _concatenate(*_listed(arrays), axis=axis)
+
+
+def stack(*arrays: Any, axis: int = 0) -> Tensor:
+    """Join arrays of one shape (or one list of them) along a new axis."""
+    return _stack(*_listed(arrays), axis=axis)
+
+
+def _listed(arrays: tuple) -> Any:
+    """Return the arrays, which may be given as one list, as in NumPy."""
+    one = len(arrays) == 1 and isinstance(arrays[0], (list, tuple))
+    return arrays[0] if one else arrays
+
+
 @op
-def concatenate(*arrays: Array, axis: int = 0) -> Any:
-    """Join the arrays one after another along an axis."""
+def _concatenate(*arrays: Array, axis: int) -> Any:
     xp = array_module(arrays[0])
     (axis,) = axes_of(axis, arrays[0].ndim)
     rest = {a.shape[:axis] + a.shape[axis + 1 :] for a in arrays}
@@ -35,8 +50,7 @@ def concatenate(*arrays: Array, axis: int = 0) -> Any:
 
 
 @op
-def stack(*arrays: Array, axis: int = 0) -> Any:
-    """Join arrays of one shape along a new axis."""
+def _stack(*arrays: Array, axis: int) -> Any:
     value = array_module(arrays[0]).stack(arrays, axis)
     before = (slice(None),) * (axis % value.ndim)
 

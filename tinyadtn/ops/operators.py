@@ -130,9 +130,10 @@ def _reduction(function: Any) -> Any:
     def method(self: Tensor, axis: Any = None, keepdims: bool = False, **more: Any) -> Tensor:
         if more.keys() - {"ddof"}:  # as np.sum(x) calls x.sum(axis=None, out=None)
             name = function.__name__
+            remedy = f"; NumPy knows no gradients: write ta.{name}(x) for np.{name}(x)"
             raise TypeError(
-                f"{name} of a tensor takes axis and keepdims, got {', '.join(more)}; NumPy knows "
-                f"no gradients: write ta.{name}(x) for np.{name}(x)"
+                f"{name} of a tensor takes axis= and keepdims=, got {', '.join(more)}"
+                + (remedy if "out" in more else "")
             )
         return function(self, axis=axis, keepdims=keepdims, **more)
 
