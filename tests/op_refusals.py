@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 import tinyadtn as ta
-from tinyadtn.errors import DTypeError, GraphError, ShapeError
+from tinyadtn.errors import DTypeError, GraphError, ShapeError, SizeLimitError
 
 
 def _zeros(*shapes: tuple) -> tuple:
@@ -79,6 +79,8 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
     ("expand_dims", ta.expand_dims, _zeros((2, 3)), {"axis": 3}, ShapeError, "axis 3"),
     ("repeat", ta.repeat, _zeros((2, 3)), {"repeats": -1, "axis": 0}, ShapeError, "from 0, got -1"),
     ("repeat", ta.repeat, _zeros((2, 3)), {"repeats": [1, 2], "axis": 0}, ShapeError, "whole"),
+    ("pad", ta.pad, _zeros((2, 3)), {"pad_width": 10**9}, SizeLimitError, "pad, with a result"),
+    ("repeat", ta.repeat, _zeros((1,)), {"repeats": 10**13, "axis": 0}, SizeLimitError, "result"),
     ("pad", ta.pad, _zeros((2, 3)), {"pad_width": -1}, ShapeError, "from 0, got -1"),
     ("pad", ta.pad, _zeros((2, 3)), {"pad_width": 1.5}, ShapeError, "from 0, got 1.5"),
     ("pad", ta.pad, _zeros((2, 3)), {"pad_width": (1, 2, 3)}, ShapeError, r"\(2, 3\).*broadcast"),
@@ -136,11 +138,20 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             (((2, 3, 5, 5), (4, 3, 3, 3)), {"padding": ((1, 0, 0), 1)}, "pair"),
         ]
     ),
+    (
+        "conv_transpose2d",
+        ta.conv_transpose2d,
+        _zeros((1, 3, 2, 2), (3, 1, 3, 3)),
+        {"stride": 10**7},
+        SizeLimitError,
+        "conv_transpose2d, with a result",
+    ),
     *(
         ("conv_transpose2d", ta.conv_transpose2d, _zeros(*shapes), options, ShapeError, word)
         for shapes, options, word in [
             (((2, 3, 5, 5), (4, 3, 3, 3)), {}, r"\(2, 3, 5, 5\), \(4, 3, 3, 3\)"),
             (((3, 5, 5), (3, 4, 3, 3)), {}, r"\(3, 5, 5\)"),
+            (((2, 3, 5, 5), (3, 4, 3, 3)), {"padding": ((1, 2, 3), 1)}, "pair"),
             (((2, 3, 5, 5), (3, 4, 3, 3)), {"padding": "same"}, "'same'"),
             (((2, 3, 5, 5), (3, 4, 3, 3)), {"output_padding": 1}, "below the stride, got 1"),
             (((2, 3, 5, 5), (3, 4, 3, 3)), {"output_padding": -1, "stride": 2}, "from 0"),

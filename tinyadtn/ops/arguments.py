@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ..autodiff.arrays import Array, as_array, as_float
 from ..autodiff.engine import Tensor
 from ..errors import ShapeError
+from ..limits import require_memory
 
 
 def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
@@ -35,6 +37,13 @@ def float_tensor(x: Array) -> Tensor:
     """Return the value as a tensor; integers, which have no gradient, become float32."""
     x = x if isinstance(x, Tensor) else Tensor(x)
     return x if x.dtype.kind == "f" else Tensor(as_float(x.data))
+
+
+def require_result_fits(what: str, shape: Sequence[int]) -> None:
+    """Raise SizeLimitError if a result of this shape, which an option decides, is too large."""
+    needed = 4 * math.prod(shape)
+    if needed > 2**28:  # asking the system for its memory takes time
+        require_memory(f"{what}, with a result {tuple(shape)},", needed, "make it smaller")
 
 
 def require_images(x: Array, what: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ..autodiff.arrays import Array, as_float
 from ..autodiff.engine import op
 from ..errors import ShapeError
+from .arguments import require_result_fits
 from .conv import adjoint, conv2d, conv_window
 from .windows import Padding, Size, pair, sliding
 
@@ -39,31 +40,21 @@ def conv_transpose2d(
         )
     x = as_float(x)
     kernel, steps, before, spread, after = sliding(weight.shape[2:], stride, padding, dilation)
-    h, w = (
-        (x.shape[2 + k] - 1) * steps[k]
-        - before[k]
-        - after[k]
-        + spread[k] * (kernel[k] - 1)
-        + 1
-        + pair(output_padding)[k]
-        for k in (0, 1)
-    )
-    options: dict[str, Any] = {
-        "stride": stride,
-        "padding": padding,
-        "dilation": dilation,
-        "groups": groups,
-    }
+    axes = zip(x.shape[2:], steps, before, after, spread, kernel, pair(output_padding))
+    h, w = ((n - 1) * s - p - q + d * (k - 1) + 1 + extra for n, s, p, q, d, k, extra in axes)
     shape = (len(x), weight.shape[1] * groups, h, w)
-    window = conv_window(shape, weight.shape, **options)
+    window = conv_window(shape, weight.shape, stride, padding, dilation, groups)
     if min(h, w) < 1 or window.outputs != x.shape[2:]:
         raise ShapeError(
             f"conv_transpose2d of {x.shape} with padding {padding} is no image {shape[2:]}; "
             f"output_padding must be from 0 to below the stride, got {output_padding}"
         )
 
+    require_result_fits("conv_transpose2d", shape)
+
     def gradients(g: Array) -> list:
-        y, _, grad_weight = conv2d.__wrapped__(g, weight, **options)
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        y, _, grad_weight = conv2d.__wrapped__(g, weight, **options)  # on arrays, not recorded
         return [y, grad_weight(x)]
 
     return adjoint(x, weight, window, groups), gradients

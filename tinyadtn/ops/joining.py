@@ -13,7 +13,7 @@ import numpy as np
 from ..autodiff.arrays import Array, array_module, sum_over
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
-from .arguments import axes_of
+from .arguments import axes_of, require_result_fits
 
 
 def concatenate(*arrays: Any, axis: int = 0) -> Tensor:
@@ -70,6 +70,7 @@ def repeat(a: Array, *, repeats: int, axis: int) -> Any:
     (axis,) = axes_of(axis, a.ndim)
     if not isinstance(repeats, numbers.Integral) or repeats < 0:
         raise ShapeError(f"repeats must be a whole number from 0, got {repeats!r}")
+    require_result_fits("repeat", (*a.shape, repeats))
     split = (*a.shape[: axis + 1], repeats, *a.shape[axis + 1 :])
     return a.repeat(repeats, axis), lambda g: sum_over(g.reshape(split), (axis + 1,))
 
@@ -89,6 +90,7 @@ def pad(a: Array, *, pad_width: Any, value: float = 0.0) -> Any:
         raise ShapeError(f"pad_width must be whole numbers from 0, got {pad_width}")
     shape = [before + n + after for n, (before, after) in zip(a.shape, pairs)]
     inside = tuple(slice(before, before + n) for n, (before, _) in zip(a.shape, pairs))
+    require_result_fits("pad", shape)
     c = array_module(a).full(shape, value, a.dtype)
     c[inside] = a
     return c, lambda g: g[inside]

@@ -95,7 +95,8 @@ def avg_pool2d(
     xp, image = array_module(x), batch_innermost(as_float(x))
     count = math.prod(window.kernel)
     shape, out = image.shape, xp.zeros((len(image), *window.outputs, len(x)), image.dtype)
-    if count > 16 and window.stride == window.kernel and not window.padded and dilation == 1:
+    apart = window.stride == window.kernel and window.dilation == (1, 1) and not window.padded
+    if count > 16 and apart:
         out = _sums_of_blocks(image, window)
     else:
         for _, outputs, inputs in window.cells(0, window.outputs[0]):
