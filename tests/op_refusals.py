@@ -106,7 +106,7 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
             ("ij->ii", ((3, 3),), "twice in the result.*eye"),
             ("...i->i", ((2, 3),), "in an operand and in the result, or letters"),
             ("i->...i", ((2,),), "in an operand and in the result, or letters"),
-            ("...i,...i->...", ((2, 3), (1, 3)), '"..." is 2 and 1'),
+            ("...i,...i->...", ((2, 3), (1, 3)), '"..." is 2 and 1 .*broadcast_to'),
             ("...ij->...", ((2,),), "needs 2 axes"),
             ("...i...->...", ((2, 3),), "only letters"),
             ("i..j->ij", ((2, 3),), "only letters"),

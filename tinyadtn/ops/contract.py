@@ -127,9 +127,11 @@ def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str
             )
         for a, n in zip(letters, shape or ()):
             if length.setdefault(a, n) != n:
-                axis = f"axis {a}" if a in pattern else 'an axis of "..."'
+                axis, advice = f"axis {a}", ""
+                if a not in pattern:
+                    axis, advice = 'an axis of "..."', "; stretch one: ta.broadcast_to"
                 raise ShapeError(
-                    f"pattern {pattern!r}: {axis} is {length[a]} and {n} (shapes {shapes})"
+                    f"pattern {pattern!r}: {axis} is {length[a]} and {n} (shapes {shapes}){advice}"
                 )
     if not set(output) <= set(length):
         raise ShapeError(f"pattern {pattern!r}: the result has a letter that no operand has")

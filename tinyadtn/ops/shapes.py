@@ -61,13 +61,17 @@ def broadcast_to(a: Array, *, shape: tuple[int, ...]) -> Any:
 
 @op
 def getitem(a: Array, *, index: Any) -> Any:
-    """c = a[index], for any index of NumPy; an element that is read twice gets both gradients."""
+    """c = a[index], for any index of NumPy; an element that is read twice gets both gradients.
+
+    Such gradients are added one after another in float64: of n equal ones, a float64 gradient
+    loses up to n / 2 units in the last place.
+    """
     parts = index if isinstance(index, tuple) else (index,)
     parts = tuple(_index_part(part, a) for part in parts)
     simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
 
     def grad_a(g: Array) -> Any:
-        # Parts of one element are added one by one: float32 would lose 1 % of 10⁶ equal parts.
+        # In float32, 1 % of the sum of 10⁶ equal parts would be lost.
         share = array_module(g).zeros(a.shape, g.dtype if simple else np.float64)
         if simple:
             share[parts] = g
