@@ -101,6 +101,15 @@ def test_an_ellipsis_stands_for_any_axes_also_for_none(pattern, more):
         assert abs(np.vdot(grad, array) - np.vdot(g, expected)) <= 1e-10 * (1 + np.abs(g).sum())
 
 
+def test_an_ellipsis_may_stand_for_fewer_axes_in_one_operand_counted_from_the_right(rng):
+    a, b = rng.normal(size=(5, 2, 3, 4)), rng.normal(size=(2, 4, 3))
+    value, grads = gradients(
+        lambda *x: ta.contract(*x, pattern="...ij,...jk"), [a, b], np.ones((5, 2, 3, 3))
+    )
+    np.testing.assert_allclose(value.data, a @ b, rtol=1e-13)
+    np.testing.assert_allclose(grads[1], a.sum(axis=(0, 2))[:, :, None] * np.ones(3), rtol=1e-13)
+
+
 @given(pattern=patterns(), axis=st.integers(0, 3), change=st.sampled_from([-1, 1, "axis"]))
 def test_a_wrong_shape_is_refused(pattern, axis, change):
     inputs = pattern.partition("->")[0].split(",")

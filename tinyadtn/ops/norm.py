@@ -34,7 +34,7 @@ def batch_norm(
     ``x`` is (n, c, h, w), all other arrays are (c,). By default, mean and variance are those of the
     batch: ``observe`` is called with them, and the gradient takes into account that they depend on
     x. If the caller gives ``mean`` and ``variance``, they are constants (evaluation). The mean is
-    rounded: if it is r times the standard deviation, y has an error of r / 2 units in the last
+    rounded: if it is r times the standard deviation, y has an error of about r units in the last
     place of 1.
     Source: Ioffe and Szegedy, arXiv 1502.03167.
 
