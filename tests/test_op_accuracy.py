@@ -86,6 +86,19 @@ def test_elementwise_functions_are_right_to_the_last_digits(name, dtype):
             assert abs(found - exact) <= 8 * ulp * abs(exact) + tiny, (name, k, point)
 
 
+@BOTH
+def test_a_power_loses_what_is_documented(dtype):
+    for a in (1e-30, 1e-7, 0.3, 1 + 1e-4, 1e30):
+        for b in (-0.1, -1e-6, 1e-6, 1e-3, 1.1, *((1e4 / 3, -1e5 / 7) if 1 < a < 2 else ())):
+            x = ta.Tensor(np.array(a, dtype), requires_grad=True)
+            exponent = np.array(b, dtype)
+            ta.power(x, exponent).backward()
+            point = mp.mpf(float(x.data)), mp.mpf(float(exponent))
+            exact = point[1] * point[0] ** (point[1] - 1)
+            lost = float(abs(mp.log(point[0])) * (1 + abs(point[1]))) + 4
+            assert abs(x.grad.item() - exact) <= lost * np.finfo(dtype).eps * abs(exact)
+
+
 def test_sigmoid_has_its_digits_in_both_tails():
     x = ta.Tensor(np.array([-10, -15, -18, -20, -80, 20, 80], F32), requires_grad=True)
     y = ta.sigmoid(x)

@@ -60,7 +60,11 @@ def negative(a: Array) -> Any:
 
 @op
 def power(a: Array, b: Array) -> Any:
-    """c = a^b. If b = 0, the gradient of a is 0, also at a = 0."""
+    """c = a^b. If b = 0, the gradient of a is 0, also at a = 0.
+
+    The gradient of a is computed from b - 1. If this is rounded (b = 1e-6, say), |b·ln a| + |ln a|
+    units in the last place may be lost.
+    """
     xp = array_module(a)
     if a.dtype.kind in "iu" and b.dtype.kind in "iu" and (b < 0).any():
         raise DTypeError(
