@@ -46,7 +46,7 @@ pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-con
 
 # --- the pages in the margin ----------------------------------------------------------------------
 
-GUIDE = """README networks encodings without_forming_w sweeps torch extend command_line data
+GUIDE = """README networks ops encodings without_forming_w sweeps torch extend command_line data
     performance gpu reading"""
 CONTENTS = {
     "Course": ["notebooks/README"],

@@ -6,18 +6,37 @@ Nothing here shares an idea with the library: no slices of whole images, no matr
 import numpy as np
 
 
-def outputs_along(length, kernel, stride, padding, dilation=1):
-    """How often a window fits, counted: every place where its last cell is still inside."""
-    starts = range(0, length + 2 * padding - dilation * (kernel - 1), stride)
-    return len(starts)
+def outputs_along(length, kernel, stride, padding, dilation=1, after=None, ceil_mode=False):
+    """How often a window fits, counted: every place where its last cell is still inside.
+
+    With ``ceil_mode``, once more, if there are pixels that no window reached, or might reach.
+    """
+    after = padding if after is None else after
+    starts = range(0, length + padding + after - dilation * (kernel - 1), stride)
+    last = starts[-1] if starts else -stride
+    ends_early = last + dilation * (kernel - 1) + 1 < length + padding + after
+    return len(starts) + (ceil_mode and ends_early and last + stride < length + padding)
+
+
+def sides(padding, length, axis, kernel, stride, dilation):
+    """The padding before and after along one axis; "same" is found by trying."""
+    if padding == "same":
+        total = next(
+            t for t in range(99)
+            if outputs_along(length, kernel, stride, 0, dilation, after=t) * stride >= length
+        )  # fmt: skip
+        return total // 2, total - total // 2
+    along = padding[axis] if np.ndim(padding) else padding
+    return np.broadcast_to(along, 2)
 
 
 def conv2d(x, weight, stride=1, padding=0, dilation=1, groups=1):
     """Seven loops: image, output channel, row, column, input channel, kernel row and column."""
-    (s, t), (u, v), (d, e) = (np.broadcast_to(k, 2) for k in (stride, padding, dilation))
+    (s, t), (d, e) = (np.broadcast_to(k, 2) for k in (stride, dilation))
     n, _, h, w = x.shape
     o, c_group, kh, kw = weight.shape
-    rows, columns = outputs_along(h, kh, s, u, d), outputs_along(w, kw, t, v, e)
+    (u, below), (v, right) = sides(padding, h, 0, kh, s, d), sides(padding, w, 1, kw, t, e)
+    rows, columns = outputs_along(h, kh, s, u, d, below), outputs_along(w, kw, t, v, e, right)
     y = np.zeros((n, o, rows, columns))
     for m, k, i, j in np.ndindex(y.shape):
         first = (k // (o // groups)) * c_group  # the group's first channel
@@ -29,28 +48,49 @@ def conv2d(x, weight, stride=1, padding=0, dilation=1, groups=1):
     return y
 
 
-def pool2d(x, reduce, kernel, stride=None, padding=0, outside=0.0):
-    """``reduce`` of every window, cells beyond the border being ``outside``."""
-    (kh, kw), (u, v) = np.broadcast_to(kernel, 2), np.broadcast_to(padding, 2)
+def conv_transpose2d(x, weight, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    """Every pixel of x writes a kernel into the result, with which others overlap."""
+    (s, t), (u, v), (d, e), (a, b) = (
+        np.broadcast_to(k, 2) for k in (stride, padding, dilation, output_padding)
+    )
+    (n, o, h, w), (_, c_group, kh, kw) = x.shape, weight.shape
+    full = np.zeros((n, c_group * groups, (h - 1) * s + d * (kh - 1) + 1 + a,
+                     (w - 1) * t + e * (kw - 1) + 1 + b))  # fmt: skip
+    for m, k, i, j in np.ndindex(x.shape):
+        first = (k // (o // groups)) * c_group
+        for c, p, q in np.ndindex(c_group, kh, kw):
+            full[m, first + c, i * s + p * d, j * t + q * e] += weight[k, c, p, q] * x[m, k, i, j]
+    return full[:, :, u : full.shape[2] - u, v : full.shape[3] - v]
+
+
+def pool2d(x, reduce, kernel, stride=None, padding=0, dilation=1, ceil_mode=False, outside=0.0):
+    """``reduce`` of every window, cells beyond the border being ``outside``.
+
+    Cells beyond the padding too, which ``ceil_mode`` may reach, do not count.
+    """
+    (kh, kw), (d, e) = np.broadcast_to(kernel, 2), np.broadcast_to(dilation, 2)
     s, t = (kh, kw) if stride is None else np.broadcast_to(stride, 2)
     n, c, h, w = x.shape
-    y = np.zeros((n, c, outputs_along(h, kh, s, u), outputs_along(w, kw, t, v)))
+    (u, below), (v, right) = sides(padding, h, 0, kh, s, d), sides(padding, w, 1, kw, t, e)
+    rows = outputs_along(h, kh, s, u, d, below, ceil_mode)
+    y = np.zeros((n, c, rows, outputs_along(w, kw, t, v, e, right, ceil_mode)))
     for m, k, i, j in np.ndindex(y.shape):
         seen = []
         for p, q in np.ndindex(kh, kw):
-            row, column = i * s + p - u, j * t + q - v
+            row, column = i * s + p * d - u, j * t + q * e - v
             inside = 0 <= row < h and 0 <= column < w
-            seen.append(x[m, k, row, column] if inside else outside)
+            if row < h + below and column < w + right:
+                seen.append(x[m, k, row, column] if inside else outside)
         y[m, k, i, j] = reduce(seen)
     return y
 
 
-def max_pool2d(x, kernel, stride=None, padding=0):
-    return pool2d(x, np.max, kernel, stride, padding, outside=-np.inf)
+def max_pool2d(x, **options):
+    return pool2d(x, np.max, **options, outside=-np.inf)
 
 
-def avg_pool2d(x, kernel, stride=None, padding=0):
-    return pool2d(x, np.mean, kernel, stride, padding)
+def avg_pool2d(x, **options):
+    return pool2d(x, np.mean, **options)
 
 
 def batch_norm(x, scale, shift, mean=None, variance=None, epsilon=1e-5):

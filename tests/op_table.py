@@ -35,6 +35,17 @@ def second_positive(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarra
     return (positive if k else normal)(rng, shape, k)
 
 
+def within_one(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarray:
+    return np.asarray(rng.uniform(-0.9, 0.9, size=shape))
+
+
+def with_zeros(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarray:
+    """Zeros in some products: one, two, and in all others none."""
+    values = normal(rng, shape, k)
+    values.flat[: 2 * (values.size > 2) : 2] = 0
+    return values
+
+
 def distinct(rng: np.random.Generator, shape: tuple, k: int) -> np.ndarray:
     """No two values equal, none near 0, no value of one argument near one of another."""
     count = int(np.prod(shape))
@@ -97,6 +108,7 @@ def _cross_entropy(a: np.ndarray, labels: Any) -> np.ndarray:
 CONDITION = np.array([[True, False, True, True], [False, True, False, True], [True] * 4])
 PICKS = np.array([2, 0, 2, 2])
 LABELS = np.array([2, 0, 1])
+SHARES = np.array([[0.0, 1.0, 0.3, 1.0], [1.0, 0.0, 0.0, 0.9], [0.5, 0.0, 1.0, 1.0]])
 MOMENTS = np.array([0.5, -1.0, 0.0, 2.0]), np.array([0.3, 1.0, 2.0, 0.1])
 
 
@@ -112,6 +124,17 @@ def _torch_contrast(t: Any, x: Any) -> Any:
     v = x - local_mean(x)
     spread = (local_mean(v * v) + 1e-8).sqrt()
     return v / t.maximum(spread, spread.mean((1, 2, 3), keepdim=True))
+
+
+def _variance(a: np.ndarray, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    centre = a.mean(axis=axis, keepdims=True)
+    squares = ((a - centre) ** 2).sum(axis=axis, keepdims=keepdims)
+    return squares / (np.prod([m for m, n in zip(a.shape, centre.shape) if n == 1]) - ddof)
+
+
+def _binary_cross_entropy(a: np.ndarray, labels: np.ndarray) -> Any:
+    p = _sigmoid(a)
+    return -(labels * np.log(p) + (1 - labels) * np.log(1 - p)).sum() / a.size
 
 
 def _torch_dropout(t: Any, a: Any) -> Any:
@@ -161,6 +184,25 @@ ROWS = [
     Row(lambda a, b: ta.where(CONDITION, a, b), lambda a, b: np.where(CONDITION, a, b),
         lambda t, a, b: t.where(t.from_numpy(CONDITION), a, b), ((4,), (3, 1)), "additive",
         op="where"),
+    Row(ta.expm1, lambda a: np.exp(a) - 1, lambda t, a: a.expm1(), ((2, 3),), "smooth",
+        empty=((0, 2),)),
+    Row(ta.log1p, lambda a: np.log(1 + a), lambda t, a: a.log1p(), ((2, 3),), "smooth",
+        domain=within_one, empty=((0, 2),)),
+    Row(ta.clip, lambda a, min, max: np.where(a < min, min, np.where(a > max, max, a)),
+        lambda t, a: a.clamp(-0.15, 0.25), ((3, 4),), "piecewise", {"min": -0.15, "max": 0.25},
+        distinct, ((0, 2),)),
+    Row(ta.clip, lambda a, max: np.where(a > max, max, a), lambda t, a: a.clamp(max=0.25),
+        ((3, 4),), "piecewise", {"max": 0.25}, distinct, ((0, 2),), case="above"),
+    # trigonometric functions
+    Row(ta.sin, lambda a: np.exp(1j * a).imag, lambda t, a: a.sin(), ((2, 3),), "smooth",
+        empty=((0, 2),)),
+    Row(ta.cos, lambda a: np.exp(1j * a).real, lambda t, a: a.cos(), ((2, 3),), "smooth",
+        empty=((0, 2),)),
+    Row(ta.tan, np.tan, lambda t, a: a.tan(), ((2, 3),), "smooth", domain=within_one,
+        empty=((0, 2),)),
+    Row(ta.arctan, np.arctan, lambda t, a: a.arctan(), ((2, 3),), "smooth", empty=((0, 2),)),
+    Row(ta.arctan2, np.arctan2, lambda t, a, b: t.arctan2(a, b), STRETCHED, "smooth",
+        domain=second_positive, empty=((0, 3), ())),
     # products
     Row(ta.matmul, np.matmul, lambda t, a, b: a @ b, ((2, 3), (3, 4)), "linear",
         empty=((2, 0), (0, 4))),
@@ -191,6 +233,30 @@ ROWS = [
         empty=((0, 4, 3),)),
     Row(ta.log_softmax, lambda a, axis: np.log(_softmax(a, axis)), lambda t, a: a.log_softmax(-1),
         ((3, 4),), "smooth", {"axis": -1}, empty=((0, 4),)),
+    Row(ta.logsumexp, lambda a, axis: np.log(np.exp(a).sum(axis=axis)),
+        lambda t, a: a.logsumexp((0, 2)), ((2, 4, 3),), "smooth", {"axis": (2, 0)},
+        empty=((2, 0, 3),)),
+    Row(ta.logsumexp, lambda a, axis, keepdims: np.log(np.exp(a).sum(axis=axis, keepdims=keepdims)),
+        lambda t, a: a.logsumexp(-1, keepdim=True), ((3, 4),), "smooth",
+        {"axis": -1, "keepdims": True}, empty=((0, 4),), case="keepdims"),
+    Row(ta.prod, np.prod, lambda t, a: a.prod(1), ((3, 4, 2),), "smooth", {"axis": 1}, with_zeros,
+        ((3, 0, 2),)),
+    Row(ta.prod, np.prod, lambda t, a: a.prod(), ((2, 3),), "smooth", empty=((0, 3),), case="all"),
+    Row(ta.prod, np.prod, lambda t, a: a.prod(2, keepdim=True).prod(0, keepdim=True), ((3, 4, 2),),
+        "smooth", {"axis": (0, -1), "keepdims": True}, empty=((3, 0, 2),), case="keepdims"),
+    Row(ta.cumsum, np.cumsum, lambda t, a: a.cumsum(1), ((2, 4, 3),), "linear", {"axis": 1},
+        empty=((2, 0, 3),)),
+    Row(ta.var, _variance, lambda t, a: a.var((0, 2), correction=1), ((2, 3, 4),), "smooth",
+        {"axis": (0, -1), "ddof": 1}, empty=((2, 0, 4),)),
+    Row(ta.var, _variance, lambda t, a: a.var(correction=0), ((2, 3),), "smooth", case="all"),
+    Row(ta.std, lambda a, **options: np.sqrt(_variance(a, **options)),
+        lambda t, a: a.std(1, correction=0, keepdim=True), ((2, 3, 4),), "smooth",
+        {"axis": 1, "keepdims": True}, empty=((0, 3, 4),)),
+    Row(ta.norm, lambda a: np.sqrt((a * a).sum()), lambda t, a: t.linalg.norm(a), ((2, 3),),
+        "smooth"),
+    Row(ta.norm, lambda a, axis: np.sqrt((a * a).sum(axis=axis)),
+        lambda t, a: t.linalg.vector_norm(a, dim=(0, 2)), ((2, 3, 4),), "smooth", {"axis": (0, 2)},
+        empty=((2, 0, 4),), case="axes"),
     # shapes
     Row(ta.reshape, lambda a, shape: np.array(a.ravel()).reshape(shape),
         lambda t, a: a.reshape(4, -1), ((2, 6),), "linear", {"shape": (4, -1)}, empty=((0, 4),)),
@@ -203,6 +269,25 @@ ROWS = [
     Row(ta.concatenate, lambda *arrays, axis: np.concatenate(arrays, axis),
         lambda t, a, b, c: t.cat([a, b, c], 1), ((2, 3), (2, 1), (2, 4)), "additive", {"axis": -1},
         empty=((2, 0), (2, 3), (2, 0))),
+    Row(ta.stack, lambda *arrays, axis: np.stack(arrays, axis),
+        lambda t, a, b, c: t.stack([a, b, c], 1), ((2, 3),) * 3, "additive", {"axis": 1},
+        empty=((0, 3),) * 3),
+    Row(ta.stack, lambda a, b, axis: np.stack([a, b], axis), lambda t, a, b: t.stack([a, b], -1),
+        BOTH, "additive", {"axis": -1}, empty=((2, 0),) * 2, case="last"),
+    Row(ta.squeeze, np.squeeze, lambda t, a: a.squeeze(), ((2, 1, 3),), "linear",
+        empty=((0, 1, 3),)),
+    Row(ta.squeeze, np.squeeze, lambda t, a: a.squeeze(-1), ((2, 3, 1),), "linear",
+        {"axis": -1}, empty=((1, 0, 1),), case="axis"),
+    Row(ta.expand_dims, lambda a, axis: a[:, None], lambda t, a: a.unsqueeze(1), ((2, 3),),
+        "linear", {"axis": -2}, empty=((0, 3),)),
+    Row(ta.repeat, lambda a, repeats, axis: np.repeat(a, repeats, axis),
+        lambda t, a: a.repeat_interleave(3, 1), ((2, 4, 3),), "linear", {"repeats": 3, "axis": -2},
+        empty=((2, 0, 3),)),
+    Row(ta.pad, np.pad, lambda t, a: t.nn.functional.pad(a, (0, 3, 1, 2)), ((2, 3),), "linear",
+        {"pad_width": ((1, 2), (0, 3))}, empty=((0, 3),)),
+    Row(ta.pad, lambda a, pad_width, value: np.pad(a, pad_width, constant_values=value),
+        lambda t, a: t.nn.functional.pad(a, (1, 1, 1, 1), value=7.0), ((2, 3),), "smooth",
+        {"pad_width": 1, "value": 7.0}, empty=((0, 3),), case="value"),
     Row(ta.getitem, lambda a, index: a[index], lambda t, a: a[1:, 0], ((4, 2, 3),), "linear",
         {"index": (slice(1, None), 0)}, empty=((3, 2, 0),), case="slices"),
     Row(ta.getitem, lambda a, index: np.stack([a[i] for i in index]),
@@ -219,6 +304,11 @@ ROWS = [
         {"pattern": "ij,k->ki"}, empty=((2, 0), (4,)), case="lone"),
     Row(ta.contract, lambda a, pattern: a.sum(1).T, lambda t, a: t.einsum("abc->ca", a),
         ((2, 3, 4),), "linear", {"pattern": "abc->ca"}, empty=((2, 0, 4),), case="one"),
+    Row(ta.contract, lambda a, b, pattern: np.einsum("kik,kj->jki", a, b),
+        lambda t, a, b: t.einsum("kik,kj->jki", a, b), ((3, 4, 3), (3, 2)), "linear",
+        {"pattern": "kik,kj->jki"}, empty=((3, 0, 3), (3, 2)), case="diagonal"),
+    Row(ta.contract, lambda a, b, pattern: a @ b, lambda t, a, b: a @ b, ((5, 2, 3), (5, 3, 4)),
+        "linear", {"pattern": "...ij,...jk"}, empty=((0, 2, 3), (0, 3, 4)), case="ellipsis"),
     # images
     Row(ta.conv2d, images.conv2d, lambda t, x, w: t.nn.functional.conv2d(x, w),
         (IMAGES, (6, 4, 3, 2)), "linear", empty=((0, 4, 5, 7), (6, 4, 3, 2))),
@@ -229,6 +319,41 @@ ROWS = [
     Row(ta.conv2d, images.conv2d, lambda t, x, w: t.nn.functional.conv2d(x, w, padding=1, groups=2),
         (IMAGES, (6, 2, 3, 1)), "linear", {"padding": 1, "groups": 2},
         empty=((0, 4, 5, 7), (6, 2, 3, 1)), case="groups"),
+    Row(ta.conv2d, images.conv2d, lambda t, x, w: t.nn.functional.conv2d(x, w, padding="same"),
+        (IMAGES, (3, 4, 2, 5)), "linear", {"padding": "same"},
+        empty=((0, 4, 5, 7), (3, 4, 2, 5)), case="same"),
+    Row(ta.conv2d, images.conv2d,
+        lambda t, x, w: t.nn.functional.conv2d(t.nn.functional.pad(x, (2, 1, 0, 3)), w, stride=2),
+        (IMAGES, (3, 4, 2, 5)), "linear", {"padding": ((0, 3), (2, 1)), "stride": 2},
+        empty=((0, 4, 5, 7), (3, 4, 2, 5)), case="sides"),
+    Row(ta.conv_transpose2d, images.conv_transpose2d,
+        lambda t, x, w: t.nn.functional.conv_transpose2d(x, w), (IMAGES, (4, 6, 3, 2)), "linear",
+        empty=((0, 4, 5, 7), (4, 6, 3, 2))),
+    Row(ta.conv_transpose2d, images.conv_transpose2d,
+        lambda t, x, w: t.nn.functional.conv_transpose2d(x, w, None, (2, 3), 1, (1, 0), 2, (1, 2)),
+        (IMAGES, (4, 3, 2, 5)), "linear",
+        {"stride": (2, 3), "padding": 1, "output_padding": (1, 0), "groups": 2, "dilation": (1, 2)},
+        empty=((0, 4, 5, 7), (4, 3, 2, 5)), case="strided"),
+    Row(ta.max_pool2d, images.max_pool2d,
+        lambda t, x: t.nn.functional.max_pool2d(x, 3, 2, 1, 2, ceil_mode=True), (IMAGES,),
+        "piecewise", {"kernel": 3, "stride": 2, "padding": 1, "dilation": 2, "ceil_mode": True},
+        distinct, ((0, 4, 5, 7),), case="ceil"),
+    Row(ta.max_pool2d, images.max_pool2d,
+        lambda t, x: t.nn.functional.max_pool2d(t.nn.functional.pad(x, (0, 1, 0, 1), value=-1e9), 2,
+                                                1),
+        (IMAGES,), "piecewise", {"kernel": 2, "stride": 1, "padding": "same"}, distinct,
+        ((0, 4, 5, 7),), case="same"),
+    Row(ta.avg_pool2d, images.avg_pool2d,
+        lambda t, x: t.nn.functional.avg_pool2d(x, (3, 2), (3, 2), (1, 1), ceil_mode=True),
+        (IMAGES,), "linear", {"kernel": (3, 2), "padding": 1, "ceil_mode": True},
+        empty=((0, 4, 5, 7),), case="ceil"),
+    Row(ta.avg_pool2d, images.avg_pool2d,
+        lambda t, x: t.nn.functional.conv2d(
+            t.nn.functional.pad(x, (1, 0, 0, 1)), t.ones(4, 1, 2, 3).to(x) / 6, groups=4,
+            dilation=2),
+        (IMAGES,), "linear",
+        {"kernel": (2, 3), "stride": 1, "padding": ((0, 1), (1, 0)), "dilation": 2},
+        empty=((0, 4, 5, 7),), case="dilation"),
     Row(ta.max_pool2d, images.max_pool2d, lambda t, x: t.nn.functional.max_pool2d(x, 2),
         (IMAGES,), "piecewise", {"kernel": 2}, distinct, ((0, 4, 5, 7),)),
     Row(ta.max_pool2d, images.max_pool2d, lambda t, x: t.nn.functional.max_pool2d(x, 3, 2, 1),
@@ -257,6 +382,9 @@ ROWS = [
     Row(ta.softmax_cross_entropy, _cross_entropy,
         lambda t, a: t.nn.functional.cross_entropy(a, t.from_numpy(LABELS)), ((3, 4),), "smooth",
         {"labels": LABELS}),
+    Row(ta.binary_cross_entropy_with_logits, _binary_cross_entropy,
+        lambda t, a: t.nn.functional.binary_cross_entropy_with_logits(
+            a, t.from_numpy(SHARES).to(a)), ((3, 4),), "smooth", {"labels": SHARES}),
     Row(ta.mean_squared_error, lambda a, b: np.sum((a - b) ** 2) / 6,
         lambda t, a, b: t.nn.functional.mse_loss(a, b), BOTH, "smooth"),
 ]
@@ -268,6 +396,9 @@ NO_ZERO_SIZE = {
     "broadcast_to": "the option fixes the shape",
     "max-all": "nothing is the largest of no elements",
     "batch_norm": "an empty batch has no statistics",
+    "var-all": "a mean over no elements is undefined",
+    "norm": "nothing is the largest of no elements",
+    "binary_cross_entropy_with_logits": "the labels fix the shape",
     "softmax_cross_entropy": "a mean over no images is undefined",
     "mean_squared_error": "a mean over no elements is undefined",
 }

@@ -176,6 +176,9 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     T = property(transpose)
 
+    def repeat(self, repeats: int, axis: int) -> ndarray:
+        return _wrapped(self.__host.repeat(repeats, axis))
+
     def swapaxes(self, axis1: int, axis2: int) -> ndarray:
         return _wrapped(self.__host.swapaxes(axis1, axis2))
 
@@ -217,6 +220,15 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     def sum(self, axis: Any = None, *, keepdims: bool = False) -> ndarray:
         return _wrapped(self.__host.sum(axis=axis, keepdims=keepdims))
+
+    def prod(self, axis: Any = None) -> ndarray:
+        return _wrapped(self.__host.prod(axis=axis))
+
+    def cumsum(self, axis: Any = None, dtype: Any = None) -> ndarray:
+        return _wrapped(self.__host.cumsum(axis, dtype))
+
+    def cumprod(self, axis: Any = None) -> ndarray:
+        return _wrapped(self.__host.cumprod(axis))
 
 
 def _lengths(arguments: tuple) -> Any:
@@ -334,6 +346,14 @@ def concatenate(tup: Any, axis: int = 0) -> ndarray:
     return _wrapped(np.concatenate([_array_inside(a) for a in tup], axis=axis))
 
 
+def stack(tup: Any, axis: int = 0) -> ndarray:
+    return _wrapped(np.stack([_array_inside(a) for a in tup], axis=axis))
+
+
+def clip(a: Any, a_min: Any, a_max: Any) -> ndarray:
+    return _wrapped(np.clip(_array_inside(a), _inside(a_min), _inside(a_max)))
+
+
 def where(condition: Any, x: Any, y: Any) -> ndarray:
     return _wrapped(np.where(_array_inside(condition), _inside(x), _inside(y)))
 
@@ -378,8 +398,8 @@ class ufunc:  # noqa: N801 - CuPy's name
 
 
 UFUNCS = (
-    *("abs", "add", "exp", "isfinite", "isnan", "log", "log1p", "maximum", "minimum", "multiply"),
-    *("sign", "sqrt", "tanh"),
+    *("abs", "add", "arctan", "arctan2", "cos", "exp", "expm1", "hypot", "isfinite", "isnan"),
+    *("log", "log1p", "maximum", "minimum", "multiply", "sign", "sin", "sqrt", "tan", "tanh"),
 )
 for _name in UFUNCS:
     globals()[_name] = ufunc(getattr(np, _name))

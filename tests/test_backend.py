@@ -87,7 +87,7 @@ def test_a_list_of_tensors_is_refused_rather_than_stacked():
         with pytest.raises(TinyADTNError):
             as_array(bad)
         with pytest.raises(TinyADTNError):
-            ta.concatenate(bad)
+            ta.sum(bad)
 
 
 def test_a_number_too_large_for_any_float_is_refused():

@@ -20,13 +20,13 @@ def arrays_for(pattern, lengths=None, seed=0):
 
 
 @st.composite
-def patterns(draw, letters="abcdE", repeats=False):
-    """Operands and a result; without ``repeats``, always a pattern that is understood."""
-    some = st.lists(st.sampled_from(letters), max_size=4, unique=not repeats).map("".join)
+def patterns(draw, letters="abcdE"):
+    """Operands, with letters that may repeat, and a result, which may be left out."""
+    some = st.lists(st.sampled_from(letters), max_size=4).map("".join)
     inputs = draw(st.lists(some, min_size=1, max_size=4))
     present = sorted(set("".join(inputs)))
     kept = draw(st.lists(st.sampled_from(present), unique=True)) if present else []
-    return ",".join(inputs) + "->" + "".join(kept)
+    return ",".join(inputs) + draw(st.sampled_from(["->" + "".join(kept), ""]))
 
 
 @given(
@@ -48,8 +48,7 @@ def test_every_understood_pattern_equals_einsum(pattern, lengths):
 def test_every_gradient_is_the_adjoint_of_einsum(pattern, lengths):
     """⟨g, f(…, d, …)⟩ = ⟨grad, d⟩ for a random direction d in place of each operand."""
     arrays, directions = arrays_for(pattern, lengths), arrays_for(pattern, lengths, seed=1)
-    shape = [lengths[x] for x in pattern.partition("->")[2]]
-    g = np.asarray(np.random.default_rng(2).normal(size=shape))
+    g = np.asarray(np.random.default_rng(2).normal(size=np.shape(np.einsum(pattern, *arrays))))
     _, grads = gradients(lambda *x: ta.contract(*x, pattern=pattern), arrays, g)
     for k, direction in enumerate(directions):
         moved = [*arrays[:k], direction, *arrays[k + 1 :]]
@@ -58,7 +57,7 @@ def test_every_gradient_is_the_adjoint_of_einsum(pattern, lengths):
 
 
 @given(
-    pattern=patterns(repeats=True)
+    pattern=patterns()
     | st.text("ab,->. 1", max_size=8)
     | st.tuples(patterns(), st.integers(0, 12), st.sampled_from("ab,->.")).map(
         lambda t: t[0][: t[1]] + t[2] + t[0][t[1] :]
@@ -74,6 +73,41 @@ def test_right_or_refused_never_wrong(pattern):
     except ShapeError:
         return
     np.testing.assert_allclose(value.data, np.einsum(pattern, *arrays), rtol=1e-11, atol=1e-11)
+
+
+@given(
+    pattern=st.sampled_from(
+        ["...", "...a", "a...b", "...a,a...", "...ab,...bc", "ab,...b,...", "a,...", "...aba"]
+    ).flatmap(
+        lambda left: st.sampled_from([left, left + "->...", left + "->a...", left + "->..."])
+    ),
+    more=st.lists(st.integers(0, 3), max_size=3).map(tuple),
+)
+def test_an_ellipsis_stands_for_any_axes_also_for_none(pattern, more):
+    left = pattern.partition("->")[0].replace("...", "E")
+    lengths = {**{x: (n,) for x, n in LENGTHS.items()}, "E": more}
+    rng = np.random.default_rng(0)
+    arrays = [
+        np.asarray(rng.normal(size=sum((lengths[x] for x in letters), ())))
+        for letters in left.split(",")
+    ]
+    if "a" not in left and "->a" in pattern:
+        return
+    expected = np.asarray(np.einsum(pattern, *arrays))
+    g = np.asarray(rng.normal(size=expected.shape))
+    value, grads = gradients(lambda *x: ta.contract(*x, pattern=pattern), arrays, g)
+    np.testing.assert_allclose(value.data, expected, rtol=1e-11, atol=1e-11)
+    for grad, array in zip(grads, arrays):  # linear in each operand
+        assert abs(np.vdot(grad, array) - np.vdot(g, expected)) <= 1e-10 * (1 + np.abs(g).sum())
+
+
+def test_an_ellipsis_may_stand_for_fewer_axes_in_one_operand_counted_from_the_right(rng):
+    a, b = rng.normal(size=(5, 2, 3, 4)), rng.normal(size=(2, 4, 3))
+    value, grads = gradients(
+        lambda *x: ta.contract(*x, pattern="...ij,...jk"), [a, b], np.ones((5, 2, 3, 3))
+    )
+    np.testing.assert_allclose(value.data, a @ b, rtol=1e-13)
+    np.testing.assert_allclose(grads[1], a.sum(axis=(0, 2))[:, :, None] * np.ones(3), rtol=1e-13)
 
 
 @given(pattern=patterns(), axis=st.integers(0, 3), change=st.sampled_from([-1, 1, "axis"]))

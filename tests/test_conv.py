@@ -21,13 +21,13 @@ from tinyadtn.ops.windows import SlidingWindow, batch_innermost, col2im, im2col
 
 @st.composite
 def geometries(draw):
-    """Image, kernel, stride, padding and dilation, each (vertical, horizontal), that fit."""
+    """Image, kernel, stride, padding, dilation and padding after, each for both axes, that fit."""
     axes = []
     for _ in range(2):
         kernel, stride, dilation = (draw(st.integers(1, most)) for most in (4, 4, 3))
-        padding = draw(st.integers(0, kernel - 1))
-        least = max(1, dilation * (kernel - 1) + 1 - 2 * padding)
-        axes.append((least + draw(st.integers(0, 6)), kernel, stride, padding, dilation))
+        padding, after = (draw(st.integers(0, kernel - 1)) for _ in range(2))
+        least = max(1, dilation * (kernel - 1) + 1 - padding - after)
+        axes.append((least + draw(st.integers(0, 6)), kernel, stride, padding, dilation, after))
     return SlidingWindow(*zip(*axes))
 
 
@@ -47,7 +47,8 @@ def conv_and_gradients(x, weight, g, **options):
 
 
 def options_of(window):
-    return {"stride": window.stride, "padding": window.padding, "dilation": window.dilation}
+    padding = tuple(zip(window.padding, window.after or window.padding))
+    return {"stride": window.stride, "padding": padding, "dilation": window.dilation}
 
 
 # --- against the definition ----------------------------------------------------------------------
@@ -129,6 +130,61 @@ def test_no_kernel_is_flipped():
     assert ta.conv2d(x, weight).item() == 2
 
 
+@given(
+    image=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 3),
+)
+def test_same_gives_as_many_outputs_as_strides_fit_into_the_image(image, kernel, stride, dilation):
+    x, weight = whole_numbers((2, 2, *image), 0), whole_numbers((3, 2, *kernel), 1)
+    options = {"stride": stride, "padding": "same", "dilation": dilation}
+    y = ta.conv2d(x, weight, **options).data
+    assert y.shape[2:] == tuple(-(-n // stride) for n in image)
+    np.testing.assert_array_equal(y, images.conv2d(x, weight, **options))
+
+
+@pytest.mark.parametrize("padding", [((0, 1), (1, 0)), ((2, 0), (1, 1)), "same"])
+def test_large_3x3_convolutions_may_have_any_padding(padding):
+    """Winograd's algorithm, which would be taken here, knows one padding for both sides."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=s).astype(np.float32) for s in ((16, 32, 8, 8), (32, 32, 3, 3)))
+    g = rng.normal(size=ta.conv2d(x, w, padding=padding).shape).astype(np.float32)
+    found = conv_and_gradients(x, w, g, padding=padding)
+    exact = conv_and_gradients(*(a.astype(float) for a in (x, w, g)), padding=padding)
+    for a, b in zip(found, exact):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * np.abs(b).max())
+
+
+@given(window=geometries(), groups=st.integers(1, 2), n=st.integers(0, 2))
+def test_a_transposed_convolution_is_the_gradient_of_the_image(window, groups, n):
+    """From the outputs of a convolution to its image, and back by the same convolution."""
+    weight = whole_numbers((3 * groups, 2, *window.kernel), 0)
+    x = whole_numbers((n, 3 * groups, *window.outputs), 1)
+    g = whole_numbers((n, 2 * groups, *window.image), 2)
+    options = {**options_of(window), "groups": groups}
+    _, grad_image, grad_weight = conv_and_gradients(g, weight, x, **options)
+    # what the steps of the windows leave over at the end of the image
+    options["output_padding"] = tuple(
+        (n + pad + after - dilation * (kernel - 1) - 1) % stride
+        for n, kernel, stride, pad, dilation, after in zip(
+            window.image,
+            window.kernel,
+            window.stride,
+            window.padding,
+            window.dilation,
+            window.after,
+        )
+    )
+    a, b = ta.Tensor(x, requires_grad=True), ta.Tensor(weight, requires_grad=True)
+    y = ta.conv_transpose2d(a, b, **options)
+    np.testing.assert_array_equal(y.data, grad_image)
+    y.backward(g)
+    del options["output_padding"]
+    np.testing.assert_array_equal(a.grad, images.conv2d(g, weight, **options))
+    np.testing.assert_array_equal(b.grad, grad_weight)
+
+
 # --- windows and their slices --------------------------------------------------------------------
 
 
@@ -136,9 +192,14 @@ def test_no_kernel_is_flipped():
 def test_the_slices_of_a_window_are_those_that_counting_finds(window, data):
     """For rows start … stop − 1: every (cell, output, input) whose input is a pixel, once."""
     counted = tuple(
-        images.outputs_along(n, k, s, pad, d)
-        for n, k, s, pad, d in zip(
-            window.image, window.kernel, window.stride, window.padding, window.dilation
+        images.outputs_along(n, k, s, pad, d, after)
+        for n, k, s, pad, d, after in zip(
+            window.image,
+            window.kernel,
+            window.stride,
+            window.padding,
+            window.dilation,
+            window.after,
         )
     )
     assert window.outputs == counted

@@ -4,6 +4,7 @@ Whoever changes a default changes it here too, and knows that old numbers are me
 """
 
 import inspect
+import math
 from operator import attrgetter
 
 import pytest
@@ -31,7 +32,7 @@ DEFAULTS = {
         "weight_decay": 0.0,
         "clip": None,
     },
-    "AvgPool2d": {"stride": None, "padding": 0},
+    "AvgPool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
     "BatchNorm2d": {"momentum": 0.1, "epsilon": 1e-05},
     "Conv2d": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True, "rng": None},
     "Cosine": {"floor": 0.0},
@@ -42,7 +43,7 @@ DEFAULTS = {
     "LocalContrastNorm": {"size": 9},
     "LocalResponseNorm": {"size": 5, "k": 2.0, "alpha": 0.0001, "beta": 0.75},
     "LowRank": {"axes": None, "rng": None},
-    "MaxPool2d": {"stride": None, "padding": 0},
+    "MaxPool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
     "OneCycle": {"warmup": 0.3},
     "SGD": {"momentum": 0.0, "weight_decay": 0.0, "clip": None},
     "Tensor": {"requires_grad": False},
@@ -53,10 +54,32 @@ DEFAULTS = {
     "Tensor.sum": {"axis": None, "keepdims": False},
     "TensorTrain": {"axes": None, "rng": None},
     "Tucker": {"axes": None, "rng": None},
-    "avg_pool2d": {"stride": None, "padding": 0},
+    "avg_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
     "batch_norm": {"mean": None, "variance": None, "epsilon": 1e-05, "observe": None},
     "batches": {"skip": 0},
     "check_vjp": {"method": "smooth", "tolerance": None, "step": None, "seed": 0},
+    "clip": {"min": -math.inf, "max": math.inf},
+    "conv_transpose2d": {
+        "stride": 1,
+        "padding": 0,
+        "output_padding": 0,
+        "dilation": 1,
+        "groups": 1,
+    },
+    "logsumexp": {"axis": None, "keepdims": False},
+    "norm": {"axis": None, "keepdims": False},
+    "pad": {"value": 0.0},
+    "prod": {"axis": None, "keepdims": False},
+    "squeeze": {"axis": None},
+    "stack": {"axis": 0},
+    "std": {"axis": None, "keepdims": False, "ddof": 0},
+    "var": {"axis": None, "keepdims": False, "ddof": 0},
+    "Tensor.clip": {"min": -math.inf, "max": math.inf},
+    "Tensor.flatten": {"start": 0},
+    "Tensor.prod": {"axis": None, "keepdims": False},
+    "Tensor.softmax": {"axis": -1},
+    "Tensor.squeeze": {"axis": None},
+    "Tensor.std": {"axis": None, "keepdims": False},
     "compress": {"train_others": True},
     "concatenate": {"axis": 0},
     "conv2d": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1},
@@ -70,7 +93,7 @@ DEFAULTS = {
     "local_response_norm": {"size": 5, "k": 2.0, "alpha": 0.0001, "beta": 0.75},
     "log_softmax": {"axis": -1},
     "max": {"axis": None, "keepdims": False},
-    "max_pool2d": {"stride": None, "padding": 0},
+    "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
     "mean": {"axis": None, "keepdims": False},
     "min": {"axis": None, "keepdims": False},
     "op": {"function": None, "joint": False},

@@ -125,6 +125,9 @@ def test_a_layer_shows_what_is_unusual_about_it():
     strided = "Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)"
     assert repr(ta.Conv2d(4, 6, (3, 2), **STRIDED)) == strided
     assert repr(ta.MaxPool2d(3, stride=2, padding=1)) == "MaxPool2d(3, stride=2, padding=1)"
+    same, pool = ta.Conv2d(3, 8, 5, padding="same"), ta.AvgPool2d(3, dilation=2, ceil_mode=True)
+    assert repr(same) == "Conv2d(3, 8, (5, 5), padding='same')"
+    assert repr(pool) == "AvgPool2d(3, stride=3, dilation=2, ceil_mode=True)"
     assert repr(ta.AvgPool2d((3, 2))) == "AvgPool2d((3, 2), stride=(3, 2))"
     assert repr(ta.Normalize(3)) == "Normalize(3)"
     assert repr(ta.BatchNorm2d(3)) == "BatchNorm2d(3)"
@@ -143,11 +146,30 @@ def test_an_encoded_convolution_computes_with_the_decoded_weight():
     np.testing.assert_allclose(model(x).data, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("padding", ["same", ((0, 2), (1, 0))])
+@pytest.mark.parametrize(
+    "encoding",
+    [1, ta.LowRank.like(2), ta.TensorTrain.like(((4, 8), (16, 12)), 2), ta.Tucker.like(2)],
+    ids=["ADTN", "LowRank", "TensorTrain", "Tucker"],
+)
+def test_every_encoding_of_a_convolution_takes_every_padding(encoding, padding):
+    layer, x = ta.Conv2d(16, 32, (4, 3), padding=padding, rng=0), batch_of((16, 9, 8))
+    model = ta.compress(ta.Sequential(conv1=layer), {"conv1": encoding}, rng=0)
+    weight = model.conv1.weight.decode().data
+    expected = ta.conv2d(x, weight, padding=padding).data
+    with ta.decoded(model) as ready:
+        for network in (model, ready):
+            y = network(x).data
+            np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 def test_pools_pass_on_kernel_stride_and_padding():
     x, options = batch_of((2, 7, 8)), {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1)}
     for layer, reference in ((ta.MaxPool2d, images.max_pool2d), (ta.AvgPool2d, images.avg_pool2d)):
         y = layer((3, 2), stride=(2, 1), padding=(1, 1))(x)
         np.testing.assert_allclose(y.data, reference(x, **options), rtol=1e-6)
+        more = {**options, "dilation": 2, "ceil_mode": True}
+        np.testing.assert_allclose(layer(**more)(x).data, reference(x, **more), rtol=0, atol=1e-6)
 
 
 def test_normalisation_layers_pass_on_their_options():

@@ -12,18 +12,25 @@ from tinyadtn.ops.windows import SlidingWindow
 
 @st.composite
 def pools(draw):
-    """Image, kernel, stride and padding that fit, padding at most half the kernel."""
+    """A window that fits, with padding at most half the kernel, and reads a pixel everywhere."""
     axes = []
     for _ in range(2):
-        kernel, stride = draw(st.integers(1, 4)), draw(st.integers(1, 5))
-        padding = draw(st.integers(0, kernel // 2))
-        least = max(1, kernel - 2 * padding)
-        axes.append((least + draw(st.integers(0, 5)), kernel, stride, padding))
-    return SlidingWindow(*zip(*axes))
+        kernel, stride, dilation = (draw(st.integers(1, most)) for most in (4, 5, 2))
+        size = dilation * (kernel - 1) + 1
+        padding, after = (draw(st.integers(0, size // 2)) for _ in range(2))
+        least = max(dilation, size - padding - after)
+        axes.append((least + draw(st.integers(0, 5)), kernel, stride, padding, dilation, after))
+    return SlidingWindow(*zip(*axes), draw(st.booleans()))
 
 
 def options_of(window):
-    return {"kernel": window.kernel, "stride": window.stride, "padding": window.padding}
+    return {
+        "kernel": window.kernel,
+        "stride": window.stride,
+        "padding": tuple(zip(window.padding, window.after or window.padding)),
+        "dilation": window.dilation,
+        "ceil_mode": window.ceil_mode,
+    }
 
 
 def few_values(shape, seed):
@@ -44,8 +51,8 @@ def winners_take(x, g, window):
     for m, c, i, j in np.ndindex(g.shape):
         best = None
         for p, q in np.ndindex(*window.kernel):
-            row = i * window.stride[0] + p - window.padding[0]
-            column = j * window.stride[1] + q - window.padding[1]
+            row = i * window.stride[0] + p * window.dilation[0] - window.padding[0]
+            column = j * window.stride[1] + q * window.dilation[1] - window.padding[1]
             if not (0 <= row < window.image[0] and 0 <= column < window.image[1]):
                 continue
             value = x[m, c, row, column]

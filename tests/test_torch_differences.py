@@ -144,12 +144,6 @@ REFUSALS = {
         ),
         (),
     ),
-    "a pattern with a letter twice in an operand: torch takes the diagonal": (
-        lambda: ta.contract(np.eye(3), pattern="ii->i"),
-        ShapeError,
-        lambda: torch.einsum("ii->i", torch.eye(3)),
-        (3,),
-    ),
     "half precision: torch computes in it": (
         lambda: ta.exp(np.zeros(3, np.float16)),
         DTypeError,

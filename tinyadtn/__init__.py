@@ -50,10 +50,13 @@ from .nn.surgery import freeze
 from .ops.basic import (
     absolute,
     add,
+    clip,
     divide,
     exp,
+    expm1,
     leaky_relu,
     log,
+    log1p,
     matmul,
     maximum,
     minimum,
@@ -69,13 +72,24 @@ from .ops.basic import (
 )
 from .ops.contract import contract
 from .ops.conv import conv2d
+from .ops.conv_transpose import conv_transpose2d
+from .ops.cumulative import cumsum, prod
 from .ops.dropout import dropout
+from .ops.joining import concatenate, pad, repeat, stack
 from .ops.local_norm import local_contrast_norm, local_response_norm
-from .ops.loss import accuracy, mean_squared_error, softmax_cross_entropy
+from .ops.loss import (
+    accuracy,
+    binary_cross_entropy_with_logits,
+    mean_squared_error,
+    softmax_cross_entropy,
+)
 from .ops.norm import batch_norm
 from .ops.pool import avg_pool2d, max_pool2d
-from .ops.reductions import log_softmax, max, mean, min, softmax, sum
-from .ops.shapes import broadcast_to, concatenate, getitem, reshape, transpose
+from .ops.reductions import max, mean, min, sum
+from .ops.shapes import broadcast_to, expand_dims, getitem, reshape, squeeze, transpose
+from .ops.softmax import log_softmax, logsumexp, softmax
+from .ops.statistics import norm, std, var
+from .ops.trigonometric import arctan, arctan2, cos, sin, tan
 from .studies.sweep import sweep
 from .training.evaluate import evaluate, predict
 from .training.features import features
@@ -115,17 +129,24 @@ __all__ = [
     "absolute",
     "accuracy",
     "add",
+    "arctan",
+    "arctan2",
     "avg_pool2d",
     "batch_norm",
     "batches",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "channel_statistics",
     "check_vjp",
+    "clip",
     "compress",
     "concatenate",
     "contract",
     "conv2d",
+    "conv_transpose2d",
+    "cos",
     "crop_and_flip",
+    "cumsum",
     "decoded",
     "decompress",
     "detect_anomaly",
@@ -134,6 +155,8 @@ __all__ = [
     "dropout",
     "evaluate",
     "exp",
+    "expand_dims",
+    "expm1",
     "features",
     "fit",
     "freeze",
@@ -146,7 +169,9 @@ __all__ = [
     "local_contrast_norm",
     "local_response_norm",
     "log",
+    "log1p",
     "log_softmax",
+    "logsumexp",
     "matmul",
     "max",
     "max_pool2d",
@@ -159,28 +184,38 @@ __all__ = [
     "multiply",
     "negative",
     "no_grad",
+    "norm",
     "op",
+    "pad",
     "power",
     "predict",
+    "prod",
     "relu",
+    "repeat",
     "report",
     "reshape",
     "save",
     "save_features",
     "sigmoid",
+    "sin",
     "softmax",
     "softmax_cross_entropy",
     "sqrt",
+    "squeeze",
+    "stack",
+    "std",
     "subtract",
     "suggest",
     "sum",
     "summary",
     "sweep",
+    "tan",
     "tanh",
     "to_device",
     "train",
     "transpose",
     "unprotected",
+    "var",
     "where",
 ]
 

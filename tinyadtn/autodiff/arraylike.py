@@ -211,10 +211,32 @@ class ArrayLike:
         __neg__: Method
         __abs__: Method
         __getitem__: Method
+        __pos__: Method
         sum: Method
         mean: Method
         max: Method
         min: Method
+        prod: Method
+        var: Method
+        std: Method
+        norm: Method
+        logsumexp: Method
+        exp: Method
+        log: Method
+        sqrt: Method
+        sin: Method
+        cos: Method
+        abs: Method
+        tanh: Method
+        sigmoid: Method
+        relu: Method
+        clip: Method
+        softmax: Method
+        log_softmax: Method
+        cumsum: Method
         reshape: Method
         transpose: Method
+        flatten: Method
+        squeeze: Method
+        expand_dims: Method
         T: Any

@@ -254,8 +254,8 @@ def _from_python(value: Any, dtype: np.dtype) -> np.ndarray:
     require_no_mask(value)
     if isinstance(value, (list, tuple)) and any(hasattr(part, "backward") for part in value):
         raise DTypeError(
-            "cannot use a list of tensors as an array; join them, ta.concatenate(x, y), or add "
-            "them, x + y"
+            "cannot use a list of tensors as an array; join them, ta.stack(x, y) or "
+            "ta.concatenate(x, y), or add them, x + y"
         )
     try:
         raw = new_array(value)

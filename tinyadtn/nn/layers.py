@@ -15,7 +15,7 @@ from ..errors import ShapeError
 from ..ops.basic import relu
 from ..ops.conv import conv_window, require_groups
 from ..ops.pool import avg_pool2d, max_pool2d, pool_window, require_pool
-from ..ops.windows import Size, sliding
+from ..ops.windows import Padding, Size, sliding
 from .module import Module
 from .parameters import Seed, Shape, he_std, parameter
 from .weights import Geometry, convolution, linear
@@ -104,7 +104,7 @@ class Conv2d(Module):
         kernel: Size,
         *,
         stride: Size = 1,
-        padding: Size = 0,
+        padding: Padding = 0,
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
@@ -127,7 +127,7 @@ class Conv2d(Module):
         o, c, *kernel = self.weight.shape
         said = [f"{c * self.groups}, {o}, {tuple(kernel)}"]
         usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-        said += [f"{k}={vars(self)[k]}" for k, v in usual.items() if vars(self)[k] != v]
+        said += [f"{k}={vars(self)[k]!r}" for k, v in usual.items() if vars(self)[k] != v]
         return f"Conv2d({', '.join(said)}{_encoded(self.weight)})"
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -191,18 +191,31 @@ def _written(batch: Batch) -> str:
 class _Pool2d(Module):
     """The options and the shapes that all pools share."""
 
-    def __init__(self, kernel: Size, *, stride: Size | None = None, padding: Size = 0):
-        require_pool(kernel, stride, padding)
+    def __init__(
+        self,
+        kernel: Size,
+        *,
+        stride: Size | None = None,
+        padding: Padding = 0,
+        dilation: Size = 1,
+        ceil_mode: bool = False,
+    ):
+        require_pool(kernel, stride, padding, dilation)
         self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.dilation, self.ceil_mode = dilation, ceil_mode
 
     def __repr__(self) -> str:
         stride = self.kernel if self.stride is None else self.stride
-        padding = f", padding={self.padding}" if self.padding else ""
-        return f"{type(self).__name__}({self.kernel}, stride={stride}{padding})"
+        usual = {"padding": 0, "dilation": 1, "ceil_mode": False}
+        said = "".join(f", {k}={v!r}" for k, v in self._options().items() if v != usual.get(k, v))
+        return f"{type(self).__name__}({self.kernel}, stride={stride}{said})"
 
     def output_shape(self, shape: Shape) -> Shape:
-        window = pool_window((1, *shape), self.kernel, self.stride, self.padding)
-        return (shape[0], *window.outputs)
+        return (shape[0], *pool_window((1, *shape), **self._options()).outputs)
+
+    def _options(self) -> dict[str, Any]:
+        names = ("kernel", "stride", "padding", "dilation", "ceil_mode")
+        return {name: getattr(self, name) for name in names}
 
 
 class MaxPool2d(_Pool2d):
@@ -214,7 +227,7 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return the maximum of each window, (n, c, oh, ow), for x (n, c, h, w)."""
-        return max_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
+        return max_pool2d(x, **self._options())
 
 
 class AvgPool2d(_Pool2d):
@@ -222,7 +235,7 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return the mean of each window, (n, c, oh, ow), for x (n, c, h, w)."""
-        return avg_pool2d(x, kernel=self.kernel, stride=self.stride, padding=self.padding)
+        return avg_pool2d(x, **self._options())
 
 
 class Flatten(Module):

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..errors import ShapeError
+from ..ops.arguments import require_epsilon
 from ..ops.dropout import dropout, require_rate
 from ..ops.local_norm import local_contrast_norm, local_response_norm, require_odd
-from ..ops.norm import batch_norm, require_epsilon
+from ..ops.norm import batch_norm
 from .layers import require_channels, require_image, require_widths
 from .module import Module
 from .parameters import Seed, Shape

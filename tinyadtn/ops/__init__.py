@@ -3,12 +3,13 @@
 Read them in this order. Any file after ``contract`` can be read alone.
 
 - ``basic``: arithmetic, elementwise functions, matmul. Its first lines show how an op is written.
-- ``reductions`` and ``shapes``: sum, max, softmax; reshape, transpose, indexing.
+- ``reductions`` and ``shapes``: sum, mean, max; reshape, transpose, indexing.
 - ``contract``: tensor contraction, the op that tensor networks consist of.
-- ``loss``: cross-entropy and accuracy; ``dropout``.
-- ``windows``, then ``conv`` and ``pool``: a window that slides over an image.
+- ``softmax``; ``loss``: cross-entropy and accuracy; ``dropout``.
+- ``windows``, then ``conv``, ``conv_transpose`` and ``pool``: a window slides over an image.
 - ``norm``: batch normalization; ``local_norm``: two older methods.
-- ``operators``: what ``x * y`` and ``x.sum()`` mean for a Tensor.
+- ``trigonometric``, ``statistics``, ``cumulative``, ``joining``: a few functions each.
+- ``operators``: what ``x * y`` and ``x.sum()`` mean for a Tensor. ``arguments``: shared checks.
 
 Skip ``fast/`` at first: ``blocked_conv`` and ``winograd`` compute what ``conv`` defines, only
 faster, and ``scratch`` keeps memory for them.

@@ -14,6 +14,7 @@ Then digits disappear, as everywhere in floating-point arithmetic.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autodiff.arrays import Array, array_module, as_float, asarray_like
@@ -57,7 +58,11 @@ def negative(a: Array) -> Any:
 
 @op
 def power(a: Array, b: Array) -> Any:
-    """c = a^b. If b = 0, the gradient of a is 0, also at a = 0."""
+    """c = a^b. If b = 0, the gradient of a is 0, also at a = 0.
+
+    The gradient of a is computed from b - 1. If this is rounded (b = 1e-6, say), |b·ln a| + |ln a|
+    units in the last place may be lost.
+    """
     xp = array_module(a)
     if a.dtype.kind in "iu" and b.dtype.kind in "iu" and (b < 0).any():
         raise DTypeError(
@@ -91,6 +96,20 @@ def exp(a: Array) -> Any:
 def log(a: Array) -> Any:
     """c = ln a."""
     return array_module(a).log(as_float(a)), lambda g: g / a
+
+
+@op
+def expm1(a: Array) -> Any:
+    """c = e^a - 1, with all digits near a = 0."""
+    xp, a = array_module(a), as_float(a)
+    return xp.expm1(a), lambda g: g * xp.exp(a)
+
+
+@op
+def log1p(a: Array) -> Any:
+    """c = ln(1 + a), with all digits near a = 0."""
+    a = as_float(a)
+    return array_module(a).log1p(a), lambda g: g / (1 + a)
 
 
 @op
@@ -170,6 +189,20 @@ def _won(a: Array, b: Array, c: Array) -> Any:
 
 
 @op
+def clip(a: Array, *, min: float = -math.inf, max: float = math.inf) -> Any:
+    """c = a, but ``min`` where a is smaller and ``max`` where a is larger.
+
+    The gradient is g where min ≤ a ≤ max, and 0 elsewhere. For bounds that are arrays, write
+    ``maximum`` and ``minimum``.
+    """
+    if not min <= max:
+        raise ValueError(f"clip needs min <= max, got {min} and {max}")
+    xp, a = array_module(a), as_float(a)
+    inside = ~((a < float(min)) | (a > float(max)))
+    return xp.clip(a, float(min), float(max)), lambda g: g * inside
+
+
+@op
 def _where(a: Array, b: Array, *, condition: Array) -> Any:
     xp, condition = array_module(a), asarray_like(condition, a)
     value = xp.where(condition, a, b)
@@ -192,6 +225,9 @@ def where(condition: Array, a: Array, b: Array) -> Tensor:
 @op
 def matmul(a: Array, b: Array) -> Any:
     """c = a @ b: vectors, matrices, and stacks of matrices that broadcast.
+
+    BLAS adds the products: over an axis of 10⁶ equal ones, about 300 units in the last place are
+    lost (``contract`` and ``conv2d`` multiply in the same way).
 
     >>> import numpy as np
     >>> matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+import string
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +25,21 @@ def contract(*operands: Any, pattern: str) -> Any:
     """result[output letters] = sum over all other letters of the product of the operands.
 
     The pattern lists the letters of each operand, separated by commas, and after ``->`` those of
-    the result; a letter stands for one axis length. Raises ShapeError for a letter that appears
-    twice in one operand (a diagonal) and for ``...``.
+    the result; a letter stands for one axis length. As in ``numpy.einsum``, a letter that appears
+    twice in one operand selects its diagonal, ``...`` stands for any number of axes (of equal
+    lengths in all operands), and without ``->`` the result has the letters that appear once, in
+    alphabetical order.
 
     >>> import numpy as np, tinyadtn as ta
     >>> x, w = np.ones((3, 4)), np.ones((2, 4))
     >>> ta.contract(x, w, pattern="ni,oi->no").shape
     (3, 2)
+    >>> float(ta.contract(np.eye(3), pattern="ii").data)  # the trace
+    3.0
     """
-    inputs, output = _parse(pattern, tuple([x.shape for x in operands]))
+    inputs, output, repeats = _parse(pattern, tuple([x.shape for x in operands]))
+    if repeats:
+        return _on_diagonals(operands, inputs, output)
 
     def grad_of(k: int) -> Any:
         def grad_operand(g: Array) -> Any:
@@ -44,6 +51,28 @@ def contract(*operands: Any, pattern: str) -> Any:
         return grad_operand
 
     return _contract(list(operands), inputs, output), *map(grad_of, range(len(operands)))
+
+
+def _on_diagonals(operands: tuple, inputs: tuple[str, ...], output: str) -> tuple:
+    """Contract where a letter repeats in an operand: only the diagonal is read, and gets the g."""
+    once = ["".join(dict.fromkeys(letters)) for letters in inputs]
+    places = []
+    for a, letters, own in zip(operands, inputs, once):
+        lengths = dict(zip(letters, a.shape))
+        grid = array_module(a).indices([lengths[letter] for letter in own])
+        places.append((*[grid[own.index(letter)] for letter in letters], ...))
+    diagonals = [a[place] for a, place in zip(operands, places)]
+    value, *vjps = contract.__wrapped__(*diagonals, pattern=f"{','.join(once)}->{output}")
+
+    def grad_of(k: int) -> Any:
+        def grad_operand(g: Array) -> Any:
+            share = array_module(g).zeros(operands[k].shape, g.dtype)
+            share[places[k]] = vjps[k](g)
+            return share
+
+        return grad_operand
+
+    return value, *map(grad_of, range(len(operands)))
 
 
 def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:
@@ -75,32 +104,60 @@ def _stretched(share: Array, letters: str, all_letters: str, shape: tuple[int, .
 
 
 @functools.lru_cache(maxsize=4096)
-def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str, ...], str]:
-    """Return the letters of every operand and of the result; ShapeError if they do not fit."""
-    left, arrow, output = pattern.replace(" ", "").partition("->")
-    inputs = left.split(",")
-    if not arrow:
-        raise ShapeError(f'pattern {pattern!r} has no "->"; write the result, as in "ni,oi->no"')
-    if len(inputs) != len(shapes):
-        raise ShapeError(f"pattern {pattern!r} is for {len(inputs)} operands, got {len(shapes)}")
+def _parse(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[str, ...], str, bool]:
+    """Return the letters of every operand and of the result, and whether one repeats in an operand.
+
+    Raises ShapeError if they do not fit.
+    """
+    inputs, output = _written_out(pattern, shapes)
     length: dict[str, int] = {}
     for letters, shape in zip([*inputs, output], [*shapes, None]):
         if not all(a.isascii() and a.isalpha() for a in letters):
-            raise ShapeError(f"pattern {pattern!r}: only letters, commas and -> are understood")
-        if len(set(letters)) < len(letters):
-            raise ShapeError(f"pattern {pattern!r}: a letter stands twice in {letters!r}")
+            raise ShapeError(
+                f"pattern {pattern!r}: only letters, commas, ... and -> are understood"
+            )
+        if shape is None and len(set(letters)) < len(letters):
+            raise ShapeError(
+                f"pattern {pattern!r}: a letter stands twice in the result; for a diagonal matrix, "
+                'multiply by numpy.eye(n): "i,ij->ij"'
+            )
         if shape is not None and len(shape) != len(letters):
             raise ShapeError(
                 f"pattern {pattern!r}: {letters!r} needs {len(letters)} axes, got {shape}"
             )
         for a, n in zip(letters, shape or ()):
             if length.setdefault(a, n) != n:
+                axis, advice = f"axis {a}", ""
+                if a not in pattern:
+                    axis, advice = 'an axis of "..."', "; stretch one: ta.broadcast_to"
                 raise ShapeError(
-                    f"pattern {pattern!r}: axis {a} is {length[a]} and {n} (shapes {shapes})"
+                    f"pattern {pattern!r}: {axis} is {length[a]} and {n} (shapes {shapes}){advice}"
                 )
     if not set(output) <= set(length):
         raise ShapeError(f"pattern {pattern!r}: the result has a letter that no operand has")
-    return tuple(inputs), output
+    return tuple(inputs), output, any(len(letters) > len(set(letters)) for letters in inputs)
+
+
+def _written_out(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str], str]:
+    """Return the letters of the operands and of the result, with letters for ``...``."""
+    left, arrow, output = pattern.replace(" ", "").partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(shapes):
+        raise ShapeError(f"pattern {pattern!r} is for {len(inputs)} operands, got {len(shapes)}")
+    if not arrow:
+        output = "..." * ("..." in left) + "".join(
+            sorted(a for a in {*left} - {*",."} if left.count(a) == 1)
+        )
+    if ("..." in left) != ("..." in output):
+        raise ShapeError(
+            f'pattern {pattern!r}: write "..." in an operand and in the result, or letters instead '
+            "for axes that are summed over"
+        )
+    extra = [len(s) - len(x) + 3 if "..." in x else 0 for x, s in zip(inputs, shapes)]
+    most = max(0, *extra)
+    names = "".join(a for a in string.ascii_letters if a not in left)[:most]
+    inputs = [x.replace("...", names[most - max(n, 0) :], 1) for x, n in zip(inputs, extra)]
+    return inputs, output.replace("...", names, 1)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ..autodiff.engine import op
 from ..errors import ShapeError
 from .fast import blocked_conv, winograd
 from .windows import (
+    Padding,
     Size,
     SlidingWindow,
     batch_first,
@@ -30,14 +31,16 @@ def conv2d(
     weight: Array,
     *,
     stride: Size = 1,
-    padding: Size = 0,
+    padding: Padding = 0,
     dilation: Size = 1,
     groups: int = 1,
 ) -> Any:
     """y[n,o,i,j] = Σ_cpq weight[o,c,p,q] · x[n, c, i·stride + p·dilation − padding, …].
 
     ``x`` is (n, c, h, w), ``weight`` (o, c / groups, kh, kw), the result (n, o, oh, ow). With
-    groups, the g-th o / groups outputs read only the g-th c / groups channels. The kernel is not
+    groups, the g-th o / groups outputs read only the g-th c / groups channels. ``padding`` is one
+    number, (vertical, horizontal), ((top, bottom), (left, right)), or "same": ⌈image / stride⌉
+    outputs, as in TensorFlow (and in torch, where the stride must be 1). The kernel is not
     flipped, as everywhere in neural networks; mathematicians call this a cross-correlation.
 
     Large 3×3 convolutions in float32 on a CPU use Winograd's algorithm (``fast/winograd``). Its
@@ -49,12 +52,12 @@ def conv2d(
     """
     window = conv_window(x.shape, weight.shape, stride, padding, dilation, groups)
     image = batch_innermost(x)  # (c, h, w, n)
-    if winograd.applies(image, weight, window, groups):
+    if window.after == window.padding and winograd.applies(image, weight, window, groups):
         return winograd.conv2d(image, weight, window)
     if blocked_conv.applies(image, window):
         return blocked_conv.conv2d(image, weight, window, groups)
 
-    o, (c, _, _, n) = len(weight), image.shape
+    o, n = len(weight), len(x)
     kernels = weight.reshape(groups, o // groups, -1)  # (g, o / g, cpq)
 
     def columns() -> Any:  # computed twice, because they are kh·kw times the image
@@ -63,22 +66,27 @@ def conv2d(
     def matrix(g: Array) -> Any:
         return batch_innermost(g).reshape(groups, o // groups, -1)  # (g, o / g, ijn)
 
-    def grad_x(g: Array) -> Any:
-        share = kernels.swapaxes(1, 2) @ matrix(g)  # (g, cpq, ijn)
-        return batch_first(col2im(share.reshape(c, *window.kernel, *window.outputs, n), window))
-
     def grad_weight(g: Array) -> Any:
         return (matrix(g) @ columns().swapaxes(1, 2)).reshape(weight.shape)
 
     y = kernels @ columns()  # (g, o / g, ijn)
-    return batch_first(y.reshape(o, *window.outputs, n)), grad_x, grad_weight
+    y = batch_first(y.reshape(o, *window.outputs, n))
+    return y, lambda g: adjoint(g, weight, window, groups), grad_weight
+
+
+def adjoint(g: Array, weight: Array, window: SlidingWindow, groups: int) -> Any:
+    """Return dL/dx from g = dL/dy (n, o, oh, ow): every output adds to the inputs that it read."""
+    o, c, n = len(weight), groups * weight.shape[1], len(g)
+    kernels = weight.reshape(groups, o // groups, -1).swapaxes(1, 2)  # (g, cpq, o / g)
+    columns = kernels @ batch_innermost(g).reshape(groups, o // groups, -1)  # (g, cpq, ijn)
+    return batch_first(col2im(columns.reshape(c, *window.kernel, *window.outputs, n), window))
 
 
 def conv_window(
     x_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
     stride: Size,
-    padding: Size,
+    padding: Padding,
     dilation: Size,
     groups: int,
 ) -> SlidingWindow:

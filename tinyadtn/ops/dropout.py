@@ -10,7 +10,7 @@ import numpy as np
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor
 from ..errors import GraphError
-from .norm import _float_tensor
+from .arguments import float_tensor
 
 
 def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> Tensor:
@@ -26,7 +26,7 @@ def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> 
     require_rate(rate)
     if rng is None:
         raise GraphError("dropout draws random numbers: call the model with rng= in training")
-    x = _float_tensor(x)
+    x = float_tensor(x)
     keep = np.random.default_rng(rng).random(x.shape, np.float32) >= rate
     mask = array_module(x.data).asarray(keep / (1 - rate), x.dtype)
     return x * mask

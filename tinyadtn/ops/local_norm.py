@@ -12,10 +12,11 @@ from ..autodiff.arrays import Array, array_module, as_float
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
 from ..limits import require_memory
+from .arguments import float_tensor, require_epsilon, require_images
 from .basic import maximum, sqrt
 from .conv import conv2d
-from .norm import _channel_rows, _float_tensor, _from_channel_rows, _require_images, require_epsilon
 from .reductions import mean
+from .windows import channel_rows, from_channel_rows
 
 
 def require_odd(size: int, what: str) -> None:
@@ -41,21 +42,21 @@ def local_response_norm(
     >>> local_response_norm(np.full((1, 1, 1, 1), 3.0), size=1, k=1, alpha=1 / 3, beta=0.5).item()
     1.5
     """
-    _require_images(x, "local_response_norm")
+    require_images(x, "local_response_norm")
     require_odd(size, "local_response_norm")
     x = as_float(x)
-    rows, shape, xp, number = _channel_rows(x), x.shape, array_module(x), x.dtype.type
+    rows, shape, xp, number = channel_rows(x), x.shape, array_module(x), x.dtype.type
     base = number(alpha) * _sum_of_neighbours(rows * rows, size) + number(k)
     power = xp.exp(number(-beta) * xp.log(base))  # base^-β, much faster than by `**`
 
     def grad_x(g: Array) -> Any:
-        g = _channel_rows(g)
+        g = channel_rows(g)
         # x_c is in its own numerator, and in the sum of each neighboring channel.
         through_sums = _sum_of_neighbours(g * rows * power / base, size)
         share = g * power - number(2 * alpha * beta) * rows * through_sums
-        return _from_channel_rows(share, shape)
+        return from_channel_rows(share, shape)
 
-    return _from_channel_rows(rows * power, shape), grad_x
+    return from_channel_rows(rows * power, shape), grad_x
 
 
 def _sum_of_neighbours(rows: Array, size: int) -> Any:
@@ -80,8 +81,8 @@ def local_contrast_norm(x: Array, *, size: int = 9, epsilon: float = 1e-8) -> Te
     >>> bool(local_contrast_norm(np.ones((1, 2, 5, 5))).numpy().any())  # no contrast, nothing left
     False
     """
-    x = _float_tensor(x)
-    _require_images(x, "local_contrast_norm")
+    x = float_tensor(x)
+    require_images(x, "local_contrast_norm")
     require_odd(size, "local_contrast_norm")
     require_epsilon(epsilon, "local_contrast_norm")
     require_memory(f"a Gaussian of {size} by {size} pixels", 8 * int(size) ** 2, "use less")

@@ -10,7 +10,7 @@ from typing import Any
 from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like, require_no_mask
 from ..autodiff.engine import Tensor, op
 from ..errors import DTypeError, ShapeError
-from .reductions import total_of_others
+from .softmax import total_of_others
 
 
 @op
@@ -41,6 +41,28 @@ def softmax_cross_entropy(logits: Array, *, labels: Array) -> Any:
         return share * (g / n)
 
     return value, grad_logits
+
+
+@op
+def binary_cross_entropy_with_logits(logits: Array, *, labels: Array) -> Any:
+    """L = mean of -( t ln σ(a) + (1 - t) ln(1 - σ(a)) ) over all logits a, with labels t, in nats.
+
+    ``labels`` has the shape of ``logits`` and values from 0 to 1. The gradient is (σ(a) - t) / n.
+
+    >>> binary_cross_entropy_with_logits([0.0, 0.0], labels=[0, 1]).item()  # ln 2
+    0.693...
+    """
+    xp, a = array_module(logits), as_float(logits)
+    t = asarray_like(labels, a).astype(a.dtype)
+    if t.shape != a.shape or a.size == 0:
+        raise ShapeError(
+            f"logits and labels need one shape and an element, got {a.shape}, {t.shape}"
+        )
+    if not (t.min() >= 0 and t.max() <= 1):
+        raise ShapeError(f"labels must lie in 0 … 1, got {float(t.min())} … {float(t.max())}")
+    e, t = xp.exp(-xp.abs(a)), (a > 0) - t  # ln(1 + e^a) = ln(1 + e^-|a|) + max(a, 0)
+    loss, q = (a * t + xp.log1p(e)).mean(), e / (1 + e)
+    return loss, lambda g: (t + xp.where(a > 0, -q, q)) * (g / a.size)
 
 
 @op

@@ -1,4 +1,4 @@
-"""Batch normalization and its gradient, and helpers that the other normalizations share.
+"""Batch normalization and its gradient.
 
 An image batch is seen as a matrix (c, h·w·n) with one channel per row, so that the statistics of a
 channel run over its row. Read ``batch_norm`` first.
@@ -6,14 +6,14 @@ channel run over its row. Read ``batch_norm`` first.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like
-from ..autodiff.engine import Tensor, op
+from ..autodiff.engine import op
 from ..errors import ShapeError
-from .windows import batch_first, batch_innermost
+from .arguments import require_epsilon, require_images
+from .windows import channel_rows, from_channel_rows
 
 BLOCK = 2**17  # elements of the channels that are normalized together, so that they stay in cache
 
@@ -33,7 +33,9 @@ def batch_norm(
 
     ``x`` is (n, c, h, w), all other arrays are (c,). By default, mean and variance are those of the
     batch: ``observe`` is called with them, and the gradient takes into account that they depend on
-    x. If the caller gives ``mean`` and ``variance``, they are constants (evaluation).
+    x. If the caller gives ``mean`` and ``variance``, they are constants (evaluation). The mean is
+    rounded: if it is r times the standard deviation, y has an error of about r units in the last
+    place of 1.
     Source: Ioffe and Szegedy, arXiv 1502.03167.
 
     >>> import numpy as np
@@ -43,7 +45,7 @@ def batch_norm(
     """
     of_batch = mean is None
     x, scale, shift, mean, variance = _checked(x, scale, shift, mean, variance, epsilon, observe)
-    rows, xp, shape = _channel_rows(x), array_module(x), x.shape  # (c, m) with m = h·w·n
+    rows, xp, shape = channel_rows(x), array_module(x), x.shape  # (c, m) with m = h·w·n
     m = rows.shape[1]
     inverse = 1 / xp.sqrt(variance + x.dtype.type(epsilon))
 
@@ -65,11 +67,11 @@ def batch_norm(
     y, normal = _by_channels(normalize, rows, *vectors, dtype=x.dtype)
 
     def gradients(g: Array) -> list:
-        arrays = (_channel_rows(g), normal, scale * inverse)
+        arrays = (channel_rows(g), normal, scale * inverse)
         grad_x, grad_scale, grad_shift = _by_channels(normalize_vjp, *arrays, dtype=normal.dtype)
-        return [_from_channel_rows(grad_x, shape), grad_scale[:, 0], grad_shift[:, 0]]
+        return [from_channel_rows(grad_x, shape), grad_scale[:, 0], grad_shift[:, 0]]
 
-    return _from_channel_rows(y, shape), gradients
+    return from_channel_rows(y, shape), gradients
 
 
 def batch_statistics(x: Array) -> tuple[Any, Any]:
@@ -79,8 +81,8 @@ def batch_statistics(x: Array) -> tuple[Any, Any]:
     >>> batch_statistics(np.array([1.0, 3.0]).reshape(2, 1, 1, 1))
     (array([2.]), array([1.]))
     """
-    _require_images(x, "batch_norm")
-    rows = _channel_rows(x)
+    require_images(x, "batch_norm")
+    rows = channel_rows(x)
     if rows.shape[1] == 0:
         raise ShapeError(f"an empty batch {x.shape} has no statistics")
     average = rows.mean(axis=1)
@@ -134,7 +136,7 @@ def _checked(
 
     Raises ShapeError if they do not fit.
     """
-    _require_images(x, "batch_norm")
+    require_images(x, "batch_norm")
     require_epsilon(epsilon, "batch_norm")
     if (mean is None) != (variance is None):
         raise ShapeError("batch_norm takes mean and variance together, or neither")
@@ -152,31 +154,3 @@ def _checked(
                 f"batch_norm of {x.shape} needs {x.shape[1]} numbers as {name}, got {values.shape}"
             )
     return x, scale, shift, mean, variance
-
-
-def _channel_rows(x: Array) -> Any:
-    """Return (n, c, h, w) as a matrix (c, h·w·n): a view, if the batch is innermost in memory."""
-    return batch_innermost(x).reshape(x.shape[1], -1)
-
-
-def _from_channel_rows(rows: Array, shape: tuple[int, ...]) -> Any:
-    """Return the adjoint of ``_channel_rows``, and its inverse: (c, h·w·n) as (n, c, h, w)."""
-    n, c, h, w = shape
-    return batch_first(rows.reshape(c, h, w, n))
-
-
-def _require_images(x: Array, what: str) -> None:
-    if x.ndim != 4:
-        raise ShapeError(f"{what} takes images (n, c, h, w), got {x.shape}")
-
-
-def require_epsilon(epsilon: float, what: str) -> None:
-    """Raise ValueError for an ε that could leave a negative value under the square root."""
-    if not 0 <= epsilon < math.inf:
-        raise ValueError(f"{what} needs a finite epsilon from 0, got {epsilon}")
-
-
-def _float_tensor(x: Array) -> Tensor:
-    """Return the tensor; integers, which have no gradient, become float32."""
-    x = x if isinstance(x, Tensor) else Tensor(x)
-    return x if x.dtype.kind == "f" else Tensor(as_float(x.data))

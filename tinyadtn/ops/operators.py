@@ -9,15 +9,36 @@ The engine does not import any op, so ``Tensor`` gets its operators here, one li
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from . import basic
-from .basic import absolute, add, divide, matmul, multiply, negative, power, subtract
+from . import basic, trigonometric
+from .basic import (
+    absolute,
+    add,
+    clip,
+    divide,
+    exp,
+    log,
+    matmul,
+    multiply,
+    negative,
+    power,
+    relu,
+    sigmoid,
+    sqrt,
+    subtract,
+    tanh,
+)
+from .cumulative import cumsum, prod
 from .reductions import max, mean, min, sum
-from .shapes import getitem, reshape, transpose
+from .shapes import expand_dims, getitem, reshape, squeeze, transpose
+from .softmax import log_softmax, logsumexp, softmax
+from .statistics import norm, std, var
+from .trigonometric import cos, sin
 
 
 def _swapped(function: Any) -> Any:
@@ -38,6 +59,7 @@ Tensor.__rtruediv__ = _swapped(divide)
 Tensor.__rpow__ = _swapped(power)
 Tensor.__rmatmul__ = _swapped(matmul)
 
+Tensor.__pos__ = lambda self: self
 Tensor.__neg__ = lambda self: negative(self)
 Tensor.__abs__ = lambda self: absolute(self)
 Tensor.__getitem__ = lambda self, index: getitem(self, index=index)
@@ -84,7 +106,7 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *arguments: Any, **optio
     name = ufunc.__name__
     if "out" in options:
         remedy = "an array cannot hold a gradient: write a = a + x for a += x"
-    elif method == "__call__" and callable(getattr(basic, name, None)):
+    elif method == "__call__" and (hasattr(basic, name) or hasattr(trigonometric, name)):
         remedy = f"write ta.{name}(x) for np.{name}(x)"
     else:
         remedy = f"write np.{name}(x.numpy()) if no gradient is needed"
@@ -106,13 +128,14 @@ Tensor.__array_ufunc__ = _OfTheClass()
 
 def _reduction(function: Any) -> Any:
     def method(self: Tensor, axis: Any = None, keepdims: bool = False, **more: Any) -> Tensor:
-        if more:  # as np.sum(x) calls x.sum(axis=None, out=None)
+        if more.keys() - {"ddof"}:  # as np.sum(x) calls x.sum(axis=None, out=None)
             name = function.__name__
+            remedy = f"; NumPy knows no gradients: write ta.{name}(x) for np.{name}(x)"
             raise TypeError(
-                f"{name} of a tensor takes axis and keepdims, got {', '.join(more)}; NumPy knows "
-                f"no gradients: write ta.{name}(x) for np.{name}(x)"
+                f"{name} of a tensor takes axis= and keepdims=, got {', '.join(more)}"
+                + (remedy if "out" in more else "")
             )
-        return function(self, axis=axis, keepdims=keepdims)
+        return function(self, axis=axis, keepdims=keepdims, **more)
 
     method.__doc__ = function.__doc__
     return method
@@ -123,10 +146,38 @@ def _lengths(arguments: tuple) -> Any:
     return arguments[0] if len(arguments) == 1 and not isinstance(arguments[0], int) else arguments
 
 
+def _flatten(self: Tensor, start: int = 0) -> Tensor:
+    """Join all axes from number ``start`` into one: ``x.flatten(1)`` keeps the batch axis."""
+    return reshape(self, shape=(*self.shape[:start], math.prod(self.shape[start:])))
+
+
 Tensor.sum = _reduction(sum)
 Tensor.mean = _reduction(mean)
 Tensor.max = _reduction(max)
 Tensor.min = _reduction(min)
+Tensor.prod = _reduction(prod)
+Tensor.var = _reduction(var)
+Tensor.std = _reduction(std)
+Tensor.norm = _reduction(norm)
+Tensor.logsumexp = _reduction(logsumexp)
+
+Tensor.exp = exp
+Tensor.log = log
+Tensor.sqrt = sqrt
+Tensor.sin = sin
+Tensor.cos = cos
+Tensor.abs = absolute
+Tensor.tanh = tanh
+Tensor.sigmoid = sigmoid
+Tensor.relu = relu
+Tensor.clip = lambda self, min=-math.inf, max=math.inf: clip(self, min=min, max=max)
+Tensor.softmax = lambda self, axis=-1: softmax(self, axis=axis)
+Tensor.log_softmax = lambda self, axis=-1: log_softmax(self, axis=axis)
+Tensor.cumsum = lambda self, axis: cumsum(self, axis=axis)
+
 Tensor.reshape = lambda self, *shape: reshape(self, shape=_lengths(shape))
 Tensor.transpose = lambda self, *axes: transpose(self, axes=_lengths(axes) if axes else None)
 Tensor.T = property(transpose)
+Tensor.flatten = _flatten
+Tensor.squeeze = lambda self, axis=None: squeeze(self, axis=axis)
+Tensor.expand_dims = lambda self, axis: expand_dims(self, axis=axis)

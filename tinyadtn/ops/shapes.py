@@ -1,4 +1,4 @@
-"""Ops that move elements and compute nothing: reshape, transpose, broadcast_to, concatenate, index.
+"""Ops that move elements and compute nothing: reshape, transpose, broadcast_to, indexing.
 
 Each gradient moves g back to the place where the elements came from. An element that was copied to
 several places gets the sum.
@@ -13,7 +13,7 @@ import numpy as np
 from ..autodiff.arrays import Array, array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
-from .reductions import _axes
+from .arguments import axes_of, shape_of
 
 
 @op
@@ -28,10 +28,26 @@ def reshape(a: Array, *, shape: Any) -> Any:
 @op
 def transpose(a: Array, *, axes: tuple[int, ...] | None = None) -> Any:
     """Return the array with its axes in another order (reversed by default)."""
-    order = tuple(reversed(range(a.ndim))) if axes is None else _axes(tuple(axes), a.ndim)
+    order = tuple(reversed(range(a.ndim))) if axes is None else axes_of(tuple(axes), a.ndim)
     if len(order) != a.ndim:
         raise ShapeError(f"transpose of {a.ndim} axes needs each of them once, got {axes}")
     return a.transpose(order), lambda g: g.transpose(np.argsort(order).tolist())
+
+
+def squeeze(a: Array, *, axis: Any = None) -> Tensor:
+    """Remove axes of length 1 (all of them by default)."""
+    shape = shape_of(a)
+    lone = [k for k, n in enumerate(shape) if n == 1] if axis is None else axes_of(axis, len(shape))
+    if any(shape[k] != 1 for k in lone):
+        raise ShapeError(f"squeeze of {shape}: axis {axis} has a length other than 1")
+    return reshape(a, shape=tuple(n for k, n in enumerate(shape) if k not in lone))
+
+
+def expand_dims(a: Array, *, axis: int) -> Tensor:
+    """Insert an axis of length 1, so that it is axis number ``axis`` of the result."""
+    shape = shape_of(a)
+    (axis,) = axes_of(axis, len(shape) + 1)
+    return reshape(a, shape=(*shape[:axis], 1, *shape[axis:]))
 
 
 @op
@@ -44,37 +60,23 @@ def broadcast_to(a: Array, *, shape: tuple[int, ...]) -> Any:
 
 
 @op
-def concatenate(*arrays: Array, axis: int = 0) -> Any:
-    """Join the arrays one after another along an axis."""
-    xp = array_module(arrays[0])
-    (axis,) = _axes(axis, arrays[0].ndim)
-    rest = {a.shape[:axis] + a.shape[axis + 1 :] for a in arrays}
-    if len(rest) > 1 or len({a.ndim for a in arrays}) > 1:
-        shapes = ", ".join(str(a.shape) for a in arrays)
-        raise ShapeError(f"concatenate along axis {axis}: the other axes differ in {shapes}")
-    ends = np.cumsum([a.shape[axis] for a in arrays]).tolist()
-
-    def slice_of(start: int, end: int) -> Any:
-        index = (slice(None),) * axis + (slice(start, end),)
-        return lambda g: g[index]
-
-    return xp.concatenate(arrays, axis=axis), *map(slice_of, [0, *ends], ends)
-
-
-@op
 def getitem(a: Array, *, index: Any) -> Any:
-    """c = a[index], for any index of NumPy; an element that is read twice gets both gradients."""
+    """c = a[index], for any index of NumPy; an element that is read twice gets both gradients.
+
+    Such gradients are added one after another in float64: of n equal ones, a float64 gradient
+    loses up to n / 2 units in the last place.
+    """
     parts = index if isinstance(index, tuple) else (index,)
     parts = tuple(_index_part(part, a) for part in parts)
     simple = all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts)
 
     def grad_a(g: Array) -> Any:
-        xp = array_module(g)
-        share = xp.zeros(a.shape, g.dtype)
+        # In float32, 1 % of the sum of 10⁶ equal parts would be lost.
+        share = array_module(g).zeros(a.shape, g.dtype if simple else np.float64)
         if simple:
             share[parts] = g
         else:
-            xp.add.at(share, parts, g)
+            array_module(g).add.at(share, parts, g.astype(np.float64))
         return share
 
     return a[parts], grad_a

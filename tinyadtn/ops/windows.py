@@ -28,12 +28,17 @@ Pair = tuple[int, int]
 Cell = tuple[Pair, tuple[slice, ...], tuple[slice, ...]]
 ALL = slice(None)
 Size = int | Pair
+Padding = int | str | tuple[Any, Any]  # one number, (vertical, horizontal), or sides: see `sides`
 BLOCK = 2**19  # elements that im2col copies at a time, so that they are multiplied while in cache
 
 
 @dataclass(frozen=True)
 class SlidingWindow:
-    """How a window slides along the two axes of an image: every field is (vertical, horizontal).
+    """How a window slides along the two axes of an image: every pair is (vertical, horizontal).
+
+    ``padding`` is that at the top and on the left; ``after`` is that at the bottom and on the
+    right, by default the same. ``ceil_mode`` adds a last window that reaches beyond the padding,
+    if it begins inside.
 
     >>> SlidingWindow((28, 28), kernel=(5, 5), padding=(2, 2)).outputs
     (28, 28)
@@ -44,17 +49,26 @@ class SlidingWindow:
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
+    after: tuple[int, int] | None = None
+    ceil_mode: bool = False
 
     @functools.cached_property
     def outputs(self) -> tuple[int, int]:
-        """⌊(image + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1."""
-        rows, columns = (
-            (n + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
-            for n, kernel, stride, pad, dilation in zip(
-                self.image, self.kernel, self.stride, self.padding, self.dilation
-            )
-        )
-        return rows, columns
+        """⌊(image + padding + after − dilation·(kernel − 1) − 1) / stride⌋ + 1, or ⌈…⌉ + 1."""
+        return self._outputs(0), self._outputs(1)
+
+    def _outputs(self, axis: int) -> int:
+        inside, stride = self.image[axis] + self.padding[axis], self.stride[axis]
+        end = inside + (self.after or self.padding)[axis]
+        steps, rest = divmod(end - self.dilation[axis] * (self.kernel[axis] - 1) - 1, stride)
+        if self.ceil_mode and rest and (steps + 1) * stride < inside:
+            steps += 1
+        return steps + 1
+
+    @property
+    def padded(self) -> bool:
+        """Whether a window may reach outside of the image."""
+        return self.ceil_mode or max(*self.padding, *(self.after or self.padding)) > 0
 
     def cells(self, start: int, stop: int) -> tuple[Cell, ...]:
         """Return each kernel cell with its outputs in rows start … stop − 1, and their inputs.
@@ -91,41 +105,62 @@ def window_over(
     shape: tuple[int, ...],
     kernel: Size,
     stride: Size = 1,
-    padding: Size = 0,
+    padding: Padding = 0,
     dilation: Size = 1,
+    ceil_mode: bool = False,
 ) -> SlidingWindow:
     """Return the window for images of shape (…, h, w); ShapeError if it does not fit once.
+
+    ``padding="same"`` gives ⌈image / stride⌉ outputs: the padding at the top and on the left is
+    half of what is needed, rounded down; the other half is at the bottom and on the right.
 
     >>> window_over((3, 224, 224), kernel=11, stride=4, padding=2).outputs
     (55, 55)
     """
-    window = SlidingWindow((shape[-2], shape[-1]), *sliding(kernel, stride, padding, dilation))
+    kernel, stride, before, dilation, after = sliding(kernel, stride, padding, dilation)
+    image = (shape[-2], shape[-1])
+    if padding == "same":
+        before, after = _same(image, kernel, stride, dilation)
+    window = SlidingWindow(image, kernel, stride, before, dilation, after, ceil_mode)
     if min(window.outputs) < 1:
         raise ShapeError(
-            f"a kernel of {window.kernel} with dilation {window.dilation} does not fit into an "
-            f"image of {window.image} with padding {window.padding}"
+            f"a kernel of {kernel} with dilation {dilation} does not fit into an "
+            f"image of {image} with padding {padding}"
         )
     outputs, cells = math.prod(window.outputs), math.prod(window.kernel)
     leading = math.prod(shape[:-2])
     needed = 4 * outputs * leading + 200 * cells
     if needed > 2**28:  # asking the system for its memory takes time
         require_memory(
-            f"a window of {window.kernel} on an image of {window.image}, padding "
-            f"{window.padding}, {window.outputs} outputs of each of {leading} channels and images,",
+            f"a window of {kernel} on an image of {image}, padding "
+            f"{padding}, {window.outputs} outputs of each of {leading} channels and images,",
             needed,
             "use less padding or fewer images",
         )
     return window
 
 
-def sliding(kernel: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 1) -> list[Pair]:
-    """Return the four as pairs; ShapeError for those that fit no image of any size.
+def _same(image: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+    """Return the padding, before and after, with which there are ⌈image / stride⌉ outputs."""
+    top, left = (
+        max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
+        for n, k, s, d in zip(image, kernel, stride, dilation)
+    )
+    return (top // 2, left // 2), (top - top // 2, left - left // 2)
 
-    >>> sliding(3, stride=(2, 1))
-    [(3, 3), (2, 1), (0, 0), (1, 1)]
+
+def sliding(kernel: Size, stride: Size = 1, padding: Padding = 0, dilation: Size = 1) -> list[Pair]:
+    """Return kernel, stride, padding before, dilation and padding after as pairs.
+
+    Raises ShapeError for those that fit no image of any size. For ``padding="same"``, which
+    depends on the image, both paddings are 0.
+
+    >>> sliding(3, stride=(2, 1), padding=((0, 1), (2, 2)))
+    [(3, 3), (2, 1), (0, 2), (1, 1), (1, 2)]
     """
-    pairs = [pair(kernel), pair(stride), pair(padding), pair(dilation)]
-    if min(*pairs[0], *pairs[1], *pairs[3]) < 1 or min(pairs[2]) < 0:
+    before, after = sides(padding)
+    pairs = [pair(kernel), pair(stride), before, pair(dilation), after]
+    if min(*pairs[0], *pairs[1], *pairs[3]) < 1 or min(*before, *after) < 0:
         raise ShapeError(
             f"a window needs kernel, stride and dilation from 1 and padding from 0, got {kernel}, "
             f"{stride}, {dilation} and {padding}"
@@ -133,8 +168,25 @@ def sliding(kernel: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 
     return pairs
 
 
+def sides(padding: Padding) -> tuple[Pair, Pair]:
+    """Return the padding as (top, left) and (bottom, right).
+
+    It is one number, (vertical, horizontal), or ((top, bottom), (left, right)).
+    """
+    if isinstance(padding, str):
+        if padding != "same":
+            raise ShapeError(f'padding must be numbers or "same", got {padding!r}')
+        padding = 0
+    if isinstance(padding, (tuple, list)) and len(padding) == 2:
+        (top, bottom), (left, right) = map(pair, padding)
+        return (top, left), (bottom, right)
+    return pair(padding), pair(padding)
+
+
 def pair(size: Size) -> Pair:
     """Return (vertical, horizontal) from one number for both axes, or from two."""
+    if type(size) is int:
+        return size, size
     both = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(both) != 2 or not all(isinstance(n, numbers.Integral) for n in both):
         raise ShapeError(f"expected one whole number or a pair of them, got {size!r}")
@@ -149,6 +201,17 @@ def batch_innermost(x: Array) -> Any:
 def batch_first(x: Array) -> Any:
     """Return (c, h, w, n) as (n, c, h, w): a view."""
     return x.transpose(3, 0, 1, 2)
+
+
+def channel_rows(x: Array) -> Any:
+    """Return (n, c, h, w) as a matrix (c, h·w·n): a view, if the batch is innermost in memory."""
+    return batch_innermost(x).reshape(x.shape[1], -1)
+
+
+def from_channel_rows(rows: Array, shape: tuple[int, ...]) -> Any:
+    """Return the adjoint of ``channel_rows``, and its inverse: (c, h·w·n) as (n, c, h, w)."""
+    n, c, h, w = shape
+    return batch_first(rows.reshape(c, h, w, n))
 
 
 def im2col(
@@ -174,7 +237,7 @@ def im2col(
     for (p, q), outputs, inputs in window.cells(start, stop):
         cell = out[:, p, q]
         cell[outputs] = image[inputs]
-        if window.padding != (0, 0):
+        if window.padded:
             _clear_outside(cell, outputs)
     return out
 

@@ -16,7 +16,7 @@ from ..decode_free.precomputed import decoded
 from ..errors import DataFileError, ShapeError
 from ..nn.module import Module
 from ..ops.loss import accuracy, softmax_cross_entropy
-from ..ops.reductions import softmax
+from ..ops.softmax import softmax
 
 EVALUATION_BATCH = 500  # images per batch: large enough to be fast, small enough for the memory
 

@@ -1,0 +1,70 @@
+"""Methods and operators of a Tensor are the ops, and NumPy's functions name them."""
+
+import numpy as np
+import pytest
+
+import tinyadtn as ta
+
+X = np.array([[0.5, 2.0, 1.0], [3.0, 0.25, 4.0]])
+METHODS = {
+    **{name: ((), {}) for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu")},
+    **{name: ((), {"axis": 1}) for name in ("sum", "mean", "max", "min", "prod", "norm")},
+    "var": ((), {"axis": 0, "ddof": 1, "keepdims": True}),
+    "std": ((), {"axis": 0, "ddof": 1, "keepdims": True}),
+    "logsumexp": ((), {"axis": (0, 1)}),
+    "clip": ((), {"min": 0.3, "max": 2.5}),
+    "softmax": ((), {"axis": 0}),
+    "log_softmax": ((), {"axis": 0}),
+    "cumsum": ((), {"axis": 1}),
+    "squeeze": ((), {}),
+    "expand_dims": ((), {"axis": 1}),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_its_op(name):
+    arguments, options = METHODS[name]
+    x, y = ta.Tensor(X, requires_grad=True), ta.Tensor(X, requires_grad=True)
+    value = getattr(x, name)(*arguments, **options)
+    expected = getattr(ta, name)(y, *arguments, **options)
+    np.testing.assert_array_equal(value.data, expected.data)
+    g = np.random.default_rng(0).normal(size=value.shape)
+    value.backward(g)
+    expected.backward(g)
+    np.testing.assert_array_equal(x.grad, y.grad)
+
+
+def test_methods_take_the_axis_by_position_as_numpy_does():
+    x = ta.Tensor(X)
+    for name in ("sum", "mean", "max", "min", "prod", "var", "std"):
+        np.testing.assert_allclose(getattr(x, name)(0).data, getattr(np, name)(X, 0))
+        np.testing.assert_allclose(getattr(x, name)(1, True).data.shape, (2, 1))
+    np.testing.assert_array_equal(x.clip(1, 2).data, X.clip(1, 2))
+    np.testing.assert_array_equal(x.cumsum(1).data, X.cumsum(1))
+    np.testing.assert_allclose(x.softmax(0).data.sum(0), 1)
+
+
+def test_abs_flatten_and_unary_plus():
+    x = ta.Tensor(-X, requires_grad=True)
+    np.testing.assert_array_equal(x.abs().data, X)
+    assert (+x).data is x.data
+    assert x.flatten().shape == (6,)
+    y = ta.Tensor(np.zeros((2, 3, 0, 4)))
+    assert (y.flatten(1).shape, y.flatten(2).shape, y.flatten().shape) == ((2, 0), (2, 3, 0), (0,))
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: np.sin(x), r"write ta\.sin\(x\) for np\.sin\(x\)"),
+        (lambda x: np.arctan2(x, x), r"write ta\.arctan2\(x\)"),
+        (lambda x: np.log1p(x), r"write ta\.log1p\(x\)"),
+        (lambda x: np.std(x), r"write ta\.std\(x\) for np\.std\(x\)"),
+        (lambda x: np.var(x, axis=0), r"write ta\.var\(x\)"),
+        (lambda x: np.prod(x), r"write ta\.prod\(x\)"),
+        (lambda x: np.cosh(x), r"write np\.cosh\(x\.numpy\(\)\)"),
+    ],
+)
+def test_functions_of_numpy_name_the_op(function, words):
+    with pytest.raises(TypeError, match=words):
+        function(ta.Tensor(X, requires_grad=True))

@@ -1,0 +1,96 @@
+"""Ops that join arrays and extend one: concatenate, stack, repeat, pad.
+
+Each gradient cuts out of g what became of the array.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.arrays import Array, array_module, sum_over
+from ..autodiff.engine import Tensor, op
+from ..errors import ShapeError
+from .arguments import axes_of, require_result_fits
+
+
+def concatenate(*arrays: Any, axis: int = 0) -> Tensor:
+    """Join arrays (or one list of arrays) one after another along an axis."""
+    return _concatenate(*_listed(arrays), axis=axis)
+
+
+def stack(*arrays: Any, axis: int = 0) -> Tensor:
+    """Join arrays of one shape (or one list of them) along a new axis."""
+    return _stack(*_listed(arrays), axis=axis)
+
+
+def _listed(arrays: tuple) -> Any:
+    """Return the arrays, which may be given as one list, as in NumPy."""
+    one = len(arrays) == 1 and isinstance(arrays[0], (list, tuple))
+    return arrays[0] if one else arrays
+
+
+@op
+def _concatenate(*arrays: Array, axis: int) -> Any:
+    xp = array_module(arrays[0])
+    (axis,) = axes_of(axis, arrays[0].ndim)
+    rest = {a.shape[:axis] + a.shape[axis + 1 :] for a in arrays}
+    if len(rest) > 1 or len({a.ndim for a in arrays}) > 1:
+        shapes = ", ".join(str(a.shape) for a in arrays)
+        raise ShapeError(f"concatenate along axis {axis}: the other axes differ in {shapes}")
+    ends = np.cumsum([a.shape[axis] for a in arrays]).tolist()
+
+    def slice_of(start: int, end: int) -> Any:
+        index = (slice(None),) * axis + (slice(start, end),)
+        return lambda g: g[index]
+
+    return xp.concatenate(arrays, axis=axis), *map(slice_of, [0, *ends], ends)
+
+
+@op
+def _stack(*arrays: Array, axis: int) -> Any:
+    value = array_module(arrays[0]).stack(arrays, axis)
+    before = (slice(None),) * (axis % value.ndim)
+
+    def part(*index: Any) -> Any:
+        return lambda g: g[index]
+
+    return value, *[part(*before, k) for k in range(len(arrays))]
+
+
+@op
+def repeat(a: Array, *, repeats: int, axis: int) -> Any:
+    """Write every element ``repeats`` times, one after another along an axis.
+
+    >>> repeat([1.0, 2.0], repeats=2, axis=0).data
+    array([1., 1., 2., 2.], dtype=float32)
+    """
+    (axis,) = axes_of(axis, a.ndim)
+    if not isinstance(repeats, numbers.Integral) or repeats < 0:
+        raise ShapeError(f"repeats must be a whole number from 0, got {repeats!r}")
+    require_result_fits("repeat", (*a.shape, repeats))
+    split = (*a.shape[: axis + 1], repeats, *a.shape[axis + 1 :])
+    return a.repeat(repeats, axis), lambda g: sum_over(g.reshape(split), (axis + 1,))
+
+
+@op
+def pad(a: Array, *, pad_width: Any, value: float = 0.0) -> Any:
+    """Surround a with a constant value.
+
+    ``pad_width`` is one number for all sides, or (before, after) for all axes, or one such pair per
+    axis, as in NumPy.
+
+    >>> pad([1.0, 2.0], pad_width=(0, 1)).data
+    array([1., 2., 0.], dtype=float32)
+    """
+    pairs = np.broadcast_to(np.array(pad_width), (a.ndim, 2)).tolist()
+    if not all(isinstance(n, int) and n >= 0 for pair in pairs for n in pair):
+        raise ShapeError(f"pad_width must be whole numbers from 0, got {pad_width}")
+    shape = [before + n + after for n, (before, after) in zip(a.shape, pairs)]
+    inside = tuple(slice(before, before + n) for n, (before, _) in zip(a.shape, pairs))
+    require_result_fits("pad", shape)
+    c = array_module(a).full(shape, value, a.dtype)
+    c[inside] = a
+    return c, lambda g: g[inside]
