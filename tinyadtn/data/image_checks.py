@@ -45,7 +45,7 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
     if features:
         _check_features(images, what)
     else:
-        _check_pixels(images, what)
+        require_pixels(images, what)
     return images, labels.astype(np.int64)
 
 
@@ -55,13 +55,15 @@ def without_mask(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
-def _check_pixels(images: np.ndarray, what: str) -> None:
+def require_pixels(images: Any, what: str) -> None:
+    """Raise ``DataFileError`` unless images are (n, c, h, w), of uint8 or floats in [0, 1]."""
     require_channels_first(images, what)
-    if images.dtype == np.uint8:
+    if images.dtype == np.uint8 or images.size == 0:
         return
     _require(
         images.dtype.kind == "f",
-        f"{what}: expected images of uint8 or floats, found {images.dtype}",
+        f"{what}: expected images of uint8 or floats in [0, 1], found {images.dtype}; for bytes "
+        "give images.astype(numpy.uint8)",
     )
     low, high = images.min(), images.max()
     _require(
@@ -71,16 +73,26 @@ def _check_pixels(images: np.ndarray, what: str) -> None:
     )
 
 
-def require_channels_first(images: np.ndarray, what: str) -> None:
-    """Raise ``DataFileError`` for images (n, h, w, c) with 1, 3 or 4 channels, as in Keras."""
-    if images.ndim == 4:
-        _, first, second, last = images.shape
-        grey = last == 1 and first == second  # signals may be (n, channels, length, 1)
-        _require(
-            not (min(first, second) > 4 and (grey or last in (3, 4))),
-            f"{what}: images {images.shape} look like (n, h, w, c), and must be (n, c, h, w); give "
-            "images.transpose(0, 3, 1, 2)",
-        )
+def require_channels_first(images: Any, what: str) -> None:
+    """Raise ``DataFileError`` for images (n, h, w, c), as in Keras."""
+    _require(
+        not has_channels_last(images),
+        f"{what}: images {images.shape} look like (n, h, w, c), and must be (n, c, h, w); give "
+        "images.transpose(0, 3, 1, 2)",
+    )
+
+
+def has_channels_last(images: Any) -> bool:
+    """Return whether images look like (n, h, w, c), as in Keras, with 1, 3 or 4 channels.
+
+    >>> has_channels_last(np.zeros((5, 28, 28, 1))), has_channels_last(np.zeros((5, 1, 28, 28)))
+    (True, False)
+    """
+    if images.ndim != 4:
+        return False
+    _, first, second, last = images.shape
+    grey = last == 1 and 2 * min(first, second) >= max(first, second)  # not signals (n, c, t, 1)
+    return min(first, second) > 4 and (grey or last in (3, 4))
 
 
 def _check_features(images: np.ndarray, what: str) -> None:

@@ -41,6 +41,8 @@ def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") 
     >>> load_data("mnist-5k")
     Data(mnist-5k: train 3,500, validation 500, test 1,000; images 1×28×28; 10 classes)
     """
+    if isinstance(source, Data):
+        return source
     if isinstance(source, Mapping):
         return _from_pairs(dict(source), name="arrays")
     if isinstance(source, str) and source in KNOWN:
@@ -76,7 +78,9 @@ def _from_pairs(
         raise DataFileError(
             f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
         )
-    features = origin is not None
+    given = [pair for pair in pairs.values() if isinstance(pair, Split)]
+    features = origin is not None or any(split.features for split in given)
+    pairs = {s: (p.images, p.labels) if isinstance(p, Split) else p for s, p in pairs.items()}
     checked = {s: check_pair(pairs[s], f"{name}: {s}", features=features) for s in pairs}
     count = int(checked["train"][1].max()) + 1 if classes is None else len(classes)
     numbers = tuple(map(str, range(count)))
@@ -90,7 +94,7 @@ def _from_pairs(
     if "validation" not in checked:
         checked["validation"] = checked["train"]
         rows["train"], rows["validation"] = _draw(len(rows["train"]), validation, name)
-    train, validated, test = (_take(*checked[split], rows[split]) for split in SPLITS)
+    train, validated, test = (_take(*checked[split], rows[split], features) for split in SPLITS)
     return Data(train, validated, test, classes, name, origin)
 
 
@@ -104,7 +108,7 @@ def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndar
     return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 
 
-def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:
+def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray, features: bool) -> Split:
     """Return a copy of these rows as float32 in [0, 1].
 
     A few rows at a time, because indexing all rows of CIFAR at once would copy its bytes once more.
@@ -117,4 +121,4 @@ def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:
             np.divide(some, 255, out=floats[start : start + step], dtype=np.float32)
         else:
             floats[start : start + step] = some
-    return Split(floats, labels[rows])
+    return Split(floats, labels[rows], features)
