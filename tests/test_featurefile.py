@@ -20,7 +20,7 @@ ORIGIN = {"data": {"name": "pictures"}, "before": "fc1", "model": {"config": Non
 def split(count, seed):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(count, 6, 1, 1)).astype(np.float32)
-    return Split(3 * values, np.arange(count) % 3)
+    return Split(3 * values, np.arange(count) % 3, features=True)
 
 
 def made(**changes):
@@ -189,7 +189,7 @@ def test_the_reader_needs_little_more_than_what_it_gives(tmp_path):
     values = np.random.default_rng(0).normal(size=(4000, 512, 1, 1)).astype(np.float32)
     labels = np.arange(4000) % 3
     rows = {"train": slice(0, 3000), "validation": slice(3000, 3500), "test": slice(3500, 4000)}
-    parts = {name: Split(values[some], labels[some]) for name, some in rows.items()}
+    parts = {name: Split(values[some], labels[some], True) for name, some in rows.items()}
     save_features(tmp_path / "f.npz", made(**parts))
     tracemalloc.start()
     read_features(tmp_path / "f.npz")
