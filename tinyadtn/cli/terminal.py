@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from ..tables import printable
 
 
 def say(text: object) -> None:
     """Print the text on its lines, with every other unprintable character escaped."""
-    print(printable(str(text), also="\n"))
+    with _naming_stdout():
+        print(printable(str(text), also="\n"))
+
+
+def flush_output() -> None:
+    """Write what is still buffered; ``OSError`` names stdout if that fails."""
+    with _naming_stdout():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _naming_stdout() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = "stdout"
+        raise
 
 
 def as_typed(words: Iterable[str]) -> str:
