@@ -174,7 +174,7 @@ def test_a_user_without_a_home_gets_no_traceback(words):
     assert done.returncode == 0 or done.stderr.splitlines()[-1].startswith("error: ")
 
 
-# --- streams that are full or closed ---------------------------------------------------------------
+# --- streams that are full or closed --------------------------------------------------------------
 
 STREAMS = [">/dev/full", "2>/dev/full", ">/dev/full 2>&1", ">&-", "2>&-", "<&- >&- 2>&-"]
 FULL = {">/dev/full", ">/dev/full 2>&1"}  # where the output is lost

@@ -24,8 +24,8 @@ from ..compression.checkpoint import load
 from ..compression.compress import compress
 from ..compression.report import report
 from ..data.catalogue import available, download
-from ..data.feature_file import require_ending, save_features
 from ..data.loading import load_data
+from ..data.saved_data import require_ending, save_features
 from ..data.splits import Data
 from ..errors import NonFiniteError, TinyADTNError
 from ..nn.devices import placed

@@ -11,7 +11,9 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..files.datafile import SPLITS
+from .card import DataCard, counts_of
 from .image_checks import require_pixels, without_mask
+from .preprocess import channel_statistics
 
 ORDER_STREAM = 6058  # a separate random stream for the batch order
 
@@ -71,14 +73,35 @@ class Data:
     def identity(self) -> dict[str, Any]:
         """Return the name, and the number and SHA-256 of the training images, to store with a run.
 
-        The hash covers pixels and labels, so it distinguishes data of the same size. For features
-        the ``origin`` is added.
+        The hash covers pixels and labels, so it distinguishes data of the same size. Names of
+        classes are added unless they are numbers, and for features the ``origin``.
         """
         digest = hashlib.sha256(repr(self.train.images.shape).encode())
         for array in (self.train.images, self.train.labels):
             digest.update(np.ascontiguousarray(array).data)
         found = {"name": self.name, "images": len(self.train), "sha256": digest.hexdigest()}
+        if self.classes != tuple(map(str, range(len(self.classes)))):
+            found["classes"] = list(self.classes)
         return found if self.origin is None else {**found, "origin": self.origin}
+
+    def card(self) -> DataCard:
+        """Return what to know before training: sizes, images per class, mean and std, hash.
+
+        >>> import tinyadtn as ta
+        >>> ta.load_data().card().counts["test"][:3]
+        (100, 100, 100)
+        """
+        mean, std = channel_statistics(self.train.images)
+        count = len(self.classes)
+        return DataCard(
+            self.name,
+            self.train.images.shape[1:],
+            self.classes,
+            {split: counts_of(getattr(self, split).labels, count) for split in SPLITS},
+            tuple(map(float, mean)),
+            tuple(map(float, std)),
+            self.identity()["sha256"],
+        )
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(getattr(self, split)):,}" for split in SPLITS)
