@@ -204,3 +204,15 @@ def test_full_and_closed_streams_give_an_exit_code_and_no_traceback(words, code,
         assert done.stderr.endswith("error: stdout: no space left on device\n")
     if words.startswith("train fc2"):
         assert Path("runs/train/last.npz").exists()
+
+
+def test_a_terminal_of_ascii_alone_gets_question_marks(tiny):
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-m", "tinyadtn", "train", "fc2", "--data", tiny, "--epochs", "1"]
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        env=environment | {"PYTHONPATH": str(Path(ta.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"images 1?28?28" in done.stdout

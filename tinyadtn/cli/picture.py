@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.picture_files import LARGE, read_picture_file
+from ..data.picture_files import LARGE, bytes_of, read_picture_file
 from ..errors import DataFileError
 
 
@@ -31,6 +31,12 @@ def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
     ink = np.clip(paper - grey if dark_ink else grey - paper, 0, None)
     ink /= ink.max()
     return (ink if grey.shape == (size, size) else _centred(_cut_to_ink(ink), size))[None]
+
+
+def read_colour_picture(path: str | os.PathLike[str], size: int) -> np.ndarray:
+    """Return the middle square of a picture file as an array (3, size, size), from 0 to 1."""
+    pixels = read_picture_file(path, lambda p: bytes_of(p, "RGB", size), mode="RGB")
+    return np.divide(pixels, 255, dtype=np.float32)
 
 
 def _decoded(opened: Any) -> np.ndarray:

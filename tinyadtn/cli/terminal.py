@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ..tables import printable
 
@@ -15,6 +16,16 @@ def say(text: object) -> None:
     """Print the text on its lines, with every other unprintable character escaped."""
     with _naming_stdout():
         print(printable(str(text), also="\n"))
+
+
+def program() -> str:
+    """Return the name by which this program was called, for commands that users copy."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "tinyadtn" else "tinyadtn"
+
+
+def say_next(*words: str) -> None:
+    """Print the command that comes next, for users to copy."""
+    say(f"\nNext: {as_typed([program(), *words])}")
 
 
 def flush_output() -> None:

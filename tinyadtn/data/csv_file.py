@@ -39,7 +39,7 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
             line = text.readline(LONGEST_LINE)
             delimiter = max(",;\t", key=line.count)
             head = next(csv.reader([line], delimiter=delimiter), [])
-            has_names = sum(map(_is_number, head)) < len(head) - 1
+            has_names = sum(map(_is_number, head)) < len(head) - 1 or _label_places(head)
             column = _label_column(path, head) if has_names else 0
             if not has_names:
                 text.seek(0)
@@ -64,7 +64,8 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     labels = np.array(list(names))[numbers]
     if all(name.isascii() and name.isdecimal() for name in names):
         labels = labels.astype(np.int64)
-    return _bytes_if_whole(np.delete(table, column, 1)), labels
+    numbered = [k for k, name in enumerate(head) if has_names and not name]  # by pandas
+    return _bytes_if_whole(np.delete(table, [column, *numbered], 1)), labels
 
 
 def _is_number(cell: str) -> bool:
@@ -75,9 +76,13 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def _label_places(head: list[str]) -> list[int]:
+    return [k for k, name in enumerate(head) if name.strip().lower() in LABEL_NAMES]
+
+
 def _label_column(path: Path, head: list[str]) -> int:
-    found = [k for k, name in enumerate(head) if name.strip().lower() in LABEL_NAMES]
-    if len(found) > 1 or not (found or head):
+    found = _label_places(head)
+    if len(found) > 1:
         wanted = f"one column called {' or '.join(LABEL_NAMES)}"
         raise refusal(path, wanted, f"{len(found)} of them")
     return found[0] if found else 0

@@ -98,7 +98,7 @@ def read_picture_folder(folder: Path, size: int | None = None) -> dict[str, tupl
     mode = "L" if shape[0] == 1 else "RGB"
 
     def pixels(opened: Any) -> np.ndarray:
-        return _pixels(opened, mode, size)
+        return bytes_of(opened, mode, size)
 
     result = {}
     for split, some in files.items():
@@ -145,8 +145,8 @@ def _size_and_grey(opened: Any) -> tuple[tuple[int, int], bool]:
     return size, palette[0::3] == palette[1::3] == palette[2::3]
 
 
-def _pixels(opened: Any, mode: str, size: int | None) -> np.ndarray:
-    """Return the bytes of a picture, (c, h, w), in the mode L or RGB."""
+def bytes_of(opened: Any, mode: str, size: int | None) -> np.ndarray:
+    """Return the bytes (c, h, w) of an opened picture in mode L or RGB, of size×size if given."""
     from PIL import Image, ImageOps
 
     if opened.mode == "F":

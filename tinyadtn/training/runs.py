@@ -267,9 +267,22 @@ def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
 
 def trained_on(path: str | os.PathLike[str]) -> str | None:
     """Return the name of the training data of a checkpoint; None if it holds only weights."""
-    data = read_state(path)[1].get("data")
-    name = data.get("name") if isinstance(data, dict) else None
+    name = _identity_in(path).get("name")
     return name if isinstance(name, str) and "\0" not in name else None
+
+
+def class_names(path: str | os.PathLike[str], count: int) -> list[str]:
+    """Return the names of the classes that a checkpoint was trained on; without any, numbers."""
+    names = _identity_in(path).get("classes")
+    if isinstance(names, list) and len(names) == count and all(isinstance(n, str) for n in names):
+        return names
+    return list(map(str, range(count)))
+
+
+def _identity_in(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the ``Data.identity`` in a checkpoint; {} if it has none."""
+    data = read_state(path)[1].get("data")
+    return data if isinstance(data, dict) else {}
 
 
 def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
