@@ -498,6 +498,11 @@ def test_a_split_of_bytes_is_scaled_and_features_stay_as_they_are():
     assert Split(own, GOOD[1], features=True).images is own
 
 
+def test_data_consist_of_splits(digits):
+    with pytest.raises(TypeError, match=r"Split for test, got tuple; ta\.load_data makes"):
+        Data(digits.train, digits.validation, GOOD, digits.classes)
+
+
 def test_splits_are_pairs_of_images_and_labels_too():
     data = load_data((GOOD, OTHER))
     again = load_data((data.train, data.validation, data.test))

@@ -358,6 +358,13 @@ def test_pictures_of_different_sizes_are_refused_and_can_be_scaled(tmp_path):
     assert data.train.images.shape[1:] == (1, 12, 12)
 
 
+def test_a_size_is_for_pictures_alone(tmp_path):
+    with pytest.raises(DataFileError, match=r"size=12 is for a folder of pictures.* 6×6 pixels"):
+        ta.load_data((X, Y), size=12)
+    with pytest.raises(ValueError, match="size must be 1 or more, got 0"):
+        ta.load_data(tmp_path, size=0)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [(b"", "not a picture"), (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a picture"), (None, "truncated")],

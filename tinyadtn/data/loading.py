@@ -56,6 +56,19 @@ def load_data(
     >>> load_data("mnist-5k")
     Data(mnist-5k: train 3,500, validation 500, test 1,000; images 1×28×28; 10 classes)
     """
+    data = _load(source, size)
+    if size is not None and data.train.images.shape[2:] != (size, size):
+        height, width = data.train.images.shape[2:]
+        raise DataFileError(
+            f"{data.name}: size={size} is for a folder of pictures; these are arrays of "
+            f"{height}×{width} pixels"
+        )
+    return data
+
+
+def _load(source: Any, size: int | None) -> Data:
+    if size is not None and size < 1:
+        raise ValueError(f"size must be 1 or more, got {size}")
     if isinstance(source, Data):
         return source
     if isinstance(source, str) and source in KNOWN:

@@ -70,6 +70,14 @@ class Data:
     name: str = "arrays"
     origin: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            if not isinstance(part := getattr(self, split), Split):
+                raise TypeError(
+                    f"Data needs a Split for {split}, got {type(part).__name__}; ta.load_data "
+                    "makes Data from arrays"
+                )
+
     def identity(self) -> dict[str, Any]:
         """Return the name, and the number and SHA-256 of the training images, to store with a run.
 

@@ -99,7 +99,9 @@ def train(
     (28, True)
     """
     if not isinstance(data, Data):
-        raise TypeError(f"train needs Data with all splits, got {type(data).__name__}")
+        raise TypeError(
+            f"train needs Data with all splits, got {type(data).__name__}; ta.load_data makes it"
+        )
     known = [field.name for field in fields(TrainingPlan)]
     if not plan.keys() <= set(known):
         raise TypeError(
