@@ -77,7 +77,7 @@ def _good_features() -> dict[str, bytes]:
     """The members of a small sound file of features."""
     rng = np.random.default_rng(0)
     splits = [
-        ta.Split(rng.normal(size=(n, 5, 1, 1)).astype(np.float32), np.arange(n) % 3)
+        ta.Split(rng.normal(size=(n, 5, 1, 1)).astype(np.float32), np.arange(n) % 3, features=True)
         for n in (9, 4, 6)
     ]
     origin = {"data": {}, "before": "fc1", "model": {}}

@@ -172,3 +172,47 @@ def test_a_user_without_a_home_gets_no_traceback(words):
     )  # fmt: skip
     assert done.returncode in (0, 3, 7) and "Traceback" not in done.stderr
     assert done.returncode == 0 or done.stderr.splitlines()[-1].startswith("error: ")
+
+
+# --- streams that are full or closed --------------------------------------------------------------
+
+STREAMS = [">/dev/full", "2>/dev/full", ">/dev/full 2>&1", ">&-", "2>&-", "<&- >&- 2>&-"]
+FULL = {">/dev/full", ">/dev/full 2>&1"}  # where the output is lost
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("streams", STREAMS)
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("data list", 0),
+        ("train fc2 --data {tiny} --epochs 2", 0),
+        ("train --help", 0),
+        ("train nope", 2),
+        ("evaluate nowhere.npz", 4),
+    ],
+)
+def test_full_and_closed_streams_give_an_exit_code_and_no_traceback(words, code, streams, tiny):
+    line = f"exec {shlex.quote(sys.executable)} -m tinyadtn {words.format(tiny=tiny)} {streams}"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    environment["PYTHONPATH"] = str(Path(ta.__file__).parents[1])
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment)
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    lost = code == 0 and streams in FULL
+    assert done.returncode == (7 if lost else code)
+    if lost and "2>&1" not in streams:
+        assert done.stderr.endswith("error: stdout: no space left on device\n")
+    if words.startswith("train fc2"):
+        assert Path("runs/train/last.npz").exists()
+
+
+def test_a_terminal_of_ascii_alone_gets_question_marks(tiny):
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-m", "tinyadtn", "train", "fc2", "--data", tiny, "--epochs", "1"]
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        env=environment | {"PYTHONPATH": str(Path(ta.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"images 1?28?28" in done.stdout

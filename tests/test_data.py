@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyadtn.data.catalogue import BUNDLED, locate
-from tinyadtn.data.feature_file import save_features
 from tinyadtn.data.loading import load_data
+from tinyadtn.data.preprocess import channel_statistics, crop_and_flip
+from tinyadtn.data.saved_data import save_features
 from tinyadtn.data.splits import Data, Split, batches
 from tinyadtn.errors import DataFileError, DTypeError, ShapeError, SizeLimitError
 
@@ -267,14 +268,17 @@ BAD_PAIRS = {
     "too few labels": ((IMAGES, LABELS[:5]), r"6 images need as many labels, \(6,\), found \(5,\)"),
     "one-hot labels": ((IMAGES, np.eye(3)[LABELS]), r"found \(6, 3\)"),
     "float labels": ((IMAGES, LABELS * 1.0), r"expected integer labels, found float64"),
-    "text labels": ((IMAGES, [*"abcdef"]), r"expected integer labels, found <U1"),
+    "dates as labels": ((IMAGES, LABELS.astype("M8[s]")), r"integer labels, found datetime64"),
     "bool labels": ((IMAGES, LABELS > 0), r"expected integer labels, found bool"),
     "a negative label": ((IMAGES, LABELS - 1), r"from 0 to 999, found -1 to 1"),
     "a huge label": ((IMAGES, LABELS.astype(np.uint64) + 2**63), r"found 9223372036854775808 to"),
-    "int64 pixels": ((IMAGES.astype(np.int64), LABELS), r"uint8 or floats, found int64"),
-    "bool pixels": ((IMAGES > 99, LABELS), r"uint8 or floats, found bool"),
-    "complex pixels": ((FLOATS + 0j, LABELS), r"uint8 or floats, found complex128"),
-    "objects": ((IMAGES.astype(object), LABELS), r"uint8 or floats, found object"),
+    "int64 pixels": (
+        (IMAGES.astype(np.int64), LABELS),
+        r"uint8 or floats in \[0, 1\], found int64",
+    ),
+    "bool pixels": ((IMAGES > 99, LABELS), r"uint8 or floats in \[0, 1\], found bool"),
+    "complex pixels": ((FLOATS + 0j, LABELS), r"uint8 or floats in \[0, 1\], found complex128"),
+    "objects": ((IMAGES.astype(object), LABELS), r"uint8 or floats in \[0, 1\], found object"),
     "floats up to 255": (
         (IMAGES * 1.0, LABELS),
         r"expected pixels in \[0, 1\], found .*scale them",
@@ -302,7 +306,7 @@ def test_arrays_that_are_no_images_and_labels_are_refused(fault, name):
         ({"train": GOOD, "test": OTHER, "valid": OTHER}, "'valid'"),
         ({"train": GOOD, 3: OTHER}, "3"),
         ((GOOD, fresh(GOOD[0])), "test: expected a pair"),
-        ((GOOD,), r"expected one of mnist-5k, mnist, .*, a folder, a \.npz file of features, or"),
+        ((GOOD,), r"expected one of mnist-5k, mnist, .*, a folder, a \.npz or \.csv file, or"),
         ((GOOD,) * 4, "found tuple"),
         (IMAGES, "found ndarray"),
         (None, "found NoneType"),
@@ -345,7 +349,7 @@ def through_a_folder(pairs, folder):
 def through_a_features_file(pairs, folder):
     def split(name):
         images, labels = pairs[name]
-        return Split(np.float32(images[:, None]), labels)
+        return Split(np.float32(images[:, None]), labels, features=True)
 
     classes = tuple(map(str, range(27)))
     origin = {"data": {}, "before": "fc1", "model": {}}
@@ -469,23 +473,65 @@ def test_other_kinds_of_arrays_become_plain_ones(kind, tmp_path):
     np.testing.assert_array_equal(split.images[:, 0], images)
 
 
+@pytest.mark.parametrize(
+    ("images", "error", "says"),
+    [
+        (255 * np.random.default_rng(0).random((3, 1, 4, 4)), DataFileError, "found .* to 2"),
+        (np.full((3, 1, 4, 4), -1.0), DataFileError, "found -1 to -1; scale them"),
+        (np.full((3, 1, 4, 4), np.nan), DataFileError, "found nan to nan"),
+        (np.ones((3, 1, 4, 4), np.int64), DataFileError, r"int64.*images\.astype\(numpy\.uint8\)"),
+        (np.ones((3, 8, 8, 3)), DataFileError, r"transpose\(0, 3, 1, 2\)"),
+        (np.ma.masked_all((3, 1, 4, 4)), DTypeError, "mask"),
+        ([np.ma.masked_all((1, 4, 4))] * 3, DTypeError, "mask"),
+    ],
+)
+def test_a_split_takes_pixels_as_load_data_does(images, error, says):
+    """So ``train``, ``evaluate`` and ``features`` never see any others."""
+    with pytest.raises(error, match=says):
+        Split(images, [0, 1, 2])
+
+
+def test_a_split_of_bytes_is_scaled_and_features_stay_as_they_are():
+    images = GOOD[0][:, None]
+    np.testing.assert_array_equal(Split(images, GOOD[1]).images, np.float32(images) / 255)
+    own = np.random.default_rng(0).normal(size=images.shape)
+    assert Split(own, GOOD[1], features=True).images is own
+
+
+def test_data_consist_of_splits(digits):
+    with pytest.raises(TypeError, match=r"Split for test, got tuple; ta\.load_data makes"):
+        Data(digits.train, digits.validation, GOOD, digits.classes)
+
+
+def test_splits_are_pairs_of_images_and_labels_too():
+    data = load_data((GOOD, OTHER))
+    again = load_data((data.train, data.validation, data.test))
+    assert again.identity() == data.identity() and load_data(again) is again
+    assert load_data({"train": data.train, "test": OTHER}).test.images.shape == (6, 1, 4, 5)
+    features = [Split(9 * s.images, s.labels, features=True) for s in (data.train, data.test)]
+    assert load_data(features).train.images.max() > 1
+
+
+@pytest.mark.parametrize("function", [channel_statistics, lambda x: crop_and_flip(x, 0)])
+def test_the_two_operations_on_images_reject_masked_arrays(function):
+    with pytest.raises(DTypeError, match="mask"):
+        function(np.ma.masked_all((3, 1, 8, 8), np.float32))
+
+
 CHANNELS_LAST = [(28, 28, 1), (32, 32, 3), (64, 48, 3), (5, 7, 4), (96, 96, 4)]
 
 
 @pytest.mark.parametrize("shape", CHANNELS_LAST)
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_channels_in_the_last_axis_are_refused_with_the_way_out(shape, dtype):
+def test_channels_in_the_last_axis_are_recognized(shape, dtype):
     train, test = pair(6, shape, 1, dtype), pair(6, shape, 2, dtype)
-    says = r"train: images \(6, .*\) look like \(n, h, w, c\).*transpose\(0, 3, 1, 2\)"
-    with pytest.raises(DataFileError, match=says):
-        load_data((train, test))
     right = [(images.transpose(0, 3, 1, 2), labels) for images, labels in (train, test)]
     data = load_data(right)
     assert data.test.images.shape == (6, shape[2], *shape[:2])
-    one, other = (Split(np.float32(images), labels) for images, labels in (train, test))
-    with pytest.raises(DataFileError, match=r"pictures: train: .*look like"):
-        Data(one, other, other, ("0", "1", "2"), "pictures")
-    Data(one, other, other, ("0", "1", "2"), origin={})  # features may have any shape
+    assert load_data((train, test)).identity() == data.identity()
+    with pytest.raises(DataFileError, match=r"a Split of pixels .*look like"):
+        Split(*train)
+    assert Split(*train, features=True).images.shape == (6, *shape)  # they may have any shape
 
 
 @pytest.mark.parametrize(
@@ -527,7 +573,9 @@ def test_data_say_what_they_are(digits):
 
 def numbered_split(count):
     rows = np.arange(count)
-    return Split(np.tile(rows[:, None, None, None], (1, 1, 2, 2)).astype(np.float32), rows)
+    return Split(
+        np.tile(rows[:, None, None, None], (1, 1, 2, 2)).astype(np.float32), rows, features=True
+    )
 
 
 @given(

@@ -97,8 +97,8 @@ def test_pixels_of_uint8_are_scaled_as_load_data_does(data):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda x: x * 255, "float32 from 0.0 to 255.0"),
-        (lambda x: 2 * x - 1, "from -1.0"),
+        (lambda x: x * 255, "found 0 to 255"),
+        (lambda x: 2 * x - 1, "found -1 to 1"),
         (lambda x: np.where(x > 0, np.nan, x), "nan"),
         (lambda x: np.round(x * 255).astype(np.int64), "int64"),
         (lambda x: x > 0, "bool"),
@@ -108,6 +108,20 @@ def test_pixels_of_uint8_are_scaled_as_load_data_does(data):
 def test_images_of_another_scale_or_order_are_refused(change, words, data):
     with pytest.raises(DataFileError, match=words):
         ta.predict(net(), change(data.test.images))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (lambda data: data.test, r"got Split; give split\.images"),
+        (lambda data: data, r"got Data; give data\.test\.images"),
+        (lambda data: (image for image in data.test.images), "got generator; give numpy.stack"),
+        (lambda data: None, "got NoneType"),
+    ],
+)
+def test_what_is_not_an_array_is_not_an_image(given, says, data):
+    with pytest.raises(TypeError, match=says):
+        ta.predict(net(), given(data))
 
 
 def test_features_and_inputs_of_a_module_of_ones_own_may_be_any_numbers(data):

@@ -272,7 +272,7 @@ def test_output_that_nobody_can_take_is_an_error_of_output(tmp_path):
             stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment, check=False,
         )  # fmt: skip
     assert done.returncode == 7
-    assert done.stderr == "error: [Errno 28] No space left on device\n"
+    assert done.stderr == "error: stdout: no space left on device\n"
 
 
 def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path):

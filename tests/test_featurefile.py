@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.data.feature_file import read_features, save_features
+from tinyadtn.data.saved_data import parse_data, save_features
 from tinyadtn.data.splits import Data, Split
 from tinyadtn.errors import CheckpointError, DataFileError, SizeLimitError, TinyADTNError
+from tinyadtn.files.npz import read_npz
 from tinyadtn.files.state import META, read_state, write_state
 
 ORIGIN = {"data": {"name": "pictures"}, "before": "fc1", "model": {"config": None}}
@@ -20,7 +21,7 @@ ORIGIN = {"data": {"name": "pictures"}, "before": "fc1", "model": {"config": Non
 def split(count, seed):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(count, 6, 1, 1)).astype(np.float32)
-    return Split(3 * values, np.arange(count) % 3)
+    return Split(3 * values, np.arange(count) % 3, features=True)
 
 
 def made(**changes):
@@ -60,7 +61,7 @@ def test_it_is_read_by_name_or_path_and_only_by_its_ending(path, monkeypatch):
     monkeypatch.chdir(path.parent)
     assert ta.load_data("f.npz").name == "f.npz"
     path.rename(path.with_suffix(".features"))
-    with pytest.raises(DataFileError, match=r"neither a folder, nor a \.npz file of features"):
+    with pytest.raises(DataFileError, match=r"neither a folder, nor a \.npz or \.csv file"):
         ta.load_data(path.with_suffix(".features"))
 
 
@@ -78,7 +79,9 @@ def test_it_is_whole_or_untouched(path, monkeypatch):
 
 
 def test_images_are_no_features(tmp_path):
-    with pytest.raises(TinyADTNError, match=r"holds images; .* for ta\.features"):
+    with pytest.raises(
+        TinyADTNError, match=r"holds images, not features: ta\.save_data writes them"
+    ):
         save_features(tmp_path / "f.npz", made(origin=None))
     with pytest.raises(TinyADTNError, match=r"f\.bin: the name .* ends in \.npz"):
         save_features(tmp_path / "f.bin", made())
@@ -189,10 +192,10 @@ def test_the_reader_needs_little_more_than_what_it_gives(tmp_path):
     values = np.random.default_rng(0).normal(size=(4000, 512, 1, 1)).astype(np.float32)
     labels = np.arange(4000) % 3
     rows = {"train": slice(0, 3000), "validation": slice(3000, 3500), "test": slice(3500, 4000)}
-    parts = {name: Split(values[some], labels[some]) for name, some in rows.items()}
+    parts = {name: Split(values[some], labels[some], True) for name, some in rows.items()}
     save_features(tmp_path / "f.npz", made(**parts))
     tracemalloc.start()
-    read_features(tmp_path / "f.npz")
+    parse_data(tmp_path / "f.npz", read_npz(tmp_path / "f.npz"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * values.nbytes

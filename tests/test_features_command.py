@@ -36,7 +36,7 @@ def test_the_file_is_what_the_function_gives_and_says_what_to_do_next(trained, t
     told = capsys.readouterr()
     assert told.err == ""
     assert "f.npz, 0.2 MiB: Data(" in told.out and "images 120×1×1" in told.out
-    assert told.out.endswith("train on it: tinyadtn train head --data f.npz\n")
+    assert told.out.endswith("\nNext: tinyadtn train head --data f.npz\n")
     expected = ta.features(ta.load(trained), "fc2", ta.load_data(tiny), show_progress=False)
     found = ta.load_data("f.npz")
     assert found.identity() == {**expected.identity(), "name": "f.npz"}
@@ -97,7 +97,7 @@ def test_compress_does_its_whole_job_on_it_without_pictures_of_digits(made, caps
     [
         (["--before", "fc4"], "no layer 'fc4'; did you mean fc"),
         (["--before", "conv1"], "conv1 is the first layer"),
-        (["--out", "deep/f.bin"], "f.bin: the name of a file of features ends in .npz"),
+        (["--out", "deep/f.bin"], "f.bin: the name of a file of data ends in .npz"),
     ],
 )
 def test_what_cannot_be_leaves_nothing_behind(trained, words, says, capsys):

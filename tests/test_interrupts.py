@@ -110,6 +110,80 @@ def test_an_interrupt_in_validation_repeats_the_validation_only(data, tmp_path, 
     same_state(last, tmp_path / "whole" / "last.npz")
 
 
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("leave", [interrupt, lambda: signal.raise_signal(signal.SIGTERM)])
+def test_ctrl_c_in_the_body_of_the_loop_saves_a_run_that_has_a_name(leave, data, tmp_path):
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        model = net()
+        steps = ta.train(model, data, out=tmp_path, batch_size=100, epochs=2)
+        with pytest.raises(KeyboardInterrupt):
+            for step in steps:
+                if step.step == 2:
+                    leave()
+        state = tmp_path / "last.npz"  # before ``steps`` is closed
+        assert read_state(state)[1]["training"]["step"] == 2
+        assert values(ta.load(state, into=net())) == values(model)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        assert [s.step for s in steps] == [3, 4, 5, 6]  # and it can go on
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_ctrl_c_saves_every_run_whose_caller_is_in_the_body(data, tmp_path):
+    runs = [ta.train(net(), data, out=tmp_path / n, batch_size=100, epochs=2) for n in "ab"]
+    with pytest.raises(KeyboardInterrupt):
+        for one, other in zip(*runs):
+            if one.step == other.step == 3:
+                interrupt()
+    for name in "ab":
+        assert read_state(tmp_path / name / "last.npz")[1]["training"]["step"] == 3
+    del runs, one, other
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_that_the_caller_installs_in_the_body_stays(data, tmp_path):
+    calls = []
+    try:
+        steps = ta.train(net(), data, out=tmp_path, batch_size=100, epochs=1)
+        next(steps)
+        signal.signal(signal.SIGINT, lambda *_: calls.append(1))
+        interrupt()
+        list(steps)
+        interrupt()
+        assert calls == [1, 1]
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_save_that_fails_does_not_hide_the_interrupt(data, tmp_path, monkeypatch):
+    steps = ta.train(net(), data, out=tmp_path, batch_size=100, epochs=1)
+    next(steps)
+    with monkeypatch.context() as patch:
+        patch.setattr("tinyadtn.training.runs.write_state", lambda *_, **__: 1 / 0)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+    steps.close()
+    assert (tmp_path / "last.npz").exists()
+
+
+@pytest.mark.parametrize("how", ["raise KeyboardInterrupt", "1 / 0", "break"])
+def test_a_script_that_ends_in_the_body_saves_its_run(how, tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_train import *\n"
+        "steps = ta.train(net(), small_data(), epochs=1, batch_size=100, out=sys.argv[2])\n"
+        f"for step in steps: {how}\n"
+    )
+    words = [sys.executable, "-c", code, Path(__file__).parent, tmp_path]
+    subprocess.run(words, cwd=Path(PACKAGE).parent, stderr=subprocess.DEVNULL, timeout=120)
+    assert read_state(tmp_path / "last.npz")[1]["training"]["step"] == 1
+
+
 def test_a_signal_is_held_back_until_the_block_ends():
     done = []
     with pytest.raises(KeyboardInterrupt), interrupts_held():
@@ -226,8 +300,19 @@ def test_a_run_that_lives_on_in_a_traceback_does_not_write_over_the_next(data, t
     next(late)
     newer = ta.train(net(), data, out=tmp_path, overwrite=True, **plan)
     with pytest.raises(TinyADTNError, match="a newer training run"):
-        list(late)
+        next(late)
     assert len(list(newer)) == 6
+
+
+def test_of_two_runs_in_one_folder_the_older_one_stops_before_its_next_step(data, tmp_path):
+    plan = {"batch_size": 100, "epochs": 1}
+    model = net()
+    older = ta.train(model, data, out=tmp_path, **plan)
+    newer = ta.train(net(), data, out=tmp_path, **plan)
+    assert len(list(newer)) == 3
+    with pytest.raises(TinyADTNError, match="has taken this folder; name a folder of its own"):
+        next(older)
+    assert values(model) == values(net())
 
 
 def test_the_files_of_the_user_stay(data, tmp_path):
@@ -272,6 +357,6 @@ def test_a_state_with_a_sum_over_batches_still_goes_on(data, tmp_path):
 def test_an_update_that_makes_a_parameter_infinite_is_reported_without_a_folder_too(data):
     options = {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1e39}
     with pytest.raises(
-        ta.errors.NonFiniteError, match=r"last update: .*fc1\.weight.* is too large"
+        ta.errors.NonFiniteError, match=r"last update: .*fc1\.weight.* is not finite"
     ):
         list(ta.train(net(), data, epochs=1, batch_size=300, **options))

@@ -163,16 +163,23 @@ def test_every_convolution_has_a_relu_behind_it_before_the_next_one():
         assert weights == 1, f"{name} ends with logits"
 
 
-@pytest.mark.parametrize("name", ["lenet5", "alexnet", "zfnet", "vgg16"])
+@pytest.mark.parametrize("name", ["alexnet", "zfnet", "vgg16"])
 @pytest.mark.parametrize("size", [16, 31, 33, 227])
 def test_an_image_size_without_a_geometry_is_refused(name, size):
     with pytest.raises(ShapeError, match=rf"28, 32.* pixels a side, not {size}"):
         MODELS[name](image_size=size)
 
 
-def test_lenet_has_no_geometry_for_large_images():
-    with pytest.raises(ShapeError, match="not 224"):
-        ta.models.lenet5(image_size=224)
+@pytest.mark.parametrize(
+    ("size", "pixels"), [(12, 1), (28, 5), (31, 5), (32, 5), (64, 13), (224, 53)]
+)
+def test_lenet_takes_any_size_that_leaves_a_pixel(size, pixels):
+    assert ta.models.lenet5(image_size=size).fc1.weight.shape == (120, 16 * pixels**2)
+
+
+def test_an_image_that_is_too_small_for_lenet_is_refused():
+    with pytest.raises(ShapeError, match="pool2"):
+        ta.models.lenet5(image_size=11)
 
 
 def test_linear_layers_know_the_image_in_front_of_them_where_that_takes_no_more_sites():

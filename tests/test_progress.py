@@ -116,3 +116,12 @@ def test_an_error_in_the_items_comes_through_and_ends_the_line():
 def test_without_stderr_there_is_no_bar_and_no_error(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     assert list(progress([1, 2, 3])) == [1, 2, 3]
+
+
+def test_a_full_disk_behind_stderr_does_not_end_the_loop():
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    with redirect_stderr(Full()):
+        assert list(progress(range(5), note=str)) == list(range(5))

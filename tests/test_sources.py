@@ -160,7 +160,7 @@ def test_neither_a_folder_nor_a_name(tmp_path):
         with pytest.raises(DataFileError, match=r"did you mean mnist-5k\?"):
             load_data(slip)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DataFileError, match=r"neither a folder.*cifar100\)$"):
+    with pytest.raises(DataFileError, match=r"neither a folder.*cifar100\); .* name the folder$"):
         load_data(tmp_path / "file")
 
 
@@ -239,14 +239,14 @@ def test_a_known_set_is_found_where_torchvision_puts_it(tmp_path, monkeypatch, i
 @pytest.mark.parametrize("name", ["mine.npz", "x_train.npz"])
 def test_no_advice_would_overwrite_a_file_of_other_arrays(tmp_path, name):
     path = tmp_path / name
-    np.savez(path, x_train=np.zeros((4, 2, 2)), y_train=np.arange(4))
+    np.savez(path, features=np.zeros((4, 2, 2)), y_train=np.arange(4))
     content = path.read_bytes()
     with pytest.raises(DataFileError) as caught:
         load_data(path)
     assert str(caught.value).startswith(f"{path}: ")
     advice = str(caught.value).removeprefix(f"{path}: ")
-    assert name not in advice and "--out FEATURES.npz" in advice
-    assert "ta.load_data((train, test))" in advice
+    assert name not in advice
+    assert "x_train" in advice
     assert path.read_bytes() == content
 
 

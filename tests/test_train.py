@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.errors import NonFiniteError
-from tinyadtn.files.state import read_state
+from tinyadtn.errors import CheckpointError, NonFiniteError
+from tinyadtn.files.state import read_state, write_state
 from tinyadtn.training.evaluate import Evaluation
 from tinyadtn.training.runs import history
 
@@ -449,3 +449,17 @@ def test_a_weight_that_collapses_is_named_with_the_remedy(data, tmp_path, factor
                 kept = (tmp_path / "last.npz").read_bytes()
                 model.fc1.weight.columns[-1].data *= np.float32(factor)
     assert (tmp_path / "last.npz").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    "saved", [5, None, [], {"history": 3}, {"step": 1, "loss": 0, "loss_sum": 0, "best": 2}]
+)
+def test_a_history_that_is_none_is_named(saved, data, tmp_path):
+    path = tmp_path / "last.npz"
+    run(net(), data, epochs=1, out=tmp_path)
+    arrays, meta = read_state(path)
+    write_state(path, arrays, {**meta, "training": saved})
+    with pytest.raises(CheckpointError, match=r"last\.npz: holds no history of a training run"):
+        history(path)
+    ta.save(path, net())
+    assert history(path) == []

@@ -24,9 +24,9 @@ from .compression.fitting import fit
 from .compression.report import report
 from .compression.suggest import suggest
 from .compression.summary import summary
-from .data.feature_file import save_features
 from .data.loading import load_data
 from .data.preprocess import channel_statistics, crop_and_flip
+from .data.saved_data import save_data, save_features
 from .data.splits import Data, Split, batches
 from .decode_free.precomputed import decoded
 from .encodings.adtn import ADTN
@@ -195,6 +195,7 @@ __all__ = [
     "report",
     "reshape",
     "save",
+    "save_data",
     "save_features",
     "sigmoid",
     "sin",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
@@ -21,7 +22,7 @@ def progress(
     """Yield the items unchanged while a bar on stderr counts them.
 
     ``note(item)`` returns the few words after the bar (a loss, for example). Nothing is written
-    without ``show``, or if stderr is closed.
+    without ``show``, or if stderr is closed or full.
 
     >>> sum(progress([1, 2, 3], show=False))
     6
@@ -43,10 +44,25 @@ def progress(
         desc=label,
         mininterval=every,
         dynamic_ncols=True,
-        file=sys.stderr,
+        file=_Stderr(),
     ) as bar:
         for item in items:  # counted here as it arrives: tqdm itself would wait for the next one
             if note is not None:
                 bar.set_postfix_str(note(item), refresh=False)
             bar.update()
             yield item
+
+
+class _Stderr:
+    """stderr, except that a write that fails (a full disk) does not end the loop."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)

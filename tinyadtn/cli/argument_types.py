@@ -26,14 +26,6 @@ def positive(text: str) -> int:
     return whole(text, least=1, digits=9)
 
 
-def layer_depth(text: str) -> tuple[str, int]:
-    """Return (layer or pattern, depth of its ADTN) from ``LAYER=DEPTH``."""
-    layer, _, depth = text.rpartition("=")
-    if not layer:
-        raise argparse.ArgumentTypeError(f"expected LAYER=DEPTH, as fc1=2, got {text!r}")
-    return layer, positive(depth)
-
-
 def rate(text: str) -> float:
     """Return a number above 0."""
     try:

@@ -1,4 +1,4 @@
-"""The commands of the command line, except ``sweep``: one function each, from parsed options."""
+"""The commands for networks: one function each, from parsed options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import os
 import shutil
 import signal
-import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
@@ -23,24 +22,24 @@ from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
 from ..compression.compress import compress
 from ..compression.report import report
-from ..data.catalogue import available, download
-from ..data.feature_file import require_ending, save_features
 from ..data.loading import load_data
+from ..data.saved_data import require_ending, save_features
 from ..data.splits import Data
-from ..errors import NonFiniteError, TinyADTNError
+from ..encodings.encoding import Encoding
+from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
+from ..nn.surgery import named_layers
 from ..studies import experiment, experiment_files
 from ..studies.networks import build_for
-from ..tables import format_table
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
 from ..training.folder import STATES, require_free, writable_folder
 from ..training.memory import check_memory, training_memory
 from ..training.progress_bar import with_progress
-from ..training.runs import TrainingPlan, planned, trained_on
+from ..training.runs import TrainingPlan, class_names, planned, trained_on
 from ..training.train import SAVE_MINUTES, train
-from .picture import read_picture
-from .terminal import as_typed, say
+from .picture import read_colour_picture, read_picture
+from .terminal import as_typed, program, say, say_next
 
 # --- train ---------------------------------------------------------------------------------------
 
@@ -75,8 +74,8 @@ def train_model(options: Namespace) -> int:
     kept = [file for name in ("best.npz", "last.npz") if (file := Path(options.out, name)).exists()]
     names = ", ".join(file.name for file in kept) or "nothing new"
     say(f"in {options.out}: {names} (best is by validation accuracy)")
-    test = as_typed([program(), "evaluate", str([*kept, options.resume][0])])
-    say(f"test it once you are done choosing: {test}")
+    say("test it once you are done choosing")
+    say_next("evaluate", str([*kept, options.resume][0]))
     return 0
 
 
@@ -187,9 +186,12 @@ def compress_model(options: Namespace) -> None:
     say(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
     say(f"The standard error of 90 % on {len(data.test):,} test images is {error:.1f} points.")
     say(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
+    small = f"{folder}/fine-tuned.npz"
     if "digit-*.png" in files:
         asked = as_typed([program(), "predict", f"{folder}/"]) + "digit-*.png"
-        say(f"\nNext: {asked} {as_typed(['--model', f'{folder}/fine-tuned.npz'])}")
+        say(f"\nNext: {asked} {as_typed(['--model', small])}")
+    else:
+        say_next("evaluate", small)
 
 
 def _check_room(folder: Path, size: int) -> None:
@@ -212,6 +214,7 @@ def evaluate_model(options: Namespace) -> None:
         f"{options.split} of {data.name}, {result.count:,} images: "
         f"accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}"
     )
+    say_next("report", options.checkpoint)
 
 
 def write_features(options: Namespace) -> None:
@@ -229,33 +232,45 @@ def write_features(options: Namespace) -> None:
     made = features(model, options.before, data, show_progress=not options.quiet)
     save_features(out, made)
     say(f"{out}, {out.stat().st_size / 2**20:.1f} MiB: {made}")
-    say(f"train on it: {as_typed([program(), 'train', 'head', '--data', str(out)])}")
+    say_next("train", "head", "--data", str(out))
 
 
 def predict_image(options: Namespace) -> None:
-    """Print the digit in each picture, with the three highest probabilities."""
+    """Print the class of each picture, with the three highest probabilities."""
     model = _load_finite(options.model, options.device)
     size, channels = model.config["image_size"], model.config["channels"]
-    if channels != 1:
+    if channels not in (1, 3):
         raise TinyADTNError(
-            f"{options.model} takes images with {channels} channels; predict reads pictures of "
-            "digits (in Python: ta.predict(model, images))"
+            f"{options.model} takes images with {channels} channels; predict reads pictures "
+            "(in Python: ta.predict(model, images))"
         )
-    images = np.stack([read_picture(path, size) for path in options.images])
+    read = read_picture if channels == 1 else read_colour_picture
+    images = np.stack([read(path, size) for path in options.images])
     with np.errstate(all="ignore"):
         answers = predict(model, images)
     _require_finite(options.model, "pictures", answers)
+    names = class_names(options.model, answers.shape[1])
+    width = max(map(len, names))
     for path, probabilities in zip(options.images, answers):
-        say(f"{path}: {probabilities.argmax()}")
-        for digit in np.argsort(-probabilities)[:3]:
-            share = float(probabilities[digit])
-            say(f"  {digit}  {100 * share:5.1f} %  {'█' * round(30 * share)}")
+        say(f"{path}: {names[probabilities.argmax()]}")
+        for k in np.argsort(-probabilities)[:3]:
+            share = float(probabilities[k])
+            say(f"  {names[k]:{width}}  {100 * share:5.1f} %  {'█' * round(30 * share)}")
+    say_next("report", options.model)
 
 
 def print_report(options: Namespace) -> None:
     """Print the table of parameters and, with --timing, the table of times per layer."""
     model = load(options.checkpoint)
     say(report(model, timing=options.timing, batch_size=options.batch_size))
+    if experiment_files.walls(model):
+        say_next("draw", options.checkpoint)
+    elif any(isinstance(layer.weight, Encoding) for layer in named_layers(model).values()):
+        say_next("evaluate", options.checkpoint)
+    else:
+        data = trained_on(options.checkpoint)
+        words = ["compress", model.config["model"], "--dense", options.checkpoint]
+        say_next(*words, *(["--data", data] if data else []))
 
 
 def draw_model(options: Namespace) -> None:
@@ -273,27 +288,10 @@ def draw_model(options: Namespace) -> None:
     for file, figure in figures.items():
         draw.save(figure, Path(options.out) / file)
         say(Path(options.out) / file)
-
-
-# --- data ----------------------------------------------------------------------------------------
-
-
-def list_data(options: Namespace) -> None:
-    """Print the known data sets and where they are."""
-    say(format_table([["name", "what", "where"], *map(list, available())], left=3))
-
-
-def get_data(options: Namespace) -> None:
-    """Download a data set and print its folder."""
-    say(download(options.name))
+    say_next("evaluate", options.checkpoint)
 
 
 # --- shared by several commands ------------------------------------------------------------------
-
-
-def program() -> str:
-    """Return the name by which this program was called, for commands that users copy."""
-    return sys.argv[0] if Path(sys.argv[0]).name == "tinyadtn" else "tinyadtn"
 
 
 def _load_finite(path: str, device: str = "cpu") -> Any:
@@ -317,7 +315,16 @@ def _require_finite(path: str, inputs: str, values: Any) -> None:
 
 def _data_for(options: Namespace) -> Data:
     """Return the data of --data, or else the data that the checkpoint was trained on."""
-    return load_data(options.data or trained_on(options.checkpoint) or "mnist-5k")
+    name = options.data or trained_on(options.checkpoint) or "mnist-5k"
+    try:
+        return load_data(name)
+    except DataFileError as error:
+        if options.data:
+            raise
+        raise DataFileError(
+            f"{error}. {options.checkpoint} names these data; a path in it begins at the folder "
+            "where it was trained. Give them with --data"
+        ) from error
 
 
 def _check_free(options: Namespace, *files: str, hint: str = "") -> None:

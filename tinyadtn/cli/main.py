@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..errors import CheckpointError, DataFileError, NonFiniteError, SizeLimitEr
 from ..tables import printable
 from .commands import handling
 from .parser import build_parser
+from .terminal import flush_output
 
 RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
 EXIT_CODES: list[tuple[type[BaseException], int]] = [
@@ -41,24 +43,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by 2>&-, so the next file would get its number
             setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without "±" is not an error
-    options = build_parser().parse_args(arguments)
     try:
+        return _code_of(arguments)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _discard_if_full(stream)
+
+
+def _code_of(arguments: Sequence[str] | None) -> int:
+    debug = False
+    try:
+        options = _parsed(arguments)
+        debug = options.debug
         with stopping_gently():
-            return options.run(options) or 0
+            code = options.run(options) or 0
+        flush_output()  # a full disk may be noticed only here
+        return code
     except KeyboardInterrupt:
-        with suppress(KeyboardInterrupt):  # a second Ctrl-C
-            print("interrupted", file=sys.stderr)
+        _complain("interrupted")
         return 130
     except BrokenPipeError:  # the reader of the output, such as head, has ended
-        sys.stderr.close()
         return 7
     except tuple(kind for kind, _ in EXIT_CODES) as error:
-        if options.debug:
+        if debug:
             raise
-        print(f"error: {explained(error)}", file=sys.stderr)
+        _complain(f"error: {explained(error)}")
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+
+
+def _parsed(arguments: Sequence[str] | None) -> Namespace:
+    try:
+        return build_parser().parse_args(arguments)
+    except SystemExit:  # after --help, --version or a wrong option
+        flush_output()
+        raise
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError, KeyboardInterrupt):  # stderr is full; a second Ctrl-C
+        print(text, file=sys.stderr)
+
+
+def _discard_if_full(stream: Any) -> None:
+    """Discard what cannot be written: Python would try again at its exit, with a traceback."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def explained(error: BaseException) -> str:

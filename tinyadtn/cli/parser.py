@@ -16,8 +16,9 @@ from ..tensor_networks.wirings import WIRINGS
 from ..training.runs import OPTIMIZERS, SCHEDULES, TrainingPlan
 from ..training.train import SAVE_MINUTES
 from ..version import __version__
-from . import commands
-from .argument_types import layer_depth, path, positive, rate, whole
+from . import commands, data_commands
+from .argument_types import path, positive, rate, whole
+from .encode_option import KINDS, layer_encoding
 from .sweep_command import run_sweep
 
 Option = tuple[str, dict[str, Any]]  # the arguments of ``add_argument``
@@ -38,13 +39,16 @@ def flag(name: str, help: str, **rest: Any) -> Option:
 
 NETWORK = option("model", "network", sorted(MODELS))
 CHECKPOINT = option("checkpoint", "checkpoint, a .npz file of tinyadtn", path, metavar="CHECKPOINT")
-DATA_HELP = "a name that `tinyadtn data list` shows, a folder, or a file of features"
+DATA_HELP = "a name that `tinyadtn data list` shows, a folder, a .npz or a .csv file"
 DATA = option("--data", f"{DATA_HELP} (default: what the checkpoint names, else mnist-5k)", path)
 DEVICE = option(
     "--device", "device to compute on; cuda needs CuPy and an NVIDIA GPU", ["cpu", "cuda"], "cpu"
 )
 OVERWRITE = flag("--overwrite", "replace files of an earlier run in --out")
-ALWAYS = [flag("--quiet", "hide progress bars"), flag("--debug", "show the traceback of an error")]
+ALWAYS = [
+    flag("--quiet", "hide progress bars"),
+    flag("--debug", "show the traceback of an error"),
+]
 
 
 def of_plan(name: str, help: str, value: Value) -> Option:
@@ -68,14 +72,17 @@ PLAN = [  # one for each field of ``TrainingPlan``
     flag("--augment", "crop and mirror training images at random; not for digits", default=None),
     of_plan("--seed", "seed of every random draw", whole),
 ]
-ENCODE = "layers whose weights become ADTNs, with the depth, as in fc1=1 conv4_*=2"
+ENCODE = (
+    "layers to encode: with the depth of an ADTN, as in fc1=1 conv4_*=2, or with an encoding "
+    f"({', '.join(KINDS)}) and its options, as in fc1=TensorTrain:ranks=4"
+)
 TRAIN = [
     *(NETWORK, DATA, DEVICE, *PLAN),
     option("--out", "folder for checkpoints (default: runs/train, or that of --resume)", path),
     OVERWRITE,
     option("--resume", "checkpoint of the run to continue, such as last.npz", path, metavar="FILE"),
     option("--save-minutes", "most minutes between two checkpoints", rate, SAVE_MINUTES),
-    option("--encode", ENCODE, layer_depth, (), nargs="+", metavar="LAYER=DEPTH"),
+    option("--encode", ENCODE, layer_encoding, (), nargs="+", metavar="LAYER=ENCODING"),
 ]
 LAYERS = "layers to encode, names or patterns (default: fc1 fc2)"
 COMPRESS = [
@@ -109,7 +116,13 @@ FEATURES = [
     OVERWRITE,
 ]
 PREDICT = [
-    option("images", "picture of a digit (PNG, JPEG, …)", path, nargs="+", metavar="IMAGE"),
+    option(
+        "images",
+        "picture (PNG, JPEG, …), of a digit for a grey network",
+        path,
+        nargs="+",
+        metavar="IMAGE",
+    ),
     option("--model", "checkpoint", path, "runs/demo/fine-tuned.npz", metavar="FILE"),
     DEVICE,
 ]
@@ -142,6 +155,13 @@ SWEEP = [
     flag("--overwrite", "replace an existing picture of --plot"),
 ]
 DATASET = option("name", "a name that `tinyadtn data list` shows", str)
+SOURCE = option("source", DATA_HELP, path, metavar="SOURCE")
+SIZE = option("--size", "cut pictures to a square of this many pixels a side", positive)
+IMPORT = [
+    *(SOURCE, SIZE),
+    option("--out", ".npz file to write", path, metavar="FILE", required=True),
+    flag("--overwrite", "replace the file of --out"),
+]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -168,14 +188,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("evaluate", commands.evaluate_model, EVALUATE, "print the loss and accuracy of a model")
     add("features", commands.write_features, FEATURES, "store the output of a model's first layers")
-    add("predict", commands.predict_image, PREDICT, "predict the digit in a picture")
+    add("predict", commands.predict_image, PREDICT, "predict the class of a picture")
     add("report", commands.print_report, REPORT, "print parameters and bytes of a model's weights")
     add("draw", commands.draw_model, DRAW, "draw a model's ADTNs and their spectra")
     add("sweep", run_sweep, SWEEP, "do the runs of a TOML file; continue a sweep that was stopped")
-    data = add("data", None, [], "list or download data sets")
-    add = _adder(data.add_subparsers(metavar="list | get", required=True))
-    add("list", commands.list_data, [], "list the data sets and where they are")
-    add("get", commands.get_data, [DATASET], "download a data set and check its contents")
+    data = add("data", None, [], "list, download, show or import data sets")
+    add = _adder(data.add_subparsers(metavar="list | get | show | import", required=True))
+    add("list", data_commands.list_data, [], "list the data sets and where they are")
+    add("get", data_commands.get_data, [DATASET], "download a data set and check its contents")
+    add("show", data_commands.show_data, [SOURCE, SIZE], "print sizes, classes, mean and hash")
+    add("import", data_commands.import_data, IMPORT, "write your own data to one file for --data")
     return parser
 
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..data.picture_files import LARGE, bytes_of, read_picture_file
 from ..errors import DataFileError
-from ..files.npz import is_stream
-
-MAX_BYTES = 2**25  # largest file
-# A small file may claim any number of pixels; decoding takes up to 12 bytes per pixel.
-MAX_PIXELS = 15_000_000
-LARGE = 2048  # pixels per side that suffice to read a digit
-# Otherwise Pillow would try all its formats, including PostScript, which starts Ghostscript.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 
 
 def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
@@ -31,7 +21,7 @@ def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
     28 pixels, and centred by its centre of mass (LeCun et al., Proc. IEEE 86, 2278, 1998).
     DataFileError for a file that is not a picture, has too many pixels, or contains no ink.
     """
-    grey = _grey_levels(path)
+    grey = read_picture_file(path, _decoded)
     paper = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
     if grey.max() - grey.min() < 0.1:
         raise DataFileError(f"{path}: shows nothing: all of its pixels are about equally bright")
@@ -43,43 +33,10 @@ def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
     return (ink if grey.shape == (size, size) else _centred(_cut_to_ink(ink), size))[None]
 
 
-def _grey_levels(path: Any) -> np.ndarray:
-    """Return the brightness of each pixel, from 0 to 1; a large picture is reduced first."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise ImportError("reading pictures needs Pillow: pip install pillow") from None
-    if is_stream(Path(path)):
-        raise DataFileError(f"{path}: is no ordinary file")
-    try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
-        # From memory, because for a file Pillow allocates the bytes that a damaged header claims.
-        content = io.BytesIO(Path(path).read_bytes())
-        with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as opened:
-            warnings.simplefilter("ignore")  # about defects that Pillow tolerates
-            _check_size(opened)
-            return _decoded(opened)
-    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
-        raise
-    except UnidentifiedImageError as error:  # its message would name the BytesIO
-        raise DataFileError(
-            f"{path}: not a picture that can be read (the formats are {', '.join(FORMATS)})"
-        ) from error
-    except Exception as error:  # Pillow may raise any exception for a damaged file
-        raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
-
-
-def _check_size(opened: Any) -> None:
-    """Reject too many pixels before decoding; a JPEG photo is decoded at a lower resolution."""
-    (width, height), limit = opened.size, MAX_PIXELS
-    if opened.format == "WEBP":  # decoding makes several copies
-        limit //= 2
-    elif opened.format == "JPEG" and not opened.info.get("progressive"):
-        limit *= 2
-        opened.draft("L", (LARGE, LARGE))
-    if width * height > limit:
-        raise ValueError(f"{width}×{height} pixels are more than {limit:,}; save a smaller picture")
+def read_colour_picture(path: str | os.PathLike[str], size: int) -> np.ndarray:
+    """Return the middle square of a picture file as an array (3, size, size), from 0 to 1."""
+    pixels = read_picture_file(path, lambda p: bytes_of(p, "RGB", size), mode="RGB")
+    return np.divide(pixels, 255, dtype=np.float32)
 
 
 def _decoded(opened: Any) -> np.ndarray:

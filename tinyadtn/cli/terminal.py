@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from ..tables import printable
 
 
 def say(text: object) -> None:
     """Print the text on its lines, with every other unprintable character escaped."""
-    print(printable(str(text), also="\n"))
+    with _naming_stdout():
+        print(printable(str(text), also="\n"))
+
+
+def program() -> str:
+    """Return the name by which this program was called, for commands that users copy."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "tinyadtn" else "tinyadtn"
+
+
+def say_next(*words: str) -> None:
+    """Print the command that comes next, for users to copy."""
+    say(f"\nNext: {as_typed([program(), *words])}")
+
+
+def flush_output() -> None:
+    """Write what is still buffered; ``OSError`` names stdout if that fails."""
+    with _naming_stdout():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _naming_stdout() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = "stdout"
+        raise
 
 
 def as_typed(words: Iterable[str]) -> str:

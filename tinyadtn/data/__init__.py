@@ -4,8 +4,9 @@ Read ``splits`` first (``Data``, ``Split``, ``batches``), then ``loading`` (``lo
 ``preprocess`` (normalization and augmentation). The other files may be skipped at first:
 
 - ``catalogue``: the named data sets, the folders where they are searched for, and ``download``.
-- ``idx``, ``cifar``: readers of the two file formats.
-- ``feature_file``: features of images, saved as a data set.
-- ``image_checks``: checks of images and labels.
+- ``readers``: which layout a file or folder has. One file per layout: ``idx``, ``cifar``,
+  ``picture_files``, ``csv_file``, ``saved_data`` (images or features, prepared once).
+- ``usual_names`` of arrays and files, such as x_train; ``labels`` that are names of classes.
+- ``image_checks``: checks of images and labels; ``card``: a summary of a data set.
 - ``fetching``: downloads through pooch, and safe unpacking of archives.
 """

@@ -2,8 +2,7 @@
 
 There are two kinds, ``IdxSet`` and ``CifarSet``, with the same methods: ``is_in`` and ``fits`` look
 at a folder, ``read`` returns its images and labels, ``fetch`` downloads what is missing. ``KNOWN``
-lists the sets. ``locate``, ``available`` and ``download`` work with the names in this list;
-``read_folder`` takes any folder.
+lists the sets. ``locate``, ``available`` and ``download`` work with the names in this list.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..errors import DataFileError, nearest
-from ..files.datafile import refusal
+from ..errors import DataFileError
 from . import fetching, idx
 from .cifar import CIFAR10, CIFAR100, MAX_NAMES_BYTES, Layout, holds, read_cifar
 
@@ -282,46 +280,3 @@ def download(name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     source.fetch(folder)
     return folder
-
-
-def read_folder(folder: Path) -> Contents:
-    """Read a folder of IDX files with MNIST's file names, or of files in one of CIFAR's layouts.
-
-    If a folder has none of these files, the subfolders ``raw`` and ``*/raw`` are read, which
-    torchvision creates. ``DataFileError`` if the folder does not exist, has none of these layouts
-    or more than one, or holds damaged files.
-
-    >>> pairs, names = read_folder(BUNDLED / "mnist-5k")
-    >>> list(pairs), names is None
-    (['train', 'validation', 'test'], True)
-    """
-    if not folder.is_dir():
-        raise DataFileError(
-            f"{folder}: neither a folder, nor a .npz file of features, nor a data set that is "
-            f"known ({', '.join(KNOWN)}){nearest(str(folder).lower(), KNOWN)}"
-        )
-    found = _sets_in(folder)
-    if not found:
-        below = [folder / "raw", *sorted(folder.glob("*/raw"))]
-        found = [each for subfolder in below for each in _sets_in(subfolder)]
-    if len(found) != 1:
-        titles = [
-            (layout.title if layout else "MNIST") + ("" if place == folder else f" ({place})")
-            for place, layout in found
-        ]
-        raise refusal(
-            folder,
-            f"files of one layout: as MNIST's ({idx.file_name('train-images')}, …), as "
-            f"CIFAR-10's ({CIFAR10.train[0]}, …) or as CIFAR-100's ({CIFAR100.train[0]}, …)",
-            f"those of {' and '.join(titles)}" if found else "none in it",
-        )
-    place, layout = found[0]
-    return read_cifar(place, layout) if layout else (idx.read_idx_folder(place), None)
-
-
-def _sets_in(folder: Path) -> list[tuple[Path, Layout | None]]:
-    """Return the folder with each layout that it has files of; None stands for IDX files."""
-    found: list[Layout | None] = [x for x in (CIFAR10, CIFAR100) if holds(folder, x)]
-    if any(idx.find(folder, key) for key in ("train-images", "t10k-images")):
-        found.append(None)
-    return [(folder, layout) for layout in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
@@ -17,25 +18,35 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
-    """Return checked images (n, c, h, w), uint8 or float, or features, and labels int64 (n,)."""
+    """Return checked images (n, c, h, w), uint8 or float, or features, and labels int64 (n,).
+
+    Images may also be (n, h, w), square grey ones in rows (n, h·w), or clearly (n, h, w, c).
+    """
     try:
         images, labels = pair
         images, labels = without_mask(images), without_mask(labels)
     except (TypeError, ValueError) as error:
         raise DataFileError(f"{what}: expected a pair (images, labels): {error}") from error
-    if images.ndim == 3:
-        images = images[:, None]
+    images = images[:, None] if images.ndim == 3 else images
+    if not features:
+        images = _in_rows_and_columns(images)
+        images = images.transpose(0, 3, 1, 2) if has_channels_last(images) else images
     _require(
         images.ndim == 4 and images.size > 0,
-        f"{what}: expected images (n, h, w) or (n, c, h, w), at least one, found {images.shape}",
+        f"{what}: expected images (n, h, w) or (n, c, h, w), at least one, found {images.shape}; "
+        "for rows of pixels give images.reshape(-1, c, h, w)",
     )
+    labels = labels[:, 0] if labels.shape == (len(images), 1) else labels
     require_memory(what, 4 * images.size, "give fewer images")  # as float32
     _require(
         labels.shape == images.shape[:1],
         f"{what}: {len(images):,} images need as many labels, ({len(images)},), found "
-        f"{labels.shape}; do the two belong together?",
+        f"{labels.shape}; do the two belong together? (For rows of 0 and 1, labels.argmax(axis=1))",
     )
-    _require(labels.dtype.kind in "iu", f"{what}: expected integer labels, found {labels.dtype}")
+    _require(
+        labels.dtype.kind in "iu",
+        f"{what}: expected integer labels, found {labels.dtype}; give labels.astype(int), or names",
+    )
     low, high = labels.min(), labels.max()
     _require(
         low >= 0 and high < MAX_CLASSES,
@@ -45,8 +56,15 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
     if features:
         _check_features(images, what)
     else:
-        _check_pixels(images, what)
+        require_pixels(images, what)
     return images, labels.astype(np.int64)
+
+
+def _in_rows_and_columns(images: np.ndarray) -> np.ndarray:
+    """Return rows of pixels (n, s²) as grey images (n, 1, s, s); other shapes unchanged."""
+    side = math.isqrt(images.shape[1]) if images.ndim == 2 else 0
+    square = side > 1 and side**2 == images.shape[1]
+    return images.reshape(len(images), 1, side, side) if square else images
 
 
 def without_mask(value: Any) -> np.ndarray:
@@ -55,13 +73,15 @@ def without_mask(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
-def _check_pixels(images: np.ndarray, what: str) -> None:
+def require_pixels(images: Any, what: str) -> None:
+    """Raise ``DataFileError`` unless images are (n, c, h, w), of uint8 or floats in [0, 1]."""
     require_channels_first(images, what)
-    if images.dtype == np.uint8:
+    if images.dtype == np.uint8 or images.size == 0:
         return
     _require(
         images.dtype.kind == "f",
-        f"{what}: expected images of uint8 or floats, found {images.dtype}",
+        f"{what}: expected images of uint8 or floats in [0, 1], found {images.dtype}; for bytes "
+        "give images.astype(numpy.uint8)",
     )
     low, high = images.min(), images.max()
     _require(
@@ -71,16 +91,26 @@ def _check_pixels(images: np.ndarray, what: str) -> None:
     )
 
 
-def require_channels_first(images: np.ndarray, what: str) -> None:
-    """Raise ``DataFileError`` for images (n, h, w, c) with 1, 3 or 4 channels, as in Keras."""
-    if images.ndim == 4:
-        _, first, second, last = images.shape
-        grey = last == 1 and first == second  # signals may be (n, channels, length, 1)
-        _require(
-            not (min(first, second) > 4 and (grey or last in (3, 4))),
-            f"{what}: images {images.shape} look like (n, h, w, c), and must be (n, c, h, w); give "
-            "images.transpose(0, 3, 1, 2)",
-        )
+def require_channels_first(images: Any, what: str) -> None:
+    """Raise ``DataFileError`` for images (n, h, w, c), as in Keras."""
+    _require(
+        not has_channels_last(images),
+        f"{what}: images {images.shape} look like (n, h, w, c), and must be (n, c, h, w); give "
+        "images.transpose(0, 3, 1, 2)",
+    )
+
+
+def has_channels_last(images: Any) -> bool:
+    """Return whether images look like (n, h, w, c), as in Keras, with 1, 3 or 4 channels.
+
+    >>> has_channels_last(np.zeros((5, 28, 28, 1))), has_channels_last(np.zeros((5, 1, 28, 28)))
+    (True, False)
+    """
+    if images.ndim != 4:
+        return False
+    _, first, second, last = images.shape
+    grey = last == 1 and 2 * min(first, second) >= max(first, second)  # not signals (n, c, t, 1)
+    return min(first, second) > 4 and (grey or last in (3, 4))
 
 
 def _check_features(images: np.ndarray, what: str) -> None:

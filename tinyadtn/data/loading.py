@@ -1,4 +1,4 @@
-"""``load_data``: checked images in three splits, from a name, a folder, a file or arrays."""
+"""``load_data``: checked images in three splits, from a name, a file, a folder or arrays."""
 
 from __future__ import annotations
 
@@ -12,71 +12,117 @@ import numpy as np
 from ..errors import DataFileError
 from ..files.datafile import CHUNK, SPLITS
 from ..limits import require_memory
-from .catalogue import KNOWN, locate, read_folder
-from .feature_file import is_feature_file, read_features
+from .catalogue import KNOWN, locate
 from .image_checks import check_pair, check_together, require_every_class
+from .labels import number_labels
+from .readers import read_path
 from .splits import Data, Split
+from .usual_names import by_usual_names
 
 VALIDATION_SHARE = 12  # one training image in twelve: 5,000 of MNIST's 60,000
+TEST_SHARE = 6  # one image in six of each class, as in MNIST
 VALIDATION_SEED = 2305
 
 
-def load_data(source: str | os.PathLike[str] | Mapping | Sequence = "mnist-5k") -> Data:
+def load_data(
+    source: str | os.PathLike[str] | Mapping | Sequence | Split | Data = "mnist-5k",
+    *,
+    size: int | None = None,
+) -> Data:
     """Return images scaled to [0, 1] and their labels, as train, validation and test split.
 
-    ``source`` is one of these:
+    ``source`` is one of these (docs/data.md has an example of each):
 
     - a known set: "mnist-5k" is bundled; "mnist", "fashion-mnist", "cifar10" and "cifar100" are
       searched for (see ``catalogue.locate``);
+    - a folder of pictures in a folder per class, or of such folders called train and test;
+      ``size=32`` cuts every picture to its middle square and scales it to 32×32 pixels;
+    - a ``.csv`` file with a label and the pixels of an image in every line, or a folder of these;
+    - a ``.npz`` file, or a folder of ``.npy`` files, called x_train, y_train, x_test, y_test or
+      images and labels; a file of ``save_data`` or ``save_features``;
     - a folder of IDX files with MNIST's names, or of CIFAR's binary files;
-    - a ``.npz`` file of features (see ``save_features``);
-    - arrays: a pair (images, labels) per split, as ``{"train": …, "validation": …, "test": …}``
-      or in this order. Images are uint8 or floats in [0, 1], (n, h, w) or (n, c, h, w).
+    - arrays: one pair (images, labels), a pair per split, as ``{"train": …, "validation": …,
+      "test": …}`` or in this order, or a dict with the names that a ``.npz`` file may have.
 
-    If there is no validation split, a twelfth of the training images (for the named CIFAR sets a
-    tenth) becomes the validation split. They are drawn with a fixed seed. Images take four bytes
+    Images are uint8 or floats in [0, 1], (n, h, w), (n, c, h, w), or (n, h, w, c) if that is clear.
+    Labels are integers from 0 without gaps, or names, which become the classes.
+
+    If a file or a single pair has no test split, a sixth of each class becomes the test split. If
+    there is no validation split, a twelfth of the training images (for the named CIFAR sets a
+    tenth) becomes the validation split. Both are drawn with a fixed seed. Images take four bytes
     per pixel, and one more while files are read; features take twice their four bytes meanwhile.
     ``DataFileError`` for wrong data, ``SizeLimitError`` for data that would not fit in memory.
 
     >>> load_data("mnist-5k")
     Data(mnist-5k: train 3,500, validation 500, test 1,000; images 1×28×28; 10 classes)
     """
-    if isinstance(source, Mapping):
-        return _from_pairs(dict(source), name="arrays")
+    data = _load(source, size)
+    if size is not None and data.train.images.shape[2:] != (size, size):
+        height, width = data.train.images.shape[2:]
+        raise DataFileError(
+            f"{data.name}: size={size} is for a folder of pictures; these are arrays of "
+            f"{height}×{width} pixels"
+        )
+    return data
+
+
+def _load(source: Any, size: int | None) -> Data:
+    if size is not None and size < 1:
+        raise ValueError(f"size must be 1 or more, got {size}")
+    if isinstance(source, Data):
+        return source
     if isinstance(source, str) and source in KNOWN:
         known = KNOWN[source]
         pairs, classes = known.read(locate(source))
         return _from_pairs(pairs, name=source, classes=classes, validation=known.validation)
-    if isinstance(source, (str, os.PathLike)) and is_feature_file(source):
-        pairs, classes, origin = read_features(source)
-        return _from_pairs(pairs, name=str(source), classes=classes, origin=origin)
     if isinstance(source, (str, os.PathLike)):
-        pairs, classes = read_folder(Path(source))
-        return _from_pairs(pairs, name=str(source), classes=classes)
+        pairs, classes, origin = read_path(Path(source), size)
+        return _from_pairs(pairs, name=str(source), classes=classes, origin=origin, draw_test=True)
+    if isinstance(source, Mapping):
+        if set(SPLITS) & set(source) or not source:
+            return _from_pairs(dict(source), name="arrays")
+        return _from_pairs(*by_usual_names(source, "arrays"), name="arrays", draw_test=True)
+    if isinstance(source, Split) or _is_one_pair(source):
+        return _from_pairs({"train": source}, name="arrays", draw_test=True)
     if isinstance(source, (tuple, list)) and len(source) in (2, 3):
         names = SPLITS if len(source) == 3 else ("train", "test")
         return _from_pairs(dict(zip(names, source, strict=True)), name="arrays")
     raise DataFileError(
-        f"data: expected one of {', '.join(KNOWN)}, a folder, a .npz file of features, or a pair "
+        f"data: expected one of {', '.join(KNOWN)}, a folder, a .npz or .csv file, or a pair "
         "(images, labels) for each of train, validation (may be left out) and test, found "
         f"{type(source).__name__}"
     )
 
 
+def _is_one_pair(source: Any) -> bool:
+    """Return whether this is (images, labels), two arrays, and not two pairs."""
+    return (
+        isinstance(source, (tuple, list))
+        and len(source) == 2
+        and getattr(source[0], "ndim", 0) > 1
+        and not isinstance(source[1], Split)
+    )
+
+
 def _from_pairs(
     pairs: dict[str, Any],
+    classes: tuple[str, ...] | None = None,
     *,
     name: str,
-    classes: tuple[str, ...] | None = None,
     validation: int | None = None,
     origin: dict[str, Any] | None = None,
+    draw_test: bool = False,
 ) -> Data:
     """Return the given splits, checked; with an ``origin`` they are features of any value."""
-    if not {"train", "test"} <= set(pairs) <= set(SPLITS):
+    wanted = {"train"} if draw_test else {"train", "test"}
+    if not wanted <= set(pairs) <= set(SPLITS):
         raise DataFileError(
             f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
         )
-    features = origin is not None
+    given = [pair for pair in pairs.values() if isinstance(pair, Split)]
+    features = origin is not None or any(split.features for split in given)
+    pairs = {s: (p.images, p.labels) if isinstance(p, Split) else p for s, p in pairs.items()}
+    pairs, classes = number_labels(pairs, classes, name)
     checked = {s: check_pair(pairs[s], f"{name}: {s}", features=features) for s in pairs}
     count = int(checked["train"][1].max()) + 1 if classes is None else len(classes)
     numbers = tuple(map(str, range(count)))
@@ -87,11 +133,29 @@ def _from_pairs(
     pixels = sum(images.size for images, _ in checked.values())
     require_memory(name, 4 * pixels, "give fewer images")
     rows = {split: np.arange(len(labels)) for split, (_, labels) in checked.items()}
+    if "test" not in checked:
+        checked["test"] = checked["train"]
+        rows["train"], rows["test"] = _draw_test(checked["train"][1], name)
     if "validation" not in checked:
         checked["validation"] = checked["train"]
-        rows["train"], rows["validation"] = _draw(len(rows["train"]), validation, name)
-    train, validated, test = (_take(*checked[split], rows[split]) for split in SPLITS)
+        kept, drawn = _draw(len(rows["train"]), validation, name)
+        rows["train"], rows["validation"] = rows["train"][kept], rows["train"][drawn]
+    train, validated, test = (_take(*checked[split], rows[split], features) for split in SPLITS)
     return Data(train, validated, test, classes, name, origin)
+
+
+def _draw_test(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return (other rows, test rows): a fixed draw of a sixth of each class."""
+    order = np.random.default_rng(VALIDATION_SEED).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]  # class by class
+    place = np.arange(len(order)) - np.searchsorted(labels[order], labels[order])
+    is_test = place % TEST_SHARE == TEST_SHARE - 1
+    if not is_test.any():
+        raise DataFileError(
+            f"{name}: there is no test split, and no class has {TEST_SHARE} images of which one "
+            "could be taken for it; give more images, or a test split"
+        )
+    return np.sort(order[~is_test]), np.sort(order[is_test])
 
 
 def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -104,8 +168,8 @@ def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndar
     return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 
 
-def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:
-    """Return a copy of these rows as float32 in [0, 1].
+def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray, features: bool) -> Split:
+    """Return a copy of these rows as float32, pixels in [0, 1].
 
     A few rows at a time, because indexing all rows of CIFAR at once would copy its bytes once more.
     """
@@ -117,4 +181,4 @@ def _take(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:
             np.divide(some, 255, out=floats[start : start + step], dtype=np.float32)
         else:
             floats[start : start + step] = some
-    return Split(floats, labels[rows])
+    return Split(floats, labels[rows], features)

@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import DTypeError, ShapeError
 from ..files.datafile import CHUNK
+from .image_checks import require_channels_first, without_mask
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,10 +29,12 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> mean.tolist(), std.tolist()
     ([0.5, 0.5], [0.5, 1.0])
     """
+    images = without_mask(images)
     if images.ndim != 4 or images.size == 0:
         raise ShapeError(
             f"channel_statistics needs images (n, c, h, w), at least one pixel, got {images.shape}"
         )
+    require_channels_first(images, "channel_statistics")
     if images.dtype.kind != "f":
         raise DTypeError(
             f"channel_statistics needs floats in [0, 1], as load_data gives them, got "
@@ -71,6 +74,7 @@ def crop_and_flip(
            [1., 2., 3., 4., 5.],
            [2., 3., 4., 5., 0.]], dtype=float32)
     """
+    images = without_mask(images)
     if images.ndim != 4:
         raise ShapeError(f"crop_and_flip needs images (n, c, h, w), got {images.shape}")
     if rng is None:

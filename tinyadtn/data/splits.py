@@ -11,21 +11,29 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..files.datafile import SPLITS
-from .image_checks import require_channels_first, without_mask
+from .card import DataCard, counts_of
+from .image_checks import require_pixels, without_mask
+from .preprocess import channel_statistics
 
 ORDER_STREAM = 6058  # a separate random stream for the batch order
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images, float32 (n, c, h, w) in [0, 1], and their labels, int64 (n,).
+    """Images (n, c, h, w), floats in [0, 1], and their labels, integers (n,).
 
-    Features may replace the images; they may have any values (see ``ta.features``). ``ShapeError``
-    unless there is one label per image, ``DTypeError`` for masked arrays.
+    Images of uint8 are divided by 255, as ``load_data`` does. ``features=True`` is for images that
+    are features (see ``ta.features``) or inputs that you prepared yourself: any floats, unchanged.
+    ``ShapeError`` unless there is one label per image, ``DTypeError`` for masked arrays,
+    ``DataFileError`` for images of another scale, dtype or order of the axes.
+
+    >>> Split(np.full((2, 1, 8, 8), 51, np.uint8), [0, 1]).images.max()
+    np.float32(0.2)
     """
 
     images: np.ndarray
     labels: np.ndarray
+    features: bool = False
 
     def __post_init__(self) -> None:
         for part in ("images", "labels"):  # a memory map or another subclass becomes a plain array
@@ -35,6 +43,11 @@ class Split:
                 f"a Split needs a label for each image, got images {self.images.shape} and labels "
                 f"{self.labels.shape}"
             )
+        if not self.features:
+            require_pixels(self.images, "a Split of pixels (features=True is for other inputs)")
+            if self.images.dtype == np.uint8:
+                pixels = np.divide(self.images, 255, dtype=np.float32)
+                object.__setattr__(self, "images", pixels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,7 +61,6 @@ class Data:
     """Training, validation and test split of a data set, and the class names.
 
     ``origin`` is set for features: the data and the layers from which they were computed.
-    ``DataFileError`` for images (n, h, w, c).
     """
 
     train: Split
@@ -59,21 +71,45 @@ class Data:
     origin: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.origin is None:
-            for split in SPLITS:
-                require_channels_first(getattr(self, split).images, f"{self.name}: {split}")
+        for split in SPLITS:
+            if not isinstance(part := getattr(self, split), Split):
+                raise TypeError(
+                    f"Data needs a Split for {split}, got {type(part).__name__}; ta.load_data "
+                    "makes Data from arrays"
+                )
 
     def identity(self) -> dict[str, Any]:
         """Return the name, and the number and SHA-256 of the training images, to store with a run.
 
-        The hash covers pixels and labels, so it distinguishes data of the same size. For features
-        the ``origin`` is added.
+        The hash covers pixels and labels, so it distinguishes data of the same size. Names of
+        classes are added unless they are numbers, and for features the ``origin``.
         """
         digest = hashlib.sha256(repr(self.train.images.shape).encode())
         for array in (self.train.images, self.train.labels):
             digest.update(np.ascontiguousarray(array).data)
         found = {"name": self.name, "images": len(self.train), "sha256": digest.hexdigest()}
+        if self.classes != tuple(map(str, range(len(self.classes)))):
+            found["classes"] = list(self.classes)
         return found if self.origin is None else {**found, "origin": self.origin}
+
+    def card(self) -> DataCard:
+        """Return what to know before training: sizes, images per class, mean and std, hash.
+
+        >>> import tinyadtn as ta
+        >>> ta.load_data().card().counts["test"][:3]
+        (100, 100, 100)
+        """
+        mean, std = channel_statistics(self.train.images)
+        count = len(self.classes)
+        return DataCard(
+            self.name,
+            self.train.images.shape[1:],
+            self.classes,
+            {split: counts_of(getattr(self, split).labels, count) for split in SPLITS},
+            tuple(map(float, mean)),
+            tuple(map(float, std)),
+            self.identity()["sha256"],
+        )
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(getattr(self, split)):,}" for split in SPLITS)

@@ -1,9 +1,8 @@
 """Write and read ``.npz`` files of plain arrays; reading is safe for files from unknown sources.
 
-A ``.npz`` is a zip archive with one ``.npy`` member for each array. This reader accepts only what
-this writer writes. Members must be stored without compression, so the content cannot be larger than
-the file. Pickles are rejected. Each size in a header is compared with the existing bytes before it
-is used.
+A ``.npz`` is a zip archive with one ``.npy`` member for each array. By default members must be
+stored without compression, as this writer does, so the content cannot be larger than the file.
+Pickles are rejected. Each size in a header is compared with the existing bytes before it is used.
 """
 
 from __future__ import annotations
@@ -39,8 +38,11 @@ def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
-def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Return all arrays by name; CheckpointError for a file that is not a sound .npz file."""
+def read_npz(path: str | os.PathLike[str], *, packed: bool = False) -> dict[str, np.ndarray]:
+    """Return all arrays by name; CheckpointError for a file that is not a sound .npz file.
+
+    With ``packed``, members may be compressed (``numpy.savez_compressed``), up to a limit.
+    """
     path = Path(path)
     try:
         if is_stream(path):
@@ -48,9 +50,9 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             _check_file(path, file)
             with zipfile.ZipFile(file) as archive:
-                _check_members(path, archive.infolist())
+                _check_members(path, archive.infolist(), most_from(file.fileno()) if packed else 0)
                 return {
-                    member.filename.removesuffix(".npy"): _read_array(path, archive, member)
+                    member.filename.removesuffix(".npy"): _read_member(path, archive, member)
                     for member in archive.infolist()
                 }
     except CheckpointError:
@@ -95,35 +97,55 @@ def _check_count(path: Path, count: int) -> None:
         )
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+def _check_members(path: Path, members: list[zipfile.ZipInfo], packed: int) -> None:
+    """Check names, compression and sizes; ``packed`` is the most that they may unpack to, or 0."""
     _check_count(path, len(members))
     names = [member.filename for member in members]
     for name, member in zip(names, members):
         if not name.endswith(".npy") or name.startswith(("/", "\\")) or ".." in name.split("/"):
             raise CheckpointError(f"{path}: refuses the member {name!r}; expected arrays alone")
-        if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+        plain = member.compress_type == zipfile.ZIP_STORED
+        if not (packed or (plain and member.compress_size == member.file_size)):
             raise CheckpointError(
                 f"{path}: {name} is packed; expected arrays that are stored plainly"
             )
     if len(set(names)) < len(names):
         raise CheckpointError(f"{path}: a name stands twice in it")
-    if sum(member.file_size for member in members) > path.stat().st_size:
+    claimed = sum(member.file_size for member in members)
+    if claimed > (packed or path.stat().st_size):
         raise CheckpointError(f"{path}: its members claim more bytes than the file has")
+    require_memory(str(path), 2 * claimed, "load it on a machine with more memory")
 
 
-def _read_array(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+def _read_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
-        shape, fortran, dtype = _read_header(file)
-        if dtype.hasobject:
-            raise CheckpointError(f"{path}: {member.filename} holds pickled objects, never loaded")
-        size = math.prod(shape) * dtype.itemsize
-        if not size <= member.file_size <= size + _LARGEST_HEADER:
-            raise CheckpointError(
-                f"{path}: {member.filename} claims {size:,} bytes, has {member.file_size:,}"
-            )
-        content = file.read(size + 1)
-        if len(content) != size or file.read(1):
-            raise CheckpointError(f"{path}: {member.filename} is not as long as it says")
+        return _read_array(f"{path}: {member.filename}", file, member.file_size)
+
+
+def read_npy(path: Path, file: Any) -> np.ndarray:
+    """Return the array in an open ``.npy`` file; CheckpointError if it is not exactly one."""
+    size = os.fstat(file.fileno()).st_size
+    require_memory(str(path), 2 * size, "load it on a machine with more memory")
+    try:
+        return _read_array(str(path), file, size)
+    except CheckpointError:
+        raise
+    except _DAMAGE as error:
+        why = f"{error} ".splitlines()[0][:200].strip()
+        raise CheckpointError(f"{path}: not a readable .npy file ({why})") from error
+
+
+def _read_array(name: str, file: Any, available: int) -> np.ndarray:
+    """Return the array that a stream of so many bytes holds, after a comparison of its size."""
+    shape, fortran, dtype = _read_header(file)
+    if dtype.hasobject:
+        raise CheckpointError(f"{name} holds pickled objects, never loaded")
+    size = math.prod(shape) * dtype.itemsize
+    if not size <= available <= size + _LARGEST_HEADER:
+        raise CheckpointError(f"{name} claims {size:,} bytes, has {available:,}")
+    content = file.read(size + 1)
+    if len(content) != size or file.read(1):
+        raise CheckpointError(f"{name} is not as long as it says")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C").copy()
 
 

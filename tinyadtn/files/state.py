@@ -38,7 +38,13 @@ def write_state(
 
 def read_state(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays and ``meta`` of a state; every array is checked against its hash."""
-    arrays = read_npz(path)
+    return parse_state(path, read_npz(path))
+
+
+def parse_state(
+    path: str | os.PathLike[str], arrays: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays and ``meta`` from all arrays of the file ``path``, checked."""
     if META not in arrays:
         raise CheckpointError(f"{path}: holds no {META!r}; it was not written by tinyadtn")
     try:

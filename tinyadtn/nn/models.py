@@ -133,7 +133,10 @@ def _border(image_size: int, *others: int) -> int:
     border = {28: 2, 32: 0} | dict.fromkeys(others, 0)
     if image_size not in border:
         sizes = ", ".join(map(str, border))
-        raise ShapeError(f"this network is for images of {sizes} pixels a side, not {image_size}")
+        raise ShapeError(
+            f"this network is for images of {sizes} pixels a side, not {image_size}; scale them "
+            "(tinyadtn data import FOLDER --size 32 --out FILE.npz), or take fc2 or lenet5"
+        )
     return border[image_size]
 
 
@@ -166,7 +169,8 @@ def lenet5(
 
     Source: LeCun et al., Proc. IEEE 86, 2278 (1998), in its usual modern form: relu for tanh,
     max-pooling for trained subsampling, softmax for radial basis functions, and a conv2 that reads
-    all six maps.
+    all six maps. Images of 32 pixels and more are taken as they are, and smaller ones get a border
+    of 2 pixels, as MNIST's 28.
 
     >>> lenet5().num_parameters, lenet5(widths=()).num_parameters
     (61706, 6582)
@@ -175,7 +179,7 @@ def lenet5(
     return network(
         config,
         rng,
-        **block(1, conv(6, 5, padding=_border(image_size)), MaxPool2d(2)),
+        **block(1, conv(6, 5, padding=2 if image_size < 32 else 0), MaxPool2d(2)),
         **block(2, conv(16, 5), MaxPool2d(2)),
         **fully_connected_layers(widths, num_classes),
     )

@@ -7,8 +7,7 @@ Read in this order:
 - ``runs``: the plan and the state of a run, saved and resumed; ``folder``: the folder of its files.
 
 The other files may be skipped at first: ``parts`` (optimizers and schedules, also those of the
-user), ``interrupts`` (Ctrl-C at any point), ``vanish`` (encoded
-weights whose norm has vanished or overflowed), ``progress_bar`` (a bar around the loop), ``memory``
-(an estimate before a run starts), ``features`` (the output of a network's first layers as a data
-set).
+user), ``interrupts`` (Ctrl-C at any point), ``vanish`` (parameters that diverged, weights whose
+norm vanished), ``progress_bar`` (a bar around the loop), ``memory`` (an estimate before a run
+starts), ``features`` (the output of a network's first layers as a data set).
 """

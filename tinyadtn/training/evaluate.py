@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 from ..autodiff.arrays import array_module, as_array
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import isolated
-from ..data.image_checks import require_channels_first
-from ..data.splits import Split
+from ..data.image_checks import require_channels_first, require_pixels
+from ..data.splits import Data, Split
 from ..decode_free.precomputed import decoded
-from ..errors import DataFileError, ShapeError
+from ..errors import ShapeError
 from ..nn.module import Module
 from ..ops.loss import accuracy, softmax_cross_entropy
 from ..ops.softmax import softmax
@@ -56,8 +57,10 @@ def predict(model: Module, images: Any) -> np.ndarray:
 
     Images of uint8 are divided by 255, as ``load_data`` does. The predicted classes are
     ``predict(model, images).argmax(axis=1)``. ``DataFileError`` for images (n, h, w, c), and for
-    other numbers, unless the model is for features or a module of your own.
+    other numbers, unless the model is for features or a module of your own. ``TypeError`` for a
+    Split, a generator or None.
     """
+    images = _as_images(images)
     with decoded(model) as ready:
         parts = range(0, max(1, len(images)), EVALUATION_BATCH)
         return np.concatenate(
@@ -68,20 +71,28 @@ def predict(model: Module, images: Any) -> np.ndarray:
         )
 
 
+def _as_images(images: Any) -> Any:
+    """Return the array that ``predict`` was given; TypeError for anything else."""
+    if isinstance(images, Tensor):
+        return images.data
+    if images is None or isinstance(images, (Split, Data, Iterator)):
+        hint = {Split: "give split.images", Data: "give data.test.images"}
+        raise TypeError(
+            f"predict needs an array of images (n, c, h, w), got {type(images).__name__}; "
+            + hint.get(type(images), "give numpy.stack of your images")
+        )
+    return as_array(images)
+
+
 def _pixels(model: Module, images: Any) -> Any:
-    """The images as networks are trained on them; ``DataFileError`` where they cannot be."""
-    images = images.data if isinstance(images, Tensor) else as_array(images)
+    """Return the images as networks are trained on them; features and own inputs unchanged."""
     config = model.config if isinstance(model.config, dict) else {}
     if config.get("model") == "head":  # features may be any numbers
         return images
-    require_channels_first(images, "predict")
+    if "image_size" in config:
+        require_pixels(images, "predict")
+    else:
+        require_channels_first(images, "predict")
     if images.dtype == np.uint8:
         return array_module(images).divide(images, 255, dtype=np.float32)
-    if "image_size" in config and images.size:
-        low, high = images.min(), images.max()
-        if images.dtype.kind != "f" or not (low >= 0 and high <= 1):  # NaN is rejected, too
-            raise DataFileError(
-                "predict: expected images of uint8 or floats in [0, 1], found "
-                f"{images.dtype} from {low} to {high}; scale them as for training"
-            )
     return images

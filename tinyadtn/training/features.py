@@ -74,7 +74,9 @@ def features(model: Module, before: str, data: Data, *, show_progress: bool = Tr
                     f"features before {before} are not finite, of {name} images {start} to "
                     f"{start + len(images) - 1}: look at the model's weights, and at the images"
                 )
-    train, validation, test = (Split(made[name], getattr(data, name).labels) for name in SPLITS)
+    train, validation, test = (
+        Split(made[name], getattr(data, name).labels, features=True) for name in SPLITS
+    )
     origin = {"data": data.identity(), "before": before, "model": identity_of(model, part)}
     name = f"{data.name} before {before}"
     return Data(train, validation, test, data.classes, name, origin)

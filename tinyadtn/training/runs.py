@@ -14,15 +14,17 @@ import numpy as np
 
 from ..checks import require_number
 from ..compression.checkpoint import take_weights
-from ..errors import CheckpointError, NonFiniteError, TinyADTNError
+from ..errors import CheckpointError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module
 from ..nn.optim import Optimizer, require_limits
 from ..version import __version__
 from .folder import RunFolder
+from .interrupts import interrupts_held
 from .parts import KNOWN, name_of, optimizer_of, schedule_of
 from .parts import OPTIMIZERS as OPTIMIZERS
 from .parts import SCHEDULES as SCHEDULES
+from .vanish import reject_diverged
 
 # The fields of an epoch in the history.
 RECORD = ("epoch", "loss", "learning_rate", "validation_loss", "validation_accuracy")
@@ -154,15 +156,11 @@ class Run:
         """Write ``last.npz`` (the old one becomes ``previous.npz``), or also ``best.npz``."""
         if self.folder is None:
             return
+        self.require_folder()
         folder = self.folder.path
-        if not self.folder.mine:
-            raise TinyADTNError(f"{folder}: a newer training run of this process writes to it now")
+        kept = f"nothing was saved, {folder / 'last.npz'} is from before"
+        reject_diverged(self.model, f"after step {self.state.step} ({kept})")
         arrays = self.model.arrays()
-        if not all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f"):
-            raise NonFiniteError(
-                f"after step {self.state.step} the parameters are not finite; nothing was saved, "
-                f"{folder / 'last.npz'} is from before; try a smaller learning rate, or clip="
-            )
         arrays |= {f"optimizer/{k}": np.asarray(v) for k, v in self.optimizer.state().items()}
         meta = {
             "kind": "training",
@@ -180,6 +178,20 @@ class Run:
             write_state(folder / "last.npz", arrays, meta, keep=folder / "previous.npz")
             self.saved = self.state.done
         self.saved_at = time.monotonic()
+
+    def require_folder(self) -> None:
+        """Raise TinyADTNError if a newer run of this process has taken the folder."""
+        if self.folder is not None and not self.folder.mine:
+            raise TinyADTNError(
+                f"{self.folder.path}: a newer training run of this process has taken this folder; "
+                "name a folder of its own for each run"
+            )
+
+    def save_if_mine(self) -> None:
+        """Save to the end, unless there is no folder or a newer run of this process owns it."""
+        if self.folder is not None and self.folder.mine:
+            with interrupts_held():
+                self.save()
 
 
 def resume_run(
@@ -266,13 +278,33 @@ def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
 
 def trained_on(path: str | os.PathLike[str]) -> str | None:
     """Return the name of the training data of a checkpoint; None if it holds only weights."""
+    name = _identity_in(path).get("name")
+    return name if isinstance(name, str) and "\0" not in name else None
+
+
+def class_names(path: str | os.PathLike[str], count: int) -> list[str]:
+    """Return the names of the classes that a checkpoint was trained on; without any, numbers."""
+    names = _identity_in(path).get("classes")
+    if isinstance(names, list) and len(names) == count and all(isinstance(n, str) for n in names):
+        return names
+    return list(map(str, range(count)))
+
+
+def _identity_in(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the ``Data.identity`` in a checkpoint; {} if it has none."""
     data = read_state(path)[1].get("data")
-    return data.get("name") if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
 
 
 def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return the history in a training checkpoint: one entry per epoch."""
-    return read_state(path)[1].get("training", {}).get("history", [])
+    """Return the history in a training checkpoint: one entry per epoch; [] for weights alone."""
+    meta = read_state(path)[1]
+    if meta.get("kind") != "training":
+        return []
+    try:
+        return RunState.from_file(meta["training"], meta["plan"]["batch_size"]).history
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: holds no history of a training run ({error})") from error
 
 
 def versions() -> dict[str, str]:

@@ -31,9 +31,9 @@ from ..nn.optim import Optimizer
 from ..ops.loss import softmax_cross_entropy
 from .evaluate import Evaluation, evaluate
 from .folder import RunFolder, require_free
-from .interrupts import interrupts_held
+from .interrupts import interrupts_held, saved_if_interrupted
 from .runs import Run, RunState, TrainingPlan, resume_run
-from .vanish import norms_of_encoded, reject_vanished, with_overflow
+from .vanish import norms_of_encoded, reject_diverged, reject_vanished, with_overflow
 
 # Separate random streams, so that dropout and augmentation draw independently from one seed.
 DROPOUT_STREAM, AUGMENT_STREAM = 1, 2
@@ -85,9 +85,11 @@ def train(
 
     With ``out``, a folder, the state is saved to ``last.npz`` after every epoch, every
     ``save_minutes``, and when the loop is left with ``break`` or Ctrl-C; ``previous.npz`` is the
-    state saved before it, ``best.npz`` the one with the best validation accuracy. A folder that
-    holds an earlier run is rejected unless ``overwrite=True``. A folder that another process is
-    training in is always rejected. ``resume`` is the path of such a file: model, optimizer and plan
+    state saved before it, ``best.npz`` the one with the best validation accuracy. (If the generator
+    has a name, ``break`` saves when it is closed: ``steps.close()``, or the end of the program.)
+    A folder that holds an earlier run is rejected unless ``overwrite=True``, and one that another
+    process is training in always. Of two runs of one process in a folder, the older raises
+    TinyADTNError at its next step. ``resume`` is the path of such a file: model, optimizer and plan
     come from it. A loss or gradient that is not finite raises NonFiniteError before the update; no
     file is overwritten.
 
@@ -99,7 +101,9 @@ def train(
     (28, True)
     """
     if not isinstance(data, Data):
-        raise TypeError(f"train needs Data with all splits, got {type(data).__name__}")
+        raise TypeError(
+            f"train needs Data with all splits, got {type(data).__name__}; ta.load_data makes it"
+        )
     known = [field.name for field in fields(TrainingPlan)]
     if not plan.keys() <= set(known):
         raise TypeError(
@@ -142,17 +146,19 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
             done = state.step - epoch * per_epoch  # above 0 if a run resumes inside an epoch
             order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)
             for images, labels in order:
+                run.require_folder()
                 _update(run, images, labels, learning_rate(state.step), epoch)
                 if state.step < (epoch + 1) * per_epoch:
                     _save_if_due(run, save_minutes)
-                    yield _last_step(state, epoch, total, learning_rate)
+                    with saved_if_interrupted(run.save_if_mine):
+                        yield _last_step(state, epoch, total, learning_rate)
             reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
-            yield _end_epoch(run, data, _last_step(state, epoch, total, learning_rate))
+            step = _end_epoch(run, data, _last_step(state, epoch, total, learning_rate))
+            with saved_if_interrupted(run.save_if_mine):
+                yield step
     except (GeneratorExit, KeyboardInterrupt, SystemExit) as left:
         traceback.clear_frames(left.__traceback__)  # an interrupted op holds its arrays
-        if run.folder is not None and run.folder.mine:
-            with interrupts_held():
-                run.save()
+        run.save_if_mine()
         raise
     finally:
         if run.folder is not None:
@@ -208,16 +214,10 @@ def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
 def _end_epoch(run: Run, data: Data, step: TrainStep) -> TrainStep:
     """Validate, add the epoch to the history, save; return the step with these results."""
     state = run.state
+    where = f"epoch {step.epoch}, step {step.step}, learning rate {step.learning_rate:.3g}"
     with np.errstate(all="ignore"):
-        finite = {name: _finite(tensor.data) for name, tensor in run.model.named_tensors()}
         validation = evaluate(run.model, data.validation)
-    if not all(finite.values()) or not math.isfinite(validation.loss):
-        bad = ", ".join(name for name, good in finite.items() if not good) or "the validation loss"
-        raise NonFiniteError(
-            f"epoch {step.epoch}, step {step.step}, learning rate {step.learning_rate:.3g}: the "
-            f"network diverged at its last update: {bad} is too large or not finite. Try a smaller "
-            "learning rate, or clip="
-        )
+    reject_diverged(run.model, where, validation.loss)
     step = replace(step, mean_loss=state.loss_sum / len(data.train), validation=validation)
     improved = validation.accuracy > state.best
     with interrupts_held():

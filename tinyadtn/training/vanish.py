@@ -1,4 +1,4 @@
-"""Find encoded weights whose norm has vanished or overflowed during training."""
+"""Find parameters that diverged, and encoded weights whose norm vanished, during training."""
 
 from __future__ import annotations
 
@@ -16,6 +16,20 @@ from ..nn.weights import Weight
 
 VANISHED = 1e-4  # an encoded weight has vanished at this share of its initial norm
 REMEDY = "a smaller learning rate, or clip=1.0, or, for an ADTN, normalized=True, its default"
+
+
+def reject_diverged(model: Module, where: str, loss: float = 0.0) -> None:
+    """Raise NonFiniteError unless all parameters and buffers, and the validation loss, are finite.
+
+    The loop checks loss and gradients before an update; only this finds an update that diverged.
+    """
+    bad = [name for name, array in model.arrays().items() if not np.isfinite(array).all()]
+    if bad or not math.isfinite(loss):
+        raise NonFiniteError(
+            f"{where}: the network diverged at its last update: "
+            f"{', '.join(bad) or 'the validation loss'} is not finite. Try a smaller learning "
+            "rate, or clip="
+        )
 
 
 @isolated

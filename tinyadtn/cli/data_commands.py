@@ -1,0 +1,65 @@
+"""The commands ``tinyadtn data``: list, get, show and import data sets."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from ..data.catalogue import available, download
+from ..data.loading import load_data
+from ..data.saved_data import require_ending, save_data
+from ..data.splits import Data
+from ..errors import TinyADTNError
+from ..tables import format_table
+from ..training.folder import writable_folder
+from .terminal import say, say_next
+
+
+def list_data(options: Namespace) -> None:
+    """Print the known data sets and where they are."""
+    say(format_table([["name", "what", "where"], *map(list, available())], left=3))
+    say_next("data", "show", "mnist-5k")
+
+
+def get_data(options: Namespace) -> None:
+    """Download a data set and print its folder."""
+    say(download(options.name))
+    say_next("data", "show", options.name)
+
+
+def show_data(options: Namespace) -> None:
+    """Print the card of a data set."""
+    data = load_data(options.source, size=options.size)
+    say(data.card())
+    _say_how_to_train(options, data, options.source)
+
+
+def import_data(options: Namespace) -> None:
+    """Read data in any layout; write one file that loads fast and holds the same splits."""
+    out = Path(options.out)
+    require_ending(out)
+    if out.exists():
+        if Path(options.source).exists() and out.samefile(options.source):
+            raise TinyADTNError(f"{out} would replace its source; name another file with --out")
+        if not options.overwrite:
+            raise TinyADTNError(f"{out} is there already; name another file, or add --overwrite")
+    data = load_data(options.source, size=options.size)
+    writable_folder(out.parent)
+    save_data(out, data)
+    say(data.card())
+    say(f"\n{out}, {out.stat().st_size / 2**20:.1f} MiB")
+    _say_how_to_train(options, data, options.out)
+
+
+def _say_how_to_train(options: Namespace, data: Data, source: str) -> None:
+    _, height, width = data.train.images.shape[1:]
+    if height != width and options.size is None:
+        size = ["--size", "32", "--out", "square.npz"]
+        say(f"\nThe networks take square images, these are {height}×{width}.")
+        say_next("data", "import", options.source, *size)
+    elif options.size is None or source == getattr(options, "out", None):
+        network = "fc2" if data.origin is None else "head"
+        say_next("train", network, "--data", source)
+    else:
+        size = ["--size", str(options.size), "--out", "images.npz"]
+        say_next("data", "import", options.source, *size)

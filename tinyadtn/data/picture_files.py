@@ -1,0 +1,165 @@
+"""Picture files: opened safely, one at a time, or a whole folder with a folder for each class.
+
+pets/cat/1.png          or   pets/train/cat/1.png
+pets/dog/2.jpg               pets/test/dog/2.jpg
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataFileError
+from ..files.npz import is_stream
+from ..limits import require_memory
+from .usual_names import split_of
+
+MAX_BYTES = 2**25  # largest file
+# A small file may claim any number of pixels; decoding takes up to 12 bytes per pixel.
+MAX_PIXELS = 15_000_000
+LARGE = 2048  # pixels per side to which a photo may be reduced
+# Otherwise Pillow would try all its formats, including PostScript, which starts Ghostscript.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".webp")
+GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes without colour
+
+
+def read_picture_file(path: Any, decode: Callable[[Any], Any], *, mode: str = "L") -> Any:
+    """Return ``decode(picture)`` of an opened Pillow image; ``mode`` is for the draft of a photo.
+
+    ``DataFileError`` for a file that is not a picture or has too many pixels.
+    """
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise ImportError("reading pictures needs Pillow: pip install pillow") from None
+    if is_stream(Path(path)):
+        raise DataFileError(f"{path}: is no ordinary file")
+    try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+        # From memory, because for a file Pillow allocates the bytes that a damaged header claims.
+        content = io.BytesIO(Path(path).read_bytes())
+        with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as opened:
+            warnings.simplefilter("ignore")  # about defects that Pillow tolerates
+            _check_size(opened, mode)
+            return decode(opened)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:  # its message would name the BytesIO
+        raise DataFileError(
+            f"{path}: not a picture that can be read (the formats are {', '.join(FORMATS)})"
+        ) from error
+    except Exception as error:  # Pillow may raise any exception for a damaged file
+        raise DataFileError(f"{path}: not a picture that can be read ({error})") from error
+
+
+def _check_size(opened: Any, mode: str) -> None:
+    """Reject too many pixels before decoding; a JPEG photo is decoded at a lower resolution."""
+    (width, height), limit = opened.size, MAX_PIXELS
+    if opened.format == "WEBP":  # decoding makes several copies
+        limit //= 2
+    elif opened.format == "JPEG" and not opened.info.get("progressive"):
+        limit *= 2
+        opened.draft(mode, (LARGE, LARGE))
+    if width * height > limit:
+        raise ValueError(f"{width}×{height} pixels are more than {limit:,}; save a smaller picture")
+
+
+# --- a folder with a folder for each class -------------------------------------------------------
+
+
+def read_picture_folder(folder: Path, size: int | None = None) -> dict[str, tuple] | None:
+    """Return {split: (images uint8 (n, c, h, w), class names (n,))}; None if there are no pictures.
+
+    Without subfolders such as ``train`` and ``test``, all are in the training split. Pictures are
+    grey if all files are, else red, green and blue; transparent ones are put on white. With
+    ``size``, each is cut to its middle square and scaled to size×size pixels. Other files, and
+    names that begin with a dot, are ignored. ``DataFileError`` for pictures of different sizes and
+    for broken ones.
+    """
+    splits = {split: sub for sub in _subfolders(folder) if (split := split_of(sub.name))}
+    if "train" not in splits:
+        splits = {"train": folder}
+    files = {
+        split: [(path, each.name) for each in _subfolders(root) for path in _pictures(each)]
+        for split, root in splits.items()
+    }
+    paths = [path for some in files.values() for path, _ in some]
+    if not paths or not files["train"]:
+        return None
+    shape = _common_shape(folder, paths, size)
+    require_memory(str(folder), 5 * len(paths) * int(np.prod(shape)), "give fewer pictures")
+    mode = "L" if shape[0] == 1 else "RGB"
+
+    def pixels(opened: Any) -> np.ndarray:
+        return bytes_of(opened, mode, size)
+
+    result = {}
+    for split, some in files.items():
+        images = np.empty((len(some), *shape), np.uint8)
+        for k, (path, _) in enumerate(some):
+            images[k] = read_picture_file(path, pixels, mode=mode)
+        result[split] = images, np.array([name for _, name in some])
+    return result
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = (p for p in folder.iterdir() if p.suffix.lower() in ENDINGS)
+    return sorted(p for p in found if not p.name.startswith("."))
+
+
+def _common_shape(folder: Path, paths: list[Path], size: int | None) -> tuple[int, int, int]:
+    """Return (c, h, w) of the pictures, from their headers."""
+    first, grey = None, True
+    for path in paths:
+        (width, height), without_colour = read_picture_file(path, _size_and_grey, mode="RGB")
+        grey = grey and without_colour
+        first = first or (height, width)
+        if size is None and (height, width) != first:
+            raise DataFileError(
+                f"{path}: has {width}×{height} pixels, {paths[0]} has {first[1]}×{first[0]}, and "
+                "all need the same. To cut and scale them: load_data(folder, size=32), or "
+                f"tinyadtn data import {folder} --size 32 --out pictures.npz"
+            )
+    height, width = (size, size) if size else first or (0, 0)
+    return 1 if grey else 3, height, width
+
+
+def _size_and_grey(opened: Any) -> tuple[tuple[int, int], bool]:
+    """Return (width, height), as the picture is to be seen, and whether it has no colour."""
+    turned = opened.getexif().get(0x0112, 1) >= 5  # by a quarter
+    size = opened.size[::-1] if turned else opened.size
+    if opened.mode != "P":
+        return size, opened.mode in GREY
+    palette = opened.getpalette() or []
+    return size, palette[0::3] == palette[1::3] == palette[2::3]
+
+
+def bytes_of(opened: Any, mode: str, size: int | None) -> np.ndarray:
+    """Return the bytes (c, h, w) of an opened picture in mode L or RGB, of size×size if given."""
+    from PIL import Image, ImageOps
+
+    if opened.mode == "F":
+        raise ValueError("its pixels are floats, whose scale is not known")
+    if opened.mode.startswith("I"):  # 16 bits
+        picture = Image.fromarray(np.uint8(np.asarray(opened.convert("I")) // 257))
+    elif "A" in opened.getbands() or "transparency" in opened.info:
+        picture = opened.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    else:
+        picture = opened
+    picture = ImageOps.exif_transpose(picture.convert(mode))
+    if size:
+        picture = ImageOps.fit(picture, (size, size))
+    pixels = np.asarray(picture, np.uint8)
+    return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)

@@ -1,0 +1,91 @@
+"""Arrays under the names that people give them: x_train and y_train, test_images, images, labels, …
+
+The names of files follow the same rules, such as ``mnist_test.csv`` or a folder called ``val``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import DataFileError
+
+# The words for each split, and those for images and labels; of two, the earlier is taken.
+SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "t10k"),
+}
+IMAGES = ("x", "images", "image", "pixels", "data")
+LABELS = ("y", "labels", "label", "targets", "target")
+CLASSES = ("classes", "class_names", "label_names", "target_names")
+EXPECTED = "x_train, y_train, x_test and y_test, or images and labels"
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words in a name, in lower case.
+
+    >>> words_of("X_train"), words_of("fashion-mnist_test")
+    (['x', 'train'], ['fashion', 'mnist', 'test'])
+    """
+    return re.findall(r"[a-z0-9]+", name.lower())
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a name means, "train", "validation" or "test"; None if it has none."""
+    words = words_of(name)
+    found = [s for s, known in SPLIT_WORDS.items() if any(word in words for word in known)]
+    return found[0] if len(found) == 1 else None
+
+
+def by_usual_names(
+    arrays: Mapping[str, Any], source: str
+) -> tuple[dict[str, tuple], tuple[str, ...] | None]:
+    """Return {split: (images, labels)}, and the class names if there are any, of named arrays.
+
+    Images and labels without a split become the training split. ``DataFileError`` for images
+    without labels, and if there are none.
+
+    >>> arrays = {"x_train": 1, "y_train": 2, "test/images": 3, "test/labels": 4}
+    >>> by_usual_names(arrays, "arrays")[0]
+    {'train': (1, 2), 'test': (3, 4)}
+    """
+    images: dict[str, list] = {}
+    labels: dict[str, list] = {}
+    classes = None
+    for name, value in arrays.items():
+        words, split = words_of(str(name)), split_of(str(name)) or "train"
+        if "_".join(words) in CLASSES:
+            classes = tuple(map(str, value))
+            continue
+        for found, known in ((images, IMAGES), (labels, LABELS)):
+            rank = min((known.index(word) for word in words if word in known), default=None)
+            if rank is not None:
+                found.setdefault(split, []).append((rank, str(name), value))
+    for split, other in ((s, o) for a, o in ((images, labels), (labels, images)) for s in a):
+        if split not in other:
+            raise DataFileError(
+                f"{source}: {split} has {'images' if other is labels else 'labels'} only: "
+                f"expected arrays called {EXPECTED}, found {_listed(arrays)}"
+            )
+    if not images:
+        raise DataFileError(
+            f"{source}: expected arrays called {EXPECTED}, found {_listed(arrays)}; rename them"
+        )
+    return {s: (_first(images[s], source), _first(labels[s], source)) for s in images}, classes
+
+
+def _first(candidates: list[tuple[int, str, Any]], source: str) -> Any:
+    """Return the array with the best name; DataFileError if two names are equally good."""
+    best = min(rank for rank, _, _ in candidates)
+    found = [(name, value) for rank, name, value in candidates if rank == best]
+    if len(found) > 1:
+        raise DataFileError(
+            f"{source}: {' and '.join(name for name, _ in found)} may both be meant; leave one out"
+        )
+    return found[0][1]
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(map(str, list(names)[:12])) or "none"
