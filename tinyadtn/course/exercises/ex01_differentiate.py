@@ -42,7 +42,7 @@ def tanh_overflows(x):
     wrong=(tanh_slope_without_square, tanh_slope_of_input, tanh_value_only, tanh_overflows),
 )
 def check_tanh(answer, rng):
-    for x in [0.0, *rng.normal(scale=1.5, size=60), 400.0, -400.0]:
+    for x in [*sorted(rng.normal(scale=1.5, size=60), key=abs), 400.0, -400.0]:
         value, slope = parts(answer(float(x)), 2)
         yield f"the value at x = {x:.4f}", math.tanh(x), value
         yield f"the slope at x = {x:.4f}", wiggle(math.tanh, x), slope
@@ -83,8 +83,8 @@ def power_logarithm_of_the_exponent(x, n):
     tolerance=1e-8,
 )
 def check_power(answer, rng):
-    for _ in range(60):
-        x, n = float(rng.uniform(0.3, 3.0)), float(rng.uniform(-3.0, 3.0))
+    drawn = zip(rng.uniform(0.3, 3.0, size=60), rng.uniform(-3.0, 3.0, size=60))
+    for x, n in [(2.0, 3.0), *(map(float, pair) for pair in drawn)]:
         value, for_x, for_n = parts(answer(x, n), 3)
         yield f"the value at x = {x:.4f}, n = {n:.4f}", x**n, value
         yield (
@@ -199,7 +199,8 @@ def reachable(root):
 def check_order(answer, rng):
     graphs = [("a single node", Node()), ("a chain of three", chain(3))]
     graphs += [
-        (f"a random graph of {n} nodes", random_graph(rng, n)) for n in rng.integers(2, 60, 30)
+        (f"a random graph of {n} nodes", random_graph(rng, n))
+        for n in sorted(rng.integers(2, 60, 30))
     ]
     graphs += [("40 doublings, with 2^40 paths", doubling(40))]
     graphs += [(f"a chain of {n:,} nodes", chain(n)) for n in (5_000, 5 * sys.getrecursionlimit())]
@@ -214,3 +215,114 @@ def check_order(answer, rng):
         in_order = all(place[p] < place[n] for n in order for p in n.parents)
         yield f"{name}: parents before children", True, in_order
         yield f"{name}: the root is last", True, order[-1] is root
+
+
+# --- the lowest point ----------------------------------------------------------------------------
+
+
+class Number:
+    """A small Value for the check: it knows its parents and a slope for each."""
+
+    def __init__(self, data, parents=(), slopes=()):
+        self.data, self.parents, self.slopes, self.grad = float(data), parents, slopes, 0.0
+
+    def __add__(self, other):
+        return Number(self.data + _plain(other), (self, _lifted(other)), (1.0, 1.0))
+
+    def __mul__(self, other):
+        other = _lifted(other)
+        return Number(self.data * other.data, (self, other), (other.data, self.data))
+
+    def __neg__(self):
+        return self * -1.0
+
+    def __sub__(self, other):
+        return self + -_lifted(other)
+
+    def __rsub__(self, other):
+        return -self + other
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _lifted(x):
+    return x if isinstance(x, Number) else Number(x)
+
+
+def _plain(x):
+    return _lifted(x).data
+
+
+def backward(root, order=recursive):
+    root.grad = 1.0
+    for node in reversed(order(root)):
+        for parent, slope in zip(node.parents, node.slopes):
+            parent.grad += slope * node.grad
+
+
+def fixed_rate(rate, steps=99):
+    def lowest(f, start, value, backward):
+        place = list(start)
+        for _ in range(steps):
+            tried = [value(x) for x in place]
+            backward(f(*tried))
+            place = [x.data - rate * x.grad for x in tried]
+        return place
+
+    return lowest
+
+
+def uphill(f, start, value, backward):
+    return fixed_rate(-0.01)(f, start, value, backward)
+
+
+def stays(f, start, value, backward):
+    return start
+
+
+def too_many_runs(f, start, value, backward):
+    return fixed_rate(0.02, steps=5_000)(f, start, value, backward)
+
+
+class Bowl:
+    """c (u - p)² + d (v - q)² + height, which counts how often it is called."""
+
+    def __init__(self, steepness, place, height):
+        self.steepness, self.place, self.height, self.calls = steepness, place, height, 0
+
+    def __call__(self, u, v):
+        self.calls += 1
+        across, along = u - self.place[0], v - self.place[1]
+        c, d = self.steepness
+        return c * across * across + d * along * along + self.height
+
+    def __repr__(self):
+        (c, d), (p, q) = self.steepness, self.place
+        return f"{c:.2f} (u - {p:.2f})² + {d:.2f} (v - {q:.2f})²"
+
+
+@exercise(
+    "lowest",
+    hints=(
+        "Begin with gradient descent at a small rate. Which functions does it solve?",
+        "If a step makes f larger, it was too long: go back, and make the rate smaller.",
+        "If a step makes f smaller, it was good: keep the place, and make the rate a bit larger.",
+    ),
+    wrong=(fixed_rate(0.1), fixed_rate(0.01), fixed_rate(1e-3), uphill, stays, too_many_runs),
+)
+def check_lowest(answer, rng):
+    bowls = [((1.0, 1.0), (0.0, 0.0)), ((30.0, 10.0), (1.0, 2.0)), ((0.02, 0.05), (-2.0, 1.0))]
+    bowls += [
+        (10 ** rng.uniform(-1, 1) * rng.uniform(0.3, 1, 2), rng.normal(size=2)) for _ in range(20)
+    ]
+    for steepness, place in bowls:
+        bowl = Bowl(tuple(map(float, steepness)), tuple(map(float, place)), float(rng.normal()))
+        start = [float(x + s) for x, s in zip(place, rng.choice([-1.0, 1.0], 2))]
+        u, v = parts(answer(bowl, tuple(start), Number, backward), 2)
+        if u is None:
+            yield f"{bowl}", 0, u
+            return
+        yield f"{bowl}: {bowl.calls} runs, at most 100", True, bowl.calls <= 100
+        off = abs(_plain(u) - place[0]) + abs(_plain(v) - place[1])
+        found = f"({_plain(u):.3f}, {_plain(v):.3f})"
+        yield f"{bowl}: {found} is within 0.01 of the lowest place", True, bool(off < 0.01)
