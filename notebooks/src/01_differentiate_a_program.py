@@ -439,7 +439,7 @@ print(f"a chain of 5,000 additions: dz/dx = {x.grad:.6f}")
 # %% [markdown]
 # ## Let it learn: fit two weights
 #
-# Here are 21 points near a line. The line has two weights, its slope and its height. The **loss**
+# Here are some points near a line. The line has two weights, its slope and its height. The **loss**
 # is the mean of the squared errors, a program of two inputs. Its derivatives say which way is
 # uphill, so we move both weights a little in the opposite direction, again and again. This is
 # **gradient descent**; the size of the step is the **learning rate**.
@@ -501,10 +501,9 @@ teach.reveal(my_guess_loss, descend(6, 3.0)[5][2])
 # ## The library does the same
 #
 # `ta.Tensor` is our `Value` for whole arrays, and `ta.op` is its `my_op`. Its rules are written
-# like ours: a value, then what to do with an adjoint for each input. With arrays a slope is no
-# longer one number, so a rule returns a function such as `lambda g: g * b` instead; notebook 03
-# explains why. From here on we may use the library, because it does nothing that you have not done
-# yourself.
+# like ours: a value, then what to do with an adjoint for each input. With arrays the slopes fill a
+# whole table, so a rule returns functions instead, such as `lambda g: g * b`. Notebook 03 explains
+# why. From here on we may use the library, because it does nothing that you have not done yourself.
 
 # %%
 a, b = (ta.Tensor(x, requires_grad=True) for x in (3.0, 1.0))
@@ -518,11 +517,11 @@ for name, mine, theirs in (("a", my_a, a), ("b", my_b, b)):
     print(f"d/d{name}: mine {mine.grad:.6f}, the library's {theirs.grad:.6f}")
 
 # %% [markdown]
-# ## Challenge: the lowest point, in at most 100 runs
+# ## Challenge: the lowest point, in few runs
 #
 # A function `f(u, v)` of two Values has one lowest point. Write `lowest(f, start, value,
 # backward)`. It gets the start as two plain numbers, the class `Value` and the function
-# `my_backward`, and returns the place `(u, v)`. It may call `f` at most 100 times.
+# `my_backward`, and returns the place `(u, v)`. It may call `f` at most a hundred times.
 #
 # Some functions of the check are steep and some are flat, so no fixed learning rate works for all.
 # Change the rate on the way: what does it mean if a step made `f` larger?
