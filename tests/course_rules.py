@@ -36,7 +36,7 @@ EARNED: dict[str, dict[str, str]] = {
     },
     "04": {
         "SGD": "my_sgd",
-        "Adam": "my_adam",
+        "Adam": "MyAdam",
         "train": "my_train",
         "evaluate": "my_accuracy",
         "models": "my_network",
