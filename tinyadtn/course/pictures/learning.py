@@ -52,20 +52,10 @@ def curves_and_misread(
 
 
 def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> None:
-    axes.axhline(math.log(classes), color=REFERENCE, linewidth=1.2)
-    longest = max(map(len, curves.values()))
-    axes.annotate(
-        f"equal probabilities: ln {classes} = {math.log(classes):.2f}",
-        (longest, math.log(classes)),
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="right",
-        fontsize=10,
-        color=REFERENCE,
-        zorder=6,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
-    )
-    top = 1.15 * math.log(classes)
+    chance = math.log(classes)
+    label = f"equal probabilities: ln {classes} = {chance:.2f}"
+    axes.axhline(chance, color=REFERENCE, linewidth=1.2, label=label)
+    top = 1.15 * chance
     for (label, losses), (colour, line, marker) in zip(curves.items(), SERIES):
         window = max(1, len(losses) // 40)
         smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
@@ -84,4 +74,4 @@ def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> N
     axes.set(xlabel="step", ylabel="loss (nats)")
     axes.set_ylim(0, top)
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper right", bbox_to_anchor=(0.99, 0.84))
+    axes.legend(loc="best")
