@@ -13,7 +13,7 @@
 # **Afterwards you can** write a convolution and a pooling layer with their gradients, predict their
 # output sizes, and say why LeNet-5 beats a larger network on digits.
 #
-# **Recap of notebook 04.** A network of two layers, 784-256-10, learned to read about nine of ten
+# **Recap of notebook 04.** A network of two layers, `784-256-10`, learned to read about nine of ten
 # new digits. Its loss started at $\ln 10$, and with shuffled labels it learned nothing but the
 # list. The loop is: a batch, the loss, `backward`, one step of Adam.
 
@@ -303,7 +303,7 @@ print(f"parameters: LeNet-5 {model.num_parameters:,}, FC-2 {dense.num_parameters
 # %% [markdown]
 # ## Predict: what are neighbours worth?
 #
-# FC-2 is the network 784-256-10 of notebook 04. Train both networks on the digits, and both on
+# FC-2 is the network `784-256-10` of notebook 04. Train both networks on the digits, and both on
 # *shuffled pixels*: one fixed permutation for all images. No information is lost, because the
 # permutation could be undone. Guess the four test accuracies, in percent.
 
