@@ -76,8 +76,8 @@ teach.reveal(my_guess_power, best)
 # - *Central*: go both ways. The terms with $h$ cancel, and the error starts with $h^2$.
 # - *Five points*: combine two central differences, so that the next term cancels too. The error
 #   starts with $h^4$.
-# - *Complex step*: move $x$ by $ih$. The slope then appears in the imaginary part, and no difference
-#   is taken. But every step of the program must accept complex numbers.
+# - *Complex step*: move $x$ by $ih$. The slope then appears in the imaginary part, and no
+#   difference is taken. But every step of the program must accept complex numbers.
 
 
 # %%
