@@ -103,11 +103,11 @@ def check_gradcheck(answer, rng):
     for _ in range(5):
         for bug in BUGS:
             x = sample(rng)
-            yield f"{bug.name}, which is right", True, answer(bug.function, bug.right, x, rng)
+            yield f"{bug.name} with its right VJP", True, answer(bug.function, bug.right, x, rng)
             found = answer(bug.function, bug.wrong, x, rng)
             yield f"{bug.name}, with a bug ({bug.bug})", False, found
         for name, function, vjp in (large, kinked):
-            yield f"{name}, which is right", True, answer(function, vjp, sample(rng), rng)
+            yield f"{name} with its right VJP", True, answer(function, vjp, sample(rng), rng)
 
 
 # --- which element is wrong ----------------------------------------------------------------------
