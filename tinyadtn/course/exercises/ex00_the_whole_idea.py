@@ -1,11 +1,13 @@
-"""Checks of notebook 00: an operation for the page, and an ADTN with any activation."""
+"""Checks of notebook 00: an operation for the page, any activation, and the smallest network."""
 
 from __future__ import annotations
 
 import numpy as np
 
+import tinyadtn as ta
 from tinyadtn import tiny
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import parts
 
 # --- sine ----------------------------------------------------------------------------------------
 
@@ -82,3 +84,44 @@ def any_activation(answer, rng):
             tried = f"{network.num_sites} sites, depth {depth}, activation {name}"
             got = answer(network, activation)
             yield tried, _tensor(network, activation).data, getattr(got, "data", got)
+
+
+# --- the smallest network ------------------------------------------------------------------------
+
+
+def _untrained(depth):
+    rng = np.random.default_rng(0)
+    network = tiny.ADTN(256, 28, 28, depth=depth, rng=rng)
+    arrays = np.zeros(256), rng.normal(0, np.sqrt(2 / 256), (10, 256)), np.zeros(10)
+    return network, [tiny.Tensor(array) for array in arrays]
+
+
+def _dead():
+    """All gates are 0, so every image has the same scores."""
+    network, others = _untrained(1)
+    for column in network.columns:
+        column.data = 0 * column.data
+    return network, others
+
+
+@exercise(
+    "smallest network",
+    hints=(
+        "Depth 1 has 164 parameters, so the size is right. What limits the accuracy?",
+        "80 steps are few. Try 240, with the same learning rate.",
+        "others = train(mine, steps=240), and then my_smallest = (mine, others).",
+    ),
+    wrong=(_untrained(1), _untrained(2), _dead()),
+)
+def smallest_network(answer, rng):
+    """At most 164 parameters, and at least 94 % of the validation digits."""
+    network, others = parts(answer if isinstance(answer, tuple) else None, 2)
+    if network is None or others is None:
+        yield "my_smallest", 0, None
+        return
+    count = sum(column.data.size for column in network.columns)
+    yield f"{count} parameters: at most 164", True, count <= 164
+    split = ta.load_data("mnist-5k").validation
+    logits = tiny.fc2(split.images, network.decode(), *others).data
+    percent = 100 * float(np.mean(logits.argmax(axis=1) == split.labels))
+    yield f"{percent:.1f} % of the validation digits: at least 94 %", True, percent >= 94
