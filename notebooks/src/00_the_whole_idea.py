@@ -278,8 +278,8 @@ for M, network in networks.items():
 teach.reveal(my_guess_order, sorted(reached, key=reached.get, reverse=True))
 
 # %% [markdown]
-# The three differ little. Is that a difference at all? There are only 500 validation digits, and
-# another seed gives another order. Notebook 11 is about this question.
+# They differ by a few percentage points. Is that a difference at all? There are only 500 validation
+# digits, and another seed gives another order. Notebook 11 is about this question.
 #
 # ## Where the journey goes
 #
