@@ -519,32 +519,33 @@ for name, mine, theirs in (("a", my_a, a), ("b", my_b, b)):
 # %% [markdown]
 # ## Challenge: the lowest point, in few runs
 #
-# A function `f(u, v)` of two Values has one lowest point. Write `lowest(f, start, value,
-# backward)`. It gets the start as two plain numbers, the class `Value` and the function
-# `my_backward`, and returns the place `(u, v)`. It may call `f` at most a hundred times.
+# A function of two inputs has one lowest point. You get it as `f(u, v)`, which returns three
+# numbers: the value, and the slopes for `u` and `v`. Behind it one could imagine `my_backward`.
+# Write `lowest(f, start)`. It returns the place `(u, v)` where the value is lowest, and it may call
+# `f` at most a hundred times.
 #
 # Some functions of the check are steep and some are flat, so no fixed learning rate works for all.
-# Change the rate on the way: what does it mean if a step made `f` larger?
+# Change the rate on the way: what does it mean if a step made the value larger?
 
 
 # %%
-def lowest(f, start, value, backward):
-    """Return (u, v), two plain numbers, where f is lowest."""
+def lowest(f, start):
+    """Return the place (u, v) where the value is lowest; f(u, v) is (value, slope, slope)."""
 
 
 # %% solution: lowest
-def lowest(f, start, value, backward):
-    rate, best, place, slopes = 0.1, math.inf, tuple(start), (0.0, 0.0)
-    for _ in range(100):
-        tried = [value(x - rate * slope) for x, slope in zip(place, slopes)]
-        result = f(*tried)
-        if result.data < best:  # downhill: keep the place, and be bolder
-            backward(result)
-            best, rate = result.data, 1.3 * rate
-            place, slopes = [x.data for x in tried], [x.grad for x in tried]
+def lowest(f, start):
+    place = start
+    value, *slopes = f(*place)
+    rate = 0.1
+    for _ in range(99):
+        tried = [x - rate * slope for x, slope in zip(place, slopes)]
+        result, *new_slopes = f(*tried)
+        if result < value:  # downhill: keep the place, and be bolder
+            value, place, slopes, rate = result, tried, new_slopes, 1.3 * rate
         else:  # too far: stay, and be more careful
             rate = 0.4 * rate
-    return place
+    return tuple(place)
 
 
 # %%

@@ -1,4 +1,4 @@
-"""Notebook 01: the rules of tanh and power, and a topological order by a loop."""
+"""Notebook 01: rules for tanh and power, a topological order by a loop, and a lowest point."""
 
 import math
 import sys
@@ -97,6 +97,72 @@ def check_power(answer, rng):
             wiggle(lambda u, x=x: x**u, n),
             for_n,
         )
+
+
+# --- the lowest point ----------------------------------------------------------------------------
+
+
+def fixed_rate(rate, steps=99):
+    def lowest(f, start):
+        u, v = start
+        for _ in range(steps):
+            _, slope_u, slope_v = f(u, v)
+            u, v = u - rate * slope_u, v - rate * slope_v
+        return u, v
+
+    return lowest
+
+
+def stays(f, start):
+    return start
+
+
+def too_many_runs(f, start):
+    return fixed_rate(0.02, steps=5_000)(f, start)
+
+
+class Bowl:
+    """c (u - p)² + d (v - q)² + height, which counts how often it is called."""
+
+    def __init__(self, steepness, place, height):
+        self.steepness, self.place, self.height, self.calls = steepness, place, height, 0
+
+    def __call__(self, u, v):
+        self.calls += 1
+        (c, d), across, along = self.steepness, u - self.place[0], v - self.place[1]
+        value = c * across * across + d * along * along + self.height
+        return value, 2 * c * across, 2 * d * along
+
+    def __repr__(self):
+        (c, d), (p, q) = self.steepness, self.place
+        return f"{c:.2f} (u - {p:.2f})² + {d:.2f} (v - {q:.2f})²"
+
+
+@exercise(
+    "lowest",
+    hints=(
+        "Begin with gradient descent at a small rate. Which functions does it solve?",
+        "If a step makes f larger, it was too long: go back, and make the rate smaller.",
+        "If a step makes f smaller, it was good: keep the place, and make the rate a bit larger.",
+    ),
+    wrong=(fixed_rate(0.1), fixed_rate(0.01), fixed_rate(-0.01), stays, too_many_runs),
+)
+def check_lowest(answer, rng):
+    bowls = [((1.0, 1.0), (0.0, 0.0)), ((30.0, 10.0), (1.0, 2.0)), ((0.02, 0.05), (-2.0, 1.0))]
+    for _ in range(20):
+        size = 10 ** rng.uniform(-1, 1)
+        bowls.append((size * rng.uniform(0.3, 1, 2), rng.normal(size=2)))
+    for steepness, place in bowls:
+        bowl = Bowl(tuple(map(float, steepness)), tuple(map(float, place)), float(rng.normal()))
+        start = tuple(float(x + s) for x, s in zip(place, rng.choice([-1.0, 1.0], 2)))
+        u, v = parts(answer(bowl, start), 2)
+        if u is None or v is None:
+            yield f"{bowl}", 0, None
+            return
+        yield f"{bowl}: {bowl.calls} runs, at most 100", True, bowl.calls <= 100
+        off = abs(u - place[0]) + abs(v - place[1])
+        found = f"({u:.3f}, {v:.3f})"
+        yield f"{bowl}: {found} is within 0.01 of the lowest place", True, bool(off < 0.01)
 
 
 # --- topological order ---------------------------------------------------------------------------
@@ -215,114 +281,3 @@ def check_order(answer, rng):
         in_order = all(place[p] < place[n] for n in order for p in n.parents)
         yield f"{name}: parents before children", True, in_order
         yield f"{name}: the root is last", True, order[-1] is root
-
-
-# --- the lowest point ----------------------------------------------------------------------------
-
-
-class Number:
-    """A small Value for the check: it knows its parents and a slope for each."""
-
-    def __init__(self, data, parents=(), slopes=()):
-        self.data, self.parents, self.slopes, self.grad = float(data), parents, slopes, 0.0
-
-    def __add__(self, other):
-        return Number(self.data + _plain(other), (self, _lifted(other)), (1.0, 1.0))
-
-    def __mul__(self, other):
-        other = _lifted(other)
-        return Number(self.data * other.data, (self, other), (other.data, self.data))
-
-    def __neg__(self):
-        return self * -1.0
-
-    def __sub__(self, other):
-        return self + -_lifted(other)
-
-    def __rsub__(self, other):
-        return -self + other
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-def _lifted(x):
-    return x if isinstance(x, Number) else Number(x)
-
-
-def _plain(x):
-    return _lifted(x).data
-
-
-def backward(root, order=recursive):
-    root.grad = 1.0
-    for node in reversed(order(root)):
-        for parent, slope in zip(node.parents, node.slopes):
-            parent.grad += slope * node.grad
-
-
-def fixed_rate(rate, steps=99):
-    def lowest(f, start, value, backward):
-        place = list(start)
-        for _ in range(steps):
-            tried = [value(x) for x in place]
-            backward(f(*tried))
-            place = [x.data - rate * x.grad for x in tried]
-        return place
-
-    return lowest
-
-
-def uphill(f, start, value, backward):
-    return fixed_rate(-0.01)(f, start, value, backward)
-
-
-def stays(f, start, value, backward):
-    return start
-
-
-def too_many_runs(f, start, value, backward):
-    return fixed_rate(0.02, steps=5_000)(f, start, value, backward)
-
-
-class Bowl:
-    """c (u - p)² + d (v - q)² + height, which counts how often it is called."""
-
-    def __init__(self, steepness, place, height):
-        self.steepness, self.place, self.height, self.calls = steepness, place, height, 0
-
-    def __call__(self, u, v):
-        self.calls += 1
-        across, along = u - self.place[0], v - self.place[1]
-        c, d = self.steepness
-        return c * across * across + d * along * along + self.height
-
-    def __repr__(self):
-        (c, d), (p, q) = self.steepness, self.place
-        return f"{c:.2f} (u - {p:.2f})² + {d:.2f} (v - {q:.2f})²"
-
-
-@exercise(
-    "lowest",
-    hints=(
-        "Begin with gradient descent at a small rate. Which functions does it solve?",
-        "If a step makes f larger, it was too long: go back, and make the rate smaller.",
-        "If a step makes f smaller, it was good: keep the place, and make the rate a bit larger.",
-    ),
-    wrong=(fixed_rate(0.1), fixed_rate(0.01), fixed_rate(1e-3), uphill, stays, too_many_runs),
-)
-def check_lowest(answer, rng):
-    bowls = [((1.0, 1.0), (0.0, 0.0)), ((30.0, 10.0), (1.0, 2.0)), ((0.02, 0.05), (-2.0, 1.0))]
-    bowls += [
-        (10 ** rng.uniform(-1, 1) * rng.uniform(0.3, 1, 2), rng.normal(size=2)) for _ in range(20)
-    ]
-    for steepness, place in bowls:
-        bowl = Bowl(tuple(map(float, steepness)), tuple(map(float, place)), float(rng.normal()))
-        start = [float(x + s) for x, s in zip(place, rng.choice([-1.0, 1.0], 2))]
-        u, v = parts(answer(bowl, tuple(start), Number, backward), 2)
-        if u is None:
-            yield f"{bowl}", 0, u
-            return
-        yield f"{bowl}: {bowl.calls} runs, at most 100", True, bowl.calls <= 100
-        off = abs(_plain(u) - place[0]) + abs(_plain(v) - place[1])
-        found = f"({_plain(u):.3f}, {_plain(v):.3f})"
-        yield f"{bowl}: {found} is within 0.01 of the lowest place", True, bool(off < 0.01)
