@@ -520,9 +520,9 @@ for name, mine, theirs in (("a", my_a, a), ("b", my_b, b)):
 # ## Challenge: the lowest point, in few runs
 #
 # A function of two inputs has one lowest point. You get it as `f(u, v)`, which returns three
-# numbers: the value, and the slopes for `u` and `v`. Behind it one could imagine `my_backward`.
-# Write `lowest(f, start)`. It returns the place `(u, v)` where the value is lowest, and it may call
-# `f` at most a hundred times.
+# numbers: the value, and the slopes for `u` and `v`. The slopes are those that your `my_backward`
+# would find. Write `lowest(f, start)`. It returns the place `(u, v)` where the value is lowest, and
+# it may call `f` at most a hundred times.
 #
 # Some functions of the check are steep and some are flat, so no fixed learning rate works for all.
 # Change the rate on the way: what does it mean if a step made the value larger?

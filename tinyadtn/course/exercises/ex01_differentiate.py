@@ -121,21 +121,16 @@ def too_many_runs(f, start):
     return fixed_rate(0.02, steps=5_000)(f, start)
 
 
-class Bowl:
-    """c (u - p)² + d (v - q)² + height, which counts how often it is called."""
+def bowl(steepness, place, height, calls):
+    """c (u - p)² + d (v - q)² + height, with its slopes; it counts its calls."""
 
-    def __init__(self, steepness, place, height):
-        self.steepness, self.place, self.height, self.calls = steepness, place, height, 0
-
-    def __call__(self, u, v):
-        self.calls += 1
-        (c, d), across, along = self.steepness, u - self.place[0], v - self.place[1]
-        value = c * across * across + d * along * along + self.height
+    def f(u, v):
+        calls[0] += 1
+        (c, d), across, along = steepness, u - place[0], v - place[1]
+        value = c * across * across + d * along * along + height
         return value, 2 * c * across, 2 * d * along
 
-    def __repr__(self):
-        (c, d), (p, q) = self.steepness, self.place
-        return f"{c:.2f} (u - {p:.2f})² + {d:.2f} (v - {q:.2f})²"
+    return f
 
 
 @exercise(
@@ -153,16 +148,16 @@ def check_lowest(answer, rng):
         size = 10 ** rng.uniform(-1, 1)
         bowls.append((size * rng.uniform(0.3, 1, 2), rng.normal(size=2)))
     for steepness, place in bowls:
-        bowl = Bowl(tuple(map(float, steepness)), tuple(map(float, place)), float(rng.normal()))
-        start = tuple(float(x + s) for x, s in zip(place, rng.choice([-1.0, 1.0], 2)))
-        u, v = parts(answer(bowl, start), 2)
+        (c, d), (p, q), calls = map(float, steepness), map(float, place), [0]
+        start = tuple(float(x + s) for x, s in zip((p, q), rng.choice([-1.0, 1.0], 2)))
+        u, v = parts(answer(bowl((c, d), (p, q), float(rng.normal()), calls), start), 2)
+        name = f"{c:.2f} (u - {p:.2f})² + {d:.2f} (v - {q:.2f})²"
         if u is None or v is None:
-            yield f"{bowl}", 0, None
+            yield name, 0, None
             return
-        yield f"{bowl}: {bowl.calls} runs, at most 100", True, bowl.calls <= 100
-        off = abs(u - place[0]) + abs(v - place[1])
-        found = f"({u:.3f}, {v:.3f})"
-        yield f"{bowl}: {found} is within 0.01 of the lowest place", True, bool(off < 0.01)
+        yield f"{name}: {calls[0]} runs, at most 100", True, calls[0] <= 100
+        near = abs(u - p) + abs(v - q) < 0.01
+        yield f"{name}: ({u:.4g}, {v:.4g}) is within 0.01 of the lowest place", True, near
 
 
 # --- topological order ---------------------------------------------------------------------------
