@@ -44,15 +44,15 @@ def program(a, b):
 h = 1e-6
 wiggle_a = (program(3.0 + h, 1.0) - program(3.0, 1.0)) / h
 wiggle_b = (program(3.0, 1.0 + h) - program(3.0, 1.0)) / h
-print(f"result {program(3.0, 1.0):.4f}")
-print(f"moving a: {wiggle_a:.8f}   moving b: {wiggle_b:.8f}")
+print(f"the result at a = 3, b = 1: {program(3.0, 1.0):.4f}")
+print(f"it moves {wiggle_a:.8f} times as fast as a, {wiggle_b:.8f} times as fast as b")
 
 # %% [markdown]
 # ## Each step has its own slope
 #
-# Split the program into steps so small that you know the slope of each from school. A product `a *
-# b` moves `b` times as fast as `a`. A logarithm `log(s)` moves `1/s` times as fast as `s`. A sum
-# moves as fast as each of its terms.
+# Split the program into steps so small that you know from school how fast each moves. A product `a
+# * b` moves `b` times as fast as `a`. A logarithm `log(s)` moves `1/s` times as fast as `s`. A sum
+# moves as fast as each of its terms. We call this factor the **slope** of the step.
 #
 # Now go through the steps from the last to the first, and ask at each: *how fast does the result
 # move, if this value moves?* The answer is the **adjoint** of the value; it is also called its
@@ -76,6 +76,8 @@ adj_s = adj_q * (1 / s)
 adj_a = adj_p * b + adj_s * 1
 adj_b = adj_p * a + adj_s * 1
 print(f"adjoint of a: {adj_a}, of b: {adj_b}")
+teach.states("1.25", adj_a, always=True)
+teach.states("3.25", adj_b, always=True)
 
 # %% [markdown]
 # The wiggles gave 1.25 and 3.25 as well, up to the sixth digit. These two are exact, and both came
@@ -90,11 +92,8 @@ print(f"adjoint of a: {adj_a}, of b: {adj_b}")
 # Python calls the method `__add__` where it finds a `+`, and `__mul__` where it finds a `*`. So we
 # write the two operators first, and then the program reads as before.
 
+
 # %%
-teach.states("1.25", adj_a, always=True)
-teach.states("3.25", adj_b, always=True)
-
-
 class Value:
     """A number, and how it was computed."""
 
@@ -161,7 +160,8 @@ print(f"a.grad = {a.grad}, b.grad = {b.grad}")
 
 # %% [markdown]
 # That is all of reverse-mode differentiation. The other notebooks only add larger steps, and more
-# of them.
+# of them. (Run the last cell again, and the gradients double: they add up until a new `Value` is
+# made.)
 #
 # ## See it happen
 #
@@ -254,7 +254,7 @@ def exp(a):
     return math.exp(a), math.exp(a)
 
 
-def log(a):
+def logarithm(a):
     return math.log(a), 1 / a
 
 
@@ -264,7 +264,7 @@ def relu(a):  # the rectifier: negative inputs become 0
 
 # %%
 my_add, my_multiply, my_negative = my_op(add), my_op(multiply), my_op(negative)
-my_exp, my_log, my_relu = my_op(exp), my_op(log), my_op(relu)
+my_exp, my_log, my_relu = my_op(exp), my_op(logarithm), my_op(relu)
 Value.__add__ = Value.__radd__ = my_add  # radd: 2 + a, where the Value is on the right
 Value.__mul__ = Value.__rmul__ = my_multiply
 Value.__neg__ = my_negative
@@ -333,6 +333,8 @@ my_backward(z)
 steps = sum(len(node.parents) for node in recursive_order(z))
 teach.reveal(my_guess_paths, x.grad)  # every path contributes 1 · 1 · … · 1
 teach.reveal(my_guess_steps, steps)
+teach.states("1,048,576", x.grad, always=True)
+teach.states("40", steps, always=True)
 
 # %% [markdown]
 # So 40 steps did the work of 1,048,576 paths. The sum over paths is *what* we compute. The order is
@@ -349,11 +351,8 @@ teach.reveal(my_guess_steps, steps)
 # Programs that learn have many inputs and one result, the loss. Take a neuron with 500 inputs,
 # $\text{relu}(\sum_i w_i x_i)$, and count multiplications.
 
+
 # %%
-teach.states("40", steps, always=True)
-teach.states("1,048,576", x.grad, always=True)
-
-
 def forward_mode(order, moving):
     """The speed of the last value if `moving` moves, and the number of multiplications."""
     speed, count = {}, 0
@@ -387,6 +386,7 @@ my_backward(neuron)
 reverse_count = sum(len(node.parents) for node in order)
 teach.reveal(my_guess_forward, sum(count for _, count in one_by_one))
 teach.reveal(my_guess_reverse, reverse_count)
+teach.states("2,001", reverse_count, always=True)
 largest = max(abs(w.grad - speed) for w, (speed, _) in zip(weights, one_by_one))
 print(f"largest difference between the two modes: {largest:.0e}")
 
@@ -427,7 +427,6 @@ def topological_order(root):
 
 # %%
 topological_order = teach.check("topological order", topological_order)
-teach.states("2,001", reverse_count, always=True)
 
 # %%
 x = z = Value(0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from tinyadtn.course.player import player
@@ -12,8 +13,9 @@ from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure
 
 WIDTH, HEIGHT = 1.9, 0.72  # of a node's box
 COLUMN, ROW = 3.5, 1.55  # from node to node
+BEND = 1.05  # of an arrow that passes a node
 DARK = "#8A3B00"  # adjoints in writing
-SIGNS = {"add": "+", "multiply": "×", "negative": "−", "exp": "exp", "log": "ln", "relu": "relu"}
+SIGNS = {"add": "+", "multiply": "×", "negative": "−", "log": "ln", "logarithm": "ln"}
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,29 @@ def draw_moment(moment: Moment, order: list[Any], names: dict[Any, str]) -> Any:
     places = _places(order)
     span_x = max(x for x, _ in places.values()) + WIDTH
     span_y = max(y for _, y in places.values()) + HEIGHT
+    edges = [
+        (node, slope, k, places[parent], places[node])
+        for node in order
+        for k, (parent, slope) in enumerate(zip(node.parents, node.slopes))
+    ]
+    bends = [BEND * (end[0] - start[0] > 1.1 * COLUMN) for *_, start, end in edges]
+    margin = 0.45 + 0.65 * (max(bends) > 0)
     width = min(12.0, 0.85 * (span_x + 0.6))
-    figure = new_figure(width, width * (span_y + 1.0) / (span_x + 0.6), moment.caption)
+    font = 11.5 * width / (0.85 * (span_x + 0.6))
+    height = width * (span_y + 2 * margin) / (span_x + 0.6)
+    figure = new_figure(width, height, moment.caption)
     axes = figure.add_subplot()
+    for (node, slope, k, start, end), bend in zip(edges, bends):
+        up = 1 if start[1] >= span_y / 2 - HEIGHT else -1  # around the nodes between
+        _edge(axes, start, end, slope, k, bend=up * bend, loud=node is moment.speaker, font=font)
     for node in order:
-        for k, (parent, slope) in enumerate(zip(node.parents, node.slopes)):
-            _edge(axes, places[parent], places[node], slope, k, loud=node is moment.speaker)
-    for node in order:
-        _box(axes, node, places[node], moment)
+        _box(axes, node, places[node], moment, font)
         sign = SIGNS.get(node.op, node.op)
         label = names[node] + (f" = {sign}" if node.parents else "")
         x, y = places[node]
-        axes.text(x, y + HEIGHT + 0.08, label, fontsize=11.5, va="bottom", zorder=5)
-    axes.set(xlim=(-0.3, span_x + 0.3), ylim=(-0.5, span_y + 0.4), aspect="equal")
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+        axes.text(x, y + HEIGHT + 0.1, label, fontsize=font, va="bottom", zorder=5, bbox=paper)
+    axes.set(xlim=(-0.3, span_x + 0.3), ylim=(-margin, span_y + margin), aspect="equal")
     axes.axis("off")
     return figure
 
@@ -108,7 +120,7 @@ def _places(order: list[Any]) -> dict[Any, tuple[float, float]]:
     return places
 
 
-def _box(axes: Any, node: Any, place: tuple[float, float], moment: Moment) -> None:
+def _box(axes: Any, node: Any, place: tuple[float, float], moment: Moment, font: float) -> None:
     """The value on the left; on the right the adjoint, shaded once it is complete."""
     x, y = place
     loud = node is moment.speaker
@@ -123,7 +135,7 @@ def _box(axes: Any, node: Any, place: tuple[float, float], moment: Moment) -> No
         zorder=3,
     )
     axes.add_patch(box)
-    middle = {"ha": "center", "va": "center", "fontsize": 11.5, "zorder": 5}
+    middle = {"ha": "center", "va": "center", "fontsize": font, "zorder": 5}
     axes.text(x + WIDTH / 4, y + HEIGHT / 2, f"{node.data:.3g}", color=VALUE, **middle)
     if node in moment.adjoints:
         complete = moment.waiting[node] == 0
@@ -144,27 +156,29 @@ def _box(axes: Any, node: Any, place: tuple[float, float], moment: Moment) -> No
     axes.plot([x + WIDTH / 2] * 2, [y, y + HEIGHT], color="black", linewidth=0.8, zorder=4)
 
 
-def _edge(axes: Any, start: Any, end: Any, slope: float, k: int, *, loud: bool) -> None:
+def _edge(
+    axes: Any, start: Any, end: Any, slope: float, k: int, *, bend: float, loud: bool, font: float
+) -> None:
     """From parent to child; when the child passes its adjoint on, the arrow is turned."""
-    tail = (start[0] + WIDTH, start[1] + HEIGHT / 2)
-    head = (end[0], end[1] + HEIGHT * (0.7 - 0.4 * k))
+    tail = np.array([start[0] + WIDTH, start[1] + HEIGHT / 2])
+    head = np.array([end[0], end[1] + HEIGHT * (0.7 - 0.4 * k)])
+    length = float(np.hypot(*(head - tail)))
+    curve = f"arc3,rad={(1 if loud else -1) * 2 * bend / length}"
     style = {"color": ADJOINT, "linewidth": 2.4} if loud else {"color": REFERENCE, "linewidth": 1.0}
     axes.annotate(
         "",
         xy=tail if loud else head,
         xytext=head if loud else tail,
-        arrowprops={"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, **style},
+        arrowprops={
+            **{"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "connectionstyle": curve},
+            **style,
+        },
         zorder=2,
     )
     if loud:
-        far = min(0.45, 0.8 / (head[0] - tail[0]))
-        axes.text(
-            (1 - far) * head[0] + far * tail[0],
-            (1 - far) * head[1] + far * tail[1] + (0.22 if abs(head[1] - tail[1]) < 0.4 else 0),
-            f"× {slope:.3g}",
-            ha="center",
-            va="center",
-            fontsize=11,
-            zorder=6,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
-        )
+        far = ((1.0, 0.5)[k] if bend == 0 else 1.2) / length  # where the slope is written
+        place = (1 - far) * head + far * tail + [0, 4 * far * (1 - far) * bend]
+        place[1] += 0.22 * (abs(head[1] - tail[1]) < 0.4 and bend == 0)
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+        middle = {"ha": "center", "va": "center", "fontsize": font, "zorder": 6}
+        axes.text(*place, f"× {slope:.3g}", bbox=paper, **middle)
