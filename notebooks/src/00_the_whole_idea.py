@@ -2,10 +2,10 @@
 # # 00 What is the whole idea, on one page?
 #
 # A neural network stores millions of weights. This course asks whether a few hundred parameters can
-# take their place, and builds everything that is needed to answer, from the chain rule on.
+# take their place. It builds everything that is needed to answer, from the chain rule on.
 #
 # The whole idea fits on one page of Python, `tinyadtn/tiny.py`. In this notebook you run the page,
-# read it from top to bottom, and change it. You do not have to understand every line yet: each of
+# read it from top to bottom, and change it. You do not have to understand every line yet. Each of
 # the next notebooks takes one part of the page and builds it by hand.
 #
 # **Study time** 60 minutes. **You need** derivatives, matrix products and NumPy. **Afterwards you
@@ -26,9 +26,9 @@ from tinyadtn.course.pictures.rows import rows_as_images
 # %% [markdown]
 # ## Run it
 #
-# FC-2 is a network with two layers that classifies pictures of digits: 784 pixels go in, 256
-# *hidden units* stand in the middle, ten scores come out. Its first layer `fc1` has a weight matrix
-# of 256 rows and 784 columns. That makes 200,704 entries.
+# FC-2 is a network with two layers that classifies pictures of digits. 784 pixels go in, 256
+# *hidden units* stand in the middle, and ten scores come out. Its first layer `fc1` has a weight
+# matrix of 256 rows and 784 columns. That makes 200,704 entries.
 #
 # The page trains FC-2 twice. The first time the matrix is stored and trained as usual: it is
 # **dense**. The second time the matrix is never stored. In every step it is computed from an
@@ -45,8 +45,8 @@ tiny.main(data, steps=teach.pick(240, 3))
 teach.states("200,704", 256 * 784, always=True)
 
 # %% [markdown]
-# The last line may surprise you. Why this works, how far it goes, and what is *not* due to the 436
-# parameters: these are the questions of notebooks 06 to 11.
+# The last line may surprise you. Why does this work, how far does it go, and what is *not* due to
+# these parameters? These are the questions of notebooks 06 to 11.
 #
 # ## The picture to keep
 #
@@ -150,8 +150,8 @@ print("largest difference:", np.abs(w.grad - by_the_rule).max())
 # that acts on two neighbouring sites.
 #
 # Start with the array that is 1 at `00` and 0 elsewhere. Apply a gate to sites 0 and 1: the result
-# is the first column of the gate. Now add a third site, at 0, which makes 8 entries, and apply a
-# second gate to sites 1 and 2.
+# is the first column of the gate. Now add a third site, which makes 8 entries, and apply a second
+# gate to sites 1 and 2.
 
 # %%
 gate_1, gate_2 = rng.normal(size=(2, 4, 4)).round(1)
@@ -162,14 +162,15 @@ print("after gate 1:", pair)
 print("after gate 2:", three.round(2))
 
 # %% [markdown]
-# A **layer** of the network applies a gate to every pair of neighbours: first to sites 0 and 1, 2
-# and 3, and so on, then to sites 1 and 2, 3 and 4, and so on. With $Q$ sites these are $Q - 1$
+# A **layer** of the network applies a gate to every pair of neighbours, in two columns. The first
+# column begins at sites 0 and 1, the second at sites 1 and 2. With $Q$ sites these are $Q - 1$
 # gates, and the array has $2^Q$ entries. The number of layers is the **depth** $M$. Between two
 # layers stands an activation, here relu, which sets negative entries to 0.
 #
-# The weight of `fc1` needs 8 sites for its 256 rows, 5 for the 28 rows of the image and 5 for its
-# columns: $Q = 18$. Each gate stores its 4×4 matrix. Only the gates of the first column store less:
-# they act on `00`, where one column of the matrix is enough, so they store 4 entries each.
+# The weight of `fc1` has 256 rows, so it needs 8 sites for them. It needs 5 sites for the 28 rows
+# of an image, and 5 for its columns: $Q = 18$. Each gate stores its 4×4 matrix. Only the gates of
+# the very first column store less. They act on `00`, where one column of the matrix is enough, so
+# they store 4 entries each.
 #
 # Predict: how many parameters are there at depth 1, and at depth 4? Depth 2 has 436.
 
@@ -341,7 +342,7 @@ my_smallest = teach.check("smallest network", my_smallest)
 #
 # **Assumed.** The gradients are right: that is notebook 02.
 #
-# **Not tested.** Whether the parameters of the tensor network do the work, or the layer after them,
-# which is trained as well: that is notebook 09.
+# **Not tested.** Whether the tensor network does the work, or the layer after it, which is trained
+# as well: that is notebook 09.
 #
 # **Next: notebook 01.** What does it mean to differentiate a program?

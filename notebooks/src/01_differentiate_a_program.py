@@ -29,7 +29,7 @@ from tinyadtn.course.pictures.line import line_fit
 # %% [markdown]
 # ## Wiggle an input
 #
-# Here is our program. The most direct way to find its derivative is to try: move `a` by a small
+# Here is our program. The most direct way to find its derivative is to try. Move `a` by a small
 # `h`, run the program again, and divide the change of the result by `h`.
 #
 # This works for any program. But it takes one more run for each input, and the answer is only
@@ -338,7 +338,7 @@ teach.states("40", steps, always=True)
 
 # %% [markdown]
 # So 40 steps did the work of 1,048,576 paths. The sum over paths is *what* we compute. The order is
-# what makes it cheap: contributions that meet are added *before* they go on, so every edge of the
+# what makes it cheap. Contributions that meet are added *before* they go on, so every edge of the
 # graph is walked once.
 #
 # ## Why backward?

@@ -64,8 +64,8 @@ teach.reveal(my_guess_power, best)
 #
 # The difference quotient replaces a curve by a straight line. That costs about $\tfrac{h}{2} f''$,
 # the **truncation error**, and it shrinks with $h$. But a computer keeps only 16 digits. If
-# $f(x+h)$ and $f(x)$ agree in the first ten digits, six are left in their difference, and the
-# division by $h$ magnifies the error of the last one. That costs about $\varepsilon/h$ with
+# $f(x+h)$ and $f(x)$ agree in the first ten digits, six are left in their difference. The division
+# by $h$ then magnifies the error of the last one. That costs about $\varepsilon/h$ with
 # $\varepsilon = 2\cdot10^{-16}$, the **rounding error**, and it grows.
 #
 # The sum of both is smallest near $h = \sqrt{\varepsilon}$. So this formula gives half of the
@@ -251,7 +251,7 @@ teach.reveal(my_guess_right, f"{right:.0e}")
 # $$\langle g, f(x)\rangle = \langle \text{vjp}(g), x\rangle .$$
 #
 # These are two sums, equal to the last digits. If they agree for random $g$ and $x$, the backward
-# pass is the *adjoint* (for a matrix: the transpose), and that is all it should be.
+# pass is the *adjoint*; for a matrix this is the transpose. That is all it should be.
 
 
 # %%

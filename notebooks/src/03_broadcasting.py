@@ -30,10 +30,10 @@ from tinyadtn.course.pictures.stretch import stretch_and_sum
 # %% [markdown]
 # ## From slopes to functions
 #
-# In notebook 01 a rule returned slopes. For arrays a table of all slopes would be absurd: the
-# product of two arrays of a million elements has a table of $10^{12}$ slopes, nearly all of them 0.
-# Backward needs only the *product* of the adjoint with that table. So a rule returns a function for
-# each input: from `g`, the adjoint of the result, to the adjoint of the input.
+# In notebook 01 a rule returned slopes. For arrays a table of all slopes would be absurd. The
+# product of two arrays of a million elements has $10^{12}$ slopes, nearly all of them 0. Backward
+# needs only the *product* of the adjoint with that table. So a rule returns a function for each
+# input: from `g`, the adjoint of the result, to the adjoint of the input.
 #
 # Now the riddle. Here a batch of 3 rows meets a bias of 4 entries. Which shape does `g * a` have?
 # And which shape must the adjoint of `b` have?
@@ -161,9 +161,9 @@ def my_backward(root):
 # ## Rules for arrays
 #
 # `add` and `multiply` read as they did for single numbers. A sum over axes is the mirror image of
-# broadcasting: its adjoint *copies*. For the matrix product the shapes lead the way. With `a` (n,
-# k), `b` (k, m) and `g` (n, m) there is only one way to get an (n, k) out of `g` and `b`, and it is
-# the right one.
+# broadcasting: its adjoint *copies*. For the matrix product the shapes lead the way. Let `a` be (n,
+# k), `b` (k, m) and `g` (n, m). There is only one way to get an (n, k) out of `g` and `b`, and it
+# is the right one.
 
 
 # %%
@@ -379,8 +379,8 @@ cross_entropy_vjp = teach.check("cross-entropy", cross_entropy_vjp)
 # ## A network that reads digits
 #
 # Two layers, each a contraction and a bias, with a relu between them. 784 pixels go in, 32 hidden
-# values stand in the middle, ten logits come out. For images n, inputs i and outputs o, the pattern
-# of a layer is `"ni,oi->no"`.
+# values stand in the middle, and ten logits come out. For images n, inputs i and outputs o, the
+# pattern of a layer is `"ni,oi->no"`.
 
 # %%
 my_add, my_relu, my_total, my_matmul, my_getitem, my_log_softmax, my_multiply, my_contract = map(

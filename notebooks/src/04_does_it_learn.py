@@ -474,7 +474,7 @@ my_small = teach.check("small network", my_small)
 # searched.
 #
 # **Not tested.** Other seeds. With so few test images, one standard deviation of the accuracy is
-# about one percentage point, so a difference of one point between two runs is not significant. The
+# about one percentage point. So a difference of one point between two runs is not significant. The
 # notebooks on compression repeat their runs for that reason.
 #
 # **Next: notebook 05.** Is convolution a matrix product in disguise?

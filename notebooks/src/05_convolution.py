@@ -30,9 +30,9 @@ rng = np.random.default_rng(0)
 # ## A window slides over an image
 #
 # At each place, multiply the pixels under the window with the weights of the **kernel**, and add
-# up. The kernel below is called **Sobel**: it answers where the image is bright on the left and
-# dark on the right, that is, at vertical edges. (The kernel is not flipped; a mathematician would
-# say correlation.) The plain way to write it:
+# up. The kernel below is called **Sobel**. Its result is large where the image is bright on the
+# left and dark on the right, that is, at vertical edges. (The kernel is not flipped; a
+# mathematician would say correlation.) The plain way to write it:
 
 
 # %%
@@ -81,7 +81,7 @@ teach.reveal(my_guess_alexnet, output_size(227, 11, stride=4))
 # ## Lay the windows side by side
 #
 # `my_im2col` makes a matrix with one column for each place of the window. It loops over the cells
-# of the kernel, not over the places: for one cell, the pixels of all places are a slice of the
+# of the kernel, not over the places. For one cell, the pixels of all places are a slice of the
 # image. Images come as (n, c, h, w): how many, channels, rows, columns.
 #
 # For the 6×6 image and a 3×3 window, which shape has the matrix?
