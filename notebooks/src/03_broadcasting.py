@@ -188,6 +188,16 @@ def matmul(a, b):
 
 
 # %% [markdown]
+# Try it. The loss is the sum of all entries of `x + b`, for a batch of three rows. So the adjoint
+# of every entry of `x` is 1. Each entry of `b` was copied into three rows.
+
+# %%
+my_add, my_relu, my_total, my_matmul, my_multiply = map(my_op, (add, relu, total, matmul, multiply))
+batch, bias = Tensor(np.arange(12.0).reshape(3, 4)), Tensor(b)
+my_backward(my_total(my_add(batch, bias)))
+print("adjoint of b:", bias.grad)
+
+# %% [markdown]
 # ## Contraction: one operation for all layers
 #
 # A matrix product is one case of a larger family. A **contraction** gives each axis a letter,
@@ -383,9 +393,7 @@ cross_entropy_vjp = teach.check("cross-entropy", cross_entropy_vjp)
 # pattern of a layer is `"ni,oi->no"`.
 
 # %%
-my_add, my_relu, my_total, my_matmul, my_getitem, my_log_softmax, my_multiply, my_contract = map(
-    my_op, (add, relu, total, matmul, getitem, log_softmax, multiply, contract)
-)
+my_getitem, my_log_softmax, my_contract = map(my_op, (getitem, log_softmax, contract))
 
 
 def my_network(x, w1, b1, w2, b2):
