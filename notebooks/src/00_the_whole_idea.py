@@ -32,7 +32,8 @@ from tinyadtn.course.pictures.rows import rows_as_images
 #
 # The page trains FC-2 twice. The first time the matrix is stored and trained as usual: it is
 # **dense**. The second time the matrix is never stored. In every step it is computed from an
-# **ADTN**, a tensor network of 436 parameters, and only these are trained.
+# **ADTN**, an *automatically differentiable tensor network*. This one has 436 parameters, and they
+# are trained instead of the matrix.
 #
 # Guess first: how many percentage points of test accuracy does the small one lose?
 
@@ -280,7 +281,8 @@ teach.reveal(my_guess_order, sorted(reached, key=reached.get, reverse=True))
 
 # %% [markdown]
 # They differ by a few percentage points. Is that a difference at all? There are only 500 validation
-# digits, and another seed gives another order. Notebook 11 is about this question.
+# digits, and other random numbers (another *seed*) give another order. Notebook 11 is about this
+# question.
 #
 # ## Where the journey goes
 #

@@ -82,7 +82,8 @@ teach.reveal(my_guess_alexnet, output_size(227, 11, stride=4))
 #
 # `my_im2col` makes a matrix with one column for each place of the window. It loops over the cells
 # of the kernel, not over the places. For one cell, the pixels of all places are a slice of the
-# image. Images come as (n, c, h, w): how many, channels, rows, columns.
+# image. Images come as (n, c, h, w): how many, channels, rows, columns. Ours is one image with one
+# channel; a later section explains channels.
 #
 # For the 6×6 image and a 3×3 window, which shape has the matrix?
 
