@@ -399,6 +399,19 @@ ZOO = [
         "        if best:\n            write_state(folder / \"best.npz\", arrays, meta)\n"
         "        if self.saved != self.state.done:\n",
         "test_resume::test_a_run_that_ends_between_two_files_goes_on_with_both"),
+    # --- the course -------------------------------------------------------------------------------
+    bug("the graph player: a second contribution replaces the first",
+        "adjoints[parent] = adjoints.get(parent, 0.0) + slope * adjoints[node]",
+        "adjoints[parent] = slope * adjoints[node]",
+        "test_course_first_pictures::test_adjoints_arrive_one_node_after_the_other"),
+    bug("the patch player is one column late",
+        "text.set_visible(first <= now)",
+        "text.set_visible(first < now)",
+        "test_course_first_pictures::test_each_patch_becomes_a_column"),
+    bug("the loss curves are cut off above",
+        "top = max(top, 1.05 * float(smooth.max()))",
+        "top = max(top, 0.0)",
+        "test_course_first_pictures::test_no_loss_is_cut_off"),
     # --- files -----------------------------------------------------------------------------------
     bug("a file is written in its place",
         "file, lock = temporary.open(\"xb\"), None",
