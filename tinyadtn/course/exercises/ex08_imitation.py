@@ -1,10 +1,11 @@
-"""Checks of notebook 07: the gradient of a gate, and the scale of random gates."""
+"""Checks of notebook 08: the gradient of a gate, the best scale, and a wrong gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import parts
 
 
 def _apply(state, gate, site):
@@ -77,50 +78,106 @@ def gate_backward(answer, rng):
             yield f"{tried}, a random change of the state", along, (move * dstate).sum()
 
 
-# --- gate std ------------------------------------------------------------------------------------
+# --- best scale ----------------------------------------------------------------------------------
 
 
-def _std(num_sites, depth, wanted, *, gates=None, relus=None, entries=None):
-    gates = depth * (num_sites - 1) if gates is None else gates
-    relus = depth - 1 if relus is None else relus
-    without = 2.0 ** -(num_sites if entries is None else entries) * 2.0**-relus
-    return 0.5 * (wanted**2 / without) ** (0.5 / gates)
+def _best(T, W):
+    c = (T * W).sum() / (T * T).sum()
+    return c, np.linalg.norm(c * T - W) / np.linalg.norm(W)
 
 
-def _root_mean_square(num_sites, depth, s):
-    """√E T², by taking the expected square of every entry through the wall."""
-    squares = np.zeros(2**num_sites)
-    squares[0] = 1
-    for column in range(2 * depth):
-        if column and column % 2 == 0:
-            squares = squares / 2
-        for site in range(column % 2, num_sites - 1, 2):
-            squares = _apply(squares, np.full((4, 4), s**2), site)
-    return np.sqrt(squares.mean())
+def _with(c):
+    return lambda T, W: (c(T, W), np.linalg.norm(c(T, W) * T - W) / np.linalg.norm(W))
 
 
 @exercise(
-    "gate std",
+    "best scale",
     hints=(
-        "Set the right-hand side equal to wanted**2 and bring all but (4s²) to the other side.",
-        "(4s²)^(M(Q-1)) = wanted² · 2^Q · 2^(M-1).",
-        "s = ½ · (wanted² · 2^Q · 2^(M-1)) ** (1 / (2·M·(Q-1))).",
+        "‖cT−W‖² = c²⟨T, T⟩ − 2c⟨T, W⟩ + ⟨W, W⟩. Set its derivative by c to zero.",
+        "c = ⟨T, W⟩ / ⟨T, T⟩, where ⟨T, W⟩ is (T * W).sum().",
+        "Then compute np.linalg.norm(c * T - W) / np.linalg.norm(W).",
     ),
     wrong=(
-        lambda q, m, wanted: _std(q, m, wanted, relus=0),
-        lambda q, m, wanted: _std(q, m, wanted, relus=m),
-        lambda q, m, wanted: _std(q, m, wanted, gates=m * q),
-        lambda q, m, wanted: _std(q, m, wanted, entries=0),
-        lambda q, m, wanted: _std(q, m, wanted) ** 2,
+        _with(lambda T, W: np.linalg.norm(W) / np.linalg.norm(T)),  # the same norm
+        _with(lambda T, W: (T * W).sum() / (W * W).sum()),
+        _with(lambda T, W: abs((T * W).sum()) / (T * T).sum()),  # the sign is lost
+        lambda T, W: (_best(T, W)[0], np.linalg.norm(_best(T, W)[0] * T - W)),  # not relative
+        lambda T, W: (_best(T, W)[0], _best(T, W)[1] ** 2),
     ),
 )
-def gate_std(answer, rng):
-    """The expected square of T, entry by entry, is the one that is wanted."""
-    for _ in range(15):
-        num_sites, depth = int(rng.integers(2, 10)), int(rng.integers(1, 6))
-        wanted = float(10 ** rng.uniform(-2, 1))
-        s = answer(num_sites, depth, wanted)
-        if s is None:
-            yield "a number", 1.0, None
-        got = _root_mean_square(num_sites, depth, s) / wanted
-        yield f"Q = {num_sites}, M = {depth}: √E T² / wanted", 1.0, got
+def best_scale(answer, rng):
+    """From two entries by hand to matrices of any size and norm."""
+    cases = [(np.array([1.0, 0.0]), np.array([3.0, 4.0]))]
+    cases += [(np.array([-2.0, 0.0]), np.array([3.0, 4.0]))]
+    for shape in ((2, 3), (4, 4), (16, 20)):
+        cases.append((10 ** rng.uniform(-3, 3) * rng.normal(size=shape), rng.normal(size=shape)))
+    for T, W in cases:
+        c, error = parts(answer(T, W), 2)
+        case = f"T = {T}, W = {W}" if T.size == 2 else f"random T and W of shape {T.shape}"
+        right = _best(T, W)
+        yield f"{case}: c", 1.0, None if c is None else c / right[0]
+        yield f"{case}: relative error", right[1], error
+
+
+# --- wrong gate ----------------------------------------------------------------------------------
+
+
+def _forward_backward(num_sites, depth, rng):
+    """Gates of a brick wall with ReLU, their gradients, T and dL/dT."""
+    counts = [num_sites // 2, (num_sites - 1) // 2] * depth
+    columns = [rng.normal(size=(n, 4, 4)) for n in counts]
+    state, tape = np.eye(1, 2**num_sites)[0], []
+    for k, column in enumerate(columns):
+        if k > 0 and k % 2 == 0:
+            tape.append((k, None, state))
+            state = np.maximum(state, 0)
+        for j, gate in enumerate(column):
+            tape.append((k, j, state))
+            state = _apply(state, gate, 2 * j + k % 2)
+    g = dT = rng.normal(size=state.size)
+    grads = [np.zeros_like(column) for column in columns]
+    for k, j, before in reversed(tape):
+        if j is None:
+            g = g * (before > 0)
+        else:
+            grads[k][j], g = _right(columns[k][j], before, 2 * j + k % 2, g)
+    return columns, grads, state, dT
+
+
+def _extreme(size, choose):
+    def answer(columns, grads, T, dT):
+        found = {
+            (k, j): size(A, dA)
+            for k, (column, grad) in enumerate(zip(columns, grads))
+            for j, (A, dA) in enumerate(zip(column, grad))
+        }
+        return choose(found, key=found.get)
+
+    return answer
+
+
+@exercise(
+    "wrong gate",
+    hints=(
+        "The right gradients fulfil an equation that has the same right side for every gate.",
+        "Compute (A * dA).sum() for every gate and compare it with (T * dT).sum().",
+        "Return the (k, j) with the largest difference.",
+    ),
+    wrong=(
+        _extreme(lambda A, dA: np.abs(dA).max(), max),
+        _extreme(lambda A, dA: np.abs(dA).max(), min),
+        _extreme(lambda A, dA: (A * dA).sum(), max),
+        _extreme(lambda A, dA: (A * dA).sum(), min),
+        lambda columns, grads, T, dT: (0, 0),
+    ),
+)
+def wrong_gate(answer, rng):
+    """One gradient of each network is scaled, transposed or without its sign."""
+    spoil = (lambda d: d.T, lambda d: 0.9 * d, lambda d: -d, lambda d: 1.1 * d, lambda d: d[::-1])
+    for trial in range(20):
+        num_sites, depth = int(rng.integers(3, 7)), int(rng.integers(1, 4))
+        columns, grads, T, dT = _forward_backward(num_sites, depth, rng)
+        k = int(rng.integers(len(columns)))
+        j = int(rng.integers(len(columns[k])))
+        grads[k][j] = spoil[trial % len(spoil)](grads[k][j])
+        yield f"Q = {num_sites}, M = {depth}", (k, j), answer(columns, grads, T, dT)
