@@ -255,7 +255,7 @@ teach.states("856", long["larger sites"][1], always=True)
 #   ADTN with 856 parameters reaches 97.9 %.
 # - Tensor trains are as good as ADTNs. Notebook 10 shows why: at depth 1 an ADTN *is* one.
 #
-# Short runs flatter whoever has few parameters, since 3,500 images are too few for 200,704 weights.
+# Short runs flatter recipes with few parameters, since 3,500 images are too few for 200,704 weights.
 # And 1,000 test images have a sampling error of about 0.8 points. Believe the long runs.
 
 # %%
@@ -326,7 +326,7 @@ gao = {
 }
 linear = {
     "frozen": ("frozen", {"fc*": ta.Frozen.like()}, 4e-2),
-    "your budget": ("ADTN", yours, 4e-2),
+    "your budget": ("ADTN", yours, 2e-2),
     "TT (Gao)": ("tensor train", gao, 4e-2),
     "dense": ("dense", {}, 1e-2),
 }

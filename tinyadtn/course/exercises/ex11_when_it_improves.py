@@ -1,62 +1,10 @@
-"""Checks of notebook 09: walls that store a total, and a verdict over seeds."""
+"""Checks of notebook 11."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tinyadtn.teach import exercise
-
-# --- pairs storing -------------------------------------------------------------------------------
-
-
-def _stored(q, m):
-    return 16 * m * (q - 1) - 12 * (q // 2)
-
-
-def _search(rule=_stored, *, depths=None, ordered=True, most=lambda q: q):
-    def answer(total, most_sites):
-        return [
-            (m, q1, q2)
-            for m in depths or range(1, 2 + total // 16)
-            for q1 in range(2, most(most_sites) + 1)
-            for q2 in range(q1 if ordered else 2, most(most_sites) + 1)
-            if rule(q1, m) + rule(q2, m) == total
-        ]
-
-    return answer
-
-
-@exercise(
-    "pairs storing",
-    hints=(
-        "Three loops: the depth, Q1, and Q2 from Q1 on; keep what adds up to the total.",
-        "A wall of depth M stores 16·M - 12 or more, so no depth is above total // 16 + 1.",
-        "for depth …: for q1 in range(2, most_sites + 1): for q2 in range(q1, most_sites + 1): …",
-    ),
-    wrong=(
-        _search(depths=(1,)),
-        _search(ordered=False),  # each pair twice
-        _search(most=lambda q: q - 1),
-        _search(lambda q, m: 16 * m * (q - 1)),
-        _search(lambda q, m: 16 * m * (q - 1) - 12 * m * (q // 2)),
-        lambda total, most_sites: [],
-    ),
-)
-def pairs_storing(answer, rng):
-    """Totals that some pairs have, and one that none has."""
-    totals = [424, 17]
-    for _ in range(8):
-        depth, q1, q2 = (int(n) for n in (rng.integers(1, 5), *rng.integers(2, 25, size=2)))
-        totals.append(_stored(q1, depth) + _stored(q2, depth))
-    totals.append(2 * _stored(12, 3))
-    for total in totals:
-        right = _search()(total, 24)
-        got = answer(total, 24)
-        if got is None:
-            yield f"total {total}", right, None
-        yield f"total {total}: how many pairs", len(right), len(got)
-        yield f"total {total}", np.array(right).reshape(-1, 3), np.array(got).reshape(-1, 3)
-
 
 # --- verdict -------------------------------------------------------------------------------------
 
