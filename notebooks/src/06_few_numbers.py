@@ -2,8 +2,9 @@
 # # 06 What can a few numbers never become?
 #
 # The first layer of FC-2 holds 200,704 weights, and notebook 00 replaced them by 436 parameters.
-# Rounding or zipping does not get there. A *tensor network* does: it is a recipe that computes many
-# entries from few parameters. Each recipe has a price, because some matrices are out of its reach.
+# Rounding or zipping does not get there. A *tensor network* does: it is a recipe that computes
+# many entries from few parameters. Each recipe has a price, because some matrices are out of its
+# reach.
 #
 # **Which matrices can a few numbers never become?**
 #
@@ -40,8 +41,9 @@ print(table)
 print("as a vector:", table.ravel())
 
 # %% [markdown]
-# Now look at the table. Its second row is twice the first row, as $u$ is (1, 2). In any product the
-# rows are multiples of each other, and therefore $t_{00} t_{11} = t_{01} t_{10}$: here 3 · 8 = 4 · 6.
+# Now look at the table. Its second row is twice the first row, as $u$ is (1, 2). In any product
+# the rows are multiples of each other, and therefore $t_{00} t_{11} = t_{01} t_{10}$: here 3 · 8 =
+# 4 · 6.
 #
 # Before you go on: is the vector (1, 0, 0, 1) such a product?
 
@@ -57,9 +59,9 @@ teach.reveal(my_guess_product, bool(1 * 1 == 0 * 0))
 #
 # ## Many sites
 #
-# A vector with $2^Q$ entries has indices of Q bits, so it has Q sites. A product stores two entries
-# for each site, 2Q in all. In a picture, a box is a tensor and a line is an index. A line that ends
-# in the open is an index of the result.
+# A vector with $2^Q$ entries has indices of Q bits, so it has Q sites. A product stores two
+# entries for each site, 2Q in all. In a picture, a box is a tensor and a line is an index. A line
+# that ends in the open is an index of the result.
 
 # %%
 legs.draw(legs.whole(4), legs.product(4))
@@ -83,12 +85,12 @@ print(f"{20 * 2} parameters became {result.size:,} entries")
 # %% [markdown]
 # ## A cut shows what a recipe cannot do
 #
-# For two sites we looked at a 2 × 2 table. For more sites, **cut** the row of sites in two. The bits
-# on the left number the rows of a matrix, and the bits on the right number its columns.
+# For two sites we looked at a 2 × 2 table. For more sites, **cut** the row of sites in two. The
+# bits on the left number the rows of a matrix, and the bits on the right number its columns.
 #
 # The **rank** r of that matrix counts how many products (left pattern) × (right pattern) must be
-# added to give T. In a picture, the two halves are joined by one line, the **bond**. Its size is r,
-# and we sum over it.
+# added to give T. In a picture, the two halves are joined by one line, the **bond**. Its size is
+# r, and we sum over it.
 
 # %%
 legs.draw(legs.whole(4), legs.cut(4, 2))
@@ -108,8 +110,8 @@ print("(3, 4, 6, 8):", my_cut(np.array([3, 4, 6, 8]), 1).round(3))
 print("(1, 0, 0, 1):", my_cut(np.array([1, 0, 0, 1]), 1).round(3))
 
 # %% [markdown]
-# One singular value is zero for the product: rank 1. The other vector has rank 2. Now 12 sites. What
-# are the ranks of a product at its 11 cuts, and those of a vector of random entries?
+# One singular value is zero for the product: rank 1. The other vector has rank 2. Now 12 sites.
+# What are the ranks of a product at its 11 cuts, and those of a vector of random entries?
 
 # %%
 my_guess_random_rank = None  # the largest rank of the random vector, at the cut in the middle
@@ -124,8 +126,8 @@ teach.reveal(my_guess_random_rank, max(ranks["random"]))
 
 # %% [markdown]
 # The product has rank 1 at every cut. Random entries have the full rank, which is the smaller side
-# of the matrix. So **the rank at a cut is what a recipe has to pay for**, and a recipe with bonds of
-# size 1 never becomes a vector of higher rank.
+# of the matrix. So **the rank at a cut is what a recipe has to pay for**, and a recipe with bonds
+# of size 1 never becomes a vector of higher rank.
 #
 # ## How much rank does a trained weight need?
 #
@@ -157,8 +159,8 @@ for budget in (1_000, 5_000, 50_000):
     print(f"{budget:6,} parameters: rank {largest_rank(256, 784, budget)}")
 
 # %% [markdown]
-# With a budget of 1,000 parameters not even rank 1 fits. Now the weight. How many of its 256 singular
-# values must be kept until the relative error is below one half?
+# With a budget of 1,000 parameters not even rank 1 fits. Now the weight. How many of its 256
+# singular values must be kept until the relative error is below one half?
 
 # %%
 my_guess_kept = None  # from 1 to 256
@@ -197,15 +199,15 @@ theirs = ta.LowRank(W.shape, 16, rng=0).fit(W)[-1]
 print(f"rank 16: my error {mine:.5f}, the library's {theirs:.5f}, by the rule {errors[16]:.5f}")
 
 # %% [markdown]
-# The three figures agree, so from here on we may use `ta.LowRank`. About half of all singular values
-# are needed, which saves little.
+# The three figures agree, so from here on we may use `ta.LowRank`. About half of all singular
+# values are needed, which saves little.
 #
 # ## A tensor train: cut after cut
 #
 # One cut leaves two large factors. So cut those factors again, until each site stands alone. Each
 # piece is called a **core**, and neighbouring cores are joined by a bond of size D, the **bond
-# dimension**. The chain is a **tensor train** (TT). For a matrix each core gets an output leg and an
-# input leg, and physicists call that a matrix product operator (MPO).
+# dimension**. The chain is a **tensor train** (TT). For a matrix each core gets an output leg and
+# an input leg, and physicists call that a matrix product operator (MPO).
 #
 # Here 256 rows are split as 4·4·4·4, and 784 columns as 4·7·7·4:
 
@@ -213,12 +215,12 @@ print(f"rank 16: my error {mine:.5f}, the library's {theirs:.5f}, by the rule {e
 legs.draw(legs.train([(4, 4), (4, 7), (4, 7), (4, 4)]))
 
 # %% [markdown]
-# One SVD splits off one core. Say that `rest` has the shape `(left, n, right)`: a bond to the left,
-# the legs of this core, and everything that comes later. As a matrix with `left · n` rows it is
-# split into a core of shape `(left, n, D)` and a new rest of shape `(D, right)`.
+# One SVD splits off one core. Say that `rest` has the shape `(left, n, right)`: a bond to the
+# left, the legs of this core, and everything that comes later. As a matrix with `left · n` rows it
+# is split into a core of shape `(left, n, D)` and a new rest of shape `(D, right)`.
 #
-# **Exercise.** Write this step. Keep at most `bond` singular values. The core must have orthonormal
-# columns, so multiply the singular values into the new rest.
+# **Exercise.** Write this step. Keep at most `bond` singular values. The core must have
+# orthonormal columns, so multiply the singular values into the new rest.
 
 
 # %%
@@ -264,8 +266,8 @@ def my_chain(cores, out_modes, in_modes):
 
 
 # %% [markdown]
-# Now compress W. Guess first: with D = 4, which is about a thousand parameters, what is the relative
-# error? (0 means a perfect copy, and 1 is what a matrix of zeros reaches.)
+# Now compress W. Guess first: with D = 4, which is about a thousand parameters, what is the
+# relative error? (0 means a perfect copy, and 1 is what a matrix of zeros reaches.)
 
 # %%
 my_guess_error = None  # from 0 to 1
@@ -307,19 +309,19 @@ teach.states("0.87", curves["trained"][16], within=0.02)
 teach.states("0.93", curves["random"][16], within=0.02)
 
 # %% [markdown]
-# The smooth matrix needs about ten singular values, and further ones change nothing. The random matrix
-# needs all of them. The trained weight is much closer to the random one: at rank 16 its error is
-# 0.87, against 0.93 for random entries.
+# The smooth matrix needs about ten singular values, and further ones change nothing. The random
+# matrix needs all of them. The trained weight is much closer to the random one: at rank 16 its
+# error is 0.87, against 0.93 for random entries.
 #
-# So a few parameters can become a smooth matrix, and they never become a random one. To a recipe that
-# is *fitted* to it, a trained weight looks almost random. Keep that in mind: notebook 08 will try
-# harder, and notebook 09 will ask whether a network needs *this* weight at all.
+# So a few parameters can become a smooth matrix, and they never become a random one. To a recipe
+# that is *fitted* to it, a trained weight looks almost random. Keep that in mind: notebook 08 will
+# try harder, and notebook 09 will ask whether a network needs *this* weight at all.
 #
 # ## Challenge
 #
-# The smooth bell with 64 rows and 64 columns. Rank 3 stores 384 parameters. **Do better: at most 300
-# parameters, and a relative error below 0.01.** Choose output modes and input modes, each with the
-# product 64, and a bond. Your answer is a tuple, for example `(8, 8), (8, 8), 2`.
+# The smooth bell with 64 rows and 64 columns. Rank 3 stores 384 parameters. **Do better: at most
+# 300 parameters, and a relative error below 0.01.** Choose output modes and input modes, each with
+# the product 64, and a bond. Your answer is a tuple, for example `(8, 8), (8, 8), 2`.
 
 # %%
 bell_train = None  # (output modes), (input modes), bond
@@ -333,14 +335,14 @@ bell_train = teach.check("bell train", bell_train)
 # %% [markdown]
 # ## Ledger
 #
-# **Shown.** A product of two entries per site has rank 1 at every cut. The rank at a cut is the size
-# that a bond must have there. A tensor train is cut after cut by SVD. A trained weight of FC-2 is
-# neither of small rank nor a tensor train of small bond.
+# **Shown.** A product of two entries per site has rank 1 at every cut. The rank at a cut is the
+# size that a bond must have there. A tensor train is cut after cut by SVD. A trained weight of
+# FC-2 is neither of small rank nor a tensor train of small bond.
 #
 # **Assumed.** One network from one seed stands for "trained", and its rows and columns are in the
 # order in which they are stored. The error is Euclidean, so all entries count alike.
 #
-# **Not tested.** Other orders of rows and columns, other splittings into modes, and whether a smaller
-# error makes a better network.
+# **Not tested.** Other orders of rows and columns, other splittings into modes, and whether a
+# smaller error makes a better network.
 #
 # **Next: notebook 07.** What is a brick wall of gates?

@@ -6,9 +6,10 @@
 #
 # **How close can an ADTN with a few hundred parameters come to W, and what does that depend on?**
 #
-# **Study time** 75 to 120 minutes; the last third runs for half a minute. **You need** notebooks 03
-# and 07. **Afterwards you can** write the backward pass of a network of gates, test it with one
-# equation, explain why a fit should set the scale last, and say what a relative error of 0.94 means.
+# **Study time** 75 to 120 minutes; the last third runs for half a minute. **You need** notebooks
+# 03 and 07. **Afterwards you can** write the backward pass of a network of gates, test it with one
+# equation, explain why a fit should set the scale last, and say what a relative error of 0.94
+# means.
 #
 # **Before this.** A gate is a 4 × 4 matrix on two neighbouring sites, applied by one reshape. Two
 # columns of gates are a TN layer, and M layers with ReLU between them compute T from |00…0⟩.
@@ -30,8 +31,8 @@ def apply_gate(state, gate, site):  # from notebook 07
 # %% [markdown]
 # ## The gradient of one gate, by hand
 #
-# With two sites the state x has four entries, and the gate is an ordinary matrix: `new = G @ x`. Say
-# that the loss has the gradient $g = dL/d(\text{new})$. Then notebook 03 gives
+# With two sites the state x has four entries, and the gate is an ordinary matrix: `new = G @ x`.
+# Say that the loss has the gradient $g = dL/d(\text{new})$. Then notebook 03 gives
 #
 # $$\frac{dL}{dG} = g\, x^T, \qquad \frac{dL}{dx} = G^T g.$$
 
@@ -41,12 +42,12 @@ print("dL/dG =")
 print(np.outer(g, x))
 
 # %% [markdown]
-# The entry at row 3, column 1 is 3 · 2 = 6: if G[3, 1] grows by a little, `new[3]` grows by 2 times as
-# much, and the loss by 3 times that.
+# The entry at row 3, column 1 is 3 · 2 = 6: if G[3, 1] grows by a little, `new[3]` grows by 2
+# times as much, and the loss by 3 times that.
 #
 # With more sites the same gate acts on many pieces of the state, one for each value of the other
-# sites. Each piece contributes $g\, x^T$, and the contributions add up. Adding up is the adjoint of
-# using one thing many times, as in notebook 03.
+# sites. Each piece contributes $g\, x^T$, and the contributions add up. Adding up is the adjoint
+# of using one thing many times, as in notebook 03.
 #
 # **Exercise.** Write `gate_backward` for any number of sites.
 
@@ -70,8 +71,8 @@ gate_backward = teach.check("gate backward", gate_backward)
 # %% [markdown]
 # ## All gates, backward
 #
-# Go forward and write a tape: before every gate and every ReLU, keep the state that it acts on. Then
-# read the tape backward. A ReLU passes g on where its input was positive.
+# Go forward and write a tape: before every gate and every ReLU, keep the state that it acts on.
+# Then read the tape backward. A ReLU passes g on where its input was positive.
 
 
 # %%
@@ -121,9 +122,9 @@ for ours, column in zip(mine, adtn.columns):
     print(f"{column.shape!s:10} largest relative difference: {difference:.0e}")
 
 # %% [markdown]
-# They agree to the rounding of float32. Watch the gradient flow back. It starts at the top as dL/dT,
-# and each orange gate has just received its own gradient. At the ReLU the gradient is set to zero
-# wherever the ReLU had zeros.
+# They agree to the rounding of float32. Watch the gradient flow back. It starts at the top as
+# dL/dT, and each orange gate has just received its own gradient. At the ReLU the gradient is set
+# to zero wherever the ReLU had zeros.
 
 # %%
 walls.film(8, 2, [state.reshape(16, 16) for state in flow], backward=True)
@@ -131,14 +132,14 @@ walls.film(8, 2, [state.reshape(16, 16) for state in flow], backward=True)
 # %% [markdown]
 # ## One equation for all gates
 #
-# Double one gate, and T doubles, because each gate appears once in every product, and a ReLU lets a
-# positive factor through. T is *homogeneous* in each gate A. For such functions Euler's theorem
+# Double one gate, and T doubles, because each gate appears once in every product, and a ReLU lets
+# a positive factor through. T is *homogeneous* in each gate A. For such functions Euler's theorem
 # gives, for any loss,
 #
 # $$\langle A, dL/dA\rangle = \langle T, dL/dT\rangle,$$
 #
-# where ⟨ , ⟩ multiplies entry by entry and adds. The right side does not depend on A. What does that
-# say about the left sides of all 14 gates?
+# where ⟨ , ⟩ multiplies entry by entry and adds. The right side does not depend on A. What does
+# that say about the left sides of all 14 gates?
 
 # %%
 my_guess_euler = None  # "all equal", "all different", "equal within a column"
@@ -151,15 +152,15 @@ teach.reveal(my_guess_euler, "all equal")
 
 # %% [markdown]
 # One equation tests a whole backward pass. It is necessary, not sufficient: a wrong "gradient"
-# $A\,\langle T, dT\rangle / \langle A, A\rangle$ fulfils it too. And it needs an activation that is
-# homogeneous. With tanh it does not hold, since tanh(2x) is not 2 tanh(x).
+# $A\,\langle T, dT\rangle / \langle A, A\rangle$ fulfils it too. And it needs an activation that
+# is homogeneous. With tanh it does not hold, since tanh(2x) is not 2 tanh(x).
 #
 # ## The obvious fit, and how it fails
 #
 # The target W is the first weight of an FC-2 with 64 hidden units, 64 × 784 entries on 16 sites,
-# divided by its norm. The obvious loss is the squared distance ‖T−W‖². We start with random gates and
-# ‖T‖ = 1, and let Adam work. Before that: what is the distance at the start, when T knows nothing
-# about W? (Both have norm 1.)
+# divided by its norm. The obvious loss is the squared distance ‖T−W‖². We start with random gates
+# and ‖T‖ = 1, and let Adam work. Before that: what is the distance at the start, when T knows
+# nothing about W? (Both have norm 1.)
 
 # %%
 my_guess_start = None  # a distance
@@ -204,15 +205,15 @@ teach.states("1.41", by_distance["distance"][0], within=0.01)
 teach.states("0.002", by_distance["norm"].min(), within=0.003)
 
 # %% [markdown]
-# From 1.41, which is √2, to 1 in a few steps. That looks like progress, but T = 0 has the distance 1,
-# too. A random T is almost orthogonal to W, so the fastest way down is to shrink T, and its norm falls
-# to 0.002. There all gradients are small, and most steps pass before T grows again.
+# From 1.41, which is √2, to 1 in a few steps. That looks like progress, but T = 0 has the distance
+# 1, too. A random T is almost orthogonal to W, so the fastest way down is to shrink T, and its
+# norm falls to 0.002. There all gradients are small, and most steps pass before T grows again.
 #
-# The scale is the one unknown that need not be searched for. For a given T, the best factor in front
-# of it follows from setting one derivative to zero.
+# The scale is the one unknown that need not be searched for. For a given T, the best factor in
+# front of it follows from setting one derivative to zero.
 #
-# **Exercise.** Find the number c for which ‖cT−W‖ is smallest, and the relative error
-# ‖cT−W‖ / ‖W‖ that remains.
+# **Exercise.** Find the number c for which ‖cT−W‖ is smallest, and the relative error ‖cT−W‖ / ‖W‖
+# that remains.
 
 
 # %%
@@ -233,8 +234,8 @@ best_scale = teach.check("best scale", best_scale)
 # %% [markdown]
 # Write θ for the angle between T and W as vectors. Then the remaining error is
 # $\sqrt{1-\cos^2\theta} = \sin\theta$. So **turn T toward W, and set the scale last**: minimize
-# $1-\cos^2\theta$, which does not depend on the norm of T. This is called variable projection (Golub
-# and Pereyra, 1973), and `ADTN.fit` does it.
+# $1-\cos^2\theta$, which does not depend on the norm of T. This is called variable projection
+# (Golub and Pereyra, 1973), and `ADTN.fit` does it.
 
 
 # %%
@@ -252,9 +253,9 @@ fits.two_ways(by_distance, by_angle)
 #
 # ## The right scale to start from
 #
-# A network cannot set the scale last: it needs a weight of the usual size from the first step on. How
-# large is T if all gates are random? Each T is a product of many random factors, so its size varies
-# by orders of magnitude from one draw to the next:
+# A network cannot set the scale last: it needs a weight of the usual size from the first step on.
+# How large is T if all gates are random? Each T is a product of many random factors, so its size
+# varies by orders of magnitude from one draw to the next:
 
 # %%
 print("root mean square of T, for 5 draws of random gates:")
@@ -266,13 +267,13 @@ for depth in (1, 2, 4):
 
 # %% [markdown]
 # No formula for the average helps, since a typical draw is far from the average. So the library
-# measures: it decodes once, and stores one factor, `scale`, that is not trained. It gives the weight
-# the size of a dense initialization, for every draw.
+# measures: it decodes once, and stores one factor, `scale`, that is not trained. It gives the
+# weight the size of a dense initialization, for every draw.
 #
-# Training can still shrink all gates together, as in the left picture above. Therefore the default is
-# a **normalized** ADTN: it divides each gate by its norm, and T by its size, and only the last gate
-# decides how large the weight is. It has the same parameters and, with ReLU, reaches the same weights.
-# From here on we use it.
+# Training can still shrink all gates together, as in the left picture above. Therefore the default
+# is a **normalized** ADTN: it divides each gate by its norm, and T by its size, and only the last
+# gate decides how large the weight is. It has the same parameters and, with ReLU, reaches the same
+# weights. From here on we use it.
 
 # %%
 dense = np.sqrt(2 / 784)  # standard deviation of a dense layer with 784 inputs
@@ -291,8 +292,8 @@ for depth in (1, 4, 8):
 # - **random**: independent normal entries, in which there is nothing to find;
 # - **smooth**: the bell along the diagonal of notebook 06.
 #
-# The deepest ADTN below has 864 parameters. A matrix of rank 4 has 3,392. For each target: does the
-# ADTN come closer than the matrix of rank 4?
+# The deepest ADTN below has 864 parameters. A matrix of rank 4 has 3,392. For each target: does
+# the ADTN come closer than the matrix of rank 4?
 
 # %%
 my_guess_trained = None  # True or False
@@ -360,9 +361,10 @@ teach.states("0.30", errors["smooth"][2], always=True)
 # %% [markdown]
 # ## What does 0.94 mean?
 #
-# A relative error of 0.94 sounds like "94 % wrong". Squares make it clearer: $1 - 0.94^2$ is the share
-# of ‖W‖² that the ADTN explains. Compare it with the share of parameters, since n free parameters can
-# explain about n of the N directions of *any* matrix. That is the grey line in the picture.
+# A relative error of 0.94 sounds like "94 % wrong". Squares make it clearer: $1 - 0.94^2$ is the
+# share of ‖W‖² that the ADTN explains. Compare it with the share of parameters, since n free
+# parameters can explain about n of the N directions of *any* matrix. That is the grey line in the
+# picture.
 
 # %%
 shares = {name: 100 * (1 - np.array(row) ** 2) for name, row in errors.items()}
@@ -375,25 +377,26 @@ teach.states("1.7", 100 * sizes[0] / W.size, always=True)
 teach.states("4", shares["random"][0], within=2)
 
 # %% [markdown]
-# **Trained: hardly.** With 1.7 % of the parameters the ADTN explains about 11 % of the squares. That is
-# more than for random entries, where it explains about 4 %, and far from a copy.
+# **Trained: hardly.** With 1.7 % of the parameters the ADTN explains about 11 % of the squares.
+# That is more than for random entries, where it explains about 4 %, and far from a copy.
 #
-# **Random: no, and no recipe can.** The ADTN gets slightly below the grey line because it may choose
-# *which* directions it explains. The other recipes may choose, too.
+# **Random: no, and no recipe can.** The ADTN gets slightly below the grey line because it may
+# choose *which* directions it explains. The other recipes may choose, too.
 #
-# **Smooth: yes.** The error is about 0.07, where rank 4 leaves 0.30 with four times the parameters.
-# Neighbouring entries are alike, so the low bits of row and column hardly matter. The tensor train is
-# better still, by a formula and without any step.
+# **Smooth: yes.** The error is about 0.07, where rank 4 leaves 0.30 with four times the
+# parameters. Neighbouring entries are alike, so the low bits of row and column hardly matter. The
+# tensor train is better still, by a formula and without any step.
 #
-# So a few hundred parameters cannot imitate a trained weight by any of these recipes. That sounds like
-# the end of compression by a factor of hundreds, but it is not. A network does not need *this* W. It
-# needs *a* weight that reads digits. Notebook 09 trains the gates for that, and never looks at W.
+# So a few hundred parameters cannot imitate a trained weight by any of these recipes. That sounds
+# like the end of compression by a factor of hundreds, but it is not. A network does not need
+# *this* W. It needs *a* weight that reads digits. Notebook 09 trains the gates for that, and never
+# looks at W.
 #
 # ## Challenge
 #
-# One gradient has been changed. You get the gates, their gradients, T and dL/dT of an ADTN with ReLU.
-# **Find the gate whose gradient is wrong, without computing any gradient.** Return its column and its
-# place in that column.
+# One gradient has been changed. You get the gates, their gradients, T and dL/dT of an ADTN with
+# ReLU. **Find the gate whose gradient is wrong, without computing any gradient.** Return its
+# column and its place in that column.
 
 
 # %%
@@ -419,13 +422,13 @@ wrong_gate = teach.check("wrong gate", wrong_gate)
 # %% [markdown]
 # ## Ledger
 #
-# **Shown.** The backward pass of a gate is two matrix products, and ⟨A, dA⟩ = ⟨T, dT⟩ holds at every
-# gate. A fit that leaves the scale to the gates passes through T = 0. How well an ADTN imitates depends
-# above all on the target.
+# **Shown.** The backward pass of a gate is two matrix products, and ⟨A, dA⟩ = ⟨T, dT⟩ holds at
+# every gate. A fit that leaves the scale to the gates passes through T = 0. How well an ADTN
+# imitates depends above all on the target.
 #
-# **Assumed.** One network of one width, from one seed, stands for "trained". The error is Euclidean, so
-# all entries count alike. ADTNs had a fixed number of steps at one learning rate and two
-# initializations; low rank has the best solution there is.
+# **Assumed.** One network of one width, from one seed, stands for "trained". The error is
+# Euclidean, so all entries count alike. ADTNs had a fixed number of steps at one learning rate and
+# two initializations; low rank has the best solution there is.
 #
 # **Not tested.** More steps, other orders of the sites, other wirings, and whether a smaller error
 # makes a better network.

@@ -2,14 +2,14 @@
 # # 09 Compress FC-2 and LeNet-5, and pay for it honestly
 #
 # Notebook 08 ended badly: a few hundred parameters cannot imitate a trained weight. But a network
-# does not need an imitation. It needs *a* weight that works. So we take the ADTN of notebooks 07 and
-# 08, and train it through the loss of notebook 04.
+# does not need an imitation. It needs *a* weight that works. So we take the ADTN of notebooks 07
+# and 08, and train it through the loss of notebook 04.
 #
 # **How much accuracy remains, with how many parameters, and what else is paid?**
 #
 # **Study time** 90 to 120 minutes; the cells run for about a minute. **You need** notebooks 04 and
-# 08. **Afterwards you can** put an encoding into a network, train it with a loop of your own, compare
-# it fairly with rivals and a control, and write the bill.
+# 08. **Afterwards you can** put an encoding into a network, train it with a loop of your own,
+#     compare it fairly with rivals and a control, and write the bill.
 #
 # **Before this.** Every gate has a gradient, and the gradient of the whole weight flows back into
 # it. A default ADTN is normalized, so that its weight has a sensible size from the first step on.
@@ -34,8 +34,8 @@ teach.states("1,000", len(data.test), always=True)
 # %% [markdown]
 # ## One loop
 #
-# A layer asks its weight for entries, and does not care where they come from. So an **encoding**, an
-# object with `decode()`, can take the weight's place. Backpropagation then continues through
+# A layer asks its weight for entries, and does not care where they come from. So an **encoding**,
+# an object with `decode()`, can take the weight's place. Backpropagation then continues through
 # `decode()` to the gates, and the loop of notebook 04 trains them without knowing it.
 #
 # **Exercise.** Write that loop once more, as a generator. In step k of `steps`:
@@ -73,8 +73,9 @@ training_loop = teach.check("training loop", training_loop)
 #
 # ## An ADTN in a network
 #
-# Three short functions: put an encoding into a copy of the network, count what is stored, and build
-# the **control**. *Frozen* is a random weight that is never trained, so nothing is stored for it.
+# Three short functions: put an encoding into a copy of the network, count what is stored, and
+# build the **control**. *Frozen* is a random weight that is never trained, so nothing is stored
+# for it.
 
 
 # %%
@@ -102,9 +103,9 @@ def my_frozen(model, layer, seed):
 
 
 # %% [markdown]
-# The ADTN below has depth 2 and 18 sites. The option `axes` says that the 784 inputs are 28 rows of 28
-# pixels, so that rows and columns get sites of their own. The default order of the sites, `mirrored`,
-# lets outputs and inputs take turns.
+# The ADTN below has depth 2 and 18 sites. The option `axes` says that the 784 inputs are 28 rows
+# of 28 pixels, so that rows and columns get sites of their own. The default order of the sites,
+# `mirrored`, lets outputs and inputs take turns.
 
 # %%
 model = ta.models.fc2(rng=0)
@@ -121,8 +122,9 @@ ta.draw.brick_wall(adtn)
 # %% [markdown]
 # ## Watch it learn
 #
-# Train the ADTN for 300 steps, and keep what it looks like on the way. A row of the decoded weight has
-# 784 entries, one for each pixel, so it can be shown as an image: what one hidden unit looks for.
+# Train the ADTN for 300 steps, and keep what it looks like on the way. A row of the decoded weight
+# has 784 entries, one for each pixel, so it can be shown as an image: what one hidden unit looks
+# for.
 #
 # Guess first. After 300 steps of 128 images, which test accuracy does the network reach?
 
@@ -142,8 +144,8 @@ teach.reveal(my_guess_learned, round(history[-1][2], 1))
 budgets.learning(history)
 
 # %% [markdown]
-# The weights begin as noise and stay strange to our eyes. Yet the accuracy rises from chance to above
-# 90 %. So 436 parameters, trained for the task, do what they could not do as an imitation.
+# The weights begin as noise and stay strange to our eyes. Yet the accuracy rises from chance to
+# above 90 %. So 436 parameters, trained for the task, do what they could not do as an imitation.
 #
 # ## A fair race
 #
@@ -151,8 +153,8 @@ budgets.learning(history)
 #
 # - **a control**: only the accuracy above *frozen* is due to the stored parameters;
 # - **rivals** with as few parameters: low rank and tensor train;
-# - **the same effort for each**: the same loop and steps, and a learning rate that was searched for
-#   each family in the project's study `fc1_rates`;
+# - **the same effort for each**: the same loop and steps, and a learning rate that was searched
+#   for each family in the project's study `fc1_rates`;
 # - **seeds**: three runs of each, all shown.
 
 # %%
@@ -200,9 +202,9 @@ teach.reveal(my_guess_frozen, round(mean["frozen"], 1))
 # ## Short runs and long runs
 #
 # The runs above are short: 3,500 images and 300 steps. The project repeated them with all 55,000
-# training images of MNIST, ten epochs, and five seeds. Those runs are in files, and `measured` reads
-# one row: `tinyadtn sweep data/results/fc1_budgets.toml --table` prints all of them. The long runs are
-# of plain ADTNs, the short ones of normalized ADTNs.
+# training images of MNIST, ten epochs, and five seeds. Those runs are in files, and `measured`
+# reads one row: `tinyadtn sweep data/results/fc1_budgets.toml --table` prints all of them. The
+# long runs are of plain ADTNs, the short ones of normalized ADTNs.
 
 # %%
 labels = {
@@ -247,16 +249,16 @@ teach.states("856", long["larger sites"][1], always=True)
 #
 # - *Frozen* random weights reach 88 % in short runs and 93.5 % in long ones. Without this row, one
 #   would credit the ADTN with all of its accuracy.
-# - With 164 parameters the ADTN reaches 91 %, where dense weights reach 92 %. In the long runs it is
-#   97.2 % and 98.3 %. So about three quarters of what training can add to *frozen* is there.
-# - **Rank 1 fails**, with six times as many parameters. What matters is not only how many parameters
-#   there are, but which matrices they can become (notebook 06).
-# - More **depth** adds nothing here. Larger **sites** do: with sites of 4 or 7 values instead of 2, an
-#   ADTN with 856 parameters reaches 97.9 %.
+# - With 164 parameters the ADTN reaches 91 %, where dense weights reach 92 %. In the long runs it
+#   is 97.2 % and 98.3 %. So about three quarters of what training can add to *frozen* is there.
+# - **Rank 1 fails**, with six times as many parameters. What matters is not only how many
+#   parameters there are, but which matrices they can become (notebook 06).
+# - More **depth** adds nothing here. Larger **sites** do: with sites of 4 or 7 values instead of
+#   2, an ADTN with 856 parameters reaches 97.9 %.
 # - Tensor trains are as good as ADTNs. Notebook 10 shows why: at depth 1 an ADTN *is* one.
 #
-# Short runs flatter recipes with few parameters, since 3,500 images are too few for 200,704 weights.
-# And 1,000 test images have a sampling error of about 0.8 points. Believe the long runs.
+# Short runs flatter recipes with few parameters, since 3,500 images are too few for 200,704
+# weights. And 1,000 test images have a sampling error of about 0.8 points. Believe the long runs.
 
 # %%
 error = 100 * np.sqrt(0.924 * (1 - 0.924) / 1_000)
@@ -314,9 +316,9 @@ print(f"{yours} stores {encoded.counts.stored} parameters for {encoded.counts.de
 teach.states("58,920", encoded.counts.dense, always=True)
 
 # %% [markdown]
-# The rivals have more to spend, which is fair as long as it is shown. The tensor train is that of Gao
-# et al. (2020). A further control is in the long runs only: the layers are **removed**, and the
-# features go to the ten classes at once.
+# The rivals have more to spend, which is fair as long as it is shown. The tensor train is that of
+# Gao et al. (2020). A further control is in the long runs only: the layers are **removed**, and
+# the features go to the ten classes at once.
 
 # %%
 gao = {
@@ -368,8 +370,8 @@ teach.states("99.0", np.mean(long_lenet["removed"][2]), always=True)
 # %% [markdown]
 # ## The picture to keep
 #
-# Each mark is the mean over the seeds, and a bar reaches from the worst seed to the best. Hollow marks
-# are your short runs, and filled marks the long ones. The grey lines are *frozen*.
+# Each mark is the mean over the seeds, and a bar reaches from the worst seed to the best. Hollow
+# marks are your short runs, and filled marks the long ones. The grey lines are *frozen*.
 
 # %%
 budgets.accuracy(
@@ -380,18 +382,19 @@ budgets.accuracy(
 )
 
 # %% [markdown]
-# - **Most of LeNet-5 is elsewhere.** With its three linear layers frozen it reaches 97.2 % in the long
-#   runs, and with no hidden layer at all 99.0 %. Before you compress a layer, try to remove it.
+# - **Most of LeNet-5 is elsewhere.** With its three linear layers frozen it reaches 97.2 % in the
+#   long runs, and with no hidden layer at all 99.0 %. Before you compress a layer, try to remove
+#   it.
 # - **Here depth helps**: 98.3 % at M = 1, and 98.8 % at M = 4. Dense layers reach 99.2 %.
-# - **ADTNs and tensor trains lie on one curve.** Low rank with as many parameters is not better than
-#   frozen.
+# - **ADTNs and tensor trains lie on one curve.** Low rank with as many parameters is not better
+#   than frozen.
 #
 # ## The bill
 #
 # Fewer parameters on disk do not mean less work. Before a layer can be used, its weight must be
 # decoded. Applied gate by gate, a gate of the very first column costs $2^Q$ multiply-adds, and any
-# other gate 4 times as many. Afterwards the weight is as large as ever, and costs one multiply-add per
-# entry and image.
+# other gate 4 times as many. Afterwards the weight is as large as ever, and costs one multiply-add
+# per entry and image.
 #
 # **Exercise.** Write the bill.
 
@@ -434,16 +437,17 @@ print(f"decode, as the library does it: {milliseconds(adtn.decode, repeats):.2f}
 print(f"128 images times the weight:    {milliseconds(lambda: batch @ weight.T, repeats):.2f} ms")
 
 # %% [markdown]
-# So an ADTN is a way to *store* and to *send* a weight: 1,744 bytes instead of 802,816. It is not a way
-# to compute faster. Gate by gate, decoding costs as much as 142 images. The library multiplies far
-# less, and still decoding takes longer than a batch. (At depth 1 there is a way around it: notebook
-# 10.)
+# So an ADTN is a way to *store* and to *send* a weight: 1,744 bytes instead of 802,816. It is not
+# a way to compute faster. Gate by gate, decoding costs as much as 142 images. The library
+# multiplies far less, and still decoding takes longer than a batch. (At depth 1 there is a way
+# around it: notebook 10.)
 #
 # ## Challenge
 #
-# Rank 4 needs 4,160 parameters and stays below *frozen*. **Find a recipe with at most 200 parameters
-# for `fc1` that reaches 90 % in half the steps**, 150, as the mean of two seeds. Any encoding of this
-# notebook is allowed, with any options: orders of the sites, modes, bonds, depths.
+# Rank 4 needs 4,160 parameters and stays below *frozen*. **Find a recipe with at most 200
+# parameters for `fc1` that reaches 90 % in half the steps**, 150, as the mean of two seeds. Any
+# encoding of this notebook is allowed, with any options: orders of the sites, modes, bonds,
+# depths.
 
 # %%
 my_recipe = None  # for example ta.TensorTrain.like(((16, 16), (28, 28)), 1)
@@ -458,15 +462,16 @@ teach.states("4,160", short["rank 4"][1], always=True)
 # %% [markdown]
 # ## Ledger
 #
-# **Shown.** Trained by the task, 164 parameters do what they could not do by imitation. In the long
-# runs ADTNs and tensor trains are above *frozen* and below dense. Decoding costs more than applying.
+# **Shown.** Trained by the task, 164 parameters do what they could not do by imitation. In the
+# long runs ADTNs and tensor trains are above *frozen* and below dense. Decoding costs more than
+# applying.
 #
-# **Assumed.** One learning rate per family. What is not encoded (convolutions, biases, the last layer of
-# FC-2) is trained and not counted. Neither is `scale`, one fixed factor for each ADTN.
+# **Assumed.** One learning rate per family. What is not encoded (convolutions, biases, the last
+# layer of FC-2) is trained and not counted. Neither is `scale`, one fixed factor for each ADTN.
 #
-# **Not tested.** *Quantization*: one byte per weight is a factor of 4 for almost no loss, and was not in
-# the race. Other data: on Fashion-MNIST the project's runs of LeNet-5 have tensor trains ahead of ADTNs.
-# Longer training: after 40 epochs, larger sites reach the accuracy of dense weights
-# (`data/results/fc1_epochs.md`).
+# **Not tested.** *Quantization*: one byte per weight is a factor of 4 for almost no loss, and was
+# not in the race. Other data: on Fashion-MNIST the project's runs of LeNet-5 have tensor trains
+# ahead of ADTNs. Longer training: after 40 epochs, larger sites reach the accuracy of dense
+# weights (`data/results/fc1_epochs.md`).
 #
 # **Next: notebook 10.** What can 424 parameters be?

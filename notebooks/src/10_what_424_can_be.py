@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 10 What can 424 parameters be?
 #
-# The abstract of Qing, Li, Zhou and Ran (arXiv 2305.06058) makes a claim in one sentence. Two linear
-# layers of VGG-16, with approximately $10^7$ parameters, become two ADTNs with just 424, and the test
-# accuracy on CIFAR-10 improves from 90.17 % to 91.74 %.
+# The abstract of Qing, Li, Zhou and Ran (arXiv 2305.06058) makes a claim in one sentence. Two
+# linear layers of VGG-16, with approximately $10^7$ parameters, become two ADTNs with just 424,
+# and the test accuracy on CIFAR-10 improves from 90.17 % to 91.74 %.
 #
 # **How do 424 parameters come about, and which matrices can they be?**
 #
-# **Study time** 75 to 100 minutes. **You need** notebooks 06, 07 and 08. **Afterwards you can** check
-# a published parameter count, find the independent parameters among the stored ones, and prove that
-# an ADTN of depth 1 has rank 4 if its outputs come first.
+# **Study time** 75 to 100 minutes. **You need** notebooks 06, 07 and 08. **Afterwards you can**
+# check a published parameter count, find the independent parameters among the stored ones, and
+# prove that an ADTN of depth 1 has rank 4 if its outputs come first.
 #
 # **Before this.** Notebook 09 trained ADTNs in networks and measured their accuracy. This notebook
 # and the next take the sentence above apart: the count here, the word "improves" in notebook 11.
@@ -29,10 +29,10 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## The two layers
 #
-# VGG-16 for images of 32 × 32 pixels ends in linear layers 512 → 4096 → 4096 → 10. The first two are
-# the large ones, with 9 + 12 = 21 and 12 + 12 = 24 sites. Notebook 07 counts an ADTN of depth M on Q
-# sites as `16*M*(Q - 1) - 12*(Q // 2)` stored parameters. Compute it for both layers at M = 1, by
-# hand.
+# VGG-16 for images of 32 × 32 pixels ends in linear layers 512 → 4096 → 4096 → 10. The first two
+# are the large ones, with 9 + 12 = 21 and 12 + 12 = 24 sites. Notebook 07 counts an ADTN of depth
+# M on Q sites as `16*M*(Q - 1) - 12*(Q // 2)` stored parameters. Compute it for both layers at M =
+# 1, by hand.
 
 # %%
 my_guess_count = None  # stored parameters of both layers together
@@ -57,8 +57,8 @@ teach.states("2.3", rows["whole model"].ratio, always=True)
 
 # %% [markdown]
 # The count comes out: 424 parameters for 18,874,368 weights, and $10^7$ is the right order of
-# magnitude. The *network* shrinks only by a factor of 2.3, because its convolutions stay as they are.
-# One factor per layer is left out, the `scale` of notebook 08. It is never trained.
+# magnitude. The *network* shrinks only by a factor of 2.3, because its convolutions stay as they
+# are. One factor per layer is left out, the `scale` of notebook 08. It is never trained.
 #
 # ## What else would store 424?
 #
@@ -95,16 +95,16 @@ for depth, q1, q2 in pairs_storing(424, 28):
     print(f"M = {depth:2}, {q1:2} and {q2:2} sites: {2**q1 + 2**q2:12,} weights{mark}")
 
 # %% [markdown]
-# Except for two toys, the total fixes the depth, 1, and the number of sites, 45 in all. It does not fix
-# the shapes: 22 and 23 sites would fit as well. What speaks for VGG-16 is that its shapes were known
+# Except for two toys, the total fixes the depth, 1, and the number of sites, 45 in all. It does
+# not fix the shapes: 22 and 23 sites would fit as well. In favour of VGG-16, its shapes were known
 # beforehand, and they are in the list.
 #
-# How good is the *rule* "4 parameters for a gate of the first column"? Try the three rules of notebook
-# 07 on the same shapes. The first version of the abstract offers a second test, for which the rule was
-# not made: three convolutional layers of VGG-16, about 10 million parameters, in 632.
+# How good is the *rule* "4 parameters for a gate of the first column"? Try the three rules of
+# notebook 07 on the same shapes. The first version of the abstract offers a second test, for which
+# the rule was not made: three convolutional layers of VGG-16, about 10 million parameters, in 632.
 #
-# How many of the three rules give 424 *and* 632? (For the second we take the last convolutions, 512 ×
-# 512 × 3 × 3.)
+# How many of the three rules give 424 *and* 632? (For the second we take the last convolutions,
+# 512 × 512 × 3 × 3.)
 
 # %%
 my_guess_rules = None  # from 0 to 3
@@ -127,32 +127,32 @@ for name, (layers, kernels) in found.items():
 teach.reveal(my_guess_rules, sum(pair == (424, 632) for pair in found.values()))
 
 # %% [markdown]
-# For the two layers, only *stored* gives 424. No rule gives 632. Since 632 is not a multiple of 16, it
-# was not counted as 16 per gate, but our rule does not explain it either. The shapes, the depth or the
-# rule of that version were not what we think. **A reading that fits one figure is not confirmed by
-# it.** We shall put this on a list in notebook 11.
+# For the two layers, only *stored* gives 424. No rule gives 632. Since 632 is not a multiple of
+# 16, it was not counted as 16 per gate, but our rule does not explain it either. The shapes, the
+# depth or the rule of that version were not what we think. **A reading that fits one figure is not
+# confirmed by it.** We shall put this on a list in notebook 11.
 #
 # ## Do all 424 count?
 #
-# Two cores with a bond of size 1, by hand: A = (1, 2) and B = (3, 4) make the table of notebook 06,
-# with rows (3, 4) and (6, 8). Now double A and halve B.
+# Two cores with a bond of size 1, by hand: A = (1, 2) and B = (3, 4) make the table of notebook
+# 06, with rows (3, 4) and (6, 8). Now double A and halve B.
 
 # %%
 A, B = np.array([1.0, 2.0]), np.array([3.0, 4.0])
 print(np.outer(A, B).ravel(), np.outer(2 * A, B / 2).ravel())
 
 # %% [markdown]
-# Other parameters, the same table. With a larger bond the factor 2 becomes a matrix X, and one half
-# becomes its inverse. This is called **gauge freedom**. Of the four stored parameters above only three
-# are *independent*: the table can move in three directions.
+# Other parameters, the same table. With a larger bond the factor 2 becomes a matrix X, and one
+# half becomes its inverse. This is called **gauge freedom**. Of the four stored parameters above
+# only three are *independent*: the table can move in three directions.
 
 # %%
 legs.draw(legs.gauge())
 
 # %% [markdown]
-# So ask in how many directions the weight can move if all stored parameters move. That is the rank of
-# the matrix of derivatives, with a row for each entry of W and a column for each parameter. Notebook
-# 08 has shown how to get a row: backpropagate from one entry.
+# So ask in how many directions the weight can move if all stored parameters move. That is the rank
+# of the matrix of derivatives, with a row for each entry of W and a column for each parameter.
+# Notebook 08 has shown how to get a row: backpropagate from one entry.
 
 
 # %%
@@ -177,17 +177,17 @@ for shape in ((4, 4), (4, 8), (8, 8), (8, 16), (16, 16), (16, 32)):
     print(f"{adtn.num_sites:5}   {adtn.num_parameters:6}   {mine:6} {theirs:6}")
 
 # %% [markdown]
-# Many stored parameters are not independent. For VGG-16 the matrix of derivatives would have millions
-# of rows, so we look for a formula. Up to Q = 4, every one of the $2^Q$ entries is free. From five
-# sites on, an ADTN of depth 1 is a tensor train of bond 2, since only one gate is across each second
-# cut:
+# Many stored parameters are not independent. For VGG-16 the matrix of derivatives would have
+# millions of rows, so we look for a formula. Up to Q = 4, every one of the $2^Q$ entries is free.
+# From five sites on, cut at the odd places 3, 5, …, where the rank is at most 2 (notebook 07). So
+# the ADTN is a tensor train of bond 2:
 #
 # - its cores hold 3, 2, …, 2 bits, and the last one 3 bits, or 2 bits if Q is odd;
 # - a core with n bits has $2^n$ entries times the sizes of its bonds;
 # - each of its bonds of size 2 has a gauge matrix X with 2 · 2 entries, which must be subtracted.
 #
-# **Exercise.** Write the formula for Q ≥ 5, and test it with the table above. For example Q = 6 has two
-# cores of 3 bits and one bond: 8 · 2 + 2 · 8 − 4 = 28.
+# **Exercise.** Write the formula for Q ≥ 5, and test it with the table above. For example Q = 6
+# has two cores of 3 bits and one bond: 8 · 2 + 2 · 8 − 4 = 28.
 
 
 # %%
@@ -216,24 +216,23 @@ teach.states("252", both, always=True)
 teach.states("172", 424 - both, always=True)
 
 # %% [markdown]
-# 252. The other 172 are like the choice of an origin: stored, trained, and without an effect that others
-# could not have. That does not weaken the claim, since a file of this form must store 424. But these
-# ADTNs can be exactly what a tensor train of bond 2 can be, in 252 parameters. (With two bits per core
-# the bond would be 4 at every second cut.)
+# 252. The other 172 are like the choice of an origin: stored, trained, and without an effect that
+#      others could not have. That does not weaken the claim, since a file of this form must store
+#      424. But these ADTNs are tensor trains of bond 2, which have 252 independent parameters.
 #
 # ## Rank 4
 #
-# At depth 1 there is no ReLU inside. Put the output's bits first. Then exactly one gate G lies across
-# the line between outputs and inputs:
+# At depth 1 there is no ReLU inside. Put the output's bits first. Then exactly one gate G lies
+# across the line between outputs and inputs:
 
 # %%
 legs.draw(legs.brick_wall(8, 1), legs.two_halves(4, 4))
 
 # %% [markdown]
-# Leave G out for a moment. The left half of the network makes a vector $l$ over the output's sites, the
-# right half a vector $r$ over the input's, and T is their product. Call the last output bit s and the
-# first input bit t, before G acts, and call them p and q after it. All other output bits are a, and all
-# other input bits are b. Then
+# Leave G out for a moment. The left half of the network makes a vector $l$ over the output's
+# sites, the right half a vector $r$ over the input's, and T is their product. Call the last output
+# bit s and the first input bit t, before G acts, and call them p and q after it. All other output
+# bits are a, and all other input bits are b. Then
 #
 # $$T[ap, qb] = \sum_{s,t} G[pq, st]\, l[as]\, r[tb].$$
 #
@@ -241,9 +240,9 @@ legs.draw(legs.brick_wall(8, 1), legs.two_halves(4, 4))
 #
 # $$T[ap, qb] = \sum_{s} l[as]\; B[ps, qb], \qquad B[ps, qb] = \sum_t G[pq, st]\, r[tb].$$
 #
-# The pair (p, s) has 2 · 2 = 4 values, so B has 4 rows. The matrix A that belongs to it has 4 columns:
-# $A[ap, xs] = l[as]$ if $x = p$, and 0 otherwise. So **W = A·B, with 4 columns in A and 4 rows in B**,
-# whatever the gates are.
+# The pair (p, s) has 2 · 2 = 4 values, so B has 4 rows. The matrix A that belongs to it has 4
+# columns: $A[ap, xs] = l[as]$ if $x = p$, and 0 otherwise. So **W = A·B, with 4 columns in A and 4
+# rows in B**, whatever the gates are.
 
 
 # %%
@@ -272,8 +271,8 @@ def my_factors(adtn, cut):
 
 
 # %% [markdown]
-# Check it on both layers of VGG-16. These are *plain* ADTNs (`normalized=False`), so that the gates of
-# the picture are the stored ones.
+# Check it on both layers of VGG-16. These are *plain* ADTNs (`normalized=False`), so that the
+# gates of the picture are the stored ones.
 
 # %%
 adtns = {
@@ -289,11 +288,11 @@ for name, adtn in adtns.items():
     print(f"     singular values {values.round(2)}, and {min(W.shape) - 4:,} zeros")
 
 # %% [markdown]
-# Both layers have rank 4. The layer has 4096 outputs, and they lie in a space of 4 dimensions. Between
-# these layers the network passes 4 values on, and no training can change that.
+# Both layers have rank 4. The layer has 4096 outputs, and they lie in a space of 4 dimensions.
+# Between these layers the network passes 4 values on, and no training can change that.
 #
-# Is this due to the network, or to the order of its sites? Let output bits and input bits take turns.
-# Then many gates cross the line between them. What is the rank of a 64 × 64 weight?
+# Is this due to the network, or to the order of its sites? Let output bits and input bits take
+# turns. Then many gates cross the line between them. What is the rank of a 64 × 64 weight?
 
 # %%
 my_guess_rank = None  # from 1 to 64
@@ -313,14 +312,14 @@ print(f"FC-2, depth 1: output first {np.mean(first):.1f} %, interleaved {np.mean
 teach.states("21", np.mean(turns) - np.mean(first), always=True)
 
 # %% [markdown]
-# Interleaved, the same count has full rank, though few directions are strong. The abstract does not say
-# which order the paper used. In the project's long runs of FC-2 it made a difference of 21 percentage
-# points at depth 1.
+# Interleaved, the same count has full rank, though few directions are strong. The abstract does
+# not say which order the paper used. In the project's long runs of FC-2 it made a difference of 21
+# percentage points at depth 1.
 #
 # ## What rank 4 gives back
 #
-# A layer A·B need not be decoded, because $Wx = A(Bx)$. For the layer 4096 → 4096: how many times fewer
-# multiply-adds is that for one image?
+# A layer A·B need not be decoded, because $Wx = A(Bx)$. For the layer 4096 → 4096: how many times
+# fewer multiply-adds is that for one image?
 
 # %%
 my_guess_saving = None  # a factor
@@ -349,16 +348,16 @@ teach.reveal(my_guess_saving, W.size / (A.size + B.size))
 teach.states("512", W.size / (A.size + B.size), always=True)
 
 # %% [markdown]
-# 512 times fewer, with the same result, and W is never in memory. It is the friendly side of the same
-# fact: what makes the layer poor also makes it cheap. The library does this by itself at depth 1
-# (`docs/without_forming_w.md`).
+# 512 times fewer, with the same result, and W is never in memory. It is the friendly side of the
+# same fact: what makes the layer poor also makes it cheap. The library does this by itself at
+# depth 1 (`docs/without_forming_w.md`).
 #
 # ## Challenge
 #
 # Outputs first gives rank 4, and interleaved gives 64. **Find an order of the 12 sites for which a
-# weight of 64 × 64 has rank 16.** The sites 0 to 5 are the output's bits, and 6 to 11 the input's. Your
-# answer is a list of these twelve, from left to right. Hint: count the gates that are across a border
-# between output sites and input sites.
+# weight of 64 × 64 has rank 16.** The sites 0 to 5 are the output's bits, and 6 to 11 the input's.
+# Your answer is a list of these twelve, from left to right. Hint: count the gates that are across
+# a border between output sites and input sites.
 
 # %%
 order_of_rank_16 = None  # for example [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], which has rank 4
@@ -372,15 +371,15 @@ order_of_rank_16 = teach.check("order of rank 16", order_of_rank_16)
 # %% [markdown]
 # ## Ledger
 #
-# **Shown.** There is a rule by which both layers of VGG-16 store 424 parameters, and 252 of these are
-# independent. With outputs first each layer is a product A·B of rank 4, and can be applied without
-# forming W.
+# **Shown.** There is a rule by which both layers of VGG-16 store 424 parameters, and 252 of these
+# are independent. With outputs first each layer is a product A·B of rank 4, and can be applied
+# without forming W.
 #
-# **Assumed.** Two versions of an abstract were read, and no more. The counting rule, M = 1 and the order
-# of the sites are our reading. The formula for independent parameters was tested up to 9 sites, and
-# used for 21 and 24.
+# **Assumed.** Two versions of an abstract were read, and no more. The counting rule, M = 1 and the
+# order of the sites are our reading. The formula for independent parameters was tested up to 9
+# sites, and used for 21 and 24.
 #
-# **Not tested.** The 632 parameters of the first version, and whether a larger rank makes the better
-# network.
+# **Not tested.** The 632 parameters of the first version, and whether a larger rank makes the
+# better network.
 #
 # **Next: notebook 11.** When does a number improve on another?

@@ -81,13 +81,13 @@ def gate_backward(answer, rng):
 # --- best scale ----------------------------------------------------------------------------------
 
 
-def _best(T, W):
-    c = (T * W).sum() / (T * T).sum()
-    return c, np.linalg.norm(c * T - W) / np.linalg.norm(W)
+def _best(t, w):
+    c = (t * w).sum() / (t * t).sum()
+    return c, np.linalg.norm(c * t - w) / np.linalg.norm(w)
 
 
 def _with(c):
-    return lambda T, W: (c(T, W), np.linalg.norm(c(T, W) * T - W) / np.linalg.norm(W))
+    return lambda t, w: (c(t, w), np.linalg.norm(c(t, w) * t - w) / np.linalg.norm(w))
 
 
 @exercise(
@@ -98,11 +98,11 @@ def _with(c):
         "Then compute np.linalg.norm(c * T - W) / np.linalg.norm(W).",
     ),
     wrong=(
-        _with(lambda T, W: np.linalg.norm(W) / np.linalg.norm(T)),  # the same norm
-        _with(lambda T, W: (T * W).sum() / (W * W).sum()),
-        _with(lambda T, W: abs((T * W).sum()) / (T * T).sum()),  # the sign is lost
-        lambda T, W: (_best(T, W)[0], np.linalg.norm(_best(T, W)[0] * T - W)),  # not relative
-        lambda T, W: (_best(T, W)[0], _best(T, W)[1] ** 2),
+        _with(lambda t, w: np.linalg.norm(w) / np.linalg.norm(t)),  # the same norm
+        _with(lambda t, w: (t * w).sum() / (w * w).sum()),
+        _with(lambda t, w: abs((t * w).sum()) / (t * t).sum()),  # the sign is lost
+        lambda t, w: (_best(t, w)[0], np.linalg.norm(_best(t, w)[0] * t - w)),  # not relative
+        lambda t, w: (_best(t, w)[0], _best(t, w)[1] ** 2),
     ),
 )
 def best_scale(answer, rng):
@@ -111,10 +111,10 @@ def best_scale(answer, rng):
     cases += [(np.array([-2.0, 0.0]), np.array([3.0, 4.0]))]
     for shape in ((2, 3), (4, 4), (16, 20)):
         cases.append((10 ** rng.uniform(-3, 3) * rng.normal(size=shape), rng.normal(size=shape)))
-    for T, W in cases:
-        c, error = parts(answer(T, W), 2)
-        case = f"T = {T}, W = {W}" if T.size == 2 else f"random T and W of shape {T.shape}"
-        right = _best(T, W)
+    for t, w in cases:
+        c, error = parts(answer(t, w), 2)
+        case = f"T = {t}, W = {w}" if t.size == 2 else f"random T and W of shape {t.shape}"
+        right = _best(t, w)
         yield f"{case}: c", 1.0, None if c is None else c / right[0]
         yield f"{case}: relative error", right[1], error
 
@@ -126,7 +126,8 @@ def _forward_backward(num_sites, depth, rng):
     """Gates of a brick wall with ReLU, their gradients, T and dL/dT."""
     counts = [num_sites // 2, (num_sites - 1) // 2] * depth
     columns = [rng.normal(size=(n, 4, 4)) for n in counts]
-    state, tape = np.eye(1, 2**num_sites)[0], []
+    state = np.eye(1, 2**num_sites)[0]
+    tape: list[tuple[int, int | None, np.ndarray]] = []
     for k, column in enumerate(columns):
         if k > 0 and k % 2 == 0:
             tape.append((k, None, state))
@@ -134,22 +135,22 @@ def _forward_backward(num_sites, depth, rng):
         for j, gate in enumerate(column):
             tape.append((k, j, state))
             state = _apply(state, gate, 2 * j + k % 2)
-    g = dT = rng.normal(size=state.size)
+    g = dt = rng.normal(size=state.size)
     grads = [np.zeros_like(column) for column in columns]
     for k, j, before in reversed(tape):
         if j is None:
             g = g * (before > 0)
         else:
             grads[k][j], g = _right(columns[k][j], before, 2 * j + k % 2, g)
-    return columns, grads, state, dT
+    return columns, grads, state, dt
 
 
 def _extreme(size, choose):
-    def answer(columns, grads, T, dT):
+    def answer(columns, grads, t, dt):
         found = {
-            (k, j): size(A, dA)
+            (k, j): size(a, da)
             for k, (column, grad) in enumerate(zip(columns, grads))
-            for j, (A, dA) in enumerate(zip(column, grad))
+            for j, (a, da) in enumerate(zip(column, grad))
         }
         return choose(found, key=found.get)
 
@@ -164,20 +165,20 @@ def _extreme(size, choose):
         "Return the (k, j) with the largest difference.",
     ),
     wrong=(
-        _extreme(lambda A, dA: np.abs(dA).max(), max),
-        _extreme(lambda A, dA: np.abs(dA).max(), min),
-        _extreme(lambda A, dA: (A * dA).sum(), max),
-        _extreme(lambda A, dA: (A * dA).sum(), min),
-        lambda columns, grads, T, dT: (0, 0),
+        _extreme(lambda a, da: np.abs(da).max(), max),
+        _extreme(lambda a, da: np.abs(da).max(), min),
+        _extreme(lambda a, da: (a * da).sum(), max),
+        _extreme(lambda a, da: (a * da).sum(), min),
+        lambda columns, grads, t, dt: (0, 0),
     ),
 )
 def wrong_gate(answer, rng):
     """One gradient of each network is scaled, transposed or without its sign."""
-    spoil = (lambda d: d.T, lambda d: 0.9 * d, lambda d: -d, lambda d: 1.1 * d, lambda d: d[::-1])
+    spoil = (lambda d: d.t, lambda d: 0.9 * d, lambda d: -d, lambda d: 1.1 * d, lambda d: d[::-1])
     for trial in range(20):
         num_sites, depth = int(rng.integers(3, 7)), int(rng.integers(1, 4))
-        columns, grads, T, dT = _forward_backward(num_sites, depth, rng)
+        columns, grads, t, dt = _forward_backward(num_sites, depth, rng)
         k = int(rng.integers(len(columns)))
         j = int(rng.integers(len(columns[k])))
         grads[k][j] = spoil[trial % len(spoil)](grads[k][j])
-        yield f"Q = {num_sites}, M = {depth}", (k, j), answer(columns, grads, T, dT)
+        yield f"Q = {num_sites}, M = {depth}", (k, j), answer(columns, grads, t, dt)

@@ -65,7 +65,7 @@ def _small_problem(seed: int, frozen: bool):
     "training loop",
     hints=(
         "Before the loop: optimizer = ta.Adam(model.parameters(), clip=1.0).",
-        "In the loop: batch, loss, loss.backward(), optimizer.step(…), optimizer.zero_grad(), yield.",
+        "In the loop: loss, loss.backward(), optimizer.step(…), optimizer.zero_grad(), yield.",
         "The rate of step k is learning_rate * (1 - k / steps); yield loss.item().",
     ),
     wrong=(

@@ -33,7 +33,8 @@ def accuracy(panels: Mapping[str, tuple[Runs, Runs]]) -> Figure:
     figure = new_figure(
         10.4,
         5.0,
-        "Test accuracy against stored parameters, short and long runs. Long runs: " + "; ".join(told),
+        "Test accuracy against stored parameters, short and long runs. Long runs: "
+        + "; ".join(told),
     )
     for axes, (title, (short, long)) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items()

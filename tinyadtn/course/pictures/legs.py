@@ -73,7 +73,11 @@ def _draw(axes: Any, diagram: Diagram, low: float, high: float) -> None:
     for x0, y0, x1, y1 in diagram.lines:
         axes.plot([x0, x1], [y0, y1], color="black", linewidth=1.4, zorder=1)
     for x0, x1, y, text, colour in diagram.boxes:
-        shape = {"boxstyle": "round,pad=0,rounding_size=0.18", "edgecolor": "black", "zorder": 2}
+        shape: Any = {
+            "boxstyle": "round,pad=0,rounding_size=0.18",
+            "edgecolor": "black",
+            "zorder": 2,
+        }
         corner, width = (x0 - 0.34, y - 0.32), x1 - x0 + 0.68
         axes.add_patch(FancyBboxPatch(corner, width, 0.64, facecolor=colour, **shape))
         axes.text((x0 + x1) / 2, y, text, ha="center", va="center", fontsize=9, zorder=3)
@@ -182,5 +186,3 @@ def gauge() -> Diagram:
     diagram.leg(4.5, 0.3, 1)
     diagram.labels += [(0.75, -0.75, "new A"), (3.75, -0.75, "new B")]
     return diagram
-
-

@@ -135,6 +135,7 @@ def _spectra(axes: Any, num_sites: int, before: Sequence, after: Sequence) -> No
         [k + 0.5 for k in range(num_sites - 1)], [f"{k}|{k + 1}" for k in range(num_sites - 1)]
     )
 
+
 # --- the contraction as a film -------------------------------------------------------------------
 
 Element = tuple[str, int, int]  # ("gate", column, site) or ("relu", column, 0)
