@@ -1,16 +1,16 @@
 # %% [markdown]
 # # 06 What can a few numbers never become?
 #
-# The first layer of FC-2 holds 200,704 weights, and notebook 00 replaced them by 436 parameters.
-# Rounding or zipping does not get there. A *tensor network* does: it is a recipe that computes
-# many entries from few parameters. Each recipe has a price, because some matrices are out of its
-# reach.
+# The first layer of FC-2 holds 200,704 weights, and notebook 00 replaced them by a few hundred
+# parameters. Rounding or zipping does not get there. A *tensor network* does: it is a recipe that
+# computes many entries from few parameters. Each recipe has a price, because some matrices are out
+# of its reach.
 #
 # **Which matrices can a few numbers never become?**
 #
-# **Study time** 60 to 90 minutes. **You need** notebook 04 and the singular value decomposition
-# (SVD). **Afterwards you can** see whether a vector is a product, compute the rank at a cut, write
-# a tensor train, and judge whether a weight can be approximated with a given budget.
+# **Study time** 75 minutes. **You need** notebook 04 and the singular value decomposition (SVD).
+# **Afterwards you can** see whether a vector is a product, compute the rank at a cut, write a
+# tensor train, and judge whether a weight can be approximated with a given budget.
 #
 # **Before this.** In notebook 05 a convolution became a matrix product by `reshape` alone. Here,
 # too, we only reshape and multiply. Nothing is differentiated until notebook 08.
@@ -324,6 +324,7 @@ teach.states("0.93", curves["random"][16], within=0.02)
 # the product 64, and a bond. Your answer is a tuple, for example `(8, 8), (8, 8), 2`.
 
 # %%
+print(f"rank 3 of a 64 × 64 matrix: {3 * (64 + 64)} parameters; your budget: {300}")
 bell_train = None  # (output modes), (input modes), bond
 
 # %% solution: bell train
@@ -331,6 +332,7 @@ bell_train = (4, 4, 4), (4, 4, 4), 3
 
 # %%
 bell_train = teach.check("bell train", bell_train)
+teach.states("384", 3 * (64 + 64), always=True)
 
 # %% [markdown]
 # ## Ledger

@@ -8,9 +8,9 @@
 # **How do a few hundred parameters become $2^Q$ entries, and what is the largest rank they
 # reach?**
 #
-# **Study time** 75 to 100 minutes. **You need** notebook 06. **Afterwards you can** apply a gate
-# to a state of a million entries, draw and count an ADTN, bound its rank at any cut, and say what
-# a ReLU between two layers changes.
+# **Study time** 90 minutes. **You need** notebook 06. **Afterwards you can** apply a gate to a
+# state of a million entries, draw and count an ADTN, bound its rank at any cut, and say what a
+# ReLU between two layers changes.
 #
 # **Before this.** A vector with $2^Q$ entries has Q sites, one for each bit of its index. A
 # product has rank 1 at every cut, so it can never become (1, 0, 0, 1). The rank at a cut is the
@@ -62,9 +62,10 @@ print("whole matrix:      ", big @ state)
 print("G on each half:    ", np.concatenate([G @ state[:4], G @ state[4:]]))
 
 # %% [markdown]
-# On 20 sites that matrix would have $2^{40}$ entries, which are terabytes, and nearly all would be
+# On $Q = 20$ sites that matrix would have $2^{40}$ entries, which are terabytes, and nearly all
+# would be
 # 0. None of them is needed. As the second line shows, it is enough to multiply pieces of the state
-# by G, and a `reshape` finds the pieces.
+#    by G, and a `reshape` finds the pieces.
 #
 # **Exercise.** Write `apply_gate` for states of up to $2^{20}$ entries.
 

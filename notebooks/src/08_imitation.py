@@ -6,10 +6,10 @@
 #
 # **How close can an ADTN with a few hundred parameters come to W, and what does that depend on?**
 #
-# **Study time** 75 to 120 minutes; the last third runs for half a minute. **You need** notebooks
-# 03 and 07. **Afterwards you can** write the backward pass of a network of gates, test it with one
-# equation, explain why a fit should set the scale last, and say what a relative error of 0.94
-# means.
+# **Study time** 100 minutes; the last third runs for half a minute. **You need** notebooks 03 and
+# 07. **Afterwards you can** write the backward pass of a network of gates, test it with one
+#     equation, explain why a fit should set the scale last, and say what a relative error of 0.94
+#     means.
 #
 # **Before this.** A gate is a 4 × 4 matrix on two neighbouring sites, applied by one reshape. Two
 # columns of gates are a TN layer, and M layers with ReLU between them compute T from |00…0⟩.
@@ -139,7 +139,7 @@ walls.film(8, 2, [state.reshape(16, 16) for state in flow], backward=True)
 # $$\langle A, dL/dA\rangle = \langle T, dL/dT\rangle,$$
 #
 # where ⟨ , ⟩ multiplies entry by entry and adds. The right side does not depend on A. What does
-# that say about the left sides of all 14 gates?
+# that say about the left sides of all gates?
 
 # %%
 my_guess_euler = None  # "all equal", "all different", "equal within a column"
@@ -157,10 +157,10 @@ teach.reveal(my_guess_euler, "all equal")
 #
 # ## The obvious fit, and how it fails
 #
-# The target W is the first weight of an FC-2 with 64 hidden units, 64 × 784 entries on 16 sites,
-# divided by its norm. The obvious loss is the squared distance ‖T−W‖². We start with random gates
-# and ‖T‖ = 1, and let Adam work. Before that: what is the distance at the start, when T knows
-# nothing about W? (Both have norm 1.)
+# The target W is the first weight of an FC-2 with 64 hidden units, 64 × 784 = 50,176 entries on 16
+# sites, divided by its norm. The obvious loss is the squared distance ‖T−W‖². We start with random
+# gates and ‖T‖ = 1, and let Adam work. Before that: what is the distance at the start, when T
+# knows nothing about W? (Both have norm 1.)
 
 # %%
 my_guess_start = None  # a distance
@@ -361,10 +361,10 @@ teach.states("0.30", errors["smooth"][2], always=True)
 # %% [markdown]
 # ## What does 0.94 mean?
 #
-# A relative error of 0.94 sounds like "94 % wrong". Squares make it clearer: $1 - 0.94^2$ is the
-# share of ‖W‖² that the ADTN explains. Compare it with the share of parameters, since n free
-# parameters can explain about n of the N directions of *any* matrix. That is the grey line in the
-# picture.
+# A relative error of 0.94 sounds as if almost everything were wrong. Squares make it clearer:
+# $1 - 0.94^2$ is the share of ‖W‖² that the ADTN explains. Compare it with the share of
+# parameters, since n free parameters can explain about n of the N directions of *any* matrix. That
+# is the grey line in the picture.
 
 # %%
 shares = {name: 100 * (1 - np.array(row) ** 2) for name, row in errors.items()}
@@ -380,8 +380,8 @@ teach.states("4", shares["random"][0], within=2)
 # **Trained: hardly.** With 1.7 % of the parameters the ADTN explains about 11 % of the squares.
 # That is more than for random entries, where it explains about 4 %, and far from a copy.
 #
-# **Random: no, and no recipe can.** The ADTN gets slightly below the grey line because it may
-# choose *which* directions it explains. The other recipes may choose, too.
+# **Random: no, and no recipe can.** The ADTN's error is 0.98. It gets slightly below the grey line
+# because it may choose *which* directions it explains. The other recipes may choose, too.
 #
 # **Smooth: yes.** The error is about 0.07, where rank 4 leaves 0.30 with four times the
 # parameters. Neighbouring entries are alike, so the low bits of row and column hardly matter. The

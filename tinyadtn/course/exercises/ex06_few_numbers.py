@@ -110,6 +110,8 @@ def split_core(answer, rng):
 )
 def bell_train(answer, rng):
     """The tensor train of the library, fitted to the bell."""
+    if callable(answer):
+        yield "a tuple such as (8, 8), (8, 8), 2", True, None
     out_modes, in_modes, bond = parts(answer, 3)
     case = f"modes {out_modes} and {in_modes}"
     products = math.prod(out_modes), math.prod(in_modes)

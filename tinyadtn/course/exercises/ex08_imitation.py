@@ -174,10 +174,12 @@ def _extreme(size, choose):
 )
 def wrong_gate(answer, rng):
     """One gradient of each network is scaled, transposed or without its sign."""
-    spoil = (lambda d: d.t, lambda d: 0.9 * d, lambda d: -d, lambda d: 1.1 * d, lambda d: d[::-1])
+    spoil = (lambda d: d.T, lambda d: 0.9 * d, lambda d: -d, lambda d: 1.1 * d, lambda d: d[::-1])
     for trial in range(20):
-        num_sites, depth = int(rng.integers(3, 7)), int(rng.integers(1, 4))
+        num_sites, depth = 3 + trial // 5, 1 + trial % 3
         columns, grads, t, dt = _forward_backward(num_sites, depth, rng)
+        if abs(t @ dt) < 1e-9:  # the ReLU has left nothing
+            continue
         k = int(rng.integers(len(columns)))
         j = int(rng.integers(len(columns[k])))
         grads[k][j] = spoil[trial % len(spoil)](grads[k][j])
