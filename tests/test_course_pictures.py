@@ -160,4 +160,4 @@ def test_seeds_shows_each_run_and_what_the_verdict_says():
     axes = figure.axes[0]
     dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
     assert [list(x) for x in dots] == list(runs.values())
-    assert [text.get_text() for text in axes.texts] == ["differ", "no verdict"]
+    assert [text.get_text() for text in axes.texts] == ["differ", "not significant"]

@@ -363,8 +363,6 @@ three = ("fc1", "fc2", "fc3")
 long_lenet = {k: (f, *measured("lenet5_mnist", label, three)) for k, (f, label) in labels.items()}
 long_lenet["removed"] = "layers removed", *measured("lenet5_mnist", "layers removed")
 table(short_lenet, long_lenet)
-
-# %%
 teach.states("97.2", np.mean(long_lenet["frozen"][2]), always=True)
 teach.states("98.3", np.mean(long_lenet["ADTN M=1"][2]), always=True)
 teach.states("99.2", np.mean(long_lenet["dense"][2]), always=True)

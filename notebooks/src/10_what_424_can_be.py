@@ -50,8 +50,6 @@ print("                       dense       stored      ratio")
 for name in ("fc1.weight", "fc2.weight", "encoded weights", "whole model"):
     count = rows[name]
     print(f"{name:16} {count.dense:11,}  {count.stored:11,}  {count.ratio:9,.1f}")
-
-# %%
 teach.states("424", rows["encoded weights"].stored, always=True)
 teach.states("45", small.fc1.weight.num_sites + small.fc2.weight.num_sites, always=True)
 teach.states("18,874,368", rows["encoded weights"].dense, always=True)
@@ -219,9 +217,10 @@ teach.states("252", both, always=True)
 teach.states("172", 424 - both, always=True)
 
 # %% [markdown]
-# 252. The other 172 are like the choice of an origin: stored, trained, and without an effect that
-#      others could not have. That does not weaken the claim, since a file of this form must store
-#      424. But these ADTNs are tensor trains of bond 2, which have 252 independent parameters.
+# Of the 424 parameters, 252 are independent. The other 172 are like the choice of an origin:
+# stored, trained, and without an effect that others could not have. That does not weaken the
+# claim, since a file of this form must store all 424. But it shows what these ADTNs are: tensor
+# trains of bond 2.
 #
 # ## Rank 4
 #

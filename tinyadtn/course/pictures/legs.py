@@ -45,7 +45,7 @@ def draw(*diagrams: Diagram) -> Figure:
     spans = [_span(diagram) for diagram in diagrams]
     widths = [right - left for left, right, _, _ in spans]
     low, high = min(s[2] for s in spans), max(s[3] for s in spans)
-    scale = min(0.55, 9.6 / (sum(widths) + len(widths)))
+    scale = min(0.45, 9.6 / (sum(widths) + len(widths)))
     figure = new_figure(
         scale * (sum(widths) + len(widths)) + 0.4,
         scale * (high - low) + 0.6,
