@@ -270,15 +270,13 @@ dense, _ = run(ta.models.fc2, {}, STEPS, 1e-2, 0)
 W = dense.fc1.weight.numpy() / np.linalg.norm(dense.fc1.weight.numpy())
 T = history[-1][3] / np.linalg.norm(history[-1][3])
 print(f"the trained ADTN as an imitation: error {np.sqrt(1 - (W * T).sum() ** 2):.2f}")
+teach.states("1.00", np.sqrt(1 - (W * T).sum() ** 2), within=0.02)
+teach.states("200,704", W.size, always=True)
 ta.draw.weights({"dense": W, "ADTN M=2": T}, image_shape=(28, 28))
 
 # %% [markdown]
 # As an imitation of the dense weight the trained ADTN is worthless, since the error is 1.00. As a
 # weight it classifies nearly as many digits. That answers the question of notebook 08.
-
-# %%
-teach.states("1.00", np.sqrt(1 - (W * T).sum() ** 2), within=0.02)
-teach.states("200,704", W.size, always=True)
 
 # %% [markdown]
 # ## LeNet-5 with 600 parameters
