@@ -117,13 +117,14 @@ def test_learning_has_a_frame_for_each_entry():
 
 def test_the_race_draws_every_family_and_the_bound():
     found = {name: [(100, [0.9, 0.8]), (1000, [0.5, 0.4])] for name in fits.FAMILIES}
-    figure = fits.race({"a": found, "b": found}, size=50_000)
+    figure = fits.race({"a": found, "b": found}, size=50_000, depths=(1, 5))
     axes = figure.axes[0]
     drawn = [line.get_xydata() for line in axes.lines]
     for _ in fits.FAMILIES:
         assert any(np.allclose(xy, [[100, 0.85], [1000, 0.45]]) for xy in drawn if len(xy) == 2)
     bound = next(xy for xy in drawn if len(xy) == 50)
     np.testing.assert_allclose(bound[:, 1], np.sqrt(1 - bound[:, 0] / 50_000))
+    assert [text.get_text() for text in figure.axes[-1].texts] == ["M=1", "M=5"]
 
 
 def test_the_fits_are_told():

@@ -62,10 +62,9 @@ print("whole matrix:      ", big @ state)
 print("G on each half:    ", np.concatenate([G @ state[:4], G @ state[4:]]))
 
 # %% [markdown]
-# On $Q = 20$ sites that matrix would have $2^{40}$ entries, which are terabytes, and nearly all
-# would be
-# 0. None of them is needed. As the second line shows, it is enough to multiply pieces of the state
-#    by G, and a `reshape` finds the pieces.
+# On $Q = 20$ sites that matrix would have $2^{40}$ entries, which are terabytes, and nearly all are
+# zero. None of them is needed. As the second line shows, it is enough to multiply pieces of the
+# state by G, and a `reshape` finds the pieces.
 #
 # **Exercise.** Write `apply_gate` for states of up to $2^{20}$ entries.
 

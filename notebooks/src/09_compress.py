@@ -7,9 +7,9 @@
 #
 # **How much accuracy remains, with how many parameters, and what else is paid?**
 #
-# **Study time** 110 minutes; the cells run for about a minute. **You need** notebooks 04 and
-# 08. **Afterwards you can** put an encoding into a network, train it with a loop of your own,
-#     compare it fairly with rivals and a control, and write the bill.
+# **Study time** 110 minutes; the cells run for about a minute. **You need** notebooks 04
+# and 08. **Afterwards you can** put an encoding into a network, train it with a loop of your own,
+# compare it fairly with rivals and a control, and write the bill.
 #
 # **Before this.** Every gate has a gradient, and the gradient of the whole weight flows back into
 # it. A default ADTN is normalized, so that its weight has a sensible size from the first step on.
