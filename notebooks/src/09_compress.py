@@ -7,9 +7,9 @@
 #
 # **How much accuracy remains, with how many parameters, and what else is paid?**
 #
-# **Study time** 110 minutes; the cells run for about a minute. **You need** notebooks 04
-# and 08. **Afterwards you can** put an encoding into a network, train it with a loop of your own,
-# compare it fairly with rivals and a control, and write the bill.
+# **Study time** 110 minutes; the cells run for about a minute. **You need** notebooks 04 and 08.
+# **Afterwards you can** put an encoding into a network, train it with a loop of your own, compare
+# it fairly with rivals and a control, and write the bill.
 #
 # **Before this.** Every gate has a gradient, and the gradient of the whole weight flows back into
 # it. A default ADTN is normalized, so that its weight has a sensible size from the first step on.
@@ -38,7 +38,9 @@ teach.states("1,000", len(data.test), always=True)
 # an object with `decode()`, can take the weight's place. Backpropagation then continues through
 # `decode()` to the gates, and the loop of notebook 04 trains them without knowing it.
 #
-# **Exercise.** Write that loop once more, as a generator. In step k of `steps`:
+# **Exercise.** Write that loop once more, as a generator. Start with
+# `optimizer = ta.Adam(model.parameters(), clip=1.0)`; the option `clip` shortens very long
+# gradients. Then, in step k of `steps`:
 #
 # 1. draw a batch with `rng.choice(len(images), size=128)`;
 # 2. compute the loss `ta.softmax_cross_entropy(model(batch), labels=...)`, and its gradients;
@@ -69,8 +71,6 @@ def training_loop(model, images, labels, steps, learning_rate, rng):
 training_loop = teach.check("training loop", training_loop)
 
 # %% [markdown]
-# (Use `ta.Adam(model.parameters(), clip=1.0)`. The option `clip` shortens very long gradients.)
-#
 # ## An ADTN in a network
 #
 # Three short functions: put an encoding into a copy of the network, count what is stored, and
@@ -467,8 +467,9 @@ teach.states("4,160", short["rank 4"][1], always=True)
 # long runs ADTNs and tensor trains are above *frozen* and below dense. Decoding costs more than
 # applying.
 #
-# **Assumed.** One learning rate per family. What is not encoded (convolutions, biases, the last
-# layer of FC-2) is trained and not counted. Neither is `scale`, one fixed factor for each ADTN.
+# **Assumed.** One learning rate per family, which was searched for in longer runs. What is not
+# encoded (convolutions, biases, the last layer of FC-2) is trained and not counted. Neither is
+# `scale`, one fixed factor for each ADTN.
 #
 # **Not tested.** *Quantization*: one byte per weight is a factor of 4 for almost no loss, and was
 # not in the race. Other data: on Fashion-MNIST the project's runs of LeNet-5 have tensor trains

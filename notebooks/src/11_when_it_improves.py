@@ -115,7 +115,7 @@ verdict = teach.check("verdict", verdict)
 #
 # Now judge what the project measured, five runs each. First LeNet-5 on MNIST, with its three
 # linear layers encoded. Then heads of VGG-16 on CIFAR-10: its convolutions were trained once, and
-# what follows them was trained with five seeds. The last row is the abstract.
+# what follows them was trained with five seeds. All ADTNs are plain. The last row is the abstract.
 #
 # Guess: are the 424 parameters significantly better than random layers that are never trained?
 

@@ -88,7 +88,7 @@ def training_loop(answer, rng):
         yours = mine.copy()
         right = list(_loop(mine, images, labels, steps, 0.05, np.random.default_rng(seed)))
         got = answer(yours, images, labels, steps, 0.05, np.random.default_rng(seed))
-        case = f"{steps} steps, first layer {'frozen' if frozen else 'an ADTN'}"
+        case = f"{steps} step{'s' * (steps > 1)}, first layer {'frozen' if frozen else 'an ADTN'}"
         if got is None:
             yield case, right, None
         losses = list(got)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from tinyadtn.course.player import Player, player
 from tinyadtn.draw.style import REFERENCE, SERIES, SIGNED, VALUE, new_figure
 
-FAMILIES = ("ADTN", "low rank", "tensor train", "smaller dense", "dense", "ADTN, larger sites")
+FAMILIES = ("ADTN", "low rank", "tensor train", "layers removed", "dense", "ADTN, larger sites")
 MARKS = dict(zip(FAMILIES, SERIES)) | {"dense": ("#000000", "-", "P")}  # a cross that can be hollow
 TICKS = (40, 60, 80, 90, 95, 98, 99)
 
@@ -43,22 +43,25 @@ def accuracy(panels: Mapping[str, tuple[Runs, Runs]]) -> Figure:
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=family)
         for family, (colour, _, marker) in MARKS.items()
+        if any(
+            row[0] == family for pair in panels.values() for runs in pair for row in runs.values()
+        )
     ]
     plain: dict[str, Any] = {"color": REFERENCE, "marker": "o", "linestyle": ""}
     handles += [
         Line2D([], [], markerfacecolor="none", label="3,500 images", **plain),
         Line2D([], [], label="55,000 images", **plain),
+        Line2D([], [], color=REFERENCE, linestyle="--", label="frozen, 3,500 images"),
+        Line2D([], [], color=REFERENCE, label="frozen, 55,000 images"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
     return figure
 
 
 def _panel(axes: Any, title: str, short: Runs, long: Runs) -> None:
     for runs, filled in ((short, False), (long, True)):
-        edge, size = 100 - np.mean(runs["frozen"][2]), "55,000" if filled else "3,500"
+        edge = 100 - np.mean(runs["frozen"][2])
         axes.axhline(edge, color=REFERENCE, linestyle="-" if filled else "--", linewidth=1.2)
-        style = {"color": REFERENCE, "fontsize": 8, "va": "top", "ha": "right"}
-        axes.text(3.7e5, edge * 1.03, f"frozen, {size} images", **style)
         for family, (colour, line, marker) in MARKS.items():
             chosen = sorted(row[1:] for row in runs.values() if row[0] == family)
             if chosen:
@@ -66,9 +69,8 @@ def _panel(axes: Any, title: str, short: Runs, long: Runs) -> None:
     for name, (family, stored, percents) in long.items():
         if family == "ADTN":
             place = stored, 100 - np.mean(percents)
-            axes.annotate(
-                name.split()[-1], place, (0, 9), textcoords="offset points", ha="center", fontsize=8
-            )
+            style = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
+            axes.annotate(name.split()[-1], place, (0, -15), **style)
     axes.set(
         xscale="log", yscale="log", xlabel="parameters stored for the encoded layers", title=title
     )
