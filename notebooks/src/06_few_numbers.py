@@ -126,8 +126,8 @@ teach.reveal(my_guess_random_rank, max(ranks["random"]))
 
 # %% [markdown]
 # The product has rank 1 at every cut. Random entries have the full rank, which is the smaller side
-# of the matrix. So **the rank at a cut is what a recipe has to pay for**, and a recipe with bonds
-# of size 1 never becomes a vector of higher rank.
+# of the matrix. So **the rank at a cut is what a recipe has to pay for**. With bonds of size 1 it
+# never becomes a vector of higher rank.
 #
 # ## How much rank does a trained weight need?
 #

@@ -62,9 +62,9 @@ print("whole matrix:      ", big @ state)
 print("G on each half:    ", np.concatenate([G @ state[:4], G @ state[4:]]))
 
 # %% [markdown]
-# On $Q = 20$ sites that matrix would have $2^{40}$ entries, which are terabytes, and nearly all are
-# zero. None of them is needed. As the second line shows, it is enough to multiply pieces of the
-# state by G, and a `reshape` finds the pieces.
+# On $Q = 20$ sites that matrix would have $2^{40}$ entries, which are terabytes, and nearly all
+# are zero. None of them is needed. As the second line shows, it is enough to multiply pieces of
+# the state by G, and a `reshape` finds the pieces.
 #
 # **Exercise.** Write `apply_gate` for states of up to $2^{20}$ entries.
 
@@ -140,7 +140,7 @@ print("largest difference to the library:", np.abs(states[-1] - last.state.numpy
 # ## Watch it grow
 #
 # The player shows T as a 16 × 16 matrix, from a single 1 to a full matrix, gate by gate. Two
-# guesses before you press play: which share of the entries is 0 after the ReLU, and does the ReLU
+# guesses before you press play. Which share of the entries is 0 after the ReLU? And does the ReLU
 # make the rank larger, smaller, or neither?
 
 # %%
@@ -203,15 +203,15 @@ for num_sites in (12, 18, 21, 24):
 teach.states("436", three_counts(18, 2)[0], always=True)
 
 # %% [markdown]
-# FC-2's first layer needs Q = 18 sites, and at M = 2 it stores 436 parameters. The growth is the
-# point: one site more doubles the entries, and adds 16 parameters per layer.
+# FC-2's first layer needs 18 sites, and with two TN layers it stores 436 parameters. The growth is
+# the point: one site more doubles the entries, and adds 16 parameters per layer.
 #
 # ## What such a network can never become
 #
 # Take away the ReLU, and cut T somewhere. In each column there is one gate across the cut, or
 # none. A gate across it is a sum of at most 4 products (matrix on the left site) × (matrix on the
-# right site), so it can multiply the rank by 4. In the very first column it only answers |00⟩,
-# with a 2 × 2 table, which can multiply the rank by 2. And no rank exceeds the smaller side of its
+# right site). So it can multiply the rank by 4. A gate of the very first column only answers |00⟩,
+# with a 2 × 2 table. It can multiply the rank by 2. And no rank exceeds the smaller side of its
 # matrix.
 #
 # **Exercise.** Write the largest rank that T can have at a cut, without a ReLU.

@@ -42,8 +42,8 @@ print("dL/dG =")
 print(np.outer(g, x))
 
 # %% [markdown]
-# The entry at row 3, column 1 is 3 · 2 = 6: if G[3, 1] grows by a little, `new[3]` grows by 2
-# times as much, and the loss by 3 times that.
+# Look at the entry in row 3 and column 1, which is 6. If `G[3, 1]` grows by a little, `new[3]`
+# grows twice as much, because `x[1]` is 2. The loss grows three times as much as that.
 #
 # With more sites the same gate acts on many pieces of the state, one for each value of the other
 # sites. Each piece contributes $g\, x^T$, and the contributions add up. Adding up is the adjoint
@@ -148,7 +148,7 @@ my_guess_euler = None  # "all equal", "all different", "equal within a column"
 euler = [(A * dA).sum() for c, dc in zip(columns, mine) for A, dA in zip(c, dc)]
 print(f"<T, dT> = {T @ dT:.12f}")
 print(f"<A, dA> of {len(euler)} gates: from {min(euler):.12f} to {max(euler):.12f}")
-teach.reveal(my_guess_euler, "all equal")
+teach.reveal(my_guess_euler, "all equal" if np.allclose(euler, T @ dT) else "not all equal")
 
 # %% [markdown]
 # One equation tests a whole backward pass. It is necessary, not sufficient: a wrong "gradient"
@@ -157,10 +157,10 @@ teach.reveal(my_guess_euler, "all equal")
 #
 # ## The obvious fit, and how it fails
 #
-# The target W is the first weight of an FC-2 with 64 hidden units, 64 × 784 = 50,176 entries on 16
-# sites, divided by its norm. The obvious loss is the squared distance ‖T−W‖². We start with random
-# gates and ‖T‖ = 1, and let Adam work. Before that: what is the distance at the start, when T
-# knows nothing about W? (Both have norm 1.)
+# The target W is the first weight of an FC-2 with 64 hidden units, divided by its norm. It has
+# 50,176 entries, on 16 sites. The obvious loss is the squared distance ‖T−W‖². We start with
+# random gates and ‖T‖ = 1, and let Adam work. Before that: what is the distance at the start, when
+# T knows nothing about W? (Both have norm 1.)
 
 # %%
 my_guess_start = None  # a distance
@@ -271,8 +271,8 @@ for depth in (1, 2, 4):
 # weight the size of a dense initialization, for every draw.
 #
 # Training can still shrink all gates together, as in the left picture above. Therefore the default
-# is a **normalized** ADTN: it divides each gate by its norm, and T by its size, and only the last
-# gate decides how large the weight is. It has the same parameters and, with ReLU, reaches the same
+# is a **normalized** ADTN. It divides each gate by its norm, and T by its size. Only the last gate
+# decides how large the weight is. It has the same parameters and, with ReLU, reaches the same
 # weights. From here on we use it.
 
 # %%

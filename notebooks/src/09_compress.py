@@ -123,8 +123,7 @@ ta.draw.brick_wall(adtn)
 # ## Watch it learn
 #
 # Train the ADTN for 300 steps, and keep what it looks like on the way. A row of the decoded weight
-# has 784 entries, one for each pixel, so it can be shown as an image: what one hidden unit looks
-# for.
+# has 784 entries, one for each pixel. Shown as an image, it is what one hidden unit looks for.
 #
 # Guess first. After 300 steps of 128 images, which test accuracy does the network reach?
 
@@ -155,7 +154,7 @@ budgets.learning(history)
 # - **a control**: only the accuracy above *frozen* is due to the stored parameters;
 # - **rivals** with as few parameters: low rank and tensor train;
 # - **the same effort for each**: the same loop and steps, and a learning rate that was searched
-#   for each family in the project's study `fc1_rates`;
+#   for each family (study `fc1_rates`);
 # - **seeds**: three runs of each, all shown.
 
 # %%
@@ -256,8 +255,8 @@ teach.states("856", long["larger sites"][1], always=True)
 #   is 97.2 % and 98.3 %. So about three quarters of what training can add to *frozen* is there.
 # - **Rank 1 fails**, with six times as many parameters. What matters is not only how many
 #   parameters there are, but which matrices they can become (notebook 06).
-# - More **depth** adds nothing here. Larger **sites** do: with sites of 4 or 7 values instead of
-#   2, an ADTN with 856 parameters reaches 97.9 %.
+# - More **depth** adds nothing here. Larger **sites** do: an ADTN with 856 parameters, whose sites
+#   have 4 or 7 values, reaches 97.9 %.
 # - Tensor trains are as good as ADTNs. Notebook 10 shows why: at depth 1 an ADTN *is* one.
 #
 # Short runs flatter recipes with few parameters, since 3,500 images are too few for 200,704
@@ -385,7 +384,8 @@ budgets.accuracy(
 # - **Most of LeNet-5 is elsewhere.** With its three linear layers frozen it reaches 97.2 % in the
 #   long runs, and with no hidden layer at all 99.0 %. Before you compress a layer, try to remove
 #   it.
-# - **Here depth helps**: 98.3 % at M = 1, and 98.8 % at M = 4. Dense layers reach 99.2 %.
+# - **Here depth helps.** From M = 1 to M = 4 the accuracy rises from 98.3 % to 98.8 %. Dense
+#   layers reach 99.2 %.
 # - **ADTNs and tensor trains lie on one curve.** Low rank with as many parameters is not better
 #   than frozen.
 #

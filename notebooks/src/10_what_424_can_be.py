@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 10 What can 424 parameters be?
 #
-# The abstract of Qing, Li, Zhou and Ran (arXiv 2305.06058) makes a claim in one sentence. Two
-# linear layers of VGG-16, with approximately $10^7$ parameters, become two ADTNs with just 424,
-# and the test accuracy on CIFAR-10 improves from 90.17 % to 91.74 %.
+# The abstract of Qing, Li, Zhou and Ran (arXiv 2305.06058) makes a claim. Two linear layers of
+# VGG-16, with approximately $10^7$ parameters, become two ADTNs with just 424. The test accuracy
+# on CIFAR-10 improves from 90.17 % to 91.74 %.
 #
 # **How do 424 parameters come about, and which matrices can they be?**
 #
@@ -12,7 +12,7 @@
 # an ADTN of depth 1 has rank 4 if its outputs come first.
 #
 # **Before this.** Notebook 09 trained ADTNs in networks and measured their accuracy. This notebook
-# and the next take the sentence above apart: the count here, the word "improves" in notebook 11.
+# and the next take this claim apart: the count here, the word "improves" in notebook 11.
 
 # %%
 import time
@@ -102,7 +102,8 @@ for depth, q1, q2 in pairs_storing(CLAIM["parameters"], 28):
 #
 # How good is the *rule* "4 parameters for a gate of the first column"? Try the three rules of
 # notebook 07 on the same shapes. The first version of the abstract offers a second test, for which
-# the rule was not made: three convolutional layers of VGG-16, about 10 million parameters, in 632.
+# the rule was not made. Three convolutional layers of VGG-16, about 10 million parameters, become
+# 632.
 #
 # How many of the three rules give 424 *and* 632? (For the second we take the last convolutions,
 # 512 × 512 × 3 × 3.)
@@ -232,9 +233,9 @@ legs.draw(legs.brick_wall(8, 1), legs.two_halves(4, 4))
 
 # %% [markdown]
 # Leave G out for a moment. The left half of the network makes a vector $l$ over the output's
-# sites, the right half a vector $r$ over the input's, and T is their product. Call the last output
-# bit s and the first input bit t, before G acts, and call them p and q after it. All other output
-# bits are a, and all other input bits are b. Then
+# sites. The right half makes a vector $r$ over the input's sites. T is their product. Call the
+# last output bit s and the first input bit t, before G acts, and call them p and q after it. All
+# other output bits are a, and all other input bits are b. Then
 #
 # $$T[ap, qb] = \sum_{s,t} G[pq, st]\, l[as]\, r[tb].$$
 #

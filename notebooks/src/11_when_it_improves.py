@@ -52,10 +52,10 @@ teach.states("0.1", np.std(steady, ddof=1), always=True)
 teach.states("45", len(gaps), always=True)
 
 # %% [markdown]
-# In 23 of 45 pairs. Train this network twice, and about one time in four the second run is better
-# by as much as in the abstract, though nothing was changed. (This network was chosen because its
-# runs vary a lot. In another order and with longer training, the standard deviation is 0.1. How
-# much a VGG-16 varies, only more runs can show.)
+# In 23 of 45 pairs. Train this network twice. About one time in four the second run is better by
+# as much as in the abstract, though nothing was changed. (This network was chosen because its runs
+# vary a lot. In another order and with longer training, the standard deviation is 0.1. How much a
+# VGG-16 varies, only more runs can show.)
 #
 # ## A verdict on two lists
 #
@@ -201,15 +201,22 @@ teach.states("81.1", whole["removed"][0], always=True)
 
 # %% [markdown]
 # Without both layers VGG-16 reaches 81.1 %, and with dense layers 77.6 %. A gap of that size asks
-# for an explanation, but one run each gives no verdict, and we have to be as strict with our own
+# for an explanation. But one run each gives no verdict, and we have to be as strict with our own
 # figures.
 #
 # ## The picture to keep: a ladder of claims
 #
-# A claim is a ladder. Each rung needs the one below it, and something more. Here are six rungs,
-# from the ground up: 424 parameters are stored; for about $10^7$ weights; the network learns with
-# them; no accuracy is lost; the accuracy improves; because of the ADTNs. How many of them have we
-# seen to hold?
+# A claim is a ladder. Each rung needs the one below it, and something more. From the ground up,
+# the six rungs are:
+#
+# 1. 424 parameters are stored;
+# 2. for about $10^7$ weights;
+# 3. the network learns with them;
+# 4. no accuracy is lost;
+# 5. the accuracy improves;
+# 6. because of the ADTNs.
+#
+# How many of them have we seen to hold?
 
 # %%
 my_guess_rungs = None  # from 0 to 6
@@ -242,8 +249,8 @@ claims.ladder(*(rung.split(" | ") for rung in rungs))
 
 # %% [markdown]
 # The lower rungs are exact, and they are remarkable. 424 parameters do fill two layers of that
-# size, and a network learns with them. The upper rungs are the news, and they need what the
-# sentence does not have: seeds, a baseline that was trained as well, and a control.
+# size, and a network learns with them. The upper rungs are the news. They need what the claim does
+# not have: seeds, a baseline that was trained as well, and a control.
 #
 # ## Four papers, eleven years
 #
@@ -358,8 +365,8 @@ print(f"ADTN of depth 4, {size} parameters: {np.mean(runs):.1f} % measured")
 # an average of several small tensor operators, each on its own sites, and it is applied without
 # forming the weight. For LLaMA2-7B they report 47.5 % fewer parameters.
 #
-# We read the abstract like this: the input x has Q sites, and branch k applies a gate to a window
-# of w neighbouring sites, from site k on. The result is the average over all branches.
+# We read the abstract like this. The input x has Q sites. Branch k applies a gate to a window of w
+# neighbouring sites, from site k on. The result is the average over all branches.
 #
 # **Exercise.** Apply such a layer. A gate on w sites is a $2^w \times 2^w$ matrix, and you have
 # written the case w = 2 in notebook 07.
