@@ -42,9 +42,10 @@ EARNED: dict[str, dict[str, str]] = {
         "models": "my_network",
     },
     "05": {"conv2d": "my_conv", "max_pool2d": "my_max_pool"},
-    "06": {"LowRank": "my_low_rank", "TensorTrain": "my_tensor_train", "ADTN": "my_wall"},
-    "08": {"compress": "my_compress", "report": "my_report", "Frozen": "my_frozen"},
-    "09": {"independent_numbers": "my_independent_numbers"},
+    "06": {"LowRank": "my_low_rank", "TensorTrain": "my_tensor_train"},
+    "07": {"ADTN": "my_wall"},
+    "09": {"compress": "my_compress", "report": "my_report", "Frozen": "my_frozen"},
+    "10": {"independent_numbers": "my_independent_numbers"},
 }
 
 

@@ -1,4 +1,4 @@
-"""The pictures of notebooks 06 to 09 show what they are given."""
+"""The pictures of notebooks 06 to 11 show what they are given."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import tinyadtn as ta
 
 pytest.importorskip("matplotlib")
-from tinyadtn.course.pictures import budgets, claims, fits, walls
+from tinyadtn.course.pictures import budgets, claims, cuts, fits, legs, walls
 
 
 def spectra_of(wall):
@@ -33,26 +33,98 @@ def test_the_cone_is_where_a_turned_gate_is_noticed(gate):
     assert f"sites {left} to {right}." in label
 
 
-def test_growth_tells_the_entries_and_the_rank_of_each_matrix():
-    figure = walls.growth([("one", np.eye(1, 16).reshape(4, 4)), ("all", np.eye(4))], per_row=2)
-    assert "one: 1 not 0 rank 1; all: 4 not 0 rank 4" in figure.get_label()
+def test_the_elements_are_the_gates_and_relus_in_the_order_of_the_library():
+    wall = ta.ADTN((16, 32), 3, order="output_first")
+    expected = []
+    for number, column in enumerate(wall.wall):
+        if number > 0 and number % 2 == 0:
+            expected.append(("relu", number, 0))
+        expected += [("gate", number, left) for left, _ in column.pairs]
+    assert walls.elements(9, 3) == expected
 
 
-def test_only_marks_in_the_corner_get_a_margin():
-    figure = walls.growth([("one", np.eye(1, 256).reshape(16, 16)), ("all", np.ones((16, 16)))], 2)
-    edges = [axes.get_xlim()[0] for axes in figure.axes]
-    assert edges == [-1.5, -0.5]
+def film_of(backward):
+    count = len(walls.elements(4, 2))
+    return walls.film(4, 2, [np.eye(4) * (k + 1) for k in range(count + 1)], backward=backward)
+
+
+def test_the_film_has_a_frame_for_the_start_and_for_each_step():
+    film = film_of(backward=False)
+    assert len(film.captions) == 1 + len(walls.elements(4, 2)) == len(film.images)
+    assert film.captions[0] == "The start |0…0⟩: 4 of 16 entries are not 0, rank 4."
+    assert film.captions[1].startswith("The gate on sites 0 and 1 (layer 1, column 1)")
+    assert any(caption.startswith("ReLU after layer 1") for caption in film.captions)
+
+
+def test_backward_the_last_gate_comes_first():
+    captions = film_of(backward=True).captions
+    assert captions[0].startswith("dL/dT arrives")
+    assert captions[1].startswith("The gate on sites 1 and 2 (layer 2, column 2)")
+
+
+def test_a_film_needs_a_matrix_for_each_step():
+    with pytest.raises(ValueError, match="zip"):
+        walls.film(4, 2, [np.eye(4)] * 3)
+
+
+@pytest.mark.parametrize(
+    ("diagram", "legs_up", "bonds"),
+    [
+        (legs.whole(4), 4, 0),
+        (legs.product(4), 4, 0),
+        (legs.cut(4, 2), 4, 1),
+        (legs.train([(4, 4), (4, 7), (2, 2)]), 6, 2),
+        (legs.gate(5, 2), 5, 0),
+        (legs.brick_wall(6, 2), 6, 0),
+        (legs.two_halves(4, 3), 7, 0),
+        (legs.gauge(), 2, 3),
+    ],
+    ids=lambda value: value.title if isinstance(value, legs.Diagram) else "",
+)
+def test_a_diagram_has_its_legs_and_its_bonds(diagram, legs_up, bonds):
+    upright = [line for line in diagram.lines if line[0] == line[2]]
+    across = [line for line in diagram.lines if line[1] == line[3]]
+    assert (len(upright), len(across)) == (legs_up, bonds)
+    axes = legs.draw(diagram).axes[0]
+    assert diagram.title in axes.get_title()
+    assert len(axes.patches) == len(diagram.boxes)
+
+
+def test_the_drawn_wall_stores_what_the_library_counts():
+    for num_sites, depth in ((5, 1), (6, 2), (8, 3)):
+        texts = [text for _, _, _, text, _ in legs.brick_wall(num_sites, depth).boxes]
+        stored = sum(int(text) for text in texts if text.isdigit())
+        rows = 2 ** (num_sites // 2)
+        assert stored == ta.ADTN((rows, 2**num_sites // rows), depth).num_parameters
+        assert texts.count("ReLU on all entries") == depth - 1
+
+
+def test_missing_draws_every_curve_as_it_is():
+    curves = {"a": np.linspace(1, 0, 20), "b": np.linspace(1, 0.5, 20)}
+    figure = cuts.missing(curves)
+    drawn = [line.get_ydata() for line in figure.axes[0].lines]
+    for curve in curves.values():
+        assert any(len(y) == 20 and np.allclose(y, curve) for y in drawn)
+    assert f"a {curves['a'][16]:.2g}" in figure.get_label()
+
+
+def test_learning_has_a_frame_for_each_entry():
+    history = [(k, 2.0, 10.0 + k, np.full((12, 784), 1.0 + k)) for k in range(3)]
+    film = budgets.learning(history)
+    assert film.captions[1] == "After step 1: loss 2.00, test accuracy 11.0 %."
+    assert len(film.images) == 3
 
 
 def test_the_race_draws_every_family_and_the_bound():
     found = {name: [(100, [0.9, 0.8]), (1000, [0.5, 0.4])] for name in fits.FAMILIES}
-    figure = fits.race({"a": found, "b": found}, size=50_000)
+    figure = fits.race({"a": found, "b": found}, size=50_000, depths=(1, 5))
     axes = figure.axes[0]
     drawn = [line.get_xydata() for line in axes.lines]
     for _ in fits.FAMILIES:
         assert any(np.allclose(xy, [[100, 0.85], [1000, 0.45]]) for xy in drawn if len(xy) == 2)
     bound = next(xy for xy in drawn if len(xy) == 50)
     np.testing.assert_allclose(bound[:, 1], np.sqrt(1 - bound[:, 0] / 50_000))
+    assert [text.get_text() for text in figure.axes[-1].texts] == ["M=1", "M=5"]
 
 
 def test_the_fits_are_told():
@@ -89,4 +161,4 @@ def test_seeds_shows_each_run_and_what_the_verdict_says():
     axes = figure.axes[0]
     dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
     assert [list(x) for x in dots] == list(runs.values())
-    assert [text.get_text() for text in axes.texts] == ["differ", "no verdict"]
+    assert [text.get_text() for text in axes.texts] == ["differ", "not significant"]

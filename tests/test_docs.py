@@ -166,7 +166,7 @@ def test_the_site_can_be_read_without_a_network(site):
 
 
 def test_the_site_has_formulas_solutions_and_a_start_page(site):
-    notebook = (site / "notebooks" / "06_tensor_networks.html").read_text(encoding="utf-8")
+    notebook = (site / "notebooks" / "07_brick_wall.html").read_text(encoding="utf-8")
     assert "<math" in notebook
     assert "<summary>Solution: apply gate</summary>" in notebook
     assert (site / "index.html").read_bytes() == (site / "README.html").read_bytes()

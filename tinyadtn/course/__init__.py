@@ -2,12 +2,15 @@
 
 - ``exercises/``: checks, hints, and wrong answers that each check must reject, one file per
   notebook: ``ex00_the_whole_idea``, ``ex01_differentiate``, ``ex02_gradcheck``,
-  ``ex03_broadcasting``, ``ex04_train``, ``ex05_convolution``, ``ex06_tensor_networks``,
-  ``ex07_imitation``, ``ex08_compress``, ``ex09_reading_a_claim``. ``zoo`` holds planted bugs and
-  ``broken`` broken training runs.
+  ``ex03_broadcasting``, ``ex04_train``, ``ex05_convolution``, ``ex06_few_numbers``,
+  ``ex07_brick_wall``, ``ex08_imitation``, ``ex09_compress``, ``ex10_what_424_can_be``,
+  ``ex11_when_it_improves``. ``zoo`` holds planted bugs and ``broken`` broken training runs.
 - ``player``: pictures of a process with play, step and slider.
-- ``pictures/``: the larger pictures. ``graph``, ``steps``, ``stretch``, ``learning``, ``patches``,
-  ``walls``, ``fits``, ``budgets`` and ``claims`` belong to 01 to 09, in this order; ``rows`` to 00.
+- ``results``: reads the project's measured runs.
+- ``pictures/``: the larger pictures. ``page`` and ``rows`` belong to 00; ``graph`` and ``line`` to
+  01; ``steps`` to 02; ``stretch``, ``letters`` and ``learning`` to 03 and 04; ``patches`` to 05;
+  ``cuts``, ``walls``, ``fits``, ``budgets`` and ``claims`` to 06 to 09 and 11, in this order.
+  ``legs`` draws tensor networks as nodes and legs.
 
 How an exercise is checked is in ``tinyadtn.teach``.
 """

@@ -75,7 +75,7 @@ def _rung(axes: Any, height: int, state: str) -> None:
 
 
 def seeds(runs: Mapping[str, Sequence[float]], verdict: Callable[[Any, Any], int]) -> Figure:
-    """One dot a run, a bar at each mean; between neighbours, whether the runs tell them apart."""
+    """One dot a run, a bar at each mean; between neighbours, whether they differ significantly."""
     told = ", ".join(f"{name} {sum(runs[name]) / len(runs[name]):.2f} %" for name in runs)
     figure = new_figure(8.4, 0.55 * len(runs) + 1.0, f"Test accuracy of single runs: {told}.")
     axes = figure.add_subplot()
@@ -87,7 +87,7 @@ def seeds(runs: Mapping[str, Sequence[float]], verdict: Callable[[Any, Any], int
     rows = list(runs.values())
     for y, (above, below) in enumerate(itertools.pairwise(rows)):
         apart = verdict(above, below) != 0
-        word, style = ("differ", {}) if apart else ("no verdict", {"style": "italic"})
+        word, style = ("differ", {}) if apart else ("not significant", {"style": "italic"})
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         axes.text(right, y + 0.5, word, va="center", fontsize=9, bbox=paper, **style)
         line = {"linestyle": "-" if apart else ":", "linewidth": 0.8}

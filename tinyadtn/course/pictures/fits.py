@@ -1,8 +1,8 @@
-"""How a wall is fitted, and how near it and its rivals come."""
+"""How an ADTN is fitted, and how close it and its rivals come."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,13 @@ def two_ways(by_distance: Mapping[str, Any], by_angle: Mapping[str, Any]) -> Fig
     return figure
 
 
-def race(races: Mapping[str, Mapping[str, Any]], size: int) -> Figure:
-    """Relative error against numbers stored, a panel a target; the grey line is √(1 − n/N)."""
+def race(
+    races: Mapping[str, Mapping[str, Any]], size: int, depths: Sequence[int] = (1, 2, 4)
+) -> Figure:
+    """Relative error against parameters, a panel a target; the grey line is √(1 − n/N).
+
+    ``depths`` are those of the ADTNs; the first and the last are named.
+    """
     ends = [
         f"{target}: " + ", ".join(f"{f} {np.mean(found[f][-1][1]):.3f}" for f in FAMILIES)
         for target, found in races.items()
@@ -46,7 +51,7 @@ def race(races: Mapping[str, Mapping[str, Any]], size: int) -> Figure:
     figure = new_figure(
         10.2,
         4.4,
-        "Relative error against numbers stored for low rank, tensor train and ADTN. Error of the "
+        "Relative error against parameters stored: low rank, tensor train and ADTN. Error of the "
         f"largest of each: {'; '.join(ends)}.",
     )
     panels = figure.subplots(1, len(races), sharex=True)
@@ -59,10 +64,8 @@ def race(races: Mapping[str, Mapping[str, Any]], size: int) -> Figure:
             style = {"color": colour, "linestyle": line, "marker": marker, "capsize": 3}
             axes.errorbar(numbers, means, np.transpose(spread), label=family, **style)
         floor = np.sqrt(1 - counts / size)
-        axes.plot(
-            counts, floor, color=REFERENCE, linewidth=1, label="√(1 − n/N): n of N directions"
-        )
-        axes.set(xscale="log", xlabel="numbers stored, n", title=target)
+        axes.plot(counts, floor, color=REFERENCE, linewidth=1, label="nothing learned: √(1 − n/N)")
+        axes.set(xscale="log", xlabel="parameters stored, n", title=target)
         axes.xaxis.set_major_locator(FixedLocator([100, 1000]))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_locator(NullLocator())
@@ -71,7 +74,7 @@ def race(races: Mapping[str, Mapping[str, Any]], size: int) -> Figure:
     panels[-1].set_yscale("log")
     panels[-1].set_title(f"{list(races)[-1]} (log scale)")
     walls = list(races.values())[-1]["ADTN"]
-    for k, (numbers, errors) in ((1, walls[0]), (len(walls), walls[-1])):
+    for k, (numbers, errors) in ((depths[0], walls[0]), (depths[-1], walls[-1])):
         panels[-1].annotate(
             f"M={k}", (numbers, np.mean(errors)), (7, 3), textcoords="offset points", fontsize=8
         )

@@ -1,4 +1,4 @@
-"""The brick wall as it builds a tensor: its growth, and the reach of one gate."""
+"""The brick wall as it builds a tensor: its contraction as a film, and the reach of one gate."""
 
 from __future__ import annotations
 
@@ -8,44 +8,25 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tinyadtn.draw.style import ADJOINT, FRESH_GATE, GATE, REFERENCE, SIGNED, VALUE, new_figure
+from tinyadtn.course.player import Player, player
+from tinyadtn.draw.style import (
+    ADJOINT,
+    FRESH_GATE,
+    GATE,
+    REFERENCE,
+    SIGMA,
+    SIGNED,
+    VALUE,
+    new_figure,
+)
 
 CONE = "#DCE6EE"  # light enough that lines and gates on it stay readable in grey
 
 
-def growth(frames: Sequence[tuple[str, np.ndarray]], per_row: int) -> Figure:
-    """Matrices in reading order, under each how many entries are not 0, and its rank.
-
-    Colour is the sign and the square root of the size, each matrix on its own scale.
-    """
-    rows = -(-len(frames) // per_row)
-    facts = [_facts(matrix) for _, matrix in frames]
-    told = "; ".join(f"{name}: {fact}" for (name, _), fact in zip(frames, facts))
-    told = told.replace("\n", " ")
-    figure = new_figure(1.42 * per_row, 2.02 * rows + 0.35, f"T while it is contracted. {told}.")
-    grid = figure.subplots(rows, per_row, squeeze=False).ravel()
-    for axes in grid[len(frames) :]:
-        axes.set_visible(False)
-    for axes, (name, matrix), fact in zip(grid, frames, facts):
-        root = np.sign(matrix) * np.sqrt(np.abs(matrix))
-        scale = float(np.quantile(np.abs(root[root != 0]), 0.98))
-        shown = np.ma.masked_equal(root, 0)
-        axes.imshow(shown, cmap=SIGNED, vmin=-scale, vmax=scale, interpolation="nearest")
-        if np.count_nonzero(root) <= 64:  # too small to be seen as pixels
-            y, x = np.nonzero(root)
-            style = {"cmap": SIGNED, "vmin": -scale, "vmax": scale, "marker": "s", "s": 12}
-            axes.scatter(x, y, c=root[y, x], edgecolors="black", linewidths=0.4, **style)
-            axes.set(xlim=(-1.5, None), ylim=(None, -1.5))  # room for marks in the corner
-        axes.set(xticks=[], yticks=[])
-        axes.set_title(name, fontsize=9)
-        axes.set_xlabel(fact, fontsize=8)
-    figure.supxlabel("white: exactly 0      dark: negative      bright: positive", fontsize=9)
-    return figure
-
-
 def _facts(matrix: np.ndarray) -> str:
     values = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
-    return f"{np.count_nonzero(matrix):,} not 0\nrank {int((values > 1e-6 * values[0]).sum())}"
+    rank = int((values > 1e-6 * values[0]).sum())
+    return f"{np.count_nonzero(matrix):,} of {matrix.size:,} entries are not 0, rank {rank}"
 
 
 def light_cone(
@@ -153,3 +134,93 @@ def _spectra(axes: Any, num_sites: int, before: Sequence, after: Sequence) -> No
     axes.set_xticks(
         [k + 0.5 for k in range(num_sites - 1)], [f"{k}|{k + 1}" for k in range(num_sites - 1)]
     )
+
+
+# --- the contraction as a film -------------------------------------------------------------------
+
+Element = tuple[str, int, int]  # ("gate", column, site) or ("relu", column, 0)
+
+
+def elements(num_sites: int, depth: int) -> list[Element]:
+    """Return the gates and the ReLUs of a brick wall in the order of contraction."""
+    found: list[Element] = []
+    for k in range(2 * depth):
+        if k > 0 and k % 2 == 0:
+            found.append(("relu", k, 0))
+        found += [("gate", k, site) for site in range(k % 2, num_sites - 1, 2)]
+    return found
+
+
+def film(
+    num_sites: int, depth: int, matrices: Sequence[np.ndarray], *, backward: bool = False
+) -> Player:
+    """Return a player: left the brick wall, right the matrix after each gate and each ReLU.
+
+    ``matrices`` has one for the start and one for each element, in the order of contraction; or,
+    with ``backward``, dL/dT first and then the gradient before each element, the last one first.
+    """
+    order = elements(num_sites, depth)
+    order = order[::-1] if backward else order
+    captions = [_caption(None, matrices[0], backward)]
+    captions += [_caption(e, m, backward) for e, m in zip(order, matrices[1:], strict=True)]
+    what = "The gradient flows back through" if backward else "T grows while we contract"
+    alt = f"{what} a brick wall of {num_sites} sites and {depth} layers."
+    return player(
+        lambda k: _film_frame(num_sites, order, k, matrices[k], backward), captions, alt=alt
+    )
+
+
+def _caption(element: Element | None, matrix: np.ndarray, backward: bool) -> str:
+    fact = _facts(matrix)
+    if element is None:
+        return f"dL/dT arrives: {fact}." if backward else f"The start |0…0⟩: {fact}."
+    kind, column, site = element
+    place = f"layer {column // 2 + 1}, column {column % 2 + 1}"
+    if kind == "relu":
+        name = f"ReLU after layer {column // 2}"
+        return f"{name} stops where it was 0: {fact}." if backward else f"{name}: {fact}."
+    name = f"The gate on sites {site} and {site + 1} ({place})"
+    return f"{name} gets its gradient; passed on: {fact}." if backward else f"{name}: {fact}."
+
+
+def _film_frame(
+    num_sites: int, order: Sequence[Element], step: int, matrix: np.ndarray, backward: bool
+) -> Figure:
+    from matplotlib.patches import Rectangle
+
+    figure = new_figure(8.0, 3.9, "")
+    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    loud = ADJOINT if backward else VALUE
+    columns = 1 + max(column for _, column, _ in order)
+    top = columns + columns // 2 - 1
+    for site in range(num_sites):
+        left.plot([site, site], [-0.8, top], color=REFERENCE, linewidth=1, zorder=1)
+        left.text(site, -0.9, "|0⟩", ha="center", va="top", fontsize=8)
+        left.text(site, top + 0.05, f"{site}", ha="center", va="bottom", fontsize=8)
+    for number, (kind, column, site) in enumerate(order, start=1):
+        y = column + column // 2 - (kind == "relu")
+        x0, width = (-0.3, num_sites - 0.4) if kind == "relu" else (site - 0.25, 1.5)
+        done = SIGMA if kind == "relu" else FRESH_GATE if column == 0 else GATE
+        colour = loud if number == step else done if number < step else "#F4F4F4"
+        edge = "black" if number <= step else "#BBBBBB"
+        box = Rectangle((x0, y - 0.3), width, 0.6, facecolor=colour, edgecolor=edge, zorder=2)
+        left.add_patch(box)
+        text = "ReLU" if kind == "relu" else ""
+        style = {"ha": "center", "va": "center", "fontsize": 8, "zorder": 3}
+        left.text(x0 + width / 2, y, text, color=edge, **style)
+    left.set(xlim=(-0.8, num_sites - 0.2), ylim=(-1.5, top + 0.6))
+    left.set_axis_off()
+    _show_matrix(right, matrix)
+    right.set_title("dL/d(state)" if backward else "state, as a matrix", fontsize=10)
+    right.set_xlabel("white: 0    dark: negative    bright: positive", fontsize=9)
+    return figure
+
+
+def _show_matrix(axes: Any, matrix: np.ndarray) -> None:
+    """Show the sign and the square root of the size of each entry; zeros are white."""
+    root = np.sign(matrix) * np.sqrt(np.abs(matrix))
+    nonzero = np.abs(root[root != 0])
+    scale = float(np.quantile(nonzero, 0.98)) if nonzero.size else 1.0
+    shown = np.ma.masked_equal(root, 0)
+    axes.imshow(shown, cmap=SIGNED, vmin=-scale, vmax=scale, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])

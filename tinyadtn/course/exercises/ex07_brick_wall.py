@@ -1,4 +1,4 @@
-"""Checks of notebook 06: a gate, what is stored, and the largest rank."""
+"""Checks of notebook 07: a gate, what is stored, the largest rank, and gates for the identity."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyadtn import ADTN
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import parts
 
 # --- apply gate ----------------------------------------------------------------------------------
 
@@ -89,7 +90,7 @@ def _counts(stored):
 )
 def three_counts(answer, rng):
     """What the library counts, which finds the live ones by following which numbers can matter."""
-    for num_sites in (2, 3, *rng.integers(4, 23, size=10)):
+    for num_sites in (2, 3, *sorted(rng.integers(4, 23, size=10))):
         depth = int(rng.integers(1, 5))
         rows = int(rng.integers(1, num_sites))
         counts = ADTN((2**rows, 2 ** int(num_sites - rows)), depth).counts()
@@ -142,11 +143,42 @@ def _rank_of_a_random_wall(num_sites, depth, cut, rng):
 )
 def rank_bound(answer, rng):
     """Random walls reach it."""
-    for _ in range(12):
-        num_sites, depth = int(rng.integers(3, 10)), int(rng.integers(1, 4))
-        cut = int(rng.integers(1, num_sites))
+    for num_sites in (2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 9):
+        depth, cut = int(rng.integers(1, 4)), int(rng.integers(1, num_sites))
         right = _rank_of_a_random_wall(num_sites, depth, cut, rng)
         yield f"Q = {num_sites}, M = {depth}, cut {cut}", right, answer(num_sites, depth, cut)
     for depth, cut in ((1, 5), (1, 6), (2, 5), (2, 6)):  # far from both ends
         right = _rank_of_a_random_wall(12, depth, cut, rng)
         yield f"Q = 12, M = {depth}, cut {cut}", right, answer(12, depth, cut)
+
+
+# --- identity gates ------------------------------------------------------------------------------
+
+EQUAL, SWAP = np.eye(2), np.eye(4)[[0, 2, 1, 3]]
+
+
+@exercise(
+    "identity gates",
+    hints=(
+        "The first column joins sites 0 and 1, and sites 2 and 3. You need 0 with 2, and 1 with 3.",
+        "Let both first gates answer (1, 0, 0, 1): then b0 = b1 and b2 = b3.",
+        "The gate on sites 1 and 2 exchanges their bits: it swaps the indices 01 and 10.",
+    ),
+    wrong=(
+        lambda: [np.array([EQUAL, EQUAL]), np.eye(4)[None]],  # rank 1
+        lambda: [np.array([EQUAL, EQUAL]), np.diag([1.0, 0, 0, 1])[None]],  # all four bits equal
+        lambda: [np.array([EQUAL[::-1], EQUAL]), SWAP[None]],
+        lambda: [np.array([EQUAL, EQUAL]), 2 * SWAP[None]],
+        lambda: [np.array([np.ones((2, 2)), EQUAL]), SWAP[None]],
+    ),
+)
+def identity_gates(answer, rng):
+    """T from the gates, as a 4 × 4 matrix."""
+    first, second = parts(answer(), 2)
+    if first is None or second is None:
+        yield "the two columns", True, None
+    yield "shape of the first column", (2, 2, 2), np.shape(first)
+    yield "shape of the second column", (1, 4, 4), np.shape(second)
+    state = np.kron(np.ravel(first[0]), np.ravel(first[1]))
+    got = (np.asarray(second[0]) @ state.reshape(2, 4, 2)).reshape(4, 4)
+    yield "T as a matrix", np.eye(4), got

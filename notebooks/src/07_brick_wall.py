@@ -1,0 +1,338 @@
+# %% [markdown]
+# # 07 What is a brick wall of gates?
+#
+# Notebook 06 took tensors apart, by cutting. Now we build: we start with a single 1 and multiply
+# by small matrices, the *gates*, until every entry is filled. That is the network inside an
+# **ADTN**, an automatically differentiable tensor network.
+#
+# **How do a few hundred parameters become $2^Q$ entries, and what is the largest rank they
+# reach?**
+#
+# **Study time** 90 minutes. **You need** notebook 06. **Afterwards you can** apply a gate to a
+# state of a million entries, draw and count an ADTN, bound its rank at any cut, and say what a
+# ReLU between two layers changes.
+#
+# **Before this.** A vector with $2^Q$ entries has Q sites, one for each bit of its index. A
+# product has rank 1 at every cut, so it can never become (1, 0, 0, 1). The rank at a cut is the
+# size of the bond that is needed there.
+
+# %%
+import numpy as np
+
+import tinyadtn as ta
+from tinyadtn import teach
+from tinyadtn.course.pictures import legs, walls
+
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## One gate on two sites, by hand
+#
+# A site that is 0 for sure is written |0⟩ = (1, 0). Two of them are |00⟩ = (1, 0, 0, 0): the entry
+# at index 00 is 1, and the others are 0. A **gate** is a 4 × 4 matrix that multiplies this vector.
+
+# %%
+zero = np.array([1, 0, 0, 0])  # |00⟩
+G = np.array([[1, 5, 6, 7], [0, 5, 6, 7], [0, 5, 6, 7], [1, 5, 6, 7]])
+print("G |00⟩ =", G @ zero)
+
+# %% [markdown]
+# Two things can be seen here. First, only the first column of G was used, because |00⟩ has only
+# one entry that is not 0. Secondly, the result is (1, 0, 0, 1), which no product can be. **A gate
+# joins two sites.**
+#
+# ## One gate on many sites
+#
+# On a longer row of sites a gate acts on two neighbours and leaves the others alone:
+#
+# $$\text{new}[\ldots p\,q \ldots] = \sum_{rs} G[pq, rs]\; \text{state}[\ldots r\,s \ldots]$$
+
+# %%
+legs.draw(legs.gate(6, 2))
+
+# %% [markdown]
+# For three sites we can still write the whole matrix. The gate on sites 1 and 2 is a Kronecker
+# product with the identity: two copies of G along the diagonal, one for each value of site 0.
+
+# %%
+state = np.arange(8.0)
+big = np.kron(np.eye(2), G)
+print(big.astype(int))
+print("whole matrix:      ", big @ state)
+print("G on each half:    ", np.concatenate([G @ state[:4], G @ state[4:]]))
+
+# %% [markdown]
+# On $Q = 20$ sites that matrix would have $2^{40}$ entries, which are terabytes, and nearly all
+# are zero. None of them is needed. As the second line shows, it is enough to multiply pieces of
+# the state by G, and a `reshape` finds the pieces.
+#
+# **Exercise.** Write `apply_gate` for states of up to $2^{20}$ entries.
+
+
+# %%
+def apply_gate(state, gate, site):
+    """Return the state, 2^Q entries, after the 4×4 gate on sites (site, site + 1)."""
+
+
+# %% solution: apply gate
+def apply_gate(state, gate, site):
+    """Return the state, 2^Q entries, after the 4×4 gate on sites (site, site + 1)."""
+    return (gate @ state.reshape(2**site, 4, -1)).reshape(-1)
+
+
+# %%
+apply_gate = teach.check("apply gate", apply_gate)
+
+# %% [markdown]
+# ## Column, layer, depth
+#
+# - A **column** is a set of gates that do not overlap: on sites (0, 1), (2, 3), … or on (1, 2),
+#   (3, 4), ….
+# - A **TN layer** is two columns, one of each kind. It joins every site to its neighbours.
+# - The **depth** M (`depth`) is the number of TN layers. Between two layers a ReLU acts on all
+#   $2^Q$ entries.
+#
+# Drawn as boxes, the gates look like bricks, so this wiring is called a *brick wall*. What comes
+# out at the top is called T. The construction is from Qing, Li, Zhou and Ran (arXiv 2305.06058).
+
+# %%
+legs.draw(legs.brick_wall(6, 1), legs.brick_wall(6, 2))
+
+# %% [markdown]
+# A box shows how many parameters its gate stores. White gates belong to the very first column.
+# They meet |00⟩ and nothing else, so only one of their four columns is used and stored: 4
+# parameters. All others store 16.
+
+
+# %%
+def my_wall(columns, num_sites):
+    """Contract gate by gate: yield the state at the start, and after each gate and each ReLU."""
+    state = np.eye(1, 2**num_sites)[0]
+    yield state
+    for k, column in enumerate(columns):
+        if k > 0 and k % 2 == 0:
+            state = np.maximum(state, 0)
+            yield state
+        for j, gate in enumerate(column):
+            if k == 0:  # only its first column is stored
+                gate = np.pad(gate.reshape(4, 1), ((0, 0), (0, 3)))
+            state = apply_gate(state, gate, 2 * j + k % 2)
+            yield state
+
+
+# %% [markdown]
+# Compare with the library. Three options are used here. `order="output_first"` puts the bits of
+# the output before those of the input. `rng=3` draws random gates. `normalized=False` makes a
+# **plain** ADTN, which is exactly the network that you see; the library's default is *normalized*,
+# and notebook 08 explains it.
+
+# %%
+adtn = ta.ADTN((16, 16), depth=2, order="output_first", normalized=False, rng=3)
+columns = [column.numpy().astype(np.float64) for column in adtn.columns]
+states = list(my_wall(columns, adtn.num_sites))
+*_, last = adtn.steps()
+print(f"{adtn.num_parameters} parameters became {states[-1].size} entries")
+print("largest difference to the library:", np.abs(states[-1] - last.state.numpy()).max())
+
+# %% [markdown]
+# So that is all: reshape, multiply, and a ReLU between two layers.
+#
+# ## Watch it grow
+#
+# The player shows T as a 16 × 16 matrix, from a single 1 to a full matrix, gate by gate. Two
+# guesses before you press play. Which share of the entries is 0 after the ReLU? And does the ReLU
+# make the rank larger, smaller, or neither?
+
+# %%
+my_guess_share = None  # from 0 to 1
+
+# %%
+my_guess_rank = None  # "larger", "smaller" or "neither"
+
+# %%
+walls.film(8, 2, [state.reshape(16, 16) for state in states])
+
+# %%
+relu = next(k for k, e in enumerate(walls.elements(8, 2)) if e[0] == "relu")
+ranks = [int(np.linalg.matrix_rank(s.reshape(16, 16))) for s in states]
+teach.reveal(my_guess_share, np.mean(states[relu + 1] == 0))
+teach.reveal(my_guess_rank, "larger" if ranks[relu + 1] > ranks[relu] else "not larger")
+print("ranks from the start to the end:", ranks)
+
+# %% [markdown]
+# The four gates of the first column fill the whole matrix, and it still has rank 1. In the second
+# column, one gate sits across the line between rows and columns, and the rank becomes 4.
+#
+# The ReLU is different. It sets about half of the entries to 0, and the rank becomes *larger*. A
+# gate treats all values of the other sites alike. The ReLU looks at one entry at a time, knows
+# nothing about sites, and thereby joins all of them.
+#
+# ## What is stored, counted three ways
+#
+# Papers count differently. For Q sites and depth M:
+#
+# - **stored**: 4 parameters for a gate of the very first column, 16 for every other gate;
+# - **effective** (`live` in the code): stored parameters that can change T at all. If Q is odd,
+#   the last gate of layer 1 meets a site that is still |0⟩, so half of its columns multiply zeros;
+# - **full gates**: 16 for every gate.
+#
+# Count the boxes of the two pictures above before you write a formula.
+#
+# **Exercise.** Write the three counts.
+
+
+# %%
+def three_counts(num_sites, depth):
+    """Return (stored, effective, full gates) of a brick wall whose T is used whole."""
+
+
+# %% solution: three counts
+def three_counts(num_sites, depth):
+    """Return (stored, effective, full gates) of a brick wall whose T is used whole."""
+    full = 16 * depth * (num_sites - 1)
+    stored = full - 12 * (num_sites // 2)
+    return stored, stored - 8 * (num_sites % 2), full
+
+
+# %%
+three_counts = teach.check("three counts", three_counts)
+print(" Q      entries   stored  effective  full gates   (M = 1)")
+for num_sites in (12, 18, 21, 24):
+    stored, effective, full = three_counts(num_sites, 1)
+    print(f"{num_sites:2} {2**num_sites:12,}   {stored:6}  {effective:9}  {full:10}")
+teach.states("436", three_counts(18, 2)[0], always=True)
+
+# %% [markdown]
+# FC-2's first layer needs 18 sites, and with two TN layers it stores 436 parameters. The growth is
+# the point: one site more doubles the entries, and adds 16 parameters per layer.
+#
+# ## What such a network can never become
+#
+# Take away the ReLU, and cut T somewhere. In each column there is one gate across the cut, or
+# none. A gate across it is a sum of at most 4 products (matrix on the left site) × (matrix on the
+# right site). So it can multiply the rank by 4. A gate of the very first column only answers |00⟩,
+# with a 2 × 2 table. It can multiply the rank by 2. And no rank exceeds the smaller side of its
+# matrix.
+#
+# **Exercise.** Write the largest rank that T can have at a cut, without a ReLU.
+
+
+# %%
+def rank_bound(num_sites, depth, cut):
+    """Return the largest rank of T between the first ``cut`` sites and the others; no ReLU."""
+
+
+# %% solution: rank bound
+def rank_bound(num_sites, depth, cut):
+    """Return the largest rank of T between the first ``cut`` sites and the others; no ReLU."""
+    # At an odd cut a gate of each first column is across, at an even one of each second.
+    through = 2 * 4 ** (depth - 1) if cut % 2 else 4**depth
+    return min(through, 2**cut, 2 ** (num_sites - cut))
+
+
+# %%
+rank_bound = teach.check("rank bound", rank_bound)
+for depth in (1, 2, 3):
+    print(f"M = {depth}:", [rank_bound(12, depth, cut) for cut in range(1, 12)])
+
+# %% [markdown]
+# ## The picture to keep: how far one gate reaches
+#
+# A changed gate changes the input of the gates above it, and those change the next ones. This
+# **light cone** widens by one site to each side with every column. Seen from T, all that has
+# changed is a matrix on the sites of the cone.
+#
+# To see it, let every gate be a rotation (an orthogonal matrix). A rotation on one side of a cut
+# does not change its singular values. So we turn one gate of layer 1 and ask which of the 11 cuts
+# change.
+
+
+# %%
+def spectra(activation, turned):
+    """Return the singular values at every cut of one brick wall, with one gate turned or not."""
+    options = {"order": "output_first", "start": "orthogonal", "normalized": False}
+    adtn = ta.ADTN((64, 64), 2, activation=activation, rng=0, **options)
+    if turned:  # the gate on sites 5 and 6 in column 2 of layer 1
+        rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(4, 4)))
+        adtn.columns[1].data[2] = rotation
+    values = [ta.draw.cut_spectrum(adtn, cut) for cut in range(1, 12)]
+    return [v / np.linalg.norm(v) for v in values]
+
+
+def changed(before, after):
+    pairs = enumerate(zip(before, after), start=1)
+    return [cut for cut, (a, b) in pairs if np.abs(a - b).max() > 1e-6]
+
+
+# %%
+my_guess_linear = None  # how many of the 11 cuts change, without a ReLU?
+
+# %%
+my_guess_relu = None  # and with a ReLU between the two layers?
+
+# %%
+before, after = spectra("identity", False), spectra("identity", True)
+teach.reveal(my_guess_linear, len(changed(before, after)))
+walls.light_cone(12, 2, (1, 1, 5), before, after)
+
+# %% [markdown]
+# Time goes upward in the upper picture. Below it, each column of dots belongs to the cut between
+# two sites. Inside the cone the singular values have moved, and outside the cone not one of them
+# has. The ranks are exactly the bounds of your exercise.
+#
+# Now the second guess: the same change, with the ReLU.
+
+# %%
+with_relu = spectra("relu", False), spectra("relu", True)
+teach.reveal(my_guess_relu, len(changed(*with_relu)))
+for name, values in (("without ReLU", before), ("with ReLU", with_relu[0])):
+    print(f"ranks {name:12}", [int((v > 1e-10 * v[0]).sum()) for v in values])
+
+# %% [markdown]
+# All 11 cuts change. With one ReLU the cone is gone: only a linear network is local. The ReLU also
+# lifts the rank far above the bound. Whether such a T is more *useful* is another question, and
+# this notebook does not answer it.
+#
+# ## Challenge
+#
+# The rank bound says that four sites and depth 1 reach rank 4 in the middle. The 4 × 4 identity
+# has rank 4. **Write gates whose T is the identity matrix**, with rows $b_0 b_1$ and columns
+# $b_2 b_3$.
+#
+# Give the first column as an array (2, 2, 2), what two gates answer to |00⟩, and the second column
+# as an array (1, 4, 4). Hint: T must be 1 where $b_0 = b_2$ and $b_1 = b_3$. Which pairs of sites
+# does the first column join?
+
+
+# %%
+def identity_gates():
+    """Return [first column (2, 2, 2), second column (1, 4, 4)] whose T is the 4×4 identity."""
+
+
+# %% solution: identity gates
+def identity_gates():
+    """Return [first column (2, 2, 2), second column (1, 4, 4)] whose T is the 4×4 identity."""
+    equal = np.eye(2)  # (1, 0, 0, 1): two sites with the same bit
+    swap = np.eye(4)[[0, 2, 1, 3]]  # exchanges the bits of sites 1 and 2
+    return [np.array([equal, equal]), swap[None]]
+
+
+# %%
+identity_gates = teach.check("identity gates", identity_gates)
+
+# %% [markdown]
+# ## Ledger
+#
+# **Shown.** $2^Q$ entries come from about 16·M·Q parameters, by matrix products on two sites at a
+# time. At M = 1 the rank at a cut is at most 4, and 2 at odd cuts. `my_wall` and the library
+# compute the same T, up to the rounding of float32.
+#
+# **Assumed.** Only the abstract of the paper was available to us, so it is our reading that a gate
+# of the first column counts 4. All gates here were random, and random gates reach the largest rank
+# with probability 1.
+#
+# **Not tested.** Whether gates can be *found* that bring T near a given matrix (notebook 08), and
+# whether a network learns with them (09). Another order of the sites makes another cut the matrix,
+# and changes what was said of its rank.
+#
+# **Next: notebook 08.** Can a brick wall imitate a matrix?

@@ -1,0 +1,255 @@
+"""Checks of notebook 09: the training loop, depths within a budget, the bill, a tiny recipe."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import tinyadtn as ta
+from tinyadtn import ADTN
+from tinyadtn.teach import exercise
+
+# --- training loop -------------------------------------------------------------------------------
+
+
+def _loop(
+    model,
+    images,
+    labels,
+    steps,
+    learning_rate,
+    rng,
+    *,
+    rate: Callable[[int, int], float] = lambda k, steps: 1 - k / steps,
+    reset: bool = True,
+    late: bool = False,
+) -> Iterator[float]:
+    optimizer = ta.Adam(model.parameters(), clip=1.0)
+    for k in range(steps):
+        batch = rng.choice(len(images), size=128)
+        loss = ta.softmax_cross_entropy(model(images[batch]), labels=labels[batch])
+        loss.backward()
+        optimizer.step(learning_rate * rate(k, steps))
+        if reset:
+            optimizer.zero_grad()
+        if late:  # the loss after the step
+            loss = ta.softmax_cross_entropy(model(images[batch]), labels=labels[batch])
+        yield loss.item()
+
+
+def _with(**options: Any) -> Callable:
+    return lambda *arguments: _loop(*arguments, **options)
+
+
+def _never_learns(model, images, labels, steps, learning_rate, rng):
+    for _ in range(steps):
+        batch = rng.choice(len(images), size=128)
+        yield ta.softmax_cross_entropy(model(images[batch]), labels=labels[batch]).item()
+
+
+def _small_problem(seed: int, frozen: bool):
+    """A network 6-5-3 whose first weight is an ADTN or frozen, and 200 images of 6 pixels."""
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(200, 6)).astype(np.float32)
+    labels = (images @ rng.normal(size=(6, 3))).argmax(axis=1)
+    model = ta.Sequential(fc1=ta.Linear(6, 5, rng=seed), fc2=ta.Linear(5, 3, rng=seed))
+    recipe = ta.Frozen.like() if frozen else ta.ADTN.like(1)
+    return ta.compress(model, {"fc1": recipe}, rng=seed), images, labels
+
+
+@exercise(
+    "training loop",
+    hints=(
+        "Before the loop: optimizer = ta.Adam(model.parameters(), clip=1.0).",
+        "In the loop: loss, loss.backward(), optimizer.step(…), optimizer.zero_grad(), yield.",
+        "The rate of step k is learning_rate * (1 - k / steps); yield loss.item().",
+    ),
+    wrong=(
+        _with(reset=False),  # gradients of all steps add up
+        _with(rate=lambda k, steps: 1.0),
+        _with(rate=lambda k, steps: 1 - (k + 1) / steps),  # the last step has rate 0
+        _with(rate=lambda k, steps: -(1 - k / steps)),  # uphill
+        _with(late=True),
+        _never_learns,
+        lambda *arguments: list(_loop(*arguments))[:-1],
+    ),
+    tolerance=1e-5,
+)
+def training_loop(answer, rng):
+    """Losses and parameters after 1, 2 and 6 steps, as the reference gives them."""
+    for steps, frozen in ((1, False), (2, False), (6, False), (6, True)):
+        seed = int(rng.integers(1000))
+        mine, images, labels = _small_problem(seed, frozen)
+        yours = mine.copy()
+        right = list(_loop(mine, images, labels, steps, 0.05, np.random.default_rng(seed)))
+        got = answer(yours, images, labels, steps, 0.05, np.random.default_rng(seed))
+        case = f"{steps} step{'s' * (steps > 1)}, first layer {'frozen' if frozen else 'an ADTN'}"
+        if got is None:
+            yield case, right, None
+        losses = list(got)
+        yield f"{case}: how many losses", len(right), len(losses)
+        yield f"{case}: the losses", right, losses
+        for (name, p), (_, q) in zip(mine.named_parameters(), yours.named_parameters()):
+            yield f"{case}: {name} at the end", p.data, q.data
+
+
+# --- spend ---------------------------------------------------------------------------------------
+
+
+def _stored(sites, depths):
+    return sum(16 * m * (q - 1) - 12 * (q // 2) for q, m in zip(sites, depths))
+
+
+def _deepen(order, price=_stored):
+    """Deepen the layers one after the other, each as far as it goes."""
+
+    def answer(sites, budget):
+        depths = [1] * len(sites)
+        for k in order(sites):
+            while price(sites, [m + (j == k) for j, m in enumerate(depths)]) <= budget:
+                depths[k] += 1
+        return depths
+
+    return answer
+
+
+def _level(sites, budget):
+    depth = 1
+    while _stored(sites, [depth + 1] * len(sites)) <= budget:
+        depth += 1
+    return [depth] * len(sites)
+
+
+def _one_too_deep(sites, budget):
+    depths = _deepen(lambda s: range(len(s)))(sites, budget)
+    return [depths[0] + 1, *depths[1:]]
+
+
+@exercise(
+    "spend",
+    hints=(
+        "One more layer of depth on Q sites costs 16·(Q - 1), whatever the depth is by then.",
+        "Filling up one layer after the other can leave a rest that another mixture would use.",
+        "There are few mixtures: try them all, keep those within the budget, take the largest sum.",
+    ),
+    wrong=(
+        _deepen(lambda sites: range(len(sites))),
+        _deepen(lambda sites: sorted(range(len(sites)), key=lambda k: sites[k])),
+        _level,
+        _one_too_deep,
+        _deepen(
+            lambda sites: range(len(sites)),
+            lambda sites, depths: sum(16 * m * (q - 1) for q, m in zip(sites, depths)),
+        ),
+    ),
+)
+def spend(answer, rng):
+    """No other mixture of depths stores more within the budget."""
+    problems = [((16, 14, 11), 600), ((18, 12), 1_000)]
+    for _ in range(12):
+        sites = tuple(int(q) for q in rng.integers(8, 19, size=rng.integers(2, 4)))
+        least = _stored(sites, [1] * len(sites))
+        problems.append((sites, least + int(rng.integers(0, 1_500))))
+    for sites, budget in sorted(problems, key=lambda problem: problem[1]):
+        ranges = [range(1, 3 + budget // (16 * (q - 1))) for q in sites]
+        sums = (_stored(sites, depths) for depths in itertools.product(*ranges))
+        right = max(total for total in sums if total <= budget)
+        depths = answer(sites, budget)
+        if depths is None:
+            yield f"sites {sites}", right, None
+        whole = len(depths) == len(sites) and all(m == int(m) and m >= 1 for m in depths)
+        yield f"sites {sites}: one whole depth of 1 or more for each", True, whole
+        yield f"sites {sites}, budget {budget}: numbers stored", right, _stored(sites, depths)
+
+
+# --- bill ----------------------------------------------------------------------------------------
+
+
+def _bill(q, m, o, i, *, first=1, size=None, bytes_each=4, per_first=4):
+    fresh = q // 2
+    others = m * (q - 1) - fresh
+    size = 2**q if size is None else size
+    return (
+        bytes_each * (per_first * fresh + 16 * others),
+        size * (first * fresh + 4 * others),
+        o * i,
+    )
+
+
+@exercise(
+    "bill",
+    hints=(
+        "Gates of the very first column: Q // 2. All others: M·(Q - 1) - Q // 2.",
+        "Bytes: 4 for each stored number; 4 numbers a first gate, 16 any other.",
+        "Decode: 2**Q · (first + 4·others). One image: outputs · inputs.",
+    ),
+    wrong=(
+        lambda q, m, o, i: _bill(q, m, o, i, first=4),
+        lambda q, m, o, i: _bill(q, m, o, i, size=o * i),  # T is padded to 2^Q
+        lambda q, m, o, i: _bill(q, m, o, i, bytes_each=1),
+        lambda q, m, o, i: _bill(q, m, o, i, per_first=16),
+        lambda q, m, o, i: (*_bill(q, m, o, i)[:2], 2**q),
+    ),
+)
+def bill(answer, rng):
+    """Against the columns of a wall, one by one."""
+    for largest in (4, 4, 8, 8, 30, 30, 100, 100, 500, 500):
+        outputs, inputs = (int(n) for n in rng.integers(3, largest + 1, size=2))
+        depth = int(rng.integers(1, 5))
+        wall = ADTN((outputs, inputs), depth)
+        terms = sum(len(c.pairs) * (1 if c.fresh else 4) for c in wall.wall)
+        decode = wall.sites.padded_size * terms
+        right = 4 * wall.num_parameters, decode, math.prod(wall.shape)
+        got = answer(wall.num_sites, depth, outputs, inputs)
+        yield f"({outputs}, {inputs}), M = {depth}", right, got
+
+
+# --- tiny recipe ---------------------------------------------------------------------------------
+
+_scores: dict[str, tuple[int, float]] = {}  # a recipe is trained once
+
+
+def _score(recipe: Any) -> tuple[int, float]:
+    """Parameters of fc1, and the mean test accuracy in % of two short runs."""
+    key = repr(recipe)
+    if key not in _scores:
+        data, percents, stored = ta.load_data("mnist-5k"), [], 0
+        for seed in (0, 1):
+            network = ta.compress(ta.models.fc2(rng=seed), {"fc1": recipe}, rng=seed)
+            stored = ta.report(network).rows[0].counts.stored
+            draws = np.random.default_rng(seed)
+            steps = 150 if stored <= 200 else 0  # too many already
+            for _loss in _loop(network, data.train.images, data.train.labels, steps, 4e-2, draws):
+                pass
+            percents.append(100 * ta.evaluate(network, data.test).accuracy)
+        _scores[key] = stored, float(np.mean(percents))
+    return _scores[key]
+
+
+@exercise(
+    "tiny recipe",
+    hints=(
+        "Low rank cannot do it: rank 1 has 1,040 parameters already.",
+        "A tensor train of bond 1 is a product. Which recipe with 164 parameters was in the table?",
+        "ta.ADTN.like(1), or a tensor train of bond 2 with many small modes.",
+    ),
+    wrong=(
+        ta.ADTN.like(1, order="output_first"),
+        ta.ADTN.like(2),
+        ta.LowRank.like(1),
+        ta.Frozen.like(),
+        ta.TensorTrain.like(((4, 4, 4, 4), (4, 7, 7, 4)), 2),
+    ),
+)
+def tiny_recipe(answer, rng):
+    """Train FC-2 with it, twice for 150 steps."""
+    if not isinstance(answer, partial):
+        yield "a recipe such as ta.ADTN.like(2)", True, None
+    stored, percent = _score(answer)
+    yield f"{stored} parameters: at most 200", True, stored <= 200
+    yield f"mean test accuracy {percent:.1f} %: at least 90 %", True, percent >= 90

@@ -1,0 +1,129 @@
+"""Checks of notebook 10: ADTNs that store a total, independent parameters, and an order."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from tinyadtn import ADTN, independent_numbers
+from tinyadtn.teach import exercise
+
+# --- pairs storing -------------------------------------------------------------------------------
+
+
+def _stored(q, m):
+    return 16 * m * (q - 1) - 12 * (q // 2)
+
+
+def _search(rule=_stored, *, depths=None, ordered=True, most=lambda q: q):
+    def answer(total, most_sites):
+        return [
+            (m, q1, q2)
+            for m in depths or range(1, 2 + total // 16)
+            for q1 in range(2, most(most_sites) + 1)
+            for q2 in range(q1 if ordered else 2, most(most_sites) + 1)
+            if rule(q1, m) + rule(q2, m) == total
+        ]
+
+    return answer
+
+
+@exercise(
+    "pairs storing",
+    hints=(
+        "Three loops: the depth, Q1, and Q2 from Q1 on; keep what adds up to the total.",
+        "A wall of depth M stores 16·M - 12 or more, so no depth is above total // 16 + 1.",
+        "for depth …: for q1 in range(2, most_sites + 1): for q2 in range(q1, most_sites + 1): …",
+    ),
+    wrong=(
+        _search(depths=(1,)),
+        _search(ordered=False),  # each pair twice
+        _search(most=lambda q: q - 1),
+        _search(lambda q, m: 16 * m * (q - 1)),
+        _search(lambda q, m: 16 * m * (q - 1) - 12 * m * (q // 2)),
+        lambda total, most_sites: [],
+    ),
+)
+def pairs_storing(answer, rng):
+    """Totals that some pairs have, and one that none has."""
+    totals = [424, 17]
+    for _ in range(8):
+        depth, q1, q2 = (int(n) for n in (rng.integers(1, 5), *rng.integers(2, 25, size=2)))
+        totals.append(_stored(q1, depth) + _stored(q2, depth))
+    totals.append(2 * _stored(12, 3))
+    for total in totals:
+        right = _search()(total, 24)
+        got = answer(total, 24)
+        if got is None:
+            yield f"total {total}", right, None
+        yield f"total {total}: how many pairs", len(right), len(got)
+        yield f"total {total}", np.array(right).reshape(-1, 3), np.array(got).reshape(-1, 3)
+
+
+# --- independent parameters ----------------------------------------------------------------------
+
+
+@cache
+def _counted(num_sites: int) -> int:
+    rows = num_sites // 2
+    return independent_numbers(ADTN((2**rows, 2 ** (num_sites - rows)), 1, rng=0))
+
+
+def _train(num_sites, *, gauge=4, first=3, bond=2):
+    bits = [first] + [2] * ((num_sites - first - 1) // 2)
+    bits.append(num_sites - sum(bits))
+    bonds = [1, *[bond] * (len(bits) - 1), 1]
+    entries = sum(a * 2**n * b for a, n, b in zip(bonds, bits, bonds[1:]))
+    return entries - gauge * (len(bits) - 1)
+
+
+@exercise(
+    "independent parameters",
+    hints=(
+        "The bits of the cores: 3, then as many 2 as fit, and 3 or 2 at the end; they add up to Q.",
+        "The end cores have one bond (2 · 2^bits entries), the middle ones two (4 · 2^bits).",
+        "Subtract 4 for each bond. Q = 6: 16 + 16 − 4 = 28. Q = 8: 16 + 16 + 16 − 8 = 40.",
+    ),
+    wrong=(
+        lambda q: _train(q, gauge=0),
+        lambda q: _train(q, gauge=1),
+        lambda q: _train(q, first=2),
+        lambda q: _train(q, bond=4),
+        lambda q: 16 * (q - 1) - 12 * (q // 2),  # stored
+        lambda q: 6 * q - 8,  # right for even Q only
+    ),
+)
+def independent_parameters(answer, rng):
+    """The rank of the matrix of derivatives, as the library computes it."""
+    for num_sites in (5, 6, 7, 8, 9, 10):
+        yield f"Q = {num_sites}", _counted(num_sites), answer(num_sites)
+
+
+# --- order of rank 16 ----------------------------------------------------------------------------
+
+
+@exercise(
+    "order of rank 16",
+    hints=(
+        "Outputs first has one border. How many has o o i i i i i i o o o o?",
+        "At depth 1 a border at an even place multiplies the rank by 4, at an odd place by 2.",
+        "Two borders at even places: two outputs, all six inputs, the other four outputs.",
+    ),
+    wrong=(
+        list(range(12)),  # 4
+        [k for pair in zip(range(6), range(6, 12)) for k in pair],  # 64
+        [0, 1, 2, 6, 7, 8, 9, 10, 11, 3, 4, 5],  # two odd borders: 4
+        [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11],  # five even borders: more than 16
+        [0, 1, 6, 7, 8, 9, 10, 11, 2, 3, 4, 4],  # not an order
+    ),
+)
+def order_of_rank_16(answer, rng):
+    """The rank of a random ADTN with this order."""
+    if callable(answer):
+        yield "a list of the twelve sites", True, None
+    order = [int(k) for k in answer]
+    yield "each site from 0 to 11 once, sorted", list(range(12)), sorted(order)
+    matrix = ADTN((64, 64), 1, order=order, rng=int(rng.integers(100))).decode().data
+    values = np.linalg.svd(matrix.astype(np.float64), compute_uv=False)
+    yield f"order {order}: the rank", 16, int((values > 1e-6 * values[0]).sum())

@@ -1,0 +1,266 @@
+"""Checks of notebook 11: a verdict over seeds, four recipes, and how many runs are needed."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+
+from tinyadtn import TensorTrain
+from tinyadtn.teach import exercise
+
+# --- verdict -------------------------------------------------------------------------------------
+
+T = {2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
+
+
+def _verdict(a, b, *, times=lambda fewer: T[min(fewer - 1, 9)], fewest=3, error=None):
+    if min(len(a), len(b)) < fewest:
+        return 0
+    spread = np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b))
+    if error:
+        spread = error(a, b)
+    difference = np.mean(a) - np.mean(b)
+    return int(np.sign(difference)) if abs(difference) > times(min(len(a), len(b))) * spread else 0
+
+
+def _of_means(a, b):
+    return int(np.sign(np.mean(a) - np.mean(b)))
+
+
+@exercise(
+    "verdict",
+    hints=(
+        "First of all: if either list has fewer than three numbers, the answer is 0.",
+        "The standard error is np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)).",
+        "Compare |difference of the means| with STUDENT_T[shorter length - 1] times that error.",
+    ),
+    wrong=(
+        _of_means,
+        lambda a, b: 0 if min(len(a), len(b)) < 3 else _of_means(a, b),
+        lambda a, b: _verdict(a, b, times=lambda n: 1.0),
+        lambda a, b: _verdict(a, b, times=lambda n: 1.96),  # right for many runs, not for three
+        lambda a, b: _verdict(a, b, fewest=2, times=lambda n: T[max(n - 1, 2)]),
+        lambda a, b: abs(_verdict(a, b)),
+        lambda a, b: _verdict(a, b, error=lambda a, b: np.std(a) / len(a)),
+        lambda a, b: 0,
+    ),
+)
+def verdict(answer, rng):
+    """It refuses, it keeps quiet where there is nothing, and it sees what is plain."""
+    yield "one run each, 90.17 and 91.74", 0, answer([91.74], [90.17])
+    yield "two runs against two", 0, answer([97.0, 97.01], [92.0, 92.01])
+    yield "ten runs against two", 0, answer(list(97 + 0.01 * np.arange(10)), [92.0, 92.01])
+    alarms = {}
+    for n in (3, 5, 10):
+        runs = rng.normal(95, 0.3, size=(1500, 2, n))
+        alarms[n] = np.mean([answer(list(a), list(b)) != 0 for a, b in runs])
+        yield f"{n} runs each, no difference: an alarm in 8 % or fewer", True, alarms[n] <= 0.08
+    for n, apart in ((3, 12), (5, 5), (10, 3)):  # in standard deviations
+        runs = rng.normal(95, 0.3, size=(200, 2, n))
+        seen = [answer(list(a + 0.3 * apart), list(b)) for a, b in runs]
+        yield f"{n} runs each, a is {apart} σ above b: seen in 80 %", True, np.mean(seen) >= 0.8
+        seen = [answer(list(a), list(b + 0.3 * apart)) for a, b in runs]
+        yield f"{n} runs each, b is {apart} σ above a: seen in 80 %", True, np.mean(seen) <= -0.8
+
+
+# --- train parameters ----------------------------------------------------------------------------
+
+
+def _train(out_modes, in_modes, bond, *, ends=1, add=False):
+    bonds = [ends, *[bond] * (len(out_modes) - 1), ends]
+    pairs = zip(bonds, out_modes, in_modes, bonds[1:])
+    return sum(a * (o + i if add else o * i) * b for a, o, i, b in pairs)
+
+
+def _random_modes(rng, cores):
+    return tuple(tuple(int(n) for n in rng.integers(2, 7, size=cores)) for _ in range(2))
+
+
+@exercise(
+    "train parameters",
+    hints=(
+        "Write the bonds as a list, with 1 at both ends: [1, D, D, …, 1].",
+        "Core k has bonds[k] · out_modes[k] · in_modes[k] · bonds[k + 1] entries.",
+        "sum(a * o * i * b for a, o, i, b in zip(bonds, out_modes, in_modes, bonds[1:]))",
+    ),
+    wrong=(
+        lambda out, ins, bond: _train(out, ins, bond, ends=bond),
+        lambda out, ins, bond: _train(out, ins, bond, add=True),
+        lambda out, ins, bond: bond * bond * sum(o * i for o, i in zip(out, ins)),
+        lambda out, ins, bond: bond * sum(o * i for o, i in zip(out, ins)),
+        lambda out, ins, bond: math.prod(out) * math.prod(ins),
+    ),
+)
+def train_parameters(answer, rng):
+    """The entries of the cores that the library makes, from one core to four."""
+    for cores in (1, 2, 3, 3, 4, 4):
+        out_modes, in_modes = _random_modes(rng, cores)
+        for bond in (1, 2, 4):
+            shape = math.prod(out_modes), math.prod(in_modes)
+            right = TensorTrain(shape, (out_modes, in_modes), bond).num_parameters
+            yield (
+                f"modes {out_modes} and {in_modes}, bond {bond}",
+                right,
+                answer(out_modes, in_modes, bond),
+            )
+
+
+# --- largest bond --------------------------------------------------------------------------------
+
+
+def _largest(out_modes, in_modes, budget, *, least=0, strict=False, size=_train):
+    bond = 0
+    while size(out_modes, in_modes, bond + 1) < budget + (not strict):
+        bond += 1
+    return max(bond, least)
+
+
+@exercise(
+    "largest bond",
+    hints=(
+        "Use the count of the exercise before: it grows with D.",
+        "Start with D = 0, and go on while D + 1 still fits into the budget.",
+        "while size(bond + 1) <= budget: bond += 1",
+    ),
+    wrong=(
+        lambda out, ins, budget: _largest(out, ins, budget, least=1),
+        lambda out, ins, budget: _largest(out, ins, budget, strict=True),
+        lambda out, ins, budget: _largest(out, ins, budget) + 1,
+        lambda out, ins, budget: int(budget / sum(o * i for o, i in zip(out, ins))),
+        lambda out, ins, budget: int(math.sqrt(budget / sum(o * i for o, i in zip(out, ins)))),
+    ),
+)
+def largest_bond(answer, rng):
+    """Budgets that a bond meets exactly, by one too few, and not at all."""
+    cases = [(((2, 2), (2, 2)), 7), (((2, 2), (2, 2)), 8), (((2, 2), (2, 2)), 16)]
+    for _ in range(10):
+        modes = _random_modes(rng, int(rng.integers(2, 5)))
+        exact = _train(modes[0], modes[1], int(rng.integers(1, 6)))
+        cases += [(modes, exact), (modes, exact - 1), (modes, exact + int(rng.integers(50)))]
+    for modes, budget in cases:
+        right = _largest(modes[0], modes[1], budget)
+        yield f"modes {modes}, budget {budget}", right, answer(modes[0], modes[1], budget)
+
+
+# --- deepest -------------------------------------------------------------------------------------
+
+
+@exercise(
+    "deepest",
+    hints=(
+        "16·M·(Q − 1) − 12·⌊Q/2⌋ must be at most the budget. Solve for M, and round down.",
+        "M = (budget + 12·(Q // 2)) // (16·(Q − 1)).",
+        "If M = 1 does not fit, the formula gives 0 by itself.",
+    ),
+    wrong=(
+        lambda q, budget: budget // (16 * (q - 1)),  # without the first column
+        lambda q, budget: max(1, (budget + 12 * (q // 2)) // (16 * (q - 1))),
+        lambda q, budget: round((budget + 12 * (q // 2)) / (16 * (q - 1))),
+        lambda q, budget: (budget + 12 * (q // 2)) // (16 * q),
+        lambda q, budget: (budget + 12 * (q // 2) - 1) // (16 * (q - 1)),
+    ),
+)
+def deepest(answer, rng):
+    """Budgets that a depth meets exactly, by one too few, and not at all."""
+    cases = [(2, 3), (2, 4), (2, 20)]
+    for _ in range(10):
+        q, depth = int(rng.integers(3, 25)), int(rng.integers(1, 6))
+        exact = 16 * depth * (q - 1) - 12 * (q // 2)
+        cases += [(q, exact), (q, exact - 1), (q, exact + int(rng.integers(16 * (q - 1))))]
+    for q, budget in cases:
+        fits = [m for m in range(60) if m == 0 or 16 * m * (q - 1) - 12 * (q // 2) <= budget]
+        yield f"Q = {q}, budget {budget}", max(fits), answer(q, budget)
+
+
+# --- mixture -------------------------------------------------------------------------------------
+
+
+def _mixture(x, gates, *, place=lambda k, gates: k, divide=True, transpose=False):
+    branches = []
+    for k, gate in enumerate(gates):
+        gate = gate.T if transpose else gate
+        branches.append((gate @ x.reshape(2 ** place(k, gates), len(gate), -1)).ravel())
+    return sum(branches) / (len(gates) if divide else 1)
+
+
+def _one_after_the_other(x, gates):
+    for k, gate in enumerate(gates):
+        x = (gate @ x.reshape(2**k, len(gate), -1)).ravel()
+    return x
+
+
+@exercise(
+    "mixture",
+    hints=(
+        "x.reshape(2**k, len(gate), -1) has the window of gate k as its middle axis.",
+        "Each branch starts from x itself: (gate @ x.reshape(…)).ravel().",
+        "Add the branches and divide by their number.",
+    ),
+    wrong=(
+        lambda x, gates: _mixture(x, gates, divide=False),
+        lambda x, gates: _mixture(x, gates, place=lambda k, gates: len(gates) - 1 - k),
+        lambda x, gates: _mixture(x, gates, transpose=True),
+        lambda x, gates: _mixture(x, gates, place=lambda k, gates: 0),
+        _one_after_the_other,
+    ),
+)
+def mixture(answer, rng):
+    """The average of the matrices, written out with Kronecker products."""
+    for num_sites, width in ((2, 1), (2, 2), (4, 2), (5, 3), (7, 2)):
+        count = num_sites - width + 1
+        x, gates = rng.normal(size=2**num_sites), rng.normal(size=(count, 2**width, 2**width))
+        wholes = [
+            np.kron(np.kron(np.eye(2**k), gate), np.eye(2 ** (num_sites - width - k)))
+            for k, gate in enumerate(gates)
+        ]
+        got = answer(x.copy(), gates.copy())
+        yield f"{num_sites} sites, windows of {width}", sum(wholes) @ x / count, got
+
+
+# --- runs needed ---------------------------------------------------------------------------------
+
+
+@cache
+def _power(ratio: float, n: int) -> float:
+    """How often the verdict finds a difference of ``ratio`` standard deviations with n runs."""
+    draw = np.random.default_rng(5)
+    a, b = draw.normal(ratio, 1, size=(20_000, n)), draw.normal(0, 1, size=(20_000, n))
+    error = np.sqrt(a.var(axis=1, ddof=1) / n + b.var(axis=1, ddof=1) / n)
+    return float((a.mean(axis=1) - b.mean(axis=1) > T[n - 1] * error).mean())
+
+
+def _needed(d, s, *, power=0.8):
+    return next((n for n in range(3, 11) if _power(round(d / s, 6), n) >= power), 10)
+
+
+@exercise(
+    "runs needed",
+    hints=(
+        "Only d / s matters. Draw a from N(d, s) and b from N(0, s), n runs each, many times.",
+        "Count in how many of the draws verdict(a, b) is 1, and return the first n with 80 %.",
+        "Vectors: means and variances along axis 1 of arrays of shape (4000, n).",
+    ),
+    wrong=(
+        lambda d, s: 3,
+        lambda d, s: 10,
+        lambda d, s: _needed(s, d),
+        lambda d, s: _needed(d, s, power=0.3),
+        lambda d, s: min(10, max(3, round((2 * s / d) ** 2))),  # as if nothing varied
+    ),
+)
+def runs_needed(answer, rng):
+    """With n runs the difference is found in about 80 % or more, with n − 1 in fewer."""
+    for ratio in (8.0, 4.0, 2.5, 2.0, 1.6):
+        s = float(10 ** rng.uniform(-2, 1))
+        n = answer(ratio * s, s)
+        case = f"d = {ratio} s"
+        if n is None:
+            yield case, 3, None
+        yield f"{case}: a whole number from 3 to 10", True, n in range(3, 11)
+        found = _power(ratio, int(n))
+        yield f"{case}, n = {n}: found in {100 * found:.0f} %, is that enough", True, found >= 0.78
+        if n > 3:
+            before = _power(ratio, int(n) - 1)
+            yield f"{case}: n = {n - 1} finds it in {100 * before:.0f} %", True, before < 0.82
