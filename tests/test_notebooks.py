@@ -21,6 +21,7 @@ from course_rules import (
 )
 
 from tinyadtn.teach import exercises
+from tinyadtn.teach.judging import judge
 from tinyadtn.teach.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
@@ -169,7 +170,7 @@ def test_every_exercise_is_in_a_notebook():
 @each_exercise
 def test_the_right_answer_passes_with_many_seeds(exercise):
     answer = exercises.right_answer(exercise.name)
-    verdicts = [exercises.judge(exercise, answer, seed) for seed in range(30)]
+    verdicts = [judge(exercise, answer, seed) for seed in range(30)]
     assert {v.state for v in verdicts} == {"right"}, verdicts
 
 
@@ -177,13 +178,13 @@ def test_the_right_answer_passes_with_many_seeds(exercise):
 def test_three_wrong_answers_and_more_are_refused(exercise):
     assert len(exercise.wrong) >= 3
     for answer in exercise.wrong:
-        states = {exercises.judge(exercise, answer, seed).state for seed in range(10)}
+        states = {judge(exercise, answer, seed).state for seed in range(10)}
         assert states == {"wrong"}, f"{answer} passes for {exercise.name}"
 
 
 def test_a_wrong_diagnosis_is_told_before_a_missing_one():
     half = {"A": "the step goes uphill", "B": None, "C": None}
-    verdicts = [exercises.judge(EXERCISES["diagnosis"], half, seed) for seed in range(10)]
+    verdicts = [judge(EXERCISES["diagnosis"], half, seed) for seed in range(10)]
     assert all(v.state == "wrong" and "run A" in v.message for v in verdicts), verdicts
 
 
@@ -192,7 +193,7 @@ def test_the_stub_is_not_done_yet_and_there_are_hints(exercise):
     def stub(*arguments, **options):
         """As a notebook poses it."""
 
-    assert exercises.judge(exercise, stub, 0).state == "not done yet"
+    assert judge(exercise, stub, 0).state == "not done yet"
     assert exercise.hints and all(exercise.hints)
 
 
