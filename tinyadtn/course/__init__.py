@@ -5,8 +5,10 @@
   ``ex03_broadcasting``, ``ex04_train``, ``ex05_convolution``, ``ex06_tensor_networks``,
   ``ex07_imitation``, ``ex08_compress``, ``ex09_reading_a_claim``. ``zoo`` holds planted bugs and
   ``broken`` broken training runs.
+- ``player``: pictures of a process with play, step and slider.
 - ``pictures/``: the larger pictures. ``graph``, ``steps``, ``stretch``, ``learning``, ``patches``,
   ``walls``, ``fits``, ``budgets`` and ``claims`` belong to 01 to 09, in this order; ``rows`` to 00.
+- ``asking``: how a check calls an answer that needs objects.
 
 How an exercise is checked is in ``tinyadtn.teach``.
 """

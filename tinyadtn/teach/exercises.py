@@ -72,7 +72,11 @@ def exercise(
     return register
 
 
-class UnexpectedResultError(TypeError):
+class AnswerError(Exception):
+    """An answer cannot be judged; the message says why, in a sentence for the reader."""
+
+
+class UnexpectedResultError(AnswerError, TypeError):
     """An answer returned a result of another form than its exercise asks for."""
 
 
@@ -102,7 +106,7 @@ class NotFoundError(LookupError):
     """An exercise or a solution was not found."""
 
 
-class SolutionCallError(RuntimeError):
+class SolutionCallError(AnswerError):
     """The answer to an exercise calls the course's solution of it."""
 
 
@@ -209,3 +213,13 @@ def solution_cell(name: str) -> tuple[Cell, list[Cell]]:
             if cell.kind == "solution" and cell.exercise == name:
                 return cell, [c for c in cells if c.kind == "code"]
     raise NotFoundError(f"No solution is called {name!r}.")
+
+
+def solution_files() -> list[Path]:
+    """Return beginnings of the paths of all files that contain right answers."""
+    folders = [folder / name for folder in course_folders() for name in ("src", "exercises")]
+    course = Path(__file__).parents[1] / "course" / "exercises"
+    hidden = [
+        course / f"{cache}{name}" for cache in ("", "__pycache__/") for name in ("ex", "broken")
+    ]
+    return [*folders, *hidden]

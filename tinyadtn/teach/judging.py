@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from .exercises import Exercise, SolutionCallError, UnexpectedResultError
+from .exercises import AnswerError, Exercise
 
 # Lines of these folders are not the reader's.
 OUR_FOLDERS = (str(Path(__file__).parents[1]), str(Path(np.__file__).parent))
+
+NOT_IMPLEMENTED = "It raises NotImplementedError."
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,15 @@ class Verdict:
     passed: int = 0  # cases that were right
 
 
-def judge(exercise: Exercise, answer: Any, seed: int, right_answer: Any = None) -> Verdict:
-    """Return the verdict on an answer; errors of the answer are part of the verdict."""
+def judge(
+    exercise: Exercise,
+    answer: Any,
+    seed: int,
+    right_answer: Any = None,
+    *,
+    catch: type[BaseException] = BaseException,
+) -> Verdict:
+    """Return the verdict on an answer; errors of the answer, of type ``catch``, are part of it."""
     if answer is None or answer is NotImplemented:
         return Verdict("not done yet", "Write it in the cell above and run both again.")
     asked, right_asked = answer, right_answer
@@ -56,11 +65,12 @@ def judge(exercise: Exercise, answer: Any, seed: int, right_answer: Any = None) 
                         break
                 else:
                     passed, worst = passed + (not problem), max(worst, distance)
-    except BaseException as error:  # the code of a reader may raise anything
+    except catch as error:  # the code of a reader may raise anything
         if not problem:
-            state = "not done yet" if isinstance(error, NotImplementedError) else "wrong"
             check_file = exercise.cases.__code__.co_filename
-            return Verdict(state, _describe_error(error, answer, calls.last, check_file), passed)
+            message = _describe_error(error, answer, calls.last, check_file)
+            state = "not done yet" if message == NOT_IMPLEMENTED else "wrong"
+            return Verdict(state, message, passed)
     if problem:
         return Verdict("wrong", problem, passed)
     if passed == 0:
@@ -193,7 +203,7 @@ def _nothing_returned(answer: Any, tried: str, got: Any, passed: int) -> Verdict
 
 
 def _describe_error(error: BaseException, answer: Any, last: tuple, check_file: str) -> str:
-    if isinstance(error, (UnexpectedResultError, SolutionCallError)):
+    if isinstance(error, AnswerError):
         return f"{error}"
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
         error = error.__cause__
@@ -210,7 +220,9 @@ def _describe_error(error: BaseException, answer: Any, last: tuple, check_file: 
     if kind == "MemoryError":
         return f"MemoryError: it needs more memory than there is{where}. {text}".rstrip()
     if kind == "NotImplementedError":
-        return "It raises NotImplementedError."
+        return NOT_IMPLEMENTED
+    if kind == "UnexpectedResultError":  # in another process
+        return text
     if last and not line:  # the check could not use what was returned
         return f"It returned {_quoted(last[0])}, which cannot be checked: {kind}: {text}"
     return f"It raises {kind}: {text}{where}"

@@ -1,0 +1,95 @@
+"""How checks call answers that need objects: with plain values in, and plain values out.
+
+The grader runs an answer in a process of its own. Arrays, numbers and functions of them can be
+sent there; a computation graph cannot. These functions build the objects next to the answer. This
+file holds no right answer, because the process of an answer can read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyadtn import tiny
+from tinyadtn.teach.exercises import parts
+
+ACTIVATIONS = {
+    "relu": tiny.relu,
+    "tanh": tiny.op(lambda a: (np.tanh(a), lambda g: g * (1 - np.tanh(a) ** 2))),
+    "none": tiny.op(lambda a: (a, lambda g: g)),
+}
+
+
+def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> Any:
+    """Return an op's value at x, and the gradient that arrives at x from the sum of factor · op."""
+    given = tiny.Tensor(x, requires_grad=True)
+    result = answer(given)
+    if result is None or result is NotImplemented:
+        return result, result
+    (result * tiny.Tensor(factor)).backward()
+    gradient = np.zeros_like(x) if given.grad is None else given.grad
+    return getattr(result, "data", result), gradient
+
+
+def decoded(
+    answer: Callable, sides: Sequence[int], depth: int, columns: list[np.ndarray], activation: str
+) -> Any:
+    """Return the tensor that the answer computes from an ADTN with these gates."""
+    outputs, height, width = sides
+    network = tiny.ADTN(outputs, height, width, depth, np.random.default_rng(0))
+    for gates, values in zip(network.columns, columns):
+        gates.data = values
+    result = answer(network, ACTIVATIONS[activation])
+    return getattr(result, "data", result)
+
+
+class Node:
+    """A node of a graph, as the check of the topological order gives it to the answer."""
+
+    def __init__(self, parents: Sequence[Any] = ()) -> None:
+        self.parents = list(parents)
+
+
+def order_of(answer: Callable, parents: list[list[int]]) -> Any:
+    """Return the order in which the answer puts the nodes 0, 1, …; node 0 is the root.
+
+    A thing that is not one of the nodes becomes -1.
+    """
+    nodes = [Node() for _ in parents]
+    for node, numbers in zip(nodes, parents):
+        node.parents = [nodes[k] for k in numbers]
+    place = {id(node): k for k, node in enumerate(nodes)}
+    order = answer(nodes[0])
+    if order is None or order is NotImplemented:
+        return order
+    return [place.get(id(node), -1) for node in order]
+
+
+class Number:
+    """A small Value for the check of the lowest place."""
+
+    def __init__(self, data: float, parents: tuple = (), slopes: tuple = ()) -> None:
+        self.data, self.parents, self.slopes, self.grad = float(data), parents, slopes, 0.0
+
+
+def backward(root: Number) -> None:
+    """Add the slope of the root to ``grad`` of the numbers that it was computed from."""
+    root.grad = 1.0
+    for parent, slope in zip(root.parents, root.slopes):
+        parent.grad += slope * root.grad
+
+
+def lowest_place(answer: Callable, slopes: Callable, start: tuple[float, float]) -> Any:
+    """Return the place that the answer finds; ``slopes(u, v)`` are value and slopes of f there."""
+
+    def f(u: Any, v: Any) -> Number:
+        inputs = [x if isinstance(x, Number) else Number(x) for x in (u, v)]
+        value, *at = slopes(*(x.data for x in inputs))
+        return Number(value, tuple(inputs), tuple(at))
+
+    place = answer(f, start, Number, backward)
+    if place is None or place is NotImplemented:
+        return place
+    return [getattr(x, "data", x) for x in parts(place, 2)]

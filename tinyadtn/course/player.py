@@ -1,0 +1,115 @@
+"""A player: pictures of a process, one step at a time, with play, step and slider.
+
+The HTML holds its pictures and its script, so it works without a network: in a notebook, in Colab
+and on a page of the site. Where scripts do not run, all steps are shown below each other. Where
+HTML is not shown, the last step is.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# Every player on the page that is still a plain list of figures becomes one with controls. A part
+# of the page that is shown twice, as in a split view of a notebook, works as well.
+_SCRIPT = """
+for (const player of document.querySelectorAll(".player:not([data-ready])")) {
+  player.dataset.ready = "yes";
+  const frames = [...player.querySelectorAll("figure")], last = frames.length - 1;
+  const controls = document.createElement("div");
+  const part = (tag, text, label) => {
+    const made = document.createElement(tag);
+    made.textContent = text;
+    made.setAttribute("aria-label", label);
+    made.style.cssText = "font: inherit; padding: 0.2em 0.7em; margin-right: 0.4em";
+    controls.append(made);
+    return made;
+  };
+  const back = part("button", "◀", "one step back"), play = part("button", "Play", "play");
+  const next = part("button", "▶", "one step on"), slider = part("input", "", "step");
+  const count = part("span", "", "which step");
+  Object.assign(slider, {type: "range", min: 0, max: last, value: 0});
+  slider.style.verticalAlign = "middle";
+  let now = 0, timer = null;
+  const show = (step) => {
+    now = Math.max(0, Math.min(last, step));
+    frames.forEach((frame, k) => { frame.style.display = k === now ? "" : "none"; });
+    slider.value = now;
+    count.textContent = `${now + 1} of ${last + 1}`;
+    back.disabled = now === 0;
+    next.disabled = now === last;
+  };
+  const stop = () => { clearInterval(timer); timer = null; play.textContent = "Play"; };
+  const go = (step) => { stop(); show(step); };
+  back.onclick = () => go(now - 1);
+  next.onclick = () => go(now + 1);
+  slider.oninput = () => go(Number(slider.value));
+  play.onclick = () => {
+    if (timer !== null) { stop(); return; }
+    if (now === last) show(0);
+    play.textContent = "Stop";
+    timer = setInterval(() => { show(now + 1); if (now === last) stop(); }, PAUSE);
+  };
+  player.prepend(controls);
+  show(0);
+}
+"""
+_STYLE = "max-width: 100%; height: auto; display: block"
+
+
+class Player:
+    """What ``player`` returns: a notebook shows it."""
+
+    def __init__(self, images: list[bytes], captions: list[str], alt: str, pause: float) -> None:
+        self.images, self.captions, self.alt, self.pause = images, captions, alt, pause
+
+    def html(self) -> str:
+        """The pictures with their captions, and the script that adds the controls."""
+        figures = []
+        for image, caption, description in zip(self.images, self.captions, self._descriptions()):
+            source = f"data:image/png;base64,{b64encode(image).decode()}"
+            figures.append(
+                f'<figure style="margin: 0.5em 0"><img style="{_STYLE}" src="{source}" '
+                f'alt="{html.escape(description)}"><figcaption>{html.escape(caption)}'
+                "</figcaption></figure>"
+            )
+        script = _SCRIPT.replace("PAUSE", str(round(1000 * self.pause)))
+        return f'<div class="player">{"".join(figures)}</div><script>{{{script}}}</script>'
+
+    def _descriptions(self) -> list[str]:
+        steps = len(self.captions)
+        return [
+            f"{self.alt} Step {k} of {steps}: {caption}"
+            for k, caption in enumerate(self.captions, start=1)
+        ]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        data = {"text/html": self.html(), "image/png": b64encode(self.images[-1]).decode()}
+        return data, {"image/png": {"alt": self._descriptions()[-1]}}
+
+
+def player(
+    draw: Callable[[int], Any], captions: Sequence[str], *, alt: str, pause: float = 1.2
+) -> Player:
+    """Return a player of the figures ``draw(0)``, ``draw(1)``, …, one for each caption.
+
+    ``draw(k)`` returns a Matplotlib figure; all should have the same size. A caption says in a
+    sentence what happens in its step, and ``alt`` what the whole shows, for readers who do not see
+    it. Playing shows each step for ``pause`` seconds.
+
+    >>> from tinyadtn.draw.style import new_figure
+    >>> film = player(lambda k: new_figure(1, 1, ""), ["It starts.", "It ends."], alt="Nothing.")
+    >>> film.html().count("<figure ")
+    2
+    """
+    if not captions:
+        raise ValueError("a player needs at least one step: captions is empty")
+    images = []
+    for k in range(len(captions)):
+        file = io.BytesIO()
+        draw(k).savefig(file, format="png", dpi=110)
+        images.append(file.getvalue())
+    return Player(images, list(captions), alt, pause)
