@@ -127,10 +127,9 @@ def exercise_list() -> str:
         for cell in read_cells(source):
             if cell.kind == "solution" and cell.exercise in exercises:
                 found = exercises[cell.exercise]
-                names = [
-                    getattr(a, "__name__", "").strip("_").replace("_", " ") for a in found.wrong
-                ]
-                wrong = ", ".join(name for name in names if name.isascii() and "lambda" not in name)
+                names = [getattr(answer, "__name__", "<") for answer in found.wrong]
+                named = [n.strip("_").replace("_", " ") for n in names if n not in ("<", "apply")]
+                wrong = ", ".join(name for name in named if "lambda" not in name)
                 lines += [f"### {found.name}", ""]
                 lines += [f"{k}. {hint}" for k, hint in enumerate(found.hints, start=1)]
                 lines += ["", f"Known wrong answers: {wrong or len(found.wrong)}.", ""]
