@@ -8,6 +8,7 @@ the reader's answer, so an answer that never returns on large cases cannot hang 
 from __future__ import annotations
 
 import functools
+import os
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from .exercises import AnswerError, Exercise
 
 # Lines of these folders are not the reader's.
-OUR_FOLDERS = (str(Path(__file__).parents[1]), str(Path(np.__file__).parent))
+OUR_FOLDERS = tuple(str(Path(f).parent) for f in (os.__file__, np.__file__, Path(__file__).parent))
 
 NOT_IMPLEMENTED = "It raises NotImplementedError."
 
@@ -156,7 +157,8 @@ def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
             raise TypeError
         numbers = given.astype(np.result_type(right.dtype, given.dtype, np.float64))
     except (TypeError, ValueError):
-        return np.inf, f"{expected} is expected, not {_quoted(got)} ({type(got).__name__})."
+        kind = "" if hasattr(type(got), "is_remote") else f" ({type(got).__name__})"
+        return np.inf, f"{expected} is expected, not {_quoted(got)}{kind}."
     if given.shape != right.shape:
         return np.inf, f"the shape should be {right.shape}, it is {given.shape}."
     off = np.abs(numbers - right)

@@ -58,7 +58,10 @@ class Remote:
         self._sandbox, self._number, self._type = sandbox, number, kind
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        result, changed = self._sandbox.ask("call", self._number, arguments, options)
+        reply = self._sandbox.ask("call", self._number, arguments, options)
+        if not (isinstance(reply, tuple) and len(reply) == 2 and isinstance(reply[1], list)):
+            raise self._sandbox.unreadable()
+        result, changed = reply
         for old, new in zip(arguments, changed):
             if isinstance(new, np.ndarray) and np.shape(old) == new.shape:
                 old[...] = new
@@ -126,8 +129,7 @@ class Sandbox:
                 function = self._mine[message["callback"]]
                 arguments, options = unpack(message["with"], self._find)
             except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
-                self.close()
-                raise AnswerError("Its process sent a message that cannot be read.") from error
+                raise self.unreadable() from error
             self._call_back(function, arguments, options)
 
     def _call_back(self, function: Any, arguments: Any, options: Any) -> None:
@@ -203,9 +205,13 @@ class Sandbox:
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            self.close()
-            raise AnswerError("Its process sent a message that cannot be read.")
+            raise self.unreadable()
         return message
+
+    def unreadable(self) -> AnswerError:
+        """End a process that does not keep to the protocol."""
+        self.close()
+        return AnswerError("Its process sent a message that cannot be read.")
 
     def _ended(self) -> AnswerError:
         """Say how the process ended; the next answer starts a new one."""

@@ -34,13 +34,15 @@ def answers(path: Path) -> dict[str, Answer]:
 
     Raises DataFileError if the file is not a notebook. Cells that are not Python are left out.
     """
-    statements = [node for source in code_cells(path) for node in parsed(source)]
+    sources = code_cells(path)
+    statements = [node for source in sources for node in parsed(source)]
+    faults = tuple(fault for source in sources if (fault := syntax_error(source)))
     found = {}
     for place, statement in enumerate(statements):
         for call in ast.walk(statement):
             if isinstance(call, ast.Call) and _is_check(call):
                 name, expression = ast.literal_eval(call.args[0]), ast.unparse(call.args[1])
-                needed = needed_by(expression, statements[:place])
+                needed = needed_by(expression, statements[:place]) or faults[:1]
                 before = tuple(ast.unparse(node) for node in statements[:place])
                 found[name] = Answer(name, expression, needed, before)
     return found
@@ -75,6 +77,15 @@ def parsed(source: str) -> list[ast.stmt]:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
     return []
+
+
+def syntax_error(source: str) -> str:
+    """Return a statement that raises the syntax error of a cell, "" if it has none."""
+    try:
+        compile(without_magics(source), "cell", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"raise SyntaxError({str(error)!r})"
+    return ""
 
 
 def without_magics(source: str) -> str:
