@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tinyadtn.teach import editions
+from tinyadtn.teach import address, editions
 from tinyadtn.teach.percent import read_cells
 
 FOLDER = Path(__file__).parent
+START, END = "<!-- links: written by build.py -->", "<!-- end of links -->"
 
 
 def sources() -> list[Path]:
@@ -46,6 +47,13 @@ def write(source: Path, path: Path, *, overwrite: bool) -> bool:
     return True
 
 
+def with_links(readme: str) -> str:
+    """The README with the links to Colab and Binder between its two marks."""
+    before, _, rest = readme.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n\n{address.links([s.stem for s in sources()])}\n\n{END}{after}"
+
+
 def main(arguments: list[str]) -> int:
     edited = []
     for source in sources():
@@ -54,6 +62,8 @@ def main(arguments: list[str]) -> int:
             print(path.relative_to(FOLDER.parent))
         else:
             edited.append(path.name)
+    readme = FOLDER / "README.md"
+    readme.write_text(with_links(readme.read_text(encoding="utf-8")), encoding="utf-8")
     if edited:
         print(f"not written, because they were edited or run: {', '.join(edited)}", file=sys.stderr)
         print("move them elsewhere, or replace them: build.py --overwrite", file=sys.stderr)

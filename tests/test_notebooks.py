@@ -20,7 +20,7 @@ from course_rules import (
     unearned,
 )
 
-from tinyadtn.teach import exercises
+from tinyadtn.teach import editions, exercises, grading
 from tinyadtn.teach.judging import judge
 from tinyadtn.teach.percent import Cell
 
@@ -85,6 +85,18 @@ def run(notebook, environment):
         client = NotebookClient(notebook, timeout=HANG, resources=resources)
         client.km = AsyncKernelManager(**options)
         client.execute(cleanup_kc=True, env=environment)
+
+
+@each_notebook
+def test_the_solutions_are_right_in_the_grader(source, tmp_path):
+    """There an answer runs in another process: an exercise that needs objects has an `ask`."""
+    path = tmp_path / "Ada" / f"{source.stem}.ipynb"
+    path.parent.mkdir()
+    path.write_text(editions.notebook(cells_of(source), solved=True), encoding="utf-8")
+    rows = list(grading.grade(tmp_path, limits=grading.Limits(seconds=HANG)))
+    assert [row.exercise for row in rows] == [c.exercise for c in cells_of(source) if c.exercise]
+    for row in rows:
+        assert row.state == "right" and row.passed == row.cases > 0, row
 
 
 @pytest.mark.deep

@@ -8,6 +8,7 @@ Read in this order:
 - ``grading``: the answers of a class. Each runs in another process: ``sandbox`` is this side of it,
   ``inside`` the other, ``messages`` what they send. ``slices`` finds what an answer needs.
 - ``editions``: notebooks to work in, and for students and teachers. ``figures``: for slides.
+  ``address``: links to Colab and Binder.
 
 ``percent`` (notebook sources as Python files) and ``__main__`` (the command line) may be skipped.
 """

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataFileError
+from .address import setup_cell
 from .exercises import STUDENT_MARK, course_folders, load_exercises
 from .percent import Cell, read_cells
 
@@ -84,6 +85,8 @@ def notebook(cells: list[Cell], *, solved: bool = False) -> str:
     Solutions are left out, or with ``solved`` marked cells after the exercise.
     """
     shown = [cell for cell in cells if solved or cell.kind != "solution"]
+    if setup := setup_cell():
+        shown.insert(1, Cell("code", setup))
     content: dict[str, Any] = {
         "cells": [_json_cell(number, cell) for number, cell in enumerate(shown, start=1)],
         "metadata": METADATA,
