@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def _json_cell(number: int, cell: Cell) -> dict[str, Any]:
-    source = f"# Solution of {cell.exercise!r}\n{cell.source}" if cell.exercise else cell.source
+    source = re.sub(r"(?m)^# ([%!]\w)", r"\1", cell.source)  # a magic
+    source = f"# Solution of {cell.exercise!r}\n{source}" if cell.exercise else source
     lines = source.splitlines(keepends=True)
     marks = {"tags": ["solution"]} if cell.kind == "solution" else {}
     common = {"id": f"cell-{number:03d}", "metadata": marks, "source": lines}
