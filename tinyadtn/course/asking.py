@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tinyadtn import tiny
-from tinyadtn.teach.exercises import parts
 
 ACTIVATIONS = {
     "relu": tiny.relu,
@@ -65,31 +64,3 @@ def order_of(answer: Callable, parents: list[list[int]]) -> Any:
     if order is None or order is NotImplemented:
         return order
     return [place.get(id(node), -1) for node in order]
-
-
-class Number:
-    """A small Value for the check of the lowest place."""
-
-    def __init__(self, data: float, parents: tuple = (), slopes: tuple = ()) -> None:
-        self.data, self.parents, self.slopes, self.grad = float(data), parents, slopes, 0.0
-
-
-def backward(root: Number) -> None:
-    """Add the slope of the root to ``grad`` of the numbers that it was computed from."""
-    root.grad = 1.0
-    for parent, slope in zip(root.parents, root.slopes):
-        parent.grad += slope * root.grad
-
-
-def lowest_place(answer: Callable, slopes: Callable, start: tuple[float, float]) -> Any:
-    """Return the place that the answer finds; ``slopes(u, v)`` are value and slopes of f there."""
-
-    def f(u: Any, v: Any) -> Number:
-        inputs = [x if isinstance(x, Number) else Number(x) for x in (u, v)]
-        value, *at = slopes(*(x.data for x in inputs))
-        return Number(value, tuple(inputs), tuple(at))
-
-    place = answer(f, start, Number, backward)
-    if place is None or place is NotImplemented:
-        return place
-    return [getattr(x, "data", x) for x in parts(place, 2)]

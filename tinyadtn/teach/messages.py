@@ -8,7 +8,6 @@ is, and a number stands for it. In the other direction pickle is safe, because t
 from __future__ import annotations
 
 import base64
-import functools
 import io
 import pickle
 import types
@@ -82,7 +81,7 @@ def unpack(form: Any, find: Callable[[dict[str, Any]], Any]) -> Any:
 class Pickler(pickle.Pickler):
     """Pickles arguments for the other process, where ``refer`` names what stays here.
 
-    Functions stay: the other process can only call them. A random generator is replaced by a new
+    Functions, and objects that are called as such, stay: the other process can only call them. A random generator is replaced by a new
     one, so that nobody can compute which random cases follow.
     """
 
@@ -91,13 +90,19 @@ class Pickler(pickle.Pickler):
         self._refer, self._seeds = refer, seeds
 
     def persistent_id(self, value: Any) -> Any:
-        if isinstance(value, types.FunctionType) and value.__module__.startswith("numpy"):
-            return None
-        if isinstance(value, (types.FunctionType, types.MethodType, functools.partial)):
+        if _is_callable_of_ours(value) or hasattr(type(value), "is_remote"):
             return self._refer(value)
-        return self._refer(value) if hasattr(type(value), "is_remote") else None
+        return None
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, np.random.Generator):
             return np.random.default_rng, (int(self._seeds.integers(2**63)),)
         return NotImplemented
+
+
+def _is_callable_of_ours(value: Any) -> bool:
+    """Whether a value is a function, or an object that is called as one, outside NumPy."""
+    if isinstance(value, (type, types.BuiltinFunctionType)) or not callable(value):
+        return False
+    home = value if isinstance(value, types.FunctionType) else type(value)
+    return not str(home.__module__).startswith("numpy")
