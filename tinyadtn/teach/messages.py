@@ -81,8 +81,8 @@ def unpack(form: Any, find: Callable[[dict[str, Any]], Any]) -> Any:
 class Pickler(pickle.Pickler):
     """Pickles arguments for the other process, where ``refer`` names what stays here.
 
-    Functions, and objects that are called as such, stay: the other process can only call them. A random generator is replaced by a new
-    one, so that nobody can compute which random cases follow.
+    Functions stay, and objects that are called as such: the other process can only call them. A
+    random generator is replaced by a new one, so that nobody can compute which cases follow.
     """
 
     def __init__(self, file: io.BytesIO, refer: Callable[[Any], Any], seeds: Any) -> None:
@@ -104,5 +104,5 @@ def _is_callable_of_ours(value: Any) -> bool:
     """Whether a value is a function, or an object that is called as one, outside NumPy."""
     if isinstance(value, (type, types.BuiltinFunctionType)) or not callable(value):
         return False
-    home = value if isinstance(value, types.FunctionType) else type(value)
+    home = value if hasattr(value, "__qualname__") else type(value)
     return not str(home.__module__).startswith("numpy")
