@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import tinyadtn as ta
 from tinyadtn import tiny
 
 ACTIVATIONS = {
@@ -64,3 +65,25 @@ def order_of(answer: Callable, parents: list[list[int]]) -> Any:
     if order is None or order is NotImplemented:
         return order
     return [place.get(id(node), -1) for node in order]
+
+
+def small_problem(seed: int, frozen: bool) -> tuple[ta.Module, np.ndarray, np.ndarray]:
+    """A network 6-5-3 whose first weight is an ADTN or frozen, and 200 images of 6 pixels."""
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(200, 6)).astype(np.float32)
+    labels = (images @ rng.normal(size=(6, 3))).argmax(axis=1)
+    model = ta.Sequential(fc1=ta.Linear(6, 5, rng=seed), fc2=ta.Linear(5, 3, rng=seed))
+    recipe = ta.Frozen.like() if frozen else ta.ADTN.like(1)
+    return ta.compress(model, {"fc1": recipe}, rng=seed), images, labels
+
+
+def losses_and_parameters(
+    answer: Callable, seed: int, frozen: bool, steps: int, learning_rate: float
+) -> Any:
+    """Return the losses that a training loop yields on a small problem, and the parameters then."""
+    model, images, labels = small_problem(seed, frozen)
+    rng = np.random.default_rng(seed)
+    losses = answer(model, images, labels, steps, learning_rate, rng)
+    if losses is None or losses is NotImplemented:
+        return losses
+    return list(losses), {name: p.data for name, p in model.named_parameters()}
