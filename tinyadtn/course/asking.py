@@ -14,7 +14,9 @@ import numpy as np
 
 import tinyadtn as ta
 from tinyadtn import tiny
+from tinyadtn.teach.exercises import UnexpectedResultError
 
+RECIPES = ("ADTN", "Frozen", "LowRank", "TensorTrain", "Tucker")
 ACTIVATIONS = {
     "relu": tiny.relu,
     "tanh": tiny.op(lambda a: (np.tanh(a), lambda g: g * (1 - np.tanh(a) ** 2))),
@@ -87,3 +89,20 @@ def losses_and_parameters(
     if losses is None or losses is NotImplemented:
         return losses
     return list(losses), {name: p.data for name, p in model.named_parameters()}
+
+
+def recipe_parts(answer: Any) -> tuple[str, tuple, dict[str, Any]]:
+    """Return the kind of a recipe, such as "ADTN" of ta.ADTN.like(1), and its arguments."""
+    try:
+        kind, arguments, options = answer.args
+        name = kind.__name__
+    except (AttributeError, TypeError, ValueError):
+        name = ""
+    if name not in RECIPES:
+        raise UnexpectedResultError("A recipe is expected, such as ta.ADTN.like(1).")
+    return name, arguments, options
+
+
+def recipe_of(name: str, arguments: tuple, options: dict[str, Any]) -> Any:
+    """Return the recipe with these parts."""
+    return getattr(ta, RECIPES[RECIPES.index(name)]).like(*arguments, **options)
