@@ -8,6 +8,7 @@ file holds no right answer, because the process of an answer can read it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,10 @@ def losses_and_parameters(
     return list(losses), {name: p.data for name, p in model.named_parameters()}
 
 
-def recipe_parts(answer: Any) -> tuple[str, tuple, dict[str, Any]]:
+def recipe_parts(answer: Any) -> Any:
     """Return the kind of a recipe, such as "ADTN" of ta.ADTN.like(1), and its arguments."""
+    if isinstance(answer, FunctionType):
+        return None
     try:
         kind, arguments, options = answer.args
         name = kind.__name__
