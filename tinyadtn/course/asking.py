@@ -103,7 +103,7 @@ def recipe_parts(answer: Any) -> Any:
         name = ""
     if name not in RECIPES:
         raise UnexpectedResultError("A recipe is expected, such as ta.ADTN.like(1).")
-    return name, arguments, options
+    return name, arguments if isinstance(arguments, tuple) else (arguments,), options
 
 
 def recipe_of(name: str, arguments: tuple, options: dict[str, Any]) -> Any:
