@@ -2,6 +2,7 @@
 
 import ast
 import json
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tinyadtn.errors import DataFileError
-from tinyadtn.teach.exercises import AnswerError
+from tinyadtn.teach.exercises import AnswerError, solution_files
 from tinyadtn.teach.messages import pack, unpack
 from tinyadtn.teach.sandbox import Remote, RemoteError, Sandbox
 from tinyadtn.teach.slices import answers, needed_by, parsed, without_magics
@@ -59,6 +60,7 @@ def test_other_objects_stay():
         {"function": "os.system"},
         {"list": [], "tuple": []},
         {"array": ["|O", [1], "AAAAAAAAAAA="]},
+        {"array": ["<U1", [1], "YQAAAA=="]},
         {"array": ["<f8", [10**12], ""]},
         {"array": ["<f8", [-1, -1], ""]},
         {"scalar": ["<f8", [], "AA=="]},
@@ -154,6 +156,24 @@ def test_after_a_crash_the_next_answer_has_a_new_process():
         with pytest.raises(AnswerError, match="has ended"):
             answer(3)
         assert sandbox.answer([], "1 + 1") == 2
+
+
+def test_an_answer_that_never_returns_is_ended():
+    with Sandbox(seconds=1) as sandbox:
+        started = time.monotonic()
+        with pytest.raises(AnswerError, match="did not finish within 1 s"):
+            sandbox.answer(["import time", "def wait():\n    time.sleep(30)"], "wait")()
+        assert time.monotonic() - started < 20
+
+
+def test_the_solutions_cannot_be_read(sandbox):
+    own = solution_files()
+    for place in [path for path in own if path.is_dir()] + list(own[-4].parent.glob("ex*.py")):
+        path = next(place.glob("*.py")) if place.is_dir() else place
+        with pytest.raises(RemoteError, match="PermissionError"):
+            sandbox.answer([], f"open({str(path)!r}).read()")
+    readable = sandbox.answer([], f"len(open({np.__file__!r}).read())")
+    assert readable > 0
 
 
 # --- slices --------------------------------------------------------------------------------------
