@@ -222,6 +222,11 @@ def test_the_site_in_a_real_browser(tmp_path, monkeypatch):
                 assert tab.evaluate(missing) == 0, file.name
                 beyond = "document.documentElement.scrollWidth - window.innerWidth"
                 assert tab.evaluate(beyond) <= 0, f"{file.name} at {width} px"
+                for film in tab.query_selector_all(".player"):
+                    count = film.query_selector("span").inner_text
+                    before, next_step = count(), "button[aria-label='one step on']"
+                    film.query_selector(next_step).click()
+                    assert before.startswith("1 of ") and count().startswith("2 of "), file.name
         browser.close()
     assert complaints == []
     for page in (tmp_path / "notebooks").glob("0*.html"):

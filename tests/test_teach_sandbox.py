@@ -3,16 +3,19 @@
 import ast
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from class_copies import notebook
+from course_rules import SOURCES
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from tinyadtn.course import exercises as course_exercises
 from tinyadtn.errors import DataFileError
-from tinyadtn.teach.exercises import AnswerError, solution_files
+from tinyadtn.teach.exercises import AnswerError
 from tinyadtn.teach.messages import pack, unpack
 from tinyadtn.teach.sandbox import Remote, RemoteError, Sandbox
 from tinyadtn.teach.slices import answers, needed_by, parsed, without_magics
@@ -167,9 +170,8 @@ def test_an_answer_that_never_returns_is_ended():
 
 
 def test_the_solutions_cannot_be_read(sandbox):
-    own = solution_files()
-    for place in [path for path in own if path.is_dir()] + list(own[-4].parent.glob("ex*.py")):
-        path = next(place.glob("*.py")) if place.is_dir() else place
+    exercises = Path(course_exercises.__path__[0])
+    for path in [*exercises.glob("ex*.py"), exercises / "broken.py", *SOURCES]:
         with pytest.raises(RemoteError, match="PermissionError"):
             sandbox.answer([], f"open({str(path)!r}).read()")
     readable = sandbox.answer([], f"len(open({np.__file__!r}).read())")
