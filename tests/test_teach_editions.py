@@ -1,18 +1,22 @@
 """Copies and editions: nothing is overwritten, and students get no solution."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 
 import pytest
 from course_rules import NOTEBOOKS, SOURCES
 
 from tinyadtn.teach import __main__ as command
-from tinyadtn.teach import editions, exercises
+from tinyadtn.teach import address, editions, exercises
 from tinyadtn.teach.percent import read_cells
 
 sys.path.insert(0, str(NOTEBOOKS))
 import build
 
+ROOT = NOTEBOOKS.parent
 SOLUTIONS = [
     cell.source for path in SOURCES for cell in read_cells(path) if cell.kind == "solution"
 ]
@@ -90,6 +94,59 @@ def test_the_build_overwrites_no_work(tmp_path):
     assert path.read_text(encoding="utf-8") == edited
     assert build.write(source, path, overwrite=True)
     assert "x = 2" in path.read_text(encoding="utf-8")
+
+
+# --- in a browser, with make ---------------------------------------------------------------------
+
+ADDRESS = "https://github.com/someone/tinyadtn"
+
+
+def test_an_address_gives_links_and_a_first_cell(monkeypatch):
+    monkeypatch.setattr(address, "REPOSITORY", ADDRESS)
+    cells = json.loads(build.notebook(SOURCES[0]))["cells"]
+    assert [cell["cell_type"] for cell in cells[:3]] == ["markdown", "code", "code"]
+    readme = build.with_links((NOTEBOOKS / "README.md").read_text(encoding="utf-8"))
+    assert build.with_links(readme) == readme
+    for source in SOURCES:
+        name = f"{source.stem}.ipynb"
+        assert f"/github/someone/tinyadtn/blob/main/notebooks/{name})" in readme
+        assert f"/gh/someone/tinyadtn/main?labpath=notebooks%2F{name})" in readme
+
+
+def test_the_first_cell_installs_in_colab_alone(monkeypatch):
+    cell, ran = address.setup_cell(ADDRESS), []
+    monkeypatch.setattr("subprocess.run", lambda command, **options: ran.append(command))
+    exec(cell, {})
+    assert ran == []
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    exec(cell, {})
+    assert ran == [[sys.executable, "-m", "pip", "install", "--quiet",
+                    f"tinyadtn[plot] @ git+{ADDRESS}@main"]]  # fmt: skip
+
+
+def test_binder_installs_what_the_notebooks_need():
+    requirements = (ROOT / ".binder" / "requirements.txt").read_text(encoding="utf-8")
+    assert requirements == "-e .[notebooks]\n"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_opens_a_copy_with_options():
+    command = ["make", "--dry-run", "notebooks", "FOLDER=mine", "ARGS=--no-browser"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "-m tinyadtn.teach copy mine" in said and "cd mine &&" in said
+    root = hasattr(os, "getuid") and os.getuid() == 0
+    assert said.rstrip().endswith("--allow-root --no-browser" if root else "--no-browser")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_git_sees_nothing_of_a_students_work():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone")
+    files = ["my-notebooks/01.ipynb", "notebooks/.ipynb_checkpoints/01-checkpoint.ipynb"]
+    done = subprocess.run(["git", "check-ignore", *files], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines() == files
+    clean = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nclean:")[2]
+    assert "my-notebooks" not in clean
 
 
 def test_a_course_that_is_not_there(monkeypatch, tmp_path, capsys):
