@@ -175,7 +175,8 @@ def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
 
 
 def _quoted(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else short(value)
+    """A value within a sentence: on one line, a text in quotes."""
+    return repr(value)[:100] if isinstance(value, str) else " ".join(short(value, 100).split())
 
 
 def short(value: Any, most: int = 200) -> str:
