@@ -14,7 +14,9 @@ from class_copies import KINDS, copy_of, write_copies, write_course
 import tinyadtn
 from tinyadtn.errors import DataFileError
 from tinyadtn.teach import grading
+from tinyadtn.teach.exercises import Exercise
 from tinyadtn.teach.grading import Row
+from tinyadtn.teach.sandbox import Sandbox
 
 ROOT = Path(tinyadtn.__file__).parents[1]
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="limits and signals of Linux")
@@ -76,6 +78,22 @@ def test_a_class_of_a_hundred(tmp_path):
     kinds, rows, _ = graded(tmp_path, 100)
     for student, kind in kinds.items():
         assert rows[student, "root"]["state"] == KINDS[kind][1], (kind, rows[student, "root"])
+
+
+@on_linux
+def test_a_result_that_makes_the_check_slow_is_given_up(tmp_path):
+    """The check here counts up to 2 to the power of the result."""
+
+    def slow(answer, rng):
+        for _ in range(2 ** answer(1)):
+            pass
+        yield "as many steps as it says", 0, 0
+
+    exercise = Exercise("slow", slow, (), (), 1e-9, solution=lambda x: 1)
+    with Sandbox(seconds=1) as sandbox:
+        source = ("def answer(x):\n    return 60",)
+        verdict, _ = grading._run(sandbox, exercise, source, "answer", 0)
+    assert verdict.state == "wrong" and "not checked within 1 s" in verdict.message
 
 
 # --- the folder of copies ------------------------------------------------------------------------

@@ -14,11 +14,14 @@ import csv
 import io
 import json
 import secrets
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 from ..errors import DataFileError
@@ -164,8 +167,31 @@ def _run(
         return Verdict("wrong", str(error)), True
     # Its process calls the answer as the exercise asks; the right one is called so here.
     here = replace(exercise, ask=None)
-    verdict = judge(here, answer, seed, _asked(exercise), catch=Exception)
+    late = AnswerError(f"It was not checked within {sandbox.seconds:g} s.")
+    with _alarm(sandbox.seconds + 1, late):
+        verdict = judge(here, answer, seed, _asked(exercise), catch=Exception)
+    if verdict.message == str(late):
+        sandbox.close()  # it may be in the middle of a call
     return verdict, callable(answer)
+
+
+@contextmanager
+def _alarm(seconds: float, error: Exception) -> Iterator[None]:
+    """Raise the error after so many seconds: a strange result can make the check itself slow."""
+    if not hasattr(signal, "setitimer") or current_thread() is not main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _asked(exercise: Exercise) -> Any:
