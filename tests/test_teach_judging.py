@@ -117,6 +117,26 @@ def test_larger_cases_are_not_tried_once_one_has_failed():
     assert asked == [9.0, 4.0, 0.25]
 
 
+def test_an_answer_cannot_change_what_it_is_compared_with():
+    def cases(answer, rng):
+        x = rng.normal(size=3)
+        yield "the sum", lambda: x.sum(), answer(x)
+
+    def compared_afterwards(answer, rng):
+        return ((tried, right(), got) for tried, right, got in cases(answer, rng))
+
+    def spoils(x):
+        x[:] = 0
+        return 0.0
+
+    assert judge(exercise(compared_afterwards), np.sum, 0).state == "right"
+    verdict = judge(exercise(compared_afterwards), spoils, 0)
+    assert verdict == Verdict("wrong", "It changes an array that it is given. Return a new array.")
+
+    nested = exercise(lambda answer, rng: iter([("a", 3.0, answer([np.ones(3), {"b": 2.0}]))]))
+    assert judge(nested, lambda parts: parts[0].sum(), 0).state == "right"
+
+
 def test_an_error_on_the_way_to_a_smaller_counterexample_hides_none():
     def answer(x):
         return x if x > 5 else 1 / 0

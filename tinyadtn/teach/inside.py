@@ -17,6 +17,7 @@ import os
 import pickle
 import sys
 import types
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -62,7 +63,8 @@ def confine(megabytes: int, seconds: int, hidden: list[str]) -> None:
     """Set the limits, and reject the files in ``hidden`` and everything in FORBIDDEN."""
     if resource is not None:
         size = megabytes * 2**20
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        with suppress(ValueError, OSError):  # macOS has no such limit
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     own = os.path.realpath(os.curdir)

@@ -98,8 +98,12 @@ class Calls:
             self._arguments = [*arguments, *options.values()]
             if self._limit is not None and not self.smaller():
                 return right_answer(*arguments, **options)
+            # Copies: a check may compute the right result from its arrays after the call.
+            given = [copied(argument) for argument in arguments]
             self.last = ()
-            self.last = (answer(*arguments, **options),)
+            self.last = (answer(*given, **options),)
+            if any(map(_changed, arguments, given)):
+                raise AnswerError("It changes an array that it is given. Return a new array.")
             return self.last[0]
 
         self.answer = called
@@ -121,6 +125,21 @@ class Calls:
         if not self.last or self.last[0] is got:
             return ""
         return f" Your function returned {_quoted(self.last[0])}."
+
+
+def copied(value: Any) -> Any:
+    """Return a value in which no array, list or dict is shared with the given one."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (list, tuple):
+        return type(value)(map(copied, value))
+    return {k: copied(v) for k, v in value.items()} if type(value) is dict else value
+
+
+def _changed(before: Any, after: Any) -> bool:
+    if not isinstance(before, np.ndarray) or before.dtype.kind not in "biufc":
+        return False
+    return before.tobytes() != after.tobytes()
 
 
 def size_of(value: Any) -> tuple[float, float]:
