@@ -49,7 +49,7 @@ pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-con
 GUIDE = """README networks ops encodings without_forming_w sweeps torch extend command_line data
     performance gpu reading"""
 CONTENTS = {
-    "Course": ["notebooks/README"],
+    "Course": ["notebooks/README", "TEACHING"],
     "Results": ["data/results/README"],
     "Guide": [f"docs/{name}" for name in GUIDE.split()],
     "Reference": ["docs/api/README", "docs/equations", "docs/glossary", "docs/faq"],

@@ -11,6 +11,7 @@
   01; ``steps`` to 02; ``stretch``, ``letters`` and ``learning`` to 03 and 04; ``patches`` to 05;
   ``cuts``, ``walls``, ``fits``, ``budgets`` and ``claims`` to 06 to 09 and 11, in this order.
   ``legs`` draws tensor networks as nodes and legs.
+- ``asking``: how a check calls an answer that needs objects.
 
 How an exercise is checked is in ``tinyadtn.teach``.
 """

@@ -6,6 +6,7 @@ import numpy as np
 
 import tinyadtn as ta
 from tinyadtn import tiny
+from tinyadtn.course import asking
 from tinyadtn.teach import exercise
 from tinyadtn.teach.exercises import parts
 
@@ -26,17 +27,15 @@ from tinyadtn.teach.exercises import parts
         lambda x: tiny.Tensor(np.sin(x.data)),
     ),
     tolerance=1e-5,
+    ask=asking.value_and_gradient,
 )
 def sine(answer, rng):
     """Value and gradient, with another gradient arriving than ones."""
     for shape in ((), (3,), (2, 4)):
         x, factor = rng.normal(size=shape), rng.normal(size=shape)
-        given = tiny.Tensor(x, requires_grad=True)
-        result = answer(given)
-        yield f"sin of an array of shape {shape}", np.sin(x), getattr(result, "data", result)
-        (result * tiny.Tensor(factor)).backward()
-        got = np.zeros(shape) if given.grad is None else given.grad
-        yield f"its gradient, for a shape {shape}", factor * np.cos(x), got
+        value, gradient = parts(answer(x, factor), 2)
+        yield f"sin of an array of shape {shape}", np.sin(x), value
+        yield f"its gradient, for a shape {shape}", factor * np.cos(x), gradient
 
 
 # --- the smallest network ------------------------------------------------------------------------
@@ -84,8 +83,6 @@ def smallest_network(answer, rng):
 
 # --- any activation ------------------------------------------------------------------------------
 
-tanh = tiny.op(lambda a: (np.tanh(a), lambda g: g * (1 - np.tanh(a) ** 2)))
-
 
 def _tensor(network, activation, acts=lambda k: k > 0 and k % 2 == 0, flip=False):
     """The right answer, and with the options wrong ones."""
@@ -117,13 +114,13 @@ def _tensor(network, activation, acts=lambda k: k > 0 and k % 2 == 0, flip=False
         lambda network, activation: network.decode(),
     ),
     tolerance=1e-5,
+    ask=asking.decoded,
 )
 def any_activation(answer, rng):
     """Odd and even numbers of sites, one to three layers, three activations."""
-    linear = tiny.op(lambda a: (a, lambda g: g))
     for sides, depth in (((2, 2, 2), 1), ((4, 2, 2), 2), ((4, 4, 2), 3)):
-        for name, activation in (("relu", tiny.relu), ("tanh", tanh), ("none", linear)):
+        for name, activation in asking.ACTIVATIONS.items():
             network = tiny.ADTN(*sides, depth=depth, rng=rng)
             tried = f"{network.num_sites} sites, depth {depth}, activation {name}"
-            got = answer(network, activation)
-            yield tried, _tensor(network, activation).data, getattr(got, "data", got)
+            got = answer(sides, depth, [gates.data for gates in network.columns], name)
+            yield tried, _tensor(network, activation).data, got

@@ -2,8 +2,9 @@
 
 import math
 import sys
-from collections import Counter
 
+from tinyadtn.course import asking
+from tinyadtn.course.asking import Node
 from tinyadtn.teach import exercise
 from tinyadtn.teach.exercises import parts
 
@@ -163,13 +164,6 @@ def check_lowest(answer, rng):
 # --- topological order ---------------------------------------------------------------------------
 
 
-class Node:
-    """What the check builds its graphs of."""
-
-    def __init__(self, parents=()):
-        self.parents = list(parents)
-
-
 def recursive(root):
     order, seen = [], set()
 
@@ -237,14 +231,15 @@ def doubling(length):
     return node
 
 
-def reachable(root):
-    found, waiting = {root}, [root]
-    while waiting:
-        for parent in waiting.pop().parents:
-            if parent not in found:
-                found.add(parent)
+def parents_by_number(root):
+    """The graph in numbers: the parents of each node, with the root as node 0."""
+    number, waiting = {root: 0}, [root]
+    for node in waiting:
+        for parent in node.parents:
+            if parent not in number:
+                number[parent] = len(number)
                 waiting.append(parent)
-    return found
+    return [[number[parent] for parent in node.parents] for node in waiting]
 
 
 @exercise(
@@ -256,6 +251,7 @@ def reachable(root):
         "A node may be on the stack twice: when its turn comes again, just drop it.",
     ),
     wrong=(recursive, first_seen_first, with_repeats, root_left_out, from_the_result),
+    ask=asking.order_of,
 )
 def check_order(answer, rng):
     graphs = [("a single node", Node()), ("a chain of three", chain(3))]
@@ -266,13 +262,14 @@ def check_order(answer, rng):
     graphs += [("40 doublings, with 2^40 paths", doubling(40))]
     graphs += [(f"a chain of {n:,} nodes", chain(n)) for n in (5_000, 5 * sys.getrecursionlimit())]
     for name, root in graphs:
-        order = answer(root)
+        parents = parents_by_number(root)
+        order = answer(parents)
         if order is None or order is NotImplemented:
             yield name, 0, order
             return
         place = {node: k for k, node in enumerate(order)}
-        once = Counter(map(id, order)) == Counter(map(id, reachable(root)))
+        once = sorted(order) == list(range(len(parents)))
         yield f"{name}: every node is there, once", True, once
-        in_order = all(place[p] < place[n] for n in order for p in n.parents)
+        in_order = all(place[p] < place[n] for n in order for p in parents[n])
         yield f"{name}: parents before children", True, in_order
-        yield f"{name}: the root is last", True, order[-1] is root
+        yield f"{name}: the root is last", True, order[-1] == 0
