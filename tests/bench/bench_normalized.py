@@ -2,12 +2,11 @@
 
     OPENBLAS_NUM_THREADS=1 python tests/bench/bench_normalized.py [PROCESSES [SECONDS]]
 
-Forward, backward and Adam for FC-2 with ``fc1`` an ADTN, batch 256, and for LeNet-5 with its linear
-layers, batch 128. Both sides take turns in one process, and the ratio is the median over its rounds.
-Ratios of single processes vary, because a process decides where its arrays lie in memory. So there
-are several processes, 5 by default: the median of their ratios, and the smallest and largest.
-"Page faults" are those of one step, plain and normalized, in the median process: memory that the C
-library returned to the system after one step and got back in the next.
+A step is forward, backward and Adam: FC-2 with ``fc1`` an ADTN at batch 256, LeNet-5 with its linear
+layers at batch 128. Both sides take turns in one process. The ratio is the median over its rounds, of
+CPU times. It varies between processes, which place their arrays differently in memory: shown are the
+median, the smallest and the largest ratio of several processes. "Page faults" are those of one step,
+plain/normalized: memory that the C library returned to the system after the step before.
 """
 
 from __future__ import annotations
