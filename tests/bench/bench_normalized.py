@@ -2,11 +2,12 @@
 
     OPENBLAS_NUM_THREADS=1 python tests/bench/bench_normalized.py [PROCESSES [SECONDS]]
 
-A step is forward, backward and Adam: FC-2 with ``fc1`` an ADTN at batch 256, LeNet-5 with its linear
-layers at batch 128. Both sides take turns in one process. The ratio is the median over its rounds, of
-CPU times. It varies between processes, which place their arrays differently in memory: shown are the
-median, the smallest and the largest ratio of several processes. "Page faults" are those of one step,
-plain/normalized: memory that the C library returned to the system after the step before.
+A step is forward, backward and Adam: FC-2 with ``fc1`` an ADTN at batch 256, LeNet-5 with its
+linear layers at batch 128. Both sides take turns in one process. The ratio is the median over its
+rounds, of CPU times. It varies between processes, which place their arrays differently in memory:
+shown are the median, the smallest and the largest ratio of several processes. "Page faults" are
+those of one step, plain/normalized: memory that the C library returned to the system after the
+step before.
 """
 
 from __future__ import annotations
