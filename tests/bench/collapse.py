@@ -1,7 +1,9 @@
 """How the weight of an ADTN collapses during training, and how the normalized one does not.
 
 OPENBLAS_NUM_THREADS=1 python tests/bench/collapse.py    # half a minute; writes collapse.json
-python tests/bench/collapse.py --table                   # prints the divergence of the studies
+python tests/bench/collapse.py --table                   # the share of diverged runs, in short
+python tests/bench/collapse.py --table rates             # by depth and learning rate
+python tests/bench/collapse.py --table factored          # of tensor trains, low rank and Tucker
 python tests/bench/collapse.py --plot FILE               # draws what is in collapse.json
 
 FC-2 on the bundled digits, ``fc1`` an ADTN of depth 4: 5 epochs, peak learning rate 8e-2. Which
@@ -14,6 +16,7 @@ import json
 import math
 import sys
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,14 @@ from tinyadtn.training.runs import versions
 
 RESULTS = Path(__file__).parents[2] / "data" / "results"
 FILE = RESULTS / "collapse.json"
-STUDIES = {"FC-2, `fc1`": "fc1_stability", "LeNet-5, linear layers": "lenet5_stability"}
+STUDIES = {
+    "FC-2, `fc1`": "fc1_stability",
+    "LeNet-5, linear layers": "lenet5_stability",
+    "LeNet-5, `conv2`": "conv2_stability",
+}
 RUNS = [(False, 0), (False, 1), (False, 2), (True, 0)]  # (normalized, seed)
 DEPTH, PEAK = 4, 8e-2
+Rows = defaultdict[tuple[str, ...], defaultdict[str, list[bool]]]
 CHANCE = 0.2  # a run with a smaller validation accuracy has diverged: chance is 0.1
 
 
@@ -81,28 +89,55 @@ def picture(runs: list[dict[str, Any]]) -> Any:
     return figure
 
 
-def divergence() -> str:
-    """For each study, depth and learning rate: the diverged runs of plain, and of normalized."""
-    rows = []
-    for title, name in STUDIES.items():
-        found: dict[Any, dict[float, list[bool]]] = defaultdict(lambda: defaultdict(list))
-        for record in read_records(RESULTS / f"{name}.jsonl").values():
+def outcomes(study: str) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Every run of a study that is done, and whether it has diverged."""
+    for record in read_records(RESULTS / f"{study}.jsonl").values():
+        yield record, record["status"] == "failed" or record["validation"] < CHANCE
+
+
+def table(rows: Rows, heads: Sequence[str]) -> str:
+    """A row for each key, and for each column how many of its runs have diverged."""
+    columns = list(next(iter(rows.values())))
+    cells = [
+        [*key, *(f"{sum(found[c])} of {len(found[c])}" for c in columns)]
+        for key, found in rows.items()
+    ]
+    return format_markdown([[*heads, *columns], *cells])
+
+
+def divergence(by_rate: bool) -> str:
+    """For each study: the diverged runs of plain and of normalized ADTNs."""
+    rows: Rows = defaultdict(lambda: defaultdict(list))
+    for title, study in STUDIES.items():
+        runs = []
+        for record, diverged in outcomes(study):
             (options,) = record["config"]["encode"].values()
-            diverged = record["status"] == "failed" or record["validation"] < CHANCE
-            key = (options["normalized"], options["depth"])
-            found[key][record["config"]["learning_rate"]].append(diverged)
-        rates = sorted({rate for runs in found.values() for rate in runs})
-        rows += [
-            [title, "normalized" if normalized else "plain", str(depth)]
-            + [f"{sum(runs[rate])} of {len(runs[rate])}" for rate in rates]
-            for (normalized, depth), runs in sorted(found.items())
-        ]
-    return format_markdown([["layers", "parametrization", "M", *(f"{r:g}" for r in rates)], *rows])
+            rate = record["config"]["learning_rate"]
+            runs.append((options["normalized"], options["depth"], rate, diverged))
+        for normalized, depth, rate, diverged in sorted(runs):
+            key = (title, "normalized" if normalized else "plain")
+            if by_rate:
+                rows[(*key, str(depth))][f"{rate:g}"].append(diverged)
+            else:
+                for column, counts in (("all", True), ("M ≤ 8", depth <= 8), ("M = 16", depth > 8)):
+                    rows[key][column] += [diverged] * counts
+    return table(rows, ["layers", "parametrization", *(["M"] if by_rate else [])])
+
+
+def divergence_of_factored() -> str:
+    """For each row of the study of other encodings: its diverged runs."""
+    rows: Rows = defaultdict(lambda: defaultdict(list))
+    for record, diverged in outcomes("factored_stability"):
+        rate = f"{record['config']['learning_rate']:g}"
+        method = record["label"].replace(f" learning_rate={rate}", "")
+        rows[(method,)][rate].append(diverged)
+    return table(rows, [""])
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--table"]:
-        print(divergence())
+    if sys.argv[1:2] == ["--table"]:
+        tables = {"rates": lambda: divergence(True), "factored": divergence_of_factored}
+        print(tables[sys.argv[2]]() if sys.argv[2:] else divergence(False))
     elif sys.argv[1:2] == ["--plot"]:
         save(picture(json.loads(FILE.read_text(encoding="utf-8"))["runs"]), sys.argv[2])
     else:

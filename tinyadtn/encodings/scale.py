@@ -42,24 +42,23 @@ def unit_gates(columns: Sequence[Tensor], wall: Sequence[Column]) -> list[Tensor
     ]
 
 
-@op(joint=True)
+@op
 def with_norm(x: Array, norm: Array) -> tuple:
     """y[k] = norm · x[k]/‖x[k]‖ for every k. The gradient is orthogonal to x[k]; 0 stays 0."""
-    rows = x.reshape(len(x), -1)
+    rows, shape = x.reshape(len(x), -1), x.shape
     lengths = array_module(x).sqrt(_dots(rows, rows))
     lengths[lengths == 0] = math.inf
     factor = norm / lengths
-    y, shape = rows * factor, x.shape  # backward needs y, and not x
+    y = rows * factor  # the gradients need y, and not x
 
-    def backward(g: Array) -> list[Array]:
+    def grad_x(g: Array) -> Array:
         g = g.reshape(y.shape)
-        along = _dots(y, g) / norm
-        grad = y * (along / -norm)
+        grad = y * (_dots(y, g) / -(norm * norm))
         grad += g
         grad *= factor
-        return [grad.reshape(shape), along.sum()]
+        return grad.reshape(shape)
 
-    return y.reshape(shape), backward
+    return y.reshape(shape), grad_x, lambda g: _dots(y, g.reshape(y.shape)).sum() / norm
 
 
 def _dots(x: Array, y: Array) -> Array:
