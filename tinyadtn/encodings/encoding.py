@@ -79,10 +79,6 @@ class Encoding(Weight):
         """
         return functools.partial(_make_like, cls, arguments, options)
 
-    def peak_bytes(self) -> int:
-        """Estimate the bytes in memory at once while a loss of the decoded weight trains it."""
-        return 3 * 4 * math.prod(self.shape)  # the weight, its gradient, and one intermediate array
-
     def counts(self) -> Counts:
         """Count the parameters: all that are stored, whether or not they are frozen now."""
         n, stored = math.prod(self.shape), sum(t.size for _, t in self.named_tensors())
@@ -123,12 +119,14 @@ def _make_like(
 
 
 def check_size(encoding: Encoding) -> None:
-    """Raise SizeLimitError, before anything is drawn, if the decoded weight exceeds the memory."""
-    require_memory(
-        f"a weight of shape {encoding.shape} = {math.prod(encoding.shape):,} numbers; to train it",
-        encoding.peak_bytes(),
-        "use a smaller weight",
-    )
+    """Raise SizeLimitError, before anything is allocated, if the decoded weight does not fit."""
+    if not encoding.fits():
+        require_memory(
+            f"a weight of shape {encoding.shape} = {math.prod(encoding.shape):,} numbers; to "
+            "decode and train it",
+            encoding.peak_bytes(),
+            "use a smaller weight",
+        )
 
 
 def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..decode_free.chain import Chain
@@ -88,6 +89,10 @@ class TensorTrain(FactoredEncoding):
             a, o, b, i, bond = joined.shape
             weight = joined.reshape(a * o, b * i, bond)
         return weight.reshape(self.shape)
+
+    def as_cores(self) -> list[Array]:
+        """Return the cores."""
+        return [core.data for core in self.cores]
 
     def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
         """Return the cores of TT-SVD: from the left, each keeps the largest singular values."""
