@@ -62,7 +62,7 @@ class TensorTrain(FactoredEncoding):
         rng: Seed = None,
     ):
         self.shape = checked_shape("TensorTrain", shape, 2)
-        self.modes = _checked_modes(self.shape, modes)
+        self.modes = checked_modes(self.shape, modes)
         sizes = [o * i for o, i in zip(*self.modes)]
         self.ranks = _checked_ranks(sizes, ranks)
         self.config = {
@@ -129,7 +129,8 @@ class TensorTrain(FactoredEncoding):
         return Cost(decode, self.chain(1).multiply_adds)
 
 
-def _checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the modes as tuples; ShapeError if they do not multiply to the shape."""
     rows = to_builtin(modes)
     if not (
         isinstance(rows, tuple)
