@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tinyadtn as ta
-from tinyadtn.errors import GraphError, ShapeError, SizeLimitError
+from tinyadtn.errors import GraphError, ShapeError, SizeLimitError, TinyADTNError
 
 HUGE = 2**20
 MAKERS: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
@@ -25,6 +25,18 @@ MAKERS: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
     ),
     "Tucker": (lambda shape, rng=None: ta.Tucker(shape, 1, rng=rng), (6, 4, 3)),
     "Frozen": (ta.Frozen, (6, 4)),
+    "Dense": (ta.Dense, (6, 4)),
+    "Pruned": (lambda shape, rng=None: ta.Pruned(shape, 0.5, rng=rng), (6, 4)),
+    "Quantized": (ta.Quantized, (6, 4)),
+    "Update": (ta.Update, (6, 4)),
+    "MixT": (
+        lambda shape, rng=None: (
+            ta.MixT(shape, ((2**10,) * 2,) * 2, 1, rng=rng)
+            if shape == (HUGE, HUGE)
+            else ta.MixT(shape, ((2, 3), (2, 2)), 1, rng=rng)
+        ),
+        (6, 4),
+    ),
 }
 
 
@@ -37,7 +49,12 @@ def _cases(name: str) -> list[tuple[str, Callable[[], Any], type, str]]:
         (name, lambda: make(6), ShapeError, "got 6"),
         (name, lambda: make("64"), ShapeError, "got '64'"),
         (name, lambda: make(()), ShapeError, r"(got|shape) \(\)"),
-        (name, lambda: make(huge, rng=0), SizeLimitError, "1048576, 1048576.* GiB.* use a smaller"),
+        (
+            name,
+            lambda: make(huge).decode(),
+            SizeLimitError,
+            "1048576, 1048576.* GiB.* use a smaller",
+        ),
         (name, lambda: make(good).decode().numpy(), GraphError, "shapes only"),
         (name, lambda: make(good).load_arrays({}), ShapeError, "missing"),
     ]
@@ -45,6 +62,32 @@ def _cases(name: str) -> list[tuple[str, Callable[[], Any], type, str]]:
 
 _LAYERS = {"fc1": (6, 4), "fc2": (3, 4)}
 REFUSED = [
+    *(
+        ("MixT", lambda w=w: ta.MixT((6, 4), ((2, 3), (2, 2)), w), ShapeError, "width from 1 to 2")
+        for w in (0, 3, 1.5, "1")
+    ),
+    ("MixT", lambda: ta.MixT((6, 4), ((2, 3), (2, 3)), 1), ShapeError, "needs 6 and 4"),
+    (
+        "MixT",
+        lambda: ta.MixT((HUGE, HUGE), ((2**10,) * 2,) * 2, 2),
+        SizeLimitError,
+        "narrower windows",
+    ),
+    *(
+        ("Pruned", lambda d=d: ta.Pruned((6, 4), d), ValueError, "density")
+        for d in (0, -0.1, 1.5, float("nan"), "0.5", True)
+    ),
+    *(
+        ("Quantized", lambda b=b: ta.Quantized((6, 4), b), ValueError, "bits must be 2 to 8, or 16")
+        for b in (0, 1, 9, 32, 8.0, "8", True)
+    ),
+    *(
+        (kind.__name__, lambda kind=kind: kind((6, 4), of=ta.ADTN((4, 6))), ShapeError, r"\(4, 6\)")
+        for kind in (ta.Quantized, ta.Update)
+    ),
+    ("Update", lambda: ta.Update((6, 4), of="ADTN"), TinyADTNError, "a recipe, a depth or"),
+    ("Update", lambda: ta.Update((6, 4), of=ta.Linear), TypeError, "axes"),
+    ("Quantized", lambda: ta.Quantized((6, 4), of=lambda s, **_: 3), TinyADTNError, "returned int"),
     *(case for name in MAKERS for case in _cases(name)),
     (
         "SharedWeight",

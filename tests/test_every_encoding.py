@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -35,6 +36,10 @@ def values(module):
     return {name: array.tobytes() for name, array in module.arrays().items()}
 
 
+def floats(encoding):
+    return [t for _, t in encoding.named_tensors() if t.dtype.kind == "f"]
+
+
 def put(encoding, name, tensor):
     """Put a tensor in the place that it is named after."""
     *way, last = name.split(".")
@@ -53,18 +58,19 @@ def put(encoding, name, tensor):
 def test_counts_are_the_stored_entries(row):
     counts, encoding = row.make().counts(), row.make(0)
     assert counts == encoding.counts()
-    assert counts.stored == encoding.num_parameters == row.stored
-    assert counts.stored == sum(p.data.size for p in encoding.parameters())
+    assert counts.stored == encoding.num_parameters + row.frozen == row.stored
+    assert encoding.num_parameters == sum(p.data.size for p in encoding.parameters())
+    assert counts.stored_bytes == (4 * row.stored if row.bytes is None else row.bytes)
     assert counts.dense == np.prod(row.shape) == encoding.decode().size
     assert counts.live <= counts.stored <= counts.full_gates
     assert counts.padded >= counts.dense
 
 
-@every_trained_row
+@pytest.mark.parametrize("row", [row for row in TRAINED if row.kind != "rounded"], ids=str)
 def test_gradients_are_right(row):
     """Of the decoded weight with respect to each parameter, measured with a random cotangent."""
     encoding = row.make(0)
-    for tensor in (t for _, t in encoding.named_tensors()):
+    for tensor in floats(encoding):
         tensor.data = tensor.data.astype(np.float64)
     names, parameters = zip(*encoding.named_parameters())
 
@@ -82,7 +88,7 @@ def test_gradients_are_right(row):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_start_is_spread_like_a_dense_one(row, seed):
     std = row.make(seed).decode().numpy().astype(np.float64).std()
-    assert std == pytest.approx(he_std(row.shape), rel=1e-5)
+    assert std == pytest.approx(he_std(row.shape), rel=row.start)
 
 
 @every_row
@@ -147,7 +153,7 @@ def test_a_copy_has_the_values_and_shares_nothing(row):
     twin = encoding.copy()
     assert values(twin) == values(encoding)
     before = values(encoding)
-    for _, tensor in twin.named_tensors():
+    for tensor in floats(twin):
         tensor.data += 1
     assert values(encoding) == before != values(twin)
 
@@ -207,7 +213,9 @@ def test_it_says_what_it_is(row):
 def test_the_cost_of_decoding_is_counted(row):
     """No trained weight comes for free, and applying the factors is worth knowing if cheaper."""
     cost = row.make().cost()
-    assert (cost.decode > 0) == (row.kind != "fixed" and row.label != "tensor train D=1")
+    assert (cost.decode > 0) == (
+        row.kind != "fixed" and not re.match("tensor train D=1|all entries|pruned", row.label)
+    )
     assert cost.apply is None or cost.apply > 0
 
 
@@ -221,7 +229,9 @@ def test_a_target_of_another_shape_is_refused(row):
 def test_fit_brings_it_closer_and_returns_the_relative_errors(row):
     target = np.random.default_rng(5).normal(size=row.shape)
     encoding = row.make(0)
-    options = {"steps": 40, "show_progress": False} if row.label.startswith("ADTN") else {}
+    options = (
+        {"steps": 40, "show_progress": False} if "ADTN" in row.label and not row.frozen else {}
+    )
     before = np.linalg.norm(encoding.decode().numpy() - target) / np.linalg.norm(target)
     errors = encoding.fit(target, **options)
     after = np.linalg.norm(encoding.decode().numpy() - target) / np.linalg.norm(target)

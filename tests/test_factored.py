@@ -173,4 +173,4 @@ def test_integers_of_numpy_are_integers():
 
 def test_a_weight_beyond_the_memory_is_refused():
     with pytest.raises(SizeLimitError, match=r"1,099,511,627,776 numbers.* GiB"):
-        ta.LowRank((2**20, 2**20), 2, rng=0)
+        ta.LowRank((2**20, 2**20), 2, rng=0).decode()

@@ -32,7 +32,9 @@ RESULTS = results_page.ROOT / "data" / "results"
 
 
 def test_every_study_has_its_page():
-    studies = {path.stem for path in RESULTS.glob("*.jsonl")} - EARLIER - EXAMPLE - DIVERGENCE - RATES
+    studies = (
+        {path.stem for path in RESULTS.glob("*.jsonl")} - EARLIER - EXAMPLE - DIVERGENCE - RATES
+    )
     for name in studies:
         page = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
         assert f"tinyadtn sweep data/results/{name}.toml --table" in page

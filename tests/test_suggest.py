@@ -148,10 +148,13 @@ def test_nothing_is_allocated():
 
 
 def test_a_wall_beyond_the_memory_is_left_out(monkeypatch):
+    """Except depth 1, which layers apply through its factors."""
     before = ta.suggest((256, 784), 3_000).rows
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2_500_000)
     after = ta.suggest((256, 784), 3_000).rows
-    assert [row.code for row in after] == [row.code for row in before if "ADTN" not in row.code]
+    assert [row.code for row in after] == [
+        row.code for row in before if "ADTN" not in row.code or "like(1," in row.code
+    ]
 
 
 def test_the_table():

@@ -30,14 +30,19 @@ from .data.saved_data import save_data, save_features
 from .data.splits import Data, Split, batches
 from .decode_free.precomputed import decoded
 from .encodings.adtn import ADTN
+from .encodings.dense import Dense
 from .encodings.encoding import Encoding
 from .encodings.frozen import Frozen
 from .encodings.independent import independent_numbers, jacobian_spectrum
 from .encodings.joint import SharedWeight
 from .encodings.joint import SharedWeight as Part  # its first name
 from .encodings.low_rank import LowRank
+from .encodings.mixt import MixT
+from .encodings.pruned import Pruned
+from .encodings.quantized import Quantized
 from .encodings.tensor_train import TensorTrain
 from .encodings.tucker import Tucker
+from .encodings.update import Update
 from .nn import models
 from .nn.devices import to_device
 from .nn.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
@@ -105,6 +110,7 @@ __all__ = [
     "Conv2d",
     "Cosine",
     "Data",
+    "Dense",
     "Dropout",
     "Encoding",
     "Flatten",
@@ -114,10 +120,13 @@ __all__ = [
     "LocalResponseNorm",
     "LowRank",
     "MaxPool2d",
+    "MixT",
     "Module",
     "Normalize",
     "OneCycle",
     "Part",
+    "Pruned",
+    "Quantized",
     "ReLU",
     "Sequential",
     "SharedWeight",
@@ -125,6 +134,7 @@ __all__ = [
     "Tensor",
     "TensorTrain",
     "Tucker",
+    "Update",
     "__version__",
     "absolute",
     "accuracy",

@@ -25,6 +25,11 @@ def memory_limit() -> int:
     return min(limits, default=10 * 2**30) * 3 // 4
 
 
+def fits_memory(needed: int) -> bool:
+    """Return whether ``needed`` bytes are within `memory_limit`."""
+    return needed <= memory_limit()
+
+
 def require_memory(what: str, needed: int, advice: str) -> None:
     """Raise ``SizeLimitError`` if ``needed`` bytes exceed `memory_limit`, before they are used.
 

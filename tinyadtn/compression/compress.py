@@ -136,7 +136,8 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
     replaced = [t for layer in layers.values() for t in stored_in(layer.weight).values()]
     dtype = np.result_type(np.float32, *(tensor.dtype for tensor in replaced))
     for _, tensor in whole.named_tensors():
-        tensor.data = cast_and_move(tensor, dtype, device_of(replaced[0].data))
+        own = dtype if tensor.dtype.kind == "f" else tensor.dtype  # indices stay integers
+        tensor.data = cast_and_move(tensor, own, device_of(replaced[0].data))
     return {n: SharedWeight(whole, k, shapes) if joint else whole for k, n in enumerate(layers)}
 
 

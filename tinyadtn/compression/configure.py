@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..autodiff.engine import Tensor
 from ..encodings.adtn import ADTN
+from ..encodings.dense import Dense
 from ..encodings.encoding import Encoding
 from ..encodings.frozen import Frozen
 from ..encodings.joint import SharedWeight
 from ..encodings.low_rank import LowRank
+from ..encodings.mixt import MixT
+from ..encodings.pruned import Pruned
+from ..encodings.quantized import Quantized
 from ..encodings.tensor_train import TensorTrain
 from ..encodings.tucker import Tucker
+from ..encodings.update import Update
 from ..errors import ShapeError, TinyADTNError
 from ..nn.models import MODELS, image_shape
 from ..nn.module import Module
@@ -21,7 +26,8 @@ from ..nn.parameters import Shape
 from ..nn.surgery import layer_named, with_frozen, with_weights
 
 ENCODINGS: dict[str, Callable[..., Encoding]] = {
-    **{kind.__name__: kind for kind in (ADTN, LowRank, TensorTrain, Tucker, Frozen)},
+    **{kind.__name__: kind for kind in (ADTN, LowRank, TensorTrain, Tucker, MixT, Frozen)},
+    **{kind.__name__: kind for kind in (Dense, Pruned, Quantized, Update)},
     "Part": SharedWeight,  # its name in files
 }
 
@@ -75,8 +81,8 @@ def is_known(config: Any) -> bool:
 
 def has_own_encoding(config: dict[str, Any]) -> bool:
     """Return whether a layer has an encoding of a class that is not in this package."""
-    wholes = map(_whole, config.get("encodings", {}).values())
-    return any(whole is None or whole["encoding"] not in ENCODINGS for whole in wholes)
+    levels = [part for entry in config.get("encodings", {}).values() for part in _levels(entry)]
+    return any(part is None or part["encoding"] not in ENCODINGS for part in levels)
 
 
 def build(config: dict[str, Any], arrays: Mapping[str, Any] | None = None) -> Any:
@@ -109,7 +115,7 @@ def _check_limits(config: dict[str, Any], arrays: Mapping[str, Any]) -> None:
     widths = config.get("widths", ())
     depths = {}
     for entry in config.get("encodings", {}).values():
-        whole = _whole(entry) or {}
+        whole = [*_levels(entry)][-1] or {}
         per_layer = len(whole["wiring"]) if isinstance(whole.get("wiring"), list) else 1
         depths[json.dumps(whole, sort_keys=True)] = whole.get("depth", 0) * per_layer
     if len(widths) + sum(depths.values()) > len(arrays):
@@ -120,11 +126,12 @@ def _check_limits(config: dict[str, Any], arrays: Mapping[str, Any]) -> None:
         raise ValueError(f"a size of {max(sizes):,}, but the file holds fewer numbers")
 
 
-def _whole(entry: Any) -> Any:
-    """Return the entry of the whole encoding for a part, and any other entry unchanged."""
-    while isinstance(entry, dict) and "whole" in entry:
-        entry = entry["whole"]
-    return entry
+def _levels(entry: Any) -> Iterator[Any]:
+    """Yield the entry of an encoding, then those of the encodings in it: ``whole`` or ``of``."""
+    yield entry
+    for key in ("whole", "of"):
+        if isinstance(entry, dict) and key in entry:
+            yield from _levels(entry[key])
 
 
 def _without_rng(options: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +153,8 @@ def build_encoding(entry: dict[str, Any], wholes: dict[str, Encoding]) -> Encodi
         if key not in wholes:
             wholes[key] = build_encoding(entry["whole"], wholes)
         arguments["whole"] = wholes[key]
+    if "of" in arguments:  # an encoding inside another one
+        arguments["of"] = build_encoding(arguments["of"], wholes)
     return ENCODINGS[entry["encoding"]](**_without_rng(arguments))
 
 

@@ -40,7 +40,7 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
             "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
         )
     fits = {name: storage_of(next(iter(group.values()))).fit for name, group in groups.items()}
-    takes = {name: set(inspect.signature(method).parameters) for name, method in fits.items()}
+    takes = {name: _options(storage_of(next(iter(g.values())))) for name, g in groups.items()}
     known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
     if not options.keys() <= known:
         raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
@@ -50,6 +50,12 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
         given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
         errors[name] = fit_to(targets[name], **given)
     return errors
+
+
+def _options(encoding: Any) -> set[str]:
+    """Return the names of the arguments of ``fit``, those of an inner encoding included."""
+    names = inspect.signature(encoding.fit).parameters
+    return {*names} if "options" not in names else {*names, *_options(encoding.of)} - {"options"}
 
 
 def _target(group: Mapping[str, Encoding], dense_model: Module) -> Any:

@@ -26,11 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module
+from ..autodiff.arrays import Array, array_module, to_numpy
 from ..autodiff.engine import op
 from .cost import CALL, COPIED, work
 
 Core = tuple[int, int, int, int]  # (left bond, outputs, inputs, right bond)
+LARGE = 2**27  # entries of a matrix; the standard deviation of a larger one comes from its cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +187,26 @@ def _put(rows: Array, places: np.ndarray | None, size: int) -> Any:
 def _pick(rows: Array, places: np.ndarray | None) -> Any:
     """Return the rows at these places."""
     return rows if places is None else rows[array_module(rows).asarray(places)]
+
+
+def standard_deviation(cores: Sequence[Array]) -> float:
+    """Return the standard deviation of all entries of the matrix W that the cores form.
+
+    ΣW is the product of the cores' sums over their outputs and inputs, a row of matrices (bond,
+    bond). ΣW² is the same for the products of each core with itself, (bond², bond²). So nothing of
+    the size of W is formed.
+
+    >>> standard_deviation([np.ones((1, 3, 1, 1)), np.array([1.0, 2.0]).reshape(1, 1, 2, 1)])
+    0.5
+    """
+    total, square, entries = np.ones(1), np.ones((1, 1)), 1
+    for core in cores:
+        core = to_numpy(core).astype(np.float64)
+        total = total @ core.sum(axis=(1, 2))
+        half = np.tensordot(square, core, axes=1)
+        square = np.tensordot(core, half, axes=((0, 1, 2), (0, 1, 2)))
+        entries *= core.shape[1] * core.shape[2]
+    return math.sqrt(max(square.item() / entries - (total.item() / entries) ** 2, 0.0))
 
 
 @op(joint=True)

@@ -16,6 +16,7 @@ from ..nn.layers import Conv2d, Linear
 from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.surgery import named_layers, with_tensors
+from ..nn.weights import Weight
 from . import rule
 from .by_factors import ByFactors, along, large_conv_route
 from .chain import Chain
@@ -99,6 +100,8 @@ def decoded(model: Module) -> Iterator[Any]:
         def precomputed(name: str, weight: Array) -> Any:
             if isinstance(weight, PrecomputedFactors):
                 return weight
+            if isinstance(weight, Weight) and not (hasattr(weight, "chain") or weight.fits()):
+                return weight  # applied as it is, because it cannot be decoded
             layer: Any = layers.get(name.rpartition(".")[0])
             route = None if layer is None else route_of(layer)
             if route is None:

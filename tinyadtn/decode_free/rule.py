@@ -9,7 +9,7 @@ and this file has the only rule that decides:
 ``cost.work`` counts both sides, arithmetic and memory traffic, in multiply-adds. On both sides the
 backward pass takes about twice as long as the forward pass, so the rule is the same for training.
 If the weight or its factors are *precomputed* (``decoded``), the first term of either side is 0,
-and the batch counts as a large one.
+and the batch counts as a large one. A weight that does not fit into memory is never decoded.
 
 The counts are estimates, and may select the slower side. The worst measured case is a tensor train
 of bond 4 for 512 filters of 3×3 on 16×16 images: the estimate is 0.65 of the dense layer's time,
@@ -47,7 +47,7 @@ def linear_route(weight: Array, batch: int, precomputed: bool = False) -> Any:
     free, whole = chain.work(batch), work(batch, math.prod(weight.shape[1:]), weight.shape[0])
     if not precomputed:
         free, whole = free + chain.build_work, whole + weight.decode_work()
-    return chain if free < whole else None
+    return chain if free < whole or not weight.fits() else None
 
 
 def conv_route(
@@ -74,4 +74,4 @@ def conv_route(
         free = patches_work(route, weight.shape, out_pixels)
     if not precomputed:
         free, whole = free + route.build_work, whole + weight.decode_work()
-    return route if free < whole else None
+    return route if free < whole or not weight.fits() else None

@@ -4,7 +4,10 @@ Read ``encoding`` (what all encodings have in common) and ``adtn`` (the deep ten
 ``scale`` is the initialization of an ADTN, ``fit`` approximates a given weight with it, and
 ``costs`` counts its memory and multiply-adds. The others are trained in the same loop:
 ``low_rank``, ``tucker`` and ``tensor_train`` are linear in each of their factors (``factored``),
-and ``frozen`` is the baseline, random and never trained.
+``mixt`` is a mean of dense gates, and ``frozen`` is the baseline, random and never trained.
+``dense`` (all entries), ``pruned`` (some) and ``quantized`` (any encoding in few bits) are for
+accuracy against bytes. ``update`` adds an encoding to a frozen dense weight. ``inner`` makes the
+encoding inside another one.
 
 At first skip ``joint`` (one encoding for several layers) and ``independent`` (how many of the
 stored parameters are independent).

@@ -64,7 +64,8 @@ class ADTN(ByFactors, Encoding):
     - ``rng``: without it, the ADTN has shapes only.
 
     Raises SizeLimitError, before anything is allocated, if the tensor needs more than this
-    machine's memory.
+    machine's memory. A brick wall of depth 1 may be larger, because layers apply it through its
+    factors; then only ``decode`` raises.
     Source: Qing, Li, Zhou, Ran, arXiv 2305.06058; the number of parameters is under our counting
     rule.
 
@@ -110,7 +111,7 @@ class ADTN(ByFactors, Encoding):
         named = isinstance(self.wiring, str)
         pairs = WIRINGS[self.wiring](self.num_sites) if named else self.wiring
         self.wall = build_wall(pairs, self.sites.wall_dims, 1)  # one layer, for the size check
-        costs.check_size(self)
+        costs.check_size(self, by_factors=True)
         self.wall = build_wall(pairs, self.sites.wall_dims, self.depth)
         self.config = {"encoding": "ADTN", **options, "shape": list(self.shape)}
         rng = None if rng is None else np.random.default_rng(rng)
@@ -159,6 +160,8 @@ class ADTN(ByFactors, Encoding):
 
     def decode(self) -> Tensor:
         """Return the weight: T contracted, put in the axes' order, cropped and scaled."""
+        if not self.fits():  # depth 1, and layers use the factors
+            costs.check_size(self)
         if layout := costs.one_layer_layout(self):  # the same weight, faster
             return one_layer_weight(*self.gates(), self.amplitude(), layout=layout)
         tensor = self.contract()

@@ -24,6 +24,8 @@ from .encoding import Cost
 if TYPE_CHECKING:
     from .adtn import ADTN
 
+VECTOR = 256  # bytes per output and input: entries of the factors, their gradients, and indices
+
 
 def is_fast(weight: ADTN) -> bool:
     """Return whether ``network_tensor`` takes the fast path for this ADTN."""
@@ -57,16 +59,21 @@ def peak_bytes(weight: ADTN) -> int:
     return total
 
 
-def check_size(weight: ADTN) -> None:
-    """Raise SizeLimitError if training would not fit into memory.
+def check_size(weight: ADTN, *, by_factors: bool = False) -> None:
+    """Raise SizeLimitError if training would not fit into memory: through ``decode``, or without.
 
-    Linux grants more memory than it has, and stops the process that uses it.
+    ``by_factors``: a brick wall of depth 1 is also accepted if only its factors fit. Linux grants
+    more memory than it has, and stops the process that uses it.
     """
+    needed = peak_bytes(weight)
+    if by_factors and is_fast(weight) and weight.depth == 1 and len(weight.shape) > 1:
+        o, i = weight.shape[0], math.prod(weight.shape[1:])
+        needed = min(needed, VECTOR * (o + i)) if min(o, i) > 1 else needed
     fast = ', or wiring="brick_wall" and site_dim=2, which take less'
     require_memory(
         f"a weight of shape {weight.shape} is a tensor of {weight.sites.padded_size:,} numbers; to "
         f"train it at depth {weight.depth}",
-        peak_bytes(weight),
+        needed,
         f"use a smaller weight or a smaller depth{'' if is_fast(weight) else fast}",
     )
 

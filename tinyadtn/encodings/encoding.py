@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autodiff.arrays import as_array, to_numpy
 from ..autodiff.engine import Tensor
+from ..autodiff.modes import no_grad
 from ..checks import to_builtin
 from ..errors import NonFiniteError, ShapeError
 from ..limits import require_memory
@@ -30,9 +31,10 @@ class Counts:
     """The size of a weight under each way of counting.
 
     ``dense``: entries of the weight. ``padded``: entries of the tensor that it is cropped from.
-    ``stored``: parameters that are trained and saved. ``live``: effective parameters, the stored
-    ones that can change the weight. ``full_gates``: parameters if every gate stored its whole
-    matrix.
+    ``stored``: parameters that are saved, and trained unless they are frozen. ``live``: effective
+    parameters, the stored ones that can change the weight. ``full_gates``: parameters if every gate
+    stored its whole matrix. ``stored_bytes``: the bytes needed to use the weight, by default 4 per
+    stored parameter (float32).
     """
 
     dense: int
@@ -40,6 +42,11 @@ class Counts:
     stored: int
     live: int
     full_gates: int
+    stored_bytes: int = -1  # the default
+
+    def __post_init__(self) -> None:
+        if self.stored_bytes < 0:
+            object.__setattr__(self, "stored_bytes", 4 * self.stored)
 
     @property
     def ratio(self) -> float:
@@ -69,6 +76,8 @@ class Encoding(Weight):
     errors ‖W - target‖ / ‖target‖: one for each iteration, or a single one for a closed form.
     """
 
+    takes_axes = False  # whether ``like`` passes the axes of the layer to the constructor
+
     @classmethod
     def like(cls, *arguments: Any, **options: Any) -> Recipe:
         """Return a recipe, which makes an encoding of this kind for any shape that a layer has.
@@ -78,10 +87,6 @@ class Encoding(Weight):
         (256, 784)
         """
         return functools.partial(_make_like, cls, arguments, options)
-
-    def peak_bytes(self) -> int:
-        """Estimate the bytes in memory at once while a loss of the decoded weight trains it."""
-        return 3 * 4 * math.prod(self.shape)  # the weight, its gradient, and one intermediate array
 
     def counts(self) -> Counts:
         """Count the parameters: all that are stored, whether or not they are frozen now."""
@@ -117,18 +122,22 @@ def _make_like(
 ) -> Any:
     """Make what ``like`` describes. It is a function of the module, because these can be pickled.
 
-    Every encoding takes a shape first and ``rng`` by keyword; only the ADTN has axes.
+    Every encoding takes a shape first and ``rng`` by keyword, and some take axes.
     """
+    if kind.takes_axes:
+        options = {"axes": axes, **options}
     return kind(shape, *arguments, **options, rng=rng)
 
 
 def check_size(encoding: Encoding) -> None:
-    """Raise SizeLimitError, before anything is drawn, if the decoded weight exceeds the memory."""
-    require_memory(
-        f"a weight of shape {encoding.shape} = {math.prod(encoding.shape):,} numbers; to train it",
-        encoding.peak_bytes(),
-        "use a smaller weight",
-    )
+    """Raise SizeLimitError, before anything is allocated, if the decoded weight does not fit."""
+    if not encoding.fits():
+        require_memory(
+            f"a weight of shape {encoding.shape} = {math.prod(encoding.shape):,} numbers; to "
+            "decode and train it",
+            encoding.peak_bytes(),
+            "use a smaller weight",
+        )
 
 
 def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
@@ -142,3 +151,11 @@ def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
     if not 0 < norm < math.inf:
         raise NonFiniteError(f"the target needs a finite norm above 0, it is {norm}")
     return target, norm
+
+
+def relative_error(encoding: Encoding, target: Any) -> float:
+    """Return ‖W - target‖ / ‖target‖ for the decoded weight W."""
+    target, norm = checked_target(encoding, target)
+    with no_grad():
+        left = encoding.decode().numpy().astype(np.float64) - target
+    return math.sqrt(float((left * left).sum())) / norm

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..decode_free.by_factors import ByFactors
+from ..decode_free.chain import LARGE, standard_deviation
+from ..limits import require_memory
 from ..nn.parameters import Seed, he_std, parameter
 from .encoding import Encoding, check_size, checked_target
 
@@ -25,7 +27,9 @@ class FactoredEncoding(ByFactors, Encoding):
     """An encoding that is linear in each of its factors.
 
     A subclass defines its shape, its configuration, the shapes of its factors, their product
-    (``product``), and the factors that approximate a given weight (``best_factors``).
+    (``product``), and the factors that approximate a given weight (``best_factors``). The weight
+    may exceed the memory, as long as layers apply it through its factors: ``as_cores`` gives the
+    standard deviation of its entries, and only ``decode`` is rejected.
     """
 
     def product(self) -> Tensor:
@@ -36,8 +40,13 @@ class FactoredEncoding(ByFactors, Encoding):
         """Return factors whose product is close to the target, in the order of the attributes."""
         raise TypeError(f"{type(self).__name__} has no best_factors()")
 
+    def as_cores(self) -> list[Array]:
+        """Return the factors as the cores of a ``Chain`` that forms W up to the order of inputs."""
+        raise TypeError(f"{type(self).__name__} has no as_cores()")
+
     def decode(self) -> Tensor:
-        """Return the weight: the product of the factors."""
+        """Return the weight: the product of the factors. SizeLimitError if it does not fit."""
+        check_size(self)
         return self.product()
 
     def fit(self, target: Any) -> list[float]:
@@ -64,8 +73,14 @@ class FactoredEncoding(ByFactors, Encoding):
         return [factor for _, factor in self.named_tensors()]
 
     def _draw(self, shapes: Sequence[tuple[int, ...]], rng: Seed) -> Iterator[Tensor]:
-        """Yield random normal factors; SizeLimitError first if the weight exceeds the memory."""
-        check_size(self)
+        """Yield random normal factors; SizeLimitError first if they exceed the memory."""
+        stored = sum(map(math.prod, shapes))
+        require_memory(
+            f"a weight of shape {self.shape} as {self.label} has {stored:,} parameters; to train "
+            "them",
+            4 * 4 * stored,  # the parameters, their gradients, and two moments in Adam
+            "use a smaller weight or smaller ranks",
+        )
         generator = None if rng is None else np.random.default_rng(rng)
         return (parameter(shape, 1.0, generator) for shape in shapes)
 
@@ -73,8 +88,11 @@ class FactoredEncoding(ByFactors, Encoding):
         """Scale all factors equally, to give the weight the standard deviation of a dense one."""
         if rng is None:
             return
-        with no_grad():
-            std = float(self.decode().numpy().std(dtype=np.float64))
+        if math.prod(self.shape) <= LARGE and self.fits():
+            with no_grad():
+                std = float(self.decode().numpy().std(dtype=np.float64))
+        else:
+            std = standard_deviation(self.as_cores())
         factors = self._factors()
         if std > 0:  # a weight with a single entry has no standard deviation
             for factor in factors:

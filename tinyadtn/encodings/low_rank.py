@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..decode_free.chain import Chain
@@ -54,6 +55,10 @@ class LowRank(FactoredEncoding):
     def product(self) -> Tensor:
         """Return left @ right in the shape of the weight."""
         return contract(self.left, self.right, pattern="or,ri->oi").reshape(self.shape)
+
+    def as_cores(self) -> list[Array]:
+        """Return the factors as two cores (bond, outputs, inputs, bond)."""
+        return [self.left.data[None, :, None, :], self.right.data[:, None, :, None]]
 
     def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
         """Return the factors of the truncated SVD, each with √s of the singular values s."""

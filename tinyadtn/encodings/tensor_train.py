@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..decode_free.chain import Chain
@@ -61,7 +62,7 @@ class TensorTrain(FactoredEncoding):
         rng: Seed = None,
     ):
         self.shape = checked_shape("TensorTrain", shape, 2)
-        self.modes = _checked_modes(self.shape, modes)
+        self.modes = checked_modes(self.shape, modes)
         sizes = [o * i for o, i in zip(*self.modes)]
         self.ranks = _checked_ranks(sizes, ranks)
         self.config = {
@@ -88,6 +89,10 @@ class TensorTrain(FactoredEncoding):
             a, o, b, i, bond = joined.shape
             weight = joined.reshape(a * o, b * i, bond)
         return weight.reshape(self.shape)
+
+    def as_cores(self) -> list[Array]:
+        """Return the cores."""
+        return [core.data for core in self.cores]
 
     def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
         """Return the cores of TT-SVD: from the left, each keeps the largest singular values."""
@@ -124,7 +129,8 @@ class TensorTrain(FactoredEncoding):
         return Cost(decode, self.chain(1).multiply_adds)
 
 
-def _checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the modes as tuples; ShapeError if they do not multiply to the shape."""
     rows = to_builtin(modes)
     if not (
         isinstance(rows, tuple)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..decode_free.chain import Chain
@@ -83,6 +84,12 @@ class Tucker(FactoredEncoding):
         core = self.core.reshape(a, b, math.prod(self.shape[2:]))
         weight = contract(self.in_factor, core, self.out_factor, pattern="cb,abk,oa->ock")
         return weight.reshape(self.shape)
+
+    def as_cores(self) -> list[Array]:
+        """Return the factors as cores (bond, outputs, inputs, bond), the window before c."""
+        out, core, into = (factor.data for factor in self.factors())
+        core = core.reshape(*self.ranks, -1).swapaxes(1, 2)[:, None]
+        return [out[None, :, None, :], core, into.T[:, None, :, None]]
 
     def best_factors(self, target: np.ndarray) -> list[np.ndarray]:
         """Return the factors of the higher-order SVD: leading singular vectors, and the core."""

@@ -46,6 +46,21 @@ def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any], above: dic
     return changed(part, below)
 
 
+def with_changed(part: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a module that shares everything with this one except its tensors, ``change(tensor)``.
+
+    Unlike parameters, the new tensors may be results of ops.
+    """
+    if isinstance(part, Tensor):
+        return change(part)
+    if isinstance(part, Module):
+        twin: Any = copy.copy(part)
+        inside = vars(part).items()
+        vars(twin).update({key: with_changed(child, change) for key, child in inside})
+        return twin
+    return changed(part, lambda _, child: with_changed(child, change))
+
+
 def with_tensors(
     model: Module, instead: Callable[[str, Any], Any] = lambda name, weight: None
 ) -> Any:

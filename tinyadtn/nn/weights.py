@@ -13,10 +13,13 @@ from typing import Any
 
 from ..autodiff.engine import Tensor
 from ..errors import ShapeError
+from ..limits import fits_memory
 from ..ops.contract import contract
 from ..ops.conv import conv2d
 from .module import Module
 from .parameters import Shape
+
+SMALL = 2**20  # entries of a weight that fits into the memory of every machine
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,14 @@ class Weight(Module):
     def decode(self) -> Tensor:
         """Return the weight; differentiable, so that a loss can train its parameters."""
         raise TypeError(f"{type(self).__name__} has no decode()")
+
+    def peak_bytes(self) -> int:
+        """Estimate the bytes in memory at once while a loss of the decoded weight trains it."""
+        return 3 * 4 * math.prod(self.shape)  # the weight, its gradient, and one intermediate array
+
+    def fits(self) -> bool:
+        """Return whether the decoded weight fits into memory; if not, only its factors are used."""
+        return math.prod(self.shape) <= SMALL or fits_memory(self.peak_bytes())
 
     def linear(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """y[n,o] = Σ_i x[n,i] · W[o,i] + bias[o]."""

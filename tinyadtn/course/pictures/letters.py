@@ -12,7 +12,7 @@ from tinyadtn.draw.style import ADJOINT, VALUE, new_figure
 RADIUS, LEG = 0.32, 1.3
 
 
-def chains(rows: Sequence[tuple[str, tuple[str, str], str]]) -> Any:
+def chains(rows: Sequence[tuple[str, tuple[str, str], Sequence[str]]]) -> Any:
     """A chain for each row (title, names of the two nodes, the three letters from left to right).
 
     The letter in the middle is summed over; the outer two are the axes of the result. A node
