@@ -4,8 +4,9 @@ Read ``engine`` first; it is the core of the library. Then read ``gradcheck``, w
 gradient with difference quotients.
 
 Skip the other files at first. ``rules`` checks what an op receives and returns, and raises the
-errors. ``dtypes`` promotes dtypes. ``arraylike`` is the half of Tensor that has nothing to do with
-gradients (shape, item, numpy, printing). ``arrays`` is the only file in which NumPy and CuPy
-differ. ``modes`` has the switches no_grad, detect_anomaly and unprotected. ``guard`` makes arrays
-read-only while a graph needs them. ``anomaly`` finds the op that produced the first NaN.
+errors. ``options`` copies options that somebody could change. ``dtypes`` promotes dtypes.
+``arraylike`` is the half of Tensor that has nothing to do with gradients (shape, item, numpy,
+printing). ``arrays`` is the only file in which NumPy and CuPy differ. ``modes`` has the switches
+no_grad, detect_anomaly and unprotected. ``guard`` makes arrays read-only while a graph needs them.
+``anomaly`` finds the op that produced the first NaN.
 """

@@ -162,22 +162,6 @@ def new_array(value: Any) -> Any:
     return array if isinstance(value, (int, float, list, tuple)) else array.copy()
 
 
-def shares_memory(value: Any) -> bool:
-    """Return whether NumPy can make an array in the memory of this object, and somebody may write.
-
-    Such objects are torch tensors, columns of pandas, memoryviews and arrays of ``array``.
-    """
-    if isinstance(value, (type, bytes, np.generic, ShapeOnly)) or array_module(value) is not np:
-        return False
-    if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
-        return True
-    try:
-        memoryview(value)
-    except TypeError:
-        return hasattr(value, "__array_struct__")
-    return True
-
-
 def require_no_mask(value: Any) -> None:
     """Raise DTypeError for a masked array, also in a list: its mask would be lost."""
     if isinstance(value, np.ma.MaskedArray):

@@ -6,7 +6,6 @@ understand ``engine``.
 
 from __future__ import annotations
 
-import copy
 import dis
 import inspect
 import math
@@ -19,9 +18,10 @@ import numpy as np
 from ..errors import DTypeError, GraphError, ShapeError, by_keyword
 from .anomaly import calling_line, check_finite
 from .arraylike import ArrayLike
-from .arrays import Array, array_module, new_array, require_no_mask, shares_memory
+from .arrays import Array, array_module
 from .dtypes import to_common_dtype
 from .modes import looking_for_nan
+from .options import option
 
 # --- forward -------------------------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             data.append(argument._data if tensors[-1] else argument)
         arrays = to_common_dtype(data, tensors)
         if options:
-            options = {k: _option(v) for k, v in options.items()}
+            options = {k: option(v) for k, v in options.items()}
         try:
             result = function(*arrays, **options)
             value, *vjps = result if isinstance(result, tuple) else (result,)
@@ -70,32 +70,6 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
         return arrays, options, value, vjps[0] if joint else vjps
 
     return evaluate
-
-
-_PLAIN = frozenset({bool, int, float, str, slice, type(None), type(...), np.ndarray})
-
-
-def _option(value: Any) -> Any:
-    """Return an option as the op receives it: a tensor becomes its array.
-
-    A VJP may use the option long after the call. The guard makes arrays read-only until then. It
-    cannot do that to lists, dicts and other objects that share their memory, so they are copied.
-    """
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, ArrayLike):
-        return value._data
-    if isinstance(value, (tuple, list)):
-        if _PLAIN.issuperset(map(type, value)):
-            return value if isinstance(value, tuple) else value[:]
-        parts = map(_option, value)
-        return value._make(parts) if hasattr(value, "_make") else type(value)(parts)
-    if isinstance(value, dict):
-        twin = copy.copy(value)
-        twin.update({key: _option(part) for key, part in value.items()})
-        return twin
-    require_no_mask(value)
-    return new_array(value) if shares_memory(value) and not isinstance(value, np.ndarray) else value
 
 
 # NumPy raises a plain ValueError if shapes do not fit; these are the words of its messages.

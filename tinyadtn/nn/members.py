@@ -82,6 +82,7 @@ def member_paths(path: str, part: Any, above: tuple[int, ...] = ()) -> list[str]
 # --- objects that the walk does not enter --------------------------------------------------------
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.random.Generator)
+_ATOMS = frozenset(_PLAIN)
 _CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 
@@ -116,7 +117,7 @@ def _inside(part: Any) -> list[Any]:
         found += part.values()
     elif isinstance(part, (list, tuple, set, frozenset, collections.deque)):
         found += part
-    return found
+    return [x for x in found if type(x) not in _ATOMS]  # quick, for long lists of numbers
 
 
 def _slots(part: Any) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Module(Holder):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "forward" in vars(cls):
+        if inspect.isfunction(vars(cls).get("forward")):
             _require_keywords(cls)
         if "__init__" in vars(cls):
             cls.__init__ = _noting_members(cls.__init__)  # type: ignore[method-assign]
