@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_files import cifar_files, small_set, write_files, write_set
 from PIL import Image
 
 import tinyadtn as ta
+from tinyadtn.data.cifar import CIFAR10
 from tinyadtn.data.saved_data import save_data
 from tinyadtn.errors import DataFileError, SizeLimitError
 
@@ -426,6 +428,35 @@ def test_pickles_are_never_loaded(tmp_path):
         ta.load_data(tmp_path / "own.npz")
 
 
+# --- folders of well-known sets ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [".", "raw", "MNIST/raw", "FashionMNIST/raw"])
+@pytest.mark.parametrize("dotted", [False, True])
+def test_the_folder_that_a_program_made_or_any_above_it(place, dotted, tmp_path):
+    folder = write_set(tmp_path / "data" / place, small_set())
+    if dotted:  # as Kaggle and some unpackers write it
+        for path in list(folder.iterdir()):
+            path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    expected = ta.load_data(folder)
+    for each in (tmp_path / "data", folder.parent if "/" in place else folder):
+        same(ta.load_data(each), expected)
+
+
+def test_two_sets_below_one_folder_are_both_named(tmp_path):
+    for name in ("MNIST", "FashionMNIST"):
+        write_set(tmp_path / name / "raw", small_set())
+    with pytest.raises(DataFileError, match=r"MNIST \(.*/MNIST/raw\) and .*FashionMNIST/raw"):
+        ta.load_data(tmp_path)
+    assert len(ta.load_data(tmp_path / "MNIST").train) == 22
+
+
+def test_the_folder_above_cifars_is_found_too(tmp_path):
+    folder = tmp_path / CIFAR10.folder
+    write_files(folder, cifar_files(CIFAR10))
+    same(ta.load_data(tmp_path), ta.load_data(folder))
+
+
 # --- hostile files -------------------------------------------------------------------------------
 
 
@@ -479,6 +510,9 @@ def test_images_that_were_saved_are_read_again_exactly(tmp_path):
         np.testing.assert_array_equal(one.labels, other.labels)
     with zipfile.ZipFile(tmp_path / "own.npz") as archive:
         assert archive.getinfo("train/images.npy").file_size < 28 * 36 + 200  # a byte per pixel
+    arrays = dict(np.load(tmp_path / "own.npz"))
+    np.savez_compressed(tmp_path / "packed.npz", **arrays)  # as a careful owner of a disk does
+    same(ta.load_data(tmp_path / "packed.npz"), data)
     floats = ta.load_data((np.random.default_rng(0).random(X.shape), Y))
     save_data(tmp_path / "own.npz", floats)
     same(ta.load_data(tmp_path / "own.npz"), floats)
