@@ -207,6 +207,13 @@ def test_a_csv_file_has_an_image_in_every_line(options, tmp_path):
     same(ta.load_data(path), ta.load_data((X, Y)))
 
 
+def test_the_columns_that_pandas_writes(tmp_path):
+    rows = [",label," + ",".join(map(str, range(36)))]  # the numbers of the lines have no name
+    rows += [f"{k},{y}," + ",".join(map(str, x.ravel())) for k, (x, y) in enumerate(zip(X, Y))]
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    same(ta.load_data(tmp_path / "own.csv"), ta.load_data((X, Y)))
+
+
 def test_a_folder_may_have_a_csv_file_for_each_split(expected, tmp_path):
     write_csv(tmp_path / "mnist_train.csv", X, Y)
     same(ta.load_data(tmp_path), ta.load_data((X, Y)))
@@ -223,6 +230,9 @@ def test_labels_and_pixels_of_a_csv_file(tmp_path):
     floats = np.round(X / 255, 4)
     data = ta.load_data(write_csv(path, floats, Y))
     same(data, ta.load_data((floats, Y)))
+    same(ta.load_data(write_csv(path, X, Y * 1.0)), ta.load_data((X, Y)))
+    huge = np.array(["9" * 5000, "1", "2"])
+    assert ta.load_data(write_csv(path, X, huge[Y])).classes == ("1", "2", "9" * 5000)
     with pytest.raises(DataFileError, match="found 0 to 16; scale them"):
         ta.load_data(write_csv(path, np.minimum(X, 16) * (X > 0) * 1.0, Y))
 
@@ -235,7 +245,7 @@ def test_labels_and_pixels_of_a_csv_file(tmp_path):
         ("label,a,b,c,d\n", "0 lines"),
         ("label,a,b,c,d\n1,2,3,4,5\n1,2,3\n", "another one .*columns"),
         ("label,a,b,c,d\n1,2,three,4,5\n", "another one .*three"),
-        ("label,y,c,d,e\n1,2,3,4,5\n", "one column called"),
+        ("label,y,c,d,e\n1,2,3,4,5\n", "2 columns of labels"),
         ("\x80\x81,1,2,3,4\n", "another one"),
         ("<!DOCTYPE html>\n<html></html>\n", "a CSV file"),
     ],
