@@ -413,7 +413,6 @@ DATA: dict[str, Maker] = {
     "features, a checkpoint": _changed(),
     "features, pickled objects": _changed(_good_features, **{"train/images.npy": _objects}),
     "features, a way out": _changed(_good_features, **{"../../marker.npy": _npy(np.zeros(1))}),
-    "features, packed": _packed(_good_features),
     "features, a packed bomb": _bomb_npz(_good_features),
     "features, a promise of 4 TiB": _changed(
         _good_features, **{"train/images.npy": _lying_header((2**40,))}

@@ -56,13 +56,20 @@ FOLDER = st.one_of(
 DATA = st.one_of(
     st.sampled_from(["digits", "digits", "digits", "digits", "mnist", "cifar10", "text", ".",
                      "nowhere", "", "../digits", "/dev/zero", "features.npz", "features.npz",
-                     "dense.npz", "empty.npz"]),
+                     "dense.npz", "empty.npz", "pets", "pets", "pets/c", "own.csv", "picture.png"]),
     ODD_TEXT,
 )
 MODEL = st.one_of(st.sampled_from(["fc2", "fc2", "lenet5", "fc9", "FC2", ""]), ODD_TEXT)
 LAYER = st.sampled_from(["fc1", "fc2", "fc*", "*", "conv1", "conv?", "[", "", "../fc1",
                          "fc1.weight", "normalize", "fc1,fc2", "**"])
-ENCODE = st.builds("{}{}{}".format, LAYER, st.sampled_from(["=", "=", "=", "", "==", ":"]), NUMBER)
+DEPTH = st.builds("{}{}{}".format, LAYER, st.sampled_from(["=", "=", "=", "", "==", ":"]), NUMBER)
+ENCODING = st.builds(
+    "{}={}:{}".format, LAYER,
+    st.sampled_from(["ADTN", "LowRank", "TensorTrain", "Tucker", "Frozen", "Part", "adtn", ""]),
+    st.sampled_from(["", "depth=1", "rank=1", "ranks=1", "rank=0", "ranks=(1,2)", "order=tree",
+                     "depth=1,normalized=False", "rng=1", "a", "=", "rank=[", "rank=f()"]),
+)
+ENCODE = st.one_of(DEPTH, DEPTH, ENCODING)
 # fmt: on
 
 
@@ -175,6 +182,11 @@ COMMANDS = {
     "draw": ([FILE.map(lambda f: [f])], [option("--out", FOLDER), option("--overwrite")]),
     "data list": ([], []),
     "data get": ([choice("mnist", "mnist-5k", "cifar10", "../x").map(lambda n: [n])], []),
+    "data show": ([DATA.map(lambda f: [f])], [option("--size", NUMBER)]),
+    "data import": (
+        [DATA.map(lambda f: [f]), MADE.map(lambda f: ["--out", f])],
+        [option("--size", NUMBER), option("--out", MADE), option("--overwrite")],
+    ),
     "data": ([], []),
     "sweep": (
         [SPEC],
@@ -244,6 +256,11 @@ def template(tmp_path_factory):
     from PIL import Image
 
     Image.fromarray(pixels).save(here / "picture.png")
+    for k in range(24):
+        (here / "pets" / "cd"[k % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels + np.uint8(k)).save(here / "pets" / "cd"[k % 2] / f"{k}.png")
+    rows = [",".join(map(str, [k % 2, *(pixels.ravel() + k)])) for k in range(24)]
+    (here / "own.csv").write_text("\n".join(rows))
     return here
 
 
@@ -405,6 +422,24 @@ def test_no_line_gives_a_traceback_an_odd_code_or_a_file_elsewhere(template, wor
         (["sweep", "many.toml"], 6),
         (["data", "get", "mnist"], 3),
         (["data", "list"], 0),
+        (["data", "show", "digits"], 0),
+        (["data", "import", "pets", "--out", "deep/new.npz"], 0),
+        (["data", "import", "pets", "--size", "999999999", "--out", "new.npz"], 6),
+        (
+            [
+                "train",
+                "fc2",
+                "--data",
+                "pets",
+                "--batch-size",
+                "22",
+                "--epochs",
+                "1",
+                "--encode",
+                "fc1=LowRank:rank=1",
+            ],
+            0,
+        ),
         (["--version"], 0),
     ],
 )

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_files import cifar_files, small_set, write_files, write_set
 from PIL import Image
 
 import tinyadtn as ta
+from tinyadtn.data.cifar import CIFAR10
 from tinyadtn.data.saved_data import save_data
 from tinyadtn.errors import DataFileError, SizeLimitError
 
@@ -205,6 +207,13 @@ def test_a_csv_file_has_an_image_in_every_line(options, tmp_path):
     same(ta.load_data(path), ta.load_data((X, Y)))
 
 
+def test_the_columns_that_pandas_writes(tmp_path):
+    rows = [",label," + ",".join(map(str, range(36)))]  # the numbers of the lines have no name
+    rows += [f"{k},{y}," + ",".join(map(str, x.ravel())) for k, (x, y) in enumerate(zip(X, Y))]
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    same(ta.load_data(tmp_path / "own.csv"), ta.load_data((X, Y)))
+
+
 def test_a_folder_may_have_a_csv_file_for_each_split(expected, tmp_path):
     write_csv(tmp_path / "mnist_train.csv", X, Y)
     same(ta.load_data(tmp_path), ta.load_data((X, Y)))
@@ -221,6 +230,9 @@ def test_labels_and_pixels_of_a_csv_file(tmp_path):
     floats = np.round(X / 255, 4)
     data = ta.load_data(write_csv(path, floats, Y))
     same(data, ta.load_data((floats, Y)))
+    same(ta.load_data(write_csv(path, X, Y * 1.0)), ta.load_data((X, Y)))
+    huge = np.array(["9" * 5000, "1", "2"])
+    assert ta.load_data(write_csv(path, X, huge[Y])).classes == ("1", "2", "9" * 5000)
     with pytest.raises(DataFileError, match="found 0 to 16; scale them"):
         ta.load_data(write_csv(path, np.minimum(X, 16) * (X > 0) * 1.0, Y))
 
@@ -233,7 +245,7 @@ def test_labels_and_pixels_of_a_csv_file(tmp_path):
         ("label,a,b,c,d\n", "0 lines"),
         ("label,a,b,c,d\n1,2,3,4,5\n1,2,3\n", "another one .*columns"),
         ("label,a,b,c,d\n1,2,three,4,5\n", "another one .*three"),
-        ("label,y,c,d,e\n1,2,3,4,5\n", "one column called"),
+        ("label,y,c,d,e\n1,2,3,4,5\n", "2 columns of labels"),
         ("\x80\x81,1,2,3,4\n", "another one"),
         ("<!DOCTYPE html>\n<html></html>\n", "a CSV file"),
     ],
@@ -426,6 +438,35 @@ def test_pickles_are_never_loaded(tmp_path):
         ta.load_data(tmp_path / "own.npz")
 
 
+# --- folders of well-known sets ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [".", "raw", "MNIST/raw", "FashionMNIST/raw"])
+@pytest.mark.parametrize("dotted", [False, True])
+def test_the_folder_that_a_program_made_or_any_above_it(place, dotted, tmp_path):
+    folder = write_set(tmp_path / "data" / place, small_set())
+    if dotted:  # as Kaggle and some unpackers write it
+        for path in list(folder.iterdir()):
+            path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    expected = ta.load_data(folder)
+    for each in (tmp_path / "data", folder.parent if "/" in place else folder):
+        same(ta.load_data(each), expected)
+
+
+def test_two_sets_below_one_folder_are_both_named(tmp_path):
+    for name in ("MNIST", "FashionMNIST"):
+        write_set(tmp_path / name / "raw", small_set())
+    with pytest.raises(DataFileError, match=r"MNIST \(.*/MNIST/raw\) and .*FashionMNIST/raw"):
+        ta.load_data(tmp_path)
+    assert len(ta.load_data(tmp_path / "MNIST").train) == 22
+
+
+def test_the_folder_above_cifars_is_found_too(tmp_path):
+    folder = tmp_path / CIFAR10.folder
+    write_files(folder, cifar_files(CIFAR10))
+    same(ta.load_data(tmp_path), ta.load_data(folder))
+
+
 # --- hostile files -------------------------------------------------------------------------------
 
 
@@ -479,6 +520,9 @@ def test_images_that_were_saved_are_read_again_exactly(tmp_path):
         np.testing.assert_array_equal(one.labels, other.labels)
     with zipfile.ZipFile(tmp_path / "own.npz") as archive:
         assert archive.getinfo("train/images.npy").file_size < 28 * 36 + 200  # a byte per pixel
+    arrays = dict(np.load(tmp_path / "own.npz"))
+    np.savez_compressed(tmp_path / "packed.npz", **arrays)  # as a careful owner of a disk does
+    same(ta.load_data(tmp_path / "packed.npz"), data)
     floats = ta.load_data((np.random.default_rng(0).random(X.shape), Y))
     save_data(tmp_path / "own.npz", floats)
     same(ta.load_data(tmp_path / "own.npz"), floats)

@@ -11,6 +11,7 @@ import io
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,41 +32,57 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     for a file that is not such a table.
     """
     expected = "a CSV file with a label and the pixels of an image in every line"
+    names: dict[str, int] = {}  # of the labels, numbered in the order of the file
     with opened(path, expected) as file:
         size = os.fstat(file.fileno()).st_size
         require_memory(str(path), 8 * size, "give fewer images")  # two bytes may be a number
         text = io.TextIOWrapper(file, encoding="utf-8-sig")
         try:
-            line = text.readline(LONGEST_LINE)
-            delimiter = max(",;\t", key=line.count)
-            head = next(csv.reader([line], delimiter=delimiter), [])
-            has_names = sum(map(_is_number, head)) < len(head) - 1 or _label_places(head)
-            column = _label_column(path, head) if has_names else 0
-            if not has_names:
-                text.seek(0)
-            names: dict[str, int] = {}
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about no lines at all: see below
-                table = np.loadtxt(
-                    text,
-                    np.float32,
-                    comments=None,
-                    delimiter=delimiter,
-                    converters={column: lambda name: _number_of(name, names)},
-                    ndmin=2,
-                    encoding="utf-8",
-                    quotechar='"',
-                )
-        except (ValueError, csv.Error, UnicodeError) as error:
+            head, delimiter = _head(text)
+            column = (_label_columns(head) or [0])[0]
+            table = _table(text, delimiter, {column: lambda name: _number_of(name, names)})
+        except (ValueError, csv.Error) as error:
             raise refusal(path, expected, f"another one ({error})") from error
     if table.shape[0] == 0 or table.shape[1] < 2:
         raise refusal(path, expected, f"{table.shape[0]} lines with {table.shape[1]} columns")
-    numbers = table[:, column].astype(np.int64)
-    labels = np.array(list(names))[numbers]
-    if all(name.isascii() and name.isdecimal() for name in names):
+    labels = np.array(list(names))[table[:, column].astype(np.int64)]
+    if all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names):
         labels = labels.astype(np.int64)
-    numbered = [k for k, name in enumerate(head) if has_names and not name]  # by pandas
-    return _bytes_if_whole(np.delete(table, [column, *numbered], 1)), labels
+    unnamed = [k for k, name in enumerate(head) if not name]  # pandas numbers the lines
+    return _bytes_if_whole(np.delete(table, [column, *unnamed], 1)), labels
+
+
+def _head(text: io.TextIOWrapper) -> tuple[list[str], str]:
+    """Return the names of the columns, [] if the first line is an image, and the delimiter."""
+    line = text.readline(LONGEST_LINE)
+    delimiter = max(",;\t", key=line.count)
+    cells = next(csv.reader([line], delimiter=delimiter), [])
+    columns = _label_columns(cells)
+    if len(columns) > 1:
+        raise ValueError(f"{len(columns)} columns of labels")
+    if not columns and sum(map(_is_number, cells)) >= len(cells) - 1:
+        text.seek(0)
+        return [], delimiter
+    return cells, delimiter
+
+
+def _label_columns(head: list[str]) -> list[int]:
+    return [k for k, name in enumerate(head) if name.strip().lower() in LABEL_NAMES]
+
+
+def _table(text: io.TextIOWrapper, delimiter: str, converters: Any) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a table without lines
+        return np.loadtxt(
+            text,
+            np.float32,
+            comments=None,
+            delimiter=delimiter,
+            converters=converters,
+            ndmin=2,
+            encoding="utf-8",
+            quotechar='"',
+        )
 
 
 def _is_number(cell: str) -> bool:
@@ -76,23 +93,13 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _label_places(head: list[str]) -> list[int]:
-    return [k for k, name in enumerate(head) if name.strip().lower() in LABEL_NAMES]
-
-
-def _label_column(path: Path, head: list[str]) -> int:
-    found = _label_places(head)
-    if len(found) > 1:
-        wanted = f"one column called {' or '.join(LABEL_NAMES)}"
-        raise refusal(path, wanted, f"{len(found)} of them")
-    return found[0] if found else 0
-
-
 def _number_of(name: str, names: dict[str, int]) -> int:
     """Return the number of a name, which is new or not."""
     if len(names) > MAX_CLASSES:
         raise ValueError(f"more than {MAX_CLASSES:,} different labels")
-    return names.setdefault(name.strip(), len(names))
+    name = name.strip()
+    whole = name.removesuffix(".0")  # 3.0 is the class 3
+    return names.setdefault(whole if whole.isdecimal() else name, len(names))
 
 
 def _bytes_if_whole(values: np.ndarray) -> np.ndarray:

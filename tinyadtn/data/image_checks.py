@@ -83,7 +83,7 @@ def require_pixels(images: Any, what: str) -> None:
         f"{what}: expected images of uint8 or floats in [0, 1], found {images.dtype}; for bytes "
         "give images.astype(numpy.uint8)",
     )
-    low, high = images.min(), images.max()
+    low, high = float(images.min()), float(images.max())
     _require(
         low >= 0 and high <= 1,  # false for NaN, which min and max propagate
         f"{what}: expected pixels in [0, 1], found {low:g} to {high:g}; scale them, or give uint8, "

@@ -20,8 +20,9 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     (('9', '10'), ('cat', 'dog'))
     """
     different = set(names)
-    by_value = all(name.isascii() and name.isdecimal() for name in different)
-    return tuple(sorted(different, key=(lambda name: (int(name), name)) if by_value else None))
+    if all(name.isascii() and name.isdecimal() for name in different):
+        return tuple(sorted(different, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"))))
+    return tuple(sorted(different))
 
 
 def number_labels(
