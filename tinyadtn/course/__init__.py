@@ -9,5 +9,6 @@
 - ``pictures/``: the larger pictures. ``graph``, ``steps``, ``stretch``, ``learning``, ``patches``,
   ``walls``, ``fits``, ``budgets`` and ``claims`` belong to 01 to 09, in this order; ``rows`` to 00.
 
-How an exercise is checked is in ``tinyadtn.teach``.
+The pictures ``page``, ``line`` and ``letters`` belong to 00, 01 and 03. How an exercise is checked
+is in ``tinyadtn.teach``.
 """
