@@ -13,5 +13,6 @@
   ``legs`` draws tensor networks as nodes and legs.
 - ``asking``: how a check calls an answer that needs objects.
 
-How an exercise is checked is in ``tinyadtn.teach``.
+The pictures ``page``, ``line`` and ``letters`` belong to 00, 01 and 03. How an exercise is checked
+is in ``tinyadtn.teach``.
 """
