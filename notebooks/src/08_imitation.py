@@ -271,9 +271,9 @@ for depth in (1, 2, 4):
 # weight the size of a dense initialization, for every draw.
 #
 # Training can still shrink all gates together, as in the left picture above. Therefore the default
-# is a **normalized** ADTN. It divides each gate by its norm, and T by its size. Only the last gate
-# decides how large the weight is. It has the same parameters and, with ReLU, reaches the same
-# weights. From here on we use it.
+# is a **normalized** ADTN. It divides each gate by its norm and, from M = 2 on, T by its size.
+# Only the last gate decides how large the weight is. It has the same parameters and, with ReLU,
+# reaches the same weights. From here on we use it.
 
 # %%
 dense = np.sqrt(2 / 784)  # standard deviation of a dense layer with 784 inputs
