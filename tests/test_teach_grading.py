@@ -38,7 +38,7 @@ def graded(folder, count):
     """The rows of a class of this size, by student and exercise; and what kind each answer is."""
     write_course(folder)
     kinds = write_copies(folder / "copies", count, folder / "src" / "01_roots.py")
-    options = ["--seconds", 2, "--jobs", 2, "--json", "rows.json", "--csv", "rows.csv"]
+    options = ["--seconds", 4, "--jobs", 2, "--json", "rows.json", "--csv", "rows.csv"]
     done = teach(folder, "grade", "copies", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))["rows"]
