@@ -126,6 +126,13 @@ def test_a_file_that_is_not_a_notebook_has_a_row(tmp_path, text):
     assert row.state == "unreadable" and "01_roots.ipynb is not a notebook" in row.message
 
 
+def test_a_student_cannot_read_the_copies_of_others(tmp_path):
+    other = tmp_path / "course" / "copies" / "Bob" / "01_roots.ipynb"
+    answer = f"def root(x):\n    return float(open({str(other)!r}).read())"
+    row = one_copy(tmp_path, "Ada/01_roots.ipynb", copy_of(answer))[0]
+    assert "does not let an answer read this file" in row.message
+
+
 def test_results_are_not_overwritten(tmp_path):
     write_course(tmp_path)
     write_copies(tmp_path / "copies", 1, tmp_path)
