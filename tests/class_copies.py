@@ -83,8 +83,8 @@ KINDS = {
     "an unknown name": ("def root(x):\n    return squareroot(x)", WRONG, "NameError"),
     "no Python": ("def root(x:\n", WRONG, "SyntaxError: '(' was never closed (cell, line 2)"),
     "recursion": ("def root(x):\n    return root(x)", WRONG, "RecursionError: it calls itself"),
-    "hangs": ("def root(x):\n    while True: pass", WRONG, "did not finish within 2 s"),
-    "hangs when defined": ("while True:\n    root = abs", WRONG, "did not finish within 2 s"),
+    "hangs": ("def root(x):\n    while True: pass", WRONG, "did not finish within"),
+    "hangs when defined": ("while True:\n    root = abs", WRONG, "did not finish within"),
     "sleeps": ("import time\ndef root(x):\n    time.sleep(99)", WRONG, "did not finish within"),
     "too much memory": (
         "def root(x):\n    return np.ones((100_000, 100_000)).sum()",

@@ -92,13 +92,12 @@ def _grade(given: argparse.Namespace) -> None:
     limits = grading.Limits(given.seconds, given.megabytes)
     seed = secrets.randbits(32) if given.seed is None else given.seed
     rows = []
-    copies = grading.find_copies(given.folder)
-    done: set[tuple[str, str]] = set()
     for row in grading.grade(given.folder, limits=limits, jobs=given.jobs, seed=seed):
         rows.append(row)
-        done.add((row.student, row.notebook))
-        print(f"\r{len(done)} of {len(copies)} copies", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\r{len(rows)} answers", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     print(grading.as_table(rows))
     print(f"\nseed of the cases: {seed}")
     if given.csv is not None:

@@ -15,6 +15,7 @@ import io
 import json
 import secrets
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -88,7 +89,8 @@ def grade(
 def find_copies(folder: Path) -> list[Path]:
     """Return all notebooks in the folder and below it; DataFileError if there are none."""
     found = sorted(folder.rglob("*.ipynb")) if folder.is_dir() else []
-    copies = [path for path in found if ".ipynb_checkpoints" not in path.parts]
+    inside = [(path, path.relative_to(folder).parts) for path in found]
+    copies = [path for path, parts in inside if not any(p.startswith(".") for p in parts)]
     if not copies:
         raise DataFileError(f"no notebooks in {folder}: give the folder with the students' copies")
     return copies
@@ -103,7 +105,11 @@ def grade_copy(folder: Path, path: Path, *, limits: Limits, seed: int) -> list[R
     except DataFileError as error:
         return [row("", "unreadable", 0, 0, printable(str(error)))]
     rows = []
-    hidden = (folder.resolve(),)
+    # A folder that holds Python or this package cannot be hidden from its process.
+    needed = (Path(__file__).resolve(), Path(sys.prefix).resolve())
+    hidden = [folder.resolve()]
+    if any(path.is_relative_to(hidden[0]) for path in needed):
+        hidden = []
     with Sandbox(seconds=limits.seconds, megabytes=limits.megabytes, hidden=hidden) as sandbox:
         for name in exercises or [name for name in found if name in load_exercises()]:
             cases = _number_of_cases(name, seed)
