@@ -99,7 +99,7 @@ def table(rows: Rows, heads: Sequence[str]) -> str:
     """A row for each key, and for each column how many of its runs have diverged."""
     columns = list(next(iter(rows.values())))
     cells = [
-        [*key, *(f"{sum(found[c])} of {len(found[c])}" for c in columns)]
+        [*key, *(f"{sum(found[c])} of {len(found[c])}" if found[c] else "" for c in columns)]
         for key, found in rows.items()
     ]
     return format_markdown([[*heads, *columns], *cells])
