@@ -81,6 +81,7 @@ from .ops.norm import batch_norm
 from .ops.pool import avg_pool2d, max_pool2d
 from .ops.reductions import log_softmax, max, mean, min, softmax, sum
 from .ops.shapes import broadcast_to, concatenate, getitem, reshape, transpose
+from .studies.sensitivity import sensitivity
 from .studies.sweep import sweep
 from .training.evaluate import evaluate, predict
 from .training.features import features
@@ -177,6 +178,7 @@ __all__ = [
     "reshape",
     "save",
     "save_features",
+    "sensitivity",
     "sigmoid",
     "softmax",
     "softmax_cross_entropy",
