@@ -23,6 +23,8 @@ from ..compression.fitting import fit
 from ..compression.report import report
 from ..data.loading import load_data
 from ..data.splits import Data
+from ..encodings.encoding import Encoding
+from ..encodings.joint import group_by_encoding
 from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
@@ -294,7 +296,9 @@ def stored_numbers(model: Module) -> dict[str, Any]:
         "stored": {row.name.removesuffix(".weight"): row.counts.stored for row in rows},
         "bytes": {row.name.removesuffix(".weight"): row.counts.stored_bytes for row in rows},
         "encoded": [
-            row.name.removesuffix(".weight") for row in rows if not row.encoding.startswith("dense")
+            name
+            for name, weights in group_by_encoding(model).items()
+            if isinstance(next(iter(weights.values())), Encoding)
         ],
         "model": whole.counts.stored,
         "trained": model.num_parameters,
