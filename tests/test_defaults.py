@@ -107,6 +107,7 @@ DEFAULTS = {
     "softmax": {"axis": -1},
     "independent_numbers": {"rng": 0},
     "jacobian_spectrum": {"rng": 0},
+    "sensitivity": {"layers": "*", "fit": True, "epochs": 0, "seed": 0},
     "suggest": {"axes": None},
     "sum": {"axis": None, "keepdims": False},
     "summary": {"image": None},

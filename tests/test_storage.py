@@ -8,6 +8,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn.compression.configure import build
 from tinyadtn.errors import CheckpointError, TinyADTNError
+from tinyadtn.studies.table import counted
 
 RANDOM = np.random.default_rng(7)
 INNER = {
@@ -33,7 +34,7 @@ def test_every_array_has_as_many_values_as_its_bits_can_hold(inner, bits):
         values, top = tensor.numpy(), 2 ** (bits - 1) - 1
         if values.size > 1:
             codes = values / (np.abs(values).max() / top)
-            np.testing.assert_allclose(codes, np.rint(codes), atol=1e-4)
+            np.testing.assert_allclose(codes, np.rint(codes), rtol=0, atol=1e-4)
             assert np.abs(codes).max() == pytest.approx(top)
             assert len(np.unique(np.rint(codes))) <= 2**bits - 1
 
@@ -216,6 +217,25 @@ def test_an_own_class_inside_is_loaded_into_a_model(tmp_path):
     np.testing.assert_array_equal(
         model.fc1.weight.decode().numpy(), small({"fc1": recipe}).fc1.weight.decode().numpy()
     )
+
+
+def test_a_sweep_counts_bytes(tmp_path):
+    encode = {
+        "adtn": 2,
+        "int8": {"encoding": "Quantized", "of": 2},
+        "pruned": {"encoding": "Pruned", "density": 0.001},
+        "update": {"encoding": "Update", "of": {"encoding": "LowRank", "rank": 1}},
+    }
+    rows = {name: {"encode": {"fc1": entry}} for name, entry in encode.items()}
+    spec = {"network": "fc2", "epochs": 0, "count": "bytes", "rows": {**rows, "dense": {}}}
+    records = ta.sweep(spec, out=tmp_path / "out.jsonl", show_progress=False)
+    assert {record["row"]: counted(record, "bytes") for record in records} == {
+        "adtn": 4 * 436,
+        "int8": 436 + 4 * 4,
+        "pruned": 201 * (4 + 4),
+        "update": 4 * (256 * 784 + 256 + 784 + 1),
+        "dense": None,
+    }
 
 
 def test_options_of_fit_reach_the_inner_encoding():

@@ -87,7 +87,8 @@ def test_every_row_is_within_the_budget_and_below_dense(shape, budget, axes):
 def test_every_kind_is_there_and_the_next_larger_would_not_fit(shape, budget, axes):
     rows = ta.suggest(shape, budget, axes=axes).rows
     kinds = {row.code.split(".")[1] for row in rows}
-    assert kinds == set(ENCODINGS) - {"Part"} - ({"Tucker"} if len(shape) == 2 else set())
+    other = {"Part", "Dense", "Pruned", "Quantized", "Update"}  # these save bytes or training
+    assert kinds == set(ENCODINGS) - other - ({"Tucker"} if len(shape) == 2 else set())
     most = min(budget, math.prod(shape) - 1)
     deepest, rank = named(rows, "ADTN")[-1].label, named(rows, "LowRank")[-1].label
     depth, rank = int(deepest.partition("=")[2]), int(rank.partition("=")[2])
@@ -101,6 +102,11 @@ def test_every_kind_is_there_and_the_next_larger_would_not_fit(shape, budget, ax
             assert ta.TensorTrain(shape, config["modes"], larger).num_parameters > most
         except ShapeError:  # some bonds are at their limit
             assert max(config["ranks"]) > min(config["ranks"]) or len(larger) == 1
+    for row in named(rows, "MixT"):
+        config = row.recipe(shape).config
+        modes, width = config["modes"], config["width"] + 1
+        whole = width == len(modes[0])
+        assert whole or ta.MixT(shape, modes, width).num_parameters > most
     for row in named(rows, "Tucker"):
         (o, c, *kernel), (a, b) = shape, row.recipe(shape).ranks
         assert (a + 1) * o + (a + 1) * (b + 1) * math.prod(kernel) + (b + 1) * c > most

@@ -17,6 +17,8 @@ NEEDS = {
     "LowRank": {"rank": 2},
     "Tucker": {"ranks": 2},
     "TensorTrain": {"ranks": 2, "modes": [[2, 5], [16, 16]]},
+    "MixT": {"width": 1, "modes": [[2, 5], [16, 16]]},
+    "Pruned": {"density": 0.1},
 }
 
 
@@ -105,6 +107,24 @@ def test_every_encoding_can_be_written():
         row = {"network": "fc2", "encode": {"fc2": {"encoding": kind, **needs}}}
         (run,) = read_spec({"rows": {"a": row}}).runs
         assert run.config["encode"]["fc2"].items() >= {"encoding": kind, **needs}.items()
+
+
+def test_an_encoding_inside_another_is_written_out():
+    inner = {"encoding": "LowRank", "rank": {"each": [1, 2]}}
+    entry = {"encoding": "Quantized", "bits": 4, "of": inner}
+    spec = read_spec({"network": "fc2", "rows": {"a": {"encode": {"fc1": entry}}}})
+    assert labels(spec) == ["a rank=1", "a rank=2"]
+    assert spec.runs[1].config["encode"]["fc1"]["of"] == {"encoding": "LowRank", "rank": 2}
+    twice = {"encoding": "Update", "of": {"encoding": "Quantized", "of": 3}}
+    (run,) = read_spec({"network": "fc2", "rows": {"a": {"encode": {"fc1": twice}}}}).runs
+    assert run.config["encode"]["fc1"]["of"]["of"]["depth"] == 3
+    for wrong, says in (
+        ({"encoding": "LowRnk"}, "LowRank"),
+        ({"encoding": "LowRank"}, "needs rank"),
+    ):
+        with pytest.raises(TinyADTNError, match=rf"encode\.fc1\.of.*{says}"):
+            row = {"encode": {"fc1": {"encoding": "Update", "of": wrong}}}
+            read_spec({"network": "fc2", "rows": {"a": row}})
 
 
 def test_labels_say_as_much_of_the_way_as_is_needed():

@@ -78,6 +78,8 @@ def test_what_is_counted():
     assert counted(numbers, "encoded") == 436 and counted(numbers, "model") == 1500
     assert counted(numbers, ["fc2"]) == 436 and counted(numbers, ["fc1", "fc3"]) == 1286
     assert counted(numbers, ["conv1"]) is None
+    assert counted(numbers, "bytes") == 4 * 436  # a record from before bytes were recorded
+    assert counted({**numbers, "bytes": {"fc1+fc2": 109, "fc3": 850}}, "bytes") == 109
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ from .ops.shapes import broadcast_to, expand_dims, getitem, reshape, squeeze, tr
 from .ops.softmax import log_softmax, logsumexp, softmax
 from .ops.statistics import norm, std, var
 from .ops.trigonometric import arctan, arctan2, cos, sin, tan
+from .studies.sensitivity import sensitivity
 from .studies.sweep import sweep
 from .training.evaluate import evaluate, predict
 from .training.features import features
@@ -207,6 +208,7 @@ __all__ = [
     "save",
     "save_data",
     "save_features",
+    "sensitivity",
     "sigmoid",
     "sin",
     "softmax",

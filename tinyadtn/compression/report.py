@@ -51,7 +51,12 @@ class Report:
 
     def __str__(self) -> str:
         head = ["", "encoding", "dense", "stored", "live", "ratio", "padding", "bytes on disk"]
-        table = format_table([head, *map(self._cells, self.rows)])
+        cells = [head, *map(self._cells, self.rows)]
+        if any(row.counts.stored_bytes != 4 * row.counts.stored for row in self.rows):
+            numbers = [f"{row.counts.stored_bytes:,}" for row in self.rows]
+            for line, number in zip(cells, ["stored bytes", *numbers]):
+                line.insert(-1, number)
+        table = format_table(cells)
         if self.batch_size is None:
             return table
         if not self.timings:
@@ -81,7 +86,10 @@ def report(
 
     "live" counts the effective parameters, which can change the weight. "ratio" is dense / stored.
     "padding" is the excess of the padded tensor's entries over those of the weight. "bytes on disk"
-    is the size of an uncompressed ``.npz`` file with the row's arrays.
+    is the size of an uncompressed ``.npz`` file with the row's arrays. "stored bytes" is shown if
+    an encoding rounds its parameters or stores places (``Quantized``, ``Pruned``): what is needed
+    to use the weight, 4 bytes per parameter for all others. A file of a ``Quantized`` weight is
+    larger, because it holds the parameters in float32, so that training can go on.
 
     An encoding that several layers share has one row. If two or more rows are encodings, the row
     "encoded weights" is their sum. The last row counts the whole model with its biases. ``timing``

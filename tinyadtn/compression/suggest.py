@@ -15,6 +15,7 @@ from ..encodings.adtn import ADTN
 from ..encodings.encoding import Cost, Encoding, Recipe, checked_shape
 from ..encodings.frozen import Frozen
 from ..encodings.low_rank import LowRank
+from ..encodings.mixt import MixT
 from ..encodings.tensor_train import Modes, TensorTrain
 from ..encodings.tucker import Tucker
 from ..errors import ShapeError, SizeLimitError
@@ -64,7 +65,7 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     The table contains:
 
     - ADTNs of small depths and of the largest depth that fits;
-    - low rank, tensor trains of 2 to 4 cores with balanced modes, and Tucker for kernels, each the
+    - low rank, tensor trains and MixT with 2 to 4 balanced modes, and Tucker for kernels, each the
       largest that fits and stores less than the dense weight;
     - frozen random weights, the control, which store nothing.
 
@@ -85,6 +86,9 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     tensor train D=1 896 ta.TensorTrain.like(((16, 16), (28, 28)), (1,))
     tensor train D=3 912 ta.TensorTrain.like(((8, 8, 4), (7, 8, 14)), (3, 3))
     tensor train D=4 880 ta.TensorTrain.like(((4, 4, 4, 4), (4, 4, 7, 7)), (4, 4, 4))
+    MixT w=1 896 ta.MixT.like(((16, 16), (28, 28)), 1)
+    MixT w=1 176 ta.MixT.like(((8, 8, 4), (7, 8, 14)), 1)
+    MixT w=1 88 ta.MixT.like(((4, 4, 4, 4), (4, 4, 7, 7)), 1)
     frozen 0 ta.Frozen.like()
     >>> import tinyadtn as ta
     >>> ta.compress(ta.models.fc2(rng=0), {"fc1": choice.rows[1].recipe}, rng=0).fc1.weight
@@ -135,6 +139,8 @@ def _families(shape: tuple[int, ...], axes: Axes, most: int) -> Iterator[tuple[M
     yield partial(_suggestion, shape, LowRank), min(o, i), 0
     for modes, limits in _chains(o, i):
         yield train(modes, limits), max(limits), 0
+    for modes, limits in _chains(o, i):  # a window of all modes is the dense weight
+        yield partial(_suggestion, shape, MixT, modes), len(limits), 0
     if kernel:
         yield tucker, max(o, c), 0
 

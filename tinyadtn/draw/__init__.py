@@ -7,8 +7,10 @@ the other files draws one kind of picture and can be read alone:
 - ``curves``: loss and accuracy during training.
 - ``images``: a gallery of digits.
 - ``scatter``: accuracy against stored parameters.
+- ``bars``: the drop of the accuracy by layer.
 """
 
+from .bars import sensitivity
 from .curves import training_curves
 from .images import digits
 from .matrices import cut_spectrum, singular_values, weights
@@ -21,6 +23,7 @@ __all__ = [
     "cut_spectrum",
     "digits",
     "save",
+    "sensitivity",
     "singular_values",
     "tradeoff",
     "training_curves",

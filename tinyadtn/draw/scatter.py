@@ -32,7 +32,7 @@ def tradeoff(
 
     A curve has one or more points, sorted by the number of parameters. A level is a horizontal
     line, for a model whose parameters are not counted: a frozen layer stores none, and a dense
-    network is only a reference.
+    network is only a reference. ``xlabel`` names the axis, such as "stored bytes of all weights".
 
     >>> tradeoff({"ADTN": [Point(164, 0.965, 0.002)]}, {"dense": Point(0, 0.982)}).get_label()
     'Test accuracy by stored parameters: ADTN 164: 96.5 ± 0.2 %; dense 98.2 %.'
@@ -42,7 +42,9 @@ def tradeoff(
         raise ShapeError("tradeoff needs a point or more in every curve")
     said = [f"{label} {', '.join(map(str, points))}" for label, points in curves.items()]
     said += [f"{label} {str(level).partition(': ')[2]}" for label, level in levels.items()]
-    figure = new_figure(6.4, 4.6, f"Test accuracy by stored parameters: {'; '.join(said)}.")
+    figure = new_figure(
+        6.4, 4.6, f"Test accuracy by {xlabel.partition(' of ')[0]}: {'; '.join(said)}."
+    )
     axes = figure.add_subplot()
     available = styles(len(curves) + len(levels))
     for (label, points), style in zip(curves.items(), available):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..compression.configure import ENCODINGS
-from ..encodings.encoding import Encoding
+from ..compression.configure import ENCODINGS, options_of
+from ..encodings.encoding import Encoding, Recipe
 from ..errors import TinyADTNError
 from ..nn.models import MODELS
 
@@ -24,6 +25,14 @@ def encoding_named(name: str) -> Any:
     if not (isinstance(kind, type) and issubclass(kind, Encoding)):
         raise TinyADTNError(f"{name} must be a subclass of ta.Encoding, got {kind!r}")
     return kind
+
+
+def recipe_of(entry: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of an entry {encoding: name, option: value, …}; ``of`` is an entry too."""
+    options = options_of(entry)
+    if "of" in options:
+        options["of"] = recipe_of(options["of"])
+    return encoding_named(entry["encoding"]).like(**options)
 
 
 def network_named(name: str) -> Any:

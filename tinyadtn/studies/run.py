@@ -19,11 +19,12 @@ import numpy as np
 
 from ..compression.checkpoint import load
 from ..compression.compress import compress
-from ..compression.configure import options_of
 from ..compression.fitting import fit
 from ..compression.report import report
 from ..data.loading import load_data
 from ..data.splits import Data
+from ..encodings.encoding import Encoding
+from ..encodings.joint import group_by_encoding
 from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
@@ -35,7 +36,7 @@ from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
 from .networks import build_for, check_dense
-from .parts import encoding_named
+from .parts import recipe_of
 from .spec import PLAN, Config, run_key
 
 RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
@@ -184,7 +185,7 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
     """Return the network with its layers encoded: "fc1 fc2" separately, "fc1+fc2" jointly."""
     spec: dict[Any, Any] = {}
     for names, options in config.get("encode", {}).items():
-        recipe = encoding_named(options["encoding"]).like(**options_of(options))
+        recipe = recipe_of(options)
         for name in names.split():
             spec[tuple(name.split("+")) if "+" in name else name] = recipe
     others = config.get("train_others", True)
@@ -283,6 +284,7 @@ def _memory(model: Any, data: Data, plan: Config) -> TrainingMemory:
 def stored_numbers(model: Module) -> dict[str, Any]:
     """Return the stored parameters of a model: of each weight, and of the whole with biases.
 
+    ``bytes`` are those of each weight (``Counts.stored_bytes``).
     ``encoded`` lists the encoded weights; ``trained`` is the number of trainable parameters.
 
     >>> import tinyadtn as ta
@@ -292,8 +294,11 @@ def stored_numbers(model: Module) -> dict[str, Any]:
     *rows, whole = (row for row in report(model).rows if row.name != "encoded weights")
     return {
         "stored": {row.name.removesuffix(".weight"): row.counts.stored for row in rows},
+        "bytes": {row.name.removesuffix(".weight"): row.counts.stored_bytes for row in rows},
         "encoded": [
-            row.name.removesuffix(".weight") for row in rows if not row.encoding.startswith("dense")
+            name
+            for name, weights in group_by_encoding(model).items()
+            if isinstance(next(iter(weights.values())), Encoding)
         ],
         "model": whole.counts.stored,
         "trained": model.num_parameters,

@@ -108,7 +108,8 @@ class Spec:
     """The runs of a sweep.
 
     ``count`` selects the stored parameters in its table and picture: those of "encoded" weights,
-    of the whole "model", or of a list of layers. ``whole`` is false if only some rows were chosen.
+    of the whole "model", or of a list of layers; or the "bytes" of the encoded weights.
+    ``whole`` is false if only some rows were chosen.
     """
 
     name: str
@@ -168,10 +169,10 @@ def read_spec(
     count = content.get("count", "encoded")
     if isinstance(count, (list, tuple)) and count and all(isinstance(n, str) for n in count):
         count = list(dict.fromkeys(count))
-    elif count not in ("encoded", "model"):
+    elif count not in ("encoded", "model", "bytes"):
         raise TinyADTNError(
-            f'{name}: count must be "encoded" (the numbers of encoded weights), "model" (all), or '
-            f"a list of layers, got {count!r}"
+            f'{name}: count must be "encoded" (the numbers of encoded weights), "model" (all), '
+            f'"bytes" (of encoded weights), or a list of layers, got {count!r}'
         )
     return Spec(name, path, tuple(runs), count, whole=len(chosen) == len(table))
 
@@ -378,12 +379,19 @@ def _encodings(where: str, value: Any, folder: Path | None) -> dict[str, Any]:
     found = {}
     for layers, entry in encode.items():
         place = f"{where}.{layers}"
-        entry = {"encoding": "ADTN", "depth": entry} if type(entry) is int else entry
-        chosen = _part(f"{place}: encoding", ENCODING, entry, folder)
-        if "axes" in chosen and chosen["encoding"] != "ADTN":
-            raise TinyADTNError(f"{place}: unknown 'axes': only an ADTN has them")
-        found[" ".join(layers.split())] = chosen
+        found[" ".join(layers.split())] = _encoding(place, entry, folder)
     return found
+
+
+def _encoding(place: str, entry: Any, folder: Path | None) -> dict[str, Any]:
+    """Return an encoding with all its options, and the same for the encoding in it (``of``)."""
+    entry = {"encoding": "ADTN", "depth": entry} if type(entry) is int else entry
+    chosen = _part(f"{place}: encoding", ENCODING, entry, folder)
+    if "axes" in chosen and chosen["encoding"] != "ADTN":
+        raise TinyADTNError(f"{place}: unknown 'axes': only an ADTN has them")
+    if "of" in chosen:
+        chosen["of"] = _encoding(f"{place}.of", chosen["of"], folder)
+    return chosen
 
 
 def _fit(where: str, value: Any) -> dict[str, Any]:

@@ -99,7 +99,9 @@ def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
 def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | None:
     """Return the stored parameters selected by ``count``: of encoded weights, of layers, or of all.
 
-    ``numbers`` are ``stored_numbers``. None if nothing is encoded, or no such layer exists.
+    For "bytes", return the bytes of the encoded weights. A record without bytes is older than
+    encodings that do not take 4 per parameter. ``numbers`` are ``stored_numbers``. None
+    if nothing is encoded, or no such layer exists.
 
     >>> numbers = {"stored": {"fc1": 436, "fc2": 2560}, "encoded": ["fc1"], "model": 3262}
     >>> counted(numbers, "encoded"), counted(numbers, "model"), counted(numbers, ["fc1", "fc2"])
@@ -108,10 +110,13 @@ def counted(numbers: Mapping[str, Any], count: str | Sequence[str]) -> int | Non
     if count == "model":
         return numbers["model"]
     # The joint encoding of several layers is called "fc1+fc2".
+    weights, encoded = numbers["stored"], isinstance(count, str)
+    if count == "bytes":
+        weights = numbers.get("bytes") or {name: 4 * size for name, size in weights.items()}
     chosen = [
-        stored
-        for name, stored in numbers["stored"].items()
-        if (name in numbers["encoded"] if count == "encoded" else set(name.split("+")) & set(count))
+        size
+        for name, size in weights.items()
+        if (name in numbers["encoded"] if encoded else set(name.split("+")) & set(count))
     ]
     return sum(chosen) if chosen else None
 
@@ -301,6 +306,8 @@ def plot(spec: Spec, records: Mapping[str, Record]) -> Figure:
         raise TinyADTNError(f"{spec.name}: no run of it is done yet, so there is nothing to draw")
     what = {"encoded": "the encoded weights", "model": "the whole model"}
     xlabel = f"stored parameters of {what.get(title(spec), title(spec))}"
+    if spec.count == "bytes":
+        xlabel = "stored bytes of the encoded weights"
     try:
         return tradeoff(curves, levels, xlabel=xlabel)
     except ShapeError as error:  # too many curves
