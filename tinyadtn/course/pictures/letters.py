@@ -19,8 +19,8 @@ def chains(rows: Sequence[tuple[str, tuple[str, str], str]]) -> Any:
     called G is an adjoint.
     """
     told = [
-        f"{title}: {left} has the legs {legs[0]} and {legs[1]}, {right} has {legs[1]} and {legs[2]}; "
-        f"{legs[1]} is summed over"
+        f"{title}: {left} has the legs {legs[0]} and {legs[1]}, "
+        f"{right} has {legs[1]} and {legs[2]}; {legs[1]} is summed over"
         for title, (left, right), legs in rows
     ]
     figure = new_figure(3.6 * len(rows), 1.5, "Contractions as chains. " + ". ".join(told) + ".")
