@@ -201,9 +201,9 @@ for name, weights in (("g = 1", np.ones(6)), ("a random g", g)):
 # $$\frac{\langle g,\, f(x + hv) - f(x - hv)\rangle}{2h} \;=\;
 # \langle \text{vjp}(x, g),\, v\rangle.$$
 #
-# This takes two runs, whatever the size. It has a price: *which* element is wrong stays hidden. And
-# a bug in one of $n$ elements changes only about one part in $n$ of the size of what is compared,
-# $|\text{vjp}|\cdot|v|$.
+# Here $\langle a, b\rangle$ is the sum of all products $a_i b_i$. This takes two runs, whatever the
+# size. It has a price: *which* element is wrong stays hidden. And a bug in one of $n$ elements
+# changes only about one part in $n$ of the size of what is compared, $|\text{vjp}|\cdot|v|$.
 #
 # Predict: one gradient of 10,000 is set to 0. How large is the relative error that this check
 # shows, as a power of ten? And how large is it for a right VJP?

@@ -19,8 +19,9 @@ def chains(rows: Sequence[tuple[str, tuple[str, str], Sequence[str]]]) -> Any:
     called G is an adjoint.
     """
     told = [
-        f"{title}: {left} has the legs {i} and {k}, {right} has {k} and {j}; {k} is summed over"
-        for title, (left, right), (i, k, j) in rows
+        f"{title}: {left} has the legs {legs[0]} and {legs[1]}, "
+        f"{right} has {legs[1]} and {legs[2]}; {legs[1]} is summed over"
+        for title, (left, right), legs in rows
     ]
     figure = new_figure(3.6 * len(rows), 1.5, "Contractions as chains. " + ". ".join(told) + ".")
     for axes, (title, names, letters) in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows):
