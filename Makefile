@@ -4,7 +4,7 @@
 # make coverage    set up, then show which lines of engine, ops and readers no test reaches
 # make check   set up, then lint and type-check
 # make format  let ruff rewrite what it can
-# make notebooks   set up, then open the course in JupyterLab
+# make notebooks   set up, then copy the course to my-notebooks/ and open it in JupyterLab
 # make docs    set up, then build the site with the executed notebooks: build/docs/index.html
 # make bench   set up, then print the speed ratios (tests/bench/)
 # make page    set up, then write the tables and pictures of data/results again
@@ -54,7 +54,8 @@ deep-kills: $(VENV)/.with-test
 
 # The notebooks in full, in real kernels; the site in a browser, where there is one.
 deep-course: $(VENV)/.with-test $(VENV)/.with-docs
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/test_notebooks.py tests/test_docs.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m deep tests/test_notebooks.py tests/test_docs.py \
+	  tests/test_teach_grading.py
 
 # A tracer changes memory and timing: a test that fails only here is shown, and the report follows.
 .PHONY: coverage
@@ -73,14 +74,22 @@ format: $(VENV)/.with-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The copy in FOLDER is yours: what is in it is never overwritten, and `make clean` keeps it.
+# ARGS are options of JupyterLab: make notebooks FOLDER=~/course ARGS="--no-browser --port 9999"
+FOLDER ?= my-notebooks
 .PHONY: notebooks
 notebooks: $(VENV)/.with-notebooks
-	cd notebooks && OPENBLAS_NUM_THREADS=1 $(abspath $(BIN))/jupyter lab
+	$(BIN)/python -m tinyadtn.teach copy $(FOLDER)
+	cd $(FOLDER) && OPENBLAS_NUM_THREADS=1 $(abspath $(BIN))/jupyter lab $(AS_ROOT) $(ARGS)
+
+# JupyterLab does not start as root, as in a container, without this option.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # Notebooks run again if they or the library changed. TINYADTN_FAST=1: with fewer training steps.
+# SOLUTIONS=0 leaves the folded solutions out of the pages.
 .PHONY: docs
 docs: $(VENV)/.with-docs
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
+	$(if $(SOLUTIONS),TINYADTN_SOLUTIONS=$(SOLUTIONS)) OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
 	@echo build/docs/index.html
 
 .PHONY: bench

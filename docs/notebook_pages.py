@@ -1,5 +1,9 @@
-"""What the site adds to a notebook: folded solutions, and descriptions of its pictures."""
+"""What the site adds to a notebook: folded solutions, and descriptions of its pictures.
 
+With TINYADTN_SOLUTIONS=0 the pages have no solutions: a teacher can give them to a class.
+"""
+
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,8 @@ FOLD = "<details><summary>Solution: {}</summary>\n\n```python\n{}\n```\n\n</deta
 def with_solutions(text: str) -> Any:
     """Return the notebook of this text; each solution is folded before the cell that checks it."""
     notebook = nbformat.reads(text, as_version=4)
+    if os.environ.get("TINYADTN_SOLUTIONS") == "0":
+        return notebook
     found = [cell for path in SOURCES.glob("*.py") for cell in read_cells(path)]
     solutions = {cell.exercise: cell.source for cell in found if cell.kind == "solution"}
     cells = []

@@ -1,22 +1,21 @@
 """Make the notebooks from their sources: src/NN_name.py -> NN_name.ipynb, without solutions.
 
-    python notebooks/build.py
+    python notebooks/build.py [--overwrite]
 
-Nothing but the source decides what is written: the same source gives the same bytes.
+Nothing but the source decides what is written: the same source gives the same bytes. A notebook
+that somebody has edited or run since it was made is replaced only with --overwrite.
 """
 
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 
-from tinyadtn.teach.percent import Cell, read_cells
+from tinyadtn.teach import address, editions
+from tinyadtn.teach.percent import read_cells
 
 FOLDER = Path(__file__).parent
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
+START, END = "<!-- links: written by build.py -->", "<!-- end of links -->"
 
 
 def sources() -> list[Path]:
@@ -29,18 +28,7 @@ def notebook_path(source: Path) -> Path:
 
 def notebook(source: Path) -> str:
     """The .ipynb of a source, as text."""
-    shown = [cell for cell in read_cells(source) if cell.kind != "solution"]
-    cells = [_json_cell(number, cell) for number, cell in enumerate(shown, start=1)]
-    content = {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def _json_cell(number: int, cell: Cell) -> dict:
-    lines = cell.source.splitlines(keepends=True)
-    common = {"id": f"cell-{number:03d}", "metadata": {}, "source": lines}
-    if cell.kind == "text":
-        return {"cell_type": "markdown", **common}
-    return {"cell_type": "code", "execution_count": None, "outputs": [], **common}
+    return editions.notebook(read_cells(source))
 
 
 def script(source: Path, *, solved: bool) -> str:
@@ -49,11 +37,38 @@ def script(source: Path, *, solved: bool) -> str:
     return "\n\n\n".join(cell.source for cell in read_cells(source) if cell.kind in kinds) + "\n"
 
 
-def main() -> None:
+def write(source: Path, path: Path, *, overwrite: bool) -> bool:
+    """Write the notebook; return False, and leave the file, if somebody has edited it."""
+    made = notebook(source)
+    old = path.read_text(encoding="utf-8") if path.exists() else made
+    if not (overwrite or old == made or editions.is_as_built(old)):
+        return False
+    path.write_text(made, encoding="utf-8", newline="\n")
+    return True
+
+
+def with_links(readme: str) -> str:
+    """The README with the links to Colab and Binder between its two marks."""
+    before, _, rest = readme.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n\n{address.links([s.stem for s in sources()])}\n\n{END}{after}"
+
+
+def main(arguments: list[str]) -> int:
+    edited = []
     for source in sources():
-        notebook_path(source).write_text(notebook(source), encoding="utf-8", newline="\n")
-        print(notebook_path(source).relative_to(FOLDER.parent))
+        path = notebook_path(source)
+        if write(source, path, overwrite="--overwrite" in arguments):
+            print(path.relative_to(FOLDER.parent))
+        else:
+            edited.append(path.name)
+    readme = FOLDER / "README.md"
+    readme.write_text(with_links(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    if edited:
+        print(f"not written, because they were edited or run: {', '.join(edited)}", file=sys.stderr)
+        print("move them elsewhere, or replace them: build.py --overwrite", file=sys.stderr)
+    return bool(edited)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

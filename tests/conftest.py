@@ -9,13 +9,21 @@ import pytest
 import strict_arrays
 from data_files import Mirror, idx_bytes
 from hypothesis import HealthCheck, settings
+from hypothesis.database import InMemoryExampleDatabase
 
 import tinyadtn as ta
 from tinyadtn.data import fetching
 
 # In the background of a shell (`nohup make test &`) SIGINT is ignored, and children inherit that.
+# A handler of Python's, even one that does nothing, is not inherited: they get the default.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
+
+if not os.access(".", os.W_OK):  # a read-only tree has no place for Hypothesis' examples
+    settings.register_profile("default", database=InMemoryExampleDatabase())
+    settings.load_profile("default")
 
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("dev", max_examples=25, deadline=None)

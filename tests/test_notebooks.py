@@ -20,12 +20,15 @@ from course_rules import (
     unearned,
 )
 
-from tinyadtn.teach import exercises
+from tinyadtn.teach import editions, exercises, grading
+from tinyadtn.teach.judging import judge
 from tinyadtn.teach.percent import Cell
 
 sys.path.insert(0, str(NOTEBOOKS))
 import build
 
+# plt.show() where there is no screen
+SHOW = ("-W", "ignore:FigureCanvasAgg is non-interactive:UserWarning")
 HANG = 20 * 60  # seconds: a guard against hanging, no promise of speed
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])
 EXERCISES = exercises.load_exercises()
@@ -51,7 +54,7 @@ def test_it_runs_alone_from_top_to_bottom(source, solved, tmp_path):
     program = tmp_path / f"{source.stem}.py"
     program.write_text(build.script(source, solved=solved), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(program)],
+        [sys.executable, "-W", "error", *SHOW, str(program)],
         cwd=NOTEBOOKS,
         env=environment(fast=True),
         capture_output=True,
@@ -86,6 +89,18 @@ def run(notebook, environment):
         client.execute(cleanup_kc=True, env=environment)
 
 
+@each_notebook
+def test_the_solutions_are_right_in_the_grader(source, tmp_path):
+    """There an answer runs in another process: an exercise that needs objects has an `ask`."""
+    path = tmp_path / "Ada" / f"{source.stem}.ipynb"
+    path.parent.mkdir()
+    path.write_text(editions.notebook(cells_of(source), solved=True), encoding="utf-8")
+    rows = list(grading.grade(tmp_path, limits=grading.Limits(seconds=HANG)))
+    assert [row.exercise for row in rows] == [c.exercise for c in cells_of(source) if c.exercise]
+    for row in rows:
+        assert row.state == "right" and row.passed == row.cases > 0, row
+
+
 @pytest.mark.deep
 @each_notebook
 def test_it_runs_in_full_in_a_real_kernel(source):
@@ -97,7 +112,8 @@ def test_it_runs_in_full_in_a_real_kernel(source):
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
     assert pictures, "no picture"
-    assert all(o["metadata"]["image/png"]["alt"] for o in pictures)
+    described = [o["metadata"].get("image/png", {}).get("alt") for o in pictures]
+    assert all(described), f"{described.count(None)} pictures without alt text: use ta.draw"
 
 
 # --- it is what its source says ------------------------------------------------------------------
@@ -169,7 +185,7 @@ def test_every_exercise_is_in_a_notebook():
 @each_exercise
 def test_the_right_answer_passes_with_many_seeds(exercise):
     answer = exercises.right_answer(exercise.name)
-    verdicts = [exercises.judge(exercise, answer, seed) for seed in range(30)]
+    verdicts = [judge(exercise, answer, seed) for seed in range(30)]
     assert {v.state for v in verdicts} == {"right"}, verdicts
 
 
@@ -177,13 +193,13 @@ def test_the_right_answer_passes_with_many_seeds(exercise):
 def test_three_wrong_answers_and_more_are_refused(exercise):
     assert len(exercise.wrong) >= 3
     for answer in exercise.wrong:
-        states = {exercises.judge(exercise, answer, seed).state for seed in range(10)}
+        states = {judge(exercise, answer, seed).state for seed in range(10)}
         assert states == {"wrong"}, f"{answer} passes for {exercise.name}"
 
 
 def test_a_wrong_diagnosis_is_told_before_a_missing_one():
     half = {"A": "the step goes uphill", "B": None, "C": None}
-    verdicts = [exercises.judge(EXERCISES["diagnosis"], half, seed) for seed in range(10)]
+    verdicts = [judge(EXERCISES["diagnosis"], half, seed) for seed in range(10)]
     assert all(v.state == "wrong" and "run A" in v.message for v in verdicts), verdicts
 
 
@@ -192,7 +208,7 @@ def test_the_stub_is_not_done_yet_and_there_are_hints(exercise):
     def stub(*arguments, **options):
         """As a notebook poses it."""
 
-    assert exercises.judge(exercise, stub, 0).state == "not done yet"
+    assert judge(exercise, stub, 0).state == "not done yet"
     assert exercise.hints and all(exercise.hints)
 
 
@@ -251,6 +267,28 @@ def test_building_leaves_solutions_out(tmp_path):
     assert build.script(source, solved=False) == "x = 1\n"
     assert "x = 2" in build.script(source, solved=True)
     assert build.notebook(source) == build.notebook(source)
+
+
+def test_a_magic_is_a_comment_in_the_source(tmp_path):
+    text = "# %%\n# %matplotlib inline\n# !ls\n# % of the digits\nx = 1\n"
+    source = write(tmp_path, text)
+    assert "%matplotlib inline\\n" in build.notebook(source).replace('",', "")
+    assert '"!ls' in build.notebook(source) and "# % of the digits" in build.notebook(source)
+    assert build.script(source, solved=False) == text.partition("\n")[2]
+
+
+@pytest.mark.deep
+def test_a_teachers_edits_run_in_a_real_kernel():
+    nbformat = pytest.importorskip("nbformat", reason="no kernel: make docs installs one")
+    notebook = nbformat.reads(build.notebook(SOURCES[1]), as_version=4)
+    for text in (
+        "%matplotlib inline\n!echo from the shell",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()",
+    ):
+        notebook.cells.insert(1, nbformat.v4.new_code_cell(text))
+    run(notebook, environment(fast=True))
+    plotted, shell = (cell.outputs for cell in notebook.cells[1:3])
+    assert "image/png" in plotted[0].data and "from the shell" in shell[0].text
 
 
 def test_the_verdicts_of_a_run_are_read():

@@ -7,9 +7,12 @@
   ``ex11_when_it_improves``. ``zoo`` holds planted bugs and ``broken`` broken training runs.
 - ``player``: pictures of a process with play, step and slider.
 - ``results``: reads the project's measured runs.
-- ``pictures/``: the larger pictures. ``rows`` belongs to 00; ``graph``, ``steps``, ``stretch``,
-  ``learning`` and ``patches`` to 01 to 05; ``cuts``, ``walls``, ``fits``, ``budgets`` and
-  ``claims`` to 06 to 09 and 11, in this order. ``legs`` draws tensor networks as nodes and legs.
+- ``pictures/``: the larger pictures. ``page`` and ``rows`` belong to 00; ``graph`` and ``line`` to
+  01; ``steps`` to 02; ``stretch``, ``letters`` and ``learning`` to 03 and 04; ``patches`` to 05;
+  ``cuts``, ``walls``, ``fits``, ``budgets`` and ``claims`` to 06 to 09 and 11, in this order.
+  ``legs`` draws tensor networks as nodes and legs.
+- ``asking``: how a check calls an answer that needs objects.
 
-How an exercise is checked is in ``tinyadtn.teach``.
+The pictures ``page``, ``line`` and ``letters`` belong to 00, 01 and 03. How an exercise is checked
+is in ``tinyadtn.teach``.
 """

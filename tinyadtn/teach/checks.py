@@ -18,7 +18,15 @@ from __future__ import annotations
 import os
 from typing import Any, TypeVar
 
-from .exercises import NotFoundError, find_exercise, judge, right_answer, short, solution_cell
+from .exercises import (
+    NotFoundError,
+    find_exercise,
+    load_exercises,
+    right_answer,
+    solution_locked,
+    solution_source,
+)
+from .judging import judge, short
 
 T = TypeVar("T")
 fast = os.environ.get("TINYADTN_FAST", "0") not in ("", "0")
@@ -49,30 +57,32 @@ def reveal(guess: Any, value: Any) -> None:
 def states(text: str, value: Any, *, within: float = 0.0, always: bool = False) -> None:
     """Compare a number, as the notebook's text gives it, with the value of this run.
 
-    They agree if they differ by no more than ``within`` plus half of the last digit in the text. In
-    fast mode the comparison is skipped unless ``always`` is set. A difference is printed; with
-    TINYADTN_STRICT=1, as in the tests, it raises AssertionError.
+    They agree if they differ by no more than ``within`` plus half of the last digit in the text.
+    Nothing is printed if they agree. A difference is printed; with TINYADTN_STRICT=1, as in the
+    tests, it raises AssertionError. In fast mode nothing is compared unless ``always`` is set.
 
     >>> states("1.6e-12", 1.63e-12)
-    the text says 1.6e-12, this run has 1.63e-12: they agree
+    >>> states("1.6e-12", 1.73e-12)
+    the text says 1.6e-12, this run has 1.73e-12: more than 0 apart
     """
     if fast and not always:
-        print(f"the text says {text}; fast mode has {short(value)}")
         return
     digits = text.replace(",", "").replace("−", "-").replace("%", "").strip()
     mantissa, _, exponent = digits.partition("e")
     last = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
     agrees = abs(float(value) - float(digits)) <= within + 0.5000001 * last
-    sentence = f"the text says {text}, this run has {short(value)}"
-    if not agrees and os.environ.get("TINYADTN_STRICT", "0") not in ("", "0"):
-        raise AssertionError(f"{sentence}: more than {within:g} apart")
-    print(f"{sentence}: {'they agree' if agrees else f'more than {within:g} apart'}")
+    if agrees:
+        return
+    sentence = f"the text says {text}, this run has {short(value)}: more than {within:g} apart"
+    if os.environ.get("TINYADTN_STRICT", "0") not in ("", "0"):
+        raise AssertionError(sentence)
+    print(sentence)
 
 
 # --- checks, hints, solutions ---------------------------------------------------------------------
 
 
-_handed_out: dict[str, Any] = {}  # solutions of the course that a check has returned
+_states: dict[str, str] = {}  # exercise -> state of its last check
 
 
 def check(name: str, answer: Any, *, seed: int = 0) -> Any:
@@ -82,19 +92,44 @@ def check(name: str, answer: Any, *, seed: int = 0) -> Any:
     """
     try:
         found = find_exercise(name)
-        if answer is not None and answer is _handed_out.get(name):
-            print(f"{name}: this is the course's own. Run your cell again, then this one.")
-            return answer
-        verdict = judge(found, answer, seed)
-        print(f"{name}: {verdict.state}. {verdict.message}")
-        if verdict.state == "right":
-            return answer
-        print(f'  teach.hint("{name}") helps; what follows uses the course\'s own.')
-        _handed_out[name] = right_answer(name)
-        return _handed_out[name]
     except NotFoundError as error:
         print(error)
         return answer
+    own = _solution_of(name)
+    if answer is not None and answer is own:
+        print(f"{name}: this is the course's own. Run your cell again, then this one.")
+        return answer
+    with solution_locked(name):
+        verdict = judge(found, answer, seed, getattr(own, "__wrapped__", own))
+    _states[name] = verdict.state
+    print(f"{name}: {verdict.state}. {verdict.message}")
+    if verdict.state == "right":
+        return answer
+    follows = "" if own is None else "; what follows uses the course's own"
+    print(f'  teach.hint("{name}") helps{follows}.')
+    return answer if own is None else own
+
+
+def _solution_of(name: str) -> Any:
+    try:
+        return right_answer(name)
+    except NotFoundError:  # an exercise of a teacher's own may have none
+        return None
+
+
+def status() -> None:
+    """Print the state of every exercise of the notebooks that were checked in this session."""
+    known = load_exercises()
+    touched = {known[name].cases.__module__ for name in _states}
+    names = [name for name, found in known.items() if found.cases.__module__ in touched]
+    if not names:
+        print("No exercise has been checked yet.")
+        return
+    states = {name: _states.get(name, "not checked yet") for name in names}
+    width = max(map(len, names))
+    for name, state in states.items():
+        print(f"{name:<{width}}  {state}")
+    print(f"{list(states.values()).count('right')} of {len(names)} right")
 
 
 def hint(name: str) -> None:
@@ -113,6 +148,6 @@ def hint(name: str) -> None:
 def solution(name: str) -> None:
     """Print the solution of an exercise."""
     try:
-        print(solution_cell(name)[0].source)
+        print(solution_source(name))
     except NotFoundError as error:
         print(error)

@@ -1,4 +1,4 @@
-"""Exercises of the notebooks: how they are registered, found and judged.
+"""Exercises of the notebooks: how they are registered and found.
 
 A check is a generator of cases for an answer. Checks, hints, and wrong answers that the check must
 reject are in `tinyadtn/course/exercises/`; the right answers are the solutions in `notebooks/src/`.
@@ -7,8 +7,10 @@ reject are in `tinyadtn/course/exercises/`; the right answers are the solutions 
 from __future__ import annotations
 
 import ast
-import traceback
+import functools
+import inspect
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import nearest
 from .percent import Cell, read_cells
 
 Case = tuple[str, Any, Any]  # (description of the case, right result, result of the answer)
@@ -34,17 +37,12 @@ class Exercise:
     hints: tuple[str, ...]
     wrong: tuple[Any, ...]
     tolerance: float
+    ask: Callable | None = None
+    solution: Any = None
     hints_given: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The result of a check. ``state`` is "right", "wrong" or "not done yet"."""
-
-    state: str
-    message: str
-
-
+STUDENT_MARK = "STUDENT_EDITION.txt"  # a folder with this file shows no solutions
 _exercises: dict[str, Exercise] = {}
 
 
@@ -54,50 +52,31 @@ def exercise(
     hints: tuple[str, ...],
     wrong: tuple[Any, ...],
     tolerance: float = 1e-9,
+    ask: Callable | None = None,
+    solution: Any = None,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check: a generator of cases (description, right result, result of the answer).
 
     ``wrong`` are three or more answers that the check must reject, as the tests verify.
     ``tolerance`` bounds the largest difference, relative to the largest right value if above 1.
+    ``ask(answer, ...)`` takes plain values, calls the answer with the objects that it needs, and
+    returns plain values. The check gets this function in place of the answer, so that
+    the answer can run in a process of its own (`sandbox`).
+    ``solution`` is the right answer, if no solution cell in ``src/`` gives it.
     """
 
     def register(cases: CheckFunction) -> CheckFunction:
-        _exercises[name] = Exercise(name, cases, hints, wrong, tolerance)
+        _exercises[name] = Exercise(name, cases, hints, wrong, tolerance, ask, solution)
         return cases
 
     return register
 
 
-def judge(exercise: Exercise, answer: Any, seed: int) -> Verdict:
-    """Return the verdict on an answer; errors of the answer are part of the verdict."""
-    if answer is None or answer is NotImplemented:
-        return Verdict("not done yet", "Write it in the cell above and run both again.")
-    count, worst = 0, 0.0
-    try:
-        with np.errstate(all="ignore"):
-            for tried, right, got in exercise.cases(answer, np.random.default_rng(seed)):
-                if got is None or got is NotImplemented:
-                    shown = f"For {tried} it returns {got}." if callable(answer) else ""
-                    return Verdict("not done yet", shown or f"{tried}: no answer yet.")
-                distance, problem = _compare(right, got, exercise.tolerance)
-                if problem:
-                    return Verdict("wrong", f"For {tried}: {problem}")
-                count, worst = count + 1, max(worst, distance)
-    except UnexpectedResultError as error:
-        return Verdict("wrong", f"{error}")
-    except NotImplementedError:
-        return Verdict("not done yet", "It raises NotImplementedError.")
-    except Exception as error:  # the code of a reader may raise anything
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        line = f" (in the line: {where.line})" if where.line else ""
-        return Verdict("wrong", f"It raises {type(error).__name__}: {error}{line}")
-    if count == 0:
-        return Verdict("wrong", "No case was tried.")
-    figures = f"approximate: True | max difference: {worst:.1e}, over {count} cases"
-    return Verdict("right", f"exact: {worst == 0} | {figures}")
+class AnswerError(Exception):
+    """An answer cannot be judged; the message says why, in a sentence for the reader."""
 
 
-class UnexpectedResultError(TypeError):
+class UnexpectedResultError(AnswerError, TypeError):
     """An answer returned a result of another form than its exercise asks for."""
 
 
@@ -120,46 +99,58 @@ def parts(result: Any, count: int) -> tuple[Any, ...]:
     return tuple(result)
 
 
-def _compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
-    """Return the largest difference and a description of the problem, "" if there is none."""
-    right = np.asarray(right)
-    try:
-        got = np.asarray(got)
-        numbers = got.astype(np.result_type(right.dtype, np.float64))
-    except (TypeError, ValueError):
-        return np.inf, f"a number or an array is expected, not a {type(got).__name__}."
-    if got.shape != right.shape:
-        return np.inf, f"the shape should be {right.shape}, it is {got.shape}."
-    off = np.abs(numbers - right)
-    distance = float(off.max(initial=0.0))
-    if distance <= tolerance * max(1.0, float(np.abs(right).max(initial=0.0))):
-        return distance, ""
-    where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
-    place = f"at {[int(k) for k in where]} " if right.size > 1 else ""
-    problem = f"{place}right {short(right[where])}, yours {short(got[where])}"
-    if right.dtype == bool:  # a difference of booleans has no size
-        return distance, problem
-    figures = f"exact: False | approximate: False | max difference: {distance:.1e}"
-    return distance, f"{problem} | {figures}"
-
-
-def short(value: Any) -> str:
-    """Return a number with a few digits; anything else as Python prints it."""
-    array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "iuf":
-        return str(value)
-    number = array.item()
-    whole = isinstance(number, int) or (abs(number) < 1e15 and number == int(number))
-    return f"{number:,.0f}" if whole else f"{number:,.6g}"
-
-
 # --- finding exercises ----------------------------------------------------------------------------
 
 
-@cache
+class NotFoundError(LookupError):
+    """An exercise or a solution was not found."""
+
+
+class SolutionCallError(AnswerError):
+    """The answer to an exercise calls the course's solution of it."""
+
+
+_now_checked: set[str] = set()
+
+
+@contextmanager
+def solution_locked(name: str) -> Iterator[None]:
+    """Let calls of this solution raise SolutionCallError inside the block."""
+    _now_checked.add(name)
+    try:
+        yield
+    finally:
+        _now_checked.discard(name)
+
+
 def right_answer(name: str) -> Any:
     """Return the last definition of the solution: a function, or a named value."""
-    load_exercises()
+    _raise_if_locked(name)
+    return _right_answer(name)
+
+
+def _raise_if_locked(name: str) -> None:
+    if name in _now_checked:
+        raise SolutionCallError(f"It calls the course's solution of {name!r}.")
+
+
+@cache
+def _right_answer(name: str) -> Any:
+    found = find_exercise(name).solution
+    if found is None:
+        found = _run_solution(name)
+    if not inspect.isfunction(found):
+        return found
+
+    @functools.wraps(found)
+    def course_solution(*arguments: Any, **options: Any) -> Any:
+        _raise_if_locked(name)
+        return found(*arguments, **options)
+
+    return course_solution
+
+
+def _run_solution(name: str) -> Any:
     cell, around = solution_cell(name)
     namespace: dict[str, Any] = {}
     for other in around:
@@ -168,12 +159,8 @@ def right_answer(name: str) -> Any:
                 exec(ast.unparse(node), namespace)
     exec(compile(cell.source, f"<solution of {name}>", "exec"), namespace)
     last: Any = ast.parse(cell.source).body[-1]
-    name = ast.unparse(last.targets[0]) if isinstance(last, ast.Assign) else last.name
-    return namespace[name]
-
-
-class NotFoundError(LookupError):
-    """An exercise or a solution was not found."""
+    defined = ast.unparse(last.targets[0]) if isinstance(last, ast.Assign) else last.name
+    return namespace[defined]
 
 
 def course_folders() -> list[Path]:
@@ -199,11 +186,23 @@ def load_exercises() -> dict[str, Exercise]:
 
 
 def find_exercise(name: str) -> Exercise:
-    """Return the exercise with this name; NotFoundError lists the names."""
+    """Return the exercise with this name; NotFoundError gives the nearest name, or all."""
     known = load_exercises()
+    if not isinstance(name, str):
+        shown = type(name).__name__
+        raise NotFoundError(f"The name of the exercise comes first, in quotes; this is a {shown}.")
     if name not in known:
-        raise NotFoundError(f"No exercise is called {name!r}: {', '.join(known)}.")
+        hint = nearest(name, known) or f"; the names are {', '.join(known)}."
+        raise NotFoundError(f"No exercise is called {name!r}{hint}")
     return known[name]
+
+
+def solution_source(name: str) -> str:
+    """Return the code of the solution; a student edition has none."""
+    if Path(STUDENT_MARK).exists():
+        raise NotFoundError("This is the student edition: your teacher has the solutions.")
+    own = find_exercise(name).solution
+    return solution_cell(name)[0].source if own is None else inspect.getsource(own)
 
 
 def solution_cell(name: str) -> tuple[Cell, list[Cell]]:
@@ -214,3 +213,13 @@ def solution_cell(name: str) -> tuple[Cell, list[Cell]]:
             if cell.kind == "solution" and cell.exercise == name:
                 return cell, [c for c in cells if c.kind == "code"]
     raise NotFoundError(f"No solution is called {name!r}.")
+
+
+def solution_files() -> list[Path]:
+    """Return beginnings of the paths of all files that contain right answers."""
+    folders = [folder / name for folder in course_folders() for name in ("src", "exercises")]
+    course = Path(__file__).parents[1] / "course" / "exercises"
+    hidden = [
+        course / f"{cache}{name}" for cache in ("", "__pycache__/") for name in ("ex", "broken")
+    ]
+    return [*folders, *hidden]

@@ -1,11 +1,14 @@
-"""Checks of notebook 00: an operation for the page, and an ADTN with any activation."""
+"""Checks of notebook 00: an operation for the page, any activation, and the smallest network."""
 
 from __future__ import annotations
 
 import numpy as np
 
+import tinyadtn as ta
 from tinyadtn import tiny
+from tinyadtn.course import asking
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import parts
 
 # --- sine ----------------------------------------------------------------------------------------
 
@@ -24,22 +27,61 @@ from tinyadtn.teach import exercise
         lambda x: tiny.Tensor(np.sin(x.data)),
     ),
     tolerance=1e-5,
+    ask=asking.value_and_gradient,
 )
 def sine(answer, rng):
     """Value and gradient, with another gradient arriving than ones."""
     for shape in ((), (3,), (2, 4)):
         x, factor = rng.normal(size=shape), rng.normal(size=shape)
-        given = tiny.Tensor(x, requires_grad=True)
-        result = answer(given)
-        yield f"sin of an array of shape {shape}", np.sin(x), getattr(result, "data", result)
-        (result * tiny.Tensor(factor)).backward()
-        got = np.zeros(shape) if given.grad is None else given.grad
-        yield f"its gradient, for a shape {shape}", factor * np.cos(x), got
+        value, gradient = parts(answer(x, factor), 2)
+        yield f"sin of an array of shape {shape}", np.sin(x), value
+        yield f"its gradient, for a shape {shape}", factor * np.cos(x), gradient
+
+
+# --- the smallest network ------------------------------------------------------------------------
+
+
+def _untrained(depth):
+    rng = np.random.default_rng(0)
+    network = tiny.ADTN(256, 28, 28, depth=depth, rng=rng)
+    others = [np.zeros(256), rng.normal(0, np.sqrt(2 / 256), (10, 256)), np.zeros(10)]
+    return network.scale, [column.data for column in network.columns], others
+
+
+def _dead():
+    """All gates are 0, so every image has the same scores."""
+    scale, columns, others = _untrained(1)
+    return scale, [0 * column for column in columns], others
+
+
+@exercise(
+    "smallest network",
+    hints=(
+        "Depth 1 has 164 parameters, so the size is right. What limits the accuracy?",
+        "80 steps are few. Try 240, with the same learning rate.",
+        "my_smallest = arrays_of(mine, train(mine, steps=240))",
+    ),
+    wrong=(_untrained(1), _untrained(2), _dead()),
+)
+def smallest_network(answer, rng):
+    """At most 164 parameters, and at least 93 % of the validation digits."""
+    given = answer if isinstance(answer, (tuple, list)) else None
+    scale, columns, others = parts(given, 3)
+    if scale is None or columns is None or others is None:
+        yield "my_smallest", 0, None
+        return
+    network = tiny.ADTN(256, 28, 28, depth=max(1, len(columns) // 2), rng=rng)
+    network.scale = scale
+    network.columns = [tiny.Tensor(column) for column in columns]
+    count = sum(column.data.size for column in network.columns)
+    yield f"{count} parameters: at most 164", True, count <= 164
+    split = ta.load_data("mnist-5k").validation
+    logits = tiny.fc2(split.images, network.decode(), *map(tiny.Tensor, others)).data
+    percent = 100 * float(np.mean(logits.argmax(axis=1) == split.labels))
+    yield f"{percent:.1f} % of the validation digits: at least 93 %", True, percent >= 93
 
 
 # --- any activation ------------------------------------------------------------------------------
-
-tanh = tiny.op(lambda a: (np.tanh(a), lambda g: g * (1 - np.tanh(a) ** 2)))
 
 
 def _tensor(network, activation, acts=lambda k: k > 0 and k % 2 == 0, flip=False):
@@ -72,13 +114,13 @@ def _tensor(network, activation, acts=lambda k: k > 0 and k % 2 == 0, flip=False
         lambda network, activation: network.decode(),
     ),
     tolerance=1e-5,
+    ask=asking.decoded,
 )
 def any_activation(answer, rng):
     """Odd and even numbers of sites, one to three layers, three activations."""
-    linear = tiny.op(lambda a: (a, lambda g: g))
     for sides, depth in (((2, 2, 2), 1), ((4, 2, 2), 2), ((4, 4, 2), 3)):
-        for name, activation in (("relu", tiny.relu), ("tanh", tanh), ("none", linear)):
+        for name, activation in asking.ACTIVATIONS.items():
             network = tiny.ADTN(*sides, depth=depth, rng=rng)
             tried = f"{network.num_sites} sites, depth {depth}, activation {name}"
-            got = answer(network, activation)
-            yield tried, _tensor(network, activation).data, getattr(got, "data", got)
+            got = answer(sides, depth, [gates.data for gates in network.columns], name)
+            yield tried, _tensor(network, activation).data, got

@@ -1,9 +1,10 @@
-"""Notebook 01: the rules of tanh and power, and a topological order by a loop."""
+"""Notebook 01: rules for tanh and power, a topological order by a loop, and a lowest point."""
 
 import math
 import sys
-from collections import Counter
 
+from tinyadtn.course import asking
+from tinyadtn.course.asking import Node
 from tinyadtn.teach import exercise
 from tinyadtn.teach.exercises import parts
 
@@ -42,7 +43,7 @@ def tanh_overflows(x):
     wrong=(tanh_slope_without_square, tanh_slope_of_input, tanh_value_only, tanh_overflows),
 )
 def check_tanh(answer, rng):
-    for x in [0.0, *rng.normal(scale=1.5, size=60), 400.0, -400.0]:
+    for x in [*sorted(rng.normal(scale=1.5, size=60), key=abs), 400.0, -400.0]:
         value, slope = parts(answer(float(x)), 2)
         yield f"the value at x = {x:.4f}", math.tanh(x), value
         yield f"the slope at x = {x:.4f}", wiggle(math.tanh, x), slope
@@ -83,8 +84,8 @@ def power_logarithm_of_the_exponent(x, n):
     tolerance=1e-8,
 )
 def check_power(answer, rng):
-    for _ in range(60):
-        x, n = float(rng.uniform(0.3, 3.0)), float(rng.uniform(-3.0, 3.0))
+    drawn = zip(rng.uniform(0.3, 3.0, size=60), rng.uniform(-3.0, 3.0, size=60))
+    for x, n in [(2.0, 3.0), *(map(float, pair) for pair in drawn)]:
         value, for_x, for_n = parts(answer(x, n), 3)
         yield f"the value at x = {x:.4f}, n = {n:.4f}", x**n, value
         yield (
@@ -99,14 +100,68 @@ def check_power(answer, rng):
         )
 
 
+# --- the lowest point ----------------------------------------------------------------------------
+
+
+def fixed_rate(rate, steps=99):
+    def lowest(f, start):
+        u, v = start
+        for _ in range(steps):
+            _, slope_u, slope_v = f(u, v)
+            u, v = u - rate * slope_u, v - rate * slope_v
+        return u, v
+
+    return lowest
+
+
+def stays(f, start):
+    return start
+
+
+def too_many_runs(f, start):
+    return fixed_rate(0.02, steps=5_000)(f, start)
+
+
+def bowl(steepness, place, height, calls):
+    """c (u - p)² + d (v - q)² + height, with its slopes; it counts its calls."""
+
+    def f(u, v):
+        calls[0] += 1
+        (c, d), across, along = steepness, u - place[0], v - place[1]
+        value = c * across * across + d * along * along + height
+        return value, 2 * c * across, 2 * d * along
+
+    return f
+
+
+@exercise(
+    "lowest",
+    hints=(
+        "Begin with gradient descent at a small rate. Which functions does it solve?",
+        "If a step makes f larger, it was too long: go back, and make the rate smaller.",
+        "If a step makes f smaller, it was good: keep the place, and make the rate a bit larger.",
+    ),
+    wrong=(fixed_rate(0.1), fixed_rate(0.01), fixed_rate(-0.01), stays, too_many_runs),
+)
+def check_lowest(answer, rng):
+    bowls = [((1.0, 1.0), (0.0, 0.0)), ((30.0, 10.0), (1.0, 2.0)), ((0.02, 0.05), (-2.0, 1.0))]
+    for _ in range(20):
+        size = 10 ** rng.uniform(-1, 1)
+        bowls.append((size * rng.uniform(0.3, 1, 2), rng.normal(size=2)))
+    for steepness, place in bowls:
+        (c, d), (p, q), calls = map(float, steepness), map(float, place), [0]
+        start = tuple(float(x + s) for x, s in zip((p, q), rng.choice([-1.0, 1.0], 2)))
+        u, v = parts(answer(bowl((c, d), (p, q), float(rng.normal()), calls), start), 2)
+        name = f"{c:.2f} (u - {p:.2f})² + {d:.2f} (v - {q:.2f})²"
+        if u is None or v is None:
+            yield name, 0, None
+            return
+        yield f"{name}: {calls[0]} runs, at most 100", True, calls[0] <= 100
+        near = abs(u - p) + abs(v - q) < 0.01
+        yield f"{name}: ({u:.4g}, {v:.4g}) is within 0.01 of the lowest place", True, near
+
+
 # --- topological order ---------------------------------------------------------------------------
-
-
-class Node:
-    """What the check builds its graphs of."""
-
-    def __init__(self, parents=()):
-        self.parents = list(parents)
 
 
 def recursive(root):
@@ -176,14 +231,15 @@ def doubling(length):
     return node
 
 
-def reachable(root):
-    found, waiting = {root}, [root]
-    while waiting:
-        for parent in waiting.pop().parents:
-            if parent not in found:
-                found.add(parent)
+def parents_by_number(root):
+    """The graph in numbers: the parents of each node, with the root as node 0."""
+    number, waiting = {root: 0}, [root]
+    for node in waiting:
+        for parent in node.parents:
+            if parent not in number:
+                number[parent] = len(number)
                 waiting.append(parent)
-    return found
+    return [[number[parent] for parent in node.parents] for node in waiting]
 
 
 @exercise(
@@ -195,22 +251,25 @@ def reachable(root):
         "A node may be on the stack twice: when its turn comes again, just drop it.",
     ),
     wrong=(recursive, first_seen_first, with_repeats, root_left_out, from_the_result),
+    ask=asking.order_of,
 )
 def check_order(answer, rng):
     graphs = [("a single node", Node()), ("a chain of three", chain(3))]
     graphs += [
-        (f"a random graph of {n} nodes", random_graph(rng, n)) for n in rng.integers(2, 60, 30)
+        (f"a random graph of {n} nodes", random_graph(rng, n))
+        for n in sorted(rng.integers(2, 60, 30))
     ]
     graphs += [("40 doublings, with 2^40 paths", doubling(40))]
     graphs += [(f"a chain of {n:,} nodes", chain(n)) for n in (5_000, 5 * sys.getrecursionlimit())]
     for name, root in graphs:
-        order = answer(root)
+        parents = parents_by_number(root)
+        order = answer(parents)
         if order is None or order is NotImplemented:
             yield name, 0, order
             return
         place = {node: k for k, node in enumerate(order)}
-        once = Counter(map(id, order)) == Counter(map(id, reachable(root)))
+        once = sorted(order) == list(range(len(parents)))
         yield f"{name}: every node is there, once", True, once
-        in_order = all(place[p] < place[n] for n in order for p in n.parents)
+        in_order = all(place[p] < place[n] for n in order for p in parents[n])
         yield f"{name}: parents before children", True, in_order
-        yield f"{name}: the root is last", True, order[-1] is root
+        yield f"{name}: the root is last", True, order[-1] == 0

@@ -1,4 +1,4 @@
-"""Notebook 02: a bug that a check through .sum() cannot see, and a gradcheck that sees them all."""
+"""Notebook 02: a bug that .sum() hides, a gradcheck that finds all, and which element is wrong."""
 
 import numpy as np
 
@@ -34,15 +34,14 @@ def nearly_right(x, g):
     wrong=(not_a_bug, seen_at_once, passes_g_on, nearly_right),
 )
 def check_hidden_bug(answer, rng):
-    for n in rng.integers(3, 9, size=20):
-        x, ones, g = rng.normal(size=n), np.ones(n), rng.normal(size=n)
-        yield (
-            f"{n} numbers, through .sum(): the same as the right one",
-            np.zeros(n),
-            answer(x, ones),
-        )
-        distance = np.abs(np.asarray(answer(x, g)) - softmax_vjp(x, g)).max()
-        yield f"{n} numbers, a random g: clearly wrong", True, bool(distance > 1e-4)
+    for n in sorted(rng.integers(3, 9, size=20)):
+        x, ones = rng.normal(size=n), np.ones(n)
+        found = answer(x, ones)
+        yield f"{n} scores, through .sum(): the same as the right one", np.zeros(n), found
+        # Three of them: one alone may happen to hide a bug as well.
+        random = [rng.normal(size=n) for _ in range(3)]
+        off = [np.abs(np.asarray(answer(x, g)) - softmax_vjp(x, g)).max() for g in random]
+        yield f"{n} scores, a random g: clearly wrong", True, bool(max(off) > 1e-4)
 
 
 # --- the gradcheck -------------------------------------------------------------------------------
@@ -104,8 +103,70 @@ def check_gradcheck(answer, rng):
     for _ in range(5):
         for bug in BUGS:
             x = sample(rng)
-            yield f"{bug.name}, which is right", True, answer(bug.function, bug.right, x, rng)
+            yield f"{bug.name} with its right VJP", True, answer(bug.function, bug.right, x, rng)
             found = answer(bug.function, bug.wrong, x, rng)
             yield f"{bug.name}, with a bug ({bug.bug})", False, found
         for name, function, vjp in (large, kinked):
-            yield f"{name}, which is right", True, answer(function, vjp, sample(rng), rng)
+            yield f"{name} with its right VJP", True, answer(function, vjp, sample(rng), rng)
+
+
+# --- which element is wrong ----------------------------------------------------------------------
+
+
+def one_by_one(function, vjp, x, rng, h=1e-5):
+    """Right, but with two runs for each element."""
+    g = rng.normal(size=np.shape(function(x)))
+    moves = h * np.eye(x.size)
+    measured = [np.sum(g * (function(x + e) - function(x - e))) / (2 * h) for e in moves]
+    return int(np.argmax(np.abs(np.array(measured) - vjp(x, g))))
+
+
+def smallest_gradient(function, vjp, x, rng):
+    return int(np.argmin(np.abs(vjp(x, rng.normal(size=np.shape(function(x)))))))
+
+
+def largest_gradient(function, vjp, x, rng):
+    return int(np.argmax(np.abs(vjp(x, rng.normal(size=np.shape(function(x)))))))
+
+
+def always_the_first(function, vjp, x, rng):
+    return 0
+
+
+def off_by_one(function, vjp, x, rng):
+    return (one_by_one(function, vjp, x, rng) + 1) % x.size
+
+
+@exercise(
+    "find the element",
+    hints=(
+        "A direction v that is 0 outside a group of elements tests this group alone.",
+        "Test one half of the elements. Then you know in which half the bug is.",
+        "Each test takes two runs, and 12 halvings leave one element of 4,096.",
+    ),
+    wrong=(one_by_one, smallest_gradient, largest_gradient, always_the_first, off_by_one),
+)
+def check_find_element(answer, rng):
+    functions = (
+        ("tanh x", np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+        ("sin x", np.sin, np.cos),
+        ("x exp(-x)", lambda x: x * np.exp(-x), lambda x: (1 - x) * np.exp(-x)),
+    )
+    for size in (2, 16, 100, 1_000, 4_096):
+        for name, function, slope in functions:
+            x, place = rng.normal(size=size), int(rng.integers(1, size))
+            sign = rng.choice([-1.0, 1.0])
+            calls = [0]
+
+            def counted(x, function=function, calls=calls):
+                calls[0] += 1
+                return function(x)
+
+            def wrong(x, g, slope=slope, place=place, sign=sign):
+                out = g * slope(x)
+                out[place] += sign * (1 + abs(out[place]))
+                return out
+
+            got = answer(counted, wrong, x, rng)
+            yield f"{name}, {size} elements: the index", place, got
+            yield f"{name}, {size} elements: {calls[0]} runs, at most 30", True, calls[0] <= 30

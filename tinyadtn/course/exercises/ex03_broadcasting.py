@@ -1,8 +1,9 @@
-"""Notebook 03: undoing broadcasting, and the gradient of softmax cross-entropy."""
+"""Notebook 03: undoing broadcasting, gradients of contractions and of softmax cross-entropy."""
 
 import numpy as np
 
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import UnexpectedResultError, parts
 
 # --- undo broadcasting ---------------------------------------------------------------------------
 
@@ -54,8 +55,8 @@ def shape_pair(rng):
     wrong=(leaves_ones, takes_the_mean, takes_the_first, drops_ones, aligns_left),
 )
 def check_unbroadcast(answer, rng):
-    for _ in range(300):
-        large, small = shape_pair(rng)
+    pairs = sorted((shape_pair(rng) for _ in range(300)), key=lambda pair: np.prod(pair[0]))
+    for large, small in [((2,), (1,)), ((2, 3), (3,)), *pairs]:
         g, b = rng.normal(size=large), rng.normal(size=small)
         got = answer(g, small)
         if got is None or got is NotImplemented:
@@ -129,8 +130,8 @@ def loss(logits, labels):
     tolerance=1e-8,
 )
 def check_cross_entropy(answer, rng):
-    for _ in range(15):
-        n, classes = (int(k) for k in rng.integers(2, 6, size=2))
+    sizes = sorted(rng.integers(2, 6, size=(15, 2)).tolist(), key=np.prod)
+    for n, classes in sizes:
         logits, labels = rng.normal(scale=2, size=(n, classes)), rng.integers(classes, size=n)
         right, h = np.zeros((n, classes)), 1e-3
         for place in np.ndindex(n, classes):
@@ -142,3 +143,142 @@ def check_cross_entropy(answer, rng):
     sure, labels = np.array([[1000.0, 0.0], [0.0, -1000.0]]), np.array([1, 0])
     right = np.array([[0.5, -0.5], [0.0, 0.0]])
     yield "logits of 1000: nothing overflows", right, answer(sure, labels)
+
+
+# --- the gradient of a contraction ---------------------------------------------------------------
+
+
+def split(pattern):
+    operands, z = pattern.split("->")
+    return *operands.split(","), z
+
+
+def measured(pattern, a, b, g):
+    """The adjoints, one element at a time: a contraction is linear in each operand."""
+
+    def of(array, contraction):
+        units = np.eye(array.size).reshape(-1, *array.shape)
+        return np.array([np.sum(g * contraction(e)) for e in units]).reshape(array.shape)
+
+    return (
+        of(a, lambda e: np.einsum(pattern, e, b)),
+        of(b, lambda e: np.einsum(pattern, a, e)),
+    )
+
+
+def only_for_matrices(pattern, a, b, g):
+    return g @ b.T, a.T @ g
+
+
+def forgets_g(pattern, a, b, g):
+    return einsum_with(pattern, a, b, np.ones_like(g))
+
+
+def letters_in_order(pattern, a, b, g):
+    """The right letters, but sorted: some results come transposed."""
+    x, y, z = split(pattern)
+    return (
+        np.einsum(f"{z},{y}->{''.join(sorted(x))}", g, b),
+        np.einsum(f"{x},{z}->{''.join(sorted(y))}", a, g),
+    )
+
+
+def operands_exchanged(pattern, a, b, g):
+    return einsum_with(pattern, a, b, g)[::-1]
+
+
+def right_only_for_a(pattern, a, b, g):
+    for_a, _ = einsum_with(pattern, a, b, g)
+    return for_a, b * np.sum(g)
+
+
+def einsum_with(pattern, a, b, g):
+    x, y, z = split(pattern)
+    return np.einsum(f"{z},{y}->{x}", g, b), np.einsum(f"{x},{z}->{y}", a, g)
+
+
+def random_pattern(rng, count, terms):
+    """A pattern of ``count`` letters, each in one of these choices of terms (a, b, result)."""
+    chosen = [terms[k] for k in rng.integers(len(terms), size=count)]
+    words = []
+    for term in "abz":
+        letters = [letter for letter, where in zip("ijklm", chosen) if term in where]
+        words.append("".join(rng.permutation(letters)))
+    return "{},{}->{}".format(*words)
+
+
+def contraction_cases(answer, rng, patterns):
+    for pattern in patterns:
+        lengths = dict(zip("ijklm", map(int, rng.permutation([2, 3, 4, 2, 3]))))
+        x, y, z = ([lengths[letter] for letter in word] for word in split(pattern))
+        a, b, g = (rng.normal(size=shape) for shape in (x, y, z))
+        case = f'"{pattern}", a {a.shape}, b {b.shape}'
+        try:
+            got = parts(answer(pattern, a, b, g), 2)
+        except ValueError as error:  # of NumPy, which does not name the pattern
+            raise UnexpectedResultError(f"For {case} it raises ValueError: {error}") from error
+        for name, right, mine in zip("ab", measured(pattern, a, b, g), got):
+            yield f"{case}: the adjoint of {name}", right, mine
+
+
+@exercise(
+    "einsum_vjp",
+    hints=(
+        'Take "ik,kj->ij" apart with split: x = "ik", y = "kj", z = "ij".',
+        "For a, exchange x and z: the operands are g with the letters z, and b with y.",
+        'np.einsum(f"{z},{y}->{x}", g, b) is the adjoint of a. For b exchange y and z.',
+    ),
+    wrong=(only_for_matrices, forgets_g, letters_in_order, operands_exchanged, right_only_for_a),
+)
+def check_einsum(answer, rng):
+    shared = ("ab", "az", "bz", "abz")
+    counts = sorted(int(k) for k in rng.integers(1, 5, size=60))
+    patterns = ["i,i->", "ik,k->i", "ik,kj->ij", "kj,ik->ji"]
+    patterns += [random_pattern(rng, count, shared) for count in counts]
+    yield from contraction_cases(answer, rng, patterns)
+
+
+# --- any pattern ---------------------------------------------------------------------------------
+
+
+def divides_instead(pattern, a, b, g):
+    """Spreads the adjoint over the copies, as if a sum were a mean."""
+    for_a, for_b = measured(pattern, a, b, g)
+    x, y, z = split(pattern)
+    lone_a = np.prod([n for n, k in zip(a.shape, x) if k not in y + z])
+    lone_b = np.prod([n for n, k in zip(b.shape, y) if k not in x + z])
+    return for_a / lone_a, for_b / lone_b
+
+
+def keeps_ones(pattern, a, b, g):
+    """Leaves axes of length 1 where a letter stands alone."""
+    x, y, z = split(pattern)
+    for_a, for_b = measured(pattern, a, b, g)
+    cut_a = tuple(slice(None) if k in y + z else slice(0, 1) for k in x)
+    cut_b = tuple(slice(None) if k in x + z else slice(0, 1) for k in y)
+    return for_a[cut_a], for_b[cut_b]
+
+
+def other_not_summed(pattern, a, b, g):
+    """Takes one entry along the lone axes of the other operand instead of their sum."""
+    x, y, z = split(pattern)
+    cut_a = tuple(slice(None) if k in y + z else slice(0, 1) for k in x)
+    cut_b = tuple(slice(None) if k in x + z else slice(0, 1) for k in y)
+    return measured(pattern, a, b[cut_b], g)[0], measured(pattern, a[cut_a], b, g)[1]
+
+
+@exercise(
+    "any pattern",
+    hints=(
+        "Which letters of a stand in neither b nor the result? Leave them out at first.",
+        "np.einsum then gives the adjoint without these axes. The adjoint of a sum copies.",
+        "Put axes of length 1 where they are missing, and use np.broadcast_to.",
+    ),
+    wrong=(einsum_with, divides_instead, keeps_ones, other_not_summed),
+)
+def check_any_pattern(answer, rng):
+    anywhere = ("a", "b", "ab", "az", "bz", "abz")
+    counts = sorted(int(k) for k in rng.integers(1, 5, size=60))
+    patterns = ["i,->", "ij,k->k", "ij,jk->k"]
+    patterns += [random_pattern(rng, count, anywhere) for count in counts]
+    yield from contraction_cases(answer, rng, patterns)

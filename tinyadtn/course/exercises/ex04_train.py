@@ -1,7 +1,10 @@
-"""Notebook 04: one step of Adam, and the diagnosis of three broken runs."""
+"""Notebook 04: one step of Adam, the diagnosis of three broken runs, and a small network."""
+
+from functools import cache
 
 import numpy as np
 
+import tinyadtn as ta
 from tinyadtn.course.exercises.broken import CULPRITS
 from tinyadtn.teach import exercise
 from tinyadtn.teach.exercises import parts
@@ -131,3 +134,46 @@ def check_diagnosis(answer, rng):
     for letter in sorted(letters, key=lambda letter: named.get(letter) is None):  # those last
         given = named.get(letter)
         yield f"run {letter}", True, None if given is None else given == CULPRITS[letter]
+
+
+# --- a small network -----------------------------------------------------------------------------
+
+
+@cache
+def validation_digits():
+    split = ta.load_data("mnist-5k").validation
+    return split.images.reshape(-1, 784), split.labels
+
+
+def random_network(hidden, scale=1.0):
+    rng = np.random.default_rng(0)
+    return [scale * rng.normal(size=s) for s in ((784, hidden), (hidden,), (hidden, 10), (10,))]
+
+
+def always_zero():
+    w1, b1, w2, b2 = random_network(8, scale=0.0)
+    return [w1, b1, w2, b2 + np.eye(10)[0]]
+
+
+@exercise(
+    "small network",
+    hints=(
+        "784 · h + h + 10 · h + 10 parameters: which widths h are allowed?",
+        "A small network needs more steps than a large one, or larger ones: try Adam at 3e-3.",
+        "h = 8, 20 epochs of Adam at 3e-3 reach about 0.9; seeds differ by one percentage point.",
+    ),
+    wrong=(random_network(8), random_network(256), always_zero(), random_network(8, scale=0.0)),
+)
+def check_small_network(answer, rng):
+    arrays = answer if isinstance(answer, (list, tuple)) else [None] * 4
+    arrays = [a if isinstance(a, np.ndarray) else getattr(a, "data", a) for a in parts(arrays, 4)]
+    if any(array is None for array in arrays):
+        yield "my_small", 0, None
+        return
+    w1, b1, w2, b2 = (np.asarray(array) for array in arrays)
+    count = sum(array.size for array in (w1, b1, w2, b2))
+    yield f"{count:,} parameters: at most 6,400", True, count <= 6_400
+    images, labels = validation_digits()
+    read = np.argmax(np.maximum(images @ w1 + b1, 0) @ w2 + b2, axis=1)
+    percent = 100 * float(np.mean(read == labels))
+    yield f"{percent:.1f} % of the validation digits: at least 90 %", True, percent >= 90

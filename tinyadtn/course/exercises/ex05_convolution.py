@@ -1,4 +1,4 @@
-"""Notebook 05: col2im, the adjoint of im2col, and the gradient of an overlapping max-pool."""
+"""Notebook 05: col2im, the gradient of an overlapping max-pool, and a kernel to be found."""
 
 import numpy as np
 
@@ -77,6 +77,13 @@ def first_channel_only(columns, shape, kernel, stride):
     return out
 
 
+def drawn_windows(rng):
+    """A kernel, a stride, and the shape of an image that the windows fit into."""
+    kernel, stride = int(rng.integers(2, 4)), int(rng.integers(1, 4))
+    sides = (int(n) for n in rng.integers(kernel + 1, 9, size=2))
+    return kernel, stride, (int(rng.integers(1, 4)), int(rng.integers(2, 4)), *sides)
+
+
 @exercise(
     "col2im",
     hints=(
@@ -88,12 +95,9 @@ def first_channel_only(columns, shape, kernel, stride):
     wrong=(overwrites, kernel_turned, averages, stride_forgotten, first_channel_only),
 )
 def check_col2im(answer, rng):
-    for number in range(40):
-        kernel, stride = int(rng.integers(2, 4)), int(rng.integers(1, 4))
-        h, w = (int(rng.integers(kernel + 1, 9)) for _ in range(2))
-        shape = (int(rng.integers(1, 4)), int(rng.integers(2, 4)), h, w)
-        if number == 0:
-            kernel, stride, shape = 3, 2, (2, 2, 8, 7)  # strided, and windows overlap
+    overlapping = [(2, 1, (1, 1, 3, 3)), (3, 2, (2, 2, 8, 7))]
+    drawn = sorted((drawn_windows(rng) for _ in range(40)), key=lambda case: np.prod(case[2]))
+    for kernel, stride, shape in overlapping + drawn:
         x = rng.normal(size=shape)
         columns = rng.normal(size=im2col(x, kernel, stride).shape)
         got = answer(columns, shape, kernel, stride)
@@ -190,10 +194,9 @@ def im2col_per_channel(x, kernel, stride):
     tolerance=1e-6,
 )
 def check_max_pool(answer, rng):
-    for _ in range(12):
-        kernel = int(rng.integers(2, 4))
+    for kernel in (2, 2, 2, 2, 3, 3, 3, 3, 3, 3):
         stride = int(rng.integers(1, kernel + 1)) if rng.random() < 0.3 else kernel - 1
-        shape = (2, 2, *(int(n) for n in rng.integers(kernel + 2, 8, size=2)))
+        shape = (1, 2, *(int(n) for n in rng.integers(kernel + 2, 8, size=2)))
         # All pixels differ by 0.1 or more, so that no wiggle changes a winner.
         x = 0.1 * rng.permutation(np.arange(np.prod(shape))).reshape(shape)
         g = rng.normal(size=pool(x, kernel, stride).shape)
@@ -208,3 +211,53 @@ def check_max_pool(answer, rng):
             right,
             answer(x, g, kernel, stride),
         )
+
+
+# --- find the kernel -----------------------------------------------------------------------------
+
+
+def equations(image, k):
+    """One row for each place of the window: the pixels under it."""
+    return im2col(image[None, None], k, 1)[0].T
+
+
+def least_squares(rows, result, k):
+    return np.linalg.lstsq(rows, result.ravel(), rcond=None)[0].reshape(k, k)
+
+
+def kernel_flipped(image, result, k):
+    return least_squares(equations(image, k), result, k)[::-1, ::-1]
+
+
+def kernel_transposed(image, result, k):
+    return least_squares(equations(image, k), result, k).T
+
+
+def first_equations_only(image, result, k):
+    """As many equations as weights: no noise is averaged out."""
+    few = np.linalg.pinv(equations(image, k)[: k * k]) @ result.ravel()[: k * k]
+    return few.reshape(k, k)
+
+
+def correlates_only(image, result, k):
+    """The transposed product without the inverse."""
+    return (equations(image, k).T @ result.ravel()).reshape(k, k) / result.size
+
+
+@exercise(
+    "find the kernel",
+    hints=(
+        "How many equations are there, and how many unknowns? For k = 3 there are 9 unknowns.",
+        "my_im2col(image[None, None], k)[0].T has one row for each equation.",
+        "np.linalg.lstsq(rows, result.ravel(), rcond=None)[0] solves them in least squares.",
+    ),
+    wrong=(kernel_flipped, kernel_transposed, first_equations_only, correlates_only),
+    tolerance=0.01,
+)
+def check_find_kernel(answer, rng):
+    for k in sorted(int(n) for n in rng.integers(2, 6, size=12)):
+        shape = tuple(int(n) for n in rng.integers(20, 30, size=2))
+        image, kernel = rng.normal(size=shape), rng.normal(size=(k, k))
+        clean = (equations(image, k) @ kernel.ravel()).reshape(*(n - k + 1 for n in shape))
+        result = clean + 1e-2 * rng.normal(size=clean.shape)
+        yield f"a {k}×{k} kernel, an image {shape}", kernel, answer(image, result, k)

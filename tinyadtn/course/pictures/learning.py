@@ -12,7 +12,7 @@ from tinyadtn.draw.style import REFERENCE, SERIES, new_figure
 
 
 def loss_curves(curves: Mapping[str, Sequence[float]], *, classes: int = 10) -> Any:
-    """The loss of every step, smoothed, against the line of a network that knows nothing."""
+    """The loss of every step, smoothed, against the loss of equal probabilities."""
     last = ", ".join(f"{label} {np.mean(losses[-20:]):.2f}" for label, losses in curves.items())
     figure = new_figure(
         7.5,
@@ -52,22 +52,14 @@ def curves_and_misread(
 
 
 def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> None:
-    axes.axhline(math.log(classes), color=REFERENCE, linewidth=1.2)
-    longest = max(map(len, curves.values()))
-    axes.annotate(
-        f"knows nothing: ln {classes} = {math.log(classes):.2f}",
-        (longest, math.log(classes)),
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="right",
-        fontsize=10,
-        color=REFERENCE,
-        zorder=6,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
-    )
+    chance = math.log(classes)
+    label = f"equal probabilities: ln {classes} = {chance:.2f}"
+    axes.axhline(chance, color=REFERENCE, linewidth=1.2, label=label)
+    top = 1.15 * chance
     for (label, losses), (colour, line, marker) in zip(curves.items(), SERIES):
         window = max(1, len(losses) // 40)
         smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+        top = max(top, 1.05 * float(smooth.max()))
         at = np.arange(len(smooth)) + window / 2
         axes.plot(
             at,
@@ -80,8 +72,6 @@ def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> N
             label=label,
         )
     axes.set(xlabel="step", ylabel="loss (nats)")
-    axes.set_ylim(
-        0, 1.15 * max(math.log(classes), *(float(np.mean(c[:5])) for c in curves.values()))
-    )
+    axes.set_ylim(0, top)
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper right", bbox_to_anchor=(0.99, 0.84))
+    axes.legend(loc="best")

@@ -1,90 +1,113 @@
-"""Convolution as a matrix product: three patches, followed through the patch matrix."""
+"""Convolution as a matrix product: the window slides, and each patch becomes a column."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from tinyadtn.course.player import player
 from tinyadtn.draw.style import ADJOINT, VALUE, new_figure
 
-MARKS = ((VALUE, "-", "a"), (ADJOINT, "--", "b"), ("#882255", ":", "c"))
+PIXEL = "#F2C14E"  # the pixel that is followed, wherever a copy of it stands
 
 
-def patch_matrix(image: np.ndarray, kernel: np.ndarray, places: list[tuple[int, int]]) -> Any:
-    """The image, its patches as columns, the kernel as a row times those, the result as an image.
-
-    ``places`` are the upper left corners of three patches; each keeps its outline and letter all
-    the way through.
-    """
+def sliding_patches(image: np.ndarray, kernel: np.ndarray, pixel: tuple[int, int]) -> Any:
+    """A player with one step for each place of the window; one pixel is marked in every copy."""
     k, (h, w) = len(kernel), image.shape
-    high, wide = h - k + 1, w - k + 1
-    patches = [image[i : i + k, j : j + k].ravel() for i in range(high) for j in range(wide)]
-    columns = np.array(patches).T
-    result = kernel.ravel() @ columns
-    named = ", ".join(
-        f"{letter} at row {i}, column {j}" for (_, _, letter), (i, j) in zip(MARKS, places)
+    board = Board(image, kernel, pixel)
+    results = kernel.ravel() @ board.columns
+    copies = np.cumsum(np.any(board.marked, axis=0))
+    captions = [
+        f"Window at row {i}, column {j}: its {k * k} pixels are column {n} of the matrix. "
+        f"The kernel row times this column is {results[n]:g}. "
+        f"Copies of the marked pixel so far: {copies[n]}."
+        for n, (i, j) in enumerate(board.places)
+    ]
+    return player(
+        board.after,
+        captions,
+        alt=f"A {k}×{k} window slides over a {h}×{w} image. Each patch becomes a column of a "
+        f"{k * k}×{len(captions)} matrix. The kernel row times this matrix is the convolution.",
+        pause=0.8,
     )
-    figure = new_figure(
-        13.0,
-        7.2,
-        f"A {h}×{w} image with three {k}×{k} patches outlined: {named}. Each patch, read row by "
-        f"row, is one column of a {k * k}×{high * wide} matrix. The kernel, as a row of {k * k}, "
-        f"times this matrix is a row of {high * wide} numbers, which is the {high}×{wide} result.",
-    )
-    grid = figure.add_gridspec(2, 3, width_ratios=(5.2, 3.2, 10.5), height_ratios=(k * k, 4.2))
-    left, result_axes = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0])
-    matrix, row = figure.add_subplot(grid[0, 2]), figure.add_subplot(grid[1, 2])
-    kernel_axes, as_row = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
 
-    _cells(left, image, f"the image, {h}×{w}")
-    _cells(matrix, columns, f"its patches as columns, {k * k}×{high * wide}")
-    _cells(kernel_axes, kernel, f"the kernel, {k}×{k}", grey=False)
-    _cells(row, result[None, :], "kernel row × patch matrix: one number a column", grey=False)
-    _cells(result_axes, result.reshape(high, wide), f"the result, {high}×{wide}", grey=False)
-    _cells(as_row, kernel.reshape(1, -1), "the kernel as a row", grey=False, size=9)
-    as_row.text(k * k / 2, 2.2, "times the matrix above  →", ha="center", fontsize=12)
-    as_row.text(k * k / 2, 3.6, "←  read row by row", ha="center", fontsize=12)
-    as_row.set_ylim(4.0, -1.5)
-    for (colour, line, letter), (i, j) in zip(MARKS, places):
-        number = i * wide + j
-        style: dict[str, Any] = {
-            "fill": False,
-            "edgecolor": colour,
-            "linestyle": line,
-            "linewidth": 3.2,
-        }
-        inset = 0.06 * MARKS.index((colour, line, letter))
-        for axes, corner, size in (
-            (left, (j + inset, i + inset), (k - 2 * inset, k - 2 * inset)),
-            (matrix, (number, 0), (1, k * k)),
-            (row, (number, 0), (1, 1)),
-            (result_axes, (j, i), (1, 1)),
-        ):
-            axes.add_patch(Rectangle(corner, *size, zorder=5, clip_on=False, **style))
-        bold = {"color": colour, "fontsize": 15, "weight": "bold", "zorder": 6}
-        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-        left.text(j + 0.12, i + 0.14, letter, va="top", bbox=paper, **bold)
-        matrix.text(number + 0.5, k * k + 0.1, letter, ha="center", va="top", **bold)
-    return figure
+
+class Board:
+    """All cells, drawn once; ``after(n)`` shows those that are known when the window is at n."""
+
+    def __init__(self, image: np.ndarray, kernel: np.ndarray, pixel: tuple[int, int]) -> None:
+        k, (h, w) = len(kernel), image.shape
+        high, wide = h - k + 1, w - k + 1
+        self.places = [(i, j) for i in range(high) for j in range(wide)]
+        owner = np.arange(h * w).reshape(h, w)  # which pixel an entry of the matrix is a copy of
+        owners = np.array([owner[i : i + k, j : j + k].ravel() for i, j in self.places]).T
+        self.columns, self.marked = image.ravel()[owners], owners == owner[pixel]
+        result, count = kernel.ravel() @ self.columns, np.arange(len(self.places))
+
+        self.figure = new_figure(13.0, 5.6, "")
+        grid = self.figure.add_gridspec(2, 3, width_ratios=(6, 4.2, 16), height_ratios=(9, 4.4))
+        axes = [self.figure.add_subplot(grid[place]) for place in np.ndindex(2, 3)]
+        axes[4].axis("off")
+        axes[4].text(0.5, 0.5, "kernel row\n× matrix  →", ha="center", va="center", fontsize=12)
+        shape = f"{k * k}×{len(self.places)}"
+        self.cells = [
+            *_cells(axes[0], image, f"the image, {h}×{w}", marked=owner == owner[pixel]),
+            *_cells(axes[1], kernel, f"the kernel, {k}×{k}"),
+            *_cells(
+                axes[2], self.columns, f"patches as columns, {shape}", count, marked=self.marked
+            ),
+            *_cells(
+                axes[3],
+                result.reshape(high, wide),
+                f"the result, {high}×{wide}",
+                count.reshape(high, wide),
+            ),
+            *_cells(axes[5], result[None], "one entry per column, read as an image", count),
+        ]
+        self.outlines = [
+            _outline(axes[0], (k, k), VALUE),
+            _outline(axes[3], (1, 1), ADJOINT),
+            _outline(axes[2], (1, k * k), VALUE),
+            _outline(axes[5], (1, 1), ADJOINT),
+        ]
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")  # the same places in every step, found once
+
+    def after(self, now: int) -> Any:
+        """The figure with the window at place number ``now``."""
+        for cell, text, first, marked in self.cells:
+            text.set_visible(first <= now)
+            cell.set_facecolor(PIXEL if marked and first <= now else "white")
+        i, j = self.places[now]
+        for outline, corner in zip(self.outlines, ((j, i), (j, i), (now, 0), (now, 0))):
+            outline.set_xy(corner)
+        return self.figure
+
+
+def _outline(axes: Any, size: tuple[int, int], colour: str) -> Any:
+    style: dict[str, Any] = {"fill": False, "edgecolor": colour, "linewidth": 3, "zorder": 5}
+    return axes.add_patch(Rectangle((0, 0), *size, clip_on=False, **style))
 
 
 def _cells(
-    axes: Any, numbers: np.ndarray, title: str, *, grey: bool = True, size: float = 11
-) -> None:
-    """A table of numbers, each in a cell, ink showing how large they are."""
-    high, wide = numbers.shape
-    top = max(1e-9, float(np.abs(numbers).max()))
-    for i in range(high):
-        for j in range(wide):
-            ink = 0.75 * max(0.0, float(numbers[i, j])) / top if grey else 0.0
-            shade = str(1 - 0.45 * ink)
-            cell = Rectangle((j, i), 1, 1, facecolor=shade, edgecolor="#888888", linewidth=0.7)
-            axes.add_patch(cell)
-            axes.text(
-                j + 0.5, i + 0.5, f"{numbers[i, j]:g}", ha="center", va="center", fontsize=size
-            )
+    axes: Any,
+    entries: np.ndarray,
+    title: str,
+    first: np.ndarray | int = 0,
+    *,
+    marked: np.ndarray | bool = False,
+) -> Iterator[tuple[Any, Any, int, bool]]:
+    """Draw a table; yield of each cell its box, its text, the step it is known from, its mark."""
+    high, wide = entries.shape
+    first, marked = (np.broadcast_to(array, entries.shape) for array in (first, marked))
+    for i, j in np.ndindex(high, wide):
+        box = axes.add_patch(Rectangle((j, i), 1, 1, edgecolor="#888888", linewidth=0.7))
+        middle = {"ha": "center", "va": "center", "fontsize": 11}
+        text = axes.text(j + 0.5, i + 0.5, f"{entries[i, j]:g}", **middle)
+        yield box, text, int(first[i, j]), bool(marked[i, j])
     axes.set(xlim=(-0.1, wide + 0.1), ylim=(high + 0.1, -0.1), aspect="equal")
     axes.set_title(title, fontsize=12)
     axes.axis("off")

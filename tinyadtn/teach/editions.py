@@ -1,0 +1,141 @@
+"""Copies of the course: to work in, for students, and for teachers.
+
+    python -m tinyadtn.teach copy FOLDER               # notebooks to work in
+    python -m tinyadtn.teach edition student FOLDER    # without solutions
+    python -m tinyadtn.teach edition teacher FOLDER    # each solution after its exercise
+
+Nothing that exists is overwritten: a file that is there stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataFileError
+from .address import setup_cell
+from .exercises import STUDENT_MARK, course_folders, load_exercises
+from .percent import Cell, read_cells
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+STUDENT_TEXT = """\
+tinyadtn: the course, student edition
+
+Open the notebooks in JupyterLab:
+
+    python -m pip install {version} jupyterlab matplotlib pillow
+    jupyter lab
+
+Work in these files. teach.check tests your answers, teach.hint gives hints, and teach.status lists
+what is right so far. Your teacher has the solutions; while this file is here, teach.solution shows
+none.
+"""
+
+
+def write_copy(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Write the notebooks into the folder; return the files that are new, and those that stayed."""
+    return _write(folder, {f"{s.stem}.ipynb": notebook(read_cells(s)) for s in sources()})
+
+
+def write_edition(kind: str, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Write the "student" or the "teacher" edition; return what is new, and what stayed."""
+    solved = {"student": False, "teacher": True}[kind]
+    files = {f"{s.stem}.ipynb": notebook(read_cells(s), solved=solved) for s in sources()}
+    if solved:
+        files["exercises.md"] = exercise_list()
+    else:
+        from ..version import __version__
+
+        files[STUDENT_MARK] = STUDENT_TEXT.format(version=f"tinyadtn=={__version__}")
+    return _write(folder, files)
+
+
+def _write(folder: Path, files: dict[str, str]) -> tuple[list[Path], list[Path]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    new, stayed = [], []
+    for name, text in files.items():
+        try:
+            with (folder / name).open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            new.append(folder / name)
+        except FileExistsError:
+            stayed.append(folder / name)
+    return new, stayed
+
+
+def sources() -> list[Path]:
+    """Return the sources of the course's notebooks, in their order."""
+    found = sorted((course_folders()[-1] / "src").glob("[0-9][0-9]_*.py"))
+    if not found:
+        raise DataFileError("the course's notebooks are not installed: install tinyadtn again")
+    return found
+
+
+# --- notebooks ------------------------------------------------------------------------------------
+
+
+def notebook(cells: list[Cell], *, solved: bool = False) -> str:
+    """Return the .ipynb of these cells, as text: the same cells give the same bytes.
+
+    Solutions are left out, or with ``solved`` marked cells after the exercise.
+    """
+    shown = [cell for cell in cells if solved or cell.kind != "solution"]
+    if setup := setup_cell():
+        shown.insert(1, Cell("code", setup))
+    content: dict[str, Any] = {
+        "cells": [_json_cell(number, cell) for number, cell in enumerate(shown, start=1)],
+        "metadata": METADATA,
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    content["metadata"] = METADATA | {"tinyadtn": {"built": _digest(content)}}
+    return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def is_as_built(text: str) -> bool:
+    """Return whether a notebook is as ``notebook`` made it: nobody has edited or run it."""
+    try:
+        content = json.loads(text)
+        built = content["metadata"].pop("tinyadtn")["built"]
+        return built == _digest(content)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _json_cell(number: int, cell: Cell) -> dict[str, Any]:
+    source = re.sub(r"(?m)^# ([%!]\w)", r"\1", cell.source)  # a magic
+    source = f"# Solution of {cell.exercise!r}\n{source}" if cell.exercise else source
+    lines = source.splitlines(keepends=True)
+    marks = {"tags": ["solution"]} if cell.kind == "solution" else {}
+    common = {"id": f"cell-{number:03d}", "metadata": marks, "source": lines}
+    if cell.kind == "text":
+        return {"cell_type": "markdown", **common}
+    return {"cell_type": "code", "execution_count": None, "outputs": [], **common}
+
+
+def exercise_list() -> str:
+    """Return, as Markdown, the hints of every exercise and the wrong answers that are known."""
+    lines = ["# Exercises: hints, and wrong answers that each check finds", ""]
+    exercises = load_exercises()
+    for source in sources():
+        lines += [f"## {source.stem}", ""]
+        for cell in read_cells(source):
+            if cell.kind == "solution" and cell.exercise in exercises:
+                found = exercises[cell.exercise]
+                names = [getattr(answer, "__name__", "<") for answer in found.wrong]
+                named = [n.strip("_").replace("_", " ") for n in names if n not in ("<", "apply")]
+                wrong = ", ".join(name for name in named if "lambda" not in name)
+                lines += [f"### {found.name}", ""]
+                lines += [f"{k}. {hint}" for k, hint in enumerate(found.hints, start=1)]
+                lines += ["", f"Known wrong answers: {wrong or len(found.wrong)}.", ""]
+    return "\n".join(lines)

@@ -1,0 +1,200 @@
+"""The process in which the answers of one student run: it defines answers and calls them.
+
+It knows no right value and gives no verdict. It reads requests of the grader (`sandbox`) from its
+standard input and writes results to its standard output; what an answer prints goes nowhere.
+
+``confine`` limits memory and processor time, and rejects files of the course's solutions, writing
+outside the folder of this process, the network and other programs. It is a fence against cheating
+and accidents, and not a prison: Python code that wants to can climb it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import linecache
+import os
+import pickle
+import sys
+import types
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import teach
+from .judging import name_error
+from .messages import pack
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+# Prefixes of the audit events (PEP 578) that reach the network, other programs or processes.
+FORBIDDEN = (
+    "socket.", "subprocess.", "ctypes.", "os.system", "os.exec", "os.fork", "os.posix_spawn",
+    "os.spawn", "os.startfile", "os.kill", "os.link", "os.symlink", "os.chmod", "os.chown",
+    "os.putenv", "pty.", "ftplib.", "smtplib.", "urllib.", "webbrowser.", "winreg.", "syslog.",
+)  # fmt: skip
+CHANGING = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "shutil.")
+
+
+def main() -> None:
+    """Serve requests until the grader closes the pipe."""
+    settings = json.loads(sys.argv[1])
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nowhere, number)
+    for name in ("check", "hint", "reveal", "solution", "states", "status"):
+        setattr(teach, name, _silent)
+    confine(settings["megabytes"], settings["seconds"], settings["hidden"])
+    Server(requests, replies).run()
+
+
+def _silent(name: Any = None, answer: Any = None, **options: Any) -> Any:
+    """Stand in for the functions of `teach`: no solution may be reached from here."""
+    return answer
+
+
+def confine(megabytes: int, seconds: int, hidden: list[str]) -> None:
+    """Set the limits, and reject the files in ``hidden`` and everything in FORBIDDEN."""
+    if resource is not None:
+        size = megabytes * 2**20
+        with suppress(ValueError, OSError):  # macOS has no such limit
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    own = os.path.realpath(os.curdir)
+    realpath, isdir, decode = os.path.realpath, os.path.isdir, os.fsdecode
+    prefixes = tuple(os.path.realpath(path) for path in hidden)
+
+    def reject(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, mode, flags = arguments
+            if isinstance(path, int):
+                return
+            place = realpath(decode(path))
+            if place == os.devnull:
+                return
+            if place.startswith(prefixes) or (mode is None and isdir(place)):
+                raise PermissionError("the grader does not let an answer read this file")
+            if _writes(flags) and not place.startswith(own):
+                raise PermissionError("the grader does not let an answer write this file")
+        elif event in ("os.listdir", "os.scandir"):
+            if realpath(decode(arguments[0] or ".")).startswith(prefixes):
+                raise PermissionError("the grader does not let an answer list this folder")
+        elif event.startswith(FORBIDDEN):
+            raise PermissionError(f"the grader does not let an answer use {event}")
+        elif event.startswith(CHANGING) and not realpath(decode(arguments[0])).startswith(own):
+            raise PermissionError("the grader does not let an answer change this file")
+
+    sys.addaudithook(reject)
+
+
+def _writes(flags: int) -> bool:
+    return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND))
+
+
+class Callback:
+    """A function of the grader: calling it asks the grader for the result."""
+
+    def __init__(self, server: Server, number: int) -> None:
+        self._server, self.number = server, number
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self._server.ask_back(self.number, arguments, options)
+
+
+class Server:
+    """Answers "define", "call" and "get"; objects that are not plain values stay in ``kept``."""
+
+    def __init__(self, requests: Any, replies: Any) -> None:
+        self._requests, self._replies = requests, replies
+        self._kept: list[Any] = []
+
+    def run(self) -> None:
+        self._send({"result": None})  # ready
+        while True:
+            try:
+                what, *content = self._receive()
+            except EOFError:
+                return
+            except BaseException as error:  # an object of the check cannot exist here
+                self._send({"error": [type(error).__name__, str(error)[:2000], ""]})
+                continue
+            try:
+                self._send({"result": self._pack(getattr(self, what)(*content))})
+            except BaseException as error:
+                kind, text, line = name_error(error)
+                self._send({"error": [kind, text[:2000], line[:200]]})
+
+    def define(self, source: list[str], expression: str, ask: str) -> Any:
+        """Run the statements, and return the value of the expression: the answer.
+
+        A statement that fails does not stop the others: the answer may not need it.
+        """
+        name = f"notebook_{len(self._kept)}"
+        module = types.ModuleType(name)
+        sys.modules[name] = module
+        module.__dict__["display"] = _silent
+        first_error: BaseException | None = None
+        for number, statement in enumerate(source):
+            file = f"<{name}, {number}>"
+            linecache.cache[file] = (len(statement), None, statement.splitlines(True), file)
+            try:
+                exec(compile(statement, file, "exec"), module.__dict__)
+            except BaseException as error:
+                first_error = first_error or error
+        try:
+            answer = eval(expression, module.__dict__)
+        except BaseException as error:
+            raise first_error or error from None
+        if ask and answer is not None and answer is not NotImplemented:
+            folder, _, function = ask.partition(":")
+            return partial(getattr(importlib.import_module(folder), function), answer)
+        return answer
+
+    def call(self, number: int, arguments: tuple, options: dict) -> Any:
+        """Call a kept object; arrays that the call changes are sent back too."""
+        before = [a.copy() if isinstance(a, np.ndarray) else None for a in arguments]
+        result = self._kept[number](*arguments, **options)
+        changed = [
+            None if old is None or np.array_equal(old, new, equal_nan=True) else new
+            for old, new in zip(before, arguments)
+        ]
+        return result, changed
+
+    def get(self, number: int, name: str) -> Any:
+        return getattr(self._kept[number], name)
+
+    def ask_back(self, number: int, arguments: tuple, options: dict) -> Any:
+        self._send({"callback": number, "with": self._pack((arguments, options))})
+        state, value = self._receive()
+        if state == "error":
+            raise RuntimeError(value)
+        return value
+
+    def _pack(self, value: Any) -> Any:
+        return pack(value, self._refer)
+
+    def _refer(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, Callback):
+            return {"yours": value.number}
+        self._kept.append(value)
+        return {"object": len(self._kept) - 1, "type": type(value).__name__}
+
+    def _receive(self) -> Any:
+        unpickler = pickle.Unpickler(self._requests)
+        unpickler.persistent_load = self._find  # type: ignore[method-assign]
+        return unpickler.load()
+
+    def _find(self, reference: tuple[str, int]) -> Any:
+        whose, number = reference
+        return self._kept[number] if whose == "yours" else Callback(self, number)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._replies.write(json.dumps(message).encode("utf-8") + b"\n")
+        self._replies.flush()
