@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 import tinyadtn as ta
 from tinyadtn import ADTN
+from tinyadtn.course import asking
 from tinyadtn.teach import exercise
 
 # --- training loop -------------------------------------------------------------------------------
@@ -52,16 +52,6 @@ def _never_learns(model, images, labels, steps, learning_rate, rng):
         yield ta.softmax_cross_entropy(model(images[batch]), labels=labels[batch]).item()
 
 
-def _small_problem(seed: int, frozen: bool):
-    """A network 6-5-3 whose first weight is an ADTN or frozen, and 200 images of 6 pixels."""
-    rng = np.random.default_rng(seed)
-    images = rng.normal(size=(200, 6)).astype(np.float32)
-    labels = (images @ rng.normal(size=(6, 3))).argmax(axis=1)
-    model = ta.Sequential(fc1=ta.Linear(6, 5, rng=seed), fc2=ta.Linear(5, 3, rng=seed))
-    recipe = ta.Frozen.like() if frozen else ta.ADTN.like(1)
-    return ta.compress(model, {"fc1": recipe}, rng=seed), images, labels
-
-
 @exercise(
     "training loop",
     hints=(
@@ -79,23 +69,22 @@ def _small_problem(seed: int, frozen: bool):
         lambda *arguments: list(_loop(*arguments))[:-1],
     ),
     tolerance=1e-5,
+    ask=asking.losses_and_parameters,
 )
 def training_loop(answer, rng):
     """Losses and parameters after 1, 2 and 6 steps, as the reference gives them."""
     for steps, frozen in ((1, False), (2, False), (6, False), (6, True)):
-        seed = int(rng.integers(1000))
-        mine, images, labels = _small_problem(seed, frozen)
-        yours = mine.copy()
-        right = list(_loop(mine, images, labels, steps, 0.05, np.random.default_rng(seed)))
-        got = answer(yours, images, labels, steps, 0.05, np.random.default_rng(seed))
+        problem = int(rng.integers(1000)), frozen, steps, 0.05
         case = f"{steps} step{'s' * (steps > 1)}, first layer {'frozen' if frozen else 'an ADTN'}"
+        right, right_parameters = asking.losses_and_parameters(_loop, *problem)
+        got = answer(*problem)
         if got is None:
             yield case, right, None
-        losses = list(got)
+        losses, parameters = got
         yield f"{case}: how many losses", len(right), len(losses)
         yield f"{case}: the losses", right, losses
-        for (name, p), (_, q) in zip(mine.named_parameters(), yours.named_parameters()):
-            yield f"{case}: {name} at the end", p.data, q.data
+        for name, values in right_parameters.items():
+            yield f"{case}: {name} at the end", values, parameters[name]
 
 
 # --- spend ---------------------------------------------------------------------------------------
@@ -245,11 +234,13 @@ def _score(recipe: Any) -> tuple[int, float]:
         ta.Frozen.like(),
         ta.TensorTrain.like(((4, 4, 4, 4), (4, 7, 7, 4)), 2),
     ),
+    ask=asking.recipe_parts,
 )
 def tiny_recipe(answer, rng):
     """Train FC-2 with it, twice for 150 steps."""
-    if not isinstance(answer, partial):
+    given = answer()
+    if given is None:
         yield "a recipe such as ta.ADTN.like(2)", True, None
-    stored, percent = _score(answer)
+    stored, percent = _score(asking.recipe_of(*given))
     yield f"{stored} parameters: at most 200", True, stored <= 200
     yield f"mean test accuracy {percent:.1f} %: at least 90 %", True, percent >= 90
