@@ -111,6 +111,31 @@ def unearned(source: Path) -> list[str]:
     return found
 
 
+def study_minutes(source: Path) -> str:
+    """The study time that the first cell gives: "60", or "60 to 90"."""
+    found = re.search(r"\*\*Study time\*\* (\d+(?: to \d+)?) minutes", cells_of(source)[0].source)
+    return found[1] if found else ""
+
+
+# --- guesses -------------------------------------------------------------------------------------
+
+
+def badly_placed_guesses(cells: list[Cell]) -> list[str]:
+    """Guesses that share a cell with other code, or are not compared in a later cell."""
+    code = [cell.source for cell in cells if cell.kind == "code"]
+    found = []
+    for place, source in enumerate(code):
+        body = ast.parse(source).body
+        names = re.findall(r"(?m)^(my_guess\w*) = ", source)
+        if names and not all(isinstance(node, ast.Assign) for node in body):
+            found.append(f"{', '.join(names)}: in a cell of its own, without other code")
+        for name in names:
+            uses = [k for k, other in enumerate(code) if k != place and name in other]
+            if place == len(code) - 1 or min(uses, default=place) < place:
+                found.append(f"{name}: shown in a later cell, not in an earlier one")
+    return found
+
+
 # --- the text ------------------------------------------------------------------------------------
 
 NUMBER = re.compile(r"(?<![\w.])[−-]?\d[\d,]*(?:\.\d+)?(?:e[−-]?\d+)?(?![\w]*\d)")

@@ -1,6 +1,7 @@
 """The course: every notebook runs alone, solved and unsolved, and keeps the rules of the house."""
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from course_rules import (
     EARNED,
     NOTEBOOKS,
     SOURCES,
+    badly_placed_guesses,
     cells_of,
     code_numbers,
     loose_numbers,
     patched_names,
     prose,
     stated_numbers,
+    study_minutes,
     unearned,
 )
 
@@ -166,6 +169,40 @@ def test_each_exercise_is_posed_solved_and_checked_close_together(source):
             assert cells[place - 1].kind == "code", f"{cell.exercise}: where is it posed?"
             after = "\n".join(c.source for c in cells[place + 1 : place + 3] if c.kind == "code")
             assert f'teach.check("{cell.exercise}"' in after, f"{cell.exercise} is not checked"
+
+
+@each_notebook
+def test_a_guess_comes_before_its_answer(source):
+    assert badly_placed_guesses(cells_of(source)) == []
+
+
+def test_badly_placed_guesses_are_found():
+    def cells(*sources):
+        return [Cell("code", source) for source in sources]
+
+    assert badly_placed_guesses(cells("my_guess = None", "teach.reveal(my_guess, 3)")) == []
+    assert badly_placed_guesses(cells("my_guess = None\nprint(3)", "my_guess"))
+    assert badly_placed_guesses(cells("my_guess = None"))
+    assert badly_placed_guesses(cells("teach.reveal(my_guess, 3)", "my_guess = None"))
+
+
+@each_notebook
+def test_it_begins_with_what_a_student_wants_to_know(source):
+    """Study time, what is needed, what one can do afterwards; and the notebook before."""
+    first, minutes = cells_of(source)[0].source, study_minutes(source)
+    assert minutes and "**You need**" in first and "**Afterwards you" in first.replace("\n", " ")
+    assert source is SOURCES[0] or re.search(r"\*\*(Recap|Before this)", first)
+    page = (NOTEBOOKS.parent / "TEACHING.md").read_text(encoding="utf-8")
+    assert f"| {source.stem[:2]} | {minutes} |" in page
+    readme = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    assert f"({source.stem}.ipynb) | {minutes} |" in readme
+
+
+@each_notebook
+def test_it_ends_with_a_challenge_that_is_checked(source):
+    cells = cells_of(source)
+    heads = [k for k, c in enumerate(cells) if c.kind == "text" and "## Challenge" in c.source]
+    assert heads and any("teach.check(" in cell.source for cell in cells[heads[-1] :])
 
 
 @each_notebook
