@@ -13,6 +13,7 @@ from docs_pages import PAGES, ROOT, name
 
 import tinyadtn as ta
 from tinyadtn.cli.parser import build_parser
+from tinyadtn.teach.__main__ import parser as teach_parser
 
 DOCS = ROOT / "docs"
 each_page = pytest.mark.parametrize("page", PAGES, ids=name)
@@ -56,7 +57,16 @@ def test_every_command_is_understood(page):
         elif program == "tinyadtn" and words != ["--help"]:
             build_parser().parse_args(words)
         elif program == "python" and words[0] == "-m":
-            assert words[1] in ("pip", "pytest", "sphinx", "tinyadtn", "tinyadtn.tiny"), command
+            assert words[1] in (
+                "pip",
+                "pytest",
+                "sphinx",
+                "tinyadtn",
+                "tinyadtn.tiny",
+                "tinyadtn.teach",
+            ), command
+            if words[1] == "tinyadtn.teach":
+                teach_parser().parse_args(words[2:])
             if words[1] == "tinyadtn":
                 build_parser().parse_args(words[2:])
         elif program == "python":
@@ -173,6 +183,20 @@ def test_the_site_has_formulas_solutions_and_a_start_page(site):
     assert 'id="tinyadtn.compress"' in (site / "docs/api/encodings.html").read_text("utf-8")
 
 
+def test_a_page_without_solutions_is_a_setting(monkeypatch):
+    pytest.importorskip("myst_nb", reason="no site is built: make docs installs Sphinx")
+    monkeypatch.syspath_prepend(str(DOCS))
+    import notebook_pages
+
+    text = (NOTEBOOKS / f"{SOURCES[1].stem}.ipynb").read_text(encoding="utf-8")
+    shown = {}
+    for setting in ("0", "1"):
+        monkeypatch.setenv("TINYADTN_SOLUTIONS", setting)
+        cells = notebook_pages.with_solutions(text).cells
+        shown[setting] = "".join(cell.source for cell in cells)
+    assert "Solution: tanh" in shown["1"] and "Solution:" not in shown["0"]
+
+
 @pytest.mark.deep
 def test_the_site_in_a_real_browser(tmp_path, monkeypatch):
     """Notebooks with outputs; no picture is missing, no request outside, at two widths."""
@@ -198,6 +222,11 @@ def test_the_site_in_a_real_browser(tmp_path, monkeypatch):
                 assert tab.evaluate(missing) == 0, file.name
                 beyond = "document.documentElement.scrollWidth - window.innerWidth"
                 assert tab.evaluate(beyond) <= 0, f"{file.name} at {width} px"
+                for film in tab.query_selector_all(".player"):
+                    count = film.query_selector("span").inner_text
+                    before, next_step = count(), "button[aria-label='one step on']"
+                    film.query_selector(next_step).click()
+                    assert before.startswith("1 of ") and count().startswith("2 of "), file.name
         browser.close()
     assert complaints == []
     for page in (tmp_path / "notebooks").glob("0*.html"):
