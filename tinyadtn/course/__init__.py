@@ -13,6 +13,5 @@
   ``legs`` draws tensor networks as nodes and legs.
 - ``asking``: how a check calls an answer that needs objects.
 
-The pictures ``page``, ``line`` and ``letters`` belong to 00, 01 and 03. How an exercise is checked
-is in ``tinyadtn.teach``.
+How an exercise is checked is in ``tinyadtn.teach``.
 """
