@@ -247,7 +247,7 @@ def test_a_sweep_says_what_comes_next(tiny, capsys):
     words = next_of(output(capsys, "sweep", "s.toml", "--dry-run"))
     assert words == ["sweep", "s.toml"]
     words = next_of(output(capsys, *words, "--quiet", "--workers", "1"))
-    assert words == ["sweep", "s.toml", "--table", "--plot", "s.png"]
+    assert words == ["sweep", "s.toml", "--workers", "1", "--table", "--plot", "s.png"]
     assert "Next" not in output(capsys, *words)
 
 
