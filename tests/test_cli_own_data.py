@@ -72,7 +72,7 @@ def test_show_prints_the_card_and_changes_nothing(pets, capsys):
     assert next_of(text) == ["train", "fc2", "--data", "pets"]
     text = output(capsys, "data", "show", pets, "--size", "8")
     assert "3×8×8" in text
-    assert next_of(text) == ["data", "import", "pets", "--size", "8", "--out", "images.npz"]
+    assert next_of(text) == ["data", "import", "pets", "--size", "8", "--out", "square.npz"]
     assert sorted(Path().rglob("*")) == before
 
 
@@ -99,6 +99,9 @@ def test_pictures_that_are_not_square_are_cut(capsys):
     assert words == ["data", "import", "wide", "--size", "32", "--out", "square.npz"]
     assert next_of(output(capsys, *words)) == ["train", "fc2", "--data", "square.npz"]
     assert ta.load_data("square.npz").train.images.shape[1:] == (1, 32, 32)
+    np.savez("wide.npz", x=images, y=labels)  # what cannot be cut gets no such advice
+    text = output(capsys, "data", "show", "wide.npz")
+    assert "these are 10×20" in text and "Next" not in text
 
 
 def test_import_replaces_nothing_unasked(pets, capsys):
@@ -247,7 +250,7 @@ def test_a_sweep_says_what_comes_next(tiny, capsys):
     words = next_of(output(capsys, "sweep", "s.toml", "--dry-run"))
     assert words == ["sweep", "s.toml"]
     words = next_of(output(capsys, *words, "--quiet", "--workers", "1"))
-    assert words == ["sweep", "s.toml", "--table", "--plot", "s.png"]
+    assert words == ["sweep", "s.toml", "--workers", "1", "--table", "--plot", "s.png"]
     assert "Next" not in output(capsys, *words)
 
 

@@ -53,13 +53,12 @@ def import_data(options: Namespace) -> None:
 
 def _say_how_to_train(options: Namespace, data: Data, source: str) -> None:
     _, height, width = data.train.images.shape[1:]
-    if height != width and options.size is None:
-        size = ["--size", "32", "--out", "square.npz"]
-        say(f"\nThe networks take square images, these are {height}×{width}.")
-        say_next("data", "import", options.source, *size)
-    elif options.size is None or source == getattr(options, "out", None):
-        network = "fc2" if data.origin is None else "head"
-        say_next("train", network, "--data", source)
+    is_written = source == getattr(options, "out", None)
+    if height != width or (options.size and not is_written):
+        if height != width:
+            say(f"\nThe networks take square images, these are {height}×{width}.")
+        if Path(options.source).is_dir():
+            size = ["--size", str(options.size or 32), "--out", "square.npz"]
+            say_next("data", "import", options.source, *size)
     else:
-        size = ["--size", str(options.size), "--out", "images.npz"]
-        say_next("data", "import", options.source, *size)
+        say_next("train", "fc2" if data.origin is None else "head", "--data", source)

@@ -22,7 +22,7 @@ from ..studies.table import (
 )
 from ..studies.workers import dask_executor
 from ..tables import printable
-from .terminal import as_typed, program, say, say_next
+from .terminal import as_typed, program, say
 
 
 def run_sweep(options: Namespace) -> int:
@@ -37,7 +37,7 @@ def run_sweep(options: Namespace) -> int:
     records = read_records(out) if out.exists() else {}
     if options.dry_run:
         say(f"{_headline(spec, out, records)}\n\n{preview_table(spec, preview(spec), records)}")
-        say_next("sweep", options.spec)
+        say(f"\nNext: {_again(options)}")
         return 0
     if not (options.table or options.plot is not None):
         check_executor(options.executor, options.workers, options.blas_threads, options.device)
@@ -52,9 +52,10 @@ def run_sweep(options: Namespace) -> int:
     if options.plot is not None:
         draw.save(plot(spec, records), options.plot)
         say(f"\n{printable(options.plot)}")
-    elif not options.table:
-        say_next("sweep", options.spec, "--table", "--plot", f"{out.with_suffix('.png')}")
-    return _tell_failures(options, spec, records)
+    code = _tell_failures(options, spec, records)
+    if code == 0 and not options.table and options.plot is None:
+        say(f"\nNext: {_again(options, '--table', '--plot', str(out.with_suffix('.png')))}")
+    return code
 
 
 def _table(options: Namespace, spec: Spec, records: dict[str, Record]) -> str:
