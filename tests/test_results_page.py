@@ -27,19 +27,23 @@ def test_every_picture_of_the_pages_is_drawn_by_a_line_of_them():
 EARLIER = {"fc1_mnist", "fc1_deep", "fc1_short", "cifar10"}  # together on one page
 EXAMPLE = {"fc1_mnist-5k"}  # in the guide: docs/sweeps.md
 DIVERGENCE = {f"{name}_stability" for name in ("fc1", "lenet5", "conv2", "factored")}
-RATES = {"fc1_normalized_rates"}  # on the page of fc1_normalized
+NORMALIZED = {"fc1_normalized_rates", "fc1_normalized_fit"}  # on the page of fc1_normalized
 RESULTS = results_page.ROOT / "data" / "results"
 
 
 def test_every_study_has_its_page():
     studies = (
-        {path.stem for path in RESULTS.glob("*.jsonl")} - EARLIER - EXAMPLE - DIVERGENCE - RATES
+        {path.stem for path in RESULTS.glob("*.jsonl")}
+        - EARLIER
+        - EXAMPLE
+        - DIVERGENCE
+        - NORMALIZED
     )
     for name in studies:
         page = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
         assert f"tinyadtn sweep data/results/{name}.toml --table" in page
         assert "**Question.**" in page
-    pages = {"earlier": EARLIER, "collapse": DIVERGENCE, "fc1_normalized": RATES}
+    pages = {"earlier": EARLIER, "collapse": DIVERGENCE, "fc1_normalized": NORMALIZED}
     for page, together in pages.items():
         text = (RESULTS / f"{page}.md").read_text(encoding="utf-8")
         assert all(f"{name}.toml" in text for name in together)

@@ -4,6 +4,7 @@ OPENBLAS_NUM_THREADS=1 python tests/bench/collapse.py    # half a minute; writes
 python tests/bench/collapse.py --table                   # the share of diverged runs, in short
 python tests/bench/collapse.py --table rates             # by depth and learning rate
 python tests/bench/collapse.py --table factored          # of tensor trains, low rank and Tucker
+python tests/bench/collapse.py --conv2                   # a normalized run that ends at chance
 python tests/bench/collapse.py --plot FILE               # draws what is in collapse.json
 
 FC-2 on the bundled digits, ``fc1`` an ADTN of depth 4: 5 epochs, peak learning rate 8e-2. Which
@@ -89,6 +90,25 @@ def picture(runs: list[dict[str, Any]]) -> Any:
     return figure
 
 
+def dying_filters() -> str:
+    """The normalized run of ``conv2_stability.toml`` that ends at chance, at some of its steps."""
+    model = ta.compress(ta.models.lenet5(rng=2), {"conv2": ta.ADTN.like(8)}, rng=2)
+    plan = {"epochs": 3, "batch_size": 128, "learning_rate": 8e-2}
+    data = ta.load_data("mnist-5k")
+    rows = [["step", "loss", "norm of W", "filters with a negative sum", "features above 0"]]
+    for step in ta.train(model, data, seed=2, **plan):
+        if step.step in (1, 14, 28, 42, 56):
+            with ta.no_grad():
+                filters = model.conv2.weight.decode().numpy().reshape(16, -1)
+            features = ta.features(model, "fc1", data, show_progress=False).validation.images
+            negative = f"{(filters.sum(axis=1) < 0).sum()} of 16"
+            norm, above = np.linalg.norm(filters), (features > 0).mean()
+            rows.append(
+                [str(step.step), f"{step.loss:.2f}", f"{norm:.1f}", negative, f"{above:.2f}"]
+            )
+    return format_markdown(rows)
+
+
 def outcomes(study: str) -> Iterator[tuple[dict[str, Any], bool]]:
     """Every run of a study that is done, and whether it has diverged."""
     for record in read_records(RESULTS / f"{study}.jsonl").values():
@@ -111,9 +131,10 @@ def divergence(by_rate: bool) -> str:
     for title, study in STUDIES.items():
         runs = []
         for record, diverged in outcomes(study):
-            (options,) = record["config"]["encode"].values()
             rate = record["config"]["learning_rate"]
-            runs.append((options["normalized"], options["depth"], rate, diverged))
+            for options in record["config"].get("encode", {}).values():
+                if options["encoding"] == "ADTN":
+                    runs.append((options["normalized"], options["depth"], rate, diverged))
         for normalized, depth, rate, diverged in sorted(runs):
             key = (title, "normalized" if normalized else "plain")
             if by_rate:
@@ -138,6 +159,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--table"]:
         tables = {"rates": lambda: divergence(True), "factored": divergence_of_factored}
         print(tables[sys.argv[2]]() if sys.argv[2:] else divergence(False))
+    elif sys.argv[1:] == ["--conv2"]:
+        print(dying_filters())
     elif sys.argv[1:2] == ["--plot"]:
         save(picture(json.loads(FILE.read_text(encoding="utf-8"))["runs"]), sys.argv[2])
     else:

@@ -15,8 +15,6 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..compression.checkpoint import load
 from ..compression.compress import compress
 from ..compression.fitting import fit
@@ -25,7 +23,7 @@ from ..data.loading import load_data
 from ..data.splits import Data
 from ..encodings.encoding import Encoding
 from ..encodings.joint import group_by_encoding
-from ..errors import DataFileError, NonFiniteError, TinyADTNError
+from ..errors import DataFileError, TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
 from ..nn.surgery import freeze
@@ -35,6 +33,7 @@ from ..training.memory import TrainingMemory, check_memory, training_memory
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
+from ..training.vanish import reject_diverged
 from .networks import build_for, check_dense
 from .parts import recipe_of
 from .spec import PLAN, Config, run_key
@@ -128,7 +127,7 @@ def trained_and_evaluated(
     else:
         judged = evaluate(model, data.validation)
         validation = judged.accuracy
-        _require_finite(model, judged.loss)
+        reject_diverged(model, "after training", judged.loss)
     return {
         **stored_numbers(model),
         "history": history,
@@ -206,20 +205,11 @@ def _trained(
         if step.validation:
             history.append({k: _json(v) for k, v in step.record().items()})
     if history:
-        _require_finite(model, history[-1]["validation_loss"])
+        loss = history[-1]["validation_loss"]
+        reject_diverged(model, "after training", math.inf if loss is None else loss)
     tenth = max(1, math.ceil(len(losses) / 10))
     tenths = [losses[i : i + tenth] for i in range(0, len(losses), tenth)]
     return history, [round(statistics.fmean(part), 4) for part in tenths]
-
-
-def _require_finite(model: Module, loss: float | None) -> None:
-    """Raise NonFiniteError after a last update that diverged, which the loop cannot detect."""
-    finite = all(np.isfinite(array).all() for array in model.arrays().values())
-    if loss is None or not math.isfinite(loss) or not finite:
-        raise NonFiniteError(
-            "the network diverged at its last update: its parameters or its validation loss are "
-            "not finite. Try a smaller learning rate, or clip="
-        )
 
 
 def _json(value: Any) -> Any:
