@@ -504,6 +504,9 @@ def pictures():
     run = history(*np.geomspace(2.3, 0.01, 40))
     yield "curves", lambda: draw.training_curves(dict.fromkeys(eight, run))
     yield "one epoch", lambda: draw.training_curves({"dense": history(1.0)})
+    drops = {f"conv{k}_{k}": 0.01 * k - 0.02 for k in range(16)}
+    yield "sensitivity", lambda: draw.sensitivity(drops)
+    yield "one layer", lambda: draw.sensitivity({"fc1": 0.5})
     yield "digits", lambda: draw.digits(rng.random((25, 28, 28)), ["7, read as 1"] * 25)
     long = ["automobile, read as automobile"] * 7
     yield "colours", lambda: draw.digits(rng.random((7, 3, 32, 32)), long)

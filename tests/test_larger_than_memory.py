@@ -24,7 +24,6 @@ HUGE = {
 SMALLER = {  # 2^22 entries, beyond a limit of 2^24 bytes
     "TensorTrain": lambda: ta.TensorTrain((2048, 2048), ((32, 64), (64, 32)), 4, rng=0),
     "LowRank": lambda: ta.LowRank((2048, 2048), 2, rng=0),
-    "costly LowRank": lambda: ta.LowRank((2048, 2048), 100, rng=0),
     "ADTN": lambda: ta.ADTN((2048, 2048), rng=0),
     "cropped ADTN": lambda: ta.ADTN((1500, 2000), rng=0),
 }
@@ -105,17 +104,34 @@ def test_layers_never_decode_it_and_compute_the_same(kind, no_memory, monkeypatc
         np.testing.assert_allclose(found, parameter.grad, rtol=1e-2, atol=1e-4 * scale_of)
 
 
-def test_a_kernel_that_does_not_fit_is_a_row_of_convolutions(monkeypatch):
+def kernel():
     layer = ta.Conv2d(512, 512, 3, padding=1, bias=False)
-    layer.weight = ta.Tucker((512, 512, 3, 3), (500, 500), rng=0)  # costs more than the kernel
+    layer.weight = ta.Tucker((512, 512, 3, 3), (500, 500), rng=0)
+    return ta.Sequential(conv1=layer)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: network(ta.LowRank((2048, 2048), 1200, rng=0)), (2, 2048)),
+        (kernel, (1, 512, 2, 2)),
+    ],
+    ids=["LowRank", "Tucker"],
+)
+def test_factors_that_cost_more_than_the_weight_are_used_if_it_does_not_fit(
+    make, shape, monkeypatch
+):
+    """For a large batch, ``decoded`` would compute the weight once."""
+    model = make()
+    x = np.random.default_rng(1).standard_normal(shape, np.float32)
+    with ta.decoded(model) as ready:
+        assert isinstance(next(ready.layers())[1].weight, ta.Tensor)
+        plain = ready(x).numpy()
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2**24)
-    x = np.random.default_rng(1).standard_normal((1, 512, 2, 2), np.float32)
-    with pytest.raises(SizeLimitError):
-        layer.weight.decode()
-    y = layer(x).numpy()
-    monkeypatch.undo()
-    plain = ta.conv2d(ta.Tensor(x), layer.weight.decode(), padding=1).numpy()
-    np.testing.assert_allclose(y, plain, rtol=1e-3, atol=1e-3)
+    with ta.decoded(model) as ready:
+        found = ready(x).numpy()
+    for y in (found, model(x).numpy()):
+        np.testing.assert_allclose(y, plain, rtol=1e-3, atol=1e-3)
 
 
 def test_factors_that_do_not_fit_are_refused_before_they_are_drawn(no_memory):

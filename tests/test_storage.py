@@ -170,6 +170,8 @@ def test_the_gain_gets_its_gradient_at_0():
         weight.base.numpy() + 2 * weight.of.decode().numpy(),
         rtol=1e-6,
     )
+    assert weight.fit(g) == [0.0]
+    np.testing.assert_array_equal(weight.decode().numpy(), g)
 
 
 # --- all of them ---------------------------------------------------------------------------------
