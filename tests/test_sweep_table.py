@@ -66,6 +66,20 @@ def test_the_table_says_what_is_missing_and_what_failed(spec):
     assert "1 of 2" in lines[4] and "failed" not in lines[4]
 
 
+def test_runs_that_end_near_chance_are_counted_and_their_rate_is_not_chosen():
+    """Two of two at 2e-2 beat the mean of 4e-2, where one run is better and one collapsed."""
+    rates = {"learning_rate": {"each": [0.02, 0.04]}}
+    spec = read_spec({**NETWORK, "rows": {"adtn": {"encode": {"fc1": 1}, **rates}}})
+    accuracies = {(0.02, 0): 0.6, (0.02, 1): 0.62, (0.04, 0): 0.98, (0.04, 1): 0.1135}
+    records = recorded(spec, lambda run: accuracies[run.config["learning_rate"], run.seed])
+    lines = table(spec, records).splitlines()
+    assert lines[2].split()[2:7] == ["2,", "1", "near", "chance", "164"]
+    line = table(spec, records, best=True).splitlines()[1]
+    assert line.endswith("0.02 of 0.02, 0.04 (2, 1 near chance)")
+    hundred = {key: {**record, "classes": 100} for key, record in records.items()}
+    assert "near chance" not in table(spec, hundred)
+
+
 def test_the_order_of_records_and_other_runs_change_nothing(spec):
     records = recorded(spec)
     other = read_spec({**NETWORK, "epochs": 2, "rows": ROWS})

@@ -46,7 +46,10 @@ _FAILED = {"error": _TEXT}
 _DONE = {
     "validation": _SHARE, "test": _SHARE, "model": _WHOLE, "stored": _SIZES, "encoded": _NAMES
 }  # fmt: skip
-_SINCE_IT_IS_RECORDED = {"data": _DATA, "dense_sha256": _TEXT}
+_SINCE_IT_IS_RECORDED = {
+    "data": _DATA, "dense_sha256": _TEXT,
+    "classes": ("a whole number from 1 up", lambda v: _whole(v) and v > 0),
+}  # fmt: skip
 
 
 class ResultsFile:

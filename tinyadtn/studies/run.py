@@ -134,6 +134,7 @@ def trained_and_evaluated(
         "losses": losses,
         "validation": validation,
         "test": evaluate(model, data.test).accuracy,
+        "classes": len(data.classes),
         "images": {"train": len(data.train), "test": len(data.test)},
         **({"features": data.origin} if data.origin else {}),
         "peak_memory_mib": _peak_memory(),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NONE = "–"  # shown for a missing value
+CLASSES = 10  # of the data of results that are older than their entry "classes"
 DIGITS = 2  # default number of decimals of accuracies in %
 SPLITS = ("test", "validation")
 
@@ -41,14 +42,27 @@ class RowResult:
 
     @property
     def runs(self) -> str:
-        """The number of planned runs, with the number of done and failed runs if they differ."""
-        done = str(self.planned) if self.is_whole else f"{len(self.done)} of {self.planned}"
-        return done + (f", {self.failed} failed" if self.failed else "")
+        """The number of planned runs, and how many are done, failed or ended near chance."""
+        whole = len(self.done) == self.planned
+        done = str(self.planned) if whole else f"{len(self.done)} of {self.planned}"
+        done += f", {self.failed} failed" if self.failed else ""
+        return done + (f", {self.near_chance} near chance" if self.near_chance else "")
+
+    @property
+    def near_chance(self) -> int:
+        """How many runs are done and predict, on validation, less than twice as well as chance."""
+        limits = (2 / record.get("classes", CLASSES) for record in self.done)
+        return sum(record["validation"] < limit for record, limit in zip(self.done, limits))
 
     @property
     def is_whole(self) -> bool:
-        """Whether all its runs are done."""
-        return len(self.done) == self.planned
+        """Whether all its runs are done, and none is near chance."""
+        return self.trained == 1
+
+    @property
+    def trained(self) -> float:
+        """The share of the planned runs that are done and not near chance."""
+        return (len(self.done) - self.near_chance) / self.planned
 
     @property
     def learning_rate(self) -> float:
@@ -84,11 +98,11 @@ def _place(row: RowResult) -> tuple[float, float, float]:
     """Return the sort key of a row: best on validation first, without using the test split.
 
     A mean over fewer seeds is not comparable, because the worst runs are usually those that fail.
-    So a row comes after all rows of which a larger share of the runs is done. Among equals, the
-    smaller learning rate comes first.
+    So a row comes after all rows of which a larger share of the runs is done and not near chance.
+    Among equals, the smaller learning rate comes first.
     """
     mean = statistics.fmean(row.accuracies("validation")) if row.done else 0.0
-    return -len(row.done) / row.planned, -mean, row.learning_rate
+    return -row.trained, -mean, row.learning_rate
 
 
 def by_label(spec: Spec) -> dict[str, list[PlannedRun]]:
@@ -136,7 +150,8 @@ def table(
 
     With ``best``, of rows that differ only in the learning rate, the table shows the one with the
     highest mean validation accuracy, with its learning rate and all rates that it was chosen from.
-    A row with missing runs, failed or not done yet, is chosen only if the others lack as many.
+    A row with missing runs, failed or not done yet, or with runs that ended near chance, is chosen
+    only if the others lack as many.
     """
     rows = [["", "runs", *_heads(spec), "validation", "test"]]
     rows[0] += ["learning rate"] if best else []
