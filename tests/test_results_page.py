@@ -32,8 +32,8 @@ RESULTS = results_page.ROOT / "data" / "results"
 
 
 def test_every_study_has_its_page():
-    studies = {path.stem for path in RESULTS.glob("*.jsonl")} - EARLIER - EXAMPLE - DIVERGENCE - NORMALIZED
-    for name in studies:
+    studies = {path.stem for path in RESULTS.glob("*.jsonl")}
+    for name in studies - EARLIER - EXAMPLE - DIVERGENCE - NORMALIZED:
         page = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
         assert f"tinyadtn sweep data/results/{name}.toml --table" in page
         assert "**Question.**" in page
