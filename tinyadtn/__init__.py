@@ -43,6 +43,11 @@ from .encodings.quantized import Quantized
 from .encodings.tensor_train import TensorTrain
 from .encodings.tucker import Tucker
 from .encodings.update import Update
+from .exchange.from_torch import load_from_torch
+from .exchange.onnx_file import save_onnx
+from .exchange.safetensors_file import load_safetensors, save_safetensors
+from .exchange.to_torch import to_torch
+from .exchange.torchvision import from_torchvision
 from .nn import models
 from .nn.devices import to_device
 from .nn.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
@@ -170,12 +175,15 @@ __all__ = [
     "features",
     "fit",
     "freeze",
+    "from_torchvision",
     "getitem",
     "independent_numbers",
     "jacobian_spectrum",
     "leaky_relu",
     "load",
     "load_data",
+    "load_from_torch",
+    "load_safetensors",
     "local_contrast_norm",
     "local_response_norm",
     "log",
@@ -207,6 +215,8 @@ __all__ = [
     "save",
     "save_data",
     "save_features",
+    "save_onnx",
+    "save_safetensors",
     "sigmoid",
     "sin",
     "softmax",
@@ -223,6 +233,7 @@ __all__ = [
     "tan",
     "tanh",
     "to_device",
+    "to_torch",
     "train",
     "transpose",
     "unprotected",
