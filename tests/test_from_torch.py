@@ -54,6 +54,10 @@ def test_a_nested_network_is_named_by_its_path():
     assert (nested.body.fc1.bias.data == state["classifier.bias"]).all()
     whole = {f"net.{name}": array for name, array in model.arrays().items()}
     ta.load_from_torch(nested, whole, names={"body": "net"})
+    whole["head.weight"] = 2 * whole.pop("net.fc1.weight")
+    whole["head.bias"] = whole.pop("net.fc1.bias")
+    ta.load_from_torch(nested, whole, names={"body": "net", "body.fc1": "head"})
+    assert (nested.body.fc1.weight.data == 2 * state["classifier.weight"]).all()
 
 
 def without(name):

@@ -30,6 +30,8 @@ NOT_OPS = {
     *("decoded", "decompress", "evaluate", "features", "fit", "freeze", "load", "load_data", "op"),
     *("independent_numbers", "jacobian_spectrum"),
     *("predict", "report", "save", "save_data", "save_features", "suggest", "summary", "sweep"),
+    *("from_torchvision", "load_from_torch", "load_safetensors", "save_onnx", "save_safetensors"),
+    "to_torch",
     *("to_device", "train"),
 }
 

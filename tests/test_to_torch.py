@@ -11,7 +11,7 @@ import torch_twins
 from torch_leg import torch
 
 import tinyadtn as ta
-from tinyadtn.errors import TinyADTNError
+from tinyadtn.errors import SizeLimitError, TinyADTNError
 from tinyadtn.exchange.torch_weights import decoder
 
 LENET = {
@@ -58,7 +58,9 @@ def test_values_gradients_and_running_statistics_are_the_same(name):
     theirs = twin.train()(torch.tensor(images))
     torch.nn.functional.cross_entropy(theirs, torch.tensor(labels)).backward()
     expected = logits.numpy()
-    np.testing.assert_allclose(theirs.detach().numpy(), expected, atol=1e-9 * abs(expected).max())
+    np.testing.assert_allclose(
+        theirs.detach().numpy(), expected, rtol=0, atol=1e-9 * abs(expected).max()
+    )
     gradients = {n: p.grad.numpy() for n, p in twin.named_parameters() if p.requires_grad}
     ours = dict(model.named_parameters())
     assert gradients.keys() == ours.keys()
@@ -66,7 +68,9 @@ def test_values_gradients_and_running_statistics_are_the_same(name):
     for key, tensor in ours.items():
         # The gradient of a bias before a batch normalization is 0: what is left is rounding.
         size = max(abs(tensor.grad).max(), 1e-3 * largest)
-        np.testing.assert_allclose(gradients[key], tensor.grad, atol=1e-8 * size, err_msg=key)
+        np.testing.assert_allclose(
+            gradients[key], tensor.grad, rtol=0, atol=1e-8 * size, err_msg=key
+        )
     state = twin.state_dict()
     for key, tensor in model.named_tensors():
         np.testing.assert_allclose(state[key].numpy(), tensor.numpy(), rtol=1e-9, atol=1e-12)
@@ -86,7 +90,7 @@ def test_trained_in_torch_and_back(name):
     state = twin.state_dict()
     assert all(np.array_equal(state[key].numpy(), a) for key, a in other.arrays().items())
     after, theirs = other(images).numpy(), twin.eval()(torch.tensor(images)).detach().numpy()
-    np.testing.assert_allclose(after, theirs, atol=1e-4 * abs(after).max())
+    np.testing.assert_allclose(after, theirs, rtol=0, atol=1e-4 * abs(after).max())
     assert abs(after - before).max() > 1e-5 * abs(before).max()
 
 
@@ -99,7 +103,7 @@ def test_every_encoding_has_its_counterpart(row):
     twin = decoder(weight, {})
     ours, theirs = weight.decode(), twin()
     size = abs(ours.numpy()).max()
-    np.testing.assert_allclose(theirs.detach().numpy(), ours.numpy(), atol=1e-6 * size)
+    np.testing.assert_allclose(theirs.detach().numpy(), ours.numpy(), rtol=0, atol=1e-6 * size)
     g = rng.normal(size=weight.shape).astype(np.float32)
     if weight.parameters():
         ours.backward(g)
@@ -108,7 +112,7 @@ def test_every_encoding_has_its_counterpart(row):
     assert parameters.keys() == dict(weight.named_parameters()).keys()
     for key, tensor in weight.named_parameters():
         found, atol = parameters[key].grad.numpy(), 1e-5 * abs(tensor.grad).max()
-        np.testing.assert_allclose(found, tensor.grad, atol=atol, err_msg=key)
+        np.testing.assert_allclose(found, tensor.grad, rtol=0, atol=atol, err_msg=key)
     arrays = {n: t.numpy() for n, t in twin.state_dict().items()}
     weight.load_arrays({n: arrays[n] for n, _ in weight.named_tensors()})
 
@@ -132,7 +136,7 @@ def test_windows(name):
     layer = WINDOWS[name]
     images = np.random.default_rng(0).normal(size=(2, 4, 12, 10)).astype(np.float32) - 3
     found = ta.to_torch(ta.Sequential(layer=layer))(torch.tensor(images)).detach().numpy()
-    np.testing.assert_allclose(found, layer(images).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found, layer(images).numpy(), rtol=0, atol=1e-5)
 
 
 def test_what_is_frozen_here_is_not_trained_there():
@@ -184,6 +188,15 @@ class OwnWeight(ta.LowRank):
 def test_what_torch_cannot_hold(model, words):
     with pytest.raises(TinyADTNError, match=words):
         ta.to_torch(model)
+
+
+def test_a_weight_that_would_not_fit_into_memory():
+    layer = ta.Linear(2**20, 2**20)
+    layer.weight = ta.LowRank((2**20, 2**20), 1, rng=0)
+    with pytest.raises(
+        SizeLimitError, match=r"a weight of shape \(1048576, 1048576\), which torch"
+    ):
+        ta.to_torch(ta.Sequential(fc=layer))
 
 
 def test_without_torch(monkeypatch):

@@ -10,8 +10,8 @@ small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 
 To read the code, begin with ``tiny``, the whole idea on one page. Then read one folder per idea, in
 this order: autodiff, ops, files, data, nn, tensor_networks, decode_free, encodings, compression,
-training, draw, studies, cli. ``teach`` is for the course. Each ``__init__.py`` lists the files of
-its folder.
+exchange, training, draw, studies, cli. ``teach`` is for the course. Each ``__init__.py`` lists the
+files of its folder.
 """
 
 from . import draw

@@ -65,7 +65,7 @@ def _torch_names(model: Module, state: Mapping[str, Any], names: dict[str, str])
     wanted = {}
     for ours, _ in model.named_tensors():
         layer, _, part = ours.rpartition(".")
-        outer = next((n for n in names if ours.startswith(f"{n}.")), layer)
+        outer = max((n for n in names if ours.startswith(f"{n}.")), key=len, default=layer)
         theirs = names.get(outer, outer) + ours[len(outer) :]
         if isinstance(modules.get(layer), BatchNorm2d) and theirs not in state:
             theirs = f"{theirs.rpartition('.')[0]}.{TORCH_WORDS.get(part, part)}"

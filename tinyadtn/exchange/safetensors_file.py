@@ -46,9 +46,8 @@ def save_safetensors(path: str | os.PathLike[str], model: Module) -> None:
     package = optional("safetensors.numpy")
     arrays, config = to_save(model)
     text = json.dumps({"format": FORMAT, "config": config})
-    whole = {name: np.array(array, order="C") for name, array in arrays.items()}
     with replacing(Path(path)) as file:
-        file.write(package.save(whole, metadata={KEY: text}))
+        file.write(package.save(arrays, metadata={KEY: text}))
 
 
 def load_safetensors(

@@ -27,6 +27,7 @@ from ..encodings.tensor_train import TensorTrain
 from ..encodings.tucker import Tucker
 from ..encodings.update import Update
 from ..errors import TinyADTNError
+from ..limits import require_memory
 
 
 class Part(nn.Module):
@@ -72,6 +73,12 @@ def decoder(weight: Any, made: dict[int, Any]) -> nn.Module:
         raise TinyADTNError(
             f"{type(weight).__name__} has no counterpart in torch; decode it first, "
             "ta.to_torch(ta.decompress(model))"
+        )
+    if not weight.fits():
+        require_memory(
+            f"a weight of shape {weight.shape}, which torch forms,",
+            weight.peak_bytes(),
+            "use a smaller layer",
         )
     if id(weight) not in made:
         made[id(weight)] = DECODERS[type(weight)](weight, made)
@@ -122,7 +129,7 @@ class ADTNWeight(Part):
         state[0] = 1  # |0…0⟩
         layer = 1
         for column, gates in zip(self.wall, self.gates()):
-            if column.layer > layer:  # between two TN layers
+            if column.layer > layer:  # σ after a TN layer, except the last
                 state = ACTIVATIONS[self.activation](state)
                 layer = column.layer
             for gate, pair in zip(gates, column.pairs):
