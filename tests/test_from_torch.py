@@ -108,6 +108,12 @@ def test_tensors_of_torch_in_its_small_types():
     np.testing.assert_array_equal(model.fc1.bias.data, state["classifier.bias"].float().numpy())
 
 
+@pytest.mark.parametrize("network", [3, [1, 2], ta.models.fc2(rng=0)])
+def test_what_is_no_network(network):
+    with pytest.raises(TinyADTNError, match=r"expected a torch module.* got"):
+        ta.load_from_torch(ta.models.fc2(rng=0), network)
+
+
 def test_a_dense_weight_does_not_fit_an_encoding():
     model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
     with pytest.raises(ShapeError, match=r"fc1.weight.scale: no tensor.*before ta.compress"):

@@ -3,7 +3,8 @@
 Read in this order:
 
 - ``to_torch``: a model as a torch module that holds its gates; ``from_torch``: values from torch.
-- ``torch_weights`` and ``torch_layers``: every encoding and layer once more, in torch.
+- ``torch_adtn``: the contraction in torch, gate by gate; ``torch_weights``: the other encodings;
+  ``torch_layers``: the layers. All are modules of torch (``torch_part``).
 - ``torchvision``: its AlexNet and VGG-16, as their weights come.
 - ``safetensors_file``: write and read safetensors files.
 - ``onnx_file``: write the decoded network for ONNX; ``onnx_nodes``: the operators of each layer.

@@ -36,7 +36,7 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
     >>> model(np.ones((1, 3))).data
     array([[3., 3.]])
     """
-    state = dict(network.state_dict() if hasattr(network, "state_dict") else network)
+    state = state_of(network)
     wanted = _torch_names(model, state, dict(names or {}))
     missing = [ours for ours, theirs in wanted.items() if theirs not in state]
     if missing:
@@ -54,6 +54,17 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
             )
     kept = {name: t.numpy() for name, t in tensors.items() if name not in wanted}
     model.load_arrays({**arrays, **kept})
+
+
+def state_of(network: Any) -> dict[str, Any]:
+    """Return the tensors by name of a torch module, a ``state_dict`` or a dict of arrays."""
+    state = network.state_dict() if hasattr(network, "state_dict") else network
+    if not isinstance(state, Mapping):
+        raise TinyADTNError(
+            "expected a torch module, its state_dict() or a dict of arrays, got "
+            f"{type(network).__name__}"
+        )
+    return dict(state)
 
 
 def _torch_names(model: Module, state: Mapping[str, Any], names: dict[str, str]) -> dict[str, str]:

@@ -9,12 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..autodiff.engine import Tensor
 from ..errors import TinyADTNError
 from ..nn import layers, norm_layers
 from ..nn.sequential import Sequential
 from ..ops.pool import pool_window
 from ..ops.windows import SlidingWindow, window_over
-from .torch_weights import Part, weight_of
+from .torch_part import Part
+from .torch_weights import decoder
 
 
 class TorchSequential(Part):
@@ -36,27 +38,43 @@ class TorchSequential(Part):
         return x
 
 
-class TorchLinear(Part):
+class TorchWeighted(Part):
+    """The base class of layers with a weight: a parameter, or a module that decodes it."""
+
+    def hold_weight(self, ours: Any, made: dict[int, Any]) -> None:
+        """Copy the weight and the bias."""
+        self.hold(ours, made, "bias")
+        if isinstance(ours.weight, Tensor):
+            self.hold(ours, made, "weight")
+        else:
+            self.weight = decoder(ours.weight, made)
+
+    def decoded(self) -> torch.Tensor:
+        """Return the weight as a tensor."""
+        return self.weight() if isinstance(self.weight, nn.Module) else self.weight
+
+
+class TorchLinear(TorchWeighted):
     """y[n,o] = Σ_i x[n,i] · W[o,i] + bias[o]."""
 
     def __init__(self, ours: layers.Linear, made: dict[int, Any]):
         super().__init__()
-        self.hold(ours, made, "weight", "bias")
+        self.hold_weight(ours, made)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.linear(x, weight_of(self), self.bias)
+        return functional.linear(x, self.decoded(), self.bias)
 
 
-class TorchConv2d(Part):
+class TorchConv2d(TorchWeighted):
     """y = conv2d(x, W) + bias[o]."""
 
     def __init__(self, ours: layers.Conv2d, made: dict[int, Any]):
         super().__init__()
-        self.hold(ours, made, "weight", "bias")
+        self.hold_weight(ours, made)
         self.geometry = ours.geometry
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weight, own = weight_of(self), self.geometry
+        weight, own = self.decoded(), self.geometry
         kernel = (weight.shape[2], weight.shape[3])
         window = window_over(tuple(x.shape), kernel, own.stride, own.padding, own.dilation)
         x, padding = padded(x, window)

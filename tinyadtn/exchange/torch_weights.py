@@ -1,6 +1,6 @@
-"""Weights in torch: parameters, and modules that decode the same weight as our encodings.
+"""The other encodings in torch: modules that decode the same weight.
 
-Each module has the tensors of our encoding under the same names. ``forward`` returns the weight, as
+Each has the tensors of our encoding under the same names. ``forward`` returns the weight, as
 ``decode`` does; there are no fast paths here. The formulas are explained in ``encodings``.
 """
 
@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from ..autodiff.engine import Tensor
 from ..encodings.adtn import ADTN
 from ..encodings.dense import Dense
 from ..encodings.frozen import Frozen
@@ -28,159 +25,8 @@ from ..encodings.tucker import Tucker
 from ..encodings.update import Update
 from ..errors import TinyADTNError
 from ..limits import require_memory
-
-
-class Part(nn.Module):
-    """The base class: a torch module with tensors of one of our modules.
-
-    ``made`` maps the id of our tensors and modules to their copies. So what several layers share is
-    copied once.
-    """
-
-    def hold(self, ours: Any, made: dict[int, Any], *names: str) -> None:
-        """Copy attributes of our module: parameters, buffers, None, weights and lists of tensors.
-
-        A parameter that is frozen becomes a buffer; in a list, a parameter without gradient.
-        """
-        for name in names:
-            value = getattr(ours, name)
-            if value is None:
-                self.register_parameter(name, None)
-            elif isinstance(value, list):
-                self.add_module(name, nn.ParameterList(copied(tensor, made) for tensor in value))
-            elif not isinstance(value, Tensor):
-                self.add_module(name, decoder(value, made))
-            elif value.requires_grad:
-                self.register_parameter(name, copied(value, made))
-            else:
-                self.register_buffer(name, copied(value, made).data)
-
-
-def copied(tensor: Tensor, made: dict[int, Any]) -> nn.Parameter:
-    """Return a parameter with a copy of the values."""
-    if id(tensor) not in made:
-        array = tensor.numpy()
-        if array.dtype.kind == "u" and array.dtype != np.uint8:  # indices, which torch cannot save
-            array = array.astype(np.int64)
-        value = torch.tensor(array)
-        made[id(tensor)] = nn.Parameter(value, requires_grad=tensor.requires_grad)
-    return made[id(tensor)]
-
-
-def decoder(weight: Any, made: dict[int, Any]) -> nn.Module:
-    """Return the module that decodes the weight of an encoding."""
-    if type(weight) not in DECODERS:
-        raise TinyADTNError(
-            f"{type(weight).__name__} has no counterpart in torch; decode it first, "
-            "ta.to_torch(ta.decompress(model))"
-        )
-    if not weight.fits():
-        require_memory(
-            f"a weight of shape {weight.shape}, which torch forms,",
-            weight.peak_bytes(),
-            "use a smaller layer",
-        )
-    if id(weight) not in made:
-        made[id(weight)] = DECODERS[type(weight)](weight, made)
-    return made[id(weight)]
-
-
-# --- ADTN ----------------------------------------------------------------------------------------
-
-
-class ADTNWeight(Part):
-    """T = L_M σ(… L_2 σ(L_1 |0…0⟩)), one gate after the other, then cropped and scaled."""
-
-    def __init__(self, ours: ADTN, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "columns", "scale")
-        self.shape, self.normalized = ours.shape, ours.normalized
-        self.wall, self.depth, self.site_dims = ours.wall, ours.depth, ours.sites.wall_dims
-        self.activation = ours.activation
-        index = None if ours.sites.index is None else torch.tensor(ours.sites.index)
-        self.register_buffer("index", index, persistent=False)
-
-    def forward(self) -> torch.Tensor:
-        tensor = self.contract()
-        if self.index is not None:
-            tensor = tensor[self.index]
-        tensor = tensor.reshape(self.shape)
-        if not self.normalized:
-            return tensor * self.scale
-        amplitude = self.scale * self.columns[-1][-1].norm()  # scale · ‖A_G‖
-        if self.depth == 1:
-            return tensor * amplitude
-        return (
-            amplitude * math.sqrt(tensor.numel()) * unit(tensor.reshape(1, -1)).reshape(self.shape)
-        )
-
-    def gates(self) -> list[torch.Tensor]:
-        """Return the gates as they act, one tensor per column: c·A/‖A‖ if normalized."""
-        if not self.normalized:
-            return list(self.columns)
-        return [
-            unit(gates) * (1.0 if column.fresh else math.sqrt(column.shape[-1]))
-            for column, gates in zip(self.wall, self.columns)
-        ]
-
-    def contract(self) -> torch.Tensor:
-        """Return T as a vector over all sites by position."""
-        state = self.columns[0].new_zeros(math.prod(self.site_dims))
-        state[0] = 1  # |0…0⟩
-        layer = 1
-        for column, gates in zip(self.wall, self.gates()):
-            if column.layer > layer:  # σ after a TN layer, except the last
-                state = ACTIVATIONS[self.activation](state)
-                layer = column.layer
-            for gate, pair in zip(gates, column.pairs):
-                state = apply_gate(state, gate, pair, self.site_dims, column.fresh)
-        return state
-
-
-def apply_gate(
-    state: torch.Tensor,
-    gate: torch.Tensor,
-    pair: tuple[int, int],
-    site_dims: tuple[int, ...],
-    fresh: bool,
-) -> torch.Tensor:
-    """new[…p…q…] = Σ_rs gate[pq, rs] · state[…r…s…], on the two sites of the pair.
-
-    A fresh gate acts on |00⟩ and stores only its column r = s = 0.
-    """
-    i, j = sorted(pair)
-    outside = (site_dims[:i], site_dims[i + 1 : j], site_dims[j + 1 :])
-    before, between, after = map(math.prod, outside)
-    view = state.reshape(before, site_dims[i], between, site_dims[j], after)
-    dims = [site_dims[k] for k in pair]
-    letters = ("pq", "rs") if pair == (i, j) else ("qp", "sr")
-    if fresh:
-        new = torch.einsum(f"{letters[0]},abc->apbqc", gate, view[:, 0, :, 0, :])
-    else:
-        matrix = gate.reshape(*dims, *dims)
-        new = torch.einsum(f"{letters[0]}{letters[1]},arbsc->apbqc", matrix, view)
-    return new.reshape(-1)
-
-
-def unit(x: torch.Tensor) -> torch.Tensor:
-    """x[k]/‖x[k]‖ for every k; 0 stays 0."""
-    norms = x.flatten(1).norm(dim=1).reshape(-1, *[1] * (x.ndim - 1))
-    return x / torch.where(norms == 0, math.inf, norms)
-
-
-def _identity(x: torch.Tensor) -> torch.Tensor:
-    return x
-
-
-ACTIVATIONS: dict[str, Any] = {
-    "relu": torch.relu,
-    "leaky_relu": functional.leaky_relu,  # slope 0.01, as ours
-    "tanh": torch.tanh,
-    "identity": _identity,
-}
-
-
-# --- the other encodings -------------------------------------------------------------------------
+from .torch_adtn import ADTNWeight
+from .torch_part import Part
 
 
 class LowRankWeight(Part):
@@ -275,7 +121,7 @@ class QuantizedWeight(Part):
 
     def __init__(self, ours: Quantized, made: dict[int, Any]):
         super().__init__()
-        self.hold(ours, made, "of")
+        self.of = decoder(ours.of, made)
         self.bits = ours.bits
 
     def forward(self) -> torch.Tensor:
@@ -301,7 +147,8 @@ class UpdateWeight(Part):
 
     def __init__(self, ours: Update, made: dict[int, Any]):
         super().__init__()
-        self.hold(ours, made, "base", "of", "gain")
+        self.hold(ours, made, "base", "gain")
+        self.of = decoder(ours.of, made)
 
     def forward(self) -> torch.Tensor:
         return self.base + self.gain * self.of()
@@ -312,7 +159,7 @@ class SharedPart(Part):
 
     def __init__(self, ours: SharedWeight, made: dict[int, Any]):
         super().__init__()
-        self.hold(ours, made, "whole")
+        self.whole = decoder(ours.whole, made)
         self.shape, self.gain = ours.shape, ours.gain
         entry = math.prod(ours.whole.shape[1:])  # elements at one index of the first axis
         lengths = [math.prod(shape) // entry for shape in ours.layers.values()]
@@ -338,7 +185,19 @@ DECODERS: dict[type, Any] = {
 }
 
 
-def weight_of(layer: nn.Module) -> torch.Tensor:
-    """Return the weight of a layer, decoded if it is a module."""
-    weight: Any = layer.weight
-    return weight() if isinstance(weight, nn.Module) else weight
+def decoder(weight: Any, made: dict[int, Any]) -> nn.Module:
+    """Return the module that decodes the weight of an encoding."""
+    if type(weight) not in DECODERS:
+        raise TinyADTNError(
+            f"{type(weight).__name__} has no counterpart in torch; decode it first, "
+            "ta.to_torch(ta.decompress(model))"
+        )
+    if not weight.fits():
+        require_memory(
+            f"a weight of shape {weight.shape}, which torch forms,",
+            weight.peak_bytes(),
+            "use a smaller layer",
+        )
+    if id(weight) not in made:
+        made[id(weight)] = DECODERS[type(weight)](weight, made)
+    return made[id(weight)]

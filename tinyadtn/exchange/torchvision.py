@@ -14,7 +14,7 @@ from ..nn.layers import Flatten, MaxPool2d, ReLU
 from ..nn.models import Table, block, conv, fully_connected, network, vgg16
 from ..nn.norm_layers import Dropout, Normalize
 from ..nn.sequential import Sequential
-from .from_torch import load_from_torch
+from .from_torch import load_from_torch, state_of
 
 ALEXNET = (64, 192, 384, 256, 256)  # the channels after each convolution
 VGG16 = (64, 64, 128, 128, *[256] * 3, *[512] * 6)
@@ -33,7 +33,7 @@ def from_torchvision(state: Any) -> Sequential:
     1404.5997), with fewer channels than ``ta.models.alexnet`` and without normalization between the
     layers; to load a saved one, pass another as ``into``. Raises ShapeError for other networks.
     """
-    state = dict(state.state_dict() if hasattr(state, "state_dict") else state)
+    state = state_of(state)
     convolutions = _numbered(state, "features", 4)
     linear = _numbered(state, "classifier", 2)
     channels = tuple(state[f"{name}.weight"].shape[0] for name in convolutions)
