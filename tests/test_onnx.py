@@ -1,5 +1,6 @@
 """An exported network computes what ours does, according to the reference evaluator of ONNX."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -78,6 +79,29 @@ def test_layers_and_their_options(name, path):
     model = ta.Sequential(layer=LAYERS[name])
     ta.save_onnx(path, model, (4, 12, 10))
     require_same(path, model, (4, 12, 10))
+
+
+POOLS = list(
+    itertools.product(
+        (ta.MaxPool2d, ta.AvgPool2d),
+        (2, 3),
+        (1, 2, 3, 4),
+        (0, 1, ((0, 1), (1, 0)), ((1, 0), (0, 1))),
+        (False, True),
+        ((5, 6), (7, 4), (8, 9)),
+    )
+)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_pools_of_any_options(part, path):
+    """Programs differ in the last windows of ceil_mode: a quarter of all cases, drawn once."""
+    drawn = np.random.default_rng(0).permutation(len(POOLS))[part::16]
+    for kind, kernel, stride, padding, ceil_mode, size in (POOLS[k] for k in drawn):
+        pool = kind(kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
+        model = ta.Sequential(pool=pool)
+        ta.save_onnx(path, model, (2, *size))
+        require_same(path, model, (2, *size))
 
 
 def test_float64(path):

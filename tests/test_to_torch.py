@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import sys
 
 import encoding_table
@@ -137,6 +138,19 @@ def test_windows(name):
     images = np.random.default_rng(0).normal(size=(2, 4, 12, 10)).astype(np.float32) - 3
     found = ta.to_torch(ta.Sequential(layer=layer))(torch.tensor(images)).detach().numpy()
     np.testing.assert_allclose(found, layer(images).numpy(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [ta.MaxPool2d, ta.AvgPool2d])
+def test_pools_of_any_options(kind):
+    paddings = (0, 1, ((0, 1), (1, 0)), ((1, 0), (0, 1)))
+    sizes = ((5, 6), (7, 4), (8, 9))
+    for kernel, stride, padding, ceil_mode, size in itertools.product(
+        (2, 3), (1, 2, 3, 4), paddings, (False, True), sizes
+    ):
+        layer = kind(kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
+        images = np.random.default_rng(0).random((1, 2, *size), np.float32) - 2
+        found = ta.to_torch(ta.Sequential(layer=layer))(torch.tensor(images)).numpy()
+        np.testing.assert_allclose(found, layer(images).numpy(), rtol=0, atol=1e-5)
 
 
 def test_what_is_frozen_here_is_not_trained_there():

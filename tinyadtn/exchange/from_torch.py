@@ -101,8 +101,8 @@ def _about_missing(
 
 def _shared(model: Module, wanted: Mapping[str, str]) -> list[str]:
     """Return the further names of tensors that several layers share: torch lists each of them."""
-    groups: dict[int, str] = {id(tensor): name for name, tensor in model.named_tensors()}
-    return [name for name, part, *_ in walk(model) if id(part) in groups and name not in wanted]
+    known = {id(tensor) for _, tensor in model.named_tensors()}
+    return [name for name, part, *_ in walk(model) if id(part) in known and name not in wanted]
 
 
 def _array(name: str, value: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ The operators are described at https://onnx.ai/onnx/operators.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,12 +92,37 @@ def _sides(window: SlidingWindow) -> dict[str, list[int]]:
 
 
 def _pool(graph: Graph, name: str, layer: Any, shape: Shape) -> None:
+    """Add a pool. Programs differ in what they do for ceil_mode, so the padding covers it."""
     window = pool_window((1, *shape), **layer._options())
-    options = {"ceil_mode": int(window.ceil_mode), **_sides(window)}
+    options = _sides(window)
+    options["pads"][2:] = [_covered(window, axis) for axis in (0, 1)]
     if isinstance(layer, layers.MaxPool2d):
         graph.add(name, "MaxPool", [graph.last], **options)
-    else:  # zeros in the padding count as pixels
-        graph.add(name, "AveragePool", [graph.last], count_include_pad=1, **options)
+        return
+    # Zeros in the padding count as pixels, but not those beyond it that ceil_mode reads.
+    factor = math.prod(window.kernel) / np.outer(*(_counted(window, axis) for axis in (0, 1)))
+    mean = graph.add(f"{name}.mean", "AveragePool", [graph.last], count_include_pad=1, **options)
+    if (factor != 1).any():
+        constant = graph.constant(f"{name}.factor", factor.astype(graph.dtype))
+        graph.add(name, "Mul", [mean, constant])
+
+
+def _last_pixels(window: SlidingWindow, axis: int) -> np.ndarray:
+    """Return the pixel after the last one that each window reads; 0 is the first of the image."""
+    first = window.stride[axis] * np.arange(window.outputs[axis]) - window.padding[axis]
+    return first + window.dilation[axis] * (window.kernel[axis] - 1) + 1
+
+
+def _covered(window: SlidingWindow, axis: int) -> int:
+    """Return the padding at the end with which all windows fit."""
+    return max(0, int(_last_pixels(window, axis)[-1]) - window.image[axis])
+
+
+def _counted(window: SlidingWindow, axis: int) -> np.ndarray:
+    """Return how many cells of each window lie before the end of the layer's own padding."""
+    end = window.image[axis] + (window.after or window.padding)[axis]
+    beyond = np.maximum(0, _last_pixels(window, axis) - end)
+    return window.kernel[axis] - -(-beyond // window.dilation[axis])
 
 
 def _flatten(graph: Graph, name: str, layer: layers.Flatten, shape: Shape) -> None:
