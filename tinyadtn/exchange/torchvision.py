@@ -74,7 +74,8 @@ def _numbered(state: Mapping[str, Any], group: str, axes: int) -> list[str]:
     for name, tensor in state.items():
         first, _, rest = name.partition(".")
         number, _, part = rest.partition(".")
-        if first == group and part == "weight" and number.isdecimal() and len(tensor.shape) == axes:
+        is_weight = first == group and part == "weight" and number.isdecimal()
+        if is_weight and len(getattr(tensor, "shape", ())) == axes:
             found.append(int(number))
     return [f"{group}.{number}" for number in sorted(found)]
 
