@@ -201,7 +201,7 @@ def test_the_error_has_the_path(tmp_path, monkeypatch):
 
 
 def test_a_file_that_could_not_be_read_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(npz, "_MOST_MEMBERS", 3)
+    monkeypatch.setattr(npz, "MOST_MEMBERS", 3)
     arrays = {str(k): np.zeros(2) for k in range(2)}
     write_state(tmp_path / "m.npz", arrays, {})
     assert len(read_npz(tmp_path / "m.npz")) == 3

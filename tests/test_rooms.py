@@ -14,11 +14,11 @@ PACKAGE = Path(tinyadtn.__file__).parent
 # From the ground to the roof. A room imports from the rooms before it.
 # fmt: off
 ROOMS = ["autodiff", "ops", "files", "data", "nn", "tensor_networks", "decode_free", "encodings",
-         "compression", "training", "draw", "studies", "cli", "teach", "course"]
+         "compression", "exchange", "training", "draw", "studies", "cli", "teach", "course"]
 GROUND = ["version", "errors", "limits", "progress", "tables", "checks"]  # below every room
 ROOF = ["__init__", "__main__", "tiny"]
 OPTIONAL = ["matplotlib", "tqdm", "pooch", "PIL", "scipy", "cupy", "torch", "pandas", "IPython",
-            "distributed", "dask", "tomli"]
+            "distributed", "dask", "tomli", "safetensors", "onnx"]
 # fmt: on
 FILES = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in PACKAGE.rglob("*.py")}
 

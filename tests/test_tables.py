@@ -29,17 +29,9 @@ NOT_OPS = {
     *("accuracy", "batches", "channel_statistics", "check_vjp", "compress", "crop_and_flip"),
     *("decoded", "decompress", "evaluate", "features", "fit", "freeze", "load", "load_data", "op"),
     *("independent_numbers", "jacobian_spectrum"),
-    *(
-        "predict",
-        "report",
-        "save",
-        "save_data",
-        "save_features",
-        "sensitivity",
-        "suggest",
-        "summary",
-    ),
-    *("sweep", "to_device", "train"),
+    *("from_torchvision", "load_from_torch", "load_safetensors", "save_onnx", "save_safetensors"),
+    *("predict", "report", "save", "save_data", "save_features", "sensitivity", "suggest"),
+    *("summary", "sweep", "to_device", "to_torch", "train"),
 }
 
 

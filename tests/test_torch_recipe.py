@@ -1,4 +1,4 @@
-"""The guide's recipe for weights from torch: its blocks are run as they stand there."""
+"""The guide's page about other programs: its blocks are run as they stand there."""
 
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import tinyadtn as ta
 
 nn = torch.nn
 PAGE = Path(__file__).parents[1] / "docs" / "torch.md"
-THERE_AND_BACK, WITH_BATCH_NORM = blocks(PAGE, "python")
 
 
 class Network(nn.Module):
@@ -34,16 +33,16 @@ def lenet5():
     return Network(features, [5, *classifier])
 
 
-def vgg16_bn():
+def vgg16():
     features, channels = [], 3
     for width in [64, 64, 0, 128, 128, 0, *[256] * 3, 0, *[512] * 3, 0, *[512] * 3, 0]:
         if width:
-            features += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            features += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
             channels = width
         else:
             features.append(nn.MaxPool2d(2))
-    classifier = [nn.Linear(512, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU()]
-    return Network(features, [1, *classifier, nn.Dropout(), nn.Linear(4096, 10)])
+    classifier = [nn.Linear(25_088, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 8), nn.ReLU()]
+    return Network(features, [7, *classifier, nn.Dropout(), nn.Linear(8, 10)])
 
 
 @pytest.fixture
@@ -58,41 +57,34 @@ def logits(network, images):
         return network.eval()(torch.from_numpy(images)).numpy()
 
 
-def run(block):
-    names = {}
-    exec(compile(block, str(PAGE), "exec"), names)
-    return names
+def test_the_page_runs_from_top_to_bottom(folder):
+    """A LeNet-5 comes from torch, is compressed, is trained here and there, and goes back."""
+    pytest.importorskip("safetensors", reason="pip install safetensors")
+    pytest.importorskip("onnx", reason="pip install onnx")
+    network, large = lenet5(), vgg16()
+    torch.save(network.state_dict(), "lenet5.pt")
+    torch.save(large.state_dict(), "vgg16.pt")
+    data = ta.load_data("mnist-5k").test
+    expected = logits(network, data.images)
+    found = {}
+    for block in blocks(PAGE, "python"):
+        exec(compile(block, str(PAGE), "exec"), found)
+        if "ta.train(" in block:
+            before, trained = found["model"](data.images).numpy(), found["small"].arrays()
+    np.testing.assert_allclose(before, expected, rtol=0, atol=1e-5)
 
-
-def test_a_lenet5_comes_from_torch_is_compressed_and_goes_back(folder):
-    network = lenet5()
-    torch.save(network.state_dict(), folder / "lenet5.pt")
-    images = ta.load_data("mnist-5k").test.images
-    found = run(THERE_AND_BACK)
-    before = found["model"](images).numpy()
-    np.testing.assert_allclose(before, logits(network, images), rtol=0, atol=1e-5)
-
-    network.load_state_dict(torch.load(folder / "lenet5-compressed.pt"))
-    after = logits(network, images)
-    np.testing.assert_allclose(after, found["small"](images).numpy(), rtol=0, atol=1e-3)
-    assert ta.accuracy(after, ta.load_data("mnist-5k").test.labels) > 0.5  # it was trained here
-    assert f"{found['small'].fc1.weight.num_parameters} parameters" in THERE_AND_BACK
-
-
-def test_a_vgg16_with_batch_normalisation_comes_from_torch(folder):
-    network = vgg16_bn()
-    for layer in network.features:
-        if isinstance(layer, nn.BatchNorm2d):  # no two of its arrays alike
-            nn.init.uniform_(layer.weight, 1, 2)
-            nn.init.normal_(layer.bias, 0, 0.1)
-            nn.init.normal_(layer.running_mean, 0, 0.1)
-            nn.init.uniform_(layer.running_var, 0.2, 0.4)
-    torch.save(network.state_dict(), folder / "vgg16_bn.pt")
-    images = np.random.default_rng(0).random((3, 3, 32, 32), np.float32)
-    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    standard = (images - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
-    expected = logits(network, standard.astype(np.float32))
-    ours = run(WITH_BATCH_NORM)["model"](images)
-    assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours.data, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
-    assert np.ptp(expected, axis=0).max() > 1e-2 * np.abs(expected).max()  # the images matter
+    network.load_state_dict(torch.load("lenet5-compressed.pt"))
+    ours = found["small"](data.images).numpy()
+    assert any((trained[key] != array).any() for key, array in found["small"].arrays().items())
+    for other in (
+        logits(network, data.images),
+        logits(found["network"], data.images),
+        found["again"](data.images).numpy(),
+        found["theirs"](data.images).numpy(),
+    ):
+        np.testing.assert_allclose(other, ours, rtol=0, atol=1e-3)
+    assert ta.accuracy(ours, data.labels) > 0.5  # it was trained
+    assert (folder / "small.onnx").stat().st_size > 4 * 48_000
+    gates = f"{found['small'].fc1.weight.num_parameters} parameters"
+    assert gates in PAGE.read_text(encoding="utf-8")
+    assert (found["large"].fc3.bias.data == large.classifier[6].bias.detach().numpy()).all()

@@ -10,8 +10,8 @@ small = ta.compress(model, {"fc1": 2, "fc2": 2}, rng=0)
 
 To read the code, begin with ``tiny``, the whole idea on one page. Then read one folder per idea, in
 this order: autodiff, ops, files, data, nn, tensor_networks, decode_free, encodings, compression,
-training, draw, studies, cli. ``teach`` is for the course. Each ``__init__.py`` lists the files of
-its folder.
+exchange, training, draw, studies, cli. ``teach`` is for the course. Each ``__init__.py`` lists the
+files of its folder.
 """
 
 from . import draw
@@ -43,6 +43,11 @@ from .encodings.quantized import Quantized
 from .encodings.tensor_train import TensorTrain
 from .encodings.tucker import Tucker
 from .encodings.update import Update
+from .exchange.from_torch import load_from_torch
+from .exchange.onnx_file import save_onnx
+from .exchange.safetensors_file import load_safetensors, save_safetensors
+from .exchange.to_torch import to_torch
+from .exchange.torchvision import from_torchvision
 from .nn import models
 from .nn.devices import to_device
 from .nn.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
@@ -171,12 +176,15 @@ __all__ = [
     "features",
     "fit",
     "freeze",
+    "from_torchvision",
     "getitem",
     "independent_numbers",
     "jacobian_spectrum",
     "leaky_relu",
     "load",
     "load_data",
+    "load_from_torch",
+    "load_safetensors",
     "local_contrast_norm",
     "local_response_norm",
     "log",
@@ -208,6 +216,8 @@ __all__ = [
     "save",
     "save_data",
     "save_features",
+    "save_onnx",
+    "save_safetensors",
     "sensitivity",
     "sigmoid",
     "sin",
@@ -225,6 +235,7 @@ __all__ = [
     "tan",
     "tanh",
     "to_device",
+    "to_torch",
     "train",
     "transpose",
     "unprotected",

@@ -40,12 +40,18 @@ def save(path: str | os.PathLike[str], model: Module) -> None:
 
 def save_with(path: str | os.PathLike[str], model: Module, about: dict[str, Any]) -> None:
     """Do ``save`` and store more about the model, such as its training data."""
+    arrays, config = to_save(model)
+    write_state(path, arrays, {"kind": "weights", "config": config, **about})
+
+
+def to_save(model: Module) -> tuple[dict[str, Any], Any]:
+    """Return the arrays and the configuration; raise for a model that could not be loaded."""
     if not isinstance(model, Module):
         raise TypeError(f"save(path, model) needs a Module, got {type(model).__name__}")
     config = model.config if is_known(model.config) else None
     arrays = model.arrays()
     _require_loadable(model, arrays, config)
-    write_state(path, arrays, {"kind": "weights", "config": config, **about})
+    return arrays, config
 
 
 def _require_loadable(model: Module, arrays: dict[str, Any], config: Any) -> None:
@@ -90,13 +96,20 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Any:
     arrays, meta = read_state(path)
     if meta.get("kind") == "features":
         raise CheckpointError(f"{path}: holds features, no model; ta.load_data reads it")
-    if into is None and meta.get("config") is None:
+    return model_from(path, arrays, meta.get("config"), into)
+
+
+def model_from(
+    path: str | os.PathLike[str], arrays: dict[str, Any], config: Any, into: Module | None
+) -> Any:
+    """Return the model that the arrays and the configuration of a file describe, or ``into``."""
+    if into is None and config is None:
         raise CheckpointError(
             f"{path}: this model was not made by ta.models, so it cannot be built from the file; "
             "build it yourself and call ta.load(path, into=model)"
         )
     try:
-        model = into if into is not None else build(meta["config"], _own(arrays))
+        model = into if into is not None else build(config, _own(arrays))
         take_weights(model, arrays)
     except (TinyADTNError, MemoryError) as error:
         raise CheckpointError(f"{path}: {error}") from error

@@ -25,13 +25,13 @@ from ..limits import most_from, require_memory
 # What the zip module raises for a damaged file depends on where the damage is.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError)
 _LARGEST_HEADER = 1024  # bytes; NumPy writes 128
-_MOST_MEMBERS = 10_000  # arrays; reading 60,000 empty ones takes seconds
+MOST_MEMBERS = 10_000  # arrays; reading 60,000 empty ones takes seconds
 
 
 def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
     """Write arrays by name. Unlike ``numpy.savez``, it accepts any name."""
-    if len(arrays) > _MOST_MEMBERS:
-        raise SizeLimitError(f"{len(arrays):,} arrays; one file holds at most {_MOST_MEMBERS:,}")
+    if len(arrays) > MOST_MEMBERS:
+        raise SizeLimitError(f"{len(arrays):,} arrays; one file holds at most {MOST_MEMBERS:,}")
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -91,9 +91,9 @@ def _check_file(path: Path, file: Any) -> None:
 
 
 def _check_count(path: Path, count: int) -> None:
-    if count > _MOST_MEMBERS:
+    if count > MOST_MEMBERS:
         raise CheckpointError(
-            f"{path}: {count:,} or more members; a file of tinyadtn has at most {_MOST_MEMBERS:,}"
+            f"{path}: {count:,} or more members; a file of tinyadtn has at most {MOST_MEMBERS:,}"
         )
 
 

@@ -47,16 +47,10 @@ def parse_state(
     """Return the arrays and ``meta`` from all arrays of the file ``path``, checked."""
     if META not in arrays:
         raise CheckpointError(f"{path}: holds no {META!r}; it was not written by tinyadtn")
-    try:
-        meta = json.loads(arrays.pop(META).tobytes().decode(), parse_int=_parse_int)
-        version, hashes = meta["format"], {**meta["sha256"]}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its description cannot be read ({error})") from error
-    if version != FORMAT:
-        raise CheckpointError(
-            f"{path}: format {version}, this tinyadtn reads format {FORMAT}; use the tinyadtn that "
-            "wrote it"
-        )
+    meta = parse_meta(path, arrays.pop(META).tobytes())
+    hashes = meta.get("sha256")
+    if not isinstance(hashes, dict):
+        raise CheckpointError(f"{path}: its description cannot be read (it has no hashes)")
     if arrays.keys() != hashes.keys():
         odd = ", ".join(sorted(arrays.keys() ^ hashes.keys()))
         raise CheckpointError(f"{path}: arrays missing or extra: {odd}")
@@ -64,6 +58,21 @@ def parse_state(
         if _hash(array) != hashes[name]:
             raise CheckpointError(f"{path}: {name} is damaged: it is not what was written")
     return arrays, meta
+
+
+def parse_meta(path: str | os.PathLike[str], text: bytes) -> dict[str, Any]:
+    """Return the description of a file from its JSON text, after a check of the format number."""
+    try:
+        meta = json.loads(text.decode(), parse_int=_parse_int)
+        version = meta["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its description cannot be read ({error})") from error
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {version}, this tinyadtn reads format {FORMAT}; use the tinyadtn that "
+            "wrote it"
+        )
+    return meta
 
 
 def _parse_int(digits: str) -> int:

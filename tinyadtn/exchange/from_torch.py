@@ -1,0 +1,122 @@
+"""Values from a torch network, or from any arrays with torch's names, into a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.engine import Tensor
+from ..errors import ShapeError, TinyADTNError, nearest
+from ..nn.members import walk
+from ..nn.module import Module
+from ..nn.norm_layers import BatchNorm2d, Normalize
+from ..nn.weights import Weight
+
+# Where torch's name of a tensor is not ours: batch normalization.
+TORCH_WORDS = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}
+
+
+def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | None = None) -> None:
+    """Set all parameters and buffers of the model from a torch network.
+
+    ``network`` is a ``torch.nn.Module``, its ``state_dict()``, or a dict of arrays. ``names`` maps
+    our names of layers to torch's, such as ``{"conv1": "features.0"}``; a layer that is not in it
+    has the same name in both, as in what ``to_torch`` returns. torch's words for the tensors of
+    a batch normalization are translated. ``normalize`` stays as it is if torch has no such layer.
+
+    Nothing is changed unless everything fits. Raises ShapeError for another shape, and for tensors
+    that are missing or left over; TinyADTNError for a name that the model does not have.
+
+    >>> import tinyadtn as ta
+    >>> model = ta.Sequential(fc1=ta.Linear(3, 2))
+    >>> state = {"0.weight": np.ones((2, 3)), "0.bias": np.zeros(2)}
+    >>> load_from_torch(model, state, names={"fc1": "0"})
+    >>> model(np.ones((1, 3))).data
+    array([[3., 3.]])
+    """
+    state = state_of(network)
+    wanted = _torch_names(model, state, dict(names or {}))
+    missing = [ours for ours, theirs in wanted.items() if theirs not in state]
+    if missing:
+        raise ShapeError(_about_missing(model, wanted, missing, state))
+    left = state.keys() - {*wanted.values(), *_shared(model, wanted)}
+    left = {name for name in left if not name.endswith("num_batches_tracked")}
+    if left:
+        raise ShapeError(f"the model has no place for {_listed(left)}; it has {_listed(wanted)}")
+    arrays = {ours: _array(theirs, state[theirs]) for ours, theirs in wanted.items()}
+    tensors = dict(model.named_tensors())
+    for ours, theirs in wanted.items():
+        if arrays[ours].shape != tensors[ours].shape:
+            raise ShapeError(
+                f"{ours} has shape {tensors[ours].shape}, {theirs} has {arrays[ours].shape}"
+            )
+    kept = {name: t.numpy() for name, t in tensors.items() if name not in wanted}
+    model.load_arrays({**arrays, **kept})
+
+
+def state_of(network: Any) -> dict[str, Any]:
+    """Return the tensors by name of a torch module, a ``state_dict`` or a dict of arrays."""
+    state = network.state_dict() if hasattr(network, "state_dict") else network
+    if not isinstance(state, Mapping):
+        raise TinyADTNError(
+            "expected a torch module, its state_dict() or a dict of arrays, got "
+            f"{type(network).__name__}"
+        )
+    return dict(state)
+
+
+def _torch_names(model: Module, state: Mapping[str, Any], names: dict[str, str]) -> dict[str, str]:
+    """Return torch's name for every tensor of the model that is loaded."""
+    modules = dict(model.named_modules())
+    for layer in names:
+        if layer not in modules:
+            raise TinyADTNError(f"names: the model has no layer {layer!r}{nearest(layer, modules)}")
+    wanted = {}
+    for ours, _ in model.named_tensors():
+        layer, _, part = ours.rpartition(".")
+        outer = max((n for n in names if ours.startswith(f"{n}.")), key=len, default=layer)
+        theirs = names.get(outer, outer) + ours[len(outer) :]
+        if isinstance(modules.get(layer), BatchNorm2d) and theirs not in state:
+            theirs = f"{theirs.rpartition('.')[0]}.{TORCH_WORDS.get(part, part)}"
+        if theirs in state or not isinstance(modules.get(layer), Normalize):
+            wanted[ours] = theirs
+    return wanted
+
+
+def _about_missing(
+    model: Module, wanted: Mapping[str, str], missing: list[str], state: Mapping[str, Any]
+) -> str:
+    first = missing[0]
+    message = (
+        f"{len(missing)} of {len(wanted)} tensors are missing, the first is {first}: no tensor is "
+        f"called {wanted[first]!r}{nearest(wanted[first], state)}. There is {_listed(state)}; "
+    )
+    weight = dict(model.named_modules()).get(f"{first.partition('.weight.')[0]}.weight")
+    if isinstance(weight, Weight):
+        return message + "its layer is encoded: load dense weights before ta.compress and ta.fit"
+    return message + 'map other names of layers with names={"conv1": "features.0"}'
+
+
+def _shared(model: Module, wanted: Mapping[str, str]) -> list[str]:
+    """Return the further names of tensors that several layers share: torch lists each of them."""
+    known = {id(tensor) for _, tensor in model.named_tensors()}
+    return [name for name, part, *_ in walk(model) if id(part) in known and name not in wanted]
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    """Return a torch tensor or an array as an array; bfloat16, which NumPy lacks, as float32."""
+    if hasattr(value, "detach") and not isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        value = value.numpy()
+    if not hasattr(value, "dtype"):
+        raise TinyADTNError(f"{name} is a {type(value).__name__}, not a tensor or an array")
+    return np.asarray(value)
+
+
+def _listed(names: Any) -> str:
+    """Return the names as text, at most eight of them."""
+    first = sorted(names)[:8]
+    return ", ".join(first) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

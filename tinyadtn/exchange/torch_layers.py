@@ -1,0 +1,230 @@
+"""Layers in torch: each computes what our layer of the same name does, with the same tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..autodiff.engine import Tensor
+from ..errors import TinyADTNError
+from ..nn import layers, norm_layers
+from ..nn.sequential import Sequential
+from ..ops.pool import pool_window
+from ..ops.windows import SlidingWindow, window_over
+from .torch_part import Part
+from .torch_weights import decoder
+
+
+class TorchSequential(Part):
+    """The layers one after another."""
+
+    def __init__(self, ours: Sequential, made: dict[int, Any]):
+        super().__init__()
+        for name, layer in ours.layers():
+            try:
+                self.add_module(name, layer_in_torch(layer, made))
+            except KeyError as error:  # "type" is a name of torch's own
+                raise TinyADTNError(
+                    f"torch has another use for the name {name!r}: give this layer another name"
+                ) from error
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self._modules.values():
+            x = layer(x)
+        return x
+
+
+class TorchWeighted(Part):
+    """The base class of layers with a weight: a parameter, or a module that decodes it."""
+
+    def hold_weight(self, ours: Any, made: dict[int, Any]) -> None:
+        """Copy the weight and the bias."""
+        self.hold(ours, made, "bias")
+        if isinstance(ours.weight, Tensor):
+            self.hold(ours, made, "weight")
+        else:
+            self.weight = decoder(ours.weight, made)
+
+    def decoded(self) -> torch.Tensor:
+        """Return the weight as a tensor."""
+        return self.weight() if isinstance(self.weight, nn.Module) else self.weight
+
+
+class TorchLinear(TorchWeighted):
+    """y[n,o] = Σ_i x[n,i] · W[o,i] + bias[o]."""
+
+    def __init__(self, ours: layers.Linear, made: dict[int, Any]):
+        super().__init__()
+        self.hold_weight(ours, made)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.linear(x, self.decoded(), self.bias)
+
+
+class TorchConv2d(TorchWeighted):
+    """y = conv2d(x, W) + bias[o]."""
+
+    def __init__(self, ours: layers.Conv2d, made: dict[int, Any]):
+        super().__init__()
+        self.hold_weight(ours, made)
+        self.geometry = ours.geometry
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight, own = self.decoded(), self.geometry
+        kernel = (weight.shape[2], weight.shape[3])
+        window = window_over(tuple(x.shape), kernel, own.stride, own.padding, own.dilation)
+        x, padding = padded(x, window)
+        return functional.conv2d(
+            x, weight, self.bias, window.stride, padding, window.dilation, own.groups
+        )
+
+
+def padded(
+    x: torch.Tensor, window: SlidingWindow, value: float = 0.0
+) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Return x and the padding that torch adds, which is the same on opposite sides."""
+    (top, left), (bottom, right) = window.padding, window.after or window.padding
+    if (top, left) == (bottom, right):
+        return x, (top, left)
+    return functional.pad(x, (left, right, top, bottom), value=value), (0, 0)
+
+
+class TorchMaxPool2d(nn.Module):
+    """The largest value of each window."""
+
+    def __init__(self, ours: layers.MaxPool2d, made: dict[int, Any]):
+        super().__init__()
+        self.options = ours._options()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        window = pool_window(tuple(x.shape), **self.options)
+        x, padding = padded(x, window, -math.inf)
+        y = functional.max_pool2d(
+            x, window.kernel, window.stride, padding, window.dilation, window.ceil_mode
+        )
+        return y[:, :, : window.outputs[0], : window.outputs[1]]
+
+
+class TorchAvgPool2d(nn.Module):
+    """The mean of each window."""
+
+    def __init__(self, ours: layers.AvgPool2d, made: dict[int, Any]):
+        super().__init__()
+        self.options = ours._options()
+        if self.options["dilation"] not in (1, (1, 1)):
+            raise TinyADTNError(f"torch has no avg_pool2d with dilation, got {ours!r}")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        window = pool_window(tuple(x.shape), **self.options)
+        x, padding = padded(x, window)
+        y = functional.avg_pool2d(x, window.kernel, window.stride, padding, window.ceil_mode)
+        return y[:, :, : window.outputs[0], : window.outputs[1]]
+
+
+class TorchNormalize(Part):
+    """y = (x - mean) / std, with constants."""
+
+    def __init__(self, ours: norm_layers.Normalize, made: dict[int, Any]):
+        super().__init__()
+        self.hold(ours, made, "mean", "std")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x - self.mean[:, None, None]) / self.std[:, None, None]
+
+
+class TorchBatchNorm2d(Part):
+    """y = scale · (x - mean) / √(variance + ε) + shift, the buffers updated in training."""
+
+    def __init__(self, ours: norm_layers.BatchNorm2d, made: dict[int, Any]):
+        super().__init__()
+        self.hold(ours, made, "scale", "shift", "running_mean", "running_variance")
+        self.momentum, self.epsilon = ours.momentum, ours.epsilon
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.batch_norm(
+            x,
+            self.running_mean,
+            self.running_variance,
+            self.scale,
+            self.shift,
+            self.training,
+            self.momentum,
+            self.epsilon,
+        )
+
+
+class TorchLocalResponseNorm(nn.Module):
+    """y_c = x_c / (k + α Σ x_j²)^β. torch divides α by the size."""
+
+    def __init__(self, ours: norm_layers.LocalResponseNorm, made: dict[int, Any]):
+        super().__init__()
+        self.size, self.k, self.alpha, self.beta = ours.size, ours.k, ours.alpha, ours.beta
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        alpha = self.alpha * self.size
+        return functional.local_response_norm(x, self.size, alpha, self.beta, self.k)
+
+
+class TorchLocalContrastNorm(nn.Module):
+    """v = x - local mean;  y = v / max(σ, mean of σ): see ``ops.local_norm``."""
+
+    def __init__(self, ours: norm_layers.LocalContrastNorm, made: dict[int, Any]):
+        super().__init__()
+        self.size = ours.size
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        distance = torch.arange(self.size, device=x.device, dtype=torch.float64) - self.size // 2
+        profile = torch.exp(-0.5 * (4 * distance / self.size) ** 2)
+        window = (profile[:, None] * profile).to(x.dtype)[None, None]
+
+        def blurred(image: torch.Tensor) -> torch.Tensor:
+            return functional.conv2d(image, window, padding=self.size // 2)
+
+        inside = blurred(torch.ones_like(x[:1, :1]))
+        v = x - blurred(x.mean(1, keepdim=True)) / inside
+        spread = torch.sqrt(blurred((v * v).mean(1, keepdim=True)) / inside + 1e-8)
+        return v / torch.maximum(spread, spread.mean((1, 2, 3), keepdim=True))
+
+
+def _dropout(ours: norm_layers.Dropout, made: dict[int, Any]) -> nn.Module:
+    return nn.Dropout(ours.rate)
+
+
+def _flatten(ours: layers.Flatten, made: dict[int, Any]) -> nn.Module:
+    return nn.Flatten()
+
+
+def _relu(ours: layers.ReLU, made: dict[int, Any]) -> nn.Module:
+    return nn.ReLU()
+
+
+LAYERS: dict[type, Any] = {
+    Sequential: TorchSequential,
+    layers.Linear: TorchLinear,
+    layers.Conv2d: TorchConv2d,
+    layers.MaxPool2d: TorchMaxPool2d,
+    layers.AvgPool2d: TorchAvgPool2d,
+    layers.Flatten: _flatten,
+    layers.ReLU: _relu,
+    norm_layers.Normalize: TorchNormalize,
+    norm_layers.BatchNorm2d: TorchBatchNorm2d,
+    norm_layers.LocalResponseNorm: TorchLocalResponseNorm,
+    norm_layers.LocalContrastNorm: TorchLocalContrastNorm,
+    norm_layers.Dropout: _dropout,
+}
+
+
+def layer_in_torch(layer: Any, made: dict[int, Any]) -> nn.Module:
+    """Return the torch module that computes what the layer does; a shared layer is made once."""
+    if type(layer) not in LAYERS:
+        raise TinyADTNError(
+            f"{type(layer).__name__} has no counterpart in torch; there is one for "
+            f"{', '.join(kind.__name__ for kind in LAYERS)}"
+        )
+    if id(layer) not in made:
+        made[id(layer)] = LAYERS[type(layer)](layer, made)
+    return made[id(layer)]

@@ -1,0 +1,46 @@
+"""The base class of what is computed in torch: a torch module with the tensors of one of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..autodiff.engine import Tensor
+
+
+class Part(nn.Module):
+    """The base class: a torch module with tensors of one of our modules.
+
+    ``made`` maps the id of our tensors and modules to their copies. So what several layers share is
+    copied once.
+    """
+
+    def hold(self, ours: Any, made: dict[int, Any], *names: str) -> None:
+        """Copy attributes of our module: parameters, buffers, None, and lists of tensors.
+
+        A parameter that is frozen becomes a buffer; in a list, a parameter without gradient.
+        """
+        for name in names:
+            value = getattr(ours, name)
+            if value is None:
+                self.register_parameter(name, None)
+            elif isinstance(value, list):
+                self.add_module(name, nn.ParameterList(copied(tensor, made) for tensor in value))
+            elif value.requires_grad:
+                self.register_parameter(name, copied(value, made))
+            else:
+                self.register_buffer(name, copied(value, made).data)
+
+
+def copied(tensor: Tensor, made: dict[int, Any]) -> nn.Parameter:
+    """Return a parameter with a copy of the values."""
+    if id(tensor) not in made:
+        array = tensor.numpy()
+        if array.dtype.kind == "u" and array.dtype != np.uint8:  # indices, which torch cannot save
+            array = array.astype(np.int64)
+        value = torch.tensor(array)
+        made[id(tensor)] = nn.Parameter(value, requires_grad=tensor.requires_grad)
+    return made[id(tensor)]
