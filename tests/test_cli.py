@@ -18,6 +18,7 @@ from tinyadtn.cli.main import build_parser, main
 from tinyadtn.files.state import read_state, write_state
 from tinyadtn.nn.surgery import named_layers
 from tinyadtn.studies import experiment, experiment_files
+from tinyadtn.training.runs import planned
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
@@ -547,3 +548,35 @@ def test_without_cupy_the_device_is_refused_in_one_line(command, monkeypatch, ca
     printed = capsys.readouterr()
     assert printed.err == 'error: device "cuda" needs CuPy: pip install cupy-cuda12x\n'
     assert printed.out == "" and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", ["onnx", "safetensors"])
+def test_export_writes_what_the_ending_names(tiny, capsys, ending):
+    pytest.importorskip(ending)
+    model = ta.compress(ta.models.fc2(hidden=4, rng=0), {"fc1": 1}, rng=0)
+    ta.save("small.npz", model)
+    export = ["export", "small.npz", "--out", f"there/small.{ending}"]
+    assert main(export) == 0
+    assert main(export) == 2 and "--overwrite" in capsys.readouterr().err
+    assert main([*export, "--overwrite"]) == 0
+    if ending == "safetensors":
+        assert ta.load_safetensors(export[-1]).num_parameters == model.num_parameters
+
+
+def test_export_names_the_endings(tiny, capsys):
+    ta.save("small.npz", ta.models.fc2(hidden=4, rng=0))
+    assert main(["export", "small.npz", "--out", "small.h5"]) == 2
+    assert ".onnx, .safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        (["fc2"], 1e-3),
+        (["fc2", "--encode", "fc1=1"], 0.03),
+        (["fc2", "--encode", "fc1=1", "--learning-rate", "0.01"], 0.01),
+    ],
+)
+def test_encoded_layers_have_a_default_rate_of_their_own(tiny, words, rate):
+    assert main(["train", *words, "--data", tiny, "--epochs", "1", "--quiet"]) == 0
+    assert planned("runs/train/last.npz")[0].learning_rate == rate

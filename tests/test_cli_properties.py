@@ -174,6 +174,10 @@ COMMANDS = {
             DEVICE,
         ],
     ),
+    "export": (
+        [FILE.map(lambda f: [f]), MADE.map(lambda f: ["--out", f])],
+        [option("--out", choice("new.onnx", "new.safetensors")), option("--overwrite")],
+    ),
     "predict": ([some(FILE)], [option("--model", FILE), option("--model", "dense.npz"), DEVICE]),
     "report": (
         [FILE.map(lambda f: [f])],

@@ -34,6 +34,7 @@ CHECKPOINT_COMMANDS = {
     "compress": ["compress", "fc2", "--dense", "{}", "--out", "out", "--quiet"],
     "predict": ["predict", "digit.png", "--model", "{}"],
     "features": ["features", "{}", "--data", "mnist-5k", "--out", "made.npz", "--quiet"],
+    "export": ["export", "{}", "--out", "made.safetensors"],
 }
 DATA_COMMANDS = {
     "train": ["train", "fc2", "--data", "{}", "--out", "out", "--quiet"],

@@ -1,6 +1,9 @@
 """How much memory the machine, or the container, has, and how much a file may take of it."""
 
+import ctypes
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,28 @@ def test_holes_do_not_count(tmp_path):
     with path.open("rb") as file:
         most = most_from(file.fileno())
     assert ALWAYS + GROWTH * 10_000 <= most <= ALWAYS + GROWTH * 2**17
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from tinyadtn.limits import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def use():
+    return [np.ones(2**size) for size in (17, 19, 20, 21)]
+use()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    use()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+def test_freed_memory_is_kept_for_new_arrays():
+    def faults(word):
+        command = [sys.executable, "-c", FAULTS, word]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert faults("keep") < faults("return") / 10

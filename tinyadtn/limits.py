@@ -1,8 +1,9 @@
-"""Limits: how much memory may be used, and how large an unpacked file may become."""
+"""Memory: how much may be used, how large a file may become, and keeping what was freed."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from .errors import SizeLimitError
 
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux lists the limits of a container
 ALWAYS = 8 * 2**20  # bytes that any file may become
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 GROWTH = 50  # times its size on disk: images compress to a fifth, zeros to a thousandth
 
 
@@ -75,3 +77,17 @@ def _stored_bytes(handle: int) -> int:
     finally:
         os.lseek(handle, place, os.SEEK_SET)
     return stored
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory of freed arrays for new ones, instead of returning it.
+
+    Otherwise the arrays of a training step often get new pages from the system, which fills them
+    with zeros first: a third of the time of a step with ADTNs of depth 2. It holds for the whole
+    process, so only programs call this, and not ``import tinyadtn``. Other C libraries than glibc
+    are left as they are.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(MMAP_THRESHOLD, 32 * 2**20)  # the largest that is allowed
+        mallopt(TRIM_THRESHOLD, 2**30)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, DataFileError, NonFiniteError, SizeLimitError, TinyADTNError
+from ..limits import keep_freed_memory
 from ..tables import printable
 from .commands import handling
 from .parser import build_parser
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _code_of(arguments: Sequence[str] | None) -> int:
     debug = False
     try:
+        keep_freed_memory()
         options = _parsed(arguments)
         debug = options.debug
         with stopping_gently():

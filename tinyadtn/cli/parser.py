@@ -51,20 +51,24 @@ ALWAYS = [
 ]
 
 
+RATES = f"{TrainingPlan.learning_rate}; {commands.ENCODED_RATE} for fc2 and lenet5 with --encode"
+
+
 def of_plan(name: str, help: str, value: Value) -> Option:
     """Return an option of ``TrainingPlan``, whose default is only in the help.
 
     A resumed run keeps its plan, so an option that is not given must be None.
     """
     default = getattr(TrainingPlan, name[2:].replace("-", "_"))
-    return option(name, f"{help} (default: {'no limit' if default is None else default})", value)
+    shown = "no limit" if default is None else default
+    return option(name, help if "(default" in help else f"{help} (default: {shown})", value)
 
 
 PLAN = [  # one for each field of ``TrainingPlan``
     of_plan("--epochs", "number of passes over the training data", positive),
     of_plan("--batch-size", "images per step", positive),
     of_plan("--optimizer", "update rule", sorted(OPTIMIZERS)),
-    of_plan("--learning-rate", "peak learning rate", rate),
+    of_plan("--learning-rate", f"peak learning rate (default: {RATES})", rate),
     of_plan("--schedule", "learning-rate schedule", sorted(SCHEDULES)),
     of_plan("--momentum", "momentum of sgd", float),
     of_plan("--weight-decay", "decoupled weight decay, times the learning rate", float),
@@ -154,6 +158,11 @@ SWEEP = [
     flag("--retry-failed", "repeat the runs that failed"),
     flag("--overwrite", "replace an existing picture of --plot"),
 ]
+EXPORT = [
+    CHECKPOINT,
+    option("--out", "file to write: .onnx or .safetensors", path, metavar="FILE", required=True),
+    flag("--overwrite", "replace the file of --out"),
+]
 DATASET = option("name", "a name that `tinyadtn data list` shows", str)
 SOURCE = option("source", DATA_HELP, path, metavar="SOURCE")
 SIZE = option("--size", "cut pictures to a square of this many pixels a side", positive)
@@ -188,6 +197,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("evaluate", commands.evaluate_model, EVALUATE, "print the loss and accuracy of a model")
     add("features", commands.write_features, FEATURES, "store the output of a model's first layers")
+    add("export", commands.export_model, EXPORT, "write a model for other programs")
     add("predict", commands.predict_image, PREDICT, "predict the class of a picture")
     add("report", commands.print_report, REPORT, "print parameters and bytes of a model's weights")
     add("draw", commands.draw_model, DRAW, "draw a model's ADTNs and their spectra")

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TinyADTNError
+from ..limits import keep_freed_memory
 from .run import failure, run_one
 from .spec import PlannedRun
 
@@ -117,6 +118,7 @@ def _begin(parent: Connection) -> None:
     from multiprocessing import connection
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
 
     def watch() -> None:
         connection.wait([parent])  # nothing is sent; it is ready when the parent closes its end
