@@ -1,4 +1,4 @@
-"""An ADTN's weight as layers use it: ``decode()`` forward and backward, against contracting T alone.
+"""An ADTN as layers use it: ``decode()`` forward and backward, against contracting T alone.
 
     OPENBLAS_NUM_THREADS=1 python tests/bench/bench_decode.py
 
