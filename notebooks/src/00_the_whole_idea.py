@@ -35,8 +35,7 @@ from tinyadtn.course.pictures.rows import rows_as_images
 # **ADTN**, an *automatically differentiable tensor network*. This one has 436 parameters, and they
 # are trained instead of the matrix.
 #
-# Guess first: how many percentage points of test accuracy does the small one lose? A negative loss
-# means that the small network is better.
+# Guess first: how many percentage points of test accuracy does the small one lose?
 
 # %%
 my_guess_points = None  # for example 20
@@ -47,9 +46,9 @@ tiny.main(data, steps=teach.pick(240, 3))
 teach.states("200,704", 256 * 784, always=True)
 
 # %% [markdown]
-# Subtract the two accuracies and compare the difference with your guess. Does the small network
-# have the higher accuracy? This does not mean that it is the better network: after `240` steps the
-# dense matrix is undertrained. With ten times as many steps it reaches a higher accuracy.
+# Subtract the second accuracy from the first, and compare the difference with your guess. If it is
+# negative, the small network is better here. That is not so in general: after `240` steps the dense
+# matrix is undertrained, and with ten times as many steps it reaches a higher accuracy.
 #
 # Why does this work, how far does it go, and what is *not* due to these parameters? These are the
 # questions of notebooks 06 to 11.
