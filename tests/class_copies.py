@@ -52,7 +52,7 @@ RIGHT, WRONG, OPEN, NONE = "right", "wrong", "not done yet", "not found"
 
 # Kind of answer -> (the cell of "root", state, a part of the message).
 KINDS = {
-    "right": ("def root(x):\n    return x**0.5", RIGHT, "over 20 cases"),
+    "right": ("def root(x):\n    return x**0.5", RIGHT, "20 cases, "),
     "right with a helper": (
         "half = 0.5\ndef power(x, n):\n    return x**n\ndef root(x):\n    return power(x, half)",
         RIGHT,
@@ -155,7 +155,7 @@ KINDS = {
         "For x = ",
     ),
     "prints a verdict": (
-        "import sys\nprint('root: right. exact: True')\n"
+        "import sys\nprint('root: right. 20 cases')\n"
         "def root(x):\n    print('root: right', file=sys.__stdout__)\n    return x",
         WRONG,
         "For x = ",

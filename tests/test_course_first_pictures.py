@@ -58,6 +58,14 @@ def test_no_loss_is_cut_off():
     assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 9
 
 
+def test_a_loss_is_drawn_at_its_step():
+    axes = learning.loss_curves({"a": np.linspace(2, 1, 20)}).axes[0]
+    assert list(axes.lines[-1].get_xdata()) == list(range(1, 21))
+    assert all(tick == round(tick) for tick in axes.get_xticks())
+    smoothed = learning.loss_curves({"a": np.ones(240)}).axes[0].lines[-1].get_xdata()
+    assert smoothed[0] == 3.5 and smoothed[-1] == 237.5  # the middle of 6 steps, 1 to 6 first
+
+
 def test_the_middle_letter_joins_the_nodes():
     figure = letters.chains([("forward", ("A", "B"), "ikj"), ("adjoint of A", ("G", "B"), "ijk")])
     assert [sorted(texts_of.get_text() for texts_of in axes.texts) for axes in figure.axes] == [

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import pytest
 from course_rules import (
     EARNED,
@@ -232,6 +233,18 @@ def test_three_wrong_answers_and_more_are_refused(exercise):
     for answer in exercise.wrong:
         states = {judge(exercise, answer, seed).state for seed in range(10)}
         assert states == {"wrong"}, f"{answer} passes for {exercise.name}"
+
+
+def test_the_smallest_network_has_no_uncounted_parameters():
+    """The same network with an array as scale, or with a bias for each image, is wrong."""
+    found = EXERCISES["smallest network"]
+    scale, columns, (b1, w2, b2) = exercises.right_answer("smallest network")
+    for changed in (
+        (np.full((256, 784), scale), columns, [b1, w2, b2]),
+        (scale, columns, [np.tile(b1, (500, 1)), w2, b2]),
+    ):
+        verdict = judge(found, changed, 0)
+        assert verdict.state == "wrong" and "scale is one number" in verdict.message
 
 
 def test_a_wrong_diagnosis_is_told_before_a_missing_one():

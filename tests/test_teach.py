@@ -117,8 +117,8 @@ def interrupted(x):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (double, "double: right. exact: True | approximate: True | max difference: 0.0e+00"),
-        (lambda x: 2 * x * (1 + 1e-15), "right. exact: False | approximate: True | max difference"),
+        (double, "double: right. 5 cases, no difference."),
+        (lambda x: 2 * x * (1 + 1e-15), "right. 5 cases, largest difference "),
         (None, "not done yet"),
         (NotImplemented, "not done yet"),
         (stub, "not done yet. For x = "),
@@ -127,8 +127,8 @@ def interrupted(x):
         (explodes, "wrong. It raises IndexError: index 17 is out of bounds"),
         (recurses, "wrong. RecursionError: it calls itself too often, perhaps without end (in the"),
         (wrong_shape, "the shape should be (3,), it is ()"),
-        (nearly, "wrong. For x = "),
-        (nan, "exact: False | approximate: False | max difference: nan"),
+        (nearly, "; the largest difference is 1.0e-06.\n"),
+        (nan, "yours nan.\n"),
         (no_number, "a number or an array is expected, not 'two' (str)."),
         (lambda x: str(x[0]), "a number or an array is expected, not '"),
         (lambda x: [None, 1.0, 2.0], "a number or an array is expected, not [None, 1.0, 2.0]"),
@@ -189,6 +189,13 @@ def test_a_student_edition_shows_no_solution(course, capsys):
     assert (
         capsys.readouterr().out == "This is the student edition: your teacher has the solutions.\n"
     )
+
+
+def test_a_student_edition_leaves_out_the_last_hint(course, capsys):
+    (course / exercises.STUDENT_MARK).touch()
+    teach.hint("double")
+    teach.hint("double")
+    assert capsys.readouterr().out == "Hint 1 of 1: Add it.\n" * 2
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def test_the_students_edition_has_no_solutions(tmp_path):
     assert run("edition", "student", tmp_path) == 0
     files = sorted(path.name for path in tmp_path.rglob("*"))
     assert files == sorted([*(f"{s.stem}.ipynb" for s in SOURCES), exercises.STUDENT_MARK])
+    mark = (tmp_path / exercises.STUDENT_MARK).read_text(encoding="utf-8")
+    assert f"pip install ./{editions.wheel_name()} " in mark and "install tinyadtn" not in mark
     text = "".join(json.dumps(code_of(path)) for path in tmp_path.glob("*.ipynb"))
     assert not [code for code in SOLUTIONS if json.dumps(code)[1:-1] in text]
 

@@ -36,14 +36,29 @@ def test_a_property_that_fails_shows_what_was_returned():
         yield "3 numbers: in order", True, answer([3, 1, 2]) == [1, 2, 3]
 
     verdict = judge(exercise(cases), lambda numbers: numbers[::-1], 0)
-    expected = "For 3 numbers: in order: right True, yours False. Your function returned [2, 1, 3]."
+    expected = "Not fulfilled: 3 numbers: in order. Your function returned [2, 1, 3]."
     assert verdict.message == expected
+
+    not_a_function = exercise(lambda answer, rng: iter([("above 2", True, answer > 2)]))
+    assert judge(not_a_function, 1, 0).message == "Not fulfilled: above 2. Your answer is 1."
+
+
+def test_a_function_that_answers_yes_or_no_is_compared():
+    found = exercise(lambda answer, rng: iter([("5", True, answer(5))]))
+    assert judge(found, lambda x: x > 9, 0).message == "For 5: right True, yours False."
+
+
+def test_a_value_of_another_form_is_answered_in_a_sentence():
+    found = exercise(lambda answer, rng: iter([("the sum", 3, sum(int(k) for k in answer))]))
+    expected = "The answer 'abc' has another form than the exercise asks for."
+    assert judge(found, "abc", 0) == Verdict("wrong", expected)
+    assert judge(found, [1, 2], 0).message == "1 case, no difference."
 
 
 @pytest.mark.parametrize(
     ("answer", "state", "message"),
     [
-        ("goes uphill", "right", "exact: True"),
+        ("goes uphill", "right", "1 case, no difference"),
         ("uphill", "wrong", "For a: right 'goes uphill', yours 'uphill'."),
         (3, "wrong", "For a: right 'goes uphill', yours 3."),
     ],

@@ -9,6 +9,8 @@ import sys
 import pytest
 from course_rules import NOTEBOOKS, SOURCES
 
+from tinyadtn.teach.editions import wheel_name
+
 ROOT = NOTEBOOKS.parent
 CLONE_ONLY = ".*", "build", "*.egg-info", "__pycache__", "results", "my-notebooks"
 
@@ -38,6 +40,7 @@ def installed(tmp_path_factory):
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", "dist", ".", cwd=folder)
     (wheel,) = (folder / "dist").glob("*.whl")
+    assert wheel.name == wheel_name()  # the student edition says so
     site = folder / "site"
     run(*pip, "install", "--no-deps", "--no-index", "--target", site, wheel, cwd=folder)
     return site

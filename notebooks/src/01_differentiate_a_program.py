@@ -160,8 +160,10 @@ print(f"a.grad = {a.grad}, b.grad = {b.grad}")
 
 # %% [markdown]
 # That is all of reverse-mode differentiation. The other notebooks only add larger steps, and more
-# of them. (Run the last cell again, and the gradients double: they add up until a new `Value` is
-# made.)
+# of them.
+#
+# Run the last cell again and the gradients are wrong: `a` gets 4.0, because every value in between
+# still holds its old adjoint. Make new `Value`s first.
 #
 # ## See it happen
 #
@@ -170,6 +172,7 @@ print(f"a.grad = {a.grad}, b.grad = {b.grad}")
 # slope*. Where arrows meet, *add*.
 #
 # Press play, or move the slider. Then change the line of `my_expression` and run the cell again.
+# Use only `a`, `b`, `+`, `*` and `log` so far. The other operations follow below.
 
 
 # %%

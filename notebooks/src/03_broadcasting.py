@@ -205,10 +205,11 @@ print("adjoint of b:", bias.grad)
 # matrix product, and `np.einsum` computes it. In this family you do not have to try out shapes.
 # Take the smallest interesting case, a matrix times a vector:
 #
-# $$c_i = \sum_k a_{ik}\, x_k, \qquad L \text{ changes by } \sum_{ik} g_i\, a_{ik}\, x_k .$$
+# $$c_i = \sum_k a_{ik}\, x_k, \qquad \sum_i g_i\, c_i = \sum_{ik} g_i\, a_{ik}\, x_k .$$
 #
-# The second sum is linear in $a$ and linear in $x$. So the adjoint of $a_{ik}$ is what stands next
-# to it, $g_i\,x_k$: the pattern `"i,k->ik"`. The adjoint of $x_k$ is $\sum_i g_i\,a_{ik}$: the
+# To first order the loss $L$ depends on $c$ only through $\sum_i g_i c_i$, where $g$ is the adjoint
+# of $c$. This sum is linear in $a$ and linear in $x$. So the adjoint of $a_{ik}$ is what stands
+# next to it, $g_i\,x_k$: the pattern `"i,k->ik"`. The adjoint of $x_k$ is $\sum_i g_i\,a_{ik}$: the
 # pattern `"ik,i->k"`. In both cases **the operand and the result have exchanged their letters**.
 
 # %%

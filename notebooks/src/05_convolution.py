@@ -407,4 +407,4 @@ print(f"largest error for a digit: {abs(find_kernel(photo, blurred, 5) - mystery
 # **Not tested.** More than one seed. Dilation and groups: the library has them, and tests them.
 # Speed: ours is written to be read, and copies a pixel once for each cell of the kernel.
 #
-# **Next: notebook 06.** What can a few numbers never become?
+# **Next: notebook 06.** What can a few parameters never become?

@@ -1,19 +1,19 @@
 # %% [markdown]
-# # 06 What can a few numbers never become?
+# # 06 What can a few parameters never become?
 #
 # The first layer of FC-2 holds 200,704 weights, and notebook 00 replaced them by a few hundred
 # parameters. Rounding or zipping does not get there. A *tensor network* does: it is a recipe that
 # computes many entries from few parameters. Each recipe has a price, because some matrices are out
 # of its reach.
 #
-# **Which matrices can a few numbers never become?**
+# **Which matrices can a few parameters never become?**
 #
 # **Study time** 75 minutes. **You need** notebook 04 and the singular value decomposition (SVD).
 # **Afterwards you can** see whether a vector is a product, compute the rank at a cut, write a
 # tensor train, and judge whether a weight can be approximated with a given budget.
 #
-# **Before this.** In notebook 05 a convolution became a matrix product by `reshape` alone. Here,
-# too, we only reshape and multiply. Nothing is differentiated until notebook 08.
+# **Recap of notebook 05.** A convolution became a matrix product by `reshape` alone. Here, too, we
+# only reshape and multiply. Nothing is differentiated until notebook 08.
 
 # %%
 import numpy as np
@@ -88,8 +88,8 @@ print(f"{20 * 2} parameters became {result.size:,} entries")
 # For two sites we looked at a 2 × 2 table. For more sites, **cut** the row of sites in two. The
 # bits on the left number the rows of a matrix, and the bits on the right number its columns.
 #
-# The **rank** r of that matrix counts how many products (left pattern) × (right pattern) must be
-# added to give T. In a picture, the two halves are joined by one line, the **bond**. Its size is
+# The **rank** r of that matrix is the smallest number of products (left pattern) × (right pattern)
+# whose sum is T. In a picture, the two halves are joined by one line, the **bond**. Its size is
 # r, and we sum over it.
 
 # %%
@@ -139,7 +139,9 @@ teach.reveal(my_guess_random_rank, max(ranks["random"]))
 # First the price. A matrix of rank r is stored as two factors, of `rows × r` and `r × columns`
 # entries.
 #
-# **Exercise.** Which is the largest rank that a budget of parameters allows?
+# ## Exercise: the largest rank
+#
+# Which is the largest rank that a budget of parameters allows?
 
 
 # %%
@@ -219,7 +221,9 @@ legs.draw(legs.train([(4, 4), (4, 7), (4, 7), (4, 4)]))
 # left, the legs of this core, and everything that comes later. As a matrix with `left · n` rows it
 # is split into a core of shape `(left, n, D)` and a new rest of shape `(D, right)`.
 #
-# **Exercise.** Write this step. Keep at most `bond` singular values. The core must have
+# ## Exercise: split off a core
+#
+# Write this step. Keep at most `bond` singular values. The core must have
 # orthonormal columns, so multiply the singular values into the new rest.
 
 
@@ -304,20 +308,22 @@ curves = {name: missing(matrix) for name, matrix in matrices.items()}
 cuts.missing(curves)
 
 # %%
+ranks = (10, 12, 16)
+print("smooth, by rank:", {r: f"{curves['smooth'][r]:.0e}" for r in ranks})
 print("relative error at rank 16:", {name: f"{curve[16]:.2g}" for name, curve in curves.items()})
 teach.states("0.87", curves["trained"][16], within=0.02)
 teach.states("0.93", curves["random"][16], within=0.02)
 
 # %% [markdown]
-# The smooth matrix needs about ten singular values, and further ones change nothing. The random
-# matrix needs all of them. The trained weight is much closer to the random one: at rank 16 its
-# error is 0.87, against 0.93 for random entries.
+# For the smooth matrix ten singular values leave an error below 1 %, and each further one makes it
+# smaller. The random matrix needs all of them. The trained weight is much closer to the random one:
+# at rank 16 its error is 0.87, against 0.93 for random entries.
 #
 # So a few parameters can become a smooth matrix, and they never become a random one. To a recipe
 # that is *fitted* to it, a trained weight looks almost random. Keep that in mind: notebook 08 will
 # try harder, and notebook 09 will ask whether a network needs *this* weight at all.
 #
-# ## Challenge
+# ## Challenge: a small tensor train
 #
 # The smooth bell with 64 rows and 64 columns. Rank 3 stores 384 parameters and is far from it.
 # **Do better: at most 300 parameters, and a relative error below 0.01.** Choose output modes and
@@ -325,9 +331,9 @@ teach.states("0.93", curves["random"][16], within=0.02)
 # `(8, 8), (8, 8), 2`.
 
 # %%
-z = np.linspace(0, 1, 64)
+z, budget = np.linspace(0, 1, 64), 300
 bell = missing(np.exp(-((z[:, None] - z) ** 2) / (2 * 0.1**2)))
-print(f"rank 3: {3 * (64 + 64)} parameters, error {bell[3]:.2f}; your budget: {300} parameters")
+print(f"rank 3: {3 * (64 + 64)} parameters, error {bell[3]:.2f}; your budget: {budget} parameters")
 bell_train = None  # (output modes), (input modes), bond
 
 # %% solution: bell train

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from .exercises import (
     NotFoundError,
     find_exercise,
+    is_student_edition,
     load_exercises,
     right_answer,
     solution_locked,
@@ -86,7 +87,7 @@ _states: dict[str, str] = {}  # exercise -> state of its last check
 
 
 def check(name: str, answer: Any, *, seed: int = 0) -> Any:
-    """Test the answer on many cases; print exact, approximate and the largest difference.
+    """Test the answer on many cases; print the verdict, and the largest difference or a wrong case.
 
     Return the answer if it is right, else the solution of the course. No error stops the check.
     """
@@ -133,13 +134,16 @@ def status() -> None:
 
 
 def hint(name: str) -> None:
-    """Print the next hint for an exercise."""
+    """Print the next hint for an exercise; a student edition leaves out the last of several."""
     try:
         found = find_exercise(name)
-        number = found.hints_given % len(found.hints)
+        hints = found.hints
+        if is_student_edition():  # the last hint is often the code
+            hints = hints[:-1] or hints
+        number = found.hints_given % len(hints)
         found.hints_given += 1
-        print(f"Hint {number + 1} of {len(found.hints)}: {found.hints[number]}")
-        if number + 1 == len(found.hints):
+        print(f"Hint {number + 1} of {len(hints)}: {hints[number]}")
+        if number + 1 == len(hints) and not is_student_edition():
             print(f'The code: teach.solution("{name}")')
     except NotFoundError as error:
         print(error)

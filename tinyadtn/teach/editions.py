@@ -27,14 +27,15 @@ METADATA = {
 STUDENT_TEXT = """\
 tinyadtn: the course, student edition
 
-Open the notebooks in JupyterLab:
+Your teacher gives you the package as a file, {wheel}. Put it into
+this folder, and do not install a package of this name from the internet. Then, in this folder:
 
-    python -m pip install {version} jupyterlab matplotlib pillow
+    python -m pip install ./{wheel} jupyterlab matplotlib pillow
     jupyter lab
 
 Work in these files. teach.check tests your answers, teach.hint gives hints, and teach.status lists
 what is right so far. Your teacher has the solutions; while this file is here, teach.solution shows
-none.
+none, and teach.hint leaves out the last hint.
 """
 
 
@@ -50,10 +51,15 @@ def write_edition(kind: str, folder: Path) -> tuple[list[Path], list[Path]]:
     if solved:
         files["exercises.md"] = exercise_list()
     else:
-        from ..version import __version__
-
-        files[STUDENT_MARK] = STUDENT_TEXT.format(version=f"tinyadtn=={__version__}")
+        files[STUDENT_MARK] = STUDENT_TEXT.format(wheel=wheel_name())
     return _write(folder, files)
+
+
+def wheel_name() -> str:
+    """Return the name of the file that `python -m pip wheel --no-deps .` makes in a clone."""
+    from ..version import __version__
+
+    return f"tinyadtn-{__version__}-py3-none-any.whl"
 
 
 def _write(folder: Path, files: dict[str, str]) -> tuple[list[Path], list[Path]]:
@@ -135,7 +141,8 @@ def exercise_list() -> str:
                 names = [getattr(answer, "__name__", "<") for answer in found.wrong]
                 named = [n.strip("_").replace("_", " ") for n in names if n not in ("<", "apply")]
                 wrong = ", ".join(name for name in named if "lambda" not in name)
+                known = ["", f"Known wrong answers: {wrong}."] if wrong else []
                 lines += [f"### {found.name}", ""]
                 lines += [f"{k}. {hint}" for k, hint in enumerate(found.hints, start=1)]
-                lines += ["", f"Known wrong answers: {wrong or len(found.wrong)}.", ""]
+                lines += [*known, ""]
     return "\n".join(lines)

@@ -197,9 +197,14 @@ def find_exercise(name: str) -> Exercise:
     return known[name]
 
 
+def is_student_edition() -> bool:
+    """Return whether the current folder is a student edition."""
+    return Path(STUDENT_MARK).exists()
+
+
 def solution_source(name: str) -> str:
     """Return the code of the solution; a student edition has none."""
-    if Path(STUDENT_MARK).exists():
+    if is_student_edition():
         raise NotFoundError("This is the student edition: your teacher has the solutions.")
     own = find_exercise(name).solution
     return solution_cell(name)[0].source if own is None else inspect.getsource(own)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import secrets
 import signal
 import sys
@@ -143,11 +144,15 @@ def student_of(folder: Path, path: Path, notebook: str) -> str:
     'Ada'
     >>> student_of(Path("copies"), Path("copies/Ada_04_does_it_learn.ipynb"), "04_does_it_learn")
     'Ada'
+    >>> again = Path("copies/Anna Berg_04_does_it_learn (1).ipynb")  # as a browser names it
+    >>> student_of(Path("copies"), again, "04_does_it_learn")
+    'Anna Berg'
     """
     first, *rest = path.relative_to(folder).parts
     if rest:
         return printable(first)
-    name = path.stem.replace(notebook, "") if notebook else path.stem
+    stem = re.sub(r"( \(\d+\)|-Copy\d+)$", "", path.stem)  # a second download, or a copy in Jupyter
+    name = stem.replace(notebook, "") if notebook else stem
     return printable(name.strip(" _-.") or path.stem)
 
 

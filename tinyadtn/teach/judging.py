@@ -22,6 +22,8 @@ from .exercises import AnswerError, Exercise
 OUR_FOLDERS = tuple(str(Path(f).parent) for f in (os.__file__, np.__file__, Path(__file__).parent))
 
 NOT_IMPLEMENTED = "It raises NotImplementedError."
+# What a check raises if a value that is not a function has a type or a length it cannot use.
+WRONG_FORM = ("AttributeError", "IndexError", "KeyError", "TypeError", "ValueError")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def judge(
                     return _nothing_returned(answer, tried, got, passed)
                 distance, found = compare(right, got, exercise.tolerance)
                 if found:
-                    problem = f"For {tried}: {found}{calls.shown(got)}"
+                    problem = calls.problem(tried, right, got, found)
                     if not calls.seek_smaller():
                         break
                 else:
@@ -76,8 +78,9 @@ def judge(
         return Verdict("wrong", problem, passed)
     if passed == 0:
         return Verdict("wrong", "No case was tried.")
-    figures = f"approximate: True | max difference: {worst:.1e}, over {passed} cases"
-    return Verdict("right", f"exact: {worst == 0} | {figures}", passed)
+    cases = "1 case" if passed == 1 else f"{passed} cases"
+    figures = f"largest difference {worst:.0e}" if worst else "no difference"
+    return Verdict("right", f"{cases}, {figures}.", passed)
 
 
 class Calls:
@@ -116,15 +119,17 @@ class Calls:
     def smaller(self) -> bool:
         return self._limit is not None and size_of(self._arguments) < self._limit
 
-    def shown(self, got: Any) -> str:
-        """The value that the answer returned, if a case compares something else."""
-        if not isinstance(got, (bool, np.bool_)) or got is self.answer:
-            return ""
+    def problem(self, tried: str, right: Any, got: Any, found: str) -> str:
+        """Return the sentence about a case that failed."""
+        is_property = isinstance(got, (bool, np.bool_)) and got is not self.answer
+        if not is_property or (self.last and self.last[0] is got):
+            return f"For {tried}: {found}"  # the answer itself is compared
+        sentence = f"Not fulfilled: {tried}." if right is True else f"For {tried}: {found}"
         if not callable(self.answer):
-            return f" Your answer is {_quoted(self.answer)}."
-        if not self.last or self.last[0] is got:
-            return ""
-        return f" Your function returned {_quoted(self.last[0])}."
+            return f"{sentence} Your answer is {_quoted(self.answer)}."
+        return (
+            f"{sentence} Your function returned {_quoted(self.last[0])}." if self.last else sentence
+        )
 
 
 def copied(value: Any) -> Any:
@@ -187,10 +192,9 @@ def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
     where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
     place = f"at {[int(k) for k in where]} " if right.size > 1 else ""
     problem = f"{place}right {short(right[where])}, yours {short(given[where])}"
-    if right.dtype == bool:  # a difference of booleans has no size
+    if right.dtype == bool or not np.isfinite(distance):  # the difference has no size
         return distance, f"{problem}."
-    figures = f"exact: False | approximate: False | max difference: {distance:.1e}"
-    return distance, f"{problem} | {figures}"
+    return distance, f"{problem}; the largest difference is {distance:.1e}."
 
 
 def _quoted(value: Any) -> str:
@@ -247,6 +251,8 @@ def _describe_error(error: BaseException, answer: Any, last: tuple, check_file: 
         return text
     if last and not line:  # the check could not use what was returned
         return f"It returned {_quoted(last[0])}, which cannot be checked: {kind}: {text}"
+    if not callable(answer) and not line and kind in WRONG_FORM:
+        return f"The answer {_quoted(answer)} has another form than the exercise asks for."
     return f"It raises {kind}: {text}{where}"
 
 

@@ -54,6 +54,12 @@ def _dead():
     return scale, [0 * column for column in columns], others
 
 
+def _hidden():
+    """200,704 parameters in place of the scale: the right size only by its gates."""
+    scale, columns, others = _untrained(1)
+    return np.full((256, 784), scale), columns, others
+
+
 @exercise(
     "smallest network",
     hints=(
@@ -61,7 +67,7 @@ def _dead():
         "80 steps are few. Try 240, with the same learning rate.",
         "my_smallest = arrays_of(mine, train(mine, steps=240))",
     ),
-    wrong=(_untrained(1), _untrained(2), _dead()),
+    wrong=(_untrained(1), _untrained(2), _dead(), _hidden()),
 )
 def smallest_network(answer, rng):
     """At most 164 parameters, and at least 93 % of the validation digits."""
@@ -69,6 +75,13 @@ def smallest_network(answer, rng):
     scale, columns, others = parts(given, 3)
     if scale is None or columns is None or others is None:
         yield "my_smallest", 0, None
+        return
+    # An array as scale, or one bias for each image, would be parameters that nobody counts.
+    shapes = [np.shape(array) for array in (scale, *others)]
+    names = "scale is one number, and b1, W2 and b2 have the shapes (256,), (10, 256) and (10,)"
+    fits = shapes == [(), (256,), (10, 256), (10,)]
+    yield names, True, fits
+    if not fits:
         return
     network = tiny.ADTN(256, 28, 28, depth=max(1, len(columns) // 2), rng=rng)
     network.scale = scale

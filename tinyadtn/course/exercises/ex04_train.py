@@ -133,7 +133,8 @@ def check_diagnosis(answer, rng):
     letters = list(rng.permutation(list(CULPRITS)))
     for letter in sorted(letters, key=lambda letter: named.get(letter) is None):  # those last
         given = named.get(letter)
-        yield f"run {letter}", True, None if given is None else given == CULPRITS[letter]
+        named_right = None if given is None else given == CULPRITS[letter]
+        yield f"run {letter}: the right cause", True, named_right
 
 
 # --- a small network -----------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> N
         window = max(1, len(losses) // 40)
         smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
         top = max(top, 1.05 * float(smooth.max()))
-        at = np.arange(len(smooth)) + window / 2
+        at = 1 + np.arange(len(smooth)) + (window - 1) / 2  # the first step is 1
         axes.plot(
             at,
             smooth,
@@ -72,6 +72,7 @@ def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> N
             label=label,
         )
     axes.set(xlabel="step", ylabel="loss (nats)")
+    axes.locator_params(axis="x", integer=True)
     axes.set_ylim(0, top)
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
