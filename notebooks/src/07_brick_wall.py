@@ -12,8 +12,8 @@
 # state of a million entries, draw and count an ADTN, bound its rank at any cut, and say what a
 # ReLU between two layers changes.
 #
-# **Recap of notebook 06.** A vector with $2^Q$ entries has Q sites, one for each bit of its index. A
-# product has rank 1 at every cut, so it can never become (1, 0, 0, 1). The rank at a cut is the
+# **Recap of notebook 06.** A vector with $2^Q$ entries has Q sites, one for each bit of its index.
+# A product has rank 1 at every cut, so it can never become (1, 0, 0, 1). The rank at a cut is the
 # size of the bond that is needed there.
 
 # %%

@@ -11,8 +11,9 @@
 # equation, explain why a fit should set the scale last, and say what a relative error of 0.94
 # means.
 #
-# **Recap of notebook 07.** A gate is a 4 × 4 matrix on two neighbouring sites, applied by one reshape. Two
-# columns of gates are a TN layer, and M layers with ReLU between them compute T from |00…0⟩.
+# **Recap of notebook 07.** A gate is a 4 × 4 matrix on two neighbouring sites, applied by one
+# reshape. Two columns of gates are a TN layer, and M layers with ReLU between them compute T from
+# |00…0⟩.
 
 # %%
 import numpy as np
@@ -291,7 +292,9 @@ for normalized in (False, True):
         for column in adtn.columns[:-1]:
             column.data *= 0.5
         after = adtn.decode().numpy().std()
-        print(f"M = {depth}   {before:9.4f}   {after:12.1e}   {'normalized' * normalized or 'plain'}")
+        print(
+            f"M = {depth}   {before:9.4f}   {after:12.1e}   {'normalized' * normalized or 'plain'}"
+        )
 
 # %% [markdown]
 # ## The picture to keep: three targets
