@@ -162,3 +162,14 @@ def test_seeds_shows_each_run_and_what_the_verdict_says():
     dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
     assert [list(x) for x in dots] == list(runs.values())
     assert [text.get_text() for text in axes.texts] == ["differ", "not significant"]
+
+
+def test_the_claim_of_2023_shows_the_runs_that_it_is_given():
+    lenet = {"ADTN, 2,192": [90.0, 92.0], "dense": [95.0]}
+    heads = {"ADTN, 424": [71.0], "frozen": [72.0], "removed": [73.0]}
+    whole = {"424": [61.0], "dense": [62.0]}
+    rungs = claims.claim_of_2023({"before": 1.5, "after": 2.5}, lenet, heads, whole)
+    assert {rung.state for rung in rungs} <= set(claims.STATES)
+    texts = " ".join(text for rung in rungs for text in rung)
+    for figure in ("91.0 %, dense 95.0", "71.0 %, frozen 72.0 %, none 73.0", "61.00", "1.5 to 2.5"):
+        assert figure in texts
