@@ -111,7 +111,7 @@ def test_missing_draws_every_curve_as_it_is():
 def test_learning_has_a_frame_for_each_entry():
     history = [(k, 2.0, 10.0 + k, np.full((12, 784), 1.0 + k)) for k in range(3)]
     film = budgets.learning(history)
-    assert film.captions[1] == "After step 1: loss 2.00, test accuracy 11.0 %."
+    assert film.captions[1] == "After step 1: loss 2.00, validation accuracy 11.0 %."
     assert len(film.images) == 3
 
 
@@ -148,7 +148,7 @@ def test_accuracy_stands_at_its_error_and_frozen_is_a_line():
 def test_the_ladder_says_every_state_in_words():
     rungs = [(f"claim {state}", "must", "checked", "not", state) for state in claims.STATES]
     figure = claims.ladder(*rungs)
-    written = [text.get_text() for text in figure.axes[0].texts]
+    written = [text.get_text().replace("\n", " ") for text in figure.axes[0].texts]
     for state, (_, sign) in claims.STATES.items():
         assert state in written and sign in written and f"({state})" in figure.get_label()
     with pytest.raises(KeyError):
@@ -162,3 +162,14 @@ def test_seeds_shows_each_run_and_what_the_verdict_says():
     dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
     assert [list(x) for x in dots] == list(runs.values())
     assert [text.get_text() for text in axes.texts] == ["differ", "not significant"]
+
+
+def test_the_claim_of_2023_shows_the_runs_that_it_is_given():
+    lenet = {"ADTN, 2,192": [90.0, 92.0], "dense": [95.0]}
+    heads = {"ADTN, 424": [71.0], "frozen": [72.0], "removed": [73.0]}
+    whole = {"424": [61.0], "dense": [62.0]}
+    rungs = claims.claim_of_2023({"before": 1.5, "after": 2.5}, lenet, heads, whole)
+    assert {rung.state for rung in rungs} <= set(claims.STATES)
+    texts = " ".join(text for rung in rungs for text in rung)
+    for figure in ("91.0 %, dense 95.0", "71.0 %, frozen 72.0 %, none 73.0", "61.00", "1.5 to 2.5"):
+        assert figure in texts

@@ -5,7 +5,8 @@ import re
 import pytest
 from course_rules import NOTEBOOKS, SOURCES, cells_of
 
-from tinyadtn.course.results import FOLDER, measured
+from tinyadtn.course.exercises.ex11_when_it_improves import _verdict
+from tinyadtn.course.results import FOLDER, SHORT_NAMES, measured
 from tinyadtn.errors import DataFileError
 
 
@@ -23,3 +24,36 @@ def test_layers_are_added_and_an_unknown_row_is_named():
     assert 0 < one < both and all(90 < percent < 100 for percent in percents)
     with pytest.raises(DataFileError, match=r"no row 'ADTN M=99'; it has: .*ADTN M=1"):
         measured("lenet5_mnist", "ADTN M=99")
+
+
+def test_every_short_name_is_a_row():
+    for study, names in SHORT_NAMES.items():
+        for short, label in names.items():
+            assert measured(study, short, ()) == measured(study, label, ())
+
+
+@pytest.mark.parametrize(
+    ("study", "better", "worse"),
+    [
+        ("lenet5_mnist", "dense", ["TT, 2,860"]),
+        ("lenet5_mnist", "TT, 2,860", ["ADTN, 2,192", "ADTN, 848"]),
+        ("lenet5_mnist", "ADTN, 2,192", ["frozen"]),
+        ("lenet5_mnist", "ADTN, 848", ["frozen"]),
+        ("fc1_budgets", "dense", ["TT D=4", "larger sites", "ADTN M=4"]),
+        ("fc1_budgets", "TT D=4", ["ADTN M=4", "frozen"]),
+        ("fc1_budgets", "larger sites", ["ADTN M=4", "frozen"]),
+        ("fc1_budgets", "ADTN M=4", ["frozen"]),
+    ],
+)
+def test_what_notebook_11_calls_better_is_better(study, better, worse):
+    for other in worse:
+        assert _verdict(measured(study, better, ())[1], measured(study, other, ())[1]) == 1
+
+
+def test_what_notebook_11_calls_not_different_is_not():
+    for study, one, other in (
+        ("lenet5_mnist", "ADTN, 2,192", "ADTN, 848"),
+        ("lenet5_mnist", "ADTN, 848", "TT, 824"),
+        ("fc1_budgets", "TT D=4", "larger sites"),
+    ):
+        assert _verdict(measured(study, one, ())[1], measured(study, other, ())[1]) == 0

@@ -12,8 +12,8 @@
 # state of a million entries, draw and count an ADTN, bound its rank at any cut, and say what a
 # ReLU between two layers changes.
 #
-# **Before this.** A vector with $2^Q$ entries has Q sites, one for each bit of its index. A
-# product has rank 1 at every cut, so it can never become (1, 0, 0, 1). The rank at a cut is the
+# **Recap of notebook 06.** A vector with $2^Q$ entries has Q sites, one for each bit of its index.
+# A product has rank 1 at every cut, so it can never become (1, 0, 0, 1). The rank at a cut is the
 # size of the bond that is needed there.
 
 # %%
@@ -66,7 +66,9 @@ print("G on each half:    ", np.concatenate([G @ state[:4], G @ state[4:]]))
 # are zero. None of them is needed. As the second line shows, it is enough to multiply pieces of
 # the state by G, and a `reshape` finds the pieces.
 #
-# **Exercise.** Write `apply_gate` for states of up to $2^{20}$ entries.
+# ## Exercise: apply a gate
+#
+# Write `apply_gate` for states of up to $2^{20}$ entries.
 
 
 # %%
@@ -178,7 +180,9 @@ print("ranks from the start to the end:", ranks)
 #
 # Count the boxes of the two pictures above before you write a formula.
 #
-# **Exercise.** Write the three counts.
+# ## Exercise: three counts
+#
+# Write the three counts.
 
 
 # %%
@@ -214,7 +218,9 @@ teach.states("436", three_counts(18, 2)[0], always=True)
 # with a 2 × 2 table. It can multiply the rank by 2. And no rank exceeds the smaller side of its
 # matrix.
 #
-# **Exercise.** Write the largest rank that T can have at a cut, without a ReLU.
+# ## Exercise: a bound on the rank
+#
+# Write the largest rank that T can have at a cut, without a ReLU.
 
 
 # %%
@@ -243,16 +249,16 @@ for depth in (1, 2, 3):
 # changed is a matrix on the sites of the cone.
 #
 # To see it, let every gate be a rotation (an orthogonal matrix). A rotation on one side of a cut
-# does not change its singular values. So we turn one gate of layer 1 and ask which of the 11 cuts
-# change.
+# does not change its singular values. So we replace one gate of layer 1 by another rotation: the
+# gate on sites 5 and 6, in the second column. Which of the 11 cuts change?
 
 
 # %%
-def spectra(activation, turned):
-    """Return the singular values at every cut of one brick wall, with one gate turned or not."""
+def spectra(activation, replaced):
+    """Return the singular values at every cut of one brick wall, with one gate replaced or not."""
     options = {"order": "output_first", "start": "orthogonal", "normalized": False}
     adtn = ta.ADTN((64, 64), 2, activation=activation, rng=0, **options)
-    if turned:  # the gate on sites 5 and 6 in column 2 of layer 1
+    if replaced:  # the gate on sites 5 and 6 in column 2 of layer 1
         rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(4, 4)))
         adtn.columns[1].data[2] = rotation
     values = [ta.draw.cut_spectrum(adtn, cut) for cut in range(1, 12)]

@@ -11,8 +11,9 @@
 # equation, explain why a fit should set the scale last, and say what a relative error of 0.94
 # means.
 #
-# **Before this.** A gate is a 4 × 4 matrix on two neighbouring sites, applied by one reshape. Two
-# columns of gates are a TN layer, and M layers with ReLU between them compute T from |00…0⟩.
+# **Recap of notebook 07.** A gate is a 4 × 4 matrix on two neighbouring sites, applied by one
+# reshape. Two columns of gates are a TN layer, and M layers with ReLU between them compute T from
+# |00…0⟩.
 
 # %%
 import numpy as np
@@ -49,7 +50,9 @@ print(np.outer(g, x))
 # sites. Each piece contributes $g\, x^T$, and the contributions add up. Adding up is the adjoint
 # of using one thing many times, as in notebook 03.
 #
-# **Exercise.** Write `gate_backward` for any number of sites.
+# ## Exercise: the gradient of a gate
+#
+# Write `gate_backward` for any number of sites.
 
 
 # %%
@@ -138,8 +141,8 @@ walls.film(8, 2, [state.reshape(16, 16) for state in flow], backward=True)
 #
 # $$\langle A, dL/dA\rangle = \langle T, dL/dT\rangle,$$
 #
-# where ⟨ , ⟩ multiplies entry by entry and adds. The right side does not depend on A. What does
-# that say about the left sides of all gates?
+# where ⟨ , ⟩ multiplies entry by entry and adds. The right side mentions no particular gate. What
+# does that say about the left sides of all gates?
 
 # %%
 my_guess_euler = None  # "all equal", "all different", "equal within a column"
@@ -212,7 +215,9 @@ teach.states("0.002", by_distance["norm"].min(), within=0.003)
 # The scale is the one unknown that need not be searched for. For a given T, the best factor in
 # front of it follows from setting one derivative to zero.
 #
-# **Exercise.** Find the number c for which ‖cT−W‖ is smallest, and the relative error ‖cT−W‖ / ‖W‖
+# ## Exercise: the best scale
+#
+# Find the number c for which ‖cT−W‖ is smallest, and the relative error ‖cT−W‖ / ‖W‖
 # that remains.
 
 
@@ -273,17 +278,23 @@ for depth in (1, 2, 4):
 # Training can still shrink all gates together, as in the left picture above. Therefore the default
 # is a **normalized** ADTN. It divides each gate by its norm and, from M = 2 on, T by its size.
 # Only the last gate decides how large the weight is. It has the same parameters and, with ReLU,
-# reaches the same weights. From here on we use it.
+# reaches the same weights. From here on we use it. The table halves all gates except those of the
+# last column, as may happen in training.
 
 # %%
 dense = np.sqrt(2 / 784)  # standard deviation of a dense layer with 784 inputs
-for depth in (1, 4, 8):
-    adtn = ta.ADTN((64, 784), depth, rng=0)
-    before = adtn.decode().numpy().std()
-    for column in adtn.columns[:-1]:
-        column.data *= 0.5  # what may happen in training
-    after = adtn.decode().numpy().std()
-    print(f"M = {depth}: {before:.4f}, gates halved {after:.4f}, a dense layer {dense:.4f}")
+print(f"standard deviation of the weight; a dense layer has {dense:.4f}")
+print("         initialized   gates halved")
+for normalized in (False, True):
+    for depth in (1, 2, 4):
+        adtn = ta.ADTN((64, 784), depth, normalized=normalized, rng=0)
+        before = adtn.decode().numpy().std()
+        for column in adtn.columns[:-1]:
+            column.data *= 0.5
+        after = adtn.decode().numpy().std()
+        print(
+            f"M = {depth}   {before:9.4f}   {after:12.1e}   {'normalized' * normalized or 'plain'}"
+        )
 
 # %% [markdown]
 # ## The picture to keep: three targets

@@ -11,7 +11,7 @@
 # published parameter count, find the independent parameters among the stored ones, and prove that
 # an ADTN of depth 1 has rank 4 if its outputs come first.
 #
-# **Before this.** Notebook 09 trained ADTNs in networks and measured their accuracy. This notebook
+# **Recap of notebook 09.** It trained ADTNs in networks and measured their accuracy. This notebook
 # and the next take this claim apart: the count here, the word "improves" in notebook 11.
 
 # %%
@@ -64,7 +64,9 @@ teach.states("2.3", rows["whole model"].ratio, always=True)
 #
 # A count that fits is evidence only if few other readings fit.
 #
-# **Exercise.** Find all pairs of ADTNs, of one common depth, that store a given total.
+# ## Exercise: all readings that fit
+#
+# Find all pairs of ADTNs, of one common depth, that store a given total.
 
 
 # %%
@@ -188,7 +190,9 @@ for shape in ((4, 4), (4, 8), (8, 8), (8, 16), (16, 16), (16, 32)):
 # - a core with n bits has $2^n$ entries times the sizes of its bonds;
 # - each of its bonds of size 2 has a gauge matrix X with 2 · 2 entries, which must be subtracted.
 #
-# **Exercise.** Write the formula for Q ≥ 5, and test it with the table above. For example Q = 6
+# ## Exercise: count the independent parameters
+#
+# Write the formula for Q ≥ 5, and test it with the table above. For example Q = 6
 # has two cores of 3 bits and one bond: 8 · 2 + 2 · 8 − 4 = 28.
 
 
@@ -200,8 +204,7 @@ def independent_parameters(num_sites):
 # %% solution: independent parameters
 def independent_parameters(num_sites):
     """Return the number of independent parameters at depth 1, for 5 sites or more."""
-    bits = [3] + [2] * ((num_sites - 4) // 2)
-    bits[-1:] = [*bits[-1:], num_sites - sum(bits)]
+    bits = [3] + [2] * ((num_sites - 5) // 2) + [3 - num_sites % 2]
     bonds = [1, *[2] * (len(bits) - 1), 1]
     entries = sum(a * 2**n * b for a, n, b in zip(bonds, bits, bonds[1:]))
     return entries - 4 * (len(bits) - 1)
@@ -214,10 +217,15 @@ my_guess_independent = None  # of the 424 stored parameters, how many are indepe
 independent_parameters = teach.check("independent parameters", independent_parameters)
 both = independent_parameters(21) + independent_parameters(24)
 teach.reveal(my_guess_independent, both)
+teach.states("8", 6 * 24 - independent_parameters(24), always=True)
+teach.states("10", 6 * 21 - independent_parameters(21), always=True)
 teach.states("252", both, always=True)
 teach.states("172", 424 - both, always=True)
 
 # %% [markdown]
+# Written out, the formula is 6·Q − 8 if Q is even, and 6·Q − 10 if Q is odd: about 6 parameters
+# per site, where 10 are stored.
+#
 # Of the 424 parameters, 252 are independent. The other 172 are like the choice of an origin:
 # stored, trained, and without an effect that others could not have. That does not weaken the
 # claim, since a file of this form must store all 424. But it shows what these ADTNs are: tensor

@@ -1,4 +1,4 @@
-"""The project's measured runs, for notebooks that compare with them."""
+"""The project's measured runs, under short names, for notebooks that compare with them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,49 @@ from ..errors import DataFileError
 
 FOLDER = BUNDLED / "results"
 
+SHORT_NAMES = {  # study -> short name of a row -> its label in the file
+    "fc1_budgets": {
+        "ADTN M=1": "ADTN depth=1",
+        "ADTN M=2": "ADTN depth=2",
+        "ADTN M=4": "ADTN depth=4",
+        "larger sites": "ADTN, all sites of 4 and 7 learning_rate=0.04",
+        "TT D=2": "tensor train learning_rate=0.04 ranks=2",
+        "TT D=4": "tensor train learning_rate=0.04 ranks=4",
+        "rank 1": "low rank rank=1",
+        "rank 4": "low rank rank=4",
+        "dense": "dense learning_rate=0.01",
+    },
+    "lenet5_mnist": {
+        "TT D=2": "tensor train D=2",
+        "TT (Gao)": "tensor train D=4, 4, 2",
+        "low rank": "low rank r=4, 3, 2",
+        "TT, 2,860": "tensor train D=4, 4, 2",
+        "TT, 824": "tensor train D=2",
+        "ADTN, 2,192": "ADTN M=4",
+        "ADTN, 848": "ADTN M=3, 1, 1",
+        "removed": "layers removed",
+    },
+    "vgg16_heads": {
+        "ADTN, 424": "ADTN M=1, interleaved",
+        "removed": "layers removed",
+        "frozen": "frozen learning_rate=0.002",
+        "frozen, untuned": "frozen learning_rate=0.01",
+    },
+    "vgg16_end_to_end": {"424": "ADTN M=1", "removed": "layers removed"},
+}
+
 
 def measured(study: str, label: str, layers: Sequence[str] = ("fc1",)) -> tuple[int, list[float]]:
     """Return the parameters stored for ``layers``, and the test accuracy of each run in %.
 
     ``label`` names a row of the study, as ``tinyadtn sweep data/results/STUDY.toml --table`` prints
-    it. Raises DataFileError if there is no such row.
+    it, or is one of ``SHORT_NAMES``. Raises DataFileError if there is no such row.
 
-    >>> stored, percents = measured("fc1_budgets", "ADTN depth=1")
+    >>> stored, percents = measured("fc1_budgets", "ADTN M=1")
     >>> stored, len(percents)
     (164, 5)
     """
+    label = SHORT_NAMES.get(study, {}).get(label, label)
     runs = [run for run in _runs(study) if run["label"] == label and "test" in run]
     if not runs:
         labels = ", ".join(sorted({run["label"] for run in _runs(study)}))

@@ -74,7 +74,7 @@ def _panel(axes: Any, title: str, short: Runs, long: Runs) -> None:
     axes.set(
         xscale="log", yscale="log", xlabel="parameters stored for the encoded layers", title=title
     )
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylabel("test accuracy (%), logarithmic in the error")
     errors = [100 - p for runs in (short, long) for _, _, ps in runs.values() for p in ps]
     axes.set_ylim(max(errors) * 1.15, min(errors) * 0.8)
     axes.yaxis.set_major_locator(FixedLocator([100 - tick for tick in TICKS]))
@@ -103,10 +103,10 @@ def _curve(axes: Any, rows: list[tuple[int, list[float]]], filled: bool, **style
 def learning(history: Sequence[tuple[int, float, float, np.ndarray]], units: int = 12) -> Player:
     """Return a player over training: rows of the weight as images, and the accuracy so far.
 
-    An entry is (step, loss, test accuracy in %, weight); a row of the weight has 784 entries.
+    An entry is (step, loss, validation accuracy in %, weight); a row of the weight has 784 entries.
     """
     captions = [
-        f"After step {step}: loss {loss:.2f}, test accuracy {percent:.1f} %."
+        f"After step {step}: loss {loss:.2f}, validation accuracy {percent:.1f} %."
         for step, loss, percent, _ in history
     ]
     alt = f"The weights of {units} hidden units as images, and the accuracy, during training."
@@ -129,6 +129,6 @@ def _learning_frame(history: Sequence[Any], k: int, units: int) -> Figure:
     axes.plot(steps[: k + 1], percents[: k + 1], color=VALUE, marker="o", markersize=4)
     axes.axhline(10, color=REFERENCE, linewidth=1)
     axes.text(steps[-1], 11.5, "chance", ha="right", color=REFERENCE, fontsize=9)
-    axes.set(xlabel="step", ylabel="test accuracy (%)", ylim=(0, 100))
+    axes.set(xlabel="step", ylabel="validation accuracy (%)", ylim=(0, 100))
     axes.grid(alpha=0.3)
     return figure

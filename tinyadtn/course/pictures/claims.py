@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -15,7 +15,7 @@ from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure
 STATES = {
     "holds": (VALUE, "✓"),
     "partly": ("#56B4E9", "~"),
-    "not here": (ADJOINT, "✗"),
+    "does not hold in our runs": (ADJOINT, "✗"),
     "not tested": ("#FFFFFF", "?"),
 }
 COLUMNS = (  # name, place, letters in a line
@@ -25,10 +25,75 @@ COLUMNS = (  # name, place, letters in a line
     ("not checked", 6.45, 25),
 )
 
-Rung = Sequence[str]
+Runs = Mapping[str, Sequence[float]]  # name -> test accuracy of each run in %
 
 
-def ladder(*rungs: Rung) -> Figure:
+class Rung(NamedTuple):
+    """One claim, what it needs, and how far it was tested; ``state`` is a key of STATES."""
+
+    claim: str
+    must_be_true: str
+    checked: str
+    not_checked: str
+    state: str
+
+
+def claim_of_2023(claim: Mapping[str, float], lenet: Runs, heads: Runs, whole: Runs) -> list[Rung]:
+    """Return the claim of arXiv 2305.06058 as rungs from the ground up, with our measurements."""
+    once = f"VGG-16 once: 424 {whole['424'][0]:.2f} %, dense {whole['dense'][0]:.2f} %"
+    lenet_means = f"{_mean(lenet['ADTN, 2,192']):.1f} %, dense {_mean(lenet['dense']):.1f} %"
+    controls = f"frozen {_mean(heads['frozen']):.1f} %, none {_mean(heads['removed']):.1f} %"
+    return [
+        Rung(
+            "424 parameters are stored",
+            "a counting rule that gives 424 for these two shapes",
+            "notebook 10: only one of three rules does",
+            "whether the authors count so; the 632 of version 1",
+            "holds",
+        ),
+        Rung(
+            "… for about $10^7$ weights",
+            "they decode to both layers",
+            "rank 4 each with outputs first",
+            "the order of the sites",
+            "holds",
+        ),
+        Rung(
+            "the network learns with them",
+            "accuracy far above chance",
+            once,
+            "more than one run",
+            "holds",
+        ),
+        Rung(
+            "no accuracy is lost",
+            "not significantly below dense, both tuned, several seeds",
+            f"LeNet-5: {lenet_means}",
+            "VGG-16 with seeds",
+            "does not hold in our runs",
+        ),
+        Rung(
+            f"accuracy improves, {claim['before']} to {claim['after']} %",
+            "a verdict over seeds against a well-trained baseline",
+            "nothing: two figures carry no verdict",
+            "Gao et al. report 93.13 % dense",
+            "not tested",
+        ),
+        Rung(
+            "… because of the ADTNs",
+            "frozen or missing layers do worse",
+            f"heads: {_mean(heads['ADTN, 424']):.1f} %, {controls}",
+            "a VGG-16 as good as the paper's",
+            "does not hold in our runs",
+        ),
+    ]
+
+
+def _mean(percents: Sequence[float]) -> float:
+    return sum(percents) / len(percents)
+
+
+def ladder(*rungs: Sequence[str]) -> Figure:
     """Rungs from the ground up: (claim, what must be true, checked, not checked, state)."""
     told = "; ".join(f"{claim} ({state})" for claim, *_, state in rungs).replace("$10^7$", "10^7")
     figure = new_figure(9.6, len(rungs) + 0.7, f"A ladder of claims, from below: {told}.")
@@ -58,9 +123,9 @@ def _rung(axes: Any, height: int, state: str) -> None:
 
     colour, sign = STATES[state]
     box = FancyBboxPatch(
-        (-1.04, height - 0.15),
+        (-1.04, height - 0.2),
         0.68,
-        0.3,
+        0.4,
         boxstyle="round,pad=0.06,rounding_size=0.08",
         facecolor=colour,
         edgecolor="black",
@@ -70,12 +135,12 @@ def _rung(axes: Any, height: int, state: str) -> None:
     axes.add_patch(box)
     light = state in ("partly", "not tested")
     style = {"ha": "center", "va": "center", "color": "black" if light else "white", "zorder": 3}
-    axes.text(-0.7, height + 0.07, sign, fontsize=12, **style)
-    axes.text(-0.7, height - 0.12, state, fontsize=7.5, **style)
+    axes.text(-0.7, height + 0.1, sign, fontsize=12, **style)
+    axes.text(-0.7, height - 0.09, textwrap.fill(state, 14), fontsize=7, **style)
 
 
 def seeds(runs: Mapping[str, Sequence[float]], verdict: Callable[[Any, Any], int]) -> Figure:
-    """One dot a run, a bar at each mean; between neighbours, whether they differ significantly."""
+    """Draw a dot per run and a bar at each mean; print whether neighbours differ significantly."""
     told = ", ".join(f"{name} {sum(runs[name]) / len(runs[name]):.2f} %" for name in runs)
     figure = new_figure(8.4, 0.55 * len(runs) + 1.0, f"Test accuracy of single runs: {told}.")
     axes = figure.add_subplot()
@@ -93,7 +158,7 @@ def seeds(runs: Mapping[str, Sequence[float]], verdict: Callable[[Any, Any], int
         line = {"linestyle": "-" if apart else ":", "linewidth": 0.8}
         axes.axhline(y + 0.5, color=REFERENCE, **line)
     axes.set_yticks(range(len(runs)), list(runs))
-    axes.set(xlabel="test accuracy (%), one dot a seed", xlim=(None, right + 0.45))
+    axes.set(xlabel="test accuracy (%), one dot per seed", xlim=(None, right + 0.45))
     axes.set_ylim(len(runs) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
     return figure

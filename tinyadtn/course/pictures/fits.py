@@ -19,14 +19,14 @@ def two_ways(by_distance: Mapping[str, Any], by_angle: Mapping[str, Any]) -> Fig
     figure = new_figure(
         8.6,
         3.3,
-        "Two fits by step. Left: the norm of T; minimising the distance shrinks it from 1 to "
+        "Two fits by step. Left: the norm of T; minimizing the distance shrinks it from 1 to "
         f"{by_distance['norm'].min():.3f}. Right: the error of T scaled at its best: the distance "
         f"ends at {by_distance['best'][-1]:.3f}, the angle at {by_angle['best'][-1]:.3f}.",
     )
     left, right = figure.subplots(1, 2)
     for axes, key in ((left, "norm"), (right, "best")):
-        axes.plot(by_distance[key], color=ADJOINT, linestyle="--", label="minimise ‖T − W‖²")
-        axes.plot(by_angle[key], color=VALUE, label="minimise 1 − cos²")
+        axes.plot(by_distance[key], color=ADJOINT, linestyle="--", label="minimize ‖T − W‖²")
+        axes.plot(by_angle[key], color=VALUE, label="minimize 1 − cos²")
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
     left.axhline(1, color=REFERENCE, linewidth=1)

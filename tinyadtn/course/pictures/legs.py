@@ -177,7 +177,7 @@ def two_halves(left: int, right: int) -> Diagram:
 
 def gauge() -> Diagram:
     """Return a bond between two cores, before and after a matrix and its inverse are put on it."""
-    diagram = Diagram("X and its inverse on a bond: other cores, the same tensor")
+    diagram = Diagram("X and X⁻¹ on a bond")
     for x, text, colour in ((0, "A", CORE), (1.5, "X", GATE), (3, "X⁻¹", GATE), (4.5, "B", CORE)):
         diagram.box(x, x, 0, text, colour)
         if x:
