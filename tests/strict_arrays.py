@@ -358,6 +358,14 @@ def where(condition: Any, x: Any, y: Any) -> ndarray:
     return _wrapped(np.where(_array_inside(condition), _inside(x), _inside(y)))
 
 
+def flatnonzero(a: Any) -> ndarray:
+    return _wrapped(np.flatnonzero(_array_inside(a)))
+
+
+def unpackbits(a: Any) -> ndarray:
+    return _wrapped(np.unpackbits(_array_inside(a)))
+
+
 def take_along_axis(a: Any, indices: Any, axis: int) -> ndarray:
     return _wrapped(np.take_along_axis(_array_inside(a), _array_inside(indices), axis))
 
@@ -398,7 +406,19 @@ class ufunc:  # noqa: N801 - CuPy's name
 
 
 UFUNCS = (
-    *("abs", "add", "arctan", "arctan2", "cos", "exp", "expm1", "hypot", "isfinite", "isnan"),
+    *(
+        "abs",
+        "add",
+        "arctan",
+        "arctan2",
+        "cos",
+        "exp",
+        "expm1",
+        "hypot",
+        "isfinite",
+        "isnan",
+        "rint",
+    ),
     *("log", "log1p", "maximum", "minimum", "multiply", "sign", "sin", "sqrt", "tan", "tanh"),
 )
 for _name in UFUNCS:

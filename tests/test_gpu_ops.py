@@ -203,11 +203,21 @@ def test_other_walls_go_gate_by_gate(cuda, options):
 def test_the_crops_index_goes_up_once(cuda):
     if not hasattr(cuda, "traffic"):
         pytest.skip("CuPy does not count transfers")
-    weight = ta.to_device(ADTN((5, 7), 1, rng=0), "cuda")
+    weight = ta.to_device(ADTN((5, 7), 2, rng=0), "cuda")
     cuda.traffic.clear()
     for _ in range(3):
         weight.decode()
     assert cuda.traffic.up.count(5 * 7) == 1 and cuda.traffic.down == []
+
+
+def test_the_layout_of_one_layer_goes_up_once(cuda):
+    if not hasattr(cuda, "traffic"):
+        pytest.skip("CuPy does not count transfers")
+    weight = ta.to_device(ADTN((9, 7), 1, rng=0), "cuda")
+    weight.decode().sum().backward()
+    cuda.traffic.clear()
+    weight.decode().sum().backward()
+    assert max(cuda.traffic.up, default=0) <= 1 and cuda.traffic.down == []
 
 
 def test_the_target_of_a_fit_goes_up_once(cuda):

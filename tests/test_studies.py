@@ -19,6 +19,8 @@ def test_every_file_of_results_has_a_spec():
 
 
 DONE = [path for path in STUDIES if path.with_suffix(".jsonl").exists()]
+# Their page shows how many of the planned runs are done: "(6 of 20)".
+GROWING = {"fc1_stability", "lenet5_stability", "conv2_stability", "factored_stability"}
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -30,8 +32,7 @@ def test_every_spec_can_be_read(path):
 def test_every_run_of_a_study_is_recorded(path):
     spec, records = read_spec(path), read_records(path.with_suffix(".jsonl"))
     missing = [(run.label, run.seed) for run in spec.runs if run.key not in records]
-    assert not missing
-    assert len(records) == len(spec.runs)
+    assert path.stem in GROWING or (not missing and len(records) == len(spec.runs))
     diverged = [record for record in records.values() if record["status"] != "done"]
     assert path.stem.endswith("_stability") or not diverged  # those count diverged runs
     assert all(

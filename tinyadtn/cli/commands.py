@@ -46,7 +46,7 @@ from .terminal import as_typed, program, say, say_next
 # With ADTNs of depth 1 to 8, fc2 and lenet5 are best at rates of 0.02 to 0.04
 # (data/results/collapse.md), 30 times that of dense networks.
 ENCODED_RATE = 0.03
-EXPORTS = {".onnx": save_onnx, ".safetensors": save_safetensors}
+EXPORTS: dict[str, Any] = {".onnx": save_onnx, ".safetensors": save_safetensors}
 
 # --- train ---------------------------------------------------------------------------------------
 

@@ -71,8 +71,7 @@ def one_layer_weight(first: Array, second: Array, scale: Array, *, layout: Layou
     halves = [left, right.reshape(BOND, -1).T]  # (places, bond) both
     if not layout.rows_are_left:
         halves.reverse()
-    row_places, column_places = xp.asarray(layout.rows), xp.asarray(layout.columns)
-    chosen = xp.asarray(np.arange(layout.rows.shape[-1])[:, None, None] == layout.e_of_d)
+    row_places, column_places, chosen = _on_device(layout, xp)
 
     plain = halves[0][row_places]  # (…, c, e, r)
     plain = plain.reshape(*plain.shape[:-2], -1)
@@ -93,8 +92,7 @@ def one_layer_weight(first: Array, second: Array, scale: Array, *, layout: Layou
         grads = [xp.zeros_like(half) for half in halves]
         grads[0][row_places] = (grad_rows * scale).reshape(*row_places.shape, BOND)
         grad_columns = grad_columns.reshape(*columns.shape[:-2], -1, BOND, columns.shape[-1])
-        for e in range(len(chosen)):  # for one e, the places of all d are different
-            own = xp.asarray(np.flatnonzero(layout.e_of_d == e))
+        for e, own in enumerate(chosen[:, 0]):  # for one e, the places of all d are different
             share = grad_columns[..., e, :, :].swapaxes(-1, -2)[..., own, :]
             grads[1][column_places[..., own]] += share
         if not layout.rows_are_left:
@@ -103,6 +101,13 @@ def one_layer_weight(first: Array, second: Array, scale: Array, *, layout: Layou
         return [*layer.backward(spans, span_grads), (grad_rows * plain).sum()]
 
     return weight, backward
+
+
+@functools.lru_cache(maxsize=64)
+def _on_device(layout: Layout, xp: Any) -> tuple[Array, Array, Array]:
+    """Return the places, and whether e and d belong together; a GPU gets them once."""
+    chosen = np.arange(layout.rows.shape[-1])[:, None, None] == layout.e_of_d
+    return xp.asarray(layout.rows), xp.asarray(layout.columns), xp.asarray(chosen)
 
 
 def _sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
