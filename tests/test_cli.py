@@ -234,7 +234,7 @@ def test_train_evaluate_report_draw_predict(tiny, tmp_path, capsys):
     for name, pixels in (("digit.png", split.images[0, 0]), ("paper.png", 1 - split.images[0, 0])):
         Image.fromarray(np.uint8(255 * pixels)).save(name)
     capsys.readouterr()
-    assert main(["predict", "digit.png", "paper.png", "--model", dense]) == 0
+    assert main(["predict", "digit.png", "paper.png", "--model", dense, "--ink"]) == 0
     answers = [line for line in capsys.readouterr().out.splitlines() if ".png: " in line]
     expected = ta.predict(ta.load(dense), split.images[:1]).argmax()
     assert [answer.split(": ")[1] for answer in answers] == [str(expected)] * 2
@@ -255,7 +255,8 @@ def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
     assert printed[0].startswith("lenet5, 61,706 trainable parameters, on Data(")
     assert "GiB of memory (images" in printed[1]
     assert printed[2] == (
-        "1 epoch of 2 steps; saves in runs/train every 5 minutes and after every epoch"
+        "1 epoch of 2 steps, peak learning rate 0.001; saves in runs/train every 5 minutes and "
+        "after every epoch"
     )
     assert read_state("runs/train/last.npz")[1]["plan"]["augment"] is True
 
