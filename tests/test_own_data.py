@@ -102,6 +102,41 @@ def test_arrays_that_are_no_data_set_are_refused_with_the_way_out(arrays, says, 
     assert re.search(says.replace("x and X", "x and X_"), str(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (X > 127, r"found bool from 0 to 1; give images\.astype\(numpy\.float32\)"),
+        (np.uint16(X) * 257, "found uint16 from 0 to 65535; give images / 65535"),
+        (X.astype(np.int8), "found int8 from -128 to 127; give floats"),
+        (np.int64(X) * 300, "found int64 from 0 to 76500; give floats"),
+        (X // 128, r"largest value of these is 1; .*images\.astype\(numpy\.float32\)"),
+        (X.astype(complex), "found complex128$"),
+    ],
+)
+def test_advice_for_a_dtype_changes_no_pixel(images, says):
+    with pytest.raises(DataFileError, match=says):
+        ta.load_data((images, Y))
+    with pytest.raises(DataFileError, match=says):
+        ta.Split(images[:, None], Y)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"),
+    [((28, 28, 2), None), ((28, 28, 5), None), ((20, 30, 2), None), ((2, 28, 28), 2),
+     ((5, 7, 9), 5), ((8, 4, 4), 8), ((6, 40, 1), 6)],
+)  # fmt: skip
+def test_unusual_numbers_of_channels_come_first_or_are_refused(shape, channels):
+    images, labels = some(36, shape)
+    if channels:
+        assert ta.load_data((images, labels)).train.images.shape[1:] == shape
+        return
+    says = rf"would have {shape[0]} channels.*images\.transpose\(0, 3, 1, 2\)"
+    with pytest.raises(DataFileError, match=says):
+        ta.load_data((images, labels))
+    with pytest.raises(DataFileError, match=says):
+        ta.Split(images, labels)
+
+
 def test_one_pair_is_divided_and_each_class_keeps_its_share():
     data = ta.load_data((X, Y))
     assert [len(data.train), len(data.validation), len(data.test)] == [28, 2, 6]

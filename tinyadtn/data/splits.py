@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..files.datafile import SPLITS
 from .card import DataCard, counts_of
-from .image_checks import require_pixels, without_mask
+from .image_checks import require_bytes, require_pixels, without_mask
 from .preprocess import channel_statistics
 
 ORDER_STREAM = 6058  # a separate random stream for the batch order
@@ -45,6 +45,7 @@ class Split:
             )
         if not self.features:
             require_pixels(self.images, "a Split of pixels (features=True is for other inputs)")
+            require_bytes(self.images, "a Split")
             if self.images.dtype == np.uint8:
                 pixels = np.divide(self.images, 255, dtype=np.float32)
                 object.__setattr__(self, "images", pixels)
