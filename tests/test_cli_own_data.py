@@ -304,3 +304,15 @@ def test_evaluate_refuses_data_with_other_classes(capsys):
         assert "trained on the classes cat, dog, hen" in error
         assert f"{other} has the classes {classes};" in error
     output(capsys, "evaluate", "runs/train/best.npz", "--data", "pets.npz")
+
+
+def test_a_file_of_images_is_not_a_network(capsys):
+    ta.save_data("own.npz", ta.load_data(some(36)))
+    says = "own.npz: holds images, not a network; give it with --data"
+    for words in (["evaluate", "own.npz"], ["report", "own.npz"], ["draw", "own.npz"],
+                  ["predict", "any.png", "--model", "own.npz"],
+                  ["train", "fc2", "--resume", "own.npz"]):  # fmt: skip
+        assert main(words) == 4
+        assert says in capsys.readouterr().err
+    with pytest.raises(ta.errors.CheckpointError, match=says):
+        ta.load("own.npz")
