@@ -604,3 +604,51 @@ def test_networks_for_one_size_say_what_to_do_with_others(name):
     data = ta.load_data(some(18, (3, 40, 40)))
     with pytest.raises(ta.errors.ShapeError, match=r"28, 32, 224 .* not 40.*data import .*--size"):
         build_for(data, name, None)
+
+
+# --- arguments of other types --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("shape", [(6, 6), (3, 6, 6), (6, 6, 3)])
+def test_images_may_be_a_list(kind, shape):
+    images, labels = some(36, shape)
+    same(ta.load_data((kind(images), labels.tolist())), ta.load_data((images, labels)))
+    two = {"train": (kind(images), labels), "test": (kind(X_TEST), Y_TEST)}
+    if shape == (6, 6):
+        same(ta.load_data(two), ta.load_data(((X, Y), (X_TEST, Y_TEST))))
+
+
+def test_two_images_are_not_taken_for_a_pair():
+    with pytest.raises(DataFileError, match="no class has 6 images"):
+        ta.load_data(([X[0], X[1]], [0, 1]))
+    column = Y[:, None]
+    same(ta.load_data(((X, column), (X_TEST, Y_TEST))), ta.load_data(((X, Y), (X_TEST, Y_TEST))))
+
+
+def test_images_of_different_shapes_are_named():
+    images = [*X[:5], np.zeros((7, 8), np.uint8), *X[6:]]
+    says = r"^arrays: train: image 5 has the shape \(7, 8\), image 0 has \(6, 6\).*numpy\.stack"
+    with pytest.raises(DataFileError, match=says):
+        ta.load_data((images, Y))
+
+
+def test_a_dataset_of_torch_is_refused_with_what_to_do():
+    class Dataset:
+        def __getitem__(self, k):
+            return X[k], Y[k]
+
+        def __len__(self):
+            return len(X)
+
+    with pytest.raises(DataFileError, match=r"found Dataset; from a torch Dataset .*np\.stack"):
+        ta.load_data(Dataset())
+
+
+def test_arguments_of_another_type_are_refused_in_a_sentence(tmp_path):
+    with pytest.raises(TypeError, match=r"size must be a whole number of pixels.* got '32'"):
+        ta.load_data(tmp_path, size="32")
+    with pytest.raises(TypeError, match=r"save_data needs Data, got tuple; give ta\.load_data"):
+        ta.save_data(tmp_path / "own.npz", (X, Y))
+    with pytest.raises(TypeError, match=r"batches needs a Split, as data\.train, got tuple"):
+        ta.batches((X, Y), 10, seed=0, epoch=1)

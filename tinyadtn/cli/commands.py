@@ -43,11 +43,11 @@ from ..training.train import SAVE_MINUTES, train
 from .picture import read_digit, read_picture
 from .terminal import as_typed, program, say, say_next
 
+DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
 # With ADTNs of depth 1 to 8, fc2 and lenet5 are best at rates of 0.02 to 0.04
 # (data/results/collapse.md), 30 times that of dense networks.
 ENCODED_RATE = 0.03
-DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
-EXPORTS = {".onnx": save_onnx, ".safetensors": save_safetensors}
+EXPORTS: dict[str, Any] = {".onnx": save_onnx, ".safetensors": save_safetensors}
 
 # --- train ---------------------------------------------------------------------------------------
 

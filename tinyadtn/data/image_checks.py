@@ -24,7 +24,10 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
     """
     try:
         images, labels = pair
+        _require_one_shape(images, what)
         images, labels = without_mask(images), without_mask(labels)
+    except DataFileError:
+        raise
     except (TypeError, ValueError) as error:
         raise DataFileError(f"{what}: expected a pair (images, labels): {error}") from error
     images = images[:, None] if images.ndim == 3 else images
@@ -59,6 +62,17 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
         require_pixels(images, what)
         require_bytes(images, what)
     return images, labels.astype(np.int64)
+
+
+def _require_one_shape(images: Any, what: str) -> None:
+    """Raise ``DataFileError`` for a list of images of different shapes."""
+    shapes = [np.shape(image) for image in images] if isinstance(images, (list, tuple)) else []
+    for k, shape in enumerate(shapes):
+        _require(
+            shape == shapes[0],
+            f"{what}: image {k} has the shape {shape}, image 0 has {shapes[0]}; scale all images "
+            "to one shape, and give numpy.stack(images)",
+        )
 
 
 def _in_rows_and_columns(images: np.ndarray) -> np.ndarray:

@@ -22,6 +22,11 @@ from .usual_names import by_usual_names
 VALIDATION_SHARE = 12  # one training image in twelve: 5,000 of MNIST's 60,000
 TEST_SHARE = 6  # one image in six of each class, as in MNIST
 VALIDATION_SEED = 2305
+FROM_TORCH = (
+    "; from a torch Dataset (loader.dataset of a DataLoader) make arrays: images = "
+    "np.stack([np.asarray(image) for image, _ in dataset]), labels = [label for _, label in "
+    "dataset], load_data((images, labels))"
+)
 
 
 def load_data(
@@ -41,8 +46,9 @@ def load_data(
     - a ``.npz`` file, or a folder of ``.npy`` files, called x_train, y_train, x_test, y_test or
       images and labels; a file of ``save_data`` or ``save_features``;
     - a folder of IDX files with MNIST's names, or of CIFAR's binary files;
-    - arrays: one pair (images, labels), a pair per split, as ``{"train": …, "validation": …,
-      "test": …}`` or in this order, or a dict with the names that a ``.npz`` file may have.
+    - arrays, or lists of images: one pair (images, labels), a pair per split, as ``{"train": …,
+      "validation": …, "test": …}`` or in this order, or a dict with the names that a ``.npz`` file
+      may have.
 
     Images are uint8 or floats in [0, 1], (n, h, w), (n, c, h, w), or (n, h, w, c) if that is clear.
     Labels are integers from 0 without gaps, or names, which become the classes.
@@ -67,6 +73,8 @@ def load_data(
 
 
 def _load(source: Any, size: int | None) -> Data:
+    if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer))):
+        raise TypeError(f"size must be a whole number of pixels, such as 32, got {size!r}")
     if size is not None and size < 1:
         raise ValueError(f"size must be 1 or more, got {size}")
     if isinstance(source, Data):
@@ -90,18 +98,26 @@ def _load(source: Any, size: int | None) -> Data:
     raise DataFileError(
         f"data: expected one of {', '.join(KNOWN)}, a folder, a .npz or .csv file, or a pair "
         "(images, labels) for each of train, validation (may be left out) and test, found "
-        f"{type(source).__name__}"
+        f"{type(source).__name__}" + (FROM_TORCH if hasattr(source, "__len__") else "")
     )
 
 
 def _is_one_pair(source: Any) -> bool:
-    """Return whether this is (images, labels), two arrays, and not two pairs."""
+    """Return whether this is (images, labels), arrays or a list of images, and not two pairs."""
     return (
         isinstance(source, (tuple, list))
         and len(source) == 2
-        and getattr(source[0], "ndim", 0) > 1
         and not isinstance(source[1], Split)
+        and (getattr(source[0], "ndim", 0) > 1 or _is_list_of_images(source[0]))
     )
+
+
+def _is_list_of_images(values: Any) -> bool:
+    """Return whether this is a list of images, each an array, and not a pair (images, labels)."""
+    if not isinstance(values, (tuple, list)) or not values:
+        return False
+    are_arrays = all(getattr(value, "ndim", 0) > 1 for value in values)
+    return are_arrays and (len(values) != 2 or values[0].shape == values[1].shape)
 
 
 def _from_pairs(

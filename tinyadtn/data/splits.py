@@ -132,6 +132,11 @@ def batches(
     >>> [len(labels) for _, labels in batches(test, 400, seed=0, epoch=1)]
     [400, 400, 200]
     """
+    if not isinstance(split, Split):
+        raise TypeError(
+            f"batches needs a Split, as data.train, got {type(split).__name__}; make one with "
+            "ta.Split(images, labels)"
+        )
     if size < 1 or skip < 0:
         raise ShapeError(f"batches need size >= 1 and skip >= 0, got size {size} and skip {skip}")
     order = np.random.default_rng((ORDER_STREAM, seed, epoch)).permutation(len(split))
