@@ -278,8 +278,16 @@ def test_labels_and_pixels_of_a_csv_file(tmp_path):
         ("", "a CSV file with a label"),
         ("label\n1\n2\n", "columns"),
         ("label,a,b,c,d\n", "0 lines"),
-        ("label,a,b,c,d\n1,2,3,4,5\n1,2,3\n", "another one .*columns"),
-        ("label,a,b,c,d\n1,2,three,4,5\n", "another one .*three"),
+        (
+            "label,a,b,c,d\n1,2,3,4,5\n1,2,3\n",
+            "found 3 columns in line 3, and 5 in the lines before",
+        ),
+        ("label,a,b,c,d\n1,2,three,4,5\n", "found 'three', .* in line 2, column 3"),
+        ("1,2,3,4,5\n2,1,3,4,cat\n", "found 'cat', .* in line 2, column 5"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,,4,5\n", "a missing value in line 3, column 3"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,nan,4,5\n", "a missing pixel, nan, in image 2"),
+        ("label,a,b,c,d,e\n1,2,3,4,5,6\n", "5 pixels in a line"),
+        ("0,9,2,3,1\n0,8,2,3,2\n", "the same label, '0', in the first column"),
         ("label,y,c,d,e\n1,2,3,4,5\n", "2 columns of labels"),
         ("\x80\x81,1,2,3,4\n", "another one"),
         ("<!DOCTYPE html>\n<html></html>\n", "a CSV file"),
@@ -290,7 +298,10 @@ def test_what_is_no_csv_file_of_images_is_refused(text, says, tmp_path):
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(DataFileError, match=says) as caught:
         ta.load_data(path)
-    assert str(caught.value).startswith(f"{path}: ")
+    told = str(caught.value)
+    assert told.startswith(f"{path}: ")
+    assert "The label is read from the column called label" in told and ".npz file" in told
+    assert "data get" not in told  # which would fetch another file
 
 
 def test_a_csv_file_takes_a_bounded_multiple_of_its_size(tmp_path, monkeypatch):
