@@ -316,3 +316,11 @@ def test_a_file_of_images_is_not_a_network(capsys):
         assert says in capsys.readouterr().err
     with pytest.raises(ta.errors.CheckpointError, match=says):
         ta.load("own.npz")
+
+
+@pytest.mark.parametrize(("epochs", "is_few"), [("33", True), ("34", False)])
+def test_few_steps_of_training_are_pointed_out(epochs, is_few, capsys):
+    np.savez("own.npz", x=some(360)[0], y=some(360)[1])  # 275 to train on, 3 steps an epoch
+    text = output(capsys, "train", "fc2", "--data", "own.npz", "--epochs", epochs, "--quiet")
+    lines = [line for line in text.splitlines() if "--batch-size" in line and "--epochs" in line]
+    assert [line.split()[0] for line in lines] == (["99"] if is_few else [])

@@ -161,6 +161,16 @@ def test_rows_of_pixels_are_square_grey_images(expected):
     same(ta.load_data(((X.reshape(36, 36), Y), (X_TEST.reshape(9, 36), Y_TEST))), expected)
 
 
+@pytest.mark.parametrize("counts", [(60, 60, 60), (240, 24, 24), (13, 120, 48)])
+def test_each_class_keeps_its_share_of_the_validation_split(counts):
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], counts))
+    data = ta.load_data(((some(len(labels))[0], labels), (X_TEST, Y_TEST)))
+    drawn = np.bincount(data.validation.labels, minlength=3)
+    assert drawn.sum() == sum(counts) // 12
+    assert np.abs(drawn - np.array(counts) / 12).max() <= 1
+    assert (np.bincount(data.train.labels) + drawn).tolist() == list(counts)
+
+
 # --- labels --------------------------------------------------------------------------------------
 
 

@@ -43,6 +43,7 @@ from ..training.train import SAVE_MINUTES, train
 from .picture import read_digit, read_picture
 from .terminal import as_typed, program, say, say_next
 
+FEW_STEPS = 100  # of training; a network has hardly left its initialization
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
 # With ADTNs of depth 1 to 8, fc2 and lenet5 are best at rates of 0.02 to 0.04
 # (data/results/collapse.md), 30 times that of dense networks.
@@ -73,6 +74,11 @@ def train_model(options: Namespace) -> int:
         f"{options.save_minutes:g} minutes and after every epoch"
         + (f"; resumes {options.resume}" if options.resume else "")
     )
+    total = plan.epochs * math.ceil(len(data.train) / plan.batch_size)
+    if total < FEW_STEPS:
+        say(
+            f"{total} steps are few to learn from: a smaller --batch-size or more --epochs has more"
+        )
     with interruption() as asked_to_stop:
         for _ in with_progress(steps, options.model, not options.quiet):
             if asked_to_stop.is_set():

@@ -54,9 +54,10 @@ def load_data(
     Labels are integers from 0 without gaps, or names, which become the classes.
 
     If a file or a single pair has no test split, a sixth of each class becomes the test split. If
-    there is no validation split, a twelfth of the training images (for the named CIFAR sets a
-    tenth) becomes the validation split. Both are drawn with a fixed seed. Images take four bytes
-    per pixel, and one more while files are read; features take twice their four bytes meanwhile.
+    there is no validation split, a twelfth of the training images of each class becomes it (of the
+    named sets a twelfth of all images, for CIFAR a tenth). Both are drawn with a fixed seed. Images
+    take four bytes per pixel, and one more while files are read; features take twice their four
+    bytes meanwhile.
     ``DataFileError`` for wrong data, ``SizeLimitError`` for data that would not fit in memory.
 
     >>> load_data("mnist-5k")
@@ -80,9 +81,9 @@ def _load(source: Any, size: int | None) -> Data:
     if isinstance(source, Data):
         return source
     if isinstance(source, str) and source in KNOWN:
-        known = KNOWN[source]
-        pairs, classes = known.read(locate(source))
-        return _from_pairs(pairs, name=source, classes=classes, validation=known.validation)
+        pairs, classes = KNOWN[source].read(locate(source))
+        validation = KNOWN[source].validation
+        return _from_pairs(pairs, classes, name=source, validation=validation, known=True)
     if isinstance(source, (str, os.PathLike)):
         pairs, classes, origin = read_path(Path(source), size)
         return _from_pairs(pairs, name=str(source), classes=classes, origin=origin, draw_test=True)
@@ -128,6 +129,7 @@ def _from_pairs(
     validation: int | None = None,
     origin: dict[str, Any] | None = None,
     draw_test: bool = False,
+    known: bool = False,
 ) -> Data:
     """Return the given splits, checked; with an ``origin`` they are features of any value."""
     wanted = {"train"} if draw_test else {"train", "test"}
@@ -154,16 +156,22 @@ def _from_pairs(
         rows["train"], rows["test"] = _draw_test(checked["train"][1], name)
     if "validation" not in checked:
         checked["validation"] = checked["train"]
-        kept, drawn = _draw(len(rows["train"]), validation, name)
+        labels = checked["train"][1][rows["train"]]
+        kept, drawn = _draw(labels, validation, name, per_class=not known)
         rows["train"], rows["validation"] = rows["train"][kept], rows["train"][drawn]
     train, validated, test = (_take(*checked[split], rows[split], features) for split in SPLITS)
     return Data(train, validated, test, classes, name, origin)
 
 
+def _by_class(labels: np.ndarray) -> np.ndarray:
+    """Return all rows class by class, those of a class in a fixed random order."""
+    order = np.random.default_rng(VALIDATION_SEED).permutation(len(labels))
+    return order[np.argsort(labels[order], kind="stable")]
+
+
 def _draw_test(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (other rows, test rows): a fixed draw of a sixth of each class."""
-    order = np.random.default_rng(VALIDATION_SEED).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]  # class by class
+    order = _by_class(labels)
     place = np.arange(len(order)) - np.searchsorted(labels[order], labels[order])
     is_test = place % TEST_SHARE == TEST_SHARE - 1
     if not is_test.any():
@@ -174,13 +182,23 @@ def _draw_test(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(order[~is_test]), np.sort(order[is_test])
 
 
-def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (training rows, validation rows): a fixed draw, each in the order of the file."""
+def _draw(
+    labels: np.ndarray, count: int | None, name: str, *, per_class: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (training rows, validation rows): a fixed draw, each in the order of the file.
+
+    ``per_class`` takes every twelfth row, class by class, so each class keeps its share. The named
+    sets are drawn from all rows, and their splits never change.
+    """
+    total = len(labels)
     if total < 2:
         raise DataFileError(f"{name}: one training image leaves none for validation; give more")
     count = count or max(1, total // VALIDATION_SHARE)
     drawn = np.zeros(total, bool)
-    drawn[np.random.default_rng(VALIDATION_SEED).permutation(total)[:count]] = True
+    if per_class:
+        drawn[_by_class(labels)[(2 * np.arange(count) + 1) * total // (2 * count)]] = True
+    else:
+        drawn[np.random.default_rng(VALIDATION_SEED).permutation(total)[:count]] = True
     return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 
 
