@@ -234,7 +234,7 @@ def test_train_evaluate_report_draw_predict(tiny, tmp_path, capsys):
     for name, pixels in (("digit.png", split.images[0, 0]), ("paper.png", 1 - split.images[0, 0])):
         Image.fromarray(np.uint8(255 * pixels)).save(name)
     capsys.readouterr()
-    assert main(["predict", "digit.png", "paper.png", "--model", dense]) == 0
+    assert main(["predict", "digit.png", "paper.png", "--model", dense, "--ink"]) == 0
     answers = [line for line in capsys.readouterr().out.splitlines() if ".png: " in line]
     expected = ta.predict(ta.load(dense), split.images[:1]).argmax()
     assert [answer.split(": ")[1] for answer in answers] == [str(expected)] * 2

@@ -12,6 +12,7 @@ from test_own_data import NAMES, some, write_csv, write_pictures
 import tinyadtn as ta
 from tinyadtn.cli.encode_option import layer_encoding
 from tinyadtn.cli.main import main
+from tinyadtn.cli.picture import read_picture
 from tinyadtn.files.state import read_state
 
 
@@ -261,3 +262,65 @@ def test_pictures_in_any_format_are_predicted_in_colour(pets, capsys):
     Image.fromarray(image).save("photo.jpg")
     text = output(capsys, "predict", "photo.jpg", "--model", "runs/train/best.npz")
     assert text.startswith("photo.jpg: cat\n")
+
+
+def test_own_grey_pictures_are_predicted_as_they_were_imported(capsys):
+    """Half of a picture is dark: the upper or the lower. Cut to the ink, both would look alike."""
+    rng = np.random.default_rng(0)
+    for name, dark in (("sea", slice(12, None)), ("sky", slice(0, 12))):
+        folder = Path("half", name)
+        folder.mkdir(parents=True)
+        for k in range(24):
+            pixels = np.uint8(220 + rng.integers(-20, 20, (24, 30)))
+            pixels[dark] -= 150
+            Image.fromarray(pixels).save(folder / f"{k}.png")
+    output(capsys, "data", "import", "half", "--size", "12", "--out", "half.npz")
+    output(capsys, "train", "fc2", "--data", "half.npz", "--epochs", "60", "--quiet")
+    for name in ("sea", "sky"):
+        picture = f"half/{name}/0.png"
+        text = output(capsys, "predict", picture, "--model", "runs/train/best.npz")
+        assert text.startswith(f"{picture}: {name}\n")
+        images = ta.load_data("half", size=12)
+        read = read_picture(picture, 12, 1)
+        assert any((read == image).all() for s in ("train", "validation", "test")
+                   for image in getattr(images, s).images)  # fmt: skip
+
+
+def test_ink_is_for_grey_networks(pets, capsys):
+    output(capsys, "train", "fc2", "--data", pets, "--epochs", "1", "--quiet")
+    assert main(["predict", "pets/cat/001.png", "--model", "runs/train/best.npz", "--ink"]) == 2
+    assert "takes colour" in capsys.readouterr().err
+
+
+def test_evaluate_refuses_data_with_other_classes(capsys):
+    images, labels = some(36)
+    np.savez("pets.npz", x=images, y=NAMES[labels])
+    np.savez("cars.npz", x=images, y=np.array(["bus", "car", "van"])[labels])
+    np.savez("numbers.npz", x=images, y=labels)
+    output(capsys, "train", "fc2", "--data", "pets.npz", "--epochs", "1", "--quiet")
+    for other, classes in (("cars.npz", "bus, car, van"), ("numbers.npz", "0, 1, 2")):
+        assert main(["evaluate", "runs/train/best.npz", "--data", other]) == 3
+        error = capsys.readouterr().err
+        assert "trained on the classes cat, dog, hen" in error
+        assert f"{other} has the classes {classes};" in error
+    output(capsys, "evaluate", "runs/train/best.npz", "--data", "pets.npz")
+
+
+def test_a_file_of_images_is_not_a_network(capsys):
+    ta.save_data("own.npz", ta.load_data(some(36)))
+    says = "own.npz: holds images, not a network; give it with --data"
+    for words in (["evaluate", "own.npz"], ["report", "own.npz"], ["draw", "own.npz"],
+                  ["predict", "any.png", "--model", "own.npz"],
+                  ["train", "fc2", "--resume", "own.npz"]):  # fmt: skip
+        assert main(words) == 4
+        assert says in capsys.readouterr().err
+    with pytest.raises(ta.errors.CheckpointError, match=says):
+        ta.load("own.npz")
+
+
+@pytest.mark.parametrize(("epochs", "is_few"), [("33", True), ("34", False)])
+def test_few_steps_of_training_are_pointed_out(epochs, is_few, capsys):
+    np.savez("own.npz", x=some(360)[0], y=some(360)[1])  # 275 to train on, 3 steps an epoch
+    text = output(capsys, "train", "fc2", "--data", "own.npz", "--epochs", epochs, "--quiet")
+    lines = [line for line in text.splitlines() if "--batch-size" in line and "--epochs" in line]
+    assert [line.split()[0] for line in lines] == (["99"] if is_few else [])

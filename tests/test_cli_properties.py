@@ -178,7 +178,10 @@ COMMANDS = {
         [FILE.map(lambda f: [f]), MADE.map(lambda f: ["--out", f])],
         [option("--out", choice("new.onnx", "new.safetensors")), option("--overwrite")],
     ),
-    "predict": ([some(FILE)], [option("--model", FILE), option("--model", "dense.npz"), DEVICE]),
+    "predict": (
+        [some(FILE)],
+        [option("--model", FILE), option("--model", "dense.npz"), option("--ink"), DEVICE],
+    ),
     "report": (
         [FILE.map(lambda f: [f])],
         [option("--timing"), option("--batch-size", NUMBER)],

@@ -89,9 +89,9 @@ def test_images_are_no_features(tmp_path):
 
 
 def test_it_is_no_model(path):
-    with pytest.raises(CheckpointError, match=r"holds features, no model; ta\.load_data reads it"):
+    with pytest.raises(CheckpointError, match=r"holds features, not a network; .*ta\.load_data"):
         ta.load(path)
-    with pytest.raises(CheckpointError, match="holds features, no model"):
+    with pytest.raises(CheckpointError, match="holds features, not a network"):
         ta.load(path, into=ta.models.fc2(rng=0))
 
 

@@ -65,7 +65,7 @@ def test_a_head_is_trained_resumed_judged_and_reported_on_it(made, capsys):
     assert main(["train", "head", "--data", made, "--augment", "--out", "other"]) == 2
     assert "these are features: leave it out" in capsys.readouterr().err
     assert main(["evaluate", made, "--data", made]) == 4
-    assert "holds features, no model" in capsys.readouterr().err
+    assert "holds features, not a network" in capsys.readouterr().err
 
 
 def test_a_sweep_compares_heads_on_it(made):

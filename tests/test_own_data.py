@@ -102,6 +102,41 @@ def test_arrays_that_are_no_data_set_are_refused_with_the_way_out(arrays, says, 
     assert re.search(says.replace("x and X", "x and X_"), str(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (X > 127, r"found bool from 0 to 1; give images\.astype\(numpy\.float32\)"),
+        (np.uint16(X) * 257, "found uint16 from 0 to 65535; give images / 65535"),
+        (X.astype(np.int8), "found int8 from -128 to 127; give floats"),
+        (np.int64(X) * 300, "found int64 from 0 to 76500; give floats"),
+        (X // 128, r"largest value of these is 1; .*images\.astype\(numpy\.float32\)"),
+        (X.astype(complex), "found complex128$"),
+    ],
+)
+def test_advice_for_a_dtype_changes_no_pixel(images, says):
+    with pytest.raises(DataFileError, match=says):
+        ta.load_data((images, Y))
+    with pytest.raises(DataFileError, match=says):
+        ta.Split(images[:, None], Y)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"),
+    [((28, 28, 2), None), ((28, 28, 5), None), ((20, 30, 2), None), ((2, 28, 28), 2),
+     ((5, 7, 9), 5), ((8, 4, 4), 8), ((6, 40, 1), 6)],
+)  # fmt: skip
+def test_unusual_numbers_of_channels_come_first_or_are_refused(shape, channels):
+    images, labels = some(36, shape)
+    if channels:
+        assert ta.load_data((images, labels)).train.images.shape[1:] == shape
+        return
+    says = rf"would have {shape[0]} channels.*images\.transpose\(0, 3, 1, 2\)"
+    with pytest.raises(DataFileError, match=says):
+        ta.load_data((images, labels))
+    with pytest.raises(DataFileError, match=says):
+        ta.Split(images, labels)
+
+
 def test_one_pair_is_divided_and_each_class_keeps_its_share():
     data = ta.load_data((X, Y))
     assert [len(data.train), len(data.validation), len(data.test)] == [28, 2, 6]
@@ -124,6 +159,16 @@ def test_any_size_and_colour(shape):
 
 def test_rows_of_pixels_are_square_grey_images(expected):
     same(ta.load_data(((X.reshape(36, 36), Y), (X_TEST.reshape(9, 36), Y_TEST))), expected)
+
+
+@pytest.mark.parametrize("counts", [(60, 60, 60), (240, 24, 24), (13, 120, 48)])
+def test_each_class_keeps_its_share_of_the_validation_split(counts):
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], counts))
+    data = ta.load_data(((some(len(labels))[0], labels), (X_TEST, Y_TEST)))
+    drawn = np.bincount(data.validation.labels, minlength=3)
+    assert drawn.sum() == sum(counts) // 12
+    assert np.abs(drawn - np.array(counts) / 12).max() <= 1
+    assert (np.bincount(data.train.labels) + drawn).tolist() == list(counts)
 
 
 # --- labels --------------------------------------------------------------------------------------
@@ -243,8 +288,16 @@ def test_labels_and_pixels_of_a_csv_file(tmp_path):
         ("", "a CSV file with a label"),
         ("label\n1\n2\n", "columns"),
         ("label,a,b,c,d\n", "0 lines"),
-        ("label,a,b,c,d\n1,2,3,4,5\n1,2,3\n", "another one .*columns"),
-        ("label,a,b,c,d\n1,2,three,4,5\n", "another one .*three"),
+        (
+            "label,a,b,c,d\n1,2,3,4,5\n1,2,3\n",
+            "found 3 columns in line 3, and 5 in the lines before",
+        ),
+        ("label,a,b,c,d\n1,2,three,4,5\n", "found 'three', .* in line 2, column 3"),
+        ("1,2,3,4,5\n2,1,3,4,cat\n", "found 'cat', .* in line 2, column 5"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,,4,5\n", "a missing value in line 3, column 3"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,nan,4,5\n", "a missing pixel, nan, in image 2"),
+        ("label,a,b,c,d,e\n1,2,3,4,5,6\n", "5 pixels in a line"),
+        ("0,9,2,3,1\n0,8,2,3,2\n", "the same label, '0', in the first column"),
         ("label,y,c,d,e\n1,2,3,4,5\n", "2 columns of labels"),
         ("\x80\x81,1,2,3,4\n", "another one"),
         ("<!DOCTYPE html>\n<html></html>\n", "a CSV file"),
@@ -255,7 +308,10 @@ def test_what_is_no_csv_file_of_images_is_refused(text, says, tmp_path):
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(DataFileError, match=says) as caught:
         ta.load_data(path)
-    assert str(caught.value).startswith(f"{path}: ")
+    told = str(caught.value)
+    assert told.startswith(f"{path}: ")
+    assert "The label is read from the column called label" in told and ".npz file" in told
+    assert "data get" not in told  # which would fetch another file
 
 
 def test_a_csv_file_takes_a_bounded_multiple_of_its_size(tmp_path, monkeypatch):
@@ -569,3 +625,51 @@ def test_networks_for_one_size_say_what_to_do_with_others(name):
     data = ta.load_data(some(18, (3, 40, 40)))
     with pytest.raises(ta.errors.ShapeError, match=r"28, 32, 224 .* not 40.*data import .*--size"):
         build_for(data, name, None)
+
+
+# --- arguments of other types --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("shape", [(6, 6), (3, 6, 6), (6, 6, 3)])
+def test_images_may_be_a_list(kind, shape):
+    images, labels = some(36, shape)
+    same(ta.load_data((kind(images), labels.tolist())), ta.load_data((images, labels)))
+    two = {"train": (kind(images), labels), "test": (kind(X_TEST), Y_TEST)}
+    if shape == (6, 6):
+        same(ta.load_data(two), ta.load_data(((X, Y), (X_TEST, Y_TEST))))
+
+
+def test_two_images_are_not_taken_for_a_pair():
+    with pytest.raises(DataFileError, match="no class has 6 images"):
+        ta.load_data(([X[0], X[1]], [0, 1]))
+    column = Y[:, None]
+    same(ta.load_data(((X, column), (X_TEST, Y_TEST))), ta.load_data(((X, Y), (X_TEST, Y_TEST))))
+
+
+def test_images_of_different_shapes_are_named():
+    images = [*X[:5], np.zeros((7, 8), np.uint8), *X[6:]]
+    says = r"^arrays: train: image 5 has the shape \(7, 8\), image 0 has \(6, 6\).*numpy\.stack"
+    with pytest.raises(DataFileError, match=says):
+        ta.load_data((images, Y))
+
+
+def test_a_dataset_of_torch_is_refused_with_what_to_do():
+    class Dataset:
+        def __getitem__(self, k):
+            return X[k], Y[k]
+
+        def __len__(self):
+            return len(X)
+
+    with pytest.raises(DataFileError, match=r"found Dataset; from a torch Dataset .*np\.stack"):
+        ta.load_data(Dataset())
+
+
+def test_arguments_of_another_type_are_refused_in_a_sentence(tmp_path):
+    with pytest.raises(TypeError, match=r"size must be a whole number of pixels.* got '32'"):
+        ta.load_data(tmp_path, size="32")
+    with pytest.raises(TypeError, match=r"save_data needs Data, got tuple; give ta\.load_data"):
+        ta.save_data(tmp_path / "own.npz", (X, Y))
+    with pytest.raises(TypeError, match=r"batches needs a Split, as data\.train, got tuple"):
+        ta.batches((X, Y), 10, seed=0, epoch=1)

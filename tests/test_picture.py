@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from memory_peak import peak_of
 
-from tinyadtn.cli.picture import read_picture
+from tinyadtn.cli.picture import read_digit
 from tinyadtn.errors import DataFileError
 
 Image = pytest.importorskip("PIL.Image")
@@ -28,7 +28,7 @@ def written(path, levels):
 def test_a_picture_of_the_right_size_is_taken_as_it_is(tmp_path):
     levels = np.pad(np.random.default_rng(0).uniform(0, 0.4, (24, 24)), 2)
     levels[10:20, 10:20] = 1
-    read = read_picture(written(tmp_path / "digit.png", levels))
+    read = read_digit(written(tmp_path / "digit.png", levels))
     assert read.shape == (1, 28, 28) and read.dtype == np.float32
     np.testing.assert_allclose(read[0], levels, rtol=0, atol=1 / 255)
 
@@ -36,7 +36,7 @@ def test_a_picture_of_the_right_size_is_taken_as_it_is(tmp_path):
 @pytest.mark.parametrize("paper", [False, True])
 def test_another_size_is_cut_scaled_and_centred(tmp_path, paper):
     levels = 1 - bar() if paper else bar()
-    (read,) = read_picture(written(tmp_path / "bar.png", levels))
+    (read,) = read_digit(written(tmp_path / "bar.png", levels))
     rows, columns = np.flatnonzero(read.any(axis=1)), np.flatnonzero(read.any(axis=0))
     assert len(rows) == 20 and len(columns) == 3  # 400 by 60 pixels, the longer side becomes 20
     assert abs(rows.mean() - 13.5) <= 0.5 and abs(columns.mean() - 13.5) <= 0.5
@@ -49,8 +49,8 @@ def test_transparent_paper_is_white(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "clear.png")
     written(tmp_path / "opaque.png", 1 - bar())
     np.testing.assert_allclose(
-        read_picture(tmp_path / "clear.png"),
-        read_picture(tmp_path / "opaque.png"),
+        read_digit(tmp_path / "clear.png"),
+        read_digit(tmp_path / "opaque.png"),
         rtol=0,
         atol=0.01,
     )
@@ -61,18 +61,18 @@ def test_sixteen_bits_are_not_cut_off(tmp_path):
         tmp_path / "deep.png"
     )
     with pytest.raises(DataFileError, match="nothing"):  # no ink in these 28 columns, all 0.2
-        read_picture(tmp_path / "deep.png")
+        read_digit(tmp_path / "deep.png")
     levels = np.full((28, 28), 0.01)
     levels[5:20, 12:15] = 0.8
     Image.fromarray(np.uint16(65535 * levels)).save(tmp_path / "deep.png")
-    np.testing.assert_allclose(read_picture(tmp_path / "deep.png")[0], levels, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(read_digit(tmp_path / "deep.png")[0], levels, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(("paper", "ink"), [(0.6, 0.1), (0.4, 0.05), (0.45, 0.9), (0.9, 0.5)])
 def test_grey_paper_is_taken_away(tmp_path, paper, ink):
     """Whatever the paper and the ink, the digit read is the same."""
-    grey = read_picture(written(tmp_path / "grey.png", paper + (ink - paper) * bar()))
-    black = read_picture(written(tmp_path / "black.png", bar()))
+    grey = read_digit(written(tmp_path / "grey.png", paper + (ink - paper) * bar()))
+    black = read_digit(written(tmp_path / "black.png", bar()))
     np.testing.assert_allclose(grey, black, rtol=0, atol=0.02)
 
 
@@ -82,7 +82,7 @@ def test_a_rotated_photograph_is_turned_upright(tmp_path):
     exif[0x0112] = 6  # "turn a quarter clockwise to see it upright"
     upright.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_allclose(
-        read_picture(tmp_path / "turned.png"), read_picture(written(tmp_path / "a.png", bar()))
+        read_digit(tmp_path / "turned.png"), read_digit(written(tmp_path / "a.png", bar()))
     )
 
 
@@ -90,19 +90,19 @@ def test_a_truncated_picture_is_refused(tmp_path):
     whole = written(tmp_path / "whole.png", np.random.default_rng(0).uniform(size=(64, 64)))
     (tmp_path / "half.png").write_bytes(whole.read_bytes()[:600])
     with pytest.raises(DataFileError, match=r"half\.png"):
-        read_picture(tmp_path / "half.png")
+        read_digit(tmp_path / "half.png")
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_a_blank_picture_is_refused(tmp_path, level):
     with pytest.raises(DataFileError, match="shows nothing"):
-        read_picture(written(tmp_path / "blank.png", np.full((50, 50), level)))
+        read_digit(written(tmp_path / "blank.png", np.full((50, 50), level)))
 
 
 def test_a_text_is_no_picture(tmp_path):
     (tmp_path / "text.png").write_text("a digit")
     with pytest.raises(DataFileError, match=r"text\.png: not a picture .* \(the formats are BMP,"):
-        read_picture(tmp_path / "text.png")
+        read_digit(tmp_path / "text.png")
 
 
 @pytest.mark.parametrize("bit", range(8))
@@ -113,7 +113,7 @@ def test_a_length_that_is_damaged_makes_no_room_for_what_is_not_there(tmp_path, 
     content[content.index(b"IDAT") - 4] ^= 1 << bit
     path.write_bytes(content)
     found = []
-    assert peak_of(lambda: found.append(read_picture(path))) < 2**22
+    assert peak_of(lambda: found.append(read_digit(path))) < 2**22
     assert found[0].shape == (1, 28, 28)
 
 
@@ -122,7 +122,7 @@ def test_a_file_too_large_for_a_picture_is_not_read_to_its_end(tmp_path):
     with path.open("wb") as file:
         file.truncate(2**33)
     with pytest.raises(DataFileError, match="more than 33,554,432 bytes"):
-        read_picture(path)
+        read_digit(path)
 
 
 def test_postscript_is_rejected_and_nothing_runs_it(tmp_path, monkeypatch):
@@ -136,7 +136,7 @@ def test_postscript_is_rejected_and_nothing_runs_it(tmp_path, monkeypatch):
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n%%EOF\n"
     )
     with pytest.raises(DataFileError, match="not a picture"):
-        read_picture(path)
+        read_digit(path)
     assert not ran
 
 
@@ -145,7 +145,7 @@ def test_only_the_common_formats_are_opened(format, tmp_path):
     path = tmp_path / "digit.png"
     Image.new("RGB", (32, 32), "white").save(path, format=format)
     with pytest.raises(DataFileError, match=r"not a picture .* BMP, GIF, JPEG, PNG, PPM, WEBP"):
-        read_picture(path)
+        read_digit(path)
 
 
 # --- how bright a pixel is, whatever the file calls it -------------------------------------------
@@ -154,25 +154,25 @@ def test_only_the_common_formats_are_opened(format, tmp_path):
 def test_every_mode_has_its_own_scale(tmp_path):
     """One bar in every kind of pixel that the formats have: it reads as the same digit."""
     grey = np.uint8(255 * bar())
-    expected = read_picture(written(tmp_path / "grey.png", bar()))
+    expected = read_digit(written(tmp_path / "grey.png", bar()))
     picture = Image.fromarray(grey)
     for kind in ("1.png", "P.png", "LA.png", "RGBA.png", "CMYK.jpg", "RGB.webp", "P.gif", "L.bmp"):
         name = f"picture-{kind}"
         picture.convert(kind.partition(".")[0]).save(tmp_path / name)
-        np.testing.assert_allclose(read_picture(tmp_path / name), expected, rtol=0, atol=0.02)
+        np.testing.assert_allclose(read_digit(tmp_path / name), expected, rtol=0, atol=0.02)
     for most in (15, 255, 1000, 65535):  # portable grey maps of any depth
         levels = np.round(most * bar()).astype(">u2" if most > 255 else np.uint8)
         content = b"P5\n640 480\n%d\n" % most + levels.tobytes()
         (tmp_path / "m.pgm").write_bytes(content)
-        np.testing.assert_allclose(read_picture(tmp_path / "m.pgm"), expected, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(read_digit(tmp_path / "m.pgm"), expected, rtol=0, atol=1e-6)
     Image.fromarray(np.uint16(65535 * (1 - bar()))).save(tmp_path / "w.png", transparency=65535)
-    np.testing.assert_allclose(read_picture(tmp_path / "w.png"), expected, rtol=0, atol=0.01)
+    np.testing.assert_allclose(read_digit(tmp_path / "w.png"), expected, rtol=0, atol=0.01)
 
 
 def test_floats_of_an_unknown_scale_are_rejected(tmp_path):
     (tmp_path / "f.pfm").write_bytes(b"Pf\n28 28\n-1.0\n" + np.ones(784, "<f4").tobytes())
     with pytest.raises(DataFileError, match="floats, whose scale is not known"):
-        read_picture(tmp_path / "f.pfm")
+        read_digit(tmp_path / "f.pfm")
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "JPEG"])
@@ -180,21 +180,21 @@ def test_a_large_photo_is_read_like_a_small_one(mode, tmp_path):
     large = Image.fromarray(np.uint8(255 * bar())).resize((4000, 3000), Image.Resampling.NEAREST)
     path = tmp_path / ("large.jpg" if mode == "JPEG" else "large.png")
     large.convert("RGB" if mode == "JPEG" else mode).save(path)
-    small = read_picture(written(tmp_path / "small.png", bar()))
-    np.testing.assert_allclose(read_picture(path), small, rtol=0, atol=0.02)
+    small = read_digit(written(tmp_path / "small.png", bar()))
+    np.testing.assert_allclose(read_digit(path), small, rtol=0, atol=0.02)
 
 
 # --- what a small file takes ---------------------------------------------------------------------
 
 MEASURED = """
 import resource, sys, time
-from tinyadtn.cli.picture import read_picture
+from tinyadtn.cli.picture import read_digit
 from tinyadtn.errors import DataFileError
 from PIL import Image
 Image.preinit()
 before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
 try:
-    read_picture(sys.argv[1])
+    read_digit(sys.argv[1])
 except DataFileError as error:
     print(error)
 taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -234,7 +234,7 @@ def test_whatever_pillows_reader_raises_is_an_error_of_the_file(error, tmp_path,
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fails)
     with pytest.raises(DataFileError, match=r"bar\.png: not a picture that can be read .*tile"):
-        read_picture(written(tmp_path / "bar.png", bar()))
+        read_digit(written(tmp_path / "bar.png", bar()))
 
 
 @pytest.mark.parametrize("format", ["BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP"])
@@ -249,6 +249,6 @@ def test_a_damaged_picture_is_read_or_refused(format, tmp_path):
             damaged[place] = rng.integers(256)
         path.write_bytes(damaged)
         try:
-            assert read_picture(path).shape == (1, 28, 28)
+            assert read_digit(path).shape == (1, 28, 28)
         except DataFileError as error:
             assert str(path) in str(error)

@@ -40,9 +40,11 @@ from ..training.memory import check_memory, training_memory
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, class_names, planned, trained_on
 from ..training.train import SAVE_MINUTES, train
-from .picture import read_colour_picture, read_picture
+from .picture import read_digit, read_picture
 from .terminal import as_typed, program, say, say_next
 
+FEW_STEPS = 100  # of training; a network has hardly left its initialization
+DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
 # With ADTNs of depth 1 to 8, fc2 and lenet5 are best at rates of 0.02 to 0.04
 # (data/results/collapse.md), 30 times that of dense networks.
 ENCODED_RATE = 0.03
@@ -72,6 +74,11 @@ def train_model(options: Namespace) -> int:
         f"{options.save_minutes:g} minutes and after every epoch"
         + (f"; resumes {options.resume}" if options.resume else "")
     )
+    total = plan.epochs * math.ceil(len(data.train) / plan.batch_size)
+    if total < FEW_STEPS:
+        say(
+            f"{total} steps are few to learn from: a smaller --batch-size or more --epochs has more"
+        )
     with interruption() as asked_to_stop:
         for _ in with_progress(steps, options.model, not options.quiet):
             if asked_to_stop.is_set():
@@ -217,6 +224,7 @@ def evaluate_model(options: Namespace) -> None:
     """Print the loss and accuracy of a checkpoint on a split."""
     model = _load_finite(options.checkpoint, options.device)
     data = _data_for(options)
+    _require_same_classes(options.checkpoint, model, data)
     with np.errstate(all="ignore"):  # an overflow is reported below, in one line
         result = evaluate(model, getattr(data, options.split))
     _require_finite(options.checkpoint, "images", result.loss)
@@ -267,8 +275,18 @@ def predict_image(options: Namespace) -> None:
             f"{options.model} takes images with {channels} channels; predict reads pictures "
             "(in Python: ta.predict(model, images))"
         )
-    read = read_picture if channels == 1 else read_colour_picture
-    images = np.stack([read(path, size) for path in options.images])
+    # The default data of a network without a name of data are digits, as for evaluate.
+    is_ink = options.ink or (trained_on(options.model) or "mnist-5k") in DIGITS
+    if options.ink and channels == 3:
+        raise TinyADTNError(f"--ink is for grey networks, and {options.model} takes colour")
+    images = np.stack(
+        [
+            read_digit(path, size)
+            if is_ink and channels == 1
+            else read_picture(path, size, channels)
+            for path in options.images
+        ]
+    )
     with np.errstate(all="ignore"):
         answers = predict(model, images)
     _require_finite(options.model, "pictures", answers)
@@ -329,6 +347,21 @@ def _load_finite(path: str, device: str = "cpu") -> Any:
                 "take a state from before, as previous.npz"
             )
     return placed(model, device)
+
+
+def _require_same_classes(path: str, model: Any, data: Data) -> None:
+    """Raise DataFileError if a checkpoint was trained on classes of other names."""
+    count = model.config["num_classes"]
+    trained = tuple(class_names(path, count))
+    without_names = tuple(map(str, range(max(count, len(data.classes)))))
+    both = (trained, data.classes)
+    if trained_on(path) is None or all(c == without_names[: len(c)] for c in both):
+        return
+    if trained != data.classes:
+        raise DataFileError(
+            f"{path} was trained on the classes {', '.join(trained)}, and {data.name} has the "
+            f"classes {', '.join(data.classes)}; give data with the same classes in this order"
+        )
 
 
 def _require_finite(path: str, inputs: str, values: Any) -> None:

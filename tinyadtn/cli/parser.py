@@ -122,12 +122,13 @@ FEATURES = [
 PREDICT = [
     option(
         "images",
-        "picture (PNG, JPEG, …), of a digit for a grey network",
+        "picture (PNG, JPEG, …)",
         path,
         nargs="+",
         metavar="IMAGE",
     ),
     option("--model", "checkpoint", path, "runs/demo/fine-tuned.npz", metavar="FILE"),
+    flag("--ink", "cut to the ink and centre it, as always for networks of mnist and mnist-5k"),
     DEVICE,
 ]
 REPORT = [

@@ -1,4 +1,4 @@
-"""Read a picture file and prepare it as MNIST's digits were prepared."""
+"""Read a picture file for ``predict``: as MNIST's digits were prepared, or as any picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..data.picture_files import LARGE, bytes_of, read_picture_file
 from ..errors import DataFileError
 
 
-def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
+def read_digit(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
     """Return a picture file as an array (1, size, size), from 0 (background) to 1 (ink).
 
     The median of the border is the paper, so the picture must not have a frame; pixels that differ
@@ -33,9 +33,14 @@ def read_picture(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
     return (ink if grey.shape == (size, size) else _centred(_cut_to_ink(ink), size))[None]
 
 
-def read_colour_picture(path: str | os.PathLike[str], size: int) -> np.ndarray:
-    """Return the middle square of a picture file as an array (3, size, size), from 0 to 1."""
-    pixels = read_picture_file(path, lambda p: bytes_of(p, "RGB", size), mode="RGB")
+def read_picture(path: str | os.PathLike[str], size: int, channels: int) -> np.ndarray:
+    """Return the middle square of a picture file as an array (channels, size, size), from 0 to 1.
+
+    It is prepared as ``load_data(folder, size=size)`` prepares pictures: grey for one channel,
+    red, green and blue for three.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    pixels = read_picture_file(path, lambda p: bytes_of(p, mode, size), mode=mode)
     return np.divide(pixels, 255, dtype=np.float32)
 
 

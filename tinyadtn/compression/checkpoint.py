@@ -94,8 +94,10 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Any:
     CheckpointError for a file that is damaged, unsafe, of a newer format, or of another model.
     """
     arrays, meta = read_state(path)
-    if meta.get("kind") == "features":
-        raise CheckpointError(f"{path}: holds features, no model; ta.load_data reads it")
+    if (kind := meta.get("kind")) in ("features", "images"):
+        raise CheckpointError(
+            f"{path}: holds {kind}, not a network; give it with --data, or to ta.load_data"
+        )
     return model_from(path, arrays, meta.get("config"), into)
 
 

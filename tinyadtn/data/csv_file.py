@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files.datafile import opened, refusal
+from ..errors import DataFileError
+from ..files.datafile import opened
 from ..limits import require_memory
 from .image_checks import MAX_CLASSES
 from .usual_names import LABELS
 
 LABEL_NAMES = (*LABELS, "class")
+LAYOUT = (
+    "The label is read from the column called label, class, target or y, else from the first one; "
+    "the pixels are those of a square grey image. For colour images or other shapes use a .npz file"
+)
 LONGEST_LINE = 2**24  # characters
 
 
@@ -32,6 +39,11 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     for a file that is not such a table.
     """
     expected = "a CSV file with a label and the pixels of an image in every line"
+
+    def refusal(found: str) -> DataFileError:
+        return DataFileError(f"{path}: expected {expected}, found {found}. {LAYOUT}")
+
+    head: list[str] = []
     names: dict[str, int] = {}  # of the labels, numbered in the order of the file
     with opened(path, expected) as file:
         size = os.fstat(file.fileno()).st_size
@@ -42,14 +54,36 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
             column = (_label_columns(head) or [0])[0]
             table = _table(text, delimiter, {column: lambda name: _number_of(name, names)})
         except (ValueError, csv.Error) as error:
-            raise refusal(path, expected, f"another one ({error})") from error
+            raise refusal(_explained(str(error), bool(head))) from error
     if table.shape[0] == 0 or table.shape[1] < 2:
-        raise refusal(path, expected, f"{table.shape[0]} lines with {table.shape[1]} columns")
+        raise refusal(f"{table.shape[0]} lines with {table.shape[1]} columns")
+    if len(names) == 1 < len(table) and not _label_columns(head):
+        raise refusal(f"the same label, {next(iter(names))!r}, in the first column of every line")
     labels = np.array(list(names))[table[:, column].astype(np.int64)]
     if all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names):
         labels = labels.astype(np.int64)
     unnamed = [k for k, name in enumerate(head) if not name]  # pandas numbers the lines
-    return _bytes_if_whole(np.delete(table, [column, *unnamed], 1)), labels
+    pixels = np.delete(table, [column, *unnamed], 1)
+    if pixels.shape[1] != math.isqrt(pixels.shape[1]) ** 2:
+        raise refusal(f"{pixels.shape[1]} pixels in a line, which is not a square number")
+    if not np.isfinite(pixels).all():
+        line, place = np.argwhere(~np.isfinite(pixels))[0]
+        raise refusal(f"a missing pixel, {pixels[line, place]}, in image {line + 1}")
+    return _bytes_if_whole(pixels), labels
+
+
+def _explained(problem: str, has_head: bool) -> str:
+    """Return what NumPy found, with the line of the file, and without its advice."""
+    if found := re.search(
+        r"could not convert string '(.*)' to .* at row (\d+), column (\d+)", problem
+    ):
+        text, row, place = found[1], int(found[2]) + 1 + has_head, found[3]
+        what = "a missing value" if not text.strip() else f"{text!r}, which is not a number,"
+        return f"{what} in line {row}, column {place}"
+    if found := re.search(r"from (\d+) to (\d+) at row (\d+)", problem):
+        row = int(found[3]) + has_head
+        return f"{found[2]} columns in line {row}, and {found[1]} in the lines before"
+    return f"another one ({problem})"
 
 
 def _head(text: io.TextIOWrapper) -> tuple[list[str], str]:

@@ -24,7 +24,10 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
     """
     try:
         images, labels = pair
+        _require_one_shape(images, what)
         images, labels = without_mask(images), without_mask(labels)
+    except DataFileError:
+        raise
     except (TypeError, ValueError) as error:
         raise DataFileError(f"{what}: expected a pair (images, labels): {error}") from error
     images = images[:, None] if images.ndim == 3 else images
@@ -57,7 +60,19 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
         _check_features(images, what)
     else:
         require_pixels(images, what)
+        require_bytes(images, what)
     return images, labels.astype(np.int64)
+
+
+def _require_one_shape(images: Any, what: str) -> None:
+    """Raise ``DataFileError`` for a list of images of different shapes."""
+    shapes = [np.shape(image) for image in images] if isinstance(images, (list, tuple)) else []
+    for k, shape in enumerate(shapes):
+        _require(
+            shape == shapes[0],
+            f"{what}: image {k} has the shape {shape}, image 0 has {shapes[0]}; scale all images "
+            "to one shape, and give numpy.stack(images)",
+        )
 
 
 def _in_rows_and_columns(images: np.ndarray) -> np.ndarray:
@@ -76,18 +91,49 @@ def without_mask(value: Any) -> np.ndarray:
 def require_pixels(images: Any, what: str) -> None:
     """Raise ``DataFileError`` unless images are (n, c, h, w), of uint8 or floats in [0, 1]."""
     require_channels_first(images, what)
+    if images.ndim == 4:
+        _, first, second, last = images.shape
+        _require(
+            first in (1, 3, 4) or last == 1 or last >= min(first, second),
+            f"{what}: images {images.shape} would have {first} channels, and their shortest axis "
+            f"is the last; if that is the channels, give images.transpose(0, 3, 1, 2)",
+        )
     if images.dtype == np.uint8 or images.size == 0:
         return
-    _require(
-        images.dtype.kind == "f",
-        f"{what}: expected images of uint8 or floats in [0, 1], found {images.dtype}; for bytes "
-        "give images.astype(numpy.uint8)",
-    )
+    if images.dtype.kind != "f":
+        raise DataFileError(
+            f"{what}: expected images of uint8 or floats in [0, 1], found {images.dtype}"
+            f"{_as_floats(images)}"
+        )
     low, high = float(images.min()), float(images.max())
     _require(
         low >= 0 and high <= 1,  # false for NaN, which min and max propagate
         f"{what}: expected pixels in [0, 1], found {low:g} to {high:g}; scale them, or give uint8, "
         "which is divided by 255",
+    )
+
+
+def _as_floats(images: Any) -> str:
+    """Return how to convert images of a dtype that is not accepted, without changing pixels."""
+    if images.dtype.kind not in "biu":
+        return ""
+    low, high = int(images.min()), int(images.max())
+    found = f" from {low} to {high}; give "
+    if low >= 0 and high <= 1:
+        return found + "images.astype(numpy.float32)"
+    if low >= 0 and high <= 255:
+        return found + "images.astype(numpy.uint8) if they are bytes"
+    if low >= 0 and high <= 65535:
+        return found + "images / 65535 if they have 16 bits, else divide by the largest value"
+    return found + "floats in [0, 1], scaled in the same way for every split"
+
+
+def require_bytes(images: Any, what: str) -> None:
+    """Raise ``DataFileError`` for uint8 images of 0 and 1, which would be divided by 255."""
+    _require(
+        images.dtype != np.uint8 or images.size == 0 or images.max() != 1,
+        f"{what}: images of uint8 are divided by 255, and the largest value of these is 1; for "
+        "images of 0 and 1 give images.astype(numpy.float32)",
     )
 
 

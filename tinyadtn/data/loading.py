@@ -22,6 +22,11 @@ from .usual_names import by_usual_names
 VALIDATION_SHARE = 12  # one training image in twelve: 5,000 of MNIST's 60,000
 TEST_SHARE = 6  # one image in six of each class, as in MNIST
 VALIDATION_SEED = 2305
+FROM_TORCH = (
+    "; from a torch Dataset (loader.dataset of a DataLoader) make arrays: images = "
+    "np.stack([np.asarray(image) for image, _ in dataset]), labels = [label for _, label in "
+    "dataset], load_data((images, labels))"
+)
 
 
 def load_data(
@@ -41,16 +46,18 @@ def load_data(
     - a ``.npz`` file, or a folder of ``.npy`` files, called x_train, y_train, x_test, y_test or
       images and labels; a file of ``save_data`` or ``save_features``;
     - a folder of IDX files with MNIST's names, or of CIFAR's binary files;
-    - arrays: one pair (images, labels), a pair per split, as ``{"train": …, "validation": …,
-      "test": …}`` or in this order, or a dict with the names that a ``.npz`` file may have.
+    - arrays, or lists of images: one pair (images, labels), a pair per split, as ``{"train": …,
+      "validation": …, "test": …}`` or in this order, or a dict with the names that a ``.npz`` file
+      may have.
 
     Images are uint8 or floats in [0, 1], (n, h, w), (n, c, h, w), or (n, h, w, c) if that is clear.
     Labels are integers from 0 without gaps, or names, which become the classes.
 
     If a file or a single pair has no test split, a sixth of each class becomes the test split. If
-    there is no validation split, a twelfth of the training images (for the named CIFAR sets a
-    tenth) becomes the validation split. Both are drawn with a fixed seed. Images take four bytes
-    per pixel, and one more while files are read; features take twice their four bytes meanwhile.
+    there is no validation split, a twelfth of the training images of each class becomes it (of the
+    named sets a twelfth of all images, for CIFAR a tenth). Both are drawn with a fixed seed. Images
+    take four bytes per pixel, and one more while files are read; features take twice their four
+    bytes meanwhile.
     ``DataFileError`` for wrong data, ``SizeLimitError`` for data that would not fit in memory.
 
     >>> load_data("mnist-5k")
@@ -67,14 +74,16 @@ def load_data(
 
 
 def _load(source: Any, size: int | None) -> Data:
+    if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer))):
+        raise TypeError(f"size must be a whole number of pixels, such as 32, got {size!r}")
     if size is not None and size < 1:
         raise ValueError(f"size must be 1 or more, got {size}")
     if isinstance(source, Data):
         return source
     if isinstance(source, str) and source in KNOWN:
-        known = KNOWN[source]
-        pairs, classes = known.read(locate(source))
-        return _from_pairs(pairs, name=source, classes=classes, validation=known.validation)
+        pairs, classes = KNOWN[source].read(locate(source))
+        validation = KNOWN[source].validation
+        return _from_pairs(pairs, classes, name=source, validation=validation, known=True)
     if isinstance(source, (str, os.PathLike)):
         pairs, classes, origin = read_path(Path(source), size)
         return _from_pairs(pairs, name=str(source), classes=classes, origin=origin, draw_test=True)
@@ -90,18 +99,26 @@ def _load(source: Any, size: int | None) -> Data:
     raise DataFileError(
         f"data: expected one of {', '.join(KNOWN)}, a folder, a .npz or .csv file, or a pair "
         "(images, labels) for each of train, validation (may be left out) and test, found "
-        f"{type(source).__name__}"
+        f"{type(source).__name__}" + (FROM_TORCH if hasattr(source, "__len__") else "")
     )
 
 
 def _is_one_pair(source: Any) -> bool:
-    """Return whether this is (images, labels), two arrays, and not two pairs."""
+    """Return whether this is (images, labels), arrays or a list of images, and not two pairs."""
     return (
         isinstance(source, (tuple, list))
         and len(source) == 2
-        and getattr(source[0], "ndim", 0) > 1
         and not isinstance(source[1], Split)
+        and (getattr(source[0], "ndim", 0) > 1 or _is_list_of_images(source[0]))
     )
+
+
+def _is_list_of_images(values: Any) -> bool:
+    """Return whether this is a list of images, each an array, and not a pair (images, labels)."""
+    if not isinstance(values, (tuple, list)) or not values:
+        return False
+    are_arrays = all(getattr(value, "ndim", 0) > 1 for value in values)
+    return are_arrays and (len(values) != 2 or values[0].shape == values[1].shape)
 
 
 def _from_pairs(
@@ -112,6 +129,7 @@ def _from_pairs(
     validation: int | None = None,
     origin: dict[str, Any] | None = None,
     draw_test: bool = False,
+    known: bool = False,
 ) -> Data:
     """Return the given splits, checked; with an ``origin`` they are features of any value."""
     wanted = {"train"} if draw_test else {"train", "test"}
@@ -138,16 +156,22 @@ def _from_pairs(
         rows["train"], rows["test"] = _draw_test(checked["train"][1], name)
     if "validation" not in checked:
         checked["validation"] = checked["train"]
-        kept, drawn = _draw(len(rows["train"]), validation, name)
+        labels = checked["train"][1][rows["train"]]
+        kept, drawn = _draw(labels, validation, name, per_class=not known)
         rows["train"], rows["validation"] = rows["train"][kept], rows["train"][drawn]
     train, validated, test = (_take(*checked[split], rows[split], features) for split in SPLITS)
     return Data(train, validated, test, classes, name, origin)
 
 
+def _by_class(labels: np.ndarray) -> np.ndarray:
+    """Return all rows class by class, those of a class in a fixed random order."""
+    order = np.random.default_rng(VALIDATION_SEED).permutation(len(labels))
+    return order[np.argsort(labels[order], kind="stable")]
+
+
 def _draw_test(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (other rows, test rows): a fixed draw of a sixth of each class."""
-    order = np.random.default_rng(VALIDATION_SEED).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]  # class by class
+    order = _by_class(labels)
     place = np.arange(len(order)) - np.searchsorted(labels[order], labels[order])
     is_test = place % TEST_SHARE == TEST_SHARE - 1
     if not is_test.any():
@@ -158,13 +182,23 @@ def _draw_test(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(order[~is_test]), np.sort(order[is_test])
 
 
-def _draw(total: int, count: int | None, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (training rows, validation rows): a fixed draw, each in the order of the file."""
+def _draw(
+    labels: np.ndarray, count: int | None, name: str, *, per_class: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (training rows, validation rows): a fixed draw, each in the order of the file.
+
+    ``per_class`` takes every twelfth row, class by class, so each class keeps its share. The named
+    sets are drawn from all rows, and their splits never change.
+    """
+    total = len(labels)
     if total < 2:
         raise DataFileError(f"{name}: one training image leaves none for validation; give more")
     count = count or max(1, total // VALIDATION_SHARE)
     drawn = np.zeros(total, bool)
-    drawn[np.random.default_rng(VALIDATION_SEED).permutation(total)[:count]] = True
+    if per_class:
+        drawn[_by_class(labels)[(2 * np.arange(count) + 1) * total // (2 * count)]] = True
+    else:
+        drawn[np.random.default_rng(VALIDATION_SEED).permutation(total)[:count]] = True
     return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 
 

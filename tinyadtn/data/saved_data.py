@@ -46,6 +46,12 @@ def save_data(path: str | os.PathLike[str], data: Data) -> None:
     >>> again.identity()["sha256"] == digits.identity()["sha256"]
     True
     """
+    from .splits import Data  # imports this room's files the other way
+
+    if not isinstance(data, Data):
+        raise TypeError(
+            f"save_data needs Data, got {type(data).__name__}; give ta.load_data((images, labels))"
+        )
     require_ending(path)
     arrays: dict[str, np.ndarray] = {}
     for split in SPLITS:

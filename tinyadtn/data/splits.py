@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..files.datafile import SPLITS
 from .card import DataCard, counts_of
-from .image_checks import require_pixels, without_mask
+from .image_checks import require_bytes, require_pixels, without_mask
 from .preprocess import channel_statistics
 
 ORDER_STREAM = 6058  # a separate random stream for the batch order
@@ -45,6 +45,7 @@ class Split:
             )
         if not self.features:
             require_pixels(self.images, "a Split of pixels (features=True is for other inputs)")
+            require_bytes(self.images, "a Split")
             if self.images.dtype == np.uint8:
                 pixels = np.divide(self.images, 255, dtype=np.float32)
                 object.__setattr__(self, "images", pixels)
@@ -131,6 +132,11 @@ def batches(
     >>> [len(labels) for _, labels in batches(test, 400, seed=0, epoch=1)]
     [400, 400, 200]
     """
+    if not isinstance(split, Split):
+        raise TypeError(
+            f"batches needs a Split, as data.train, got {type(split).__name__}; make one with "
+            "ta.Split(images, labels)"
+        )
     if size < 1 or skip < 0:
         raise ShapeError(f"batches need size >= 1 and skip >= 0, got size {size} and skip {skip}")
     order = np.random.default_rng((ORDER_STREAM, seed, epoch)).permutation(len(split))
