@@ -46,7 +46,7 @@ from .encodings.update import Update
 from .exchange.from_torch import load_from_torch
 from .exchange.onnx_file import save_onnx
 from .exchange.safetensors_file import load_safetensors, save_safetensors
-from .exchange.to_torch import to_torch
+from .exchange.to_torch import to_torch, to_torch_state
 from .exchange.torchvision import from_torchvision
 from .nn import models
 from .nn.devices import to_device
@@ -236,6 +236,7 @@ __all__ = [
     "tanh",
     "to_device",
     "to_torch",
+    "to_torch_state",
     "train",
     "transpose",
     "unprotected",
