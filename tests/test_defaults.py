@@ -197,3 +197,21 @@ def test_everything_public_with_an_option_is_here():
     public |= {n: t for n, t in vars(ta).items() if inspect.isclass(t) or inspect.isfunction(t)}
     with_options = {n for n, t in public.items() if not n.startswith("_") and defaults(t)}
     assert with_options - DEFAULTS.keys() == set(), "new: a row in DEFAULTS"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("cross_entropy", "; did you mean softmax_cross_entropy?"),
+        ("crossentropy", "; did you mean softmax_cross_entropy?"),
+        ("CrossEntropyLoss", "; did you mean softmax_cross_entropy?"),
+        ("Linaer", "; did you mean Linear?"),
+        ("zzz", ""),
+        ("__path_of__", ""),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_public_one(name, hint):
+    with pytest.raises(AttributeError) as raised:
+        getattr(ta, name)
+    assert str(raised.value) == f"module 'tinyadtn' has no attribute {name!r}{hint}"
+    assert not hasattr(ta, name)

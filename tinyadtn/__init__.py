@@ -14,6 +14,8 @@ exchange, training, draw, studies, cli. ``teach`` is for the course. Each ``__in
 files of its folder.
 """
 
+from typing import TYPE_CHECKING
+
 from . import draw
 from .autodiff.engine import Tensor, op
 from .autodiff.gradcheck import check_vjp
@@ -43,6 +45,7 @@ from .encodings.quantized import Quantized
 from .encodings.tensor_train import TensorTrain
 from .encodings.tucker import Tucker
 from .encodings.update import Update
+from .errors import nearest as _nearest
 from .exchange.from_torch import load_from_torch
 from .exchange.onnx_file import save_onnx
 from .exchange.safetensors_file import load_safetensors, save_safetensors
@@ -243,6 +246,18 @@ __all__ = [
     "var",
     "where",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker reports unknown names itself
+
+    def __getattr__(name: str) -> None:
+        """Raise AttributeError with the public name that is nearest to an unknown one."""
+        hint = (
+            ""
+            if name.startswith("_")
+            else _nearest(name, __all__) or _nearest(name.lower(), __all__)
+        )
+        raise AttributeError(f"module 'tinyadtn' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:
