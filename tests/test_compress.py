@@ -9,6 +9,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.cli.encode_option import layer_encoding
 from tinyadtn.compression.configure import build
 from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.nn.surgery import named_layers
@@ -465,3 +466,72 @@ def test_a_recipe_that_fails_says_for_which_layer():
         ta.compress(model, {"fc*": ta.LowRank.like(12)}, rng=0)
     with pytest.raises(TinyADTNError, match=r"like\(\), such as ta.LowRank.like\(8\)"):
         ta.compress(model, {"fc1": ta.LowRank}, rng=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "options", "says"),
+    [
+        (
+            ta.LowRank,
+            (),
+            {"ranks": 3},
+            r"^LowRank.like\(ranks=3\): .*did you mean rank\?.*takes rank",
+        ),
+        (ta.LowRank, (), {}, r"^LowRank.like\(\): .*'rank'"),
+        (ta.LowRank, (2, 3), {}, r"^LowRank.like\(2, 3\): too many"),
+        (ta.MixT, (), {"width": 2}, r"^MixT.like\(width=2\): .*'modes' \(MixT takes modes, width"),
+        (ta.ADTN, (2,), {"wirings": "tree"}, r"^ADTN.like\(2, wirings='tree'\).*mean wiring\?"),
+        (ta.Frozen, (1,), {}, r"^Frozen.like\(1\)"),
+        (ta.Frozen, (), {"rng": 0}, r"^Frozen.like\(rng=0\): a recipe gets rng from its caller"),
+    ],
+)
+def test_wrong_arguments_of_like_are_named_where_they_are_written(kind, arguments, options, says):
+    with pytest.raises(TinyADTNError, match=says):
+        kind.like(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("LowRank", r"'LowRank' is not a depth.*write a recipe, such as ta.LowRank.like\(8\)"),
+        ({"encoding": "LowRank", "rank": 3}, r"write ta.LowRank.like\(rank=3\)$"),
+        ({"encoding": ["LowRank"]}, r"write a recipe, such as"),
+        ({"rank": 3}, r"write a recipe, such as"),
+        (True, r"True is not a depth"),
+        (ta.TensorTrain.like(4), r"modes must be .*got 4; pass one number by its name: ranks="),
+        (ta.Pruned.like("a"), r"^fc1: "),
+    ],
+)
+def test_a_value_that_is_not_a_recipe_is_answered_with_one(value, says):
+    with pytest.raises((TinyADTNError, ValueError), match=says) as raised:
+        ta.compress(dense(), {"fc1": value}, rng=0)
+    assert "functools" not in str(raised.value)
+
+
+class FromTorch:
+    """What compress sees of a torch network."""
+
+    def state_dict(self):
+        return {}
+
+
+def test_what_is_not_a_model_is_answered_with_what_to_do():
+    with pytest.raises(TypeError, match=r"got function; call it first: lenet5\(rng=0\)"):
+        ta.compress(ta.models.lenet5, {"fc1": 1}, rng=0)
+    for function in (ta.decompress, lambda model: ta.compress(model, {"fc1": 1}, rng=0)):
+        with pytest.raises(TypeError, match=r"got FromTorch; .* ta.load_from_torch"):
+            function(FromTorch())
+    with pytest.raises(TypeError, match="compress needs a seed, rng=0"):
+        ta.compress(dense(), {"fc1": 1})
+    with pytest.raises(TinyADTNError, match="there is no layer with a weight"):
+        ta.compress(ta.Sequential(relu=ta.ReLU()), {"fc1": 1}, rng=0)
+
+
+def test_a_tensor_train_has_three_cores_by_default_wherever_it_is_written(tmp_path):
+    small = ta.compress(ta.models.fc2(rng=0), {"fc1": ta.TensorTrain.like(ranks=3)}, rng=0)
+    assert small.fc1.weight.modes == ((8, 8, 4), (7, 8, 14))
+    assert small.fc1.weight.ranks == (3, 3)
+    ta.save(tmp_path / "small.npz", small)
+    assert ta.load(tmp_path / "small.npz").fc1.weight.modes == small.fc1.weight.modes
+    _, recipe = layer_encoding("fc1=TensorTrain:ranks=3")
+    assert recipe((256, 784), rng=0).modes == small.fc1.weight.modes

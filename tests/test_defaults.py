@@ -57,7 +57,7 @@ DEFAULTS = {
     "Tensor.min": {"axis": None, "keepdims": False},
     "Tensor.sum": {"axis": None, "keepdims": False},
     "Split": {"features": False},
-    "TensorTrain": {"axes": None, "rng": None},
+    "TensorTrain": {"modes": None, "ranks": 4, "axes": None, "rng": None},
     "Tucker": {"axes": None, "rng": None},
     "avg_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
     "Update": {"of": None, "axes": None, "rng": None},
@@ -86,7 +86,7 @@ DEFAULTS = {
     "Tensor.softmax": {"axis": -1},
     "Tensor.squeeze": {"axis": None},
     "Tensor.std": {"axis": None, "keepdims": False},
-    "compress": {"train_others": True},
+    "compress": {"rng": ..., "train_others": True},
     "concatenate": {"axis": 0},
     "conv2d": {"stride": 1, "padding": 0, "dilation": 1, "groups": 1},
     "crop_and_flip": {"padding": 4},
@@ -124,6 +124,7 @@ DEFAULTS = {
         "retry_failed": False,
         "show_progress": True,
     },
+    "to_torch_state": {"names": None},
     "train": {"out": None, "resume": None, "overwrite": False, "save_minutes": 5.0},
     "training.runs.TrainingPlan": {
         "epochs": 10,
@@ -196,3 +197,21 @@ def test_everything_public_with_an_option_is_here():
     public |= {n: t for n, t in vars(ta).items() if inspect.isclass(t) or inspect.isfunction(t)}
     with_options = {n for n, t in public.items() if not n.startswith("_") and defaults(t)}
     assert with_options - DEFAULTS.keys() == set(), "new: a row in DEFAULTS"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("cross_entropy", "; did you mean softmax_cross_entropy?"),
+        ("crossentropy", "; did you mean softmax_cross_entropy?"),
+        ("CrossEntropyLoss", "; did you mean softmax_cross_entropy?"),
+        ("Linaer", "; did you mean Linear?"),
+        ("zzz", ""),
+        ("__path_of__", ""),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_public_one(name, hint):
+    with pytest.raises(AttributeError) as raised:
+        getattr(ta, name)
+    assert str(raised.value) == f"module 'tinyadtn' has no attribute {name!r}{hint}"
+    assert not hasattr(ta, name)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.errors import ShapeError, TinyADTNError
+from tinyadtn.errors import NonFiniteError, ShapeError, TinyADTNError
 
 
 def small():
@@ -118,3 +118,13 @@ def test_a_dense_weight_does_not_fit_an_encoding():
     model = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
     with pytest.raises(ShapeError, match=r"fc1.weight.scale: no tensor.*before ta.compress"):
         ta.load_from_torch(model, ta.models.fc2(rng=0).arrays())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_named(value):
+    model, state = small()
+    before = model.arrays()
+    state["features.1.bias"][2] = value
+    with pytest.raises(NonFiniteError, match=r"not finite: features\.1\.bias$"):
+        ta.load_from_torch(model, state, names=NAMES)
+    assert all((array == before[name]).all() for name, array in model.arrays().items())

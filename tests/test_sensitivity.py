@@ -85,3 +85,9 @@ def test_wrong_requests_name_the_layer(trained, data):
         ta.sensitivity(trained, data, ta.Tucker.like(2))
     with pytest.raises(TinyADTNError, match="decompress"):
         ta.sensitivity(ta.compress(trained, {"fc1": 1}, rng=0), data, 1)
+    with pytest.raises(
+        TypeError, match=r"needs Data with all splits, got Split; .*data.validation"
+    ):
+        ta.sensitivity(trained, data.test, 1)
+    with pytest.raises(TypeError, match=r"needs a Module, got function; call it first: fc2"):
+        ta.sensitivity(ta.models.fc2, data, 1)

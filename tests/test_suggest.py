@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinyadtn as ta
 from tinyadtn.compression.configure import ENCODINGS
-from tinyadtn.compression.suggest import balanced
+from tinyadtn.encodings.tensor_train import balanced
 from tinyadtn.errors import ShapeError
 
 CASES = [

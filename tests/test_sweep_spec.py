@@ -196,7 +196,7 @@ def test_rows_can_be_chosen_by_pattern():
         ("encode.fc1 = {encoding = 'ADTN', dept = 2}", r"'dept'; did you mean depth\?"),
         ("encode.fc1 = {encoding = 'LowRank', depth = 2}", "LowRank: unknown 'depth'"),
         ("encode.fc1 = {encoding = 'LowRank', rank = 2, axes = [1]}", "unknown 'axes'"),
-        ("encode.fc1 = 'TensorTrain'", "TensorTrain needs modes and ranks"),
+        ("encode.fc1 = 'MixT'", "MixT needs modes and width"),
         ("encode.fc1 = 'Part'", "encoding cannot be 'Part'"),
         ("encode.fc1 = {encoding = ['ADTN']}", "encoding cannot be"),
         (
@@ -214,7 +214,8 @@ def test_rows_can_be_chosen_by_pattern():
         ("learning_rate = 'fast'", "rows.a: learning_rate must be a number"),
         ("epochs = -1", "rows.a: epochs must be above 0"),
         ("epochs = 2.5", "epochs must be a whole number"),
-        ("schedule = 'onecycle'", "schedule must be one of one_cycle"),
+        ("schedule = 'onecycle'", r"schedule must be one of one_cycle.*did you mean one_cycle\?"),
+        ("optimizer = 'parts:Lion'", r"'parts:Lion' is your own.*a sweep takes only adam, sgd"),
         ("augment = 1", "rows.a: augment must be True or False, got 1"),
         ("data = 5", "data: expected text"),
         ("data = 2026-01-01", "data: expected text"),

@@ -31,7 +31,7 @@ NOT_OPS = {
     *("independent_numbers", "jacobian_spectrum"),
     *("from_torchvision", "load_from_torch", "load_safetensors", "save_onnx", "save_safetensors"),
     *("predict", "report", "save", "save_data", "save_features", "sensitivity", "suggest"),
-    *("summary", "sweep", "to_device", "to_torch", "train"),
+    *("summary", "sweep", "to_device", "to_torch", "to_torch_state", "train"),
 }
 
 

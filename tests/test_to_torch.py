@@ -217,3 +217,52 @@ def test_without_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(TinyADTNError, match=r"pip install 'tinyadtn\[torch\]'"):
         ta.to_torch(ta.models.fc2(rng=0))
+
+
+class Theirs(torch.nn.Module):
+    """A usual CNN: no bias before the batch normalization, and one tied pair of layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 4, 3, padding=1, bias=False), torch.nn.BatchNorm2d(4)
+        )
+        self.first, self.second = torch.nn.Linear(64, 64), torch.nn.Linear(64, 64)
+        self.second.weight = self.first.weight
+        self.head = torch.nn.Linear(64, 3)
+
+    def forward(self, x):
+        x = torch.relu(self.features(x)).flatten(1)
+        return self.head(self.second(self.first(x)))
+
+
+def test_dense_values_go_back_into_the_torch_network_that_they_came_from():
+    torch.manual_seed(0)
+    theirs, images = Theirs(), torch.randn(5, 3, 4, 4)
+    theirs.train()(images)  # running statistics that are not 0 and 1
+    ours = ta.Sequential(
+        normalize=ta.Normalize(3),
+        conv=ta.Conv2d(3, 4, 3, padding=1, bias=False),
+        bn=ta.BatchNorm2d(4),
+        relu=ta.ReLU(),
+        flatten=ta.Flatten(),
+        fc1=ta.Linear(64, 64, rng=0),
+        fc2=ta.Linear(64, 64, rng=0),
+        fc3=ta.Linear(64, 3),
+    )
+    ours.fc2.weight = ours.fc1.weight
+    names = {"conv": "features.0", "bn": "features.1", "fc1": "first", "fc2": "second"}
+    names["fc3"] = "head"
+    ta.load_from_torch(ours, theirs, names=names)
+    state = ta.to_torch_state(ours, names=names)
+    for name, tensor in theirs.state_dict().items():
+        assert name.endswith("num_batches_tracked") or torch.equal(tensor, state[name])
+    small = ta.compress(ours, {"fc3": 1}, rng=0)
+    theirs.load_state_dict(ta.to_torch_state(small, names=names))  # strict: all names
+    found = theirs.eval()(images).detach().numpy()
+    np.testing.assert_allclose(found, small(images.numpy()).data, rtol=1e-4, atol=1e-5)
+
+
+def test_a_wrong_name_of_a_layer_is_reported():
+    with pytest.raises(TinyADTNError, match=r"no layer 'fc11'; did you mean fc1\?"):
+        ta.to_torch_state(ta.models.fc2(rng=0), names={"fc11": "0"})

@@ -230,9 +230,18 @@ def test_data_of_another_kind_are_refused_at_the_call(data):
 
 
 @pytest.mark.parametrize("resume", [None, "not_looked_at.npz"])
-def test_an_unknown_option_is_refused_at_the_call(resume, data, tmp_path):
-    with pytest.raises(TypeError, match=r"train takes epochs, .*learning_rate, .* got seed, lr$"):
-        ta.train(net(), data, seed=1, lr=0.1, resume=resume, out=tmp_path / "new")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("lr", r"'lr'; did you mean learning_rate\? \(it takes epochs, .* and save_minutes\)$"),
+        ("batchsize", r"'batchsize'; did you mean batch_size\?"),
+        ("loss", r"'loss'; for another loss .*docs/extend.md"),
+        ("zzz", r"'zzz' \(it takes epochs"),
+    ],
+)
+def test_an_unknown_option_is_refused_at_the_call(name, hint, resume, data, tmp_path):
+    with pytest.raises(TypeError, match=f"train has no option {hint}"):
+        ta.train(net(), data, seed=1, resume=resume, out=tmp_path / "new", **{name: 0.1})
     assert not (tmp_path / "new").exists()
 
 

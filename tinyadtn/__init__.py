@@ -14,6 +14,8 @@ exchange, training, draw, studies, cli. ``teach`` is for the course. Each ``__in
 files of its folder.
 """
 
+from typing import TYPE_CHECKING
+
 from . import draw
 from .autodiff.engine import Tensor, op
 from .autodiff.gradcheck import check_vjp
@@ -43,10 +45,11 @@ from .encodings.quantized import Quantized
 from .encodings.tensor_train import TensorTrain
 from .encodings.tucker import Tucker
 from .encodings.update import Update
+from .errors import nearest as _nearest
 from .exchange.from_torch import load_from_torch
 from .exchange.onnx_file import save_onnx
 from .exchange.safetensors_file import load_safetensors, save_safetensors
-from .exchange.to_torch import to_torch
+from .exchange.to_torch import to_torch, to_torch_state
 from .exchange.torchvision import from_torchvision
 from .nn import models
 from .nn.devices import to_device
@@ -236,12 +239,25 @@ __all__ = [
     "tanh",
     "to_device",
     "to_torch",
+    "to_torch_state",
     "train",
     "transpose",
     "unprotected",
     "var",
     "where",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker reports unknown names itself
+
+    def __getattr__(name: str) -> None:
+        """Raise AttributeError with the public name that is nearest to an unknown one."""
+        hint = (
+            ""
+            if name.startswith("_")
+            else _nearest(name, __all__) or _nearest(name.lower(), __all__)
+        )
+        raise AttributeError(f"module 'tinyadtn' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

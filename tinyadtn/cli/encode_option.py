@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import ast
-import functools
 import inspect
-import math
 from typing import Any
 
 from ..compression.configure import ENCODINGS
-from ..compression.suggest import balanced
-from ..encodings.tensor_train import TensorTrain
 from ..errors import nearest
 from .argument_types import positive
 
 KINDS = {name: kind for name, kind in ENCODINGS.items() if name != "Part"}
-CORES = 3  # of a tensor train whose modes are not given
 LONGEST = 1000  # characters: Python's parser is recursive
 
 
@@ -53,8 +48,6 @@ def _recipe(layer: str, kind: str, text: str) -> Any:
                 f"{layer}: {kind} has no option {name!r}{nearest(name, names)} "
                 f"(there is {', '.join(names)})"
             )
-    if kind == "TensorTrain" and "modes" not in options:
-        return functools.partial(_train_of_cores, options)
     try:
         inspect.signature(KINDS[kind]).bind((), **options)
     except TypeError as error:
@@ -77,10 +70,3 @@ def _options(layer: str, text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(
             f"{layer}: expected option=value,option=value, as ranks=4, got {text!r}"
         ) from e
-
-
-def _train_of_cores(options: Any, shape: Any, *, axes: Any = None, rng: Any = None) -> TensorTrain:
-    """Return a tensor train of three cores with balanced modes, for the options without modes."""
-    o, i = shape[0], math.prod(shape[1:])
-    modes = (balanced(o, CORES), balanced(i, CORES)[::-1])  # pairs large with small
-    return TensorTrain(shape, modes, **{"ranks": 4, **options}, rng=rng)

@@ -7,8 +7,10 @@ the other parameters if the caller asks for it.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import numbers
 from collections.abc import Mapping
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from ..nn.parameters import Seed, Shape, cast_and_move
 from ..nn.sequential import naming
 from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
-from .configure import check_shape, encoded, set_config, stored_in
+from .configure import ENCODINGS, check_shape, encoded, require_model, set_config, stored_in
 
 # Keys are the name of a layer, a pattern, or a tuple of these.
 Spec = Mapping[Any, "int | Encoding | Recipe"]
@@ -35,7 +37,7 @@ def compress(
     model: Module,
     spec: Spec,
     *,
-    rng: Seed,
+    rng: Seed | EllipsisType = ...,
     train_others: bool = True,
 ) -> Any:
     """Return a new model in which the weights of the named layers are encoded.
@@ -57,6 +59,9 @@ def compress(
     >>> joint.fc1.weight.whole
     ADTN((203264,), depth=2): 436 numbers for 203,264
     """
+    require_model("compress", model)
+    if isinstance(rng, EllipsisType):
+        raise TypeError("compress needs a seed, rng=0; with rng=None encodings have no values")
     rng = None if rng is None else np.random.default_rng(rng)
     layers = named_layers(model)
     weights: dict[str, Encoding] = {}
@@ -99,7 +104,8 @@ def _resolve(spec: Any, layers: Mapping[str, Any]) -> dict[Any, list[str]]:
 def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
     names = fnmatch.filter(layers, pattern)
     if not names:
-        raise TinyADTNError(f"no layer matches {pattern!r}; there is {', '.join(layers)}")
+        known = ", ".join(layers) or "no layer with a weight"
+        raise TinyADTNError(f"no layer matches {pattern!r}; there is {known}")
     for name in names:
         others = [n for n, layer in layers.items() if layer is layers[name] and n != name]
         if others:
@@ -122,9 +128,13 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
     if isinstance(value, Encoding):
         whole = value.copy()  # a copy, so that neither the caller nor other layers share it
     else:
-        recipe = ADTN.like(depth=int(value)) if isinstance(value, numbers.Integral) else value
+        is_depth = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        recipe = ADTN.like(depth=int(value)) if is_depth else value
         if not callable(recipe):
-            raise TinyADTNError(f"{name}: {value!r} is not a depth, an encoding or a recipe")
+            raise TinyADTNError(
+                f"{name}: {value!r} is not a depth, an encoding or a recipe; "
+                f"write {_as_recipe(value)}"
+            )
         structure = joint_axes([*shapes.values()], axes) if joint else axes[0]
         whole = _call_recipe(name, recipe, shape, structure, rng)
     if not isinstance(whole, Encoding):
@@ -141,6 +151,15 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
     return {n: SharedWeight(whole, k, shapes) if joint else whole for k, n in enumerate(layers)}
 
 
+def _as_recipe(value: Any) -> str:
+    """Return the Python code of a recipe that is written as in TOML, or of an example."""
+    options = dict(value) if isinstance(value, Mapping) else {}
+    if str(options.pop("encoding", None)) in ENCODINGS:
+        given = ", ".join(f"{key}={option!r}" for key, option in options.items())
+        return f"ta.{value['encoding']}.like({given})"
+    return "a recipe, such as ta.LowRank.like(8)"
+
+
 def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed) -> Any:
     try:
         with naming(name):
@@ -150,6 +169,12 @@ def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     except TypeError as error:
+        if (
+            isinstance(recipe, functools.partial)
+            and recipe.args[:1]
+            and isinstance(recipe.args[0], type)
+        ):  # by like()
+            raise TinyADTNError(f"{name}: {recipe.args[0].__name__}: {error}") from error
         raise TinyADTNError(
             f"{recipe!r} is not a recipe(shape, axes=…, rng=…): {error}; an encoding that needs "
             "more than a shape gives one by like(), such as ta.LowRank.like(8)"
@@ -165,6 +190,7 @@ def decompress(model: Module) -> Any:
     >>> decompress(compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)).num_parameters
     203530
     """
+    require_model("decompress", model)
     twin = model.copy()
     with no_grad():
         decoded = named_layers(with_tensors(twin))

@@ -17,7 +17,7 @@ from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..tables import format_table
-from .configure import stored_in
+from .configure import require_model, stored_in
 from .timing import HEAD, Timing, timings
 
 
@@ -104,8 +104,7 @@ def report(
     encoded weights            203,264     716   716  283.9×     31 %          5,598
     whole model                203,530     982   982  207.3×     31 %          7,158
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"report needs a Module, got {type(model).__name__}")
+    require_model("report", model)
     weights = [_StoredWeight(*group) for group in group_by_encoding(model).items()]
     encoded = [weight for weight in weights if isinstance(weight.storage, Encoding)]
     rows = [weight.row() for weight in weights]

@@ -16,7 +16,7 @@ from ..encodings.encoding import Cost, Encoding, Recipe, checked_shape
 from ..encodings.frozen import Frozen
 from ..encodings.low_rank import LowRank
 from ..encodings.mixt import MixT
-from ..encodings.tensor_train import Modes, TensorTrain
+from ..encodings.tensor_train import Modes, TensorTrain, balanced
 from ..encodings.tucker import Tucker
 from ..errors import ShapeError, SizeLimitError
 from ..tables import format_table
@@ -152,27 +152,6 @@ def _chains(o: int, i: int) -> Iterator[tuple[Modes, list[int]]]:
         sizes = [p * q for p, q in zip(*modes)]
         if min(sizes) > 1:
             yield modes, [min(math.prod(sizes[:k]), math.prod(sizes[k:])) for k in range(1, n)]
-
-
-def balanced(length: int, count: int) -> tuple[int, ...]:
-    """Return ``count`` factors of the length, as equal as a greedy split makes them.
-
-    >>> balanced(784, 4), balanced(10, 3)
-    ((7, 7, 4, 4), (5, 2, 1))
-    """
-    primes, divisor = [], 2
-    while length > 1:
-        if divisor * divisor > length:
-            divisor = length
-        if length % divisor:
-            divisor += 1
-        else:
-            primes.append(divisor)
-            length //= divisor
-    factors = [1] * count
-    for prime in reversed(primes):
-        factors[factors.index(min(factors))] *= prime
-    return tuple(sorted(factors, reverse=True))
 
 
 def _exceeds(make: Make, most: int, size: int) -> bool:

@@ -32,7 +32,7 @@ from ..tensor_networks.starts import STARTS, draw_gates
 from ..tensor_networks.wall import build_wall
 from ..tensor_networks.wirings import WIRINGS, Pairs
 from . import costs
-from .encoding import Cost, Counts, Encoding, Recipe
+from .encoding import Cost, Counts, Encoding, Recipe, require_arguments
 from .fit import fit_by_variable_projection
 from .scale import match_scale, norm_of_last, unit_gates, with_norm
 
@@ -123,6 +123,7 @@ class ADTN(ByFactors, Encoding):
     @classmethod
     def like(cls, depth: int = 1, **options: Any) -> Recipe:
         """Return a recipe: it makes such an ADTN for any shape (and axes) that a layer has."""
+        require_arguments(cls, (depth,), options)
         return functools.partial(_make_like, cls, depth, options)
 
     def options(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ means to decode and to multiply.
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ..autodiff.arrays import as_array, to_numpy
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..checks import to_builtin
-from ..errors import NonFiniteError, ShapeError
+from ..errors import NonFiniteError, ShapeError, TinyADTNError, nearest
 from ..limits import require_memory
 from ..nn.parameters import Seed, Shape
 from ..nn.weights import Weight
@@ -86,6 +87,7 @@ class Encoding(Weight):
         >>> ta.Frozen.like()((256, 784), rng=0).shape
         (256, 784)
         """
+        require_arguments(cls, arguments, options)
         return functools.partial(_make_like, cls, arguments, options)
 
     def counts(self) -> Counts:
@@ -115,6 +117,23 @@ def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:
         way_out = f"; use {instead}" if fewest > 1 else ""
         raise ShapeError(f"{who} needs {axes} or more, got {lengths}{way_out}")
     return lengths
+
+
+def require_arguments(kind: Any, arguments: Any, options: Any) -> None:
+    """Raise TinyADTNError unless the encoding can be made with these, a shape and ``rng``."""
+    signature = inspect.signature(kind)
+    try:
+        if "rng" in options:
+            raise TypeError("a recipe gets rng from its caller, such as ta.compress(…, rng=0)")
+        signature.bind((), *arguments, **options, rng=None)
+    except TypeError as error:
+        names = [n for n in [*signature.parameters][1:] if n not in ("axes", "rng")]
+        hints = [nearest(name, names) for name in options if name not in signature.parameters]
+        given = ", ".join([*map(repr, arguments), *(f"{k}={v!r}" for k, v in options.items())])
+        raise TinyADTNError(
+            f"{kind.__name__}.like({given}): {error}{''.join(hints)} "
+            f"({kind.__name__} takes {', '.join(names) or 'no options'})"
+        ) from error
 
 
 def _make_like(

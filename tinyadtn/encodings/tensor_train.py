@@ -32,6 +32,7 @@ from .encoding import Cost, checked_shape
 from .factored import FactoredEncoding
 
 Modes = Sequence[Sequence[int]]
+CORES = 3  # of a tensor train whose modes are not given
 
 
 class TensorTrain(FactoredEncoding):
@@ -39,6 +40,7 @@ class TensorTrain(FactoredEncoding):
 
     ``modes`` is ((o₁, …, oₙ), (i₁, …, iₙ)). The first multiply to the first axis of ``shape``, the
     second to all others together (c·kh·kw for a convolution); pad the shorter row with 1s.
+    Without ``modes`` there are three cores with sizes that are as equal as possible.
     ``ranks`` is one bond dimension D for all, or the n - 1 inner ones. Core k is
     (D_{k-1}, o_k, i_k, D_k). ``fit`` is TT-SVD: its error is at most √(n - 1) times the smallest
     possible error with these bonds. Raises ShapeError for modes that do not multiply to the shape,
@@ -55,13 +57,16 @@ class TensorTrain(FactoredEncoding):
     def __init__(
         self,
         shape: Sequence[int],
-        modes: Modes,
-        ranks: int | Sequence[int],
+        modes: Modes | None = None,
+        ranks: int | Sequence[int] = 4,
         *,
         axes: Axes = None,
         rng: Seed = None,
     ):
         self.shape = checked_shape("TensorTrain", shape, 2)
+        o, i = self.shape[0], math.prod(self.shape[1:])
+        if modes is None:
+            modes = (balanced(o, CORES), balanced(i, CORES)[::-1])  # pairs large with small
         self.modes = checked_modes(self.shape, modes)
         sizes = [o * i for o, i in zip(*self.modes)]
         self.ranks = _checked_ranks(sizes, ranks)
@@ -129,6 +134,27 @@ class TensorTrain(FactoredEncoding):
         return Cost(decode, self.chain(1).multiply_adds)
 
 
+def balanced(length: int, count: int) -> tuple[int, ...]:
+    """Return ``count`` factors of the length, as equal as a greedy split makes them.
+
+    >>> balanced(784, 4), balanced(10, 3)
+    ((7, 7, 4, 4), (5, 2, 1))
+    """
+    primes, divisor = [], 2
+    while length > 1:
+        if divisor * divisor > length:
+            divisor = length
+        if length % divisor:
+            divisor += 1
+        else:
+            primes.append(divisor)
+            length //= divisor
+    factors = [1] * count
+    for prime in reversed(primes):
+        factors[factors.index(min(factors))] *= prime
+    return tuple(sorted(factors, reverse=True))
+
+
 def checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the modes as tuples; ShapeError if they do not multiply to the shape."""
     rows = to_builtin(modes)
@@ -138,7 +164,10 @@ def checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], 
         and all(isinstance(row, tuple) and row for row in rows)
         and all(isinstance(n, int) and n > 0 for row in rows for n in row)
     ):
-        raise ShapeError(f"modes must be ((out modes), (in modes)), got {modes!r}")
+        raise ShapeError(
+            f"modes must be ((out modes), (in modes)), got {modes!r}; "
+            "pass one number by its name: ranks= of a TensorTrain, width= of a MixT"
+        )
     out, into = rows
     if len(out) != len(into):
         raise ShapeError(

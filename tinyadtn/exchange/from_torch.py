@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..errors import ShapeError, TinyADTNError, nearest
+from ..errors import NonFiniteError, ShapeError, TinyADTNError, nearest
 from ..nn.members import walk
 from ..nn.module import Module
 from ..nn.norm_layers import BatchNorm2d, Normalize
@@ -27,7 +27,8 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
     a batch normalization are translated. ``normalize`` stays as it is if torch has no such layer.
 
     Nothing is changed unless everything fits. Raises ShapeError for another shape, and for tensors
-    that are missing or left over; TinyADTNError for a name that the model does not have.
+    that are missing or left over; TinyADTNError for a name that the model does not have;
+    NonFiniteError for NaN or infinite values.
 
     >>> import tinyadtn as ta
     >>> model = ta.Sequential(fc1=ta.Linear(3, 2))
@@ -37,11 +38,12 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
     array([[3., 3.]])
     """
     state = state_of(network)
-    wanted = _torch_names(model, state, dict(names or {}))
+    names = dict(names or {})
+    wanted = _torch_names(model, state, names)
     missing = [ours for ours, theirs in wanted.items() if theirs not in state]
     if missing:
         raise ShapeError(_about_missing(model, wanted, missing, state))
-    left = state.keys() - {*wanted.values(), *_shared(model, wanted)}
+    left = state.keys() - {*wanted.values(), *_shared(model, wanted, names)}
     left = {name for name in left if not name.endswith("num_batches_tracked")}
     if left:
         raise ShapeError(f"the model has no place for {_listed(left)}; it has {_listed(wanted)}")
@@ -52,6 +54,10 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
             raise ShapeError(
                 f"{ours} has shape {tensors[ours].shape}, {theirs} has {arrays[ours].shape}"
             )
+    floats = {theirs: arrays[o] for o, theirs in wanted.items() if arrays[o].dtype.kind == "f"}
+    wrong = [theirs for theirs, array in floats.items() if not np.isfinite(array).all()]
+    if wrong:
+        raise NonFiniteError(f"the torch network has values that are not finite: {_listed(wrong)}")
     kept = {name: t.numpy() for name, t in tensors.items() if name not in wanted}
     model.load_arrays({**arrays, **kept})
 
@@ -67,22 +73,42 @@ def state_of(network: Any) -> dict[str, Any]:
     return dict(state)
 
 
-def _torch_names(model: Module, state: Mapping[str, Any], names: dict[str, str]) -> dict[str, str]:
+def _torch_names(
+    model: Module, state: Mapping[str, Any], names: Mapping[str, str]
+) -> dict[str, str]:
     """Return torch's name for every tensor of the model that is loaded."""
+    modules = modules_named(model, names)
+    wanted = {}
+    for ours, _ in model.named_tensors():
+        layer = ours.rpartition(".")[0]
+        theirs = renamed(ours, names)
+        if isinstance(modules.get(layer), BatchNorm2d) and theirs not in state:
+            theirs = in_torch_words(theirs)
+        if theirs in state or not isinstance(modules.get(layer), Normalize):
+            wanted[ours] = theirs
+    return wanted
+
+
+def modules_named(model: Module, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the modules of the model by name; TinyADTNError if ``names`` has another name."""
     modules = dict(model.named_modules())
     for layer in names:
         if layer not in modules:
             raise TinyADTNError(f"names: the model has no layer {layer!r}{nearest(layer, modules)}")
-    wanted = {}
-    for ours, _ in model.named_tensors():
-        layer, _, part = ours.rpartition(".")
-        outer = max((n for n in names if ours.startswith(f"{n}.")), key=len, default=layer)
-        theirs = names.get(outer, outer) + ours[len(outer) :]
-        if isinstance(modules.get(layer), BatchNorm2d) and theirs not in state:
-            theirs = f"{theirs.rpartition('.')[0]}.{TORCH_WORDS.get(part, part)}"
-        if theirs in state or not isinstance(modules.get(layer), Normalize):
-            wanted[ours] = theirs
-    return wanted
+    return modules
+
+
+def renamed(ours: str, names: Mapping[str, str]) -> str:
+    """Return our name of a tensor with the name of its layer, or of a module around it, mapped."""
+    layer = ours.rpartition(".")[0]
+    outer = max((n for n in names if ours.startswith(f"{n}.")), key=len, default=layer)
+    return names.get(outer, outer) + ours[len(outer) :]
+
+
+def in_torch_words(name: str) -> str:
+    """Return the name of a tensor of a batch normalization with torch's last word."""
+    layer, _, part = name.rpartition(".")
+    return f"{layer}.{TORCH_WORDS.get(part, part)}"
 
 
 def _about_missing(
@@ -99,10 +125,11 @@ def _about_missing(
     return message + 'map other names of layers with names={"conv1": "features.0"}'
 
 
-def _shared(model: Module, wanted: Mapping[str, str]) -> list[str]:
-    """Return the further names of tensors that several layers share: torch lists each of them."""
+def _shared(model: Module, wanted: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
+    """Return torch's further names of tensors that several layers share: it lists each of them."""
     known = {id(tensor) for _, tensor in model.named_tensors()}
-    return [name for name, part, *_ in walk(model) if id(part) in known and name not in wanted]
+    paths = [path for path, part, *_ in walk(model) if id(part) in known and path not in wanted]
+    return [renamed(path, names) for path in paths]
 
 
 def _array(name: str, value: Any) -> np.ndarray:

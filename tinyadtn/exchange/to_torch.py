@@ -1,10 +1,17 @@
-"""A model as a torch module, with its gates and factors: it trains and runs in torch."""
+"""A model as a torch module with its gates and factors, or its dense values by torch's names."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..autodiff.arrays import to_numpy
+from ..autodiff.engine import Tensor
+from ..compression.compress import decompress
+from ..nn.members import walk
 from ..nn.module import Module
+from ..nn.norm_layers import BatchNorm2d, Normalize
+from .from_torch import in_torch_words, modules_named, renamed
 from .optional import optional
 
 if TYPE_CHECKING:
@@ -25,3 +32,29 @@ def to_torch(model: Module) -> torch.nn.Module:
     from .torch_layers import layer_in_torch  # it imports torch
 
     return layer_in_torch(model, {})
+
+
+def to_torch_state(
+    model: Module, *, names: Mapping[str, str] | None = None
+) -> dict[str, torch.Tensor]:
+    """Return the dense values of the model by torch's names, for ``network.load_state_dict``.
+
+    This is the inverse of ``load_from_torch`` with the same ``names``, after ``decompress``. The
+    tensors of a batch normalization get torch's words, without ``num_batches_tracked``. A tensor
+    that several layers share is listed at each of them. ``normalize``, which torch's networks do
+    not have, is left out unless ``names`` has it.
+
+    TinyADTNError if torch is not installed, and for a name that the model does not have.
+    """
+    torch, names = optional("torch"), dict(names or {})
+    dense = decompress(model)
+    modules = modules_named(dense, names)
+    state = {}
+    for ours, tensor, *_ in walk(dense):
+        layer = modules.get(ours.rpartition(".")[0])
+        skipped = isinstance(layer, Normalize) and ours.rpartition(".")[0] not in names
+        if isinstance(tensor, Tensor) and not skipped:
+            theirs = renamed(ours, names)
+            theirs = in_torch_words(theirs) if isinstance(layer, BatchNorm2d) else theirs
+            state[theirs] = torch.from_numpy(to_numpy(tensor.data).copy())
+    return state

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compression.compress import compress
+from ..compression.configure import require_model
 from ..compression.fitting import fit as fit_encodings
 from ..compression.report import report
 from ..data.splits import Data
@@ -84,6 +85,12 @@ def sensitivity(
     >>> [row.layer for row in result.rows], round(result.drops["fc2"], 3)  # rank 10 is all of fc2
     (['fc1', 'fc2'], 0.0)
     """
+    require_model("sensitivity", model)
+    if not isinstance(data, Data):
+        raise TypeError(
+            f"sensitivity needs Data with all splits, got {type(data).__name__}; pass what "
+            "ta.load_data returns, because the accuracy is that of data.validation"
+        )
     names = fnmatch.filter(named_layers(model), layers)
     if not names:
         raise TinyADTNError(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import require_number
+from ..errors import nearest
 from ..nn.optim import SGD, Adam
 from ..nn.schedules import Cosine, OneCycle
 
@@ -48,12 +49,13 @@ def name_of(kind: str, part: Any) -> str:
         return f"partial({', '.join([*inside, *(f'{k}={v!r}' for k, v in part.keywords.items())])})"
     if isinstance(part, str) and (":" in part or part.startswith("partial(")):
         raise ValueError(
-            f"{kind}={part!r} is your own, and a file holds only its name: give it to train again"
+            f"{kind}={part!r} is your own, and a file holds only its name: give it to train "
+            f"again; a sweep takes only {', '.join(known)}"
         )
     if not callable(part):
         raise ValueError(
-            f"{kind} must be one of {', '.join(known)}, got {part!r:.60}; or give a class or "
-            f"function that is called with {CALLED[kind]}"
+            f"{kind} must be one of {', '.join(known)}, got {part!r:.60}{nearest(part, known)} "
+            f"(train also takes a class or function that is called with {CALLED[kind]})"
         )
     return f"{part.__module__}:{getattr(part, '__qualname__', type(part).__qualname__)}"
 

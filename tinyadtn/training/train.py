@@ -25,7 +25,7 @@ from ..autodiff.engine import Tensor
 from ..autodiff.modes import detect_anomaly, isolated
 from ..data.preprocess import crop_and_flip
 from ..data.splits import Data, batches
-from ..errors import NonFiniteError, TinyADTNError
+from ..errors import NonFiniteError, TinyADTNError, nearest
 from ..nn.module import Module
 from ..nn.optim import Optimizer
 from ..ops.loss import softmax_cross_entropy
@@ -104,12 +104,7 @@ def train(
         raise TypeError(
             f"train needs Data with all splits, got {type(data).__name__}; ta.load_data makes it"
         )
-    known = [field.name for field in fields(TrainingPlan)]
-    if not plan.keys() <= set(known):
-        raise TypeError(
-            f"train takes {', '.join(known)}, out, resume, overwrite and save_minutes; got "
-            f"{', '.join(plan)}"
-        )
+    _require_known(plan)
     if out is not None and not overwrite and not _continues_in(out, resume):
         last = Path(out) / "last.npz"
         hint = f", replace it with overwrite=True, or continue it with resume={str(last)!r}"
@@ -125,6 +120,19 @@ def train(
     if run.plan.augment and data.origin is not None:
         raise TinyADTNError("augment crops and mirrors images; these are features: leave it out")
     return _steps(run, data, save_minutes)
+
+
+def _require_known(plan: dict[str, Any]) -> None:
+    """Raise TypeError, with the likely name, for an option that ``train`` does not have."""
+    known = [field.name for field in fields(TrainingPlan)]
+    for name in plan.keys() - set(known):
+        hint = "; did you mean learning_rate?" if name == "lr" else nearest(name, known)
+        if name in ("loss", "loss_fn", "criterion"):
+            hint = "; for another loss write the loop: see 'A loss' in docs/extend.md"
+        raise TypeError(
+            f"train has no option {name!r}{hint} (it takes {', '.join(known)}, out, resume, "
+            "overwrite and save_minutes)"
+        )
 
 
 def _continues_in(out: str | os.PathLike[str], resume: str | os.PathLike[str] | None) -> bool:
