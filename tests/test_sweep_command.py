@@ -64,7 +64,7 @@ def test_sweep_shows_only_the_best_rate_of_a_row(tiny, tmp_path, capsys):
     )
     assert main(["sweep", str(path), "--best", "--workers", "1", "--quiet"]) == 0
     told = capsys.readouterr().out
-    assert "learning rate" in told and "0.005 of 1e-09, 0.005" in told
+    assert "learning rate" in told and "0.005 of 1e-09 (1, 1 near chance), 0.005" in told
     assert main(["sweep", str(path), "--table", "--best"]) == 0
     table = capsys.readouterr().out
     assert f"\n{table}\nNext: " in told and len(table.splitlines()) == 2

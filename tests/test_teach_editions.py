@@ -133,7 +133,14 @@ def test_binder_installs_what_the_notebooks_need():
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def test_make_opens_a_copy_with_options():
-    command = ["make", "--dry-run", "notebooks", "FOLDER=mine", "ARGS=--no-browser"]
+    command = [
+        "make",
+        "--dry-run",
+        "--no-print-directory",
+        "notebooks",
+        "FOLDER=mine",
+        "ARGS=--no-browser",
+    ]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "-m tinyadtn.teach copy mine" in said and "cd mine &&" in said
     root = hasattr(os, "getuid") and os.getuid() == 0
