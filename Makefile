@@ -96,6 +96,7 @@ docs: $(VENV)/.with-docs
 bench: $(VENV)/.with-bench $(VENV)/.with-plot
 	$(BIN)/python tests/bench/bench_contraction.py
 	$(BIN)/python tests/bench/bench_decode.py
+	$(BIN)/python tests/bench/bench_freed_memory.py
 	$(BIN)/python tests/bench/bench_decode_free.py
 	$(BIN)/python tests/bench/bench_training_step.py
 	$(BIN)/python tests/bench/bench_convolution.py
