@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_peak import peak_of
 
-from tinyadtn.cli.picture import read_picture
+from tinyadtn.cli.picture import read_digit, read_picture
 from tinyadtn.data.cifar import CIFAR10, read_cifar
 from tinyadtn.data.idx import read_idx
 from tinyadtn.errors import CheckpointError, DataFileError
@@ -144,12 +144,13 @@ def test_damaged_records_are_whole_ones_or_refused(tmp_path_factory, name, chang
         assert all(labels.max() < 10 for _, labels in pairs.values())
 
 
+@pytest.mark.parametrize("read", [read_digit, lambda path: read_picture(path, 28, 1)])
 @given(changes=CHANGES)
-def test_a_damaged_picture_is_a_picture_or_refused(folder, changes):
+def test_a_damaged_picture_is_a_picture_or_refused(folder, read, changes):
     rows = b"".join(b"\0" + bytes(255 * (8 < k < 20) for k in range(28)) for _ in range(28))
     path = folder / "digit.png"
     path.write_bytes(damaged(hostile_files._png(28, 28, rows), changes))
-    found = outcome(lambda: read_picture(path), DataFileError)
+    found = outcome(lambda: read(path), DataFileError)
     if found is not None:
         assert found.shape == (1, 28, 28) and 0 <= found.min() <= found.max() <= 1
 
