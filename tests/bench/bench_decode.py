@@ -78,7 +78,7 @@ def main():
         sides = {
             "decode": lambda weight=weight, g=g: gradients(weight, ta.ADTN.decode, g),
             "contract": lambda weight=weight, g=whole: gradients(weight, ta.ADTN.contract, g),
-            "by index": lambda weight=weight, g=g: gradients(weight, by_index, g),
+            "by index": lambda weight=weight, g=g: gradients(weight, by_index, g),  # M=2: the same
             "torch": torch_side(weight, g) if torch and len(shape) == 2 else None,
         }
         assert difference(sides["decode"](), sides["by index"]()) < 1e-4
