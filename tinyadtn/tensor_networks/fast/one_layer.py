@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.arrays import Array, array_module
-from ...autodiff.engine import op
+from ...autodiff.engine import op, unbroadcast
 from ..sites import Sites
 from .pair_cores import FirstLayer
 
@@ -87,8 +87,8 @@ def one_layer_weight(first: Array, second: Array, scale: Array, *, layout: Layou
             cropped, g = g.reshape(layout.lengths), xp.zeros(layout.padded, g.dtype)
             g[inside] = cropped
         g = g.reshape(stacked)
-        grad_rows = _sum_to(g @ columns.swapaxes(-1, -2), rows.shape)
-        grad_columns = _sum_to(rows.swapaxes(-1, -2) @ g, columns.shape)
+        grad_rows = unbroadcast(g @ columns.swapaxes(-1, -2), rows.shape)
+        grad_columns = unbroadcast(rows.swapaxes(-1, -2) @ g, columns.shape)
         grads = [xp.zeros_like(half) for half in halves]
         grads[0][row_places] = (grad_rows * scale).reshape(*row_places.shape, BOND)
         grad_columns = grad_columns.reshape(*columns.shape[:-2], -1, BOND, columns.shape[-1])
@@ -108,12 +108,6 @@ def _on_device(layout: Layout, xp: Any) -> tuple[Array, Array, Array]:
     """Return the places, and whether e and d belong together; a GPU gets them once."""
     chosen = np.arange(layout.rows.shape[-1])[:, None, None] == layout.e_of_d
     return xp.asarray(layout.rows), xp.asarray(layout.columns), xp.asarray(chosen)
-
-
-def _sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
-    """Sum over the axes of the stack that an operand does not have: their length is 1."""
-    lone = tuple(k for k, (n, wanted) in enumerate(zip(grad.shape, shape)) if wanted == 1 < n)
-    return grad.sum(lone, keepdims=True) if lone else grad
 
 
 # --- the layout ----------------------------------------------------------------------------------
