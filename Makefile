@@ -95,8 +95,8 @@ docs: $(VENV)/.with-docs
 .PHONY: bench
 bench: $(VENV)/.with-bench $(VENV)/.with-plot
 	$(BIN)/python tests/bench/bench_contraction.py
-	$(BIN)/python tests/bench/bench_decode.py
-	$(BIN)/python tests/bench/bench_freed_memory.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/bench_decode.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/bench_freed_memory.py
 	$(BIN)/python tests/bench/bench_decode_free.py
 	$(BIN)/python tests/bench/bench_training_step.py
 	$(BIN)/python tests/bench/bench_convolution.py

@@ -24,6 +24,13 @@ def test_the_readme_fits_on_one_page():
     assert len(lines) <= 150
 
 
+def test_the_readme_counts_the_ops():
+    reference = (DOCS / "api" / "ops.md").read_text(encoding="utf-8")
+    ops = set(re.findall(r"autofunction:: tinyadtn\.(\w+)", reference))
+    ops -= {"accuracy"}  # has no gradient
+    assert f"[{len(ops)} ops](docs/ops.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 @each_page
 def test_every_link_leads_somewhere(page):
     for target in docs_pages.links(page):

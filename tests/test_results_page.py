@@ -71,6 +71,20 @@ def test_every_mean_that_a_text_names_stands_in_a_table():
     assert named > 15
 
 
+def test_the_diverged_runs_that_a_text_names_are_those_of_the_table():
+    totals = {"plain": [0, 0], "normalized": [0, 0]}
+    table = results_page.printed("python tests/bench/collapse.py --table")
+    for kind, *counts in re.findall(r"(plain|normalized) \| (\d+) of (\d+)", table):
+        totals[kind] = [sum(pair) for pair in zip(totals[kind], map(int, counts))]
+        assert " of ".join(counts) in (RESULTS / "README.md").read_text(encoding="utf-8")
+    (diverged, plain), (others, normalized) = totals.values()
+    readme = (results_page.ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{diverged} of {plain}\n" in readme and f"{others} of {normalized} with" in readme
+    faq = (results_page.ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    assert f"no weight vanished in {normalized} short runs" in faq
+    assert f"{others} of {normalized} runs diverged" in TEXT
+
+
 def means(text: str) -> list[tuple[str, str]]:
     return re.findall(r"(\d+\.\d+)\s+±\s+(\d+\.\d+)", text)
 
