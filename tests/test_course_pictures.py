@@ -13,6 +13,12 @@ def spectra_of(wall):
     return [ta.draw.cut_spectrum(wall, cut) for cut in range(1, wall.num_sites)]
 
 
+def bars_of(axes):
+    """The (low, high) ends of every error bar."""
+    segments = [s for c in axes.containers for bars in c.lines[2] for s in bars.get_segments()]
+    return [(low, high) for (_, low), (_, high) in segments]
+
+
 @pytest.mark.parametrize("gate", [(1, 0, 4), (1, 1, 5), (1, 1, 1), (2, 0, 8), (2, 1, 3)])
 def test_the_cone_is_where_a_turned_gate_is_noticed(gate):
     layer, column, site = gate
@@ -116,12 +122,13 @@ def test_learning_has_a_frame_for_each_entry():
 
 
 def test_the_race_draws_every_family_and_the_bound():
-    found = {name: [(100, [0.9, 0.8]), (1000, [0.5, 0.4])] for name in fits.FAMILIES}
+    found = {name: [(100, [0.9, 0.8, 0.85]), (1000, [0.6, 0.4, 0.35])] for name in fits.FAMILIES}
     figure = fits.race({"a": found, "b": found}, size=50_000, depths=(1, 5))
     axes = figure.axes[0]
     drawn = [line.get_xydata() for line in axes.lines]
     for _ in fits.FAMILIES:
         assert any(np.allclose(xy, [[100, 0.85], [1000, 0.45]]) for xy in drawn if len(xy) == 2)
+    assert any(np.allclose(bar, (0.35, 0.6)) for bar in bars_of(axes))
     bound = next(xy for xy in drawn if len(xy) == 50)
     np.testing.assert_allclose(bound[:, 1], np.sqrt(1 - bound[:, 0] / 50_000))
     assert [text.get_text() for text in figure.axes[-1].texts] == ["M=1", "M=5"]
@@ -134,12 +141,13 @@ def test_the_fits_are_told():
 
 
 def test_accuracy_stands_at_its_error_and_frozen_is_a_line():
-    short = {"frozen": ("frozen", 0, [80.0, 82.0]), "w": ("ADTN", 164, [90.0, 92.0])}
+    short = {"frozen": ("frozen", 0, [80.0, 82.0]), "w": ("ADTN", 164, [89.0, 91.5, 92.5])}
     long = {"frozen": ("frozen", 0, [95.0]), "ADTN M=1": ("ADTN", 164, [98.0])}
     axes = budgets.accuracy({"net": (short, long)}).axes[0]
     lines = [line.get_xydata() for line in axes.lines]
     for stored, error in ((164, 9.0), (164, 2.0)):
         assert any(np.allclose(xy, [[stored, error]]) for xy in lines if xy.shape == (1, 2))
+    assert any(np.allclose(bar, (7.5, 11.0)) for bar in bars_of(axes))
     levels = [xy[0, 1] for xy in lines if xy.shape == (2, 2) and xy[0, 1] == xy[1, 1]]
     assert {19.0, 5.0} <= set(levels)
     assert axes.yaxis.get_major_formatter()(2.0, None) == "98"
@@ -157,7 +165,7 @@ def test_the_ladder_says_every_state_in_words():
 
 def test_seeds_shows_each_run_and_what_the_verdict_says():
     runs = {"a": [1.0, 2.0], "b": [5.0, 6.0], "c": [5.0, 6.0]}
-    figure = claims.seeds(runs, lambda a, b: int(a != b))
+    figure = claims.seeds(runs, lambda a, b: -int(a != b))
     axes = figure.axes[0]
     dots = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
     assert [list(x) for x in dots] == list(runs.values())

@@ -43,6 +43,7 @@ def test_every_short_name_is_a_row():
         ("fc1_budgets", "TT D=4", ["ADTN M=4", "frozen"]),
         ("fc1_budgets", "larger sites", ["ADTN M=4", "frozen"]),
         ("fc1_budgets", "ADTN M=4", ["frozen"]),
+        ("vgg16_heads", "ADTN, 424", ["frozen, untuned"]),
     ],
 )
 def test_what_notebook_11_calls_better_is_better(study, better, worse):
@@ -55,5 +56,7 @@ def test_what_notebook_11_calls_not_different_is_not():
         ("lenet5_mnist", "ADTN, 2,192", "ADTN, 848"),
         ("lenet5_mnist", "ADTN, 848", "TT, 824"),
         ("fc1_budgets", "TT D=4", "larger sites"),
+        ("vgg16_heads", "ADTN, 424", "frozen"),
+        ("vgg16_heads", "ADTN, 424", "removed"),
     ):
         assert _verdict(measured(study, one, ())[1], measured(study, other, ())[1]) == 0

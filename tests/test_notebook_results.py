@@ -1,4 +1,4 @@
-"""What notebooks 00 to 05 show is true: conditions on their variables after a solved run."""
+"""What the notebooks show is true: conditions on their variables after a solved run."""
 
 import subprocess
 import sys
@@ -45,6 +45,22 @@ ALWAYS = {
         "(output_size(28, 5, padding=2), output_size(227, 11, stride=4)) == (28, 55)",
         "np.array_equal(product.reshape(4, 4), sum(by_channel))",
         "same.all() and difference < 1e-4",
+    ),
+    "09": (
+        "np.array_equal(mine(images).data, theirs(images).data)",
+        "above['rank 1'] < above['rank 4'] < 0 < above['ADTN M=4'] < above['larger sites']",
+        "np.mean(long_lenet['low rank'][2]) < np.mean(long_lenet['frozen'][2])",
+    ),
+    "10": (
+        "[name for name in found if found[name][0] == 424] == ['stored']",
+        "all(kernels != 632 for _, kernels in found.values())",
+        "mine == theirs",
+        "np.abs(W - A @ B).max() < 1e-5 * np.abs(W).max() and A.shape == (4096, 4)",
+        "rank == 64 and strong < 32",  # interleaved
+    ),
+    "11": (
+        "verdict(lenet['dense'], lenet['ADTN, 2,192']) == 1",
+        "verdict([97.2, 97.4, 97.6], [97.0, 97.1, 97.2]) == 0",
     ),
 }
 FULL = {  # after the whole training

@@ -387,7 +387,7 @@ order_of_rank_16 = teach.check("order of rank 16", order_of_rank_16)
 # without forming W.
 #
 # **Assumed.** Two versions of an abstract were read, and no more. The counting rule, M = 1 and the
-# order of the sites are our reading. The formula for independent parameters was tested up to 9
+# order of the sites are our reading. The formula for independent parameters was tested up to 10
 # sites, and used for 21 and 24.
 #
 # **Not tested.** The 632 parameters of the first version, and whether a larger rank makes the

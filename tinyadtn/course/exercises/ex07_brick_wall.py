@@ -89,7 +89,7 @@ def _counts(stored):
     ),
 )
 def three_counts(answer, rng):
-    """What the library counts, which finds the live ones by following which numbers can matter."""
+    """The counts of the library, which traces the parameters that can change the weight."""
     for num_sites in (2, 3, *sorted(rng.integers(4, 23, size=10))):
         depth = int(rng.integers(1, 5))
         rows = int(rng.integers(1, num_sites))
@@ -104,7 +104,7 @@ PRIME = 1073741789  # below 2^30: a sum of four products fits 64 bits
 
 
 def _rank_of_a_random_wall(num_sites, depth, cut, rng):
-    """Exact: random gates of whole numbers modulo a prime, where a rank knows no rounding."""
+    """Exact: random gates of whole numbers modulo a prime, so the rank has no rounding error."""
     state = np.zeros(2**num_sites, np.int64)
     state[0] = 1
     for k in range(2 * depth):
@@ -142,7 +142,7 @@ def _rank_of_a_random_wall(num_sites, depth, cut, rng):
     ),
 )
 def rank_bound(answer, rng):
-    """Random walls reach it."""
+    """The rank of random brick walls, which reach the bound."""
     for num_sites in (2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 9):
         depth, cut = int(rng.integers(1, 4)), int(rng.integers(1, num_sites))
         right = _rank_of_a_random_wall(num_sites, depth, cut, rng)

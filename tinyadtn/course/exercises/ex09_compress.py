@@ -153,7 +153,7 @@ def spend(answer, rng):
             yield f"sites {sites}", right, None
         whole = len(depths) == len(sites) and all(m == int(m) and m >= 1 for m in depths)
         yield f"sites {sites}: one whole depth of 1 or more for each", True, whole
-        yield f"sites {sites}, budget {budget}: numbers stored", right, _stored(sites, depths)
+        yield f"sites {sites}, budget {budget}: parameters stored", right, _stored(sites, depths)
 
 
 # --- bill ----------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def _bill(q, m, o, i, *, first=1, size=None, bytes_each=4, per_first=4):
     "bill",
     hints=(
         "Gates of the very first column: Q // 2. All others: M·(Q - 1) - Q // 2.",
-        "Bytes: 4 for each stored number; 4 numbers a first gate, 16 any other.",
+        "Bytes: 4 per stored parameter. A first gate stores 4 parameters, any other 16.",
         "Decode: 2**Q · (first + 4·others). One image: outputs · inputs.",
     ),
     wrong=(
@@ -186,15 +186,15 @@ def _bill(q, m, o, i, *, first=1, size=None, bytes_each=4, per_first=4):
     ),
 )
 def bill(answer, rng):
-    """Against the columns of a wall, one by one."""
+    """Compare with the columns of an ADTN of the library, counted one by one."""
     for largest in (4, 4, 8, 8, 30, 30, 100, 100, 500, 500):
         outputs, inputs = (int(n) for n in rng.integers(3, largest + 1, size=2))
         depth = int(rng.integers(1, 5))
-        wall = ADTN((outputs, inputs), depth)
-        terms = sum(len(c.pairs) * (1 if c.fresh else 4) for c in wall.wall)
-        decode = wall.sites.padded_size * terms
-        right = 4 * wall.num_parameters, decode, math.prod(wall.shape)
-        got = answer(wall.num_sites, depth, outputs, inputs)
+        adtn = ADTN((outputs, inputs), depth)
+        terms = sum(len(c.pairs) * (1 if c.fresh else 4) for c in adtn.wall)
+        decode = adtn.sites.padded_size * terms
+        right = 4 * adtn.num_parameters, decode, math.prod(adtn.shape)
+        got = answer(adtn.num_sites, depth, outputs, inputs)
         yield f"({outputs}, {inputs}), M = {depth}", right, got
 
 

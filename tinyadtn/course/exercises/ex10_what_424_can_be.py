@@ -33,7 +33,7 @@ def _search(rule=_stored, *, depths=None, ordered=True, most=lambda q: q):
     "pairs storing",
     hints=(
         "Three loops: the depth, Q1, and Q2 from Q1 on; keep what adds up to the total.",
-        "A wall of depth M stores 16·M - 12 or more, so no depth is above total // 16 + 1.",
+        "An ADTN of depth M stores 16·M - 12 or more, so no depth is above total // 16 + 1.",
         "for depth …: for q1 in range(2, most_sites + 1): for q2 in range(q1, most_sites + 1): …",
     ),
     wrong=(

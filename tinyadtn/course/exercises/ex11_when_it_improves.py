@@ -48,7 +48,7 @@ def _of_means(a, b):
     ),
 )
 def verdict(answer, rng):
-    """It refuses, it keeps quiet where there is nothing, and it sees what is plain."""
+    """0 for too few runs, few false alarms without a difference, and large differences found."""
     yield "one run each, 90.17 and 91.74", 0, answer([91.74], [90.17])
     yield "two runs against two", 0, answer([97.0, 97.01], [92.0, 92.01])
     yield "ten runs against two", 0, answer(list(97 + 0.01 * np.arange(10)), [92.0, 92.01])

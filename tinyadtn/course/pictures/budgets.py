@@ -21,7 +21,7 @@ Runs = Mapping[str, tuple[str, int, list[float]]]  # name -> family, parameters,
 
 
 def accuracy(panels: Mapping[str, tuple[Runs, Runs]]) -> Figure:
-    """A panel a network: test accuracy (on a scale of log error) against the stored parameters.
+    """Draw test accuracy (log scale of the error) against stored parameters, a panel per network.
 
     Each entry is (short runs, long runs). Marks are means, bars reach from the worst seed to the
     best; the grey lines are what frozen random weights reach.

@@ -14,7 +14,6 @@ from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure
 # Colour, sign and word say the same: any one of them is enough.
 STATES = {
     "holds": (VALUE, "✓"),
-    "partly": ("#56B4E9", "~"),
     "does not hold in our runs": (ADJOINT, "✗"),
     "not tested": ("#FFFFFF", "?"),
 }
@@ -94,7 +93,7 @@ def _mean(percents: Sequence[float]) -> float:
 
 
 def ladder(*rungs: Sequence[str]) -> Figure:
-    """Rungs from the ground up: (claim, what must be true, checked, not checked, state)."""
+    """Draw rungs from the ground up: (claim, what must be true, checked, not checked, state)."""
     told = "; ".join(f"{claim} ({state})" for claim, *_, state in rungs).replace("$10^7$", "10^7")
     figure = new_figure(9.6, len(rungs) + 0.7, f"A ladder of claims, from below: {told}.")
     axes = figure.add_subplot()
@@ -133,7 +132,7 @@ def _rung(axes: Any, height: int, state: str) -> None:
         zorder=2,
     )
     axes.add_patch(box)
-    light = state in ("partly", "not tested")
+    light = state == "not tested"
     style = {"ha": "center", "va": "center", "color": "black" if light else "white", "zorder": 3}
     axes.text(-0.7, height + 0.1, sign, fontsize=12, **style)
     axes.text(-0.7, height - 0.09, textwrap.fill(state, 14), fontsize=7, **style)

@@ -11,7 +11,7 @@ from tinyadtn.draw.style import REFERENCE, new_figure, styles
 
 
 def missing(curves: Mapping[str, Any]) -> Figure:
-    """Draw the relative error against the number of singular values kept, a curve a matrix."""
+    """Draw the relative error against the number of singular values kept, one curve per matrix."""
     last = ", ".join(f"{name} {curve[16]:.2g}" for name, curve in curves.items())
     figure = new_figure(
         7.6, 4.0, f"Relative error against the number of singular values kept. At 16: {last}."

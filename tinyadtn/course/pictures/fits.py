@@ -15,7 +15,7 @@ FAMILIES = ("ADTN", "low rank", "tensor train")
 
 
 def two_ways(by_distance: Mapping[str, Any], by_angle: Mapping[str, Any]) -> Figure:
-    """‖T‖ and the error of the best multiple of T, by step, for the two losses."""
+    """Draw ‖T‖ and the error of the best multiple of T, by step, for the two losses."""
     figure = new_figure(
         8.6,
         3.3,
@@ -40,7 +40,7 @@ def two_ways(by_distance: Mapping[str, Any], by_angle: Mapping[str, Any]) -> Fig
 def race(
     races: Mapping[str, Mapping[str, Any]], size: int, depths: Sequence[int] = (1, 2, 4)
 ) -> Figure:
-    """Relative error against parameters, a panel a target; the grey line is √(1 − n/N).
+    """Draw relative error against parameters, a panel per target; the grey line is √(1 − n/N).
 
     ``depths`` are those of the ADTNs; the first and the last are named.
     """

@@ -91,10 +91,10 @@ def _draw(axes: Any, diagram: Diagram, low: float, high: float) -> None:
 # --- the objects of the course -------------------------------------------------------------------
 
 
-def whole(num_sites: int, name: str = "T") -> Diagram:
+def whole(num_sites: int) -> Diagram:
     """Return one tensor that stores every entry."""
     diagram = Diagram(f"stored whole: 2·2·…·2 = {2**num_sites} entries")
-    diagram.box(0, num_sites - 1, 0, name)
+    diagram.box(0, num_sites - 1, 0, "T")
     for site in range(num_sites):
         diagram.leg(site, 0.3, 1, f"$b_{site + 1}$")
     return diagram
@@ -109,19 +109,19 @@ def product(num_sites: int) -> Diagram:
     return diagram
 
 
-def cut(num_sites: int, place: int, rank: str = "r") -> Diagram:
+def cut(num_sites: int, place: int) -> Diagram:
     """Return two tensors, joined by one bond that the cut crosses."""
     diagram = Diagram("cut: two halves and one bond", cut=place)
     diagram.box(0, place - 1, 0, "left")
     diagram.box(place + 1, num_sites, 0, "right")
     diagram.bond(place - 0.66, place + 0.66, 0, "")
-    diagram.labels.append((place - 0.25, 0.25, rank))
+    diagram.labels.append((place - 0.25, 0.25, "r"))
     for site in range(num_sites):
         diagram.leg(site + (site >= place), 0.3, 1, f"$b_{site + 1}$")
     return diagram
 
 
-def train(sizes: Sequence[tuple[int, int]], bond: str = "D") -> Diagram:
+def train(sizes: Sequence[tuple[int, int]]) -> Diagram:
     """Return a tensor train of a matrix: each core has an output leg, an input leg and bonds."""
     diagram = Diagram("tensor train of a matrix: outputs up, inputs down")
     for k, (out_size, in_size) in enumerate(sizes):
@@ -129,7 +129,7 @@ def train(sizes: Sequence[tuple[int, int]], bond: str = "D") -> Diagram:
         diagram.leg(1.7 * k, 0.3, 1, f"{out_size}")
         diagram.leg(1.7 * k, -0.3, -1, f"{in_size}")
         if k:
-            diagram.bond(1.7 * k - 1.36, 1.7 * k - 0.34, 0, bond)
+            diagram.bond(1.7 * k - 1.36, 1.7 * k - 0.34, 0, "D")
     return diagram
 
 
@@ -162,7 +162,7 @@ def brick_wall(num_sites: int, depth: int) -> Diagram:
 
 
 def two_halves(left: int, right: int) -> Diagram:
-    """Return a wall of depth 1 with the outputs first, cut in two: one gate is across."""
+    """Return an ADTN of depth 1 with the outputs first, cut in two: one gate is across."""
     diagram = Diagram("the same network, cut: W = A·B", cut=left - 0.5)
     diagram.box(0, left - 1, 0, "left half: vector $l$")
     diagram.box(left, left + right - 1, 0, "right half: vector $r$")
