@@ -364,6 +364,14 @@ def test_frozen_weights_are_random_and_never_trained():
     assert list(frozen.arrays()) == ["values"]  # but saved
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_the_error_of_a_dense_fit_is_that_of_rounding():
+    dense = ta.Dense((2, 3), rng=0)
+    assert dense.fit(np.full((2, 3), 0.5)) == [0.0]
+    assert dense.fit(np.full((2, 3), 0.1)) == [pytest.approx(1.49e-8, rel=1e-2)]
+    assert dense.fit(np.full((2, 3), 1e39)) == [np.inf]  # more than float32 holds
+
+
 # --- wirings and shapes that are none ------------------------------------------------------------
 
 

@@ -164,3 +164,10 @@ def test_the_spread_of_a_large_adtn_is_that_of_its_entries(shape, error, monkeyp
     assert scale.spread(weight) == pytest.approx(std, rel=1e-5)
     monkeypatch.setattr(scale, "LARGE", 0)
     assert scale.spread(weight) == pytest.approx(std, rel=error)
+
+
+@pytest.mark.parametrize("mean", [0, 3, 100])
+def test_the_estimate_is_as_good_for_any_mean(mean):
+    weight = (mean + np.random.default_rng(0).standard_normal((400, 60))).astype(np.float32)
+    found = scale._estimated_spread(weight.shape, lambda x: weight @ x)
+    assert found == pytest.approx(weight.std(), rel=0.02)

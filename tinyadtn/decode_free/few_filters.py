@@ -18,7 +18,7 @@ from typing import Any
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import op
 from ..ops.conv import conv_window
-from ..ops.windows import Size, batch_first, batch_innermost
+from ..ops.windows import Padding, Size, batch_first, batch_innermost
 
 
 @op(joint=True)
@@ -27,7 +27,7 @@ def few_filters_conv2d(
     weight: Array,
     *,
     stride: Size = 1,
-    padding: Size = 0,
+    padding: Padding = 0,
     dilation: Size = 1,
     groups: int = 1,
 ) -> Any:

@@ -7,7 +7,6 @@ multiply-adds, factors).
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from ..decode_free.by_factors import ByFactors
 from ..decode_free.cut import CutChain
 from ..decode_free.wall_chain import WallChain
 from ..errors import ShapeError
-from ..nn.parameters import Seed, Shape
+from ..nn.parameters import Seed
 from ..tensor_networks.activations import ACTIVATIONS
 from ..tensor_networks.counting import live_entries
 from ..tensor_networks.fast.one_layer import one_layer_weight
@@ -32,7 +31,7 @@ from ..tensor_networks.starts import STARTS, draw_gates
 from ..tensor_networks.wall import build_wall
 from ..tensor_networks.wirings import WIRINGS, Pairs
 from . import costs
-from .encoding import Cost, Counts, Encoding, Recipe, require_arguments
+from .encoding import Cost, Counts, Encoding, Recipe
 from .fit import fit_by_variable_projection
 from .scale import match_scale, norm_of_last, unit_gates, with_norm
 
@@ -74,6 +73,7 @@ class ADTN(ByFactors, Encoding):
     (436, (256, 784))
     """
 
+    takes_axes = True
     columns: list[Tensor]
     scale: Tensor
 
@@ -123,8 +123,7 @@ class ADTN(ByFactors, Encoding):
     @classmethod
     def like(cls, depth: int = 1, **options: Any) -> Recipe:
         """Return a recipe: it makes such an ADTN for any shape (and axes) that a layer has."""
-        require_arguments(cls, (depth,), options)
-        return functools.partial(_make_like, cls, depth, options)
+        return super().like(depth, **options)
 
     def options(self) -> dict[str, Any]:
         """Return the arguments that make another ADTN of this kind."""
@@ -329,10 +328,3 @@ def _pick(tensor: Any, *, index: Any) -> Any:
         return share
 
     return tensor.take(index), grad_tensor
-
-
-def _make_like(
-    kind: type[ADTN], depth: int, options: Any, shape: Shape, axes: Any = None, rng: Seed = None
-) -> ADTN:
-    """Make what ``like`` describes; a function of the module, because these can be pickled."""
-    return kind(shape, depth, **{"axes": axes, **options}, rng=rng)

@@ -32,15 +32,20 @@ def is_fast(weight: ADTN) -> bool:
     return fast_wall.applies(weight.wiring, weight.sites.dims)
 
 
+def is_one_layer(weight: ADTN) -> bool:
+    """Return whether this is a brick wall of depth 1, which is also a chain of small cores."""
+    return is_fast(weight) and weight.depth == 1
+
+
 def one_layer_layout(weight: ADTN) -> one_layer.Layout | None:
     """Return how a brick wall of depth 1 is written in the order of the weight, if it can be."""
-    return one_layer.layout_of(weight.sites) if is_fast(weight) and weight.depth == 1 else None
+    return one_layer.layout_of(weight.sites) if is_one_layer(weight) else None
 
 
 def peak_bytes(weight: ADTN) -> int:
     """Estimate the bytes in memory at once while the gates are trained through ``decode``."""
     layer = [column for column in weight.wall if column.layer == 1]
-    if is_fast(weight) and weight.depth == 1 and one_layer.applies(weight.sites):
+    if is_one_layer(weight) and one_layer.applies(weight.sites):
         total = 4 * one_layer.peak_floats(weight.sites)
     else:
         if is_fast(weight):
@@ -66,7 +71,7 @@ def check_size(weight: ADTN, *, by_factors: bool = False) -> None:
     more memory than it has, and stops the process that uses it.
     """
     needed = peak_bytes(weight)
-    if by_factors and is_fast(weight) and weight.depth == 1 and len(weight.shape) > 1:
+    if by_factors and is_one_layer(weight) and len(weight.shape) > 1:
         o, i = weight.shape[0], math.prod(weight.shape[1:])
         needed = min(needed, VECTOR * (o + i)) if min(o, i) > 1 else needed
     fast = ', or wiring="brick_wall" and site_dim=2, which take less'
@@ -102,7 +107,7 @@ def chain(weight: ADTN, batch: int) -> WallChain | CutChain | None:
     """Return the chain of factors for such a batch, or None (see ``ADTN.chain``)."""
     if len(weight.shape) < 2 or has_inner_activation(weight):
         return None
-    if is_fast(weight) and weight.depth == 1:
+    if is_one_layer(weight):
         return wall_chain(weight.sites)
     return cut_chain(weight.sites, tuple(weight.wall))
 

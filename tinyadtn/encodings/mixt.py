@@ -25,6 +25,7 @@ from ..autodiff.arrays import Array, array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..autodiff.modes import no_grad
 from ..checks import to_builtin
+from ..decode_free.chain import LARGE
 from ..errors import ShapeError
 from ..limits import require_memory
 from ..nn.parameters import Seed, he_std, parameter
@@ -116,7 +117,7 @@ class MixT(Encoding):
 
     def linear_multiply_adds(self) -> int:
         """Count the multiply-adds per input vector."""
-        return sum(rows.size * columns.shape[1] for rows, columns in self.windows)
+        return self.cost().decode
 
     def fit(self, target: Any) -> list[float]:
         """Bring W close to the target: the best gate for what the others leave, again and again.
@@ -126,9 +127,8 @@ class MixT(Encoding):
         """
         target, norm = checked_target(self, target)
         rest = np.array(target, np.float64).reshape(self.shape[0], -1)
-        count, errors, gates = len(self.gates), [math.inf], []
-        for _, (rows, columns) in zip(self.gates, self.windows):
-            gates.append(np.zeros((rows.shape[1], columns.shape[1])))
+        count, errors = len(self.gates), [math.inf]
+        gates = [np.zeros(gate.shape) for gate in self.gates]
         while len(errors) < 100:
             for gate, (rows, columns) in zip(gates, self.windows):
                 places = rows[:, :, None], columns[:, None, :]
@@ -146,7 +146,7 @@ class MixT(Encoding):
     def _match_start(self) -> None:
         """Scale the gates, to give the weight the standard deviation of a dense one."""
         n = math.prod(self.shape)
-        if self.fits() and n <= 2**27:
+        if self.fits() and n <= LARGE:
             with no_grad():
                 std = float(self.decode().numpy().std(dtype=np.float64))
         else:  # its expectation

@@ -123,11 +123,12 @@ def spread(weight: ADTN) -> float:
 def _estimated_spread(shape: Shape, apply: Callable[[Array], Array]) -> float:
     """Estimate the standard deviation of W from W·z for 256 vectors z of random signs.
 
-    The mean of ‖W·z‖² is ‖W‖². The measured error is up to 3 %.
+    The mean of ‖(W - μ)·z‖² is ‖W - μ‖², with the mean μ of all entries. The error for an
+    ADTN is below 4 % (tested in ``test_larger_than_memory``).
     Source: Hutchinson, Commun. Stat. Simul. Comput. 19, 433 (1990).
     """
     inputs, count = math.prod(shape[1:]), math.prod(shape)
     signs = np.random.default_rng(0).integers(2, size=(inputs, BASIS), dtype=np.int8) * 2 - 1
-    images = apply(signs.astype(np.float32)).astype(np.float64)
-    total = apply(np.ones((inputs, 1), np.float32)).sum(dtype=np.float64)
-    return math.sqrt((images * images).sum() / BASIS / count - (total / count) ** 2)
+    mean = apply(np.ones((inputs, 1), np.float32)).sum(dtype=np.float64) / count
+    images = apply(signs.astype(np.float32)) - mean * signs.sum(axis=0, dtype=np.float64)
+    return math.sqrt((images * images).sum() / BASIS / count)

@@ -52,7 +52,7 @@ def conv2d(
     """
     window = conv_window(x.shape, weight.shape, stride, padding, dilation, groups)
     image = batch_innermost(x)  # (c, h, w, n)
-    if window.after == window.padding and winograd.applies(image, weight, window, groups):
+    if winograd.applies(image, weight, window, groups):
         return winograd.conv2d(image, weight, window)
     if blocked_conv.applies(image, window):
         return blocked_conv.conv2d(image, weight, window, groups)

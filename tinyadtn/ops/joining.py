@@ -41,23 +41,20 @@ def _concatenate(*arrays: Array, axis: int) -> Any:
         shapes = ", ".join(str(a.shape) for a in arrays)
         raise ShapeError(f"concatenate along axis {axis}: the other axes differ in {shapes}")
     ends = np.cumsum([a.shape[axis] for a in arrays]).tolist()
-
-    def slice_of(start: int, end: int) -> Any:
-        index = (slice(None),) * axis + (slice(start, end),)
-        return lambda g: g[index]
-
-    return xp.concatenate(arrays, axis=axis), *map(slice_of, [0, *ends], ends)
+    parts = map(slice, [0, *ends], ends)
+    return xp.concatenate(arrays, axis=axis), *[_cut_out(axis, part) for part in parts]
 
 
 @op
 def _stack(*arrays: Array, axis: int) -> Any:
     value = array_module(arrays[0]).stack(arrays, axis)
-    before = (slice(None),) * (axis % value.ndim)
+    return value, *[_cut_out(axis % value.ndim, k) for k in range(len(arrays))]
 
-    def part(*index: Any) -> Any:
-        return lambda g: g[index]
 
-    return value, *[part(*before, k) for k in range(len(arrays))]
+def _cut_out(axis: int, part: int | slice) -> Any:
+    """Return the function g -> g[…, part, …], with the part at this axis."""
+    index = (slice(None),) * axis + (part,)
+    return lambda g: g[index]
 
 
 @op

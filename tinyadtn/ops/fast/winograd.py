@@ -89,6 +89,8 @@ def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> 
     plain = (window.stride, window.dilation, groups) == ((1, 1), (1, 1), 1)
     if not plain or window.kernel != (3, 3) or max(window.padding) > 2:
         return False
+    if window.after != window.padding:
+        return False
     if type(image) is not np.ndarray or not image.dtype == weight.dtype == np.float32:
         return False
     lengths = (*window.image, *window.outputs)
