@@ -14,6 +14,7 @@ from data_files import cifar_files, small_set, write_files, write_set
 from PIL import Image
 
 import tinyadtn as ta
+from tinyadtn.cli.picture import read_digit
 from tinyadtn.data.cifar import CIFAR10
 from tinyadtn.data.saved_data import save_data
 from tinyadtn.errors import DataFileError, SizeLimitError
@@ -443,6 +444,15 @@ def test_a_broken_picture_is_named(content, says, tmp_path):
     (tmp_path / "1" / "bad.png").write_bytes(good[:-40] if content is None else content)
     with pytest.raises(DataFileError, match=rf"bad\.png: .*{says}"):
         ta.load_data(tmp_path)
+
+
+def test_pixels_that_are_floats_have_no_known_scale(tmp_path):
+    write_pictures(tmp_path, X, Y)
+    (tmp_path / "1" / "floats.ppm").write_bytes(b"Pf\n6 6\n-1.0\n" + np.ones(36, "<f4").tobytes())
+    with pytest.raises(DataFileError, match=r"floats\.ppm: .*floats, whose scale is not known"):
+        ta.load_data(tmp_path)
+    with pytest.raises(DataFileError, match="floats, whose scale is not known"):
+        read_digit(tmp_path / "1" / "floats.ppm")
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):
