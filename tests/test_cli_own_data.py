@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_data import NAMES, some, write_csv, write_pictures
 from PIL import Image
-from test_own_data import NAMES, some, write_csv, write_pictures
 
 import tinyadtn as ta
 from tinyadtn.cli.encode_option import layer_encoding
