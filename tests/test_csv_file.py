@@ -85,7 +85,7 @@ def test_what_is_no_csv_file_of_images_is_refused(text, says, tmp_path):
 
 def test_reading_stops_when_there_are_more_labels_than_classes_can_be(tmp_path):
     path = write_csv(tmp_path / "own.csv", np.zeros((1002, 2, 2), int), range(1002))
-    with pytest.raises(DataFileError, match="more than 1,000 different labels"):
+    with pytest.raises(DataFileError, match="found more than 1,000 different labels"):
         ta.load_data(path)
 
 
