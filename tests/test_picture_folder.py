@@ -11,6 +11,7 @@ from PIL import Image
 
 import tinyadtn as ta
 from tinyadtn.cli.picture import read_digit
+from tinyadtn.data import picture_files
 from tinyadtn.errors import DataFileError, SizeLimitError
 
 
@@ -140,6 +141,21 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**24
+
+
+@pytest.mark.parametrize(
+    ("ending", "options", "limit"),
+    [(".png", {}, 15_000_000), (".webp", {}, 7_500_000), (".jpg", {}, 30_000_000),
+     (".jpg", {"progressive": True}, 15_000_000)],
+)  # fmt: skip
+def test_the_largest_picture_depends_on_the_format(ending, options, limit, tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_files, "MAX_PIXELS", picture_files.MAX_PIXELS // 10_000)
+    most = limit // 10_000
+    for width in (most // 10, most // 10 + 1):
+        Image.new("RGB", (width, 10)).save(tmp_path / f"{width}{ending}", **options)
+    picture_files.read_picture_file(tmp_path / f"{most // 10}{ending}", lambda picture: None)
+    with pytest.raises(DataFileError, match=f"{width}×10 pixels are more than {most:,};"):
+        picture_files.read_picture_file(tmp_path / f"{width}{ending}", lambda picture: None)
 
 
 def test_pictures_that_would_not_fit_in_memory_are_refused(tmp_path, monkeypatch):
