@@ -76,6 +76,13 @@ def test_a_colour_among_grey_pictures_makes_all_of_them_colour(tmp_path):
     assert any((image == np.array([0, 0, 1])[:, None, None]).all() for image in images)
 
 
+def test_a_palette_with_colours_makes_the_pictures_colour(tmp_path):
+    images, labels = some(36, (6, 6, 3))
+    write_pictures(tmp_path, images, labels, change=lambda p: p.quantize(64), ending=".gif")
+    found = ta.load_data(tmp_path).train.images
+    assert found.shape[1:] == (3, 6, 6) and (found[:, 0] != found[:, 1]).any()
+
+
 def test_what_is_transparent_is_white(tmp_path):
     write_pictures(tmp_path, X, Y, change=lambda p: Image.new("RGBA", p.size, (0, 0, 0, 0)))
     assert (ta.load_data(tmp_path).train.images == 1).all()
