@@ -23,7 +23,8 @@ def test_a_folder_of_pictures_for_each_class(shape, test, tmp_path):
     write_pictures(tmp_path / test, others, NAMES[rest])
     (tmp_path / "train" / "cat" / ".hidden.png").write_text("no picture")
     (tmp_path / "train" / "cat" / "Thumbs.db").write_text("no picture")
-    (tmp_path / ".git").mkdir()
+    (tmp_path / "train" / ".thumbnails").mkdir()
+    (tmp_path / "train" / ".thumbnails" / "1.png").write_text("no picture")
     data = ta.load_data(tmp_path)
     assert data.classes == ("cat", "dog", "hen") and data.name == str(tmp_path)
     first = lambda a: a.transpose(0, 3, 1, 2) if a.ndim == 4 else a[:, None]  # noqa: E731
