@@ -38,6 +38,11 @@ def test_a_folder_may_have_a_csv_file_for_each_split(tmp_path):
         ta.load_data(tmp_path)
 
 
+def test_the_only_csv_file_of_a_folder_may_have_any_name(tmp_path):
+    write_csv(tmp_path / "digits.csv", X, Y)
+    same(ta.load_data(tmp_path), ta.load_data((X, Y)))
+
+
 def test_labels_and_pixels_of_a_csv_file(tmp_path):
     path = write_csv(tmp_path / "own.csv", X, NAMES[Y])
     assert ta.load_data(path).classes == ("cat", "dog", "hen")
