@@ -13,7 +13,6 @@ from tinyadtn.data.catalogue import BUNDLED, locate
 from tinyadtn.data.loading import load_data
 from tinyadtn.errors import DataFileError
 
-
 README = BUNDLED / "README.md"
 SPLITS = ("train", "validation", "test")
 
