@@ -44,6 +44,16 @@ def test_the_usual_names_are_understood(kind, names, expected, tmp_path):
     same(ta.load_data(source), expected)
 
 
+def test_arrays_in_fortran_order_are_read_as_they_were(tmp_path):
+    np.savez(tmp_path / "own.npz", x=np.asfortranarray(X), y=Y)
+    same(ta.load_data(tmp_path / "own.npz"), ta.load_data((X, Y)))
+
+
+def test_of_two_names_the_more_usual_one_counts():
+    arrays = {"data": X ^ 1, "x": X, "target": (Y + 1) % 3, "y": Y}
+    same(ta.load_data(arrays), ta.load_data((X, Y)))
+
+
 def test_a_validation_split_is_understood_too():
     arrays = {"x_train": X, "y_train": Y, "x_val": X_TEST, "y_val": Y_TEST}
     arrays |= {"x_test": X[:3] ^ 1, "y_test": Y[:3]}
