@@ -73,7 +73,7 @@ ZOO = [
     bug("a small packed file may become any size",
         "most_from(file.fileno()) if packed else 0",
         "2**60 if packed else 0",
-        "test_own_data::test_a_small_file_cannot_become_a_large_array"),
+        "test_file_layouts::test_a_small_file_cannot_become_a_large_array"),
     bug("the value of --encode is executed",
         "else ast.literal_eval(each.value)",
         "else eval(ast.unparse(each.value))",

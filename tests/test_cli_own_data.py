@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_data import NAMES, some, write_csv, write_pictures
 from PIL import Image
-from test_own_data import NAMES, some, write_csv, write_pictures
 
 import tinyadtn as ta
 from tinyadtn.cli.encode_option import layer_encoding
@@ -324,3 +324,11 @@ def test_few_steps_of_training_are_pointed_out(epochs, is_few, capsys):
     text = output(capsys, "train", "fc2", "--data", "own.npz", "--epochs", epochs, "--quiet")
     lines = [line for line in text.splitlines() if "--batch-size" in line and "--epochs" in line]
     assert [line.split()[0] for line in lines] == (["99"] if is_few else [])
+
+
+def test_evaluate_takes_fewer_classes_if_none_has_a_name(tiny, capsys):
+    output(capsys, "train", "fc2", "--data", tiny, "--epochs", "1", "--quiet")
+    images, labels = some(36, (28, 28))
+    np.savez("three.npz", x=images, y=labels)
+    words = ["evaluate", "runs/train/best.npz", "--data", "three.npz"]
+    assert "accuracy" in output(capsys, *words)

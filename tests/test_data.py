@@ -1,12 +1,7 @@
-"""load_data and batches: the bundled digits, the fixed draws, and every refusal."""
+"""load_data and its splits: the fixed draws, arrays of every kind, and every refusal."""
 
-import csv
-import gzip
-import hashlib
-import re
 import subprocess
 import sys
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +10,12 @@ from data_files import write_set
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyadtn.data.catalogue import BUNDLED, locate
 from tinyadtn.data.loading import load_data
 from tinyadtn.data.preprocess import channel_statistics, crop_and_flip
 from tinyadtn.data.saved_data import save_features
-from tinyadtn.data.splits import Data, Split, batches
+from tinyadtn.data.splits import Data, Split
 from tinyadtn.errors import DataFileError, DTypeError, ShapeError, SizeLimitError
 
-README = BUNDLED / "README.md"
 SPLITS = ("train", "validation", "test")
 
 
@@ -34,136 +27,6 @@ def digits():
 def fresh(values):
     """The same values in other memory."""
     return np.array(values)
-
-
-# The bundled digits
-
-
-def test_mnist_5k_is_balanced_and_scaled(digits):
-    assert digits.name == "mnist-5k"
-    assert digits.classes == tuple("0123456789")
-    for name, count in (("train", 350), ("validation", 50), ("test", 100)):
-        split = getattr(digits, name)
-        assert len(split) == 10 * count
-        assert split.images.shape == (10 * count, 1, 28, 28)
-        assert split.images.dtype == np.float32
-        assert split.labels.dtype == np.int64
-        assert np.bincount(split.labels).tolist() == [count] * 10
-        assert split.images.min() == 0
-        assert split.images.max() == 1
-
-
-def test_no_digit_is_in_two_splits(digits):
-    images = [image.tobytes() for name in SPLITS for image in getattr(digits, name).images]
-    assert len(set(images)) == 5000
-
-
-def test_any_first_hundred_shows_every_digit(digits):
-    for name in SPLITS:
-        assert set(getattr(digits, name).labels[:100]) == set(range(10))
-
-
-def test_pixels_are_the_bytes_of_the_file_over_255(digits):
-    payload = gzip.decompress((BUNDLED / "mnist-5k/t10k-images-idx3-ubyte.gz").read_bytes())[16:]
-    expected = np.array([byte / 255 for byte in payload], np.float32)
-    np.testing.assert_array_equal(digits.test.images.ravel(), expected)
-
-
-def test_the_default_is_the_bundled_set_and_each_load_is_its_own(digits):
-    other = load_data()
-    assert repr(other) == repr(digits)
-    other.train.images[:] = 0
-    assert load_data().train.images.any()
-
-
-def test_loading_is_small():
-    tracemalloc.start()
-    load_data("mnist-5k")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 32 * 2**20  # 16 MB of float32 pixels, 4 MB of bytes
-
-
-# Where they come from
-
-
-def test_the_hashes_in_the_readme_are_those_of_the_files():
-    rows = re.findall(r"\| `(\S+)` \| ([0-9a-f]{64}) \|", README.read_text("utf-8"))
-    assert len(rows) == 6
-    for name, sha256 in rows:
-        packed = (BUNDLED / "mnist-5k" / name).read_bytes()
-        assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == sha256
-        assert packed[4:8] == bytes(4), "a time in the gzip: its bytes could not be made again"
-
-
-def test_the_licence_is_stated():
-    text = (BUNDLED / "mnist-5k" / "LICENSE").read_text("utf-8")
-    for words in (
-        "Yann LeCun and Corinna Cortes",
-        "Attribution-ShareAlike 3.0",
-        "https://creativecommons.org/licenses/by-sa/3.0/legalcode",
-        "Changes",
-    ):
-        assert words in text
-
-
-@pytest.fixture(scope="module")
-def official():
-    """The bytes of MNIST's training files, read by hand."""
-    try:
-        folder = locate("mnist")
-    except DataFileError:
-        pytest.skip("full MNIST is not on this machine: run `tinyadtn data get mnist`")
-    contents = []
-    for kind in ("images-idx3", "labels-idx1"):
-        content = next(folder.glob(f"train-{kind}-ubyte*")).read_bytes()
-        contents.append(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
-    images, labels = contents
-    pixels = np.frombuffer(images, np.uint8, offset=16).reshape(60000, 784)
-    return pixels, np.frombuffer(labels, np.uint8, offset=8)
-
-
-def test_the_recipe_in_the_readme_makes_the_files(official, tmp_path, monkeypatch):
-    images, labels = official
-    monkeypatch.chdir(tmp_path)
-    with gzip.open("mnist_5k.csv.gz", "wt", newline="") as file:
-        writer = csv.writer(file)
-        for digit in range(10):
-            for row in np.flatnonzero(labels == digit)[:500]:
-                writer.writerow([*images[row].tolist(), digit])
-    (recipe,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    exec(compile(recipe, str(README), "exec"), {})
-    made = sorted(tmp_path.glob("*-ubyte.gz"))
-    assert len(made) == 6
-    for path in made:
-        bundled = (BUNDLED / "mnist-5k" / path.name).read_bytes()
-        assert gzip.decompress(path.read_bytes()) == gzip.decompress(bundled)
-
-
-def test_full_mnist(official):
-    images, labels = official
-    data = load_data("mnist")
-    assert [len(getattr(data, name)) for name in SPLITS] == [55_000, 5_000, 10_000]
-    assert data.classes == tuple("0123456789")
-    together = np.concatenate([data.train.labels, data.validation.labels])
-    assert np.bincount(together).tolist() == np.bincount(labels).tolist()
-    # In the order of the file, none lost: walking through it meets the next of one or the other.
-    pixels = {"train": iter(data.train.images), "validation": iter(data.validation.images)}
-    heads = {name: next(rows) for name, rows in pixels.items()}
-    for image in images[:500].reshape(-1, 1, 28, 28) / np.float32(255):
-        (name,) = [name for name in heads if np.array_equal(heads[name], image)]
-        heads[name] = next(pixels[name])
-
-
-def test_full_fashion_mnist():
-    try:
-        locate("fashion-mnist")
-    except DataFileError:
-        pytest.skip("Fashion-MNIST is not here: run `tinyadtn data get fashion-mnist`")
-    data = load_data("fashion-mnist")
-    assert [len(getattr(data, name)) for name in SPLITS] == [55_000, 5_000, 10_000]
-    assert (data.classes[0], data.classes[9]) == ("T-shirt/top", "Ankle boot")
-    assert np.bincount(data.test.labels).tolist() == [1000] * 10
 
 
 # The draw of a validation split
@@ -566,88 +429,6 @@ def test_data_say_what_they_are(digits):
         digits.test.labels = digits.train.labels
     assert digits.test != load_data().test  # identity: comparing arrays would not be one answer
     assert isinstance(digits, Data)
-
-
-# Batches
-
-
-def numbered_split(count):
-    rows = np.arange(count)
-    return Split(
-        np.tile(rows[:, None, None, None], (1, 1, 2, 2)).astype(np.float32), rows, features=True
-    )
-
-
-@given(
-    count=st.integers(0, 40),
-    size=st.integers(1, 45),
-    seed=st.integers(0, 2**64),
-    epoch=st.integers(0, 10**6),
-    skip=st.integers(0, 50),
-)
-def test_batches_cover_each_row_once_and_can_start_anywhere(count, size, seed, epoch, skip):
-    split = numbered_split(count)
-    whole = list(batches(split, size, seed=seed, epoch=epoch))
-    assert sorted(label for _, labels in whole for label in labels) == list(range(count))
-    lengths = [len(labels) for _, labels in whole]
-    assert lengths == [size] * (count // size) + [count % size] * (count % size > 0)
-    for images, labels in whole:
-        assert images.shape == (len(labels), 1, 2, 2)
-        assert images.dtype == np.float32
-        np.testing.assert_array_equal(images[:, 0, 1, 1], labels)
-    resumed = list(batches(split, size, seed=seed, epoch=epoch, skip=skip))
-    assert [labels.tolist() for _, labels in resumed] == [
-        labels.tolist() for _, labels in whole[skip:]
-    ]
-
-
-def order(seed, epoch, count=12, size=5):
-    return [
-        row
-        for _, labels in batches(numbered_split(count), size, seed=seed, epoch=epoch)
-        for row in labels.tolist()
-    ]
-
-
-def test_the_order_follows_from_seed_and_epoch_alone():
-    expected = order(3, 4)
-    np.random.seed(0)  # noqa: NPY002, nobody else's generator matters
-    assert order(3, 4) == expected
-    assert order(3, 4, size=1) == expected
-    orders = {tuple(order(seed, epoch, count=30)) for seed in range(8) for epoch in range(8)}
-    assert len(orders) == 64
-    assert tuple(range(30)) not in orders
-
-
-def test_the_order_is_the_one_that_old_checkpoints_mean():
-    assert order(0, 0) == ORDER_0_0
-    assert order(7, 2) == ORDER_7_2
-
-
-ORDER_0_0 = [10, 5, 8, 0, 2, 11, 1, 6, 3, 7, 9, 4]
-ORDER_7_2 = [8, 1, 6, 3, 11, 5, 0, 10, 7, 9, 4, 2]
-
-
-def test_batches_own_their_memory(digits):
-    images, labels = next(batches(digits.test, 10, seed=0, epoch=0))
-    assert not np.shares_memory(images, digits.test.images)
-    assert not np.shares_memory(labels, digits.test.labels)
-    assert images.flags.c_contiguous
-
-
-def test_batches_hold_one_batch_at_a_time(digits):
-    tracemalloc.start()
-    for _ in batches(digits.train, 100, seed=0, epoch=0):
-        pass
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 3 * digits.train.images[:100].nbytes
-
-
-@pytest.mark.parametrize(("size", "skip"), [(0, 0), (-1, 0), (10, -1)])
-def test_sizes_are_checked_at_the_call(digits, size, skip):
-    with pytest.raises(ShapeError, match=f"got size {size} and skip {skip}"):
-        batches(digits.test, size, seed=0, epoch=0, skip=skip)
 
 
 def test_only_numpy_is_imported():

@@ -22,6 +22,7 @@ from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
 from ..compression.compress import compress
 from ..compression.report import report
+from ..data.labels import numbers_as_names
 from ..data.loading import load_data
 from ..data.saved_data import require_ending, save_features
 from ..data.splits import Data
@@ -353,7 +354,7 @@ def _require_same_classes(path: str, model: Any, data: Data) -> None:
     """Raise DataFileError if a checkpoint was trained on classes of other names."""
     count = model.config["num_classes"]
     trained = tuple(class_names(path, count))
-    without_names = tuple(map(str, range(max(count, len(data.classes)))))
+    without_names = numbers_as_names(max(count, len(data.classes)))
     both = (trained, data.classes)
     if trained_on(path) is None or all(c == without_names[: len(c)] for c in both):
         return

@@ -31,7 +31,7 @@ def show_data(options: Namespace) -> None:
     """Print the card of a data set."""
     data = load_data(options.source, size=options.size)
     say(data.card())
-    _say_how_to_train(options, data, options.source)
+    _say_how_to_train(options, data, None if options.size else options.source)
 
 
 def import_data(options: Namespace) -> None:
@@ -51,14 +51,14 @@ def import_data(options: Namespace) -> None:
     _say_how_to_train(options, data, options.out)
 
 
-def _say_how_to_train(options: Namespace, data: Data, source: str) -> None:
+def _say_how_to_train(options: Namespace, data: Data, source: str | None) -> None:
+    """Print how to train on ``source``; if None, or if not square, how to import the pictures."""
     _, height, width = data.train.images.shape[1:]
-    is_written = source == getattr(options, "out", None)
-    if height != width or (options.size and not is_written):
-        if height != width:
-            say(f"\nThe networks take square images, these are {height}×{width}.")
-        if Path(options.source).is_dir():
-            size = ["--size", str(options.size or 32), "--out", "square.npz"]
-            say_next("data", "import", options.source, *size)
-    else:
+    if height != width:
+        say(f"\nThe networks take square images, these are {height}×{width}.")
+        source = None
+    if source:
         say_next("train", "fc2" if data.origin is None else "head", "--data", source)
+    elif Path(options.source).is_dir():
+        size = ["--size", str(options.size or 32), "--out", "square.npz"]
+        say_next("data", "import", options.source, *size)

@@ -45,6 +45,8 @@ DEVICE = option(
     "--device", "device to compute on; cuda needs CuPy and an NVIDIA GPU", ["cpu", "cuda"], "cpu"
 )
 OVERWRITE = flag("--overwrite", "replace files of an earlier run in --out")
+REPLACE = flag("--overwrite", "replace the file of --out")
+NPZ_OUT = option("--out", ".npz file to write", path, metavar="FILE", required=True)
 ALWAYS = [
     flag("--quiet", "hide progress bars"),
     flag("--debug", "show the traceback of an error"),
@@ -116,17 +118,10 @@ EVALUATE = [
 FEATURES = [
     *(CHECKPOINT, DATA, DEVICE),
     option("--before", "first layer to leave out", str, "fc1", metavar="LAYER"),
-    option("--out", ".npz file to write", path, metavar="FILE", required=True),
-    OVERWRITE,
+    *(NPZ_OUT, REPLACE),
 ]
 PREDICT = [
-    option(
-        "images",
-        "picture (PNG, JPEG, …)",
-        path,
-        nargs="+",
-        metavar="IMAGE",
-    ),
+    option("images", "picture (PNG, JPEG, …)", path, nargs="+", metavar="IMAGE"),
     option("--model", "checkpoint", path, "runs/demo/fine-tuned.npz", metavar="FILE"),
     flag("--ink", "cut to the ink and centre it, as always for networks of mnist and mnist-5k"),
     DEVICE,
@@ -162,16 +157,12 @@ SWEEP = [
 EXPORT = [
     CHECKPOINT,
     option("--out", "file to write: .onnx or .safetensors", path, metavar="FILE", required=True),
-    flag("--overwrite", "replace the file of --out"),
+    REPLACE,
 ]
 DATASET = option("name", "a name that `tinyadtn data list` shows", str)
 SOURCE = option("source", DATA_HELP, path, metavar="SOURCE")
 SIZE = option("--size", "cut pictures to a square of this many pixels a side", positive)
-IMPORT = [
-    *(SOURCE, SIZE),
-    option("--out", ".npz file to write", path, metavar="FILE", required=True),
-    flag("--overwrite", "replace the file of --out"),
-]
+IMPORT = [SOURCE, SIZE, NPZ_OUT, REPLACE]
 
 
 class _Parser(argparse.ArgumentParser):

@@ -48,8 +48,6 @@ def _decoded(opened: Any) -> np.ndarray:
     from PIL import Image, ImageOps
 
     scale = 255.0
-    if opened.mode == "F":
-        raise ValueError("its pixels are floats, whose scale is not known")
     if opened.mode.startswith("I"):
         picture, scale = opened.convert("I"), 65535.0
     elif "A" in opened.getbands() or "transparency" in opened.info:

@@ -54,6 +54,8 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
             column = (_label_columns(head) or [0])[0]
             table = _table(text, delimiter, {column: lambda name: _number_of(name, names)})
         except (ValueError, csv.Error) as error:
+            if len(names) > MAX_CLASSES:  # NumPy replaces the message of _number_of
+                raise refusal(f"more than {MAX_CLASSES:,} different labels") from error
             raise refusal(_explained(str(error), bool(head))) from error
     if table.shape[0] == 0 or table.shape[1] < 2:
         raise refusal(f"{table.shape[0]} lines with {table.shape[1]} columns")

@@ -25,6 +25,11 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(different))
 
 
+def numbers_as_names(count: int) -> tuple[str, ...]:
+    """Return the names of ``count`` classes that have none: "0", "1", and so on."""
+    return tuple(map(str, range(count)))
+
+
 def number_labels(
     pairs: Pairs, classes: tuple[str, ...] | None, source: str
 ) -> tuple[Pairs, tuple[str, ...] | None]:

@@ -14,7 +14,7 @@ from ..files.datafile import CHUNK, SPLITS
 from ..limits import require_memory
 from .catalogue import KNOWN, locate
 from .image_checks import check_pair, check_together, require_every_class
-from .labels import number_labels
+from .labels import number_labels, numbers_as_names
 from .readers import read_path
 from .splits import Data, Split
 from .usual_names import by_usual_names
@@ -48,7 +48,7 @@ def load_data(
     - a folder of IDX files with MNIST's names, or of CIFAR's binary files;
     - arrays, or lists of images: one pair (images, labels), a pair per split, as ``{"train": …,
       "validation": …, "test": …}`` or in this order, or a dict with the names that a ``.npz`` file
-      may have.
+      may have; a ``Split``; or ``Data``, which is returned as it is.
 
     Images are uint8 or floats in [0, 1], (n, h, w), (n, c, h, w), or (n, h, w, c) if that is clear.
     Labels are integers from 0 without gaps, or names, which become the classes.
@@ -56,8 +56,8 @@ def load_data(
     If a file or a single pair has no test split, a sixth of each class becomes the test split. If
     there is no validation split, a twelfth of the training images of each class becomes it (of the
     named sets a twelfth of all images, for CIFAR a tenth). Both are drawn with a fixed seed. Images
-    take four bytes per pixel, and one more while files are read; features take twice their four
-    bytes meanwhile.
+    take four bytes per pixel, and one more while files are read; features take four bytes per
+    value, and eight while they are read.
     ``DataFileError`` for wrong data, ``SizeLimitError`` for data that would not fit in memory.
 
     >>> load_data("mnist-5k")
@@ -142,11 +142,11 @@ def _from_pairs(
     pairs = {s: (p.images, p.labels) if isinstance(p, Split) else p for s, p in pairs.items()}
     pairs, classes = number_labels(pairs, classes, name)
     checked = {s: check_pair(pairs[s], f"{name}: {s}", features=features) for s in pairs}
-    count = int(checked["train"][1].max()) + 1 if classes is None else len(classes)
-    numbers = tuple(map(str, range(count)))
-    classes = classes or numbers
+    if classes is None:
+        classes = numbers_as_names(int(checked["train"][1].max()) + 1)
     check_together(checked, name, len(classes))
-    if classes == numbers:  # a class with a name may have no images: its labels are intended
+    # A class with a name may have no images, because its labels are intended.
+    if classes == numbers_as_names(len(classes)):
         require_every_class(checked, name)
     pixels = sum(images.size for images, _ in checked.values())
     require_memory(name, 4 * pixels, "give fewer images")

@@ -47,6 +47,8 @@ def read_picture_file(path: Any, decode: Callable[[Any], Any], *, mode: str = "L
         content = io.BytesIO(Path(path).read_bytes())
         with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as opened:
             warnings.simplefilter("ignore")  # about defects that Pillow tolerates
+            if opened.mode == "F":
+                raise ValueError("its pixels are floats, whose scale is not known")
             _check_size(opened, mode)
             return decode(opened)
     except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
@@ -149,8 +151,6 @@ def bytes_of(opened: Any, mode: str, size: int | None) -> np.ndarray:
     """Return the bytes (c, h, w) of an opened picture in mode L or RGB, of size×size if given."""
     from PIL import Image, ImageOps
 
-    if opened.mode == "F":
-        raise ValueError("its pixels are floats, whose scale is not known")
     if opened.mode.startswith("I"):  # 16 bits
         picture = Image.fromarray(np.uint8(np.asarray(opened.convert("I")) // 257))
     elif "A" in opened.getbands() or "transparency" in opened.info:

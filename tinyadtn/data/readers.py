@@ -20,7 +20,7 @@ from .saved_data import ENDING, MAKE, parse_data
 from .usual_names import EXPECTED, by_usual_names, split_of
 
 # {split: (images, labels)}, the class names if there are any, the origin of features
-Contents = tuple[dict[str, tuple], "tuple[str, ...] | None", "dict[str, Any] | None"]
+Contents = tuple[dict[str, tuple], tuple[str, ...] | None, dict[str, Any] | None]
 LAYOUTS = (
     f"files as MNIST's ({idx.file_name('train-images')}, …), CIFAR-10's ({CIFAR10.train[0]}, …) or "
     f"CIFAR-100's ({CIFAR100.train[0]}, …), a folder of pictures for each class, a CSV file, or "

@@ -13,6 +13,7 @@ from ..errors import ShapeError
 from ..files.datafile import SPLITS
 from .card import DataCard, counts_of
 from .image_checks import require_bytes, require_pixels, without_mask
+from .labels import numbers_as_names
 from .preprocess import channel_statistics
 
 ORDER_STREAM = 6058  # a separate random stream for the batch order
@@ -89,7 +90,7 @@ class Data:
         for array in (self.train.images, self.train.labels):
             digest.update(np.ascontiguousarray(array).data)
         found = {"name": self.name, "images": len(self.train), "sha256": digest.hexdigest()}
-        if self.classes != tuple(map(str, range(len(self.classes)))):
+        if self.classes != numbers_as_names(len(self.classes)):
             found["classes"] = list(self.classes)
         return found if self.origin is None else {**found, "origin": self.origin}
 

@@ -33,7 +33,11 @@ def words_of(name: str) -> list[str]:
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a name means, "train", "validation" or "test"; None if it has none."""
+    """Return the split that a name means, "train", "validation" or "test"; None unless it has one.
+
+    >>> split_of("mnist_test"), split_of("train_test")
+    ('test', None)
+    """
     words = words_of(name)
     found = [s for s, known in SPLIT_WORDS.items() if any(word in words for word in known)]
     return found[0] if len(found) == 1 else None

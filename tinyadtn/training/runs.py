@@ -14,6 +14,7 @@ import numpy as np
 
 from ..checks import require_number
 from ..compression.checkpoint import take_weights
+from ..data.labels import numbers_as_names
 from ..errors import CheckpointError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module
@@ -287,7 +288,7 @@ def class_names(path: str | os.PathLike[str], count: int) -> list[str]:
     names = _identity_in(path).get("classes")
     if isinstance(names, list) and len(names) == count and all(isinstance(n, str) for n in names):
         return names
-    return list(map(str, range(count)))
+    return list(numbers_as_names(count))
 
 
 def _identity_in(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""CSV files of images: layouts that are read, and files that are rejected."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from own_data import NAMES, X_TEST, Y_TEST, X, Y, same, some, write_csv
+
+import tinyadtn as ta
+from tinyadtn.errors import DataFileError, SizeLimitError
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"head": False}, {"delimiter": ";"}, {"delimiter": "\t"}, {"column": 36}, {"column": 5},
+     {"encoding": "utf-8-sig"}],
+)  # fmt: skip
+def test_a_csv_file_has_an_image_in_every_line(options, tmp_path):
+    path = write_csv(tmp_path / "own.csv", X, Y, **options)
+    same(ta.load_data(path), ta.load_data((X, Y)))
+
+
+def test_the_columns_that_pandas_writes(tmp_path):
+    rows = [",label," + ",".join(map(str, range(36)))]  # the numbers of the lines have no name
+    rows += [f"{k},{y}," + ",".join(map(str, x.ravel())) for k, (x, y) in enumerate(zip(X, Y))]
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    same(ta.load_data(tmp_path / "own.csv"), ta.load_data((X, Y)))
+
+
+def test_a_folder_may_have_a_csv_file_for_each_split(tmp_path):
+    write_csv(tmp_path / "mnist_train.csv", X, Y)
+    same(ta.load_data(tmp_path), ta.load_data((X, Y)))
+    write_csv(tmp_path / "mnist_test.csv", X_TEST, Y_TEST)
+    expected = ta.load_data(((X, Y), (X_TEST, Y_TEST)))
+    same(ta.load_data(str(tmp_path)), expected)
+    write_csv(tmp_path / "more.csv", X, Y)
+    with pytest.raises(DataFileError, match="one for each split"):
+        ta.load_data(tmp_path)
+
+
+def test_the_only_csv_file_of_a_folder_may_have_any_name(tmp_path):
+    write_csv(tmp_path / "digits.csv", X, Y)
+    same(ta.load_data(tmp_path), ta.load_data((X, Y)))
+
+
+def test_labels_and_pixels_of_a_csv_file(tmp_path):
+    path = write_csv(tmp_path / "own.csv", X, NAMES[Y])
+    assert ta.load_data(path).classes == ("cat", "dog", "hen")
+    floats = np.round(X / 255, 4)
+    data = ta.load_data(write_csv(path, floats, Y))
+    same(data, ta.load_data((floats, Y)))
+    same(ta.load_data(write_csv(path, X, Y * 1.0)), ta.load_data((X, Y)))
+    huge = np.array(["9" * 5000, "1", "2"])
+    assert ta.load_data(write_csv(path, X, huge[Y])).classes == ("1", "2", "9" * 5000)
+    with pytest.raises(DataFileError, match="found 0 to 16; scale them"):
+        ta.load_data(write_csv(path, np.minimum(X, 16) * (X > 0) * 1.0, Y))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "a CSV file with a label"),
+        ("label\n1\n2\n", "columns"),
+        ("label,a,b,c,d\n", "0 lines"),
+        (
+            "label,a,b,c,d\n1,2,3,4,5\n1,2,3\n",
+            "found 3 columns in line 3, and 5 in the lines before",
+        ),
+        ("label,a,b,c,d\n1,2,three,4,5\n", "found 'three', .* in line 2, column 3"),
+        ("1,2,3,4,5\n2,1,3,4,cat\n", "found 'cat', .* in line 2, column 5"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,,4,5\n", "a missing value in line 3, column 3"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,nan,4,5\n", "a missing pixel, nan, in image 2"),
+        ("label,a,b,c,d,e\n1,2,3,4,5,6\n", "5 pixels in a line"),
+        ("0,9,2,3,1\n0,8,2,3,2\n", "the same label, '0', in the first column"),
+        ("label,y,c,d,e\n1,2,3,4,5\n", "2 columns of labels"),
+        ("\x80\x81,1,2,3,4\n", "another one"),
+        ("<!DOCTYPE html>\n<html></html>\n", "a CSV file"),
+    ],
+)
+def test_what_is_no_csv_file_of_images_is_refused(text, says, tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataFileError, match=says) as caught:
+        ta.load_data(path)
+    told = str(caught.value)
+    assert told.startswith(f"{path}: ")
+    assert "The label is read from the column called label" in told and ".npz file" in told
+    assert "data get" not in told  # which would fetch another file
+
+
+def test_reading_stops_when_there_are_more_labels_than_classes_can_be(tmp_path):
+    path = write_csv(tmp_path / "own.csv", np.zeros((1002, 2, 2), int), range(1002))
+    with pytest.raises(DataFileError, match="found more than 1,000 different labels"):
+        ta.load_data(path)
+
+
+def test_a_csv_file_takes_a_bounded_multiple_of_its_size(tmp_path, monkeypatch):
+    path = write_csv(tmp_path / "own.csv", *some(900, (28, 28)))
+    size = path.stat().st_size
+    tracemalloc.start()
+    ta.load_data(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * size
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 8 * size - 1)
+    with pytest.raises(SizeLimitError, match=r"own\.csv needs"):
+        ta.load_data(path)
