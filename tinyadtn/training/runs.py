@@ -22,8 +22,6 @@ from ..version import __version__
 from .folder import RunFolder
 from .interrupts import interrupts_held
 from .parts import KNOWN, name_of, optimizer_of, schedule_of
-from .parts import OPTIMIZERS as OPTIMIZERS
-from .parts import SCHEDULES as SCHEDULES
 from .vanish import reject_diverged
 
 # The fields of an epoch in the history.
