@@ -420,7 +420,7 @@ ZOO = [
     bug("a parameter in slots is not noticed",
         "for name, part in {**vars(holder), **_slots(holder)}.items():",
         "for name, part in vars(holder).items():",
-        "test_members::test_a_parameter_in_slots_is_rejected"),
+        "test_module_attributes::test_a_parameter_in_slots_is_rejected"),
     bug("a step without any gradient is counted",
         "if all(p.grad is None for p in self.parameters):",
         "if not self.parameters:",

@@ -45,6 +45,18 @@ def test_the_estimate_bounds_what_is_used_and_not_by_much(
     assert used < told.total - told.images < 2.5 * used + 2**22
 
 
+def test_the_state_of_a_users_optimizer_counts(rng):
+    class Own(ta.Adam):
+        """The state of Adam, without its name."""
+
+    data = small_data(rng, (1, 28, 28))
+    own, adam = (
+        training_memory(ta.models.fc2(), data, TrainingPlan(optimizer=optimizer))
+        for optimizer in (Own, "adam")
+    )
+    assert own == adam
+
+
 def test_shapes_only_are_enough_to_tell(rng):
     data = small_data(rng, (3, 32, 32))
     tracemalloc.start()

@@ -219,3 +219,15 @@ def test_a_value_that_is_no_array_is_refused_by_name(value):
 
     with pytest.raises(TypeError, match="careless must return an array as its value, got "):
         careless(leaf(1.0))
+
+
+def test_a_list_that_changes_after_the_call_does_not_change_the_gradient():
+    @op
+    def scaled(a, *, factors):
+        return a * factors[0], lambda g: g * factors[0]
+
+    x, factors = ta.Tensor([1.0, 2.0], requires_grad=True), [3.0, 4.0]
+    loss = scaled(x, factors=factors).sum()
+    factors[0] = 100.0
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, [3, 3])

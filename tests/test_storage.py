@@ -39,6 +39,16 @@ def test_every_array_has_as_many_values_as_its_bits_can_hold(inner, bits):
             assert len(np.unique(np.rint(codes))) <= 2**bits - 1
 
 
+def test_an_inner_encoding_that_contains_itself_is_rounded():
+    inner = ta.LowRank((4, 3), 1, rng=0)
+    expected = ta.Quantized((4, 3), 8, of=inner.copy()).decode().numpy()
+    inner.owner, inner.rest = inner, [inner]
+    weight = ta.Quantized((4, 3), 8, of=inner)
+    np.testing.assert_array_equal(weight.decode().numpy(), expected)
+    twin = weight.rounded()
+    assert twin.owner is twin and twin.rest[0] is twin
+
+
 @pytest.mark.parametrize("inner", INNER)
 def test_16_bits_are_float16(inner):
     weight = ta.Quantized((40, 30), 16, of=INNER[inner], rng=0)

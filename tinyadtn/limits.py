@@ -83,9 +83,9 @@ def keep_freed_memory() -> None:
     """Let the C library keep the memory of freed arrays for new ones, instead of returning it.
 
     Otherwise the arrays of a training step often get new pages from the system, which fills them
-    with zeros first: a third of the time of a step of FC-2 whose ``fc1`` has depth 2. It holds for
-    the whole process, so only programs call this, and not ``import tinyadtn``. Other C libraries
-    than glibc are left as they are.
+    with zeros first, which can take a third of the time of a step
+    (``tests/bench/bench_freed_memory.py``). It holds for the whole process, so only programs call
+    this, and not ``import tinyadtn``. Other C libraries than glibc are left as they are.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

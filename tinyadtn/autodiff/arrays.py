@@ -25,6 +25,7 @@ class ShapeOnly(np.lib.mixins.NDArrayOperatorsMixin):
 
     torch calls such a tensor a meta tensor; jax has ``ShapeDtypeStruct``. Models that are built
     without ``rng`` consist of them. Any operation that needs values raises GraphError.
+
     >>> ShapeOnly((2**20, 2**20), np.dtype(np.float32)).nbytes
     4398046511104
     """

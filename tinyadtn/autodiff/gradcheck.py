@@ -12,7 +12,7 @@ always 1, so a check through ``.sum()`` would pass with any formula for its grad
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,8 +64,21 @@ def numerical_vjp(
     probe = _Probe(function, arrays, cotangent, argument, method, options)
     measured = np.zeros(probe.x.shape)
     for place in np.ndindex(measured.shape):
-        measured[place] = probe.quotient(place, probe.usual_step(place, step))[0]
+        measured[place] = probe.quotient(place, probe.usual_step(place, step)).value
     return measured
+
+
+class _Quotient(NamedTuple):
+    """A difference quotient, and how far it can be trusted.
+
+    ``rounding`` is the error from the rounding of the outputs that changed, and ``changed`` is True
+    for these. ``hidden`` is what the others may contribute: changes below their rounding error.
+    """
+
+    value: float
+    rounding: float
+    hidden: float
+    changed: np.ndarray
 
 
 class _Probe:
@@ -81,12 +94,8 @@ class _Probe:
         h = _METHODS[self.method][1] if step is None else step
         return h * max(0.1, abs(self.x[place])) if self.method == "smooth" else h
 
-    def quotient(self, place: tuple, h: float) -> tuple[float, float]:
-        """Return the difference quotient for one element with the step h, and its rounding error.
-
-        The rounding error is that of the outputs that change. ``changed`` stores which they are,
-        and ``hidden`` what the others may contribute: changes below their own rounding error.
-        """
+    def quotient(self, place: tuple, h: float) -> _Quotient:
+        """Return the difference quotient for one element with the step h."""
         weights = _METHODS[self.method][0]
         inputs, values = list(self.arrays), []
         for point in weights:
@@ -99,14 +108,15 @@ class _Probe:
             difference = sum(w * v for w, v in zip(weights.values(), values))
             changed = np.any([v != values[0] for v in values], axis=0)
             sizes = np.abs(self.cotangent) * np.max(np.abs(values), axis=0)
-            rounding = 16 * np.finfo(float).eps
+            epsilon = 16 * np.finfo(float).eps
             noise = sizes[changed].sum() / h if changed.any() else sizes.sum()
-            self.changed, self.hidden = changed, float(rounding * sizes[~changed].sum() / h)
-            return float(np.sum(self.cotangent * difference)) / h, float(rounding * noise)
+            value = float(np.sum(self.cotangent * difference)) / h
+            hidden = float(epsilon * sizes[~changed].sum() / h)
+            return _Quotient(value, float(epsilon * noise), hidden, changed)
 
-    def of_changed(self) -> _Probe:
-        """Return a probe of only those outputs that changed in the last quotient."""
-        cotangent = np.where(self.changed, self.cotangent, 0.0)
+    def of_outputs(self, chosen: np.ndarray) -> _Probe:
+        """Return a probe of only those outputs for which ``chosen`` is True."""
+        cotangent = np.where(chosen, self.cotangent, 0.0)
         given = self.function, self.arrays, cotangent, self.argument, self.method, self.options
         return _Probe(*given)
 
@@ -129,8 +139,8 @@ class _Probe:
         for steps in ladders:
             found = [self.quotient(place, h) for h in steps if self.x[place] + h != self.x[place]]
             for three in zip(found, found[1:], found[2:]):
-                quotients = [q for q, _ in three]
-                error = 4 * (max(quotients) - min(quotients)) + three[1][1]
+                quotients = [q.value for q in three]
+                error = 4 * (max(quotients) - min(quotients)) + three[1].rounding
                 if quotients[1] != 0 and error / abs(quotients[1]) < smallest:  # NaN is not
                     smallest, best = error / abs(quotients[1]), (quotients[1], error)
         return best
@@ -200,20 +210,19 @@ def _largest_difference(
     worst, suspects = 0.0, []
     whole = np.abs(gradient[np.isfinite(gradient)]).max(initial=0.0)
     for place in np.ndindex(gradient.shape):
-        measured, noise = probe.quotient(place, probe.usual_step(place, step))
-        relative = _relative(gradient[place], measured, noise / limit)
+        measured = probe.quotient(place, probe.usual_step(place, step))
+        relative = _relative(gradient[place], measured.value, measured.rounding / limit)
         if relative > limit:
-            suspects.append((relative, place, measured, probe.hidden))
+            suspects.append((relative, place, measured))
         else:
             worst = max(worst, relative)
-    for _, place, measured, hidden in sorted(suspects, key=lambda suspect: -suspect[0]):
-        at, h, expected = probe, probe.usual_step(place, step), float(gradient[place])
-        if abs(expected - measured) <= hidden:
-            probe.quotient(place, h)
-            at = probe.of_changed()
+    for relative, place, measured in sorted(suspects, key=lambda suspect: -suspect[0]):
+        at, expected = probe, float(gradient[place])
+        if abs(expected - measured.value) <= measured.hidden:
+            at = probe.of_outputs(measured.changed)
             expected = at.gradient(place)
-        again, error = at.quotient(place, h)
-        relative = _relative(expected, again, error / limit)
+            visible = at.quotient(place, at.usual_step(place, step))
+            relative = _relative(expected, visible.value, visible.rounding / limit)
         if relative > limit and step is None and probe.method == "smooth":
             again, error = at.best_quotient(place)
             if error <= max(1e-3 * abs(again), limit * whole):  # else this measured nothing
@@ -221,7 +230,7 @@ def _largest_difference(
         if relative > limit:
             raise GradientMismatchError(
                 f"{name}, argument {probe.argument} at {tuple(map(int, place))}: "
-                f"gradient {gradient[place]:.12g}, measured {measured:.12g}"
+                f"gradient {gradient[place]:.12g}, measured {measured.value:.12g}"
             )
         worst = max(worst, relative)
     return worst

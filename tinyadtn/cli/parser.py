@@ -13,7 +13,8 @@ from ..tensor_networks.gates import ACTIVATIONS
 from ..tensor_networks.orders import ORDERS
 from ..tensor_networks.starts import STARTS
 from ..tensor_networks.wirings import WIRINGS
-from ..training.runs import OPTIMIZERS, SCHEDULES, TrainingPlan
+from ..training.parts import OPTIMIZERS, SCHEDULES
+from ..training.runs import TrainingPlan
 from ..training.train import SAVE_MINUTES
 from ..version import __version__
 from . import commands, data_commands

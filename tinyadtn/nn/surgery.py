@@ -24,18 +24,47 @@ def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
 
     ``change(name, weight)`` returns the new weight of every layer.
     """
-    return _rebuilt(model, "", change, {})
+
+    def is_weight(holder: Any, key: Any, _: Any) -> bool:
+        return key == "weight" and isinstance(holder, Module)
+
+    return _rebuilt(model, "", is_weight, change, {})
 
 
-def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any], above: dict[int, Any]) -> Any:
-    """Return the part with other weights. ``above``: what contains it, and its replacement."""
+def with_changed(model: Module, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a model that shares everything with this one except its tensors, ``change(tensor)``.
+
+    Unlike parameters, the new tensors may be results of ops.
+    """
+
+    def is_tensor(_holder: Any, _key: Any, child: Any) -> bool:
+        return isinstance(child, Tensor)
+
+    return _rebuilt(model, "", is_tensor, lambda _, tensor: change(tensor), {})
+
+
+def _rebuilt(
+    part: Any,
+    path: str,
+    chosen: Callable[[Any, Any, Any], bool],
+    change: Callable[[str, Any], Any],
+    above: dict[int, Any],
+) -> Any:
+    """Return the part with ``change(path, child)`` for every child that is chosen.
+
+    ``chosen`` gets the holder, the key and the child. ``above`` has what contains the part, and its
+    replacement.
+    """
+    if not isinstance(part, (Module, dict, list, tuple)):
+        return part
     if id(part) in above:
         return above[id(part)]
 
     def below(key: Any, child: Any) -> Any:
         inner = f"{path}.{key}" if path else str(key)
-        is_weight = key == "weight" and isinstance(part, Module)
-        return change(inner, child) if is_weight else _rebuilt(child, inner, change, above)
+        if chosen(part, key, child):
+            return change(inner, child)
+        return _rebuilt(child, inner, chosen, change, above)
 
     above = {**above, id(part): part}
     if isinstance(part, Module):
@@ -44,21 +73,6 @@ def _rebuilt(part: Any, path: str, change: Callable[[str, Any], Any], above: dic
         vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
         return twin
     return changed(part, below)
-
-
-def with_changed(part: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return a module that shares everything with this one except its tensors, ``change(tensor)``.
-
-    Unlike parameters, the new tensors may be results of ops.
-    """
-    if isinstance(part, Tensor):
-        return change(part)
-    if isinstance(part, Module):
-        twin: Any = copy.copy(part)
-        inside = vars(part).items()
-        vars(twin).update({key: with_changed(child, change) for key, child in inside})
-        return twin
-    return changed(part, lambda _, child: with_changed(child, change))
 
 
 def with_tensors(

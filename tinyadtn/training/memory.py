@@ -20,7 +20,7 @@ from ..limits import require_memory
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from .evaluate import EVALUATION_BATCH
-from .runs import OPTIMIZERS, TrainingPlan
+from .runs import TrainingPlan
 
 GIB = 2**30
 
@@ -65,7 +65,7 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
     judged = EVALUATION_BATCH * 4 * largest  # no graph: the input and output of one layer
     held = sum(t.size * t.dtype.itemsize for _, t in model.named_tensors())  # trainable or not
     trained = sum(t.size * t.dtype.itemsize for t in model.parameters())
-    state = held + len(getattr(OPTIMIZERS.get(plan.optimizer), "slots", ())) * trained
+    state = held + len(getattr(plan.part("optimizer"), "slots", ())) * trained
     # A step adds the gradients and one intermediate copy; saving adds a copy of the state.
     weights = state + max(2 * trained, state)
     encoded = sum(

@@ -23,8 +23,6 @@ from ..version import __version__
 from .folder import RunFolder
 from .interrupts import interrupts_held
 from .parts import KNOWN, name_of, optimizer_of, schedule_of
-from .parts import OPTIMIZERS as OPTIMIZERS
-from .parts import SCHEDULES as SCHEDULES
 from .vanish import reject_diverged
 
 # The fields of an epoch in the history.
@@ -73,14 +71,19 @@ class TrainingPlan:
             raise ValueError(f"augment must be True or False, got {self.augment!r}")
         require_limits(momentum=self.momentum, weight_decay=self.weight_decay, clip=self.clip)
 
+    def part(self, kind: str) -> Any:
+        """Return the class or function of the "optimizer" or the "schedule"."""
+        return self._own.get(kind) or KNOWN[kind][getattr(self, kind)]
+
     def optimizer_for(self, model: Module) -> Optimizer:
         """Return a new optimizer for the model's parameters."""
-        if make := self._own.get("optimizer"):
+        make = self.part("optimizer")
+        if "optimizer" in self._own:
             given = {"weight_decay": self.weight_decay, "clip": self.clip}
             options = {name: value for name, value in given.items() if value}
             return optimizer_of(make, model.parameters(), self.learning_rate, options)
         own = {"momentum": self.momentum} if self.optimizer == "sgd" else {}
-        return OPTIMIZERS[self.optimizer](
+        return make(
             model.parameters(),
             self.learning_rate,
             weight_decay=self.weight_decay,
@@ -90,8 +93,7 @@ class TrainingPlan:
 
     def schedule_for(self, steps: int) -> Any:
         """Return the learning rate as a function of the step, for a run of that many steps."""
-        make = self._own.get("schedule") or SCHEDULES[self.schedule]
-        return schedule_of(make, self.learning_rate, steps)
+        return schedule_of(self.part("schedule"), self.learning_rate, steps)
 
 
 @dataclass
