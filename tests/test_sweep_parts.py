@@ -107,6 +107,14 @@ def test_an_own_network_can_be_trained_before_here_or_come_from_a_file(study, ti
     assert record["status"] == "done" and record["stored"]["fc1"] == 0
 
 
+def test_an_own_encoding_inside_another_one_is_found_next_to_the_spec(study, tiny):
+    encode = "encode.fc1 = {encoding = 'Quantized', of = {encoding = 'parts:Hashed', size = 50}}"
+    spec = row(f"network = 'fc2'\nepochs = 1\n{encode}", study, tiny)
+    (record,) = ta.sweep(spec, workers=1, show_progress=False)
+    assert record["status"] == "done" and record["stored"]["fc1"] == 50, record
+    assert record["config"]["encode"]["fc1"]["of"] == {"encoding": "parts:Hashed", "size": 50}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
