@@ -427,7 +427,7 @@ class _Kind:
 
     key: str  # of the name in a table
     known: Mapping[str, Any]
-    given: tuple[str, ...]  # arguments that are no options, because the run determines them
+    given: tuple[str, ...]  # arguments that are not options, because the run determines them
     find: Callable[[str], Any]
 
 
