@@ -46,6 +46,8 @@ def test_without_a_fit_the_layer_is_random(trained, data):
     found = ta.sensitivity(trained, data, ta.LowRank.like(2), fit=False, layers="fc1")
     assert [row.layer for row in found.rows] == ["fc1"]
     assert found.drops["fc1"] > 0.5
+    small = ta.compress(trained, {"fc1": ta.LowRank.like(2)}, rng=0)
+    assert found.rows[0].accuracy == accuracy(small, data)
     frozen = ta.sensitivity(trained, data, ta.Frozen.like(), layers="fc1")
     assert frozen.drops["fc1"] > 0.5 and frozen.rows[0].counts.stored == 0
 

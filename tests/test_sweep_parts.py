@@ -33,6 +33,12 @@ class Raises(ta.Encoding):
         raise RuntimeError("not today")
 
 
+class TakesAList(ta.Encoding):
+    def __init__(self, shape, sizes: "Sequence[int]", *, rng=None):
+        self.shape = tuple(shape)
+        self.values = ta.Tensor([0.0] * sum(sizes), requires_grad=True)
+
+
 class NoShape(ta.Encoding):
     def __init__(self, shape, *, rng=None):
         self.values = ta.Tensor([0.0], requires_grad=True)
@@ -105,6 +111,20 @@ def test_an_own_network_can_be_trained_before_here_or_come_from_a_file(study, ti
         spec = row(network + rest, study, tiny)
         (record,) = ta.sweep(spec, executor=one, show_progress=False)
     assert record["status"] == "done" and record["stored"]["fc1"] == 0
+
+
+def test_an_argument_that_is_annotated_as_a_sequence_takes_a_list(study, tiny):
+    encode = "encode.fc1 = {encoding = 'wrong:TakesAList', sizes = [2, 3]}"
+    (seen,) = preview(row(f"network = 'fc2'\n{encode}", study, tiny)).values()
+    assert seen.stored["stored"]["fc1"] == 5
+
+
+def test_an_own_encoding_inside_another_one_is_found_next_to_the_spec(study, tiny):
+    encode = "encode.fc1 = {encoding = 'Quantized', of = {encoding = 'parts:Hashed', size = 50}}"
+    spec = row(f"network = 'fc2'\nepochs = 1\n{encode}", study, tiny)
+    (record,) = ta.sweep(spec, workers=1, show_progress=False)
+    assert record["status"] == "done" and record["stored"]["fc1"] == 50, record
+    assert record["config"]["encode"]["fc1"]["of"] == {"encoding": "parts:Hashed", "size": 50}
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,17 @@ def test_dense_values_go_back_into_the_torch_network_that_they_came_from():
     np.testing.assert_allclose(found, small(images.numpy()).data, rtol=1e-4, atol=1e-5)
 
 
+def test_a_shared_batch_normalization_goes_to_torch_and_back():
+    norm = ta.BatchNorm2d(2)
+    model = ta.Sequential(norm1=norm, relu=ta.ReLU(), norm2=norm)
+    norm.load_arrays({**norm.arrays(), "scale": np.array([2.0, 3.0])})
+    state = ta.to_torch_state(model, names={"norm2": "second"})
+    assert {"norm1.weight", "second.weight", "second.running_var"} <= state.keys()
+    again = ta.Sequential(norm1=(twin := ta.BatchNorm2d(2)), relu=ta.ReLU(), norm2=twin)
+    ta.load_from_torch(again, state, names={"norm2": "second"})
+    np.testing.assert_array_equal(twin.scale.data, [2, 3])
+
+
 def test_a_wrong_name_of_a_layer_is_reported():
     with pytest.raises(TinyADTNError, match=r"no layer 'fc11'; did you mean fc1\?"):
         ta.to_torch_state(ta.models.fc2(rng=0), names={"fc11": "0"})

@@ -2,8 +2,9 @@
 
     OPENBLAS_NUM_THREADS=1 python tests/bench/bench_freed_memory.py
 
-Every measurement is a process of its own, in alternating order: what the C library does with freed
-memory depends on everything that the process did before. CPU time of a step with Adam, batch 128.
+Every measurement is a separate process, and both settings alternate, because what the C library
+does with freed memory depends on everything that the process did before. Shown is the CPU time of a
+step with Adam on 128 images.
 """
 
 import statistics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,12 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
     """
     state = state_of(network)
     names = dict(names or {})
-    wanted = _torch_names(model, state, names)
+    modules = modules_named(model, names)
+    wanted = _torch_names(model, modules, names, state)
     missing = [ours for ours, theirs in wanted.items() if theirs not in state]
     if missing:
         raise ShapeError(_about_missing(model, wanted, missing, state))
-    left = state.keys() - {*wanted.values(), *_shared(model, wanted, names)}
+    left = state.keys() - {*wanted.values(), *_shared(model, modules, names, state)}
     left = {name for name in left if not name.endswith("num_batches_tracked")}
     if left:
         raise ShapeError(f"the model has no place for {_listed(left)}; it has {_listed(wanted)}")
@@ -74,17 +75,13 @@ def state_of(network: Any) -> dict[str, Any]:
 
 
 def _torch_names(
-    model: Module, state: Mapping[str, Any], names: Mapping[str, str]
+    model: Module, modules: Mapping[str, Any], names: Mapping[str, str], state: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return torch's name for every tensor of the model that is loaded."""
-    modules = modules_named(model, names)
     wanted = {}
     for ours, _ in model.named_tensors():
-        layer = ours.rpartition(".")[0]
-        theirs = renamed(ours, names)
-        if isinstance(modules.get(layer), BatchNorm2d) and theirs not in state:
-            theirs = in_torch_words(theirs)
-        if theirs in state or not isinstance(modules.get(layer), Normalize):
+        theirs = torch_name(ours, modules, names, state)
+        if theirs in state or not isinstance(modules.get(ours.rpartition(".")[0]), Normalize):
             wanted[ours] = theirs
     return wanted
 
@@ -98,17 +95,19 @@ def modules_named(model: Module, names: Mapping[str, str]) -> dict[str, Any]:
     return modules
 
 
-def renamed(ours: str, names: Mapping[str, str]) -> str:
-    """Return our name of a tensor with the name of its layer, or of a module around it, mapped."""
-    layer = ours.rpartition(".")[0]
+def torch_name(
+    ours: str, modules: Mapping[str, Any], names: Mapping[str, str], state: Container[str] = ()
+) -> str:
+    """Return torch's name of a tensor: the name of its layer, or of a module around it, is mapped.
+
+    The tensors of a batch normalization get torch's words, unless ``state`` has ours.
+    """
+    layer, _, part = ours.rpartition(".")
     outer = max((n for n in names if ours.startswith(f"{n}.")), key=len, default=layer)
-    return names.get(outer, outer) + ours[len(outer) :]
-
-
-def in_torch_words(name: str) -> str:
-    """Return the name of a tensor of a batch normalization with torch's last word."""
-    layer, _, part = name.rpartition(".")
-    return f"{layer}.{TORCH_WORDS.get(part, part)}"
+    theirs = names.get(outer, outer) + ours[len(outer) :]
+    if isinstance(modules.get(layer), BatchNorm2d) and theirs not in state:
+        theirs = theirs.removesuffix(part) + TORCH_WORDS.get(part, part)
+    return theirs
 
 
 def _about_missing(
@@ -125,11 +124,13 @@ def _about_missing(
     return message + 'map other names of layers with names={"conv1": "features.0"}'
 
 
-def _shared(model: Module, wanted: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
-    """Return torch's further names of tensors that several layers share: it lists each of them."""
+def _shared(
+    model: Module, modules: Mapping[str, Any], names: Mapping[str, str], state: Mapping[str, Any]
+) -> list[str]:
+    """Return torch's names of all tensors; one that several layers share is listed at each."""
     known = {id(tensor) for _, tensor in model.named_tensors()}
-    paths = [path for path, part, *_ in walk(model) if id(part) in known and path not in wanted]
-    return [renamed(path, names) for path in paths]
+    paths = [path for path, part, *_ in walk(model) if id(part) in known]
+    return [torch_name(path, modules, names, state) for path in paths]
 
 
 def _array(name: str, value: Any) -> np.ndarray:

@@ -10,8 +10,8 @@ from ..autodiff.engine import Tensor
 from ..compression.compress import decompress
 from ..nn.members import walk
 from ..nn.module import Module
-from ..nn.norm_layers import BatchNorm2d, Normalize
-from .from_torch import in_torch_words, modules_named, renamed
+from ..nn.norm_layers import Normalize
+from .from_torch import modules_named, torch_name
 from .optional import optional
 
 if TYPE_CHECKING:
@@ -51,10 +51,9 @@ def to_torch_state(
     modules = modules_named(dense, names)
     state = {}
     for ours, tensor, *_ in walk(dense):
-        layer = modules.get(ours.rpartition(".")[0])
-        skipped = isinstance(layer, Normalize) and ours.rpartition(".")[0] not in names
+        layer = ours.rpartition(".")[0]
+        skipped = isinstance(modules.get(layer), Normalize) and layer not in names
         if isinstance(tensor, Tensor) and not skipped:
-            theirs = renamed(ours, names)
-            theirs = in_torch_words(theirs) if isinstance(layer, BatchNorm2d) else theirs
-            state[theirs] = torch.from_numpy(to_numpy(tensor.data).copy())
+            values = torch.from_numpy(to_numpy(tensor.data).copy())
+            state[torch_name(ours, modules, names)] = values
     return state

@@ -91,13 +91,11 @@ def sensitivity(
             f"sensitivity needs Data with all splits, got {type(data).__name__}; pass what "
             "ta.load_data returns, because the accuracy is that of data.validation"
         )
-    names = fnmatch.filter(named_layers(model), layers)
+    known = named_layers(model)
+    names = fnmatch.filter(known, layers)
     if not names:
-        raise TinyADTNError(
-            f"no layer matches {layers!r}; there is {', '.join(named_layers(model)) or 'none'}"
-        )
-
-    if any(isinstance(layer.weight, Encoding) for layer in named_layers(model).values()):
+        raise TinyADTNError(f"no layer matches {layers!r}; there is {', '.join(known) or 'none'}")
+    if any(isinstance(layer.weight, Encoding) for layer in known.values()):
         raise TinyADTNError("the network is compressed already; ta.decompress makes it dense again")
 
     def accuracy(network: Any) -> float:
@@ -111,7 +109,7 @@ def sensitivity(
         small = compress(model, {name: recipe}, rng=seed)
         if fit and hasattr(named_layers(small)[name].weight, "fit"):
             fit_encodings(small, model, show_progress=False)
-        counts = {row.name: row for row in report(small).rows}[f"{name}.weight"]
+        (row,) = (row for row in report(small).rows if row.name == f"{name}.weight")
         found = accuracy(small)
-        rows.append(LayerSensitivity(name, counts.encoding, counts.counts, found, dense - found))
+        rows.append(LayerSensitivity(name, row.encoding, row.counts, found, dense - found))
     return Sensitivity(dense, tuple(rows))

@@ -83,14 +83,19 @@ class PlannedRun:
         files = {k: v for k, v in self.config.items() if k in ("data", "dense") and type(v) is str}
         paths = {k: str(self.folder / v) for k, v in files.items() if v not in KNOWN}
         found: Config = {**self.config, **paths, "content": dict(self.content)}
-        found["network"] = self._placed_part(self.config["network"], "name")
+        network = self.config["network"]
+        found["network"] = {**network, "name": self._with_folder(network["name"])}
         if "encode" in found:
             encode = found["encode"].items()
-            found["encode"] = {k: self._placed_part(entry, "encoding") for k, entry in encode}
+            found["encode"] = {k: self._located_encoding(entry) for k, entry in encode}
         return found
 
-    def _placed_part(self, part: Config, key: str) -> Config:
-        return {**part, key: str(self.folder / part[key])} if ":" in part[key] else part
+    def _located_encoding(self, entry: Config) -> Config:
+        found = {**entry, "encoding": self._with_folder(entry["encoding"])}
+        return {**found, "of": self._located_encoding(entry["of"])} if "of" in entry else found
+
+    def _with_folder(self, name: str) -> str:
+        return str(self.folder / name) if ":" in name else name
 
     @property
     def label(self) -> str:
@@ -422,7 +427,7 @@ class _Kind:
 
     key: str  # of the name in a table
     known: Mapping[str, Any]
-    given: tuple[str, ...]  # arguments that are no options, because the run determines them
+    given: tuple[str, ...]  # arguments that are not options, because the run determines them
     find: Callable[[str], Any]
 
 
