@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,9 @@ def test_the_teachers_edition_has_each_solution_after_its_exercise(tmp_path):
     hints = (tmp_path / "exercises.md").read_text(encoding="utf-8")
     for exercise in exercises.load_exercises().values():
         assert f"### {exercise.name}\n\n1. {exercise.hints[0]}" in hints
+    assert "Known wrong answers: stays, too many runs." in hints  # and not: lowest, lowest, …
+    names = re.findall(r"Known wrong answers: (.*)\.", hints)
+    assert not any("lambda" in line or "answer" in line for line in names)
 
 
 def test_a_notebook_that_was_edited_is_noticed():

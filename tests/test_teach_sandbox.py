@@ -41,6 +41,7 @@ def test_arrays_come_back_bit_for_bit(array):
         back = unpack(json.loads(json.dumps(pack(value, None))), None)
         assert type(back) is type(value) and back.dtype == value.dtype
         assert back.tobytes() == value.tobytes()
+        assert value.ndim == 0 or back.flags.writeable  # a check may go on computing in it
 
 
 def test_other_objects_stay():
@@ -176,6 +177,35 @@ def test_the_solutions_cannot_be_read(sandbox):
             sandbox.answer([], f"open({str(path)!r}).read()")
     readable = sandbox.answer([], f"len(open({np.__file__!r}).read())")
     assert readable > 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.rename('mine', there)",
+        "os.replace('mine', there)",
+        "shutil.move('mine', there)",
+        "open(there, 'w')",
+        "os.mkdir(there)",
+        "os.remove(neighbour)",
+        "open(neighbour, 'w')",
+        "sqlite3.connect(there).execute('create table t (x)')",
+    ],
+)
+def test_nothing_is_written_outside_the_folder_of_the_process(sandbox, tmp_path, code):
+    there = tmp_path / "there"
+    source = ["import os, shutil, sqlite3", f"there = {str(there)!r}", "open('mine', 'w').close()"]
+    neighbour = Path(sandbox.answer(["import os"], "os.getcwd()") + "-2")  # begins with its name
+    neighbour.write_text("kept", encoding="utf-8")
+    try:
+        with pytest.raises(RemoteError, match="PermissionError: the grader does not let"):
+            sandbox.answer([*source, f"neighbour = {str(neighbour)!r}"], code)
+        assert neighbour.read_text(encoding="utf-8") == "kept"
+    finally:
+        neighbour.unlink(missing_ok=True)
+    assert not there.exists()
+    inside = "os.rename('mine', 'yours'), os.mkdir('new'), os.rmdir('new'), os.listdir()"
+    assert "yours" in sandbox.answer(source, inside)[-1]
 
 
 # --- slices --------------------------------------------------------------------------------------

@@ -492,8 +492,8 @@ loss_curves({"my Tensor, 20 steps": losses})
 # there? You know both halves of the answer: the adjoint of a sum copies, and a contraction
 # exchanges letters.
 #
-# Write `any_vjp(pattern, a, b, g)`: as `einsum_vjp`, but for patterns in which a letter may stand
-# alone.
+# Write `any_vjp(pattern, a, b, g)`. It returns what `einsum_vjp` returns, also for patterns in
+# which a letter stands alone.
 
 
 # %%

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataFileError
+from ..version import __version__
 from .address import setup_cell
 from .exercises import STUDENT_MARK, course_folders, load_exercises
 from .percent import Cell, read_cells
@@ -57,8 +58,6 @@ def write_edition(kind: str, folder: Path) -> tuple[list[Path], list[Path]]:
 
 def wheel_name() -> str:
     """Return the name of the file that `python -m pip wheel --no-deps .` makes in a clone."""
-    from ..version import __version__
-
     return f"tinyadtn-{__version__}-py3-none-any.whl"
 
 
@@ -138,9 +137,10 @@ def exercise_list() -> str:
         for cell in read_cells(source):
             if cell.kind == "solution" and cell.exercise in exercises:
                 found = exercises[cell.exercise]
-                names = [getattr(answer, "__name__", "<") for answer in found.wrong]
-                named = [n.strip("_").replace("_", " ") for n in names if n not in ("<", "apply")]
-                wrong = ", ".join(name for name in named if "lambda" not in name)
+                names = [getattr(answer, "__qualname__", "<") for answer in found.wrong]
+                # One that another function made has no name that says what is wrong with it.
+                named = [n.strip("_").replace("_", " ") for n in names if n.isidentifier()]
+                wrong = ", ".join(named)
                 known = ["", f"Known wrong answers: {wrong}."] if wrong else []
                 lines += [f"### {found.name}", ""]
                 lines += [f"{k}. {hint}" for k, hint in enumerate(found.hints, start=1)]

@@ -37,6 +37,7 @@ FORBIDDEN = (
     "socket.", "subprocess.", "ctypes.", "os.system", "os.exec", "os.fork", "os.posix_spawn",
     "os.spawn", "os.startfile", "os.kill", "os.link", "os.symlink", "os.chmod", "os.chown",
     "os.putenv", "pty.", "ftplib.", "smtplib.", "urllib.", "webbrowser.", "winreg.", "syslog.",
+    "sqlite3.",
 )  # fmt: skip
 CHANGING = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "shutil.")
 
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def _silent(name: Any = None, answer: Any = None, **options: Any) -> Any:
-    """Stand in for the functions of `teach`: no solution may be reached from here."""
+    """Replace the functions of `teach`: no solution may be reached from here."""
     return answer
 
 
@@ -67,9 +68,13 @@ def confine(megabytes: int, seconds: int, hidden: list[str]) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    own = os.path.realpath(os.curdir)
-    realpath, isdir, decode = os.path.realpath, os.path.isdir, os.fsdecode
-    prefixes = tuple(os.path.realpath(path) for path in hidden)
+    realpath, isdir, decode, separator = os.path.realpath, os.path.isdir, os.fsdecode, os.sep
+    own = realpath(os.curdir) + separator
+    prefixes = tuple(realpath(path) for path in hidden)
+    path_types = (str, bytes, os.PathLike)
+
+    def is_own(place: str) -> bool:
+        return f"{place}{separator}".startswith(own)  # a folder next to it may begin with its name
 
     def reject(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -81,15 +86,18 @@ def confine(megabytes: int, seconds: int, hidden: list[str]) -> None:
                 return
             if place.startswith(prefixes) or (mode is None and isdir(place)):
                 raise PermissionError("the grader does not let an answer read this file")
-            if _writes(flags) and not place.startswith(own):
+            if _writes(flags) and not is_own(place):
                 raise PermissionError("the grader does not let an answer write this file")
         elif event in ("os.listdir", "os.scandir"):
             if realpath(decode(arguments[0] or ".")).startswith(prefixes):
                 raise PermissionError("the grader does not let an answer list this folder")
         elif event.startswith(FORBIDDEN):
             raise PermissionError(f"the grader does not let an answer use {event}")
-        elif event.startswith(CHANGING) and not realpath(decode(arguments[0])).startswith(own):
-            raise PermissionError("the grader does not let an answer change this file")
+        elif event.startswith(CHANGING):
+            # All of them: the second of os.rename is the new name.
+            paths = [decode(path) for path in arguments if isinstance(path, path_types)]
+            if not all(is_own(realpath(path)) for path in paths):
+                raise PermissionError("the grader does not let an answer change this file")
 
     sys.addaudithook(reject)
 
