@@ -229,6 +229,14 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
         r"0 … 2",
     ),
     (
+        "softmax_cross_entropy",
+        ta.softmax_cross_entropy,
+        _zeros((2, 3)),
+        {"labels": [0, 2], "label_smoothing": 1.5},
+        ValueError,
+        "label_smoothing must be a share from 0 to 1, got 1.5",
+    ),
+    (
         "mean_squared_error",
         ta.mean_squared_error,
         _zeros((2, 3), (3,)),

@@ -100,8 +100,10 @@ def _softmax(a: np.ndarray, axis: int) -> np.ndarray:
     return np.exp(a) / np.exp(a).sum(axis=axis, keepdims=True)
 
 
-def _cross_entropy(a: np.ndarray, labels: Any) -> np.ndarray:
-    rows = [np.log(np.exp(row).sum()) - row[label] for row, label in zip(a, labels)]
+def _cross_entropy(a: np.ndarray, labels: Any, label_smoothing: float = 0.0) -> np.ndarray:
+    classes = a.shape[1]
+    targets = (1 - label_smoothing) * np.eye(classes)[labels] + label_smoothing / classes
+    rows = [np.log(np.exp(row).sum()) - row @ target for row, target in zip(a, targets)]
     return np.sum(rows) / len(rows)
 
 
@@ -382,6 +384,9 @@ ROWS = [
     Row(ta.softmax_cross_entropy, _cross_entropy,
         lambda t, a: t.nn.functional.cross_entropy(a, t.from_numpy(LABELS)), ((3, 4),), "smooth",
         {"labels": LABELS}),
+    Row(ta.softmax_cross_entropy, _cross_entropy,
+        lambda t, a: t.nn.functional.cross_entropy(a, t.from_numpy(LABELS), label_smoothing=0.3),
+        ((3, 4),), "smooth", {"labels": LABELS, "label_smoothing": 0.3}),
     Row(ta.binary_cross_entropy_with_logits, _binary_cross_entropy,
         lambda t, a: t.nn.functional.binary_cross_entropy_with_logits(
             a, t.from_numpy(SHARES).to(a)), ((3, 4),), "smooth", {"labels": SHARES}),

@@ -132,6 +132,8 @@ COMMANDS = {
             option("--momentum", RATE),
             option("--weight-decay", RATE),
             option("--clip", RATE),
+            option("--label-smoothing", RATE),
+            option("--widths", st.lists(NUMBER, max_size=2)),
             option("--augment"),
             option("--seed", NUMBER),
             option("--resume", FILE),

@@ -66,6 +66,17 @@ def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):
     assert f"lenet5, {model.num_parameters:,} trainable parameters" in capsys.readouterr().out
 
 
+def test_train_takes_widths_of_hidden_layers(tiny, capsys):
+    train = ["train", "lenet5", "--data", tiny, "--quiet", "--epochs", "1", "--overwrite"]
+    for words, widths in [(["--widths", "9"], [9]), (["--widths"], [])]:
+        assert main([*train, *words]) == 0
+        assert ta.load("runs/train/last.npz").config["widths"] == widths
+    assert main(["train", "lenet5", "--resume", "runs/train/last.npz", "--widths", "9"]) == 2
+    assert "leave --encode and --widths out" in capsys.readouterr().err
+    assert main(["train", "fc2", "--data", tiny, "--widths", "9"]) == 2
+    assert "ta.models.fc2(hidden=" in capsys.readouterr().err
+
+
 def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 2**21)
     assert main(["train", "lenet5", "--data", tiny]) == 6
@@ -91,7 +102,7 @@ def test_a_resumed_run_knows_its_data_and_refuses_another_network(tiny, capsys):
     assert main(["train", "vgg16", *again]) == 2
     assert "holds fc2, not vgg16" in capsys.readouterr().err
     assert main(["train", "fc2", *again, "--encode", "fc1=1"]) == 2
-    assert "leave --encode out" in capsys.readouterr().err
+    assert "leave --encode and --widths out" in capsys.readouterr().err
 
 
 def test_weights_only_are_nothing_to_resume(tiny, capsys):

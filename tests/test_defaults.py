@@ -135,6 +135,7 @@ DEFAULTS = {
         "momentum": 0.9,
         "weight_decay": 0.0,
         "clip": None,
+        "label_smoothing": 0.0,
         "augment": False,
         "seed": 0,
     },  # the options of train

@@ -55,6 +55,7 @@ ODD_PLAN = {
     "weight_decay": [HUGE, "x", None, float("nan"), -1.0],
     "momentum": [HUGE, "x", None, float("nan"), 1.0],
     "clip": [HUGE, "x", True, float("nan"), 0.0],
+    "label_smoothing": [HUGE, "x", None, True, float("nan"), -0.1, 1.5],
     "epochs": [HUGE, 1.5, True, "x", None, 0],
     "batch_size": [HUGE, 1.5, True, "x", None, -1],
     "seed": [-1, 1.5, True, "x", None],

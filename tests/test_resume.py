@@ -239,6 +239,7 @@ def refused(model, data, path, says, **options):
         ("weight_decay", 0.2),
         ("clip", None),
         ("momentum", 0.5),
+        ("label_smoothing", 0.1),
     ],
 )
 def test_another_plan_is_refused(option, value, stopped, data):
@@ -247,6 +248,15 @@ def test_another_plan_is_refused(option, value, stopped, data):
 
 def test_the_same_plan_may_be_said_again(stopped, data):
     assert next(ta.train(net(), data, resume=stopped, epochs=3, batch_size=64)).step == 8
+
+
+def test_a_plan_older_than_an_option_has_its_default(stopped, data):
+    arrays, meta = read_state(stopped)
+    del meta["plan"]["label_smoothing"]
+    write_state(stopped, arrays, meta)
+    assert next(ta.train(net(), data, resume=stopped, label_smoothing=0.0)).step == 8
+    with pytest.raises(CheckpointError, match=r"planned with label_smoothing=0\.0, not 0\.1"):
+        ta.train(net(), data, resume=stopped, label_smoothing=0.1)
 
 
 def test_weights_only_are_refused(data, tmp_path):

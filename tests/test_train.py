@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn.data.splits import batches
 from tinyadtn.errors import CheckpointError, NonFiniteError
 from tinyadtn.files.state import read_state, write_state
 from tinyadtn.training.evaluate import Evaluation
@@ -284,6 +285,16 @@ def test_running_statistics_do_not_keep_the_numbers_of_a_bad_batch(data):
     with pytest.raises(NonFiniteError):
         run(model, data)
     assert values(model) == before
+
+
+def test_labels_are_smoothed_in_training_and_not_in_validation(data):
+    images, labels = next(batches(data.train, len(data.train), seed=0, epoch=0))
+    model = net()
+    expected = ta.softmax_cross_entropy(model(images), labels=labels, label_smoothing=0.2).item()
+    plan = {"epochs": 1, "batch_size": len(data.train), "label_smoothing": 0.2}
+    (step,) = ta.train(model, data, **plan)
+    assert step.loss == pytest.approx(expected, rel=1e-6)
+    assert step.validation == ta.evaluate(model, data.validation)
 
 
 def test_augmented_images_are_others_every_epoch_and_the_same_for_the_same_seed(data):

@@ -30,3 +30,10 @@ def require_number(name: str, value: Any, kind: type = numbers.Real) -> None:
         float(value)  # type: ignore[arg-type]
     except OverflowError:
         raise ValueError(f"{name} is a number of {len(str(value))} digits: too large") from None
+
+
+def require_share(name: str, value: Any) -> None:
+    """Raise ValueError unless the value is a number from 0 to 1."""
+    require_number(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a share from 0 to 1, got {value}")

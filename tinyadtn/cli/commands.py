@@ -106,9 +106,12 @@ def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, Trai
     last = Path(options.out) / "last.npz"
     _check_free(options, *STATES, hint=f", resume it (--resume {last})" if last.exists() else "")
     data = load_data(options.data)
-    shapes = compress(build_for(data, options.model, None), spec, rng=None)
+    if options.widths is not None and options.model == "fc2":
+        raise TinyADTNError("fc2 has one hidden layer; ta.models.fc2(hidden=…) sets its width")
+    own = {} if options.widths is None else {"widths": options.widths}
+    shapes = compress(build_for(data, options.model, None, **own), spec, rng=None)
     check_memory(training_memory(shapes, data, plan))
-    model = build_for(data, options.model, plan.seed)
+    model = build_for(data, options.model, plan.seed, **own)
     return data, compress(model, spec, rng=plan.seed) if spec else model, plan
 
 
@@ -118,8 +121,10 @@ def _run_to_resume(options: Namespace, _: Any) -> tuple[Data, Any, TrainingPlan]
     found = (model.config or {}).get("model")
     if found != options.model:
         raise TinyADTNError(f"{options.resume} holds {found}, not {options.model}; name that one")
-    if options.encode:
-        raise TinyADTNError("a resumed run keeps its layers as they are: leave --encode out")
+    if options.encode or options.widths is not None:
+        raise TinyADTNError(
+            "a resumed run keeps its layers as they are: leave --encode and --widths out"
+        )
     folder = Path(options.resume).parent
     options.out, options.data = options.out or str(folder), options.data or source
     if Path(options.out).resolve() != folder.resolve():

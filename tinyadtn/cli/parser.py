@@ -76,6 +76,7 @@ PLAN = [  # one for each field of ``TrainingPlan``
     of_plan("--momentum", "momentum of sgd", float),
     of_plan("--weight-decay", "decoupled weight decay, times the learning rate", float),
     of_plan("--clip", "largest norm of the gradients of all parameters together", rate),
+    of_plan("--label-smoothing", "share of the target that all classes divide equally", float),
     flag("--augment", "crop and mirror training images at random; not for digits", default=None),
     of_plan("--seed", "seed of every random draw", whole),
 ]
@@ -83,8 +84,14 @@ ENCODE = (
     "layers to encode: with the depth of an ADTN, as in fc1=1 conv4_*=2, or with an encoding "
     f"({', '.join(KINDS)}) and its options, as in fc1=TensorTrain:ranks=4"
 )
+WIDTHS = (
+    "widths of the hidden linear layers of alexnet, head, lenet5, vgg16 and zfnet; without any, "
+    "these layers are left out (default: the published ones)"
+)
 TRAIN = [
-    *(NETWORK, DATA, DEVICE, *PLAN),
+    *(NETWORK, DATA, DEVICE),
+    option("--widths", WIDTHS, positive, nargs="*", metavar="WIDTH"),
+    *PLAN,
     option("--out", "folder for checkpoints (default: runs/train, or that of --resume)", path),
     OVERWRITE,
     option("--resume", "checkpoint of the run to continue, such as last.npz", path, metavar="FILE"),

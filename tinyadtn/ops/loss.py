@@ -9,16 +9,19 @@ from typing import Any
 
 from ..autodiff.arrays import Array, array_module, as_array, as_float, asarray_like, require_no_mask
 from ..autodiff.engine import Tensor, op
+from ..checks import require_share
 from ..errors import DTypeError, ShapeError
 from .softmax import total_of_others
 
 
 @op
-def softmax_cross_entropy(logits: Array, *, labels: Array) -> Any:
-    """L = mean over n of ( ln Σ_k e^logits[n,k] - logits[n, labels[n]] ), in nats.
+def softmax_cross_entropy(logits: Array, *, labels: Array, label_smoothing: float = 0.0) -> Any:
+    """L = mean over n of ( ln Σ_k e^logits[n,k] - Σ_k target[n,k] logits[n,k] ), in nats.
 
-    ``logits`` (n, classes), ``labels`` n integers in 0 … classes - 1. Logits up to the
-    limit of their dtype do not overflow. The gradient is (softmax(logits) - one_hot(labels)) / n.
+    ``logits`` (n, classes), ``labels`` n integers in 0 … classes - 1. The target of an image is
+    one_hot(label); with ``label_smoothing`` ε it is (1 - ε) one_hot(label) + ε / classes (Szegedy
+    et al., arXiv 1512.00567). Logits up to the limit of their dtype do not overflow. The gradient
+    is (softmax(logits) - target) / n.
 
     >>> import numpy as np
     >>> softmax_cross_entropy(np.zeros((2, 10)), labels=np.array([3, 7])).item()  # ln 10
@@ -27,20 +30,26 @@ def softmax_cross_entropy(logits: Array, *, labels: Array) -> Any:
     xp, logits = array_module(logits), as_float(logits)
     labels = asarray_like(labels, logits)
     _check_labels(logits, labels)
-    n = len(labels)
+    require_share("label_smoothing", label_smoothing)
+    n, classes = logits.shape
     picked = (xp.arange(n), labels)
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponentials = xp.exp(shifted)
     others = total_of_others(exponentials, 1)
-    value = (xp.log1p(others)[:, 0] - shifted[picked]).mean()
+    losses = xp.log1p(others)[:, 0] - shifted[picked]
+    if label_smoothing:
+        losses = losses + label_smoothing * (shifted[picked] - shifted.mean(axis=1))
 
     def grad_logits(g: Array) -> Any:
         share = exponentials / (1 + others)
         share[picked] = 0
         share[picked] = -share.sum(axis=1)  # minus the other terms: p - 1 would cancel
+        if label_smoothing:
+            share[picked] += label_smoothing
+            share -= label_smoothing / classes
         return share * (g / n)
 
-    return value, grad_logits
+    return losses.mean(), grad_logits
 
 
 @op

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import require_number
+from ..checks import require_number, require_share
 from ..compression.checkpoint import take_weights
 from ..data.labels import numbers_as_names
 from ..errors import CheckpointError, TinyADTNError
@@ -45,6 +45,7 @@ class TrainingPlan:
     momentum: float = 0.9  # for sgd
     weight_decay: float = 0.0
     clip: float | None = None
+    label_smoothing: float = 0.0  # of the training loss; validation and test have none
     augment: bool = False  # crop and flip the images of every batch at random
     seed: int = 0
 
@@ -69,6 +70,8 @@ class TrainingPlan:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if not isinstance(self.augment, bool):
             raise ValueError(f"augment must be True or False, got {self.augment!r}")
+        require_share("label_smoothing", self.label_smoothing)
+        self.label_smoothing = float(self.label_smoothing)
         require_limits(momentum=self.momentum, weight_decay=self.weight_decay, clip=self.clip)
 
     def part(self, kind: str) -> Any:
@@ -260,9 +263,10 @@ def describe_data(data: dict[str, Any]) -> str:
 def _check_plan(path: Any, plan: dict[str, Any], options: dict[str, Any]) -> None:
     for name, value in options.items():
         value = name_of(name, value) if callable(value) and name in KNOWN else value
-        if plan.get(name) != value:
+        planned = plan.get(name, getattr(TrainingPlan, name))  # older files lack newer options
+        if planned != value:
             raise CheckpointError(
-                f"{path}: was planned with {name}={plan.get(name)}, not {value}; a resumed run "
+                f"{path}: was planned with {name}={planned}, not {value}; a resumed run "
                 "keeps its plan (leave the option out), a new plan is a new run"
             )
 

@@ -77,11 +77,11 @@ def train(
 
     Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
     (or "sgd"), learning_rate=1e-3 (the peak learning rate), schedule="one_cycle" (or "cosine",
-    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, augment=False (True: apply
-    ``crop_and_flip`` to every batch), seed=0. ``optimizer`` and ``schedule`` may also be your own
-    class or function, called with (parameters, learning_rate) and with (peak, steps): see
-    docs/extend.md. Such a run is resumed with the same two. The batch order depends only on
-    (seed, epoch), all other draws on (seed, step).
+    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, label_smoothing=0,
+    augment=False (True: apply ``crop_and_flip`` to every batch), seed=0. ``optimizer`` and
+    ``schedule`` may also be your own class or function, called with (parameters, learning_rate) and
+    with (peak, steps): see docs/extend.md. Such a run is resumed with the same two. The batch order
+    depends only on (seed, epoch), all other draws on (seed, step).
 
     With ``out``, a folder, the state is saved to ``last.npz`` after every epoch, every
     ``save_minutes``, and when the loop is left with ``break`` or Ctrl-C; ``previous.npz`` is the
@@ -213,7 +213,8 @@ def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
     """Return the softmax cross-entropy of a batch. Dropout depends on (seed, step)."""
     rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed, step))
     logits = run.model(images, training=True, rng=rng)
-    return softmax_cross_entropy(logits, labels=labels)
+    smoothing = run.plan.label_smoothing
+    return softmax_cross_entropy(logits, labels=labels, label_smoothing=smoothing)
 
 
 # --- the end of an epoch, and saving -------------------------------------------------------------
