@@ -209,7 +209,7 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
         (np.zeros((2, 3)), [0, 1]),
         {},
         TypeError,
-        "logits by position and labels= by keyword; got 2",
+        "logits by position and labels=, label_smoothing= by keyword; got 2",
     ),
     *(
         ("contract", ta.contract, given, {}, TypeError, r"pattern= by keyword; got 'ij,jk->ik'")

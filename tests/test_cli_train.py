@@ -73,7 +73,7 @@ def test_train_takes_widths_of_hidden_layers(tiny, capsys):
         assert ta.load("runs/train/last.npz").config["widths"] == widths
     assert main(["train", "lenet5", "--resume", "runs/train/last.npz", "--widths", "9"]) == 2
     assert "leave --encode and --widths out" in capsys.readouterr().err
-    assert main(["train", "fc2", "--data", tiny, "--widths", "9"]) == 2
+    assert main(["train", "fc2", "--data", tiny, "--widths", "9", "--out", "new"]) == 2
     assert "ta.models.fc2(hidden=" in capsys.readouterr().err
 
 

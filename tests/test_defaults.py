@@ -108,6 +108,7 @@ DEFAULTS = {
     "op": {"function": None, "joint": False},
     "report": {"timing": False, "batch_size": 128, "image": None},
     "softmax": {"axis": -1},
+    "softmax_cross_entropy": {"label_smoothing": 0.0},
     "independent_numbers": {"rng": 0},
     "jacobian_spectrum": {"rng": 0},
     "sensitivity": {"layers": "*", "fit": True, "epochs": 0, "seed": 0},
