@@ -135,6 +135,7 @@ COMMANDS = {
             option("--label-smoothing", RATE),
             option("--widths", st.lists(NUMBER, max_size=2)),
             option("--augment"),
+            option("--drop-last"),
             option("--seed", NUMBER),
             option("--resume", FILE),
             option("--save-minutes", RATE),

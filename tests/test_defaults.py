@@ -138,6 +138,7 @@ DEFAULTS = {
         "clip": None,
         "label_smoothing": 0.0,
         "augment": False,
+        "drop_last": False,
         "seed": 0,
     },  # the options of train
     "transpose": {"axes": None},

@@ -60,6 +60,7 @@ ODD_PLAN = {
     "batch_size": [HUGE, 1.5, True, "x", None, -1],
     "seed": [-1, 1.5, True, "x", None],
     "augment": ["x", "", 0, 1, None, []],
+    "drop_last": ["x", "", 0, 1, None, []],
     "optimizer": [["adam"], {"a": 1}, None, 1, "rmsprop"],
     "schedule": [["cosine"], {}, None, 1, "x"],
 }

@@ -77,7 +77,7 @@ def test_a_configuration_names_every_default_and_is_plain_json():
         },
         "epochs": 10, "batch_size": 128, "optimizer": "adam", "learning_rate": 1.0,
         "schedule": "one_cycle", "momentum": 0.9, "weight_decay": 0.0, "clip": 2.0,
-        "label_smoothing": 0.0, "augment": False,
+        "label_smoothing": 0.0, "augment": False, "drop_last": False,
     }  # fmt: skip
     assert isinstance(run.config["learning_rate"], float)
     assert json.loads(json.dumps(run.config)) == run.config

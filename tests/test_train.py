@@ -287,6 +287,38 @@ def test_running_statistics_do_not_keep_the_numbers_of_a_bad_batch(data):
     assert values(model) == before
 
 
+def test_the_smaller_last_batch_may_be_left_out(data):
+    model, sizes = net(), []
+    model.forward = lambda x, **rest: (sizes.append(len(x)), type(model).forward(model, x, **rest))[
+        1
+    ]
+    options = {"batch_size": 128, "epochs": 2, "drop_last": True}
+    steps = list(ta.train(model, data, **options))
+    assert [(s.epoch, s.step, s.total) for s in steps] == [
+        (1, 1, 4),
+        (1, 2, 4),
+        (2, 3, 4),
+        (2, 4, 4),
+    ]
+    assert [n for n in sizes if n != len(data.validation)] == [128] * 4
+    assert steps[1].mean_loss == pytest.approx((steps[0].loss + steps[1].loss) / 2)
+    by_hand, optimizer = net(), ta.Adam
+    optimizer, schedule = ta.Adam(by_hand.parameters()), ta.OneCycle(1e-3, 4)
+    order = [b for e in (0, 1) for b in list(batches(data.train, 128, seed=0, epoch=e))[:2]]
+    for step, (images, labels) in enumerate(order):
+        ta.softmax_cross_entropy(by_hand(images, training=True), labels=labels).backward()
+        optimizer.step(schedule(step))
+        optimizer.zero_grad()
+    assert values(by_hand) == values(model)
+
+
+def test_an_epoch_without_a_whole_batch_is_rejected_before_the_first_step(data):
+    with pytest.raises(ValueError, match=r"300 images are less than one batch of 301; use a small"):
+        ta.train(net(), data, batch_size=301, drop_last=True)
+    whole = {"batch_size": 100, "epochs": 1}  # nothing to drop
+    assert run(net(), data, **whole)[-1] == run(net(), data, **whole, drop_last=True)[-1]
+
+
 def test_labels_are_smoothed_in_training_and_not_in_validation(data):
     images, labels = next(batches(data.train, len(data.train), seed=0, epoch=0))
     model = net()

@@ -66,17 +66,17 @@ def train_model(options: Namespace) -> int:
     # train() checks its arguments when it is called, before anything is printed.
     places = {name: getattr(options, name) for name in ("out", "resume", "overwrite")}
     steps = train(model, data, **places, save_minutes=options.save_minutes, **given)
+    per_epoch = plan.steps_per_epoch(len(data.train))
     say(f"{options.model}, {model.num_parameters:,} trainable parameters, on {data}")
     say(f"takes {training_memory(model, data, plan)}")
     say(
         f"{plan.epochs} {'epoch' if plan.epochs == 1 else 'epochs'} of "
-        f"{math.ceil(len(data.train) / plan.batch_size):,} steps, peak learning rate "
+        f"{per_epoch:,} steps, peak learning rate "
         f"{plan.learning_rate:g}; saves in {options.out} every "
         f"{options.save_minutes:g} minutes and after every epoch"
         + (f"; resumes {options.resume}" if options.resume else "")
     )
-    total = plan.epochs * math.ceil(len(data.train) / plan.batch_size)
-    if total < FEW_STEPS:
+    if (total := plan.epochs * per_epoch) < FEW_STEPS:
         say(
             f"{total} steps are few to learn from: a smaller --batch-size or more --epochs has more"
         )

@@ -78,6 +78,7 @@ PLAN = [  # one for each field of ``TrainingPlan``
     of_plan("--clip", "largest norm of the gradients of all parameters together", rate),
     of_plan("--label-smoothing", "share of the target that all classes divide equally", float),
     flag("--augment", "crop and mirror training images at random; not for digits", default=None),
+    flag("--drop-last", "leave out the last batch of an epoch if it is smaller", default=None),
     of_plan("--seed", "seed of every random draw", whole),
 ]
 ENCODE = (

@@ -268,8 +268,11 @@ def check_shapes(config: Config, data: Data, network: Module) -> tuple[Module, T
 
 
 def _memory(model: Any, data: Data, plan: Config) -> TrainingMemory:
-    options = {**{name: plan[name] for name in PLAN}, "epochs": max(1, plan["epochs"])}
-    return training_memory(model, data, TrainingPlan(**options))
+    options = TrainingPlan(
+        **{**{name: plan[name] for name in PLAN}, "epochs": max(1, plan["epochs"])}
+    )
+    options.steps_per_epoch(len(data.train))  # ValueError if there is no step
+    return training_memory(model, data, options)
 
 
 def stored_numbers(model: Module) -> dict[str, Any]:

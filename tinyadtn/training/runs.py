@@ -47,6 +47,7 @@ class TrainingPlan:
     clip: float | None = None
     label_smoothing: float = 0.0  # of the training loss; validation and test have none
     augment: bool = False  # crop and flip the images of every batch at random
+    drop_last: bool = False  # leave out the last batch of an epoch if it is smaller
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -68,8 +69,9 @@ class TrainingPlan:
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
-        if not isinstance(self.augment, bool):
-            raise ValueError(f"augment must be True or False, got {self.augment!r}")
+        for name in ("augment", "drop_last"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
         require_share("label_smoothing", self.label_smoothing)
         self.label_smoothing = float(self.label_smoothing)
         require_limits(momentum=self.momentum, weight_decay=self.weight_decay, clip=self.clip)
@@ -93,6 +95,21 @@ class TrainingPlan:
             clip=self.clip,
             **own,
         )
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Return the number of batches of so many images; ValueError if ``drop_last`` leaves none.
+
+        >>> TrainingPlan(batch_size=128).steps_per_epoch(300)
+        3
+        >>> TrainingPlan(batch_size=128, drop_last=True).steps_per_epoch(300)
+        2
+        """
+        if self.drop_last and images < self.batch_size:
+            raise ValueError(
+                f"drop_last leaves nothing to train on: {images} images are less than one batch of "
+                f"{self.batch_size}; use a smaller batch_size"
+            )
+        return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
 
     def schedule_for(self, steps: int) -> Any:
         """Return the learning rate as a function of the step, for a run of that many steps."""
@@ -224,7 +241,7 @@ def resume_run(
                 f"{describe_data(data)}; give the data that it began with"
             )
         state = RunState.from_file(meta["training"], plan.batch_size)
-        per_epoch = math.ceil(data["images"] / plan.batch_size)
+        per_epoch = plan.steps_per_epoch(data["images"])
         if not 0 <= state.step - per_epoch * len(state.history) <= per_epoch:
             raise ValueError(f"step {state.step} after {len(state.history)} epochs of {per_epoch}")
         if state.step > plan.epochs * per_epoch:
