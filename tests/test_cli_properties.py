@@ -129,6 +129,7 @@ COMMANDS = {
             *PLAN,
             option("--optimizer", choice("sgd", "adam")),
             option("--schedule", choice("one_cycle", "cosine", "constant")),
+            option("--loss", choice("softmax_cross_entropy", "no:where")),
             option("--momentum", RATE),
             option("--weight-decay", RATE),
             option("--clip", RATE),

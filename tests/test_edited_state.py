@@ -47,8 +47,8 @@ ODD = {
     "step": [1.5, "x", None, True, -1, 7, 10**12, HUGE, [1]],
     "history": ["x", {}, None, [1], [None], [{}], [ENTRY | {"loss": "x"}], [ENTRY | {"more": 1}]],
     "best": ["x", None, [], float("nan"), float("inf"), 1.5, -0.5, HUGE],
-    "loss": ["x", None, [], float("nan"), float("inf"), -1.0, HUGE, True],
-    "loss_sum": ["x", None, [], float("nan"), float("inf"), -1.0, HUGE, True],
+    "loss": ["x", None, [], float("nan"), float("inf"), HUGE, True],
+    "loss_sum": ["x", None, [], float("nan"), float("inf"), HUGE, True],
 }
 ODD_PLAN = {
     "learning_rate": [HUGE, "x", None, True, float("nan"), float("inf"), -1.0],
@@ -63,6 +63,7 @@ ODD_PLAN = {
     "drop_last": ["x", "", 0, 1, None, []],
     "optimizer": [["adam"], {"a": 1}, None, 1, "rmsprop"],
     "schedule": [["cosine"], {}, None, 1, "x"],
+    "loss": [["softmax_cross_entropy"], {}, None, 1, "x", "parts:focal"],
 }
 ODD_ARRAYS = {
     "optimizer/count": [lambda a: -1, lambda a: 1e300, lambda a: True, lambda a: 2.0],

@@ -236,7 +236,7 @@ def test_data_of_another_kind_are_refused_at_the_call(data):
     [
         ("lr", r"'lr'; did you mean learning_rate\? \(it takes epochs, .* and save_minutes\)$"),
         ("batchsize", r"'batchsize'; did you mean batch_size\?"),
-        ("loss", r"'loss'; for another loss .*docs/extend.md"),
+        ("criterion", r"'criterion'; did you mean loss\?"),
         ("zzz", r"'zzz' \(it takes epochs"),
     ],
 )
@@ -416,7 +416,7 @@ def test_best_is_the_first_of_the_highest_accuracies(data, tmp_path, monkeypatch
     monkeypatch.setattr(
         sys.modules["tinyadtn.training.train"],
         "evaluate",
-        lambda *_: Evaluation(1.0, next(accuracies), 100),
+        lambda *_, **__: Evaluation(1.0, next(accuracies), 100),
     )
     states, model = {}, net()
     for step in ta.train(model, data, batch_size=100, epochs=4, out=tmp_path):

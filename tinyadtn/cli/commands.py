@@ -34,10 +34,12 @@ from ..nn.devices import placed
 from ..nn.surgery import named_layers
 from ..studies import experiment, experiment_files
 from ..studies.networks import build_for
+from ..studies.parts import is_own, training_part
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
 from ..training.folder import STATES, require_free, writable_folder
 from ..training.memory import check_memory, training_memory
+from ..training.parts import KNOWN
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, class_names, planned, trained_on
 from ..training.train import SAVE_MINUTES, train
@@ -59,6 +61,7 @@ def train_model(options: Namespace) -> int:
     require_device(options.device)
     plan_options = [field.name for field in fields(TrainingPlan)]
     given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
+    given |= {kind: training_part(given[kind]) for kind in KNOWN if kind in given}
     if options.encode and options.model in ("fc2", "lenet5"):
         given.setdefault("learning_rate", ENCODED_RATE)
     data, model, plan = (_run_to_resume if options.resume else _new_run)(options, given)
@@ -115,9 +118,10 @@ def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, Trai
     return data, compress(model, spec, rng=plan.seed) if spec else model, plan
 
 
-def _run_to_resume(options: Namespace, _: Any) -> tuple[Data, Any, TrainingPlan]:
+def _run_to_resume(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
     """Return the data, network and plan of a checkpoint, which must be of the named network."""
-    model, (plan, source) = load(options.resume), planned(options.resume)
+    own = {kind: given[kind] for kind in KNOWN if callable(given.get(kind))}
+    model, (plan, source) = load(options.resume), planned(options.resume, **own)
     found = (model.config or {}).get("model")
     if found != options.model:
         raise TinyADTNError(f"{options.resume} holds {found}, not {options.model}; name that one")
@@ -138,6 +142,8 @@ def _to_go_on(options: Namespace) -> str:
     """Return the command that resumes a stopped run; options with default values are omitted."""
     words = [program(), "train", options.model, "--data", options.data, "--out", options.out]
     words += ["--resume", f"{options.out}/last.npz"]
+    own = {kind: name for kind in KNOWN if is_own(name := getattr(options, kind))}
+    words += [word for kind, name in own.items() for word in (f"--{kind}", name)]
     words += ["--device", options.device] if options.device != "cpu" else []
     if options.save_minutes != SAVE_MINUTES:
         words += ["--save-minutes", str(options.save_minutes)]

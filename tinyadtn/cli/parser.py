@@ -13,7 +13,7 @@ from ..tensor_networks.gates import ACTIVATIONS
 from ..tensor_networks.orders import ORDERS
 from ..tensor_networks.starts import STARTS
 from ..tensor_networks.wirings import WIRINGS
-from ..training.parts import OPTIMIZERS, SCHEDULES
+from ..training.parts import KNOWN
 from ..training.runs import TrainingPlan
 from ..training.train import SAVE_MINUTES
 from ..version import __version__
@@ -67,12 +67,14 @@ def of_plan(name: str, help: str, value: Value) -> Option:
     return option(name, help if "(default" in help else f"{help} (default: {shown})", value)
 
 
+OWN = {kind: f"{', '.join(sorted(known))}, or module:name" for kind, known in KNOWN.items()}
 PLAN = [  # one for each field of ``TrainingPlan``
     of_plan("--epochs", "number of passes over the training data", positive),
     of_plan("--batch-size", "images per step", positive),
-    of_plan("--optimizer", "update rule", sorted(OPTIMIZERS)),
+    of_plan("--optimizer", f"update rule: {OWN['optimizer']}", str),
     of_plan("--learning-rate", f"peak learning rate (default: {RATES})", rate),
-    of_plan("--schedule", "learning-rate schedule", sorted(SCHEDULES)),
+    of_plan("--schedule", f"learning-rate schedule: {OWN['schedule']}", str),
+    of_plan("--loss", f"training loss: {OWN['loss']}", str),
     of_plan("--momentum", "momentum of sgd", float),
     of_plan("--weight-decay", "decoupled weight decay, times the learning rate", float),
     of_plan("--clip", "largest norm of the gradients of all parameters together", rate),

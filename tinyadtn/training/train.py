@@ -29,7 +29,6 @@ from ..data.splits import Data, batches
 from ..errors import NonFiniteError, TinyADTNError, nearest
 from ..nn.module import Module
 from ..nn.optim import Optimizer
-from ..ops.loss import softmax_cross_entropy
 from .evaluate import Evaluation, evaluate
 from .folder import RunFolder, require_free
 from .interrupts import interrupts_held, saved_if_interrupted
@@ -74,16 +73,17 @@ def train(
     save_minutes: float = SAVE_MINUTES,
     **plan: Any,
 ) -> Generator[TrainStep, None, None]:
-    """Minimize the softmax cross-entropy of the model on ``data.train``, in place; yield each step.
+    """Minimize the loss of the model on ``data.train``, in place; yield each step.
 
     Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
     (or "sgd"), learning_rate=1e-3 (the peak learning rate), schedule="one_cycle" (or "cosine",
-    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, label_smoothing=0,
-    augment=False (True: apply ``crop_and_flip`` to every batch), drop_last=False (True: leave out
-    the last batch of an epoch if it is smaller), seed=0. ``optimizer`` and ``schedule`` may also be
-    your own class or function, called with (parameters, learning_rate) and with (peak, steps): see
-    docs/extend.md. Such a run is resumed with the same two. The batch order depends only on (seed,
-    epoch), all other draws on (seed, step).
+    "constant"), loss="softmax_cross_entropy", momentum=0.9 (for "sgd"), weight_decay=0, clip=None,
+    label_smoothing=0, augment=False (True: apply ``crop_and_flip`` to every batch), drop_last=False
+    (True: leave out the last batch of an epoch if it is smaller), seed=0. ``optimizer``,
+    ``schedule`` and ``loss`` may also be your own class or function, called with (parameters,
+    learning_rate), (peak, steps) and (logits, labels): see docs/extend.md. Such a run is resumed
+    with the same ones. The batch order depends only on (seed, epoch), all other draws on
+    (seed, step).
 
     With ``out``, a folder, the state is saved to ``last.npz`` after every epoch, every
     ``save_minutes``, and when the loop is left with ``break`` or Ctrl-C; ``previous.npz`` is the
@@ -130,8 +130,8 @@ def _require_known(plan: dict[str, Any]) -> None:
     known = [field.name for field in fields(TrainingPlan)]
     for name in plan.keys() - set(known):
         hint = "; did you mean learning_rate?" if name == "lr" else nearest(name, known)
-        if name in ("loss", "loss_fn", "criterion"):
-            hint = "; for another loss write the loop: see 'A loss' in docs/extend.md"
+        if name in ("loss_fn", "criterion"):
+            hint = "; did you mean loss?"
         raise TypeError(
             f"train has no option {name!r}{hint} (it takes {', '.join(known)}, out, resume, "
             "overwrite and save_minutes)"
@@ -213,11 +213,9 @@ def _update(run: Run, images: Any, labels: Any, learning_rate: float, epoch: int
 
 
 def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
-    """Return the softmax cross-entropy of a batch. Dropout depends on (seed, step)."""
+    """Return the loss of a batch. Dropout depends on (seed, step)."""
     rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed, step))
-    logits = run.model(images, training=True, rng=rng)
-    smoothing = run.plan.label_smoothing
-    return softmax_cross_entropy(logits, labels=labels, label_smoothing=smoothing)
+    return run.plan.loss_function(run.model(images, training=True, rng=rng), labels)
 
 
 # --- the end of an epoch, and saving -------------------------------------------------------------
@@ -228,7 +226,7 @@ def _end_epoch(run: Run, data: Data, step: TrainStep) -> TrainStep:
     state = run.state
     where = f"epoch {step.epoch}, step {step.step}, learning rate {step.learning_rate:.3g}"
     with np.errstate(all="ignore"):
-        validation = evaluate(run.model, data.validation)
+        validation = evaluate(run.model, data.validation, loss=run.plan.part("loss"))
     reject_diverged(run.model, where, validation.loss)
     seen = min(len(data.train), run.plan.batch_size * step.total // run.plan.epochs)
     step = replace(step, mean_loss=state.loss_sum / seen, validation=validation)
