@@ -196,7 +196,7 @@ optimizer = {each = ['sgd', 'wrong:Lion']}
 schedule = 'wrong:half'
 dense = {epochs = 1, optimizer = 'wrong:Lion', schedule = 'wrong:half'}
 encode.fc1 = 1
-epochs = 1"""
+epochs = 2"""
     first, second = ta.sweep(row(text, study, tiny), workers=1, show_progress=False)
     assert first["status"] == second["status"] == "done", (first, second)
     assert second["config"]["optimizer"] == second["config"]["dense"]["optimizer"] == "wrong:Lion"
