@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.cli import commands
+from tinyadtn.cli import train_command
 from tinyadtn.cli.main import main
 from tinyadtn.cli.parser import build_parser
 from tinyadtn.files.state import read_state, write_state
@@ -159,7 +159,7 @@ def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
     """A signal in the middle of training: the step ends, the state is saved, exit code 130."""
     program = (
         "import os, signal, sys\n"
-        "import tinyadtn.cli.commands as commands\n"
+        "import tinyadtn.cli.train_command as commands\n"
         "from tinyadtn.cli.main import main\n"
         "plain = commands.with_progress\n"
         "def with_signal(steps, *rest):\n"
@@ -183,7 +183,7 @@ def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
 def test_a_stopped_run_says_that_it_was_on_the_gpu(cuda, tiny, monkeypatch, capsys):
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setattr(commands, "interruption", lambda: contextlib.nullcontext(stopped))
+    monkeypatch.setattr(train_command, "interruption", lambda: contextlib.nullcontext(stopped))
     assert main(["train", "fc2", "--data", tiny, "--quiet", "--device", "cuda"]) == 130
     assert capsys.readouterr().out.endswith("--resume runs/train/last.npz --device cuda\n")
     assert main(["train", "fc2", "--data", tiny, "--quiet", "--out", "cpu"]) == 130
@@ -229,7 +229,7 @@ def test_train_takes_parts_of_the_user_and_goes_on_with_them(tiny, capsys, monke
     try:
         assert main([*train, *own]) == 0
         options = build_parser().parse_args([*train, *own, "--out", "runs/train"])
-        assert commands._to_go_on(options).endswith("/last.npz " + " ".join(own))
+        assert train_command._to_go_on(options).endswith("/last.npz " + " ".join(own))
         meta = read_state("runs/train/last.npz")[1]
         assert meta["plan"]["loss"] == "cli_parts:likelihood"
         assert meta["training"]["history"][0]["learning_rate"] == 1e-3 / 2

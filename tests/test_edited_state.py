@@ -105,7 +105,7 @@ def state(tmp_path_factory):
 @pytest.fixture
 def resume(state, tmp_path, monkeypatch, capsys):
     """Edit the state, resume it: the exit code and what was printed."""
-    monkeypatch.setattr("tinyadtn.cli.commands.load_data", lambda source: small_data())
+    monkeypatch.setattr("tinyadtn.cli.train_command.load_data", lambda source: small_data())
 
     def run(edit):
         arrays, meta = dict(state[0]), json.loads(json.dumps(state[1]))

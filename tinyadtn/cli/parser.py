@@ -17,10 +17,20 @@ from ..training.parts import KNOWN
 from ..training.runs import TrainingPlan
 from ..training.train import SAVE_MINUTES
 from ..version import __version__
-from . import commands, data_commands
+from . import data_commands
 from .argument_types import path, positive, rate, whole
+from .checkpoint_commands import (
+    draw_model,
+    evaluate_model,
+    export_model,
+    predict_image,
+    print_report,
+    write_features,
+)
+from .compress_command import compress_model
 from .encode_option import KINDS, layer_encoding
 from .sweep_command import run_sweep
+from .train_command import ENCODED_RATE, train_model
 
 Option = tuple[str, dict[str, Any]]  # the arguments of ``add_argument``
 Value = Callable[[str], Any] | Iterable[Any]  # a function that reads the text, or the choices
@@ -54,7 +64,7 @@ ALWAYS = [
 ]
 
 
-RATES = f"{TrainingPlan.learning_rate}; {commands.ENCODED_RATE} for fc2 and lenet5 with --encode"
+RATES = f"{TrainingPlan.learning_rate}; {ENCODED_RATE} for fc2 and lenet5 with --encode"
 
 
 def of_plan(name: str, help: str, value: Value) -> Option:
@@ -191,19 +201,34 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
     add = _adder(parser.add_subparsers(metavar="COMMAND", required=True))
-    add("train", commands.train_model, TRAIN, "train a network, dense or encoded")
+    add("train", train_model, TRAIN, "train a network, dense or encoded")
     add(
         "compress",
-        commands.compress_model,
+        compress_model,
         COMPRESS,
         "train, encode and fine-tune a network, and compare",
     )
-    add("evaluate", commands.evaluate_model, EVALUATE, "print the loss and accuracy of a model")
-    add("features", commands.write_features, FEATURES, "store the output of a model's first layers")
-    add("export", commands.export_model, EXPORT, "write a model for other programs")
-    add("predict", commands.predict_image, PREDICT, "predict the class of a picture")
-    add("report", commands.print_report, REPORT, "print parameters and bytes of a model's weights")
-    add("draw", commands.draw_model, DRAW, "draw a model's ADTNs and their spectra")
+    add(
+        "evaluate",
+        evaluate_model,
+        EVALUATE,
+        "print the loss and accuracy of a model",
+    )
+    add(
+        "features",
+        write_features,
+        FEATURES,
+        "store the output of a model's first layers",
+    )
+    add("export", export_model, EXPORT, "write a model for other programs")
+    add("predict", predict_image, PREDICT, "predict the class of a picture")
+    add(
+        "report",
+        print_report,
+        REPORT,
+        "print parameters and bytes of a model's weights",
+    )
+    add("draw", draw_model, DRAW, "draw a model's ADTNs and their spectra")
     add("sweep", run_sweep, SWEEP, "do the runs of a TOML file; continue a sweep that was stopped")
     data = add("data", None, [], "list, download, show or import data sets")
     add = _adder(data.add_subparsers(metavar="list | get | show | import", required=True))
