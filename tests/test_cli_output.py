@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import tinyadtn as ta
-from tinyadtn.cli import commands
+from tinyadtn.cli import train_command
 from tinyadtn.cli.main import main
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
@@ -87,7 +87,7 @@ def test_the_command_that_goes_on_can_be_typed_whatever_the_names(name, tiny, mo
     shutil.copytree(tiny, f"data {name}")
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
+    monkeypatch.setattr(train_command, "interruption", lambda: nullcontext(stopped))
     options = ["--data", f"data {name}", "--out", f"out {name}"]
     assert main(["train", "fc2", *options, "--save-minutes", "0.5", "--quiet"]) == 130
     line = capsys.readouterr().out.splitlines()[-1]
@@ -105,7 +105,7 @@ def test_the_command_that_goes_on_can_be_typed_whatever_the_names(name, tiny, mo
 def test_what_is_the_default_is_not_said_again(tiny, monkeypatch, capsys):
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
+    monkeypatch.setattr(train_command, "interruption", lambda: nullcontext(stopped))
     assert main(["train", "fc2", "--data", tiny, "--quiet"]) == 130
     assert "--save-minutes" not in capsys.readouterr().out.splitlines()[-1]
 
