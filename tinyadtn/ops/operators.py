@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from . import basic, trigonometric
+from .arguments import axis_of
 from .basic import (
     absolute,
     add,
@@ -148,6 +149,7 @@ def _lengths(arguments: tuple) -> Any:
 
 def _flatten(self: Tensor, start: int = 0) -> Tensor:
     """Join all axes from number ``start`` into one: ``x.flatten(1)`` keeps the batch axis."""
+    start = axis_of(start, self.ndim or 1)
     return reshape(self, shape=(*self.shape[:start], math.prod(self.shape[start:])))
 
 
