@@ -289,6 +289,14 @@ def test_a_small_element_is_compared_through_the_outputs_that_it_changes():
         check_vjp(leaking, np.array([1.0, 2.0, 3.0]))
 
 
+@pytest.mark.parametrize("digits", [4, 6])
+def test_a_wrong_gradient_is_found_although_no_quotient_is_accurate(digits):
+    """The values are rounded. So quotients differ by 1 % and more, and cannot excuse anything."""
+    rounded = wrong(lambda a: np.round(a, digits), lambda g, a: 1.003 * g)
+    with pytest.raises(GradientMismatchError):
+        check_vjp(rounded, np.array([[0.3, 1.7], [-2.1, 0.9]]))
+
+
 def test_a_single_number_is_checked():
     for x in (0.05, -3.0):
         assert check_vjp(lambda a: 1 / a, np.array(x)) < 1e-7

@@ -124,6 +124,19 @@ class _OfTheClass:
 Tensor.__array_ufunc__ = _OfTheClass()
 
 
+def _array_function(self: Tensor, function: Any, types: Any, given: tuple, options: dict) -> Any:
+    """Call another function of NumPy; those that compare get the values, as ``==`` does.
+
+    Without this, ``np.array_equal`` would return False for any tensor that requires a gradient.
+    """
+    if function in (np.array_equal, np.array_equiv, np.allclose, np.isclose):
+        given = tuple(map(_array, given))
+    return function._implementation(*given, **options)
+
+
+Tensor.__array_function__ = _array_function
+
+
 # --- methods -------------------------------------------------------------------------------------
 
 
