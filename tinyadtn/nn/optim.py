@@ -204,10 +204,16 @@ class Optimizer:
         if count.dtype.kind not in "iu" or count < 0:
             raise ValueError(f"count must be a whole number from 0 up, got {state['count']}")
         found = {k: checked_array(k, array, "f") for k, array in state.items() if k != "count"}
-        self.count = int(count)
-        for slot, arrays in zip(self.slots, self.memory):
-            for k, array in enumerate(arrays):
-                array[...] = asarray_like(found[f"{slot}.{k}"], array)
+        memory = [
+            [
+                asarray_like(np.array(found[f"{slot}.{k}"], array.dtype), array)
+                for k, array in enumerate(arrays)
+            ]
+            for slot, arrays in zip(self.slots, self.memory)
+        ]
+        vars(self).update(
+            count=int(count), memory=memory
+        )  # one call, so Ctrl-C cannot set only one
 
 
 def _checked(parameters: Any) -> list[Tensor]:
