@@ -7,7 +7,7 @@ from op_table import BOTH, ROWS, STRETCHED, first_positive
 
 import tinyadtn as ta
 from tinyadtn.autodiff.gradcheck import check_vjp
-from tinyadtn.errors import GraphError, ShapeError
+from tinyadtn.errors import DTypeError, GraphError, ShapeError
 
 EVERY_OP = pytest.mark.parametrize("row", ROWS, ids=str)
 BREAKS_AT_INFINITY = {
@@ -239,6 +239,17 @@ def test_a_constant_option_may_be_a_tensor():
 def test_flatten_begins_at_an_axis(start):
     with pytest.raises((ShapeError, TypeError), match="axis"):
         ta.Tensor(np.zeros((2, 3, 4))).flatten(start)
+
+
+def test_whole_numbers_are_padded_with_the_value_and_not_with_what_is_left_of_it():
+    labels = np.array([7, 8], np.uint8)
+    assert ta.pad(labels, pad_width=1).data.tolist() == [0, 7, 8, 0]
+    assert ta.pad(labels, pad_width=1).dtype == np.uint8
+    assert ta.pad(labels, pad_width=1, value=0.5).data.tolist() == [0.5, 7, 8, 0.5]
+    assert ta.pad(np.array([True]), pad_width=1, value=7).data.tolist() == [7, 1, 7]
+    for value in (-1, 300):
+        with pytest.raises(DTypeError, match=f"{value} does not fit into uint8"):
+            ta.pad(labels, pad_width=1, value=value)
 
 
 def test_leaky_relu_of_whole_numbers_keeps_its_slope():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.arrays import Array, array_module, sum_over
+from ..autodiff.dtypes import to_common_dtype
 from ..autodiff.engine import Tensor, op
 from ..checks import require_number
 from ..errors import ShapeError
@@ -84,6 +85,9 @@ def pad(a: Array, *, pad_width: Any, value: float = 0.0) -> Any:
     array([1., 2., 0.], dtype=float32)
     """
     require_number("value", value)
+    if a.dtype.kind != "f":  # whole numbers, which may have no place for the value
+        given = int(value) if float(value).is_integer() else value
+        a, value = to_common_dtype([a, given], [True, False])
     pairs = np.broadcast_to(np.array(pad_width), (a.ndim, 2)).tolist()
     if not all(isinstance(n, int) and n >= 0 for pair in pairs for n in pair):
         raise ShapeError(f"pad_width must be whole numbers from 0, got {pad_width}")
