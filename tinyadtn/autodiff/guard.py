@@ -22,14 +22,14 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from .arraylike import ArrayLike
 from .arrays import Array
 from .modes import looking_for_nan, protecting
+from .options import leaves
 
 
 class Hold:
@@ -87,7 +87,7 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
     node for as long as it is needed: once that node is freed, ``backward`` cannot go through either
     of them. Python numbers and lists became new arrays, which the caller cannot reach. ``others``
     are the options of the op and its result. The function searches tuples, lists and dicts (an
-    index may be a tuple) and tensors; values that are not arrays are ignored.
+    index may be a tuple); values that are not arrays are ignored.
     """
     if not protecting.get():
         return
@@ -100,7 +100,7 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
         if type(value) is np.ndarray:
             needed.append(value)
         else:
-            needed.extend(_arrays_in(value))
+            needed.extend(leaves(value))
     # On one line: a debugger or Ctrl-C cannot interrupt between the block and the end of the lock.
     with _lock: _hold_all(needed, node)  # noqa: E701  # fmt: skip
     if looking_for_nan.get():  # views of the result itself are read-only, so it is left out
@@ -196,13 +196,3 @@ def _can_be_given_back(owner: Array) -> bool:
     except (TypeError, ValueError, BufferError):
         return False
     return buffer.c_contiguous and not buffer.readonly
-
-
-def _arrays_in(value: Any) -> Iterator[Any]:
-    if isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _arrays_in(part)
-    elif isinstance(value, dict):
-        yield from _arrays_in(list(value.values()))
-    else:
-        yield value.data if isinstance(value, ArrayLike) else value

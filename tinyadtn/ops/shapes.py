@@ -13,7 +13,7 @@ import numpy as np
 from ..autodiff.arrays import Array, array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
-from .arguments import axes_of, shape_of
+from .arguments import axes_of, axis_of, shape_of
 
 
 @op
@@ -46,7 +46,7 @@ def squeeze(a: Array, *, axis: Any = None) -> Tensor:
 def expand_dims(a: Array, *, axis: int) -> Tensor:
     """Insert an axis of length 1, so that it is axis number ``axis`` of the result."""
     shape = shape_of(a)
-    (axis,) = axes_of(axis, len(shape) + 1)
+    axis = axis_of(axis, len(shape) + 1)
     return reshape(a, shape=(*shape[:axis], 1, *shape[axis:]))
 
 
