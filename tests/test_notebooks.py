@@ -25,6 +25,7 @@ from course_rules import (
     unearned,
 )
 
+from tinyadtn import tiny
 from tinyadtn.teach import editions, exercises, grading
 from tinyadtn.teach.judging import judge
 from tinyadtn.teach.percent import Cell
@@ -253,6 +254,24 @@ def test_a_wrong_diagnosis_is_told_before_a_missing_one():
     half = {"A": "the step goes uphill", "B": None, "C": None}
     verdicts = [judge(EXERCISES["diagnosis"], half, seed) for seed in range(10)]
     assert all(v.state == "wrong" and "run A" in v.message for v in verdicts), verdicts
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("sine", lambda x: tiny.relu, "It should return a tiny.Tensor, and returns a function."),
+        ("sine", tiny.op(lambda a: (np.sin(a), np.cos(a))), "A VJP is a function"),
+        ("smallest network", 0.93, "arrays_of(network, others) is expected."),
+        ("diagnosis", {"A": "uphill"}, "run A: 'uphill' is not a line of the list."),
+        ("diagnosis", "uphill", "A dict is expected"),
+        ("small network", 90, "Four arrays are expected"),
+        ("small network", [np.ones(2)] * 4, "shapes (784, h)"),
+        ("topological order", lambda root: [root], "parents {0: [1], 1: [2], 2: [3], 3: []}"),
+    ],
+)
+def test_an_answer_of_another_form_gets_a_sentence_that_helps(name, answer, said):
+    verdict = judge(EXERCISES[name], answer, 0)
+    assert verdict.state == "wrong" and said in verdict.message
 
 
 @each_exercise

@@ -41,6 +41,8 @@ def test_a_property_that_fails_shows_what_was_returned():
 
     not_a_function = exercise(lambda answer, rng: iter([("above 2", True, answer > 2)]))
     assert judge(not_a_function, 1, 0).message == "Not fulfilled: above 2. Your answer is 1."
+    large = exercise(lambda answer, rng: iter([("its sum is 3", True, bool(answer.sum() == 3))]))
+    assert judge(large, np.arange(1e3), 0).message == "Not fulfilled: its sum is 3."
 
 
 def test_a_function_that_answers_yes_or_no_is_compared():
@@ -71,9 +73,9 @@ def test_words_are_compared_as_words(answer, state, message):
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        (np.ones(3), "It should return 2 things; it returns one ndarray."),
-        (1.0, "It should return 2 things; it returns one float."),
-        ((1.0, 2.0, 3.0), "It should return 2 things; it returns 3."),
+        (np.ones(3), "2 things are expected, not one ndarray."),
+        (1.0, "2 things are expected, not one float."),
+        ((1.0, 2.0, 3.0), "2 things are expected; there are 3."),
     ],
 )
 def test_too_few_or_too_many_results_are_counted(returned, said):
@@ -112,7 +114,7 @@ def roots(answer, rng):
 
 def test_a_missing_return_is_named():
     verdict = judge(exercise(roots), lambda x: root(x) if x > 5 else None, 0)
-    assert verdict == Verdict("wrong", "For x = 4.0 it returns None. Is a return missing?", 2)
+    assert verdict == Verdict("wrong", "For x = 4.0, it returns None. Is a return missing?", 2)
 
 
 def test_the_counterexample_is_the_smallest():

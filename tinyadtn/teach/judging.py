@@ -125,8 +125,9 @@ class Calls:
         if not is_property or (self.last and self.last[0] is got):
             return f"For {tried}: {found}"  # the answer itself is compared
         sentence = f"Not fulfilled: {tried}." if right is True else f"For {tried}: {found}"
-        if not callable(self.answer):
-            return f"{sentence} Your answer is {_quoted(self.answer)}."
+        if not callable(self.answer):  # not the beginning of large arrays, which helps nobody
+            given = _quoted(self.answer)
+            return sentence if given.endswith(" …") else f"{sentence} Your answer is {given}."
         return (
             f"{sentence} Your function returned {_quoted(self.last[0])}." if self.last else sentence
         )
@@ -224,8 +225,8 @@ def _nothing_returned(answer: Any, tried: str, got: Any, passed: int) -> Verdict
     if not callable(answer):
         return Verdict("not done yet", f"{tried}: no answer yet.", passed)
     if passed == 0:
-        return Verdict("not done yet", f"For {tried} it returns {got}.")
-    return Verdict("wrong", f"For {tried} it returns {got}. Is a return missing?", passed)
+        return Verdict("not done yet", f"For {tried}, it returns {got}.")
+    return Verdict("wrong", f"For {tried}, it returns {got}. Is a return missing?", passed)
 
 
 def _describe_error(error: BaseException, answer: Any, last: tuple, check_file: str) -> str:

@@ -218,7 +218,7 @@ def contraction_cases(answer, rng, patterns):
         except ValueError as error:  # of NumPy, which does not name the pattern
             raise UnexpectedResultError(f"For {case} it raises ValueError: {error}") from error
         for name, right, mine in zip("ab", measured(pattern, a, b, g), got):
-            yield f"{case}: the adjoint of {name}", right, mine
+            yield f"the adjoint of {name}, {case}", right, mine
 
 
 @exercise(
