@@ -196,7 +196,7 @@ legs.draw(legs.brick_wall(6, 2))
 # So depth 1 stores $3 \cdot 4 + 2 \cdot 16 = 44$ parameters here, and the array has $2^6$ entries.
 #
 # The weight of `fc1` has 256 rows, so it needs 8 sites for them. It needs 5 sites for the 28 rows
-# of an image, and 5 for its columns. These are 18 sites. Predict: how many parameters are there at
+# of an image, and 5 for its columns: $Q = 18$ sites. Predict: how many parameters are there at
 # depth 1, and at depth 4? Depth 2 has 436.
 
 # %%

@@ -88,7 +88,7 @@ def drawn_windows(rng):
     "col2im",
     hints=(
         "Take my_im2col and turn the arrow around: what was read from a place is added to it.",
-        "Start from np.zeros(shape), and reshape columns to (n, c, kernel, kernel, oh, ow).",
+        "Start from np.zeros(shape), and reshape columns to (n, c, k, k, oh, ow).",
         "out[:, :, p : p + stride * oh : stride, q : q + stride * ow : stride] "
         "+= columns[:, :, p, q]",
     ),
