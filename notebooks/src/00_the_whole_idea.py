@@ -184,10 +184,10 @@ print("after gate 2:", three.round(2))
 # gates: one begins at sites 0 and 1, the next at sites 1 and 2. The number of layers is the
 # **depth** $M$. Between two layers stands an activation, here relu.
 #
-# Here are two layers on 6 sites, to be read upward. A vertical line is a site, and $|0\rangle$
-# means that it begins at `0`. The number in a gate is how many parameters it stores: its 4×4
-# matrix. The gates of the first column store less. They act on `00`, where one column of the matrix
-# is enough.
+# Here are two layers on 6 sites, to be read upward, so that a column of gates is drawn as a row. A
+# vertical line is a site, and $|0\rangle$ means that it begins at `0`. The number in a gate is how
+# many parameters it stores: its 4×4 matrix. The gates of the first column store less. They act on
+# `00`, where one column of the matrix is enough.
 
 # %%
 legs.draw(legs.brick_wall(6, 2))
@@ -290,7 +290,7 @@ def accuracy(network, others, split, activation=tiny.relu):
 def train(network, steps, activation=tiny.relu, rate=2e-2, seed=0):
     """Train FC-2 with this network as the weight of fc1; return b1, W2 and b2."""
     rng = np.random.default_rng(seed)
-    network.scale *= np.sqrt(2 / 784) / weight_of(network, activation).data.std()
+    network.scale *= np.sqrt(2 / 784) / weight_of(network, activation).data.std()  # as if dense
     arrays = np.zeros(256), rng.normal(0, np.sqrt(2 / 256), (10, 256)), np.zeros(10)
     others = [tiny.Tensor(array, requires_grad=True) for array in arrays]
     parameters = [*network.columns, *others]
