@@ -36,8 +36,10 @@ for (const player of document.querySelectorAll(".player:not([data-ready])")) {
   count.style.whiteSpace = "nowrap";
   let now = 0, timer = null;
   const show = (step) => {
+    const left = frames[now].firstChild.scrollLeft;
     now = Math.max(0, Math.min(last, step));
     frames.forEach((frame, k) => { frame.style.display = k === now ? "" : "none"; });
+    frames[now].firstChild.scrollLeft = left;
     slider.value = now;
     count.textContent = `${now + 1} of ${last + 1}`;
     back.disabled = now === 0;
