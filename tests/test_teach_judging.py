@@ -45,6 +45,23 @@ def test_a_property_that_fails_shows_what_was_returned():
     assert judge(large, np.arange(1e3), 0).message == "Not fulfilled: its sum is 3."
 
 
+def test_a_small_difference_is_seen():
+    found = exercise(lambda answer, rng: iter([("a third", 1 / 3, answer())]))
+    message = judge(found, lambda: 0.33333334, 0).message
+    assert "right 0.3333333333333333, yours 0.33333334;" in message
+
+
+def test_an_error_shows_what_the_answer_was_called_with():
+    def cases(answer, rng):
+        yield "a reshape", np.zeros(1), answer(np.zeros(2), (1,))
+
+    message = judge(exercise(cases), lambda array, shape: array.reshape(shape), 0).message
+    assert "cannot reshape array of size 2" in message
+    assert message.endswith(" It was called with an array (2,), (1,).")
+    many = judge(exercise(lambda f, rng: iter([("a list", 1, f([1]))])), lambda numbers: 1 / 0, 0)
+    assert "It was called with" not in many.message
+
+
 def test_a_function_that_answers_yes_or_no_is_compared():
     found = exercise(lambda answer, rng: iter([("5", True, answer(5))]))
     assert judge(found, lambda x: x > 9, 0).message == "For 5: right True, yours False."

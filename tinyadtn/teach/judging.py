@@ -73,6 +73,8 @@ def judge(
             check_file = exercise.cases.__code__.co_filename
             message = _describe_error(error, answer, calls.last, check_file)
             state = "not done yet" if message == NOT_IMPLEMENTED else "wrong"
+            if state == "wrong" and message.startswith("It raises") and calls.in_words():
+                message = f"{message.rstrip('.')}. {calls.in_words()}"
             return Verdict(state, message, passed)
     if problem:
         return Verdict("wrong", problem, passed)
@@ -118,6 +120,19 @@ class Calls:
 
     def smaller(self) -> bool:
         return self._limit is not None and size_of(self._arguments) < self._limit
+
+    def in_words(self) -> str:
+        """Return the arguments of the last call as a sentence, "" if they do not fit into one."""
+        words = []
+        for value in self._arguments:
+            if isinstance(value, np.ndarray):
+                words.append(f"an array {value.shape}")
+            elif isinstance(value, (int, float, str, tuple)):
+                words.append(_quoted(value))
+            else:
+                return ""
+        sentence = f"It was called with {', '.join(words)}."
+        return sentence if words and len(sentence) <= 100 else ""
 
     def problem(self, tried: str, right: Any, got: Any, found: str) -> str:
         """Return the sentence about a case that failed."""
@@ -192,7 +207,10 @@ def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
         return distance, ""
     where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
     place = f"at {[int(k) for k in where]} " if right.size > 1 else ""
-    problem = f"{place}right {short(right[where])}, yours {short(given[where])}"
+    shown = [short(right[where]), short(given[where])]
+    if shown[0] == shown[1]:  # they differ in later digits
+        shown = [str(right[where]), str(given[where])]
+    problem = f"{place}right {shown[0]}, yours {shown[1]}"
     if right.dtype == bool or not np.isfinite(distance):  # the difference has no size
         return distance, f"{problem}."
     return distance, f"{problem}; the largest difference is {distance:.1e}."

@@ -95,9 +95,9 @@ def drawn_windows(rng):
     wrong=(overwrites, kernel_turned, averages, stride_forgotten, first_channel_only),
 )
 def check_col2im(answer, rng):
-    ones = np.ones((1, 4, 4))
-    count = scatter(ones, (1, 1, 3, 3), 2, 1, add)  # how many windows see each pixel
-    yield "columns of ones, shape (1, 1, 3, 3), k = 2", count, answer(ones, (1, 1, 3, 3), 2, 1)
+    ones = np.ones((1, 4, 2))
+    count = scatter(ones, (1, 1, 2, 3), 2, 1, add)  # how many windows see each pixel
+    yield "columns of ones, shape (1, 1, 2, 3), k = 2", count, answer(ones, (1, 1, 2, 3), 2, 1)
     overlapping = [(2, 1, (1, 1, 3, 3)), (3, 2, (2, 2, 8, 7))]
     drawn = sorted((drawn_windows(rng) for _ in range(40)), key=lambda case: np.prod(case[2]))
     for kernel, stride, shape in overlapping + drawn:
