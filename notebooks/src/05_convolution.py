@@ -56,7 +56,7 @@ print(plain_convolution(image, sobel))
 #
 # A window of width $k$ fits into a row of $h$ pixels at $h - k + 1$ places. If it moves by $s$
 # pixels at a time, the **stride**, only every $s$-th of them counts. A border of $b$ zeros on each
-# side, the **padding**, adds $2b$ pixels. Together, rounded down where the division leaves a rest:
+# side, the **padding**, adds $2b$ pixels. Together, where the brackets round down:
 #
 # $$\text{output size} = \left\lfloor \frac{h + 2b - k}{s} \right\rfloor + 1$$
 #
@@ -80,10 +80,10 @@ teach.reveal(my_guess_alexnet, output_size(227, 11, stride=4))
 # %% [markdown]
 # ## Lay the windows side by side
 #
-# `my_im2col` makes a matrix with one column for each place of the window. It loops over the cells
-# of the kernel, not over the places. For one cell, the pixels of all places are a slice of the
-# image. Images come as (n, c, h, w): how many, channels, rows, columns. Ours is one image with one
-# channel; a later section explains channels.
+# `my_im2col` (image to columns) makes a matrix with one column for each place of the window. It
+# loops over the cells of the kernel, not over the places. For one cell, the pixels of all places
+# are a slice of the image. Images come as (n, c, h, w): how many, channels, rows, columns. Ours is
+# one image with one channel; a later section explains channels.
 #
 # Which shape does the matrix have, for the 6×6 image and a 3×3 window?
 
