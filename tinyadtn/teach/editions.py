@@ -95,7 +95,7 @@ def notebook(cells: list[Cell], *, solved: bool = False, tested: bool = False) -
     """
     shown = [cell for cell in cells if solved or cell.kind != "solution"]
     if not tested:
-        shown = [bare for cell in shown if (bare := _without_states(cell)).source]
+        shown = [bare for cell in shown if (bare := without_states(cell)).source]
     if setup := setup_cell():
         shown.insert(1, Cell("code", setup))
     content: dict[str, Any] = {
@@ -108,7 +108,7 @@ def notebook(cells: list[Cell], *, solved: bool = False, tested: bool = False) -
     return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _without_states(cell: Cell) -> Cell:
+def without_states(cell: Cell) -> Cell:
     """Return a cell of code without its statements teach.states(...)."""
     if cell.kind == "text" or "teach.states(" not in cell.source:
         return cell
