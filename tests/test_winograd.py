@@ -40,10 +40,13 @@ def distances(found, wanted):
         yield np.abs(a - b).max() / np.abs(b).max()
 
 
+POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 WINDOWS = {
     "8, padding 1": SlidingWindow((8, 8), (3, 3), padding=(1, 1)),
     "8x12, padding 1": SlidingWindow((8, 12), (3, 3), padding=(1, 1)),
     "16x8, padding 1": SlidingWindow((16, 8), (3, 3), padding=(1, 1)),
+    "4, padding 1": SlidingWindow((4, 4), (3, 3), padding=(1, 1)),
+    "2, padding 1": SlidingWindow((2, 2), (3, 3), padding=(1, 1)),
 }
 
 
@@ -52,21 +55,26 @@ WINDOWS = {
 
 @pytest.mark.parametrize("points", [(0, 1), (0, 1, -1), (0, 1, -1, 2, -2), (0, 1, -1, 2, -2, 0.5)])
 def test_any_points_compute_what_sliding_does(points):
-    image, kernel, back = winograd.transformations(tuple(map(float, points)))
+    tile = winograd.Tile.of(*winograd.transformations(tuple(map(float, points))))
     t, m = len(points) + 1, len(points) - 1
     rng = np.random.default_rng(0)
     d, w = rng.normal(size=(t, t)), rng.normal(size=(3, 3))
-    y = back @ ((kernel @ w.ravel()) * (image @ d.ravel()))
+    y = tile.back @ ((tile.kernel @ w.ravel()) * (tile.image @ d.ravel()))
     slid = [(d[i : i + 3, j : j + 3] * w).sum() for i, j in np.ndindex(m, m)]
     np.testing.assert_allclose(y, slid, rtol=1e-11, atol=1e-11)
+
+
+def test_two_pixels_of_an_axis_need_three_products():
+    image, kernel, back = map(np.array, winograd.PAIR)
+    w, d = np.array([2.0, 3.0, 5.0]), np.array([0.0, 7.0, 11.0, 0.0])  # padding, two pixels, …
+    np.testing.assert_array_equal(back @ ((kernel @ w) * (image @ d)), np.convolve(d, w[::-1])[2:4])
 
 
 @pytest.fixture
 def in_double(monkeypatch):
     """The matrices in float64, so that nothing but a mistake can differ."""
-    matrices = winograd.transformations(winograd.POINTS)
-    for name, matrix in zip(("IMAGE", "KERNEL", "BACK"), matrices):
-        monkeypatch.setattr(winograd, name, matrix)
+    for name, matrices in {"FOUR": winograd.transformations(POINTS), "TWO": winograd.PAIR}.items():
+        monkeypatch.setattr(winograd, name, winograd.Tile.of(*matrices))
 
 
 @pytest.mark.parametrize("name", WINDOWS)
@@ -117,8 +125,9 @@ OTHERS = {
     "few channels in": {"c": 16},
     "few channels out": {"o": 16},
     "few images": {"n": 8},
-    "a small map": {"size": 4},
     "no whole tiles": {"size": 14},
+    "one pixel": {"size": 1},
+    "two pixels, and outputs of another size": {"size": 2, "padding": 2},
     "another kernel": {"kernel": 5, "padding": 2},
     "a stride": {"stride": 2, "size": 15},
     "dilation": {"dilation": 2, "padding": 2},
@@ -145,8 +154,14 @@ def chosen(monkeypatch, *, c, o, size, n, kernel, dtype, groups=1, **options):
     return calls
 
 
-def test_the_usual_layer_of_a_deep_network_is_computed_this_way(monkeypatch):
-    assert chosen(monkeypatch, **USUAL) == ["convolve", "grad_image", "convolve", "grad_weight"]
+@pytest.mark.parametrize("size", [8, 4, 2])
+def test_the_usual_layer_of_a_deep_network_is_computed_this_way(monkeypatch, size):
+    assert chosen(monkeypatch, **{**USUAL, "size": size}) == [
+        "convolve",
+        "grad_image",
+        "convolve",
+        "grad_weight",
+    ]
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -17,7 +17,8 @@ coefficients and t = m + 2,
 **In two dimensions** rows and columns are treated alike: the matrices become Kronecker products,
 and a 6×6 tile of the image gives 4×4 outputs with 36 multiplications instead of 144. The sum over
 channels does not mix the 36 entries, so ⊙ becomes 36 products (o × c)(c × tiles), which take
-most of the time. The three transformations are also matrix products.
+most of the time. The three transformations are also matrix products. An image of 4×4 pixels is one
+tile. One of 2×2 pixels has a tile of its own (``PAIR``): 9 multiplications for its 4 outputs.
 
 **The gradients.** The gradient of the image is itself a convolution, of g with the kernel rotated
 by 180° and its two channel axes exchanged. The gradient of the weight is the adjoint of each step,
@@ -34,19 +35,21 @@ Source: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...autodiff.arrays import Array
-from ..windows import SlidingWindow, batch_first, batch_innermost, blocks, im2col
+from .. import windows
+from ..windows import SlidingWindow, batch_first, batch_innermost, im2col
 from .scratch import scratch
 
-TILE = 4  # m: outputs per tile along one axis
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and ∞: m + 2 in all
 KERNEL_BLOCK = 2**22  # elements of transformed kernels at a time
-LEAST_CHANNELS, LEAST_OUTPUTS, LEAST_IMAGES = 32, 8, 16  # below these, it saves no time
+LEAST_CHANNELS, LEAST_IMAGES = 32, 16  # below these, it saves no time
+SMALL = 10**6  # multiply-adds up to which OpenBLAS multiplies without copying the matrices first
 
 
 def evaluation(points: tuple[float, ...], count: int) -> np.ndarray:
@@ -62,22 +65,68 @@ def evaluation(points: tuple[float, ...], count: int) -> np.ndarray:
     return np.concatenate([np.vander(points, count, increasing=True), at_infinity])
 
 
+@dataclass(frozen=True)
+class Tile:
+    """m × m outputs of (m + 2)² inputs d: y = back [(kernel w) ⊙ (image d)].
+
+    >>> tile = Tile.of(*transformations((0.0, 1.0, -1.0)))
+    >>> d, w = np.arange(16.0), np.array([0, 0, 0, 0, 1, 2, 0, 0, 0])
+    >>> (tile.back @ ((tile.kernel @ w) * (tile.image @ d))).tolist()  # d[1,1] + 2·d[1,2], …
+    [17.0, 20.0, 29.0, 32.0]
+    """
+
+    image: np.ndarray  # (products, (m + 2)²)
+    kernel: np.ndarray  # (products, 9)
+    back: np.ndarray  # (m², products)
+
+    @classmethod
+    def of(cls, *matrices: Any, dtype: Any = np.float64) -> Tile:
+        """Return the tile for the three matrices of one axis."""
+        return cls(*(np.kron(matrix, matrix).astype(dtype) for matrix in matrices))
+
+    @property
+    def outputs(self) -> int:
+        """m: the outputs along one axis."""
+        return math.isqrt(len(self.back))
+
+    @property
+    def products(self) -> int:
+        """The number of multiplications, for each pair of channels."""
+        return len(self.kernel)
+
+    def sliding(self, window: SlidingWindow) -> SlidingWindow:
+        """Return the window of the tiles of an image, which overlap by two."""
+        m = self.outputs
+        return SlidingWindow(window.image, (m + 2, m + 2), (m, m), window.padding)
+
+    def split(self, outputs: Any) -> Any:
+        """Return (o, h, w, n) as (m, m, o, tiles, tiles, n): a view."""
+        (o, h, w, n), m = outputs.shape, self.outputs
+        return outputs.reshape(o, h // m, m, w // m, m, n).transpose(2, 4, 0, 1, 3, 5)
+
+
 def transformations(points: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return three matrices for 2-D tiles: image (t² × t²), kernel (t² × 9), back (m² × t²).
+    """Return the three matrices of one axis: image (t × t), kernel (t × 3), back (m × t).
 
     >>> image, kernel, back = transformations((0.0, 1.0, -1.0))
-    >>> d, w = np.arange(16.0), np.array([0, 0, 0, 0, 1, 2, 0, 0, 0])
-    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1,1] + 2·d[1,2], and its neighbors
-    [17.0, 20.0, 29.0, 32.0]
+    >>> d, w = np.arange(4.0), np.array([0.0, 1.0, 2.0])
+    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1] + 2·d[2], d[2] + 2·d[3]
+    [5.0, 8.0]
     """
     t = len(points) + 1
     image = np.linalg.inv(evaluation(points, t)).T
-    kernel, back = evaluation(points, 3), evaluation(points, t - 2).T
-    return np.kron(image, image), np.kron(kernel, kernel), np.kron(back, back)
+    return image, evaluation(points, 3), evaluation(points, t - 2).T
 
 
-IMAGE, KERNEL, BACK = (matrix.astype(np.float32) for matrix in transformations(POINTS))
-CELLS = len(IMAGE)  # 36
+# A map of 2×2 pixels: along one axis the padding is 0, and y₀ = w₁d₀ + w₂d₁, y₁ = w₀d₀ + w₁d₁.
+# Both contain w₁(d₀ + d₁), so that three products are enough.
+PAIR = (
+    [[0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0]],
+    [[1, -1, 0], [0, 1, 0], [0, -1, 1]],
+    [[0, 1, 1], [1, 1, 0]],
+)
+FOUR = Tile.of(*transformations((0.0, 1.0, -1.0, 2.0, -2.0)), dtype=np.float32)  # m = 4
+TWO = Tile.of(*PAIR, dtype=np.float32)  # m = 2
 
 
 def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> bool:
@@ -93,13 +142,15 @@ def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> 
         return False
     if type(image) is not np.ndarray or not image.dtype == weight.dtype == np.float32:
         return False
+    if min(weight.shape[:2]) < LEAST_CHANNELS or image.shape[-1] < LEAST_IMAGES:
+        return False
     lengths = (*window.image, *window.outputs)
-    return (
-        min(weight.shape[:2]) >= LEAST_CHANNELS
-        and image.shape[-1] >= LEAST_IMAGES
-        and min(lengths) >= LEAST_OUTPUTS
-        and not any(length % TILE for length in lengths)
-    )
+    return set(lengths) == {2} or not any(length % FOUR.outputs for length in lengths)
+
+
+def tile_of(window: SlidingWindow) -> Tile:
+    """Return the tile that suits the image."""
+    return TWO if window.image == window.outputs == (2, 2) else FOUR
 
 
 def conv2d(image: Array, weight: Array, window: SlidingWindow) -> tuple[Any, ...]:
@@ -116,22 +167,22 @@ def conv2d(image: Array, weight: Array, window: SlidingWindow) -> tuple[Any, ...
 
 def convolve(image: Array, weight: Array, window: SlidingWindow) -> Any:
     """y[o,i,j,n] = Σ_cpq weight[o,c,p,q] · image[c, i + p − padding, j + q − padding, n]."""
-    o, c = weight.shape[:2]
-    out = np.empty((o, *window.outputs, image.shape[-1]), image.dtype)
+    (o, c), n, tile = weight.shape[:2], image.shape[-1], tile_of(window)
+    out = np.empty((o, *window.outputs, n), image.dtype)
+    outputs = tile.split(out)
 
     @functools.lru_cache(maxsize=1)  # kept from block to block where all kernels are one part
     def kernels(start: int, stop: int) -> Any:
         part = weight[start:stop].reshape(-1, 9)
-        return _product("kernels", KERNEL, part.T).reshape(CELLS, stop - start, c)
+        return _product("kernels", tile.kernel, part.T).reshape(-1, stop - start, c)
 
-    tiles = _tiles(window)
-    for rows, images in _blocks(o, c, tiles, image.shape[-1]):
-        transformed = _transformed(image[..., images], tiles, rows)
-        for start, stop in _kernel_parts(o, c):
+    for rows, images in _blocks(tile, o, c, window, n):
+        transformed = _transformed(tile, image[..., images], window, rows)
+        for start, stop in _kernel_parts(tile, o, c):
             products = _product("products", kernels(start, stop), transformed)
-            outputs = _product("outputs", BACK, products.reshape(CELLS, -1))
-            part = out[start:stop, rows.start * TILE : rows.stop * TILE, :, images]
-            _tiled(part)[...] = outputs.reshape(_tiled(part).shape)
+            part = outputs[:, :, start:stop, rows, :, images]
+            product = _product("outputs", tile.back, products.reshape(tile.products, -1))
+            part[...] = product.reshape(part.shape)
     return out
 
 
@@ -144,55 +195,70 @@ def grad_image(g: Array, weight: Array, window: SlidingWindow) -> Any:
 
 def grad_weight(image: Array, g: Array, window: SlidingWindow) -> Any:
     """dL/d(weight) from g = dL/dy: the adjoint of each step, in reverse."""
-    o, c, n = len(g), len(image), image.shape[-1]
-    tiles, share = _tiles(window), np.empty((o, c, 3, 3), g.dtype)
-    for start, stop in _kernel_parts(o, c):
-        total = scratch("kernels", (CELLS, stop - start, c), g)
-        total[...] = 0
-        for rows, images in _blocks(o, c, tiles, n):
-            part = _tiled(g[start:stop, rows.start * TILE : rows.stop * TILE, :, images])
-            outputs = scratch("outputs", part.shape, g)
-            outputs[...] = part
-            products = _product("products", BACK.T, outputs.reshape(TILE * TILE, -1))
-            products = products.reshape(CELLS, stop - start, -1)
-            transformed = _transformed(image[..., images], tiles, rows)
-            total += _product("sum", products, transformed.swapaxes(1, 2))
-        share[start:stop] = (total.reshape(CELLS, -1).T @ KERNEL).reshape(-1, c, 3, 3)
+    o, c, n, tile = len(g), len(image), image.shape[-1], tile_of(window)
+    share, outputs = np.empty((o, c, 3, 3), g.dtype), tile.split(g)
+    blocks = list(_blocks(tile, o, c, window, n))
+
+    @functools.lru_cache(maxsize=1)  # kept for all kernels where all images are one block
+    def transformed(k: int) -> Any:
+        rows, images = blocks[k]
+        return _transformed(tile, image[..., images], window, rows).swapaxes(1, 2)
+
+    for start, stop in _kernel_parts(tile, o, c):
+        total = scratch("kernels", (tile.products, stop - start, c), g)
+        for k, (rows, images) in enumerate(blocks):
+            part = outputs[:, :, start:stop, rows, :, images]
+            copied = scratch("outputs", part.shape, g)
+            copied[...] = part
+            products = _product("products", tile.back.T, copied.reshape(len(tile.back), -1))
+            products = products.reshape(tile.products, stop - start, -1)
+            if k == 0:
+                np.matmul(products, transformed(k), out=total)
+            else:
+                total += np.matmul(products, transformed(k), out=scratch("sum", total.shape, g))
+        matrix = total.reshape(tile.products, -1).T @ tile.kernel
+        share[start:stop] = matrix.reshape(-1, c, 3, 3)
     return share
 
 
-def _product(name: str, a: Array, b: Array) -> Any:
-    """Return a @ b in the scratch memory of that name."""
-    return np.matmul(a, b, out=scratch(name, (*a.shape[:-1], b.shape[-1]), b))
-
-
-def _tiled(outputs: Any) -> Any:
-    """Return (o, h, w, n) as (4, 4, o, tiles, tiles, n): a view."""
-    o, h, w, n = outputs.shape
-    return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
-
-
-def _tiles(window: SlidingWindow) -> SlidingWindow:
-    """Return the window of the tiles: 6×6 with stride 4, so that tiles overlap by two."""
-    size = TILE + 2
-    return SlidingWindow(window.image, (size, size), (TILE, TILE), window.padding)
-
-
-def _transformed(image: Array, tiles: SlidingWindow, rows: slice) -> Any:
-    """Return the transformed tiles of some rows of tiles: (36, c, tiles · n)."""
-    c, n = len(image), image.shape[-1]
+def _transformed(tile: Tile, image: Array, window: SlidingWindow, rows: slice) -> Any:
+    """Return the transformed tiles of some rows of tiles: (products, c, tiles · n)."""
+    c, n, tiles = len(image), image.shape[-1], tile.sliding(window)
     shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
     cut = scratch("cut", shape, image)
     im2col(image, tiles, rows.start, rows.stop, out=cut.transpose(2, 0, 1, 3, 4, 5))
-    return _product("transformed", IMAGE, cut.reshape(CELLS, -1)).reshape(CELLS, c, -1)
+    product = _product("transformed", tile.image, cut.reshape(tile.image.shape[1], -1))
+    return product.reshape(tile.products, c, -1)
 
 
-def _blocks(o: int, c: int, tiles: SlidingWindow, n: int) -> Any:
-    return blocks(CELLS * max(o, c), tiles.outputs, n)
+def _product(name: str, a: Array, b: Array) -> Any:
+    """Return a @ b in the scratch memory of that name, some columns at a time.
+
+    A product of SMALL size takes half the time for each multiplication.
+    """
+    out = scratch(name, (*a.shape[:-1], b.shape[-1]), b)
+    most = SMALL // (a.shape[-2] * a.shape[-1])
+    columns = math.gcd(b.shape[-1], 2 ** max(0, most.bit_length() - 1))
+    if columns < 16:
+        return np.matmul(a, b, out=out)
+    a = a[..., None, :, :]
+    np.matmul(a, _slices(b, columns), out=_slices(out, columns))
+    return out
 
 
-def _kernel_parts(o: int, c: int) -> Iterator[tuple[int, int]]:
+def _slices(matrix: Any, columns: int) -> Any:
+    """Return (…, rows, k · columns) as (…, k, rows, columns): a view."""
+    return matrix.reshape(*matrix.shape[:-1], -1, columns).swapaxes(-3, -2)
+
+
+def _blocks(tile: Tile, o: int, c: int, window: SlidingWindow, n: int) -> Any:
+    """Yield (rows of tiles, images): blocks of the usual size, or a quarter of the kernels'."""
+    size = max(windows.BLOCK, tile.products * o * c // 4)
+    return windows.blocks(tile.products * max(o, c), tile.sliding(window).outputs, n, size)
+
+
+def _kernel_parts(tile: Tile, o: int, c: int) -> Iterator[tuple[int, int]]:
     """Kernels of some outputs at a time: transformed kernels have four times as many elements."""
-    count = -(-CELLS * o * c // KERNEL_BLOCK)
+    count = -(-tile.products * o * c // KERNEL_BLOCK)
     several = -(-o // count)
     return ((start, min(start + several, o)) for start in range(0, o, several))
