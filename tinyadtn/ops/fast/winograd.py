@@ -44,7 +44,7 @@ import numpy as np
 
 from ...autodiff.arrays import Array
 from .. import windows
-from ..windows import SlidingWindow, batch_first, batch_innermost, im2col
+from ..windows import Pair, SlidingWindow, batch_first, batch_innermost, im2col
 from .scratch import scratch
 
 KERNEL_BLOCK = 2**22  # elements of transformed kernels at a time
@@ -94,15 +94,20 @@ class Tile:
         """The number of multiplications, for each pair of channels."""
         return len(self.kernel)
 
-    def sliding(self, window: SlidingWindow) -> SlidingWindow:
-        """Return the window of the tiles of an image, which overlap by two."""
-        m = self.outputs
-        return SlidingWindow(window.image, (m + 2, m + 2), (m, m), window.padding)
+    def inputs(self, window: SlidingWindow) -> SlidingWindow:
+        """Return the window of the inputs of each tile; they overlap by two."""
+        return self._tiles(window.image, 2, window.padding, window.outputs)
 
-    def split(self, outputs: Any) -> Any:
-        """Return (o, h, w, n) as (m, m, o, tiles, tiles, n): a view."""
-        (o, h, w, n), m = outputs.shape, self.outputs
-        return outputs.reshape(o, h // m, m, w // m, m, n).transpose(2, 4, 0, 1, 3, 5)
+    def places(self, window: SlidingWindow) -> SlidingWindow:
+        """Return the window of the outputs of each tile; the last may reach beyond the border."""
+        return self._tiles(window.outputs, 0, (0, 0), window.outputs)
+
+    def _tiles(self, image: Pair, overlap: int, padding: Pair, outputs: Pair) -> SlidingWindow:
+        m = self.outputs
+        rows, columns = (-(-n // m) * m + overlap - length for n, length in zip(outputs, image))
+        after = (rows - padding[0], columns - padding[1])
+        size = (m + overlap, m + overlap)
+        return SlidingWindow(image, size, (m, m), padding, after=after)
 
 
 def transformations(points: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -132,25 +137,34 @@ TWO = Tile.of(*PAIR, dtype=np.float32)  # m = 2
 def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> bool:
     """Return whether Winograd's algorithm can compute this convolution faster than the sum.
 
-    ``image`` is (c, h, w, n). Both the outputs and the image must consist of whole tiles. The image
-    is included because its gradient is a convolution whose output has the image's shape.
+    ``image`` is (c, h, w, n).
     """
     plain = (window.stride, window.dilation, groups) == ((1, 1), (1, 1), 1)
-    if not plain or window.kernel != (3, 3) or max(window.padding) > 2:
-        return False
-    if window.after != window.padding:
+    if not plain or window.kernel != (3, 3) or max(*window.padding, *(window.after or (0, 0))) > 2:
         return False
     if type(image) is not np.ndarray or not image.dtype == weight.dtype == np.float32:
         return False
     if min(weight.shape[:2]) < LEAST_CHANNELS or image.shape[-1] < LEAST_IMAGES:
         return False
-    lengths = (*window.image, *window.outputs)
-    return set(lengths) == {2} or not any(length % FOUR.outputs for length in lengths)
+    return all(_saves(tile_of(w), w) for w in (window, _of_gradient(window)))
 
 
 def tile_of(window: SlidingWindow) -> Tile:
     """Return the tile that suits the image."""
     return TWO if window.image == window.outputs == (2, 2) else FOUR
+
+
+def _saves(tile: Tile, window: SlidingWindow) -> bool:
+    """Return whether there are at most half as many multiplications."""
+    tiles = math.prod(tile.places(window).outputs)
+    return 2 * tile.products * tiles <= 9 * math.prod(window.outputs)
+
+
+def _of_gradient(window: SlidingWindow) -> SlidingWindow:
+    """Return the window of the convolution that is the gradient of the image."""
+    (top, left), (bottom, right) = window.padding, window.after or window.padding
+    before, after = (2 - top, 2 - left), (2 - bottom, 2 - right)
+    return SlidingWindow(window.outputs, (3, 3), padding=before, after=after)
 
 
 def conv2d(image: Array, weight: Array, window: SlidingWindow) -> tuple[Any, ...]:
@@ -169,7 +183,6 @@ def convolve(image: Array, weight: Array, window: SlidingWindow) -> Any:
     """y[o,i,j,n] = Σ_cpq weight[o,c,p,q] · image[c, i + p − padding, j + q − padding, n]."""
     (o, c), n, tile = weight.shape[:2], image.shape[-1], tile_of(window)
     out = np.empty((o, *window.outputs, n), image.dtype)
-    outputs = tile.split(out)
 
     @functools.lru_cache(maxsize=1)  # kept from block to block where all kernels are one part
     def kernels(start: int, stop: int) -> Any:
@@ -177,40 +190,43 @@ def convolve(image: Array, weight: Array, window: SlidingWindow) -> Any:
         return _product("kernels", tile.kernel, part.T).reshape(-1, stop - start, c)
 
     for rows, images in _blocks(tile, o, c, window, n):
-        transformed = _transformed(tile, image[..., images], window, rows)
+        inputs = _cut(image[..., images], tile.inputs(window), rows)
+        transformed = _product("transformed", tile.image, inputs).reshape(tile.products, c, -1)
         for start, stop in _kernel_parts(tile, o, c):
             products = _product("products", kernels(start, stop), transformed)
-            part = outputs[:, :, start:stop, rows, :, images]
             product = _product("outputs", tile.back, products.reshape(tile.products, -1))
-            part[...] = product.reshape(part.shape)
+            places, part = tile.places(window), out[start:stop, ..., images]
+            shape = (*places.kernel, stop - start, rows.stop - rows.start, places.outputs[1], -1)
+            cells = product.reshape(shape)
+            for cell, outputs, inputs in places.cells(rows.start, rows.stop):
+                part[inputs] = cells[cell][outputs]
     return out
 
 
 def grad_image(g: Array, weight: Array, window: SlidingWindow) -> Any:
     """dL/d(image) from g = dL/dy, both (…, n): a convolution with the kernel turned."""
     turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
-    padding = (2 - window.padding[0], 2 - window.padding[1])
-    return convolve(g, turned, SlidingWindow(window.outputs, (3, 3), padding=padding))
+    return convolve(g, turned, _of_gradient(window))
 
 
 def grad_weight(image: Array, g: Array, window: SlidingWindow) -> Any:
     """dL/d(weight) from g = dL/dy: the adjoint of each step, in reverse."""
     o, c, n, tile = len(g), len(image), image.shape[-1], tile_of(window)
-    share, outputs = np.empty((o, c, 3, 3), g.dtype), tile.split(g)
+    share, places = np.empty((o, c, 3, 3), g.dtype), tile.places(window)
     blocks = list(_blocks(tile, o, c, window, n))
 
     @functools.lru_cache(maxsize=1)  # kept for all kernels where all images are one block
     def transformed(k: int) -> Any:
         rows, images = blocks[k]
-        return _transformed(tile, image[..., images], window, rows).swapaxes(1, 2)
+        inputs = _cut(image[..., images], tile.inputs(window), rows)
+        product = _product("transformed", tile.image, inputs)
+        return product.reshape(tile.products, c, -1).swapaxes(1, 2)
 
     for start, stop in _kernel_parts(tile, o, c):
         total = scratch("kernels", (tile.products, stop - start, c), g)
         for k, (rows, images) in enumerate(blocks):
-            part = outputs[:, :, start:stop, rows, :, images]
-            copied = scratch("outputs", part.shape, g)
-            copied[...] = part
-            products = _product("products", tile.back.T, copied.reshape(len(tile.back), -1))
+            outputs = _cut(g[start:stop, ..., images], places, rows)
+            products = _product("products", tile.back.T, outputs)
             products = products.reshape(tile.products, stop - start, -1)
             if k == 0:
                 np.matmul(products, transformed(k), out=total)
@@ -221,14 +237,14 @@ def grad_weight(image: Array, g: Array, window: SlidingWindow) -> Any:
     return share
 
 
-def _transformed(tile: Tile, image: Array, window: SlidingWindow, rows: slice) -> Any:
-    """Return the transformed tiles of some rows of tiles: (products, c, tiles · n)."""
-    c, n, tiles = len(image), image.shape[-1], tile.sliding(window)
-    shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
-    cut = scratch("cut", shape, image)
+def _cut(image: Array, tiles: SlidingWindow, rows: slice) -> Any:
+    """Return the elements of some rows of tiles, as a matrix (cells of a tile, c · tiles · n)."""
+    count = rows.stop - rows.start
+    cut = scratch(
+        "cut", (*tiles.kernel, len(image), count, tiles.outputs[1], image.shape[-1]), image
+    )
     im2col(image, tiles, rows.start, rows.stop, out=cut.transpose(2, 0, 1, 3, 4, 5))
-    product = _product("transformed", tile.image, cut.reshape(tile.image.shape[1], -1))
-    return product.reshape(tile.products, c, -1)
+    return cut.reshape(math.prod(tiles.kernel), -1)
 
 
 def _product(name: str, a: Array, b: Array) -> Any:
@@ -254,7 +270,7 @@ def _slices(matrix: Any, columns: int) -> Any:
 def _blocks(tile: Tile, o: int, c: int, window: SlidingWindow, n: int) -> Any:
     """Yield (rows of tiles, images): blocks of the usual size, or a quarter of the kernels'."""
     size = max(windows.BLOCK, tile.products * o * c // 4)
-    return windows.blocks(tile.products * max(o, c), tile.sliding(window).outputs, n, size)
+    return windows.blocks(tile.products * max(o, c), tile.places(window).outputs, n, size)
 
 
 def _kernel_parts(tile: Tile, o: int, c: int) -> Iterator[tuple[int, int]]:
