@@ -51,8 +51,8 @@ def picture() -> Any:
     figure = new_figure(
         7.2,
         3.8,
-        "Validation error before training and after one and two epochs, for four initializations of "
-        "an ADTN of depth 2, with the other layers frozen and with all layers trained.",
+        "Validation error before training and after one and two epochs, for four initializations "
+        "of an ADTN of depth 2, with the other layers frozen and with all layers trained.",
     )
     for axes, panel in zip(figure.subplots(1, 2, sharey=True), PANELS):
         for start, style in zip(STARTS, styles(len(STARTS))):
