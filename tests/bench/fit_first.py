@@ -19,7 +19,7 @@ from tinyadtn.tables import format_markdown
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "fc1_activations.jsonl"
 STARTS = ("random", "weights", "weights at full norm", "activations")
-PANELS = ("others frozen", "all trained")
+PANELS = ("all trained", "others frozen")
 
 
 def records(row: str, depth: int = 2) -> list[dict[str, Any]]:
@@ -56,7 +56,8 @@ def picture() -> Any:
     )
     for axes, panel in zip(figure.subplots(1, 2, sharey=True), PANELS):
         for start, style in zip(STARTS, styles(len(STARTS))):
-            axes.plot(wrong(start, panel), label=start, **style)
+            if records(f"{start}, {panel}"):
+                axes.plot(wrong(start, panel), label=start, **style)
         axes.set(title=panel, xlabel="epochs of training", yscale="log", xticks=(0, 1, 2))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3, which="both")
