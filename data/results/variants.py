@@ -157,8 +157,9 @@ class Fitted(ta.ADTN):
 
 @functools.cache
 def square_root_of_moments():
-    """R (784, 784) with R·Rᵀ = Σ_x x·xᵀ / n over 10,000 training images of MNIST."""
-    x = ta.load_data("mnist").train.images[:10_000].reshape(10_000, -1)
+    """R (784, 784) with R·Rᵀ = Σ_x x·xᵀ / n over the bundled training images."""
+    images = ta.load_data("mnist-5k").train.images
+    x = images.reshape(len(images), -1)
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     return vectors * np.sqrt(np.maximum(values, 0))
 
