@@ -133,7 +133,7 @@ def test_a_fit_to_activations_reports_their_distance(monkeypatch):
     x[:, 4:] = 0  # most pixels are always black
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     root = (vectors * np.sqrt(values.clip(0))).astype(np.float32)
-    monkeypatch.setattr(variants, "square_root_of_moments", lambda: root)
+    monkeypatch.setattr(variants, "square_root_of_moments", lambda centered: root)
     weight = variants.Fitted((8, 16), 2, rng=0)
     errors = weight.fit(target.astype(np.float32), steps=100)
     difference = (weight.decode().numpy() - target) @ x.T

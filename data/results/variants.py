@@ -116,7 +116,9 @@ class Fitted(ta.ADTN):
 
     With ``metric = "activations"`` it minimizes Σ_x ‖(W - W₀)x‖², summed over training images: the
     distance of W·R and W₀·R, where R·Rᵀ = Σ_x x·xᵀ / n. A pixel that is always black costs nothing.
-    With ``rescale``, W gets the norm of W₀ afterwards; the W closest to W₀ is shorter.
+    With "differences" the mean image is subtracted from each x, because the bias can replace what
+    the layer makes of it. With ``rescale``, W gets the norm of W₀ afterwards; the closest W is
+    shorter.
     """
 
     def __init__(self, shape, depth=2, metric="activations", rescale=False, *, axes=None, rng=None):
@@ -136,7 +138,7 @@ class Fitted(ta.ADTN):
 
     def _fit_activations(self, target, steps, learning_rate):
         """Variable projection as in ``ADTN.fit``: maximize cos² of W·R and W₀·R, then scale."""
-        root = square_root_of_moments()
+        root = square_root_of_moments(centered=self.metric == "differences")
         goal = target @ root
         norm = float(np.linalg.norm(goal))
         optimizer = ta.Adam(self.parameters(), clip=1.0)
@@ -156,10 +158,11 @@ class Fitted(ta.ADTN):
 
 
 @functools.cache
-def square_root_of_moments():
+def square_root_of_moments(centered):
     """R (784, 784) with R·Rᵀ = Σ_x x·xᵀ / n over the bundled training images."""
     images = ta.load_data("mnist-5k").train.images
     x = images.reshape(len(images), -1)
+    x = x - x.mean(axis=0) if centered else x
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     return vectors * np.sqrt(np.maximum(values, 0))
 

@@ -18,52 +18,46 @@ from tinyadtn.studies.results import read_records
 from tinyadtn.tables import format_markdown
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "fc1_activations.jsonl"
-STARTS = ("random", "weights", "weights at full norm", "activations")
-PANELS = ("all trained", "others frozen")
+FITS = ("weights", "activations", "differences")
+STARTS = ("random", *FITS, "weights at full norm")
 
 
-def records(row: str, depth: int = 2) -> list[dict[str, Any]]:
+def records(row: str) -> list[dict[str, Any]]:
     """The runs of a row, one for each seed."""
-    found = read_records(FILE).values()
-    return [r for r in found if r["row"] == row and r["config"]["encode"]["fc1"]["depth"] == depth]
+    return [record for record in read_records(FILE).values() if record["row"] == row]
 
 
 def table() -> str:
-    """What the fit is to, the depth, the relative error e, and cos = √(1 - e²)."""
-    rows = [["fitted to", "M", "relative error", "cosine"]]
-    for start in ("weights", "activations"):
-        for depth in (2, 4):
-            runs = records(f"{start}, before training", depth)
-            error = statistics.fmean(run["fit_error"]["fc1"] for run in runs)
-            rows.append([start, str(depth), f"{error:.3f}", f"{math.sqrt(1 - error**2):.2f}"])
+    """What the fit is to, its relative error e, and the cosine √(1 - e²)."""
+    rows = [["fitted to", "relative error", "cosine"]]
+    for fit in FITS:
+        error = statistics.fmean(run["fit_error"]["fc1"] for run in records(fit))
+        rows.append([fit, f"{error:.3f}", f"{math.sqrt(1 - error**2):.2f}"])
     return format_markdown(rows)
 
 
-def wrong(start: str, panel: str) -> list[float]:
-    """The mean validation error in %, before training and after each epoch."""
+def accuracies(start: str) -> dict[int, float]:
+    """The mean validation accuracy in % after each epoch; after 0 epochs if it was measured."""
+    epochs = list(zip(*(run["history"] for run in records(start))))
+    found = {k: [e["validation_accuracy"] for e in epoch] for k, epoch in enumerate(epochs, 1)}
     before = [run["validation"] for run in records(f"{start}, before training")]
-    runs = [run["history"] for run in records(f"{start}, {panel}")]
-    epochs = [[entry["validation_accuracy"] for entry in epoch] for epoch in zip(*runs)]
-    return [100 * (1 - statistics.fmean(shares)) for shares in (before, *epochs)]
+    found = {**({0: before} if before else {}), **found}
+    return {k: 100 * statistics.fmean(shares) for k, shares in found.items()}
 
 
 def picture() -> Any:
+    curves = {start: accuracies(start) for start in STARTS}
+    last = "; ".join(f"{start} {curve[max(curve)]:.1f} %" for start, curve in curves.items())
     figure = new_figure(
-        7.2,
-        3.8,
-        "Validation error before training and after one and two epochs, for four initializations "
-        "of an ADTN of depth 2, with the other layers frozen and with all layers trained.",
+        6.4, 4.2, f"Validation accuracy by epoch for five initializations; after the last: {last}."
     )
-    for axes, panel in zip(figure.subplots(1, 2, sharey=True), PANELS):
-        for start, style in zip(STARTS, styles(len(STARTS))):
-            if records(f"{start}, {panel}"):
-                axes.plot(wrong(start, panel), label=start, **style)
-        axes.set(title=panel, xlabel="epochs of training", yscale="log", xticks=(0, 1, 2))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.grid(alpha=0.3, which="both")
-    figure.axes[0].set(ylabel="wrong on the validation split (%)")
-    handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4)
+    axes = figure.add_subplot()
+    for (start, curve), style in zip(curves.items(), styles(len(STARTS))):
+        label = start if start == "random" else f"fitted to {start}"
+        axes.plot(list(curve), list(curve.values()), label=label, **style)
+    axes.set(xlabel="epochs of training", ylabel="correct on the validation split (%)")
+    axes.grid(alpha=0.3)
+    axes.legend()
     return figure
 
 
