@@ -15,7 +15,7 @@ from . import idx
 from .catalogue import KNOWN
 from .cifar import CIFAR10, CIFAR100, Layout, holds, read_cifar
 from .csv_file import read_csv
-from .picture_files import read_picture_folder
+from .picture_files import ENDINGS, read_picture_folder
 from .saved_data import ENDING, MAKE, parse_data
 from .usual_names import EXPECTED, by_usual_names, split_of
 
@@ -82,10 +82,16 @@ def _read_folder(folder: Path, size: int | None) -> Contents:
         return _read_tables(folder, tables), None, None
     if pictures := read_picture_folder(folder, size):
         return pictures, None, None
-    if any(folder.rglob("data_batch_1")):
+    if any(any(folder.glob(place)) for place in ("data_batch_1", "*/data_batch_1")):
         hint = "CIFAR's Python version, pickles, which are never loaded; get the binary version"
         raise refusal(folder, f"one layout: {LAYOUTS}", hint)
-    raise refusal(folder, f"files of one layout: {LAYOUTS}", "none in it")
+    names = sorted(path.name for path in folder.iterdir())
+    listed = ", ".join(names[:5]) + (", …" if names[5:] else "") if names else "nothing"
+    loose = any(name.lower().endswith(ENDINGS) for name in names)
+    hint = f". Each class needs a folder, such as {folder / 'cat' / '1.png'}" if loose else ""
+    raise DataFileError(
+        f"{folder}: expected files of one layout: {LAYOUTS}, found {listed} in it{hint}"
+    )
 
 
 def _sets_in(folder: Path) -> list[tuple[Path, Layout | None]]:
