@@ -156,7 +156,7 @@ def test_a_folder_without_classes_says_what_is_in_it_and_what_is_needed(tmp_path
         DataFileError, match=r"found 000\.png, .*, … in it\. Each class needs a fol"
     ):
         ta.load_data(tmp_path / "all" / "pets")
-    with pytest.raises(DataFileError, match="found all in it$"):
+    with pytest.raises(DataFileError, match=r"found all in it$"):
         ta.load_data(tmp_path)
 
 

@@ -182,8 +182,11 @@ def check_together(pairs: Mapping[str, Pair], name: str, num_classes: int) -> No
         )
         _require(
             labels.max() < num_classes,
-            f"{name}: {split} has label {labels.max()}, training only 0 to {num_classes - 1}; do "
-            "the files belong together?",
+            f"{name}: train has label {labels.max()}, and there are {num_classes} names of "
+            "classes; give a name for each class"
+            if split == "train"
+            else f"{name}: {split} has label {labels.max()}, training only 0 to "
+            f"{num_classes - 1}; do the files belong together?",
         )
     for one, other in combinations(pairs, 2):
         _require(

@@ -34,7 +34,7 @@ def read_path(path: Path, size: int | None = None) -> Contents:
     ``size`` is for pictures only (see ``read_picture_folder``). ``DataFileError`` if the path does
     not exist, has no layout that is known or more than one, or holds damaged files.
     """
-    if path.suffix == ENDING:
+    if path.suffix.lower() == ENDING:
         return _read_npz(path)
     if path.suffix.lower() == ".csv" and not path.is_dir():
         return {"train": read_csv(path)}, None, None
