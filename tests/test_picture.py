@@ -202,7 +202,7 @@ for read in (read_digit, lambda path: read_picture(path, 32, 3)):
         said = "read"
     except DataFileError as error:
         said = str(error)
-    print((peak() - before) / 2**20, time.process_time() - start, said)
+    print((peak() - before) / 2**20, time.process_time() - start, ascii(said)[1:-1])
 """
 )
 HOSTILE = {

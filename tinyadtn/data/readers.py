@@ -85,9 +85,9 @@ def _read_folder(folder: Path, size: int | None) -> Contents:
     if any(any(folder.glob(place)) for place in ("data_batch_1", "*/data_batch_1")):
         hint = "CIFAR's Python version, pickles, which are never loaded; get the binary version"
         raise refusal(folder, f"one layout: {LAYOUTS}", hint)
-    names = sorted(path.name for path in folder.iterdir())
-    listed = ", ".join(names[:5]) + (", …" if names[5:] else "") if names else "nothing"
-    loose = any(name.lower().endswith(ENDINGS) for name in names)
+    inside = sorted(path.name for path in folder.iterdir())
+    listed = ", ".join(inside[:5]) + (", …" if inside[5:] else "") if inside else "nothing"
+    loose = any(name.lower().endswith(ENDINGS) for name in inside)
     hint = f". Each class needs a folder, such as {folder / 'cat' / '1.png'}" if loose else ""
     raise DataFileError(
         f"{folder}: expected files of one layout: {LAYOUTS}, found {listed} in it{hint}"
