@@ -95,5 +95,5 @@ def _as_names(pair: Any) -> list[str] | None:
     except (TypeError, ValueError):
         return None
     labels = as_text(labels)
-    values = labels.ravel().tolist() if labels.dtype.kind in "UO" else []
+    values = labels.ravel().tolist() if labels.dtype.kind in "UOT" else []
     return values if values and all(isinstance(value, str) for value in values) else None

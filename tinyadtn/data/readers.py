@@ -34,6 +34,15 @@ def read_path(path: Path, size: int | None = None) -> Contents:
     ``size`` is for pictures only (see ``read_picture_folder``). ``DataFileError`` if the path does
     not exist, has no layout that is known or more than one, or holds damaged files.
     """
+    try:
+        return _read_path(path, size)
+    except OSError as error:  # a link to nothing, no permission, a name that is too long
+        raise DataFileError(
+            f"{error.filename or path}: {error.strerror or error}; remove it, or make it readable"
+        ) from error
+
+
+def _read_path(path: Path, size: int | None) -> Contents:
     if path.suffix.lower() == ENDING:
         return _read_npz(path)
     if path.suffix.lower() == ".csv" and not path.is_dir():
