@@ -26,6 +26,7 @@ import json
 import math
 import numbers
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,6 +55,8 @@ OPTIONS = ["data", "network", "encode", "train_others", "freeze", "dense", "fit"
 LONGEST = 2**22  # bytes of a spec
 MOST_RUNS = 100_000
 DEEPEST = 30  # nesting of tables and lists; a wiring needs 8
+# The start of a key in more parts than that, a.b.c. or "a".b.c.
+DOTTED = re.compile(rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST}}}""")
 TABLE = "a table, {name = value}"
 
 
@@ -200,7 +203,10 @@ def _parsed(path: Path) -> dict[str, Any]:
             "file?"
         )
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if DOTTED.search(text):  # tomllib would need memory for the square of the parts
+            raise RecursionError
+        return tomllib.loads(text)
     except ValueError as error:  # not UTF-8, not TOML, or a number that is too long for Python
         raise TinyADTNError(f"{path}: not TOML: {error}") from error
     except RecursionError as error:
@@ -266,13 +272,16 @@ def _each(
 
 def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Raise SizeLimitError for too many runs, counted before they are listed in memory."""
-    count = sum(
-        (seeds if isinstance(seeds := row.get("seeds", 1), int) else 1) * _num_choices(row)
-        for row in rows
-    )
+    count = sum(_num_seeds(row.get("seeds", 1)) * _num_choices(row) for row in rows)
     if count > MOST_RUNS:
         shown = f"{count:,}" if count < 10**18 else "more than 10^18"
         raise SizeLimitError(f"{name}: {shown} runs, a sweep has at most {MOST_RUNS:,}")
+
+
+def _num_seeds(value: Any) -> int:
+    if isinstance(value, (list, tuple)):
+        return len(value)
+    return value if isinstance(value, int) else 1
 
 
 def _num_choices(value: Any) -> int:
