@@ -209,6 +209,10 @@ ZOO = [
         "hold = _shared(hold, owner)",
         "return reference",
         "test_guard::test_an_array_in_several_graphs_is_free_after_the_last"),
+    bug("the guard overlooks arrays in a tuple that a gradient keeps",
+        "type(kept) in (tuple, list) and _PLAIN.issuperset(map(type, kept))",
+        "type(kept) in (tuple, list)",
+        "test_guard::test_which_gradients_keep_an_array"),
     # --- ops -------------------------------------------------------------------------------------
     bug("softmax: the gradient of each entry alone",
         "return p * (g - _total(g * p, axis))",
