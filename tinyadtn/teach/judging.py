@@ -189,12 +189,22 @@ def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
     distance = float(off.max(initial=0.0))
     if distance <= tolerance * max(1.0, float(np.abs(right).max(initial=0.0))):
         return distance, ""
-    where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
-    place = f"at {[int(k) for k in where]} " if right.size > 1 else ""
-    problem = f"{place}right {short(right[where])}, yours {short(given[where])}"
-    if right.dtype == bool or not np.isfinite(distance):  # the difference has no size
+    counts = right.dtype.kind in "iu" and right.ndim == 1 and right.size <= 3
+    if right.size == 1 or counts:
+        problem = f"right {_whole(right)}, yours {_whole(given)}"
+        is_telling = distance < 1e-3 * np.abs(right).max()  # else the numbers show it
+    else:
+        where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
+        place = [int(k) for k in where]
+        problem = f"at {place} right {short(right[where])}, yours {short(given[where])}"
+        is_telling = np.isfinite(distance)
+    if right.dtype == bool or not is_telling:
         return distance, f"{problem}."
     return distance, f"{problem}; the largest difference is {distance:.1e}."
+
+
+def _whole(array: np.ndarray) -> str:
+    return short(array) if array.ndim == 0 else f"({', '.join(map(short, array.ravel()))})"
 
 
 def _quoted(value: Any) -> str:
@@ -223,6 +233,7 @@ def short(value: Any, most: int = 200) -> str:
 def _nothing_returned(answer: Any, tried: str, got: Any, passed: int) -> Verdict:
     if not callable(answer):
         return Verdict("not done yet", f"{tried}: no answer yet.", passed)
+    tried = tried.partition(": ")[0]  # the case, without what was compared
     if passed == 0:
         return Verdict("not done yet", f"For {tried} it returns {got}.")
     return Verdict("wrong", f"For {tried} it returns {got}. Is a return missing?", passed)
