@@ -192,6 +192,8 @@ errors = missing(W)
 needed = int(np.argmax(errors < 0.5))
 teach.reveal(my_guess_kept, needed)
 print(f"{needed * (256 + 784):,} parameters in the two factors, {W.size:,} in W")
+
+# %% compare
 teach.states("200,704", W.size, always=True)
 
 # %%
@@ -287,6 +289,8 @@ for bond in (1, 2, 4, 8, 16):
     size = sum(core.size for core in cores)
     print(f" {bond:2}   {size:10,}   {found[bond]:8.4f}   {theirs:9.4f}")
 teach.reveal(my_guess_error, found[4])
+
+# %% compare
 teach.states("0.99", found[4], within=0.01)
 
 # %% [markdown]
@@ -311,6 +315,8 @@ cuts.missing(curves)
 ranks = (10, 12, 16)
 print("smooth, by rank:", {r: f"{curves['smooth'][r]:.0e}" for r in ranks})
 print("relative error at rank 16:", {name: f"{curve[16]:.2g}" for name, curve in curves.items()})
+
+# %% compare
 teach.states("0.87", curves["trained"][16], within=0.02)
 teach.states("0.93", curves["random"][16], within=0.02)
 
@@ -341,6 +347,8 @@ bell_train = (4, 4, 4), (4, 4, 4), 3
 
 # %%
 bell_train = teach.check("bell train", bell_train)
+
+# %% compare
 teach.states("384", 3 * (64 + 64), always=True)
 
 # %% [markdown]

@@ -204,6 +204,8 @@ print(" Q      entries   stored  effective  full gates   (M = 1)")
 for num_sites in (12, 18, 21, 24):
     stored, effective, full = three_counts(num_sites, 1)
     print(f"{num_sites:2} {2**num_sites:12,}   {stored:6}  {effective:9}  {full:10}")
+
+# %% compare
 teach.states("436", three_counts(18, 2)[0], always=True)
 
 # %% [markdown]

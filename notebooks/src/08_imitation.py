@@ -179,6 +179,8 @@ for _step in ta.train(model, data, epochs=teach.pick(20, 2), learning_rate=2e-3)
 W = model.fc1.weight.numpy()
 W = W / np.linalg.norm(W)
 print(f"{W.size:,} entries")
+
+# %% compare
 teach.states("50,176", W.size, always=True)
 
 
@@ -204,6 +206,8 @@ by_distance = my_fit(lambda T: ((T - W) * (T - W)).sum(), teach.pick(300, 20))
 teach.reveal(my_guess_start, round(by_distance["distance"][0], 2))
 teach.reveal(my_guess_after, round(by_distance["distance"][10], 2))
 print("smallest norm of T:", by_distance["norm"].min().round(4))
+
+# %% compare
 teach.states("1.41", by_distance["distance"][0], within=0.01)
 teach.states("0.002", by_distance["norm"].min(), within=0.003)
 
@@ -363,6 +367,8 @@ print("relative error     ADTN M = 4   TT D = 4    rank 4")
 print("parameters         ", "".join(f"{size:10,}" for size in sizes))
 for name, row in errors.items():
     print(f"{name:19}", "".join(f"{error:10.3f}" for error in row))
+
+# %% compare
 teach.states("864", sizes[0], always=True)
 teach.states("3,392", sizes[2], always=True)
 teach.states("0.94", errors["trained"][0], within=0.015)
@@ -384,6 +390,8 @@ print("share of the squares explained (%)   ADTN M = 4   TT D = 4   rank 4")
 print("parameters, in % of 64 · 784        ", "".join(f"{100 * n / W.size:10.1f}" for n in sizes))
 for name, row in shares.items():
     print(f"{name:36}", "".join(f"{share:10.1f}" for share in row))
+
+# %% compare
 teach.states("11", shares["trained"][0], within=2.5)
 teach.states("1.7", 100 * sizes[0] / W.size, always=True)
 teach.states("4", shares["random"][0], within=2)

@@ -29,6 +29,8 @@ SEEDS = teach.pick((0, 1, 2), (0, 1))
 data = ta.load_data("mnist-5k")
 TRAIN = data.train.images, data.train.labels
 print(len(data.train), "images to train,", len(data.test), "to test")
+
+# %% compare
 teach.states("3,500", len(data.train), always=True)
 teach.states("1,000", len(data.test), always=True)
 
@@ -149,9 +151,11 @@ for step, loss in enumerate(loop):
         accuracy = 100 * ta.evaluate(network, data.validation).accuracy
         history.append((step + 1, loss, accuracy, network.fc1.weight.decode().numpy().copy()))
 teach.reveal(my_guess_learned, round(history[-1][2], 1))
+budgets.learning(history)
+
+# %% compare
 teach.states("93", history[-1][2], within=1.5)
 teach.states("436", ta.report(network).rows[0].counts.stored, always=True)
-budgets.learning(history)
 
 # %% [markdown]
 # The weights begin as noise and stay strange to our eyes. Yet the accuracy rises from chance to
@@ -205,9 +209,11 @@ for name, (family, recipe, rate) in candidates.items():
     stored = ta.report(runs[0][0]).rows[0].counts.stored
     short[name] = family, stored, [percent for _, percent in runs]
 mean = {name: np.mean(percents) for name, (_, _, percents) in short.items()}
-teach.states("164", short["ADTN M=1"][1], always=True)
 teach.reveal(my_guess_164, round(mean["ADTN M=1"], 1))
 teach.reveal(my_guess_frozen, round(mean["frozen"], 1))
+
+# %% compare
+teach.states("164", short["ADTN M=1"][1], always=True)
 
 # %% [markdown]
 # ## Short runs and long runs
@@ -247,13 +253,15 @@ def table(short, long):
 
 
 table(short, long)
+above = {name: np.mean(runs) - np.mean(long["frozen"][2]) for name, (_, _, runs) in long.items()}
+
+# %% compare
 teach.states("88", mean["frozen"], within=1.5)
 teach.states("91", mean["ADTN M=1"], within=1.5)
 teach.states("92", mean["dense"], within=1.5)
 teach.states("93.5", np.mean(long["frozen"][2]), always=True)
 teach.states("97.2", np.mean(long["ADTN M=1"][2]), always=True)
 teach.states("98.3", np.mean(long["dense"][2]), always=True)
-above = {name: np.mean(runs) - np.mean(long["frozen"][2]) for name, (_, _, runs) in long.items()}
 teach.states("76", 100 * above["ADTN M=1"] / above["dense"], always=True)
 teach.states("97.2", np.mean(long["ADTN M=4"][2]), always=True)
 teach.states("97.9", np.mean(long["larger sites"][2]), always=True)
@@ -291,8 +299,10 @@ dense, _ = run(ta.models.fc2, {}, STEPS, 1e-2, 0)
 W = dense.fc1.weight.numpy() / np.linalg.norm(dense.fc1.weight.numpy())
 T = history[-1][3] / np.linalg.norm(history[-1][3])
 print(f"the trained ADTN as an imitation: error {np.sqrt(1 - (W * T).sum() ** 2):.2f}")
-teach.states("1.00", np.sqrt(1 - (W * T).sum() ** 2), within=0.02)
 ta.draw.weights({"dense": W, "ADTN M=2": T}, image_shape=(28, 28))
+
+# %% compare
+teach.states("1.00", np.sqrt(1 - (W * T).sum() ** 2), within=0.02)
 
 # %% [markdown]
 # As an imitation of the dense weight the trained ADTN is worthless, since the error is 1.00. As a
@@ -336,6 +346,8 @@ depths = spend((16, 14, 11), 600)
 yours = dict(zip(("fc1", "fc2", "fc3"), depths))
 encoded = ta.report(ta.compress(ta.models.lenet5(), yours, rng=None)).rows[-2]
 print(f"{yours} stores {encoded.counts.stored} parameters for {encoded.counts.dense:,}")
+
+# %% compare
 teach.states("58,920", encoded.counts.dense, always=True)
 
 # %% [markdown]
@@ -383,6 +395,8 @@ three = ("fc1", "fc2", "fc3")
 long_lenet = {k: (family, *measured("lenet5_mnist", k, three)) for k, family in families.items()}
 long_lenet["removed"] = "layers removed", *measured("lenet5_mnist", "removed")
 table(short_lenet, long_lenet)
+
+# %% compare
 teach.states("97.2", np.mean(long_lenet["frozen"][2]), always=True)
 teach.states("98.3", np.mean(long_lenet["ADTN M=1"][2]), always=True)
 teach.states("99.2", np.mean(long_lenet["dense"][2]), always=True)
@@ -449,6 +463,8 @@ bill = teach.check("bill", bill)
 stored, decode, apply = bill(18, 2, 256, 784)
 print(f"fc1 of FC-2, M = 2: {stored:,} bytes instead of {4 * apply:,}")
 print(f"decoding costs {decode:,} multiply-adds, as much as {decode / apply:.0f} images")
+
+# %% compare
 teach.states("1,744", stored, always=True)
 teach.states("142", decode / apply, always=True)
 teach.states("802,816", 4 * apply, always=True)
@@ -507,6 +523,8 @@ my_recipe = ta.TensorTrain.like(((4, 2, 2, 4, 2, 2), (2, 2, 7, 2, 2, 7)), (1, 1,
 
 # %%
 my_recipe = teach.check("tiny recipe", my_recipe)
+
+# %% compare
 teach.states("4,160", short["rank 4"][1], always=True)
 
 # %% [markdown]

@@ -50,6 +50,8 @@ print("                       dense       stored      ratio")
 for name in ("fc1.weight", "fc2.weight", "encoded weights", "whole model"):
     count = rows[name]
     print(f"{name:16} {count.dense:11,}  {count.stored:11,}  {count.ratio:9,.1f}")
+
+# %% compare
 teach.states("424", rows["encoded weights"].stored, always=True)
 teach.states("45", small.fc1.weight.num_sites + small.fc2.weight.num_sites, always=True)
 teach.states("18,874,368", rows["encoded weights"].dense, always=True)
@@ -217,6 +219,8 @@ my_guess_independent = None  # of the 424 stored parameters, how many are indepe
 independent_parameters = teach.check("independent parameters", independent_parameters)
 both = independent_parameters(21) + independent_parameters(24)
 teach.reveal(my_guess_independent, both)
+
+# %% compare
 teach.states("8", 6 * 24 - independent_parameters(24), always=True)
 teach.states("10", 6 * 21 - independent_parameters(21), always=True)
 teach.states("252", both, always=True)
@@ -320,6 +324,8 @@ teach.reveal(my_guess_rank, rank)
 _, first = measured("fc1_mnist", "output first depth=1")
 _, turns = measured("fc1_mnist", "interleaved depth=1")
 print(f"FC-2, depth 1: output first {np.mean(first):.1f} %, interleaved {np.mean(turns):.1f} %")
+
+# %% compare
 teach.states("21", np.mean(turns) - np.mean(first), always=True)
 
 # %% [markdown]
@@ -356,6 +362,8 @@ spent = {
 for name, ms in spent.items():
     print(f"{name:26} {ms:7.2f} ms for 64 images")
 teach.reveal(my_guess_saving, W.size / (A.size + B.size))
+
+# %% compare
 teach.states("512", W.size / (A.size + B.size), always=True)
 
 # %% [markdown]
