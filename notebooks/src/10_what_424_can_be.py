@@ -12,7 +12,7 @@
 # an ADTN of depth 1 has rank 4 if its outputs come first.
 #
 # **Recap of notebook 09.** It trained ADTNs in networks and measured their accuracy. This notebook
-# and the next take this claim apart: the count here, the word "improves" in notebook 11.
+# and the next take the claim apart: the count here, the word "improves" in notebook 11.
 
 # %%
 import time
@@ -256,8 +256,11 @@ legs.draw(legs.brick_wall(8, 1), legs.two_halves(4, 4))
 # $$T[ap, qb] = \sum_{s} l[as]\; B[ps, qb], \qquad B[ps, qb] = \sum_t G[pq, st]\, r[tb].$$
 #
 # The pair (p, s) has 2 · 2 = 4 values, so B has 4 rows. The matrix A that belongs to it has 4
-# columns: $A[ap, xs] = l[as]$ if $x = p$, and 0 otherwise. So **W = A·B, with 4 columns in A and 4
-# rows in B**, whatever the gates are.
+# columns (x, s), where x hands p over to B: $A[ap, xs] = l[as]$ if $x = p$, and 0 otherwise. So
+# **W = A·B, with 4 columns in A and 4 rows in B**, whatever the gates are.
+
+# %%
+legs.draw(legs.rank_four(4, 4))
 
 
 # %%

@@ -45,9 +45,9 @@ gaps = np.array([abs(a - b) for k, a in enumerate(ten) for b in ten[:k]])
 gap = CLAIM["after"] - CLAIM["before"]
 print("one network, ten seeds:", " ".join(f"{percent:.1f}" for percent in sorted(ten)))
 teach.reveal(my_guess_pairs, int((gaps >= gap).sum()))
-_, steady = measured("fc1_mnist", "image depth=2")
 
 # %% compare
+_, steady = measured("fc1_mnist", "image depth=2")
 teach.states("1.57", gap, always=True)
 teach.states("23", (gaps >= gap).sum(), always=True)
 teach.states("0.1", np.std(steady, ddof=1), always=True)

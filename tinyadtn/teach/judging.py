@@ -204,7 +204,7 @@ def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
 
 
 def _whole(array: np.ndarray) -> str:
-    return short(array) if array.ndim == 0 else f"({', '.join(map(short, array.ravel()))})"
+    return short(array) if array.size == 1 else f"({', '.join(map(short, array.ravel()))})"
 
 
 def _quoted(value: Any) -> str:

@@ -54,7 +54,7 @@ def light_cone(
     _wall(above, num_sites, depth, gate, cone)
     _spectra(below, num_sites, before, after)
     for axes in (above, below):
-        axes.axvspan(left - 0.5, right + 0.5, color=CONE, alpha=0.45, zorder=0, linewidth=0)
+        axes.axvspan(left - 0.4, right + 0.4, color=CONE, alpha=0.45, zorder=0, linewidth=0)
     style = {
         "ha": "center",
         "va": "bottom",
