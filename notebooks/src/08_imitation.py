@@ -377,13 +377,14 @@ fits.race(races, W.size, depths=(1, 2, 4))
 
 # %%
 sizes = [races["trained"][f][k][0] for f, k in (("ADTN", -1), ("tensor train", 2), ("low rank", 2))]
-print("                      ADTN M = 4      TT D = 4        rank 4")
+heads = "ADTN M = 4", "TT D = 4", "rank 4"
+print(" " * 21, "".join(f"{head:>11}    " for head in heads))
 print("parameters           ", "".join(f"{n:6,} {100 * n / W.size:4.1f} %  " for n in sizes))
 for name, row in errors.items():
     shares = [100 * (1 - error**2) for error in row]
     cells = [f"{error:6.3f} {share:4.0f} %  " for error, share in zip(row, shares)]
     print(f"{name:20} ", "".join(cells))
-print("left the number or the error, right the share of the entries or of the squares")
+print("left the number or the error, right its share of the entries or of the squares")
 
 # %% compare
 teach.states("864", sizes[0], always=True)

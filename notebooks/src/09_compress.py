@@ -110,7 +110,8 @@ def my_frozen(model, layer, seed):
 # %% [markdown]
 # The ADTN below has depth 2 and 18 sites. The option `axes` says that the 784 inputs are 28 rows
 # of 28 pixels, so that rows and columns get sites of their own. The default order of the sites,
-# `mirrored`, lets outputs and inputs take turns.
+# `mirrored`, lets outputs and inputs take turns. In the picture below, the sites lie below each
+# other, and the network is read from left to right.
 
 # %%
 model = ta.models.fc2(rng=0)
@@ -223,8 +224,8 @@ teach.states("92", mean["dense"], within=1.5)
 #
 # The runs above are short: 3,500 images and 300 steps. The project also trained on all of MNIST,
 # which has more than ten times as many images, for ten epochs and with five seeds. Those runs are
-# in files, and `measured` reads one row of `data/results/fc1_budgets.md`. The long runs are of plain
-# ADTNs, the short ones of normalized ADTNs. In the row "larger sites" the sites of the ADTN have 4
+# in files, and `measured` reads one row of `data/results/fc1_budgets.md`. The long runs are of
+# plain ADTNs, the short ones of normalized ADTNs. In the row "larger sites" the sites of the ADTN have 4
 # or 7 values instead of 2.
 
 # %%

@@ -33,6 +33,7 @@ for (const player of document.querySelectorAll(".player:not([data-ready])")) {
   const count = part("span", "", "which step");
   Object.assign(slider, {type: "range", min: 0, max: last, value: 0});
   slider.style.verticalAlign = "middle";
+  count.style.whiteSpace = "nowrap";
   let now = 0, timer = null;
   const show = (step) => {
     now = Math.max(0, Math.min(last, step));
