@@ -225,8 +225,8 @@ teach.states("92", mean["dense"], within=1.5)
 # The runs above are short: 3,500 images and 300 steps. The project also trained on all of MNIST,
 # which has more than ten times as many images, for ten epochs and with five seeds. Those runs are
 # in files, and `measured` reads one row of `data/results/fc1_budgets.md`. The long runs are of
-# plain ADTNs, the short ones of normalized ADTNs. In the row "larger sites" the sites of the ADTN have 4
-# or 7 values instead of 2.
+# plain ADTNs, the short ones of normalized ADTNs. In the row "larger sites" the sites of the ADTN
+# have 4 or 7 values instead of 2.
 
 # %%
 names = ["frozen", "ADTN M=1", "ADTN M=2", "ADTN M=4", "larger sites"]

@@ -239,10 +239,10 @@ def as_table(rows: list[Row]) -> str:
         for row in rows
     ]
     totals = [["student", "notebook", "right", "of", "points"]]
-    for copy, answers in grouped(rows, lambda row: (row.student, row.notebook)).items():
-        right = [row.state for row in answers].count("right")
-        points = f"{points_of_six(right, len(answers)):.1f}"
-        totals.append([*copy, str(right), str(len(answers)), points])
+    for copy, own in grouped(rows, lambda row: (row.student, row.notebook)).items():
+        right = [row.state for row in own].count("right")
+        points = f"{points_of_six(right, len(own)):.1f}"
+        totals.append([*copy, str(right), str(len(own)), points])
     return f"{format_table([head, *lines], left=5)}\n\n{format_table(totals, left=2)}"
 
 
