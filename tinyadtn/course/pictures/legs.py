@@ -103,7 +103,7 @@ def whole(num_sites: int) -> Diagram:
 
 def product(num_sites: int) -> Diagram:
     """Return a vector of two entries at each site, and no bond."""
-    diagram = Diagram(f"product: {2 * num_sites} parameters, no bond")
+    diagram = Diagram(f"product: {2 * num_sites} parameters")
     for site in range(num_sites):
         diagram.box(site, site, 0, f"$v_{site}$")
         diagram.leg(site, 0.3, 1, f"$b_{site}$")
