@@ -134,7 +134,7 @@ def my_wall(columns, num_sites):
 adtn = ta.ADTN((16, 16), depth=2, order="output_first", normalized=False, rng=3)
 columns = [column.numpy().astype(np.float64) for column in adtn.columns]
 states = list(my_wall(columns, adtn.num_sites))
-*_, last = adtn.steps()
+*_, last = adtn.steps()  # the library's states, gate by gate
 print(f"{adtn.num_parameters} parameters became {states[-1].size} entries")
 print("largest difference to the library:", np.abs(states[-1] - last.state.numpy()).max())
 

@@ -327,7 +327,7 @@ def spend(sites, budget):
 # %%
 spend = teach.check("spend", spend)
 depths = spend((16, 14, 11), 600)
-yours = dict(zip(("fc1", "fc2", "fc3"), depths))
+yours = dict(zip(("fc1", "fc2", "fc3"), depths))  # a depth stands for its recipe
 encoded = ta.report(ta.compress(ta.models.lenet5(), yours, rng=None)).rows[-2]
 print(f"{yours} stores {encoded.counts.stored} parameters for {encoded.counts.dense:,}")
 

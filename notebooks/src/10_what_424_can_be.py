@@ -39,7 +39,8 @@ rng = np.random.default_rng(0)
 my_guess_count = None  # stored parameters of both layers together
 
 # %% [markdown]
-# To count, shapes are enough. Without `rng`, no parameter is drawn.
+# To count, shapes are enough: without `rng`, no parameter is drawn. A whole number stands for an
+# ADTN of that depth.
 
 # %%
 vgg = ta.models.vgg16(num_classes=10, image_size=32)
