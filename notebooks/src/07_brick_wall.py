@@ -134,7 +134,7 @@ def my_wall(columns, num_sites):
 adtn = ta.ADTN((16, 16), depth=2, order="output_first", normalized=False, rng=3)
 columns = [column.numpy().astype(np.float64) for column in adtn.columns]
 states = list(my_wall(columns, adtn.num_sites))
-*_, last = adtn.steps()  # the library's states, gate by gate
+*_, last = adtn.steps()  # the library's states, column by column
 print(f"{adtn.num_parameters} parameters became {states[-1].size} entries")
 print("largest difference to the library:", np.abs(states[-1] - last.state.numpy()).max())
 
@@ -143,7 +143,7 @@ print("largest difference to the library:", np.abs(states[-1] - last.state.numpy
 #
 # ## Watch it grow
 #
-# The player shows T as a 16 × 16 matrix, from a single 1 to a full matrix, gate by gate. Two
+# The player shows the state as a 16 × 16 matrix, gate by gate: from |0…0⟩, a single 1, to T. Two
 # guesses before you press play. Which share of the entries is 0 after the ReLU? And does the ReLU
 # make the rank larger, smaller, or neither?
 
