@@ -48,6 +48,8 @@ my_guess_points = None  # for example 20
 # %%
 data = ta.load_data("mnist-5k")
 tiny.main(data, steps=teach.pick(240, 3))
+
+# %% compare
 teach.states("200,704", 256 * 784, always=True)
 
 # %% [markdown]
@@ -208,6 +210,8 @@ networks = {M: tiny.ADTN(256, 28, 28, depth=M, rng=np.random.default_rng(0)) for
 size = {M: sum(column.data.size for column in network.columns) for M, network in networks.items()}
 teach.reveal(my_guess_depth_1, size[1])
 teach.reveal(my_guess_depth_4, size[4])
+
+# %% compare
 teach.states("436", size[2], always=True)
 teach.states("500", len(data.validation), always=True)
 

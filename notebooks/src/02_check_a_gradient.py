@@ -325,6 +325,8 @@ for bug in BUGS:
     found.append((through_the_sum(bug, x), not gradcheck(bug.function, bug.wrong, x, rng)))
     marks = ["found " if hit else "MISSED" for hit in found[-1]]
     print(f"{bug.name:<11} {bug.bug:<32} .sum(): {marks[0]}   gradcheck: {marks[1]}")
+
+# %% compare
 teach.states("6", sum(by_sum for by_sum, _ in found), always=True)
 
 # %% [markdown]

@@ -31,9 +31,11 @@ from tinyadtn.course.pictures.learning import curves_and_misread, loss_curves
 data = ta.load_data("mnist-5k")
 train = data.train
 print({name: len(getattr(data, name)) for name in ("train", "validation", "test")})
+ta.draw.digits(train.images[:10], [f"this is a {n}" for n in train.labels[:10]])
+
+# %% compare
 teach.states("500", len(data.validation), always=True)
 teach.states("1,000", len(data.test), always=True)
-ta.draw.digits(train.images[:10], [f"this is a {n}" for n in train.labels[:10]])
 
 # %% [markdown]
 # The network learns from the training digits. We look at the 500 validation digits while we choose,
@@ -133,6 +135,8 @@ parameters = [Tensor(array) for array in my_arrays()]
 first_loss = float(own_loss(parameters, train.images, train.labels).data)
 teach.reveal(my_guess_first, first_loss)
 print(f"ln 10 = {np.log(10):.4f}")
+
+# %% compare
 teach.states("203,530", sum(array.size for array in my_arrays()), always=True)
 
 # %% [markdown]
@@ -243,6 +247,8 @@ seconds = time.perf_counter() - begun
 difference = max(abs(a - b) for a, b in zip(own_losses, losses))
 teach.reveal(my_guess_factor, round(own_seconds / seconds, 1))
 teach.reveal(my_guess_difference, difference)
+
+# %% compare
 teach.states("28", len(losses), always=True)
 
 # %% [markdown]
@@ -428,6 +434,8 @@ for step in ta.train(model, data, epochs=epochs):
 library_accuracy = 100 * ta.evaluate(model, data.test).accuracy
 print(f"\ntest accuracy: mine {100 * my_accuracy(by_adam, data.test):.1f} %", end=", ")
 print(f"the library's {library_accuracy:.1f} %")
+
+# %% compare
 teach.states("91 %", library_accuracy, within=2)
 
 # %% [markdown]

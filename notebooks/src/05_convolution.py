@@ -159,6 +159,8 @@ nine = np.arange(1.0, 10.0).reshape(3, 3)  # a kernel of nine different weights
 matrix = np.array([plain_convolution(unit, nine).ravel() for unit in units]).T
 teach.reveal(my_guess_values, len(np.unique(matrix)) - 1)
 print(f"shape {matrix.shape}, {np.count_nonzero(matrix)} of {matrix.size} entries are not 0")
+
+# %% compare
 teach.states("576", matrix.size, always=True)
 teach.states("16", matrix.shape[0], always=True)
 
@@ -341,6 +343,8 @@ teach.reveal(my_guess_lenet_digits, lenet_digits)
 teach.reveal(my_guess_fc2_digits, fc2_digits)
 teach.reveal(my_guess_lenet_shuffled, lenet_shuffled)
 teach.reveal(my_guess_fc2_shuffled, fc2_shuffled)
+
+# %% compare
 teach.states("96", lenet_digits, within=1.5)
 teach.states("91", fc2_digits, within=2)
 

@@ -94,7 +94,10 @@ def losses_and_parameters(
     losses = answer(model, images, labels, steps, learning_rate, rng)
     if losses is None or losses is NotImplemented:
         return losses
-    return list(losses), {name: p.data for name, p in model.named_parameters()}
+    losses = list(losses)
+    if any(isinstance(loss, ta.Tensor) for loss in losses):
+        raise UnexpectedResultError("It should yield numbers, loss.item(); it yields tensors.")
+    return losses, {name: p.data for name, p in model.named_parameters()}
 
 
 def recipe_parts(answer: Any) -> Any:

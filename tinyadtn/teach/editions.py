@@ -9,11 +9,9 @@ Nothing that exists is overwritten: a file that is there stays as it is.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +85,14 @@ def sources() -> list[Path]:
 # --- notebooks ------------------------------------------------------------------------------------
 
 
-def notebook(cells: list[Cell], *, solved: bool = False, tested: bool = False) -> str:
+def notebook(cells: list[Cell], *, solved: bool = False, compared: bool = False) -> str:
     """Return the .ipynb of these cells, as text: the same cells give the same bytes.
 
-    Solutions are left out, or with ``solved`` marked cells after the exercise. The lines
-    ``teach.states(...)`` are for the tests: they stay with ``tested`` only.
+    Solutions are left out, or with ``solved`` marked cells after the exercise. Cells that compare
+    the text with the run are left out, too, unless ``compared`` is set, as in the tests.
     """
-    shown = [cell for cell in cells if solved or cell.kind != "solution"]
-    if not tested:
-        shown = [bare for cell in shown if (bare := without_states(cell)).source]
+    left_out = {"solution": not solved, "compare": not compared}
+    shown = [cell for cell in cells if not left_out.get(cell.kind)]
     if setup := setup_cell():
         shown.insert(1, Cell("code", setup))
     content: dict[str, Any] = {
@@ -106,17 +103,6 @@ def notebook(cells: list[Cell], *, solved: bool = False, tested: bool = False) -
     }
     content["metadata"] = METADATA | {"tinyadtn": {"built": _digest(content)}}
     return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def without_states(cell: Cell) -> Cell:
-    """Return a cell of code without its statements teach.states(...)."""
-    if cell.kind == "text" or "teach.states(" not in cell.source:
-        return cell
-    lines = cell.source.splitlines()
-    for node in reversed(ast.parse(cell.source).body):
-        if isinstance(node, ast.Expr) and ast.unparse(node).startswith("teach.states("):
-            del lines[node.lineno - 1 : node.end_lineno]
-    return replace(cell, source="\n".join(lines).strip("\n"))
 
 
 def is_as_built(text: str) -> bool:

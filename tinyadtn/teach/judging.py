@@ -205,15 +205,28 @@ def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
     distance = float(off.max(initial=0.0))
     if distance <= tolerance * max(1.0, float(np.abs(right).max(initial=0.0))):
         return distance, ""
-    where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
-    place = f"at {[int(k) for k in where]} " if right.size > 1 else ""
-    shown = [short(right[where]), short(given[where])]
-    if shown[0] == shown[1]:  # they differ in later digits
-        shown = [str(right[where]), str(given[where])]
-    problem = f"{place}right {shown[0]}, yours {shown[1]}"
-    if right.dtype == bool or not np.isfinite(distance):  # the difference has no size
+    counts = right.dtype.kind in "iu" and right.ndim == 1 and right.size <= 3
+    if right.size == 1 or counts:
+        problem = _side_by_side(right, given)
+        is_telling = distance < 1e-3 * np.abs(right).max()  # else the numbers show it
+    else:
+        where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
+        problem = f"at {[int(k) for k in where]} {_side_by_side(right[where], given[where])}"
+        is_telling = np.isfinite(distance)
+    if right.dtype == bool or not is_telling:
         return distance, f"{problem}."
     return distance, f"{problem}; the largest difference is {distance:.1e}."
+
+
+def _side_by_side(right: np.ndarray, given: np.ndarray) -> str:
+    shown = _whole(right), _whole(given)
+    if shown[0] == shown[1]:  # they differ in later digits
+        shown = str(right), str(given)
+    return f"right {shown[0]}, yours {shown[1]}"
+
+
+def _whole(array: np.ndarray) -> str:
+    return short(array) if array.size == 1 else f"({', '.join(map(short, array.ravel()))})"
 
 
 def _quoted(value: Any) -> str:
@@ -242,6 +255,7 @@ def short(value: Any, most: int = 200) -> str:
 def _nothing_returned(answer: Any, tried: str, got: Any, passed: int) -> Verdict:
     if not callable(answer):
         return Verdict("not done yet", f"{tried}: no answer yet.", passed)
+    tried = tried.partition(": ")[0]  # the case, without what was compared
     if passed == 0:
         return Verdict("not done yet", f"For {tried}, it returns {got}.")
     return Verdict("wrong", f"For {tried}, it returns {got}. Is a return missing?", passed)
