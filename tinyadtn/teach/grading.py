@@ -182,10 +182,10 @@ def _run(
     except AnswerError as error:
         return Verdict("wrong", str(error)), True
     # Its process calls the answer as the exercise asks; the right one is called so here.
-    here = replace(exercise, ask=None)
+    here, right = replace(exercise, ask=None), _asked(exercise)
     late = AnswerError(f"It was not checked within {sandbox.seconds:g} s.")
     with _alarm(sandbox.seconds + 1, late):
-        verdict = judge(here, answer, seed, _asked(exercise), catch=Exception)
+        verdict = judge(here, answer, seed, right, catch=Exception)
     if verdict.message == str(late):
         sandbox.close()  # it may be in the middle of a call
     return verdict, callable(answer)
