@@ -172,6 +172,7 @@ def _run(
     sandbox: Sandbox, exercise: Exercise, source: tuple[str, ...], expression: str, seed: int
 ) -> tuple[Verdict, bool]:
     """Return the verdict, and whether the answer is a function (or was never defined)."""
+    right = _asked(exercise)  # before the time of the answer begins
     try:
         answer = sandbox.answer(list(source), expression, exercise.ask)
     except RemoteError as error:
@@ -182,7 +183,7 @@ def _run(
     except AnswerError as error:
         return Verdict("wrong", str(error)), True
     # Its process calls the answer as the exercise asks; the right one is called so here.
-    here, right = replace(exercise, ask=None), _asked(exercise)
+    here = replace(exercise, ask=None)
     late = AnswerError(f"It was not checked within {sandbox.seconds:g} s.")
     with _alarm(sandbox.seconds + 1, late):
         verdict = judge(here, answer, seed, right, catch=Exception)
