@@ -172,6 +172,7 @@ def _run(
     sandbox: Sandbox, exercise: Exercise, source: tuple[str, ...], expression: str, seed: int
 ) -> tuple[Verdict, bool]:
     """Return the verdict, and whether the answer is a function (or was never defined)."""
+    right = _asked(exercise)  # before the time of the answer begins
     try:
         answer = sandbox.answer(list(source), expression, exercise.ask)
     except RemoteError as error:
@@ -185,7 +186,7 @@ def _run(
     here = replace(exercise, ask=None)
     late = AnswerError(f"It was not checked within {sandbox.seconds:g} s.")
     with _alarm(sandbox.seconds + 1, late):
-        verdict = judge(here, answer, seed, _asked(exercise), catch=Exception)
+        verdict = judge(here, answer, seed, right, catch=Exception)
     if verdict.message == str(late):
         sandbox.close()  # it may be in the middle of a call
     return verdict, callable(answer)
