@@ -36,7 +36,7 @@ def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> A
         raise UnexpectedResultError(f"It should return a tiny.Tensor, and returns a {kind}.")
     if not all(callable(vjp) for _, vjp in result.sources):
         raise UnexpectedResultError("A VJP is a function: lambda g: ...")
-    (result * tiny.Tensor(factor)).backward()
+    tiny.multiply(result, tiny.Tensor(factor)).backward()
     gradient = np.zeros_like(x) if given.grad is None else given.grad
     return getattr(result, "data", result), gradient
 

@@ -73,8 +73,9 @@ def judge(
             check_file = exercise.cases.__code__.co_filename
             message = _describe_error(error, answer, calls.last, check_file)
             state = "not done yet" if message == NOT_IMPLEMENTED else "wrong"
-            if state == "wrong" and message.startswith("It raises") and calls.in_words():
-                message = f"{message.rstrip('.')}. {calls.in_words()}"
+            called_with = calls.in_words() if exercise.ask is None else ""
+            if state == "wrong" and message.startswith("It raises") and called_with:
+                message = f"{message.rstrip('.')}. {called_with}"
             return Verdict(state, message, passed)
     if problem:
         return Verdict("wrong", problem, passed)

@@ -65,7 +65,7 @@ def _arrows(
     """A blue arrow from start to end, and next to it an orange one in the opposite direction."""
     if start[1] == end[1]:  # from right side to left side
         tail, head = (start[0] + WIDTH, start[1] + 0.45), (end[0], end[1] + 0.45)
-        shift = (0, -0.2)
+        shift: tuple[float, float] = (0, -0.2)
     else:  # from the lower side to the upper side
         tail, head = (start[0] + 0.8 * WIDTH, start[1]), (end[0] + 0.3 * WIDTH, end[1] + HEIGHT)
         shift = (-0.4, 0)
