@@ -39,7 +39,7 @@ from ..training.features import features, layers_before
 from ..training.folder import STATES, require_free, writable_folder
 from ..training.memory import check_memory, training_memory
 from ..training.progress_bar import with_progress
-from ..training.runs import TrainingPlan, class_names, planned, trained_on
+from ..training.runs import TrainingPlan, class_names, is_trained_on, planned, trained_on
 from ..training.train import SAVE_MINUTES, train
 from .picture import read_digit, read_picture
 from .terminal import as_typed, program, say, say_next
@@ -379,7 +379,7 @@ def _data_for(options: Namespace) -> Data:
     """Return the data of --data, or else the data that the checkpoint was trained on."""
     name = options.data or trained_on(options.checkpoint) or "mnist-5k"
     try:
-        return load_data(name)
+        data = load_data(name)
     except DataFileError as error:
         if options.data:
             raise
@@ -387,6 +387,12 @@ def _data_for(options: Namespace) -> Data:
             f"{error}. {options.checkpoint} names these data; a path in it begins at the folder "
             "where it was trained. Give them with --data"
         ) from error
+    if not options.data and not is_trained_on(options.checkpoint, data):
+        raise DataFileError(
+            f"{name} has changed since {options.checkpoint} was trained on it (another SHA-256); "
+            f"to use it as it is now, add {as_typed(['--data', name])}"
+        )
+    return data
 
 
 def _check_free(options: Namespace, *files: str, hint: str = "") -> None:
