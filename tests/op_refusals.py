@@ -69,6 +69,48 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
     ("cumsum", ta.cumsum, _zeros((2, 3)), {}, TypeError, "axis"),
     ("var", ta.var, _zeros((0, 3)), {"axis": 0}, ShapeError, "no elements"),
     ("std", ta.std, _zeros((1, 3)), {"axis": 0, "ddof": 1}, ShapeError, "more than 1 .*got 1"),
+    *(
+        (f.__name__, f, _zeros((2, 3)), {"axis": axis, **options}, TypeError, words)
+        for axis, words in [
+            (1.0, r"axis must be .*got 1\.0"),
+            ("1", "axis must be .*got '1'"),
+            (np.array([0, 1]), r"axis must be .*got array\(\[0, 1\]\)"),
+        ]
+        for f, options in [
+            *((f, {}) for f in (ta.sum, ta.mean, ta.max, ta.min, ta.prod, ta.var, ta.std)),
+            *((f, {}) for f in (ta.norm, ta.logsumexp, ta.softmax, ta.log_softmax, ta.cumsum)),
+            *((f, {}) for f in (ta.squeeze, ta.expand_dims, ta.concatenate, ta.stack)),
+            (ta.repeat, {"repeats": 2}),
+        ]
+    ),
+    *(
+        (f.__name__, f, _zeros((2, 3)), {"axis": axis, **options}, TypeError, "one whole number")
+        for axis in ((0, 1), [1], None)
+        for f, options in [
+            *((f, {}) for f in (ta.softmax, ta.log_softmax, ta.cumsum, ta.expand_dims)),
+            *((f, {}) for f in (ta.concatenate, ta.stack)),
+            (ta.repeat, {"repeats": 2}),
+        ]
+    ),
+    *(
+        (f.__name__, f, _zeros(shape), {**more, name: value}, ValueError, f"{name} must be a")
+        for value in (None, "0.1", True, np.zeros(2), 1j)
+        for f, shape, name, more in [
+            (ta.leaky_relu, (2, 3), "slope", {}),
+            (ta.clip, (2, 3), "min", {}),
+            (ta.clip, (2, 3), "max", {}),
+            (ta.pad, (2, 3), "value", {"pad_width": 1}),
+            (ta.var, (2, 3), "ddof", {}),
+            (ta.std, (2, 3), "ddof", {}),
+            (ta.dropout, (2, 3), "rate", {"rng": 0}),
+            (ta.local_response_norm, (1, 2, 3, 3), "k", {}),
+            (ta.local_response_norm, (1, 2, 3, 3), "alpha", {}),
+            (ta.local_response_norm, (1, 2, 3, 3), "beta", {}),
+            (ta.local_contrast_norm, (1, 2, 3, 3), "epsilon", {}),
+            (ta.softmax_cross_entropy, (2, 3), "label_smoothing", {"labels": [0, 1]}),
+        ]
+    ),
+    ("var", ta.var, _zeros((2, 3)), {"ddof": 0.5}, ValueError, "ddof must be a whole number"),
     ("clip", ta.clip, _zeros((3,)), {"min": 2, "max": 1}, ValueError, "min <= max, got 2 and 1"),
     ("clip", ta.clip, _zeros((3,)), {"max": np.nan}, ValueError, "got -inf and nan"),
     ("clip", ta.clip, (np.zeros(3), 0, 1), {}, TypeError, "min=, max= by keyword; got 3"),

@@ -266,6 +266,23 @@ def test_comparisons_are_plain_booleans_and_hash_is_identity():
     assert len({x, y, x}) == 2
 
 
+@pytest.mark.parametrize("compare", [np.array_equal, np.array_equiv, np.allclose, np.isclose])
+def test_functions_of_numpy_that_compare_see_the_values_of_parameters(compare):
+    x, values = leaf(1.0, 2.0), np.array([1.0, 2.0])
+    for pair in [(x, x), (x, values), (values, x), (x, leaf(1.0, 2.0))]:
+        assert np.all(compare(*pair))
+    assert not np.all(compare(x, leaf(1.0, 3.0)))
+
+
+def test_other_functions_of_numpy_are_as_before():
+    x, constant = leaf(1.0, 2.0), ta.Tensor(np.array([1.0, 2.0]))
+    with pytest.raises(GraphError, match="would lose this tensor's gradient"):
+        np.where([True, False], x, 0)
+    assert np.where([True, False], constant, 0).tolist() == [1, 0]
+    assert np.shape(x) == (2,) and np.ndim(x) == 1
+    assert np.transpose(x).requires_grad
+
+
 def test_iteration_goes_over_the_first_axis_and_0d_has_none():
     x = leaf([1.0, 2.0], [3.0, 4.0])
     rows = [row.data.tolist() for row in x]

@@ -15,7 +15,7 @@ from PIL import Image
 from shell import words_of
 
 import tinyadtn as ta
-from tinyadtn.cli import commands
+from tinyadtn.cli import train_command
 from tinyadtn.cli.main import main
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
@@ -91,7 +91,7 @@ def test_the_command_that_goes_on_can_be_typed_whatever_the_names(name, tiny, mo
         pytest.skip("a name that files of this system cannot have")
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
+    monkeypatch.setattr(train_command, "interruption", lambda: nullcontext(stopped))
     options = ["--data", f"data {name}", "--out", f"out {name}"]
     assert main(["train", "fc2", *options, "--save-minutes", "0.5", "--quiet"]) == 130
     line = capsys.readouterr().out.splitlines()[-1]
@@ -103,7 +103,7 @@ def test_the_command_that_goes_on_can_be_typed_whatever_the_names(name, tiny, mo
 def test_what_is_the_default_is_not_said_again(tiny, monkeypatch, capsys):
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
+    monkeypatch.setattr(train_command, "interruption", lambda: nullcontext(stopped))
     assert main(["train", "fc2", "--data", tiny, "--quiet"]) == 130
     assert "--save-minutes" not in capsys.readouterr().out.splitlines()[-1]
 

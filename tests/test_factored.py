@@ -174,3 +174,21 @@ def test_integers_of_numpy_are_integers():
 def test_a_weight_beyond_the_memory_is_refused():
     with pytest.raises(SizeLimitError, match=r"1,099,511,627,776 numbers.* GiB"):
         ta.LowRank((2**20, 2**20), 2, rng=0).decode()
+
+
+@pytest.mark.parametrize("size", [1e-30, 3e37])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ta.LowRank((16, 16), 3, rng=0),
+        lambda: ta.TensorTrain((16, 16), ((4, 4), (4, 4)), ranks=3, rng=0),
+    ],
+    ids=["LowRank", "TensorTrain"],
+)
+def test_the_error_of_a_fit_is_right_at_the_ends_of_float32(make, size):
+    """The norm of the second target is above the largest float32."""
+    target = np.random.default_rng(0).normal(size=(16, 16))
+    encoding = make()
+    (error,) = encoding.fit((target * size).astype(np.float32))
+    left = encoding.decode().numpy() / size - target
+    assert error == pytest.approx(np.linalg.norm(left) / np.linalg.norm(target), rel=1e-3)

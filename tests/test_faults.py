@@ -358,7 +358,7 @@ def test_numbers_that_explode_leave_the_last_finite_state(digits, tmp_path, monk
 
 # Says when training has begun, and keeps it from ending before the signal comes.
 SLOWLY = """
-import time, tinyadtn.cli.commands as commands
+import time, tinyadtn.cli.train_command as commands
 plain = commands.with_progress
 def slowly(steps, *rest):
     for step in plain(steps, *rest):

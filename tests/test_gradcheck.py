@@ -289,6 +289,23 @@ def test_a_small_element_is_compared_through_the_outputs_that_it_changes():
         check_vjp(leaking, np.array([1.0, 2.0, 3.0]))
 
 
+@pytest.mark.parametrize(("digits", "factor"), [(4, 1.003), (6, 1.003), (7, 1.001)])
+def test_a_wrong_gradient_is_found_although_no_quotient_is_accurate(digits, factor):
+    """The values are rounded, so quotients differ by 0.3 % and more, and cannot excuse anything."""
+    rounded = wrong(lambda a: np.round(a, digits), lambda g, a: factor * g)
+    with pytest.raises(GradientMismatchError):
+        check_vjp(rounded, np.array([1.7]))
+
+
+def test_a_right_gradient_that_is_tiny_next_to_others_is_not_accused():
+    """Its quotient is wrong with the usual step, and only 5 % accurate with the best one."""
+    tiny = wrong(
+        lambda a: a[0] + 5e-15 / (1 - a[1]),
+        lambda g, a: g * np.array([1.0, 5e-15 / (1 - a[1]) ** 2]),
+    )
+    assert check_vjp(tiny, np.array([1.0, 1 - 2e-3 / 1.002 - 1e-8])) < 1e-7
+
+
 def test_a_single_number_is_checked():
     for x in (0.05, -3.0):
         assert check_vjp(lambda a: 1 / a, np.array(x)) < 1e-7

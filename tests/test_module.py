@@ -489,3 +489,21 @@ def test_a_weight_that_decodes_to_something_else_is_named(result, error, says):
     conv.weight = OwnWeight((3, 4, 1, 1), result)
     with pytest.raises(error, match=r"OwnWeight.decode\(\) must return"):
         conv(np.ones((2, 4, 5, 5), np.float32))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_arrays_that_could_not_all_be_loaded_change_nothing(monkeypatch, error):
+    model, other = ta.models.fc2(rng=0), ta.models.fc2(rng=1)
+    before, calls = model.arrays(), []
+
+    def to_device(array, device):
+        calls.append(device)
+        if len(calls) == 3:
+            raise error
+        return array
+
+    monkeypatch.setattr("tinyadtn.nn.module.to_device", to_device)
+    with pytest.raises(error):
+        model.load_arrays(other.arrays())
+    for name, array in model.arrays().items():
+        np.testing.assert_array_equal(array, before[name])

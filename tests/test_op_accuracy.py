@@ -272,6 +272,39 @@ def test_batch_statistics_of_many_pixels(dtype):
     np.testing.assert_allclose(seen[1], exact, rtol=32 * np.finfo(dtype).eps)
 
 
+@BOTH
+@pytest.mark.parametrize("name", ["prod", "log_softmax"])
+def test_gradients_along_a_long_axis_keep_their_digits(name, dtype):
+    rng, n = np.random.default_rng(0), 10**5
+    a = (1 + 1e-4 * rng.normal(size=(2, n))).astype(dtype)
+    x = ta.Tensor(a, requires_grad=True)
+    value = getattr(ta, name)(x, axis=1)
+    g = rng.normal(size=value.shape).astype(dtype)
+    value.backward(g)
+    wide, cotangent = a.astype(np.longdouble), g.astype(np.longdouble)
+    if name == "prod":
+        exact = wide.prod(axis=1)
+        gradient = cotangent[:, None] * exact[:, None] / wide
+    else:
+        p = np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True)
+        exact, gradient = np.log(p), cotangent - p * cotangent.sum(axis=1, keepdims=True)
+    tolerance = 4 * np.finfo(dtype).eps
+    if name == "prod" and dtype == F64:
+        tolerance = n / 2 * np.finfo(dtype).eps  # multiplied one by one, as documented
+    np.testing.assert_allclose(value.data, exact, rtol=tolerance)
+    np.testing.assert_allclose(
+        x.grad, gradient, rtol=0, atol=tolerance * float(np.abs(gradient).max())
+    )
+
+
+def test_a_product_of_float32_may_be_too_large_on_the_way():
+    x = ta.Tensor([1e30, 1e30, 1e-30, 1e-30], requires_grad=True)
+    value = ta.prod(x)
+    value.backward()
+    assert value.item() == pytest.approx(1)
+    np.testing.assert_allclose(x.grad, [1e-30, 1e-30, 1e30, 1e30], rtol=1e-6)
+
+
 # --- sums of products, and functions of sums -----------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from op_table import BOTH, ROWS, STRETCHED, first_positive
 
 import tinyadtn as ta
 from tinyadtn.autodiff.gradcheck import check_vjp
-from tinyadtn.errors import ShapeError
+from tinyadtn.errors import DTypeError, GraphError, ShapeError
 
 EVERY_OP = pytest.mark.parametrize("row", ROWS, ids=str)
 BREAKS_AT_INFINITY = {
@@ -205,6 +205,51 @@ def test_what_is_not_finite_goes_where_numpy_says(row, intruder):
 def test_what_does_not_fit_is_refused(function, arguments, options, error, words):
     with pytest.raises(error, match=words):
         function(*arguments, **options)
+
+
+SCALAR = ta.Tensor(0.5, requires_grad=True)
+IMAGES = ta.Tensor(np.ones((2, 1, 2, 2)), requires_grad=True)
+LOST = {
+    "leaky_relu": lambda o: ta.leaky_relu([1.0, -1.0], slope=o),
+    "clip": lambda o: ta.clip([1.0, -1.0], min=o),
+    "pad": lambda o: ta.pad([1.0], pad_width=1, value=o),
+    "where": lambda o: ta.where(o, [1.0], [2.0]),
+    "soft labels": lambda o: ta.binary_cross_entropy_with_logits([0.1], labels=o.reshape(1)),
+    "batch_norm": lambda o: ta.batch_norm(IMAGES, [1.0], [0.0], mean=o.reshape(1), variance=[1.0]),
+    "index": lambda o: IMAGES[o],
+    "in a tuple": lambda o: IMAGES[0, o],
+}
+
+
+@pytest.mark.parametrize("call", LOST.values(), ids=LOST)
+def test_an_option_that_requires_a_gradient_is_rejected_because_it_would_get_none(call):
+    with pytest.raises(GraphError, match=r"option has no gradient.*x\.detach\(\)"):
+        call(SCALAR)
+
+
+def test_a_constant_option_may_be_a_tensor():
+    labels = ta.Tensor([[0.5]], requires_grad=True)
+    for given in (labels.detach(), labels.numpy()):
+        ta.binary_cross_entropy_with_logits([[0.1]], labels=given)
+    with ta.no_grad():
+        ta.binary_cross_entropy_with_logits([[0.1]], labels=labels)
+
+
+@pytest.mark.parametrize("start", [3, -4, 1.0, None])
+def test_flatten_begins_at_an_axis(start):
+    with pytest.raises((ShapeError, TypeError), match="axis"):
+        ta.Tensor(np.zeros((2, 3, 4))).flatten(start)
+
+
+def test_whole_numbers_are_padded_with_the_value_and_not_with_what_is_left_of_it():
+    labels = np.array([7, 8], np.uint8)
+    assert ta.pad(labels, pad_width=1).data.tolist() == [0, 7, 8, 0]
+    assert ta.pad(labels, pad_width=1).dtype == np.uint8
+    assert ta.pad(labels, pad_width=1, value=0.5).data.tolist() == [0.5, 7, 8, 0.5]
+    assert ta.pad(np.array([True]), pad_width=1, value=7).data.tolist() == [7, 1, 7]
+    for value in (-1, 300):
+        with pytest.raises(DTypeError, match=f"{value} does not fit into uint8"):
+            ta.pad(labels, pad_width=1, value=value)
 
 
 def test_leaky_relu_of_whole_numbers_keeps_its_slope():

@@ -418,6 +418,24 @@ def test_optimizers_in_threads_do_not_disturb_each_other():
         np.testing.assert_array_equal(data, expected)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_state_that_could_not_all_be_loaded_changes_nothing(monkeypatch, error):
+    optimizer, calls = trained(ta.Adam([leaf(1, -2, 3)]), 2), []
+    before = optimizer.state()
+
+    def asarray_like(value, array):
+        calls.append(value)
+        if len(calls) == 2:
+            raise error
+        return value
+
+    monkeypatch.setattr(optim, "asarray_like", asarray_like)
+    with pytest.raises(error):
+        optimizer.load_state({k: np.asarray(v) + 1 for k, v in before.items()})
+    for name, value in optimizer.state().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
 def test_masked_states_are_refused():
     adam = ta.Adam([leaf(1, 2)])
     state = adam.state() | {"mean.0": np.ma.masked_equal(np.zeros(2, np.float32), 0)}

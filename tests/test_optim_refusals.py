@@ -251,6 +251,51 @@ def test_a_parameter_with_an_array_that_does_not_fit_the_state_is_rejected(make,
     assert optimizer.count == steps
 
 
+def test_a_parameter_on_another_device_than_its_state_is_rejected(cuda):
+    w = leaf(1, 2)
+    optimizer = ta.SGD([w], 0.1)
+    there = ta.to_device(leaf(3, 4), "cuda")
+    w.data, w.grad = there.data, there.data
+    with pytest.raises(ShapeError, match=r"float32 on cuda now, and was \(2,\) float32 on cpu"):
+        optimizer.step()
+    assert optimizer.count == 0 and w.data.get().tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("make", [lambda p: ta.SGD(p, 0.1), ta.Adam], ids=["SGD", "Adam"])
+@pytest.mark.parametrize("change", [lambda ps: ps.append(leaf(1, 2)), lambda ps: ps.pop(0)])
+def test_a_list_of_parameters_that_was_changed_is_rejected(make, change):
+    optimizer = make([leaf(1, 2), leaf(3, 4)])
+    change(optimizer.parameters)
+    for p in optimizer.parameters:
+        p.grad = p.data
+    with pytest.raises(TinyADTNError, match=r"has arrays for 2 parameters, and there are [13] now"):
+        optimizer.step()
+    assert optimizer.count == 0 and optimizer.parameters[-1].data.tolist() in ([1, 2], [3, 4])
+
+
+# name: (optimizer, an option, values that it rejects)
+LATER = {
+    "clip": (ta.SGD, -1.0, "clip must be above 0"),
+    "weight_decay": (ta.SGD, math.nan, "weight_decay must be 0 or more"),
+    "learning_rate": (ta.SGD, "0.1", "learning_rate must be a number"),
+    "momentum": (ta.SGD, 1.5, "momentum must be from 0 to below 1"),
+    "betas": (ta.Adam, (1.0, 1.0), "betas must be from 0 to below 1"),
+    "epsilon": (ta.Adam, -1.0, "epsilon 0 or more"),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_an_option_that_is_changed_later_is_checked_by_the_next_step(name):
+    make, value, words = LATER[name]
+    w = leaf(1, 2)
+    optimizer = make([w], 0.1)
+    setattr(optimizer, name, value)
+    (w * w).sum().backward()
+    with pytest.raises(ValueError, match=words):
+        optimizer.step()
+    assert w.data.tolist() == [1, 2] and optimizer.count == 0
+
+
 def test_a_parameter_may_get_other_values():
     w = leaf(1, 2)
     optimizer = ta.SGD([w], 0.5)

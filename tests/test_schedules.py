@@ -46,6 +46,14 @@ def test_a_loop_of_all_steps_goes_from_one_end_to_the_other(make, first, last, s
     assert [schedule(k) for k in (steps, 2 * steps)] == [rates[-1]] * 2
 
 
+@pytest.mark.parametrize("steps", range(3, 12))
+@pytest.mark.parametrize("warmup", [0.05, 0.1, 0.5, 0.9, 0.95])
+def test_a_short_cycle_has_a_rise_and_a_fall_wherever_its_peak_is(warmup, steps):
+    schedule = ta.OneCycle(peak=1.0, steps=steps, warmup=warmup)
+    rates = [schedule(k) for k in range(steps)]
+    assert (rates[0], max(rates), rates[-1]) == pytest.approx((1 / 25, 1, 1e-4))
+
+
 @pytest.mark.parametrize("make", [ta.OneCycle, ta.Cosine])
 def test_a_single_step_has_the_peak(make):
     assert make(peak=0.5, steps=1)(0) == 0.5

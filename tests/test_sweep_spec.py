@@ -78,8 +78,9 @@ def test_a_configuration_names_every_default_and_is_plain_json():
             }
         },
         "epochs": 10, "batch_size": 128, "optimizer": "adam", "learning_rate": 1.0,
-        "schedule": "one_cycle", "momentum": 0.9, "weight_decay": 0.0, "clip": 2.0,
-        "label_smoothing": 0.0, "augment": False,
+        "schedule": "one_cycle", "loss": "softmax_cross_entropy", "momentum": 0.9,
+        "weight_decay": 0.0, "clip": 2.0, "label_smoothing": 0.0, "augment": False,
+        "drop_last": False,
     }  # fmt: skip
     assert isinstance(run.config["learning_rate"], float)
     assert json.loads(json.dumps(run.config)) == run.config
@@ -217,7 +218,11 @@ def test_rows_can_be_chosen_by_pattern():
         ("epochs = -1", "rows.a: epochs must be above 0"),
         ("epochs = 2.5", "epochs must be a whole number"),
         ("schedule = 'onecycle'", r"schedule must be one of one_cycle.*did you mean one_cycle\?"),
-        ("optimizer = 'parts:Lion'", r"'parts:Lion' is your own.*a sweep takes only adam, sgd"),
+        (
+            "optimizer = 'lion'",
+            r"one of adam, sgd, got 'lion' \(or a class .*; module:name in a sweep",
+        ),
+        ("loss = ['focal']", "loss is one value, got"),
         ("augment = 1", "rows.a: augment must be True or False, got 1"),
         ("data = 5", "data: expected text"),
         ("data = 2026-01-01", "data: expected text"),

@@ -125,11 +125,14 @@ class ArrayLike:
         return self._data.item()
 
     def numpy(self) -> np.ndarray:
-        """Return the values as a NumPy array, without recording anything."""
+        """Return the values as a NumPy array, without recording anything.
+
+        It shares the memory of the tensor, so an optimizer changes it: keep a ``.copy()``.
+        """
         return to_numpy(self._data)
 
     def detach(self) -> Any:
-        """Return a tensor with the same values that is not connected to the graph."""
+        """Return a tensor in the same memory that is not connected to the graph."""
         return type(self)(self._data)
 
     def __deepcopy__(self, memo: dict) -> Any:

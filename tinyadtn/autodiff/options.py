@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ..errors import GraphError
 from .arraylike import ArrayLike
 from .arrays import ShapeOnly, array_module, new_array, require_no_mask
+from .modes import recording
 
 _PLAIN = frozenset({bool, int, float, str, slice, type(None), type(...), np.ndarray})
 
@@ -18,10 +21,16 @@ def option(value: Any) -> Any:
 
     A VJP may use the option long after the call. The guard makes arrays read-only until then. It
     cannot do that to lists, dicts and other objects that share their memory, so they are copied.
+    Raises GraphError for a tensor that requires a gradient, because an option gets none.
     """
     if type(value) in _PLAIN:
         return value
     if isinstance(value, ArrayLike):
+        if value._requires_grad and recording.get():
+            raise GraphError(
+                "an option has no gradient, and this one is a tensor that requires one; "
+                "give x.detach() if it is a constant"
+            )
         return value._data
     if isinstance(value, (tuple, list)):
         if _PLAIN.issuperset(map(type, value)):
@@ -34,6 +43,15 @@ def option(value: Any) -> Any:
         return twin
     require_no_mask(value)
     return new_array(value) if shares_memory(value) and not isinstance(value, np.ndarray) else value
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield what is inside tuples, lists and dicts, at any depth."""
+    if isinstance(value, (tuple, list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from leaves(part)
+    else:
+        yield value
 
 
 def shares_memory(value: Any) -> bool:

@@ -20,8 +20,8 @@ from typing import Any
 from ..errors import CheckpointError, DataFileError, NonFiniteError, SizeLimitError, TinyADTNError
 from ..limits import keep_freed_memory
 from ..tables import printable, shortened
-from .commands import handling
 from .parser import build_parser
+from .signals import handling
 from .terminal import flush_output
 
 RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller

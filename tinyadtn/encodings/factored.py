@@ -20,7 +20,7 @@ from ..decode_free.by_factors import ByFactors
 from ..decode_free.chain import LARGE, standard_deviation
 from ..limits import require_memory
 from ..nn.parameters import Seed, he_std, parameter
-from .encoding import Encoding, check_size, checked_target
+from .encoding import Encoding, check_size, checked_target, relative_error
 
 
 class FactoredEncoding(ByFactors, Encoding):
@@ -56,8 +56,8 @@ class FactoredEncoding(ByFactors, Encoding):
         ‖W - target‖ / ‖target‖. Raises ShapeError for another shape, and NonFiniteError for a
         target that is zero or not finite.
         """
-        target, norm = checked_target(self, target)
-        direction = Tensor(target).numpy().astype(np.float64) / norm
+        array, norm = checked_target(self, target)
+        direction = array.astype(np.float64) / norm
         found = self.best_factors(direction)
         # All factors get entries of the same size, as at initialization, so that steps match.
         sizes = [math.sqrt(float((f * f).mean())) for f in found]
@@ -65,9 +65,7 @@ class FactoredEncoding(ByFactors, Encoding):
         for factor, values, size in zip(self._factors(), found, sizes):
             xp = array_module(factor.data)
             factor.data = xp.asarray(values * (common / size), dtype=factor.dtype)
-        with no_grad():
-            left = self.decode().numpy() / norm - direction
-        return [math.sqrt(float((left * left).sum()))]
+        return [relative_error(self, target)]
 
     def _factors(self) -> list[Tensor]:
         return [factor for _, factor in self.named_tensors()]

@@ -146,9 +146,12 @@ class Module(Holder):
             isinstance(tensor.data, ShapeOnly) and loaded[name].dtype == np.float64
             for name, tensor in tensors.items()
         )
+        new = []
         for name, tensor in tensors.items():
             dtype = np.float64 if double and tensor.dtype == np.float32 else tensor.dtype
-            tensor.data = to_device(np.array(loaded[name], dtype), device_of(tensor.data))
+            new.append(to_device(np.array(loaded[name], dtype), device_of(tensor.data)))
+        # One call sets all arrays, so that Ctrl-C cannot set only some.
+        list(map(_set_data, tensors.values(), new))
 
     def register_buffer(self, name: str, tensor: Tensor) -> None:
         """Register a tensor as a buffer, for an attribute that ``__init__`` does not assign."""
@@ -181,6 +184,9 @@ class Module(Holder):
             f"{name}={part!r}" for name, part in vars(self).items() if isinstance(part, Module)
         )
         return f"{type(self).__name__}({inside})"
+
+
+_set_data: Any = Tensor.__dict__["_data"].__set__
 
 
 # --- assigning, copying, loading ------------------------------------------------------------------

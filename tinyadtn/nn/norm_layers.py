@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
+from ..checks import require_number
 from ..errors import ShapeError
 from ..ops.arguments import require_epsilon
 from ..ops.dropout import dropout, require_rate
-from ..ops.local_norm import local_contrast_norm, local_response_norm, require_odd
+from ..ops.local_norm import local_contrast_norm, local_response_norm, require_odd, require_response
 from ..ops.norm import batch_norm
 from .layers import require_channels, require_image, require_widths
 from .module import Module
@@ -78,6 +79,7 @@ class BatchNorm2d(_PerChannel):
     def __init__(self, channels: int, *, momentum: float = 0.1, epsilon: float = 1e-5):
         require_widths(self, channels)
         require_epsilon(epsilon, "BatchNorm2d")
+        require_number("momentum", momentum)
         if not 0 <= momentum <= 1:
             raise ValueError(f"BatchNorm2d needs a momentum from 0 to 1, got {momentum}")
         self.scale = Tensor(np.ones(channels, np.float32), requires_grad=True)
@@ -128,7 +130,7 @@ class LocalResponseNorm(_ForImages):
     """AlexNet's normalization across neighboring channels: see ``local_response_norm``."""
 
     def __init__(self, size: int = 5, *, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
-        require_odd(size, "LocalResponseNorm")
+        require_response(size, k, alpha, beta)
         self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:

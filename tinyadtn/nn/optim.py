@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module, asarray_like, device_of, to_numpy
 from ..autodiff.engine import Tensor
+from ..autodiff.options import leaves
 from ..checks import require_number
 from ..errors import GraphError, ShapeError, TinyADTNError
 from .parameters import checked_array
@@ -51,13 +52,13 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip: float | None = None,
     ):
-        require_limits(learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
         if isinstance(self.slots, str):
             raise TypeError(f"{type(self).__name__}.slots must be a tuple, got {self.slots!r}")
-        self.parameters = _checked(parameters)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clip = clip
+        self._require_options(learning_rate)
+        self.parameters = _checked(parameters)
         self.count = 0
         self._used: list[Any] = []  # weak references to the gradients of the last step
         self.memory = [
@@ -80,7 +81,7 @@ class Optimizer:
         read-only: the parameter then gets a copy, and the graph keeps the old array.
         """
         lr = self.learning_rate if learning_rate is None else learning_rate
-        require_limits(learning_rate=lr)
+        self._require_options(lr)
         if self._waiting():
             raise GraphError(
                 "no parameter has a new gradient: call backward() on the loss before the "
@@ -115,6 +116,10 @@ class Optimizer:
                 "a resumed run would begin without it: name its arrays in slots"
             )
 
+    def _require_options(self, learning_rate: float) -> None:
+        """Raise ValueError for options that cannot be used; the caller may have changed them."""
+        require_limits(learning_rate=learning_rate, weight_decay=self.weight_decay, clip=self.clip)
+
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         """Update some elements of a parameter and their state, in place.
 
@@ -127,7 +132,10 @@ class Optimizer:
         if type(self).state is not Optimizer.state:
             return {}
         own = vars(self).keys() - {"parameters", "memory", "_used"}
-        found = {name: [a.tobytes() for a in _arrays_in(vars(self)[name])] for name in sorted(own)}
+        found = {
+            name: [a.tobytes() for a in leaves(vars(self)[name]) if isinstance(a, np.ndarray)]
+            for name in sorted(own)
+        }
         return {name: arrays for name, arrays in found.items() if arrays}
 
     def _waiting(self) -> bool:
@@ -141,6 +149,12 @@ class Optimizer:
 
     def _require_as_before(self) -> None:
         """Raise an error for a parameter whose array no longer fits its gradient or its state."""
+        for slot, arrays in zip(self.slots, self.memory):
+            if len(arrays) != len(self.parameters):
+                raise TinyADTNError(
+                    f"{slot} has arrays for {len(arrays)} parameters, and there are "
+                    f"{len(self.parameters)} now: nothing was changed; make a new optimizer"
+                )
         for k, p in enumerate(self.parameters):
             if p.grad is not None and p.grad.shape != p.shape:
                 raise ShapeError(
@@ -190,10 +204,16 @@ class Optimizer:
         if count.dtype.kind not in "iu" or count < 0:
             raise ValueError(f"count must be a whole number from 0 up, got {state['count']}")
         found = {k: checked_array(k, array, "f") for k, array in state.items() if k != "count"}
-        self.count = int(count)
-        for slot, arrays in zip(self.slots, self.memory):
-            for k, array in enumerate(arrays):
-                array[...] = asarray_like(found[f"{slot}.{k}"], array)
+        memory = [
+            [
+                asarray_like(np.array(found[f"{slot}.{k}"], array.dtype), array)
+                for k, array in enumerate(arrays)
+            ]
+            for slot, arrays in zip(self.slots, self.memory)
+        ]
+        vars(self).update(
+            count=int(count), memory=memory
+        )  # one call, so Ctrl-C cannot set only one
 
 
 def _checked(parameters: Any) -> list[Tensor]:
@@ -224,14 +244,6 @@ def _checked(parameters: Any) -> list[Tensor]:
             raise TinyADTNError(f"{which} is parameter {places[id(p)]} once more; give it once")
         places[id(p)] = k
     return tensors
-
-
-def _arrays_in(value: Any) -> Iterator[np.ndarray]:
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, (dict, list, tuple)):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _arrays_in(part)
 
 
 def _described(array: Array) -> str:
@@ -298,9 +310,12 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         clip: float | None = None,
     ):
-        super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
-        require_limits(momentum=momentum)
         self.momentum = momentum
+        super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+
+    def _require_options(self, learning_rate: float) -> None:
+        super()._require_options(learning_rate)
+        require_limits(momentum=self.momentum)
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         """v ← μ·v + g;  p ← p - lr·v, in place."""
@@ -335,7 +350,12 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         clip: float | None = None,
     ):
+        self.betas, self.epsilon = betas, epsilon
         super().__init__(parameters, learning_rate, weight_decay=weight_decay, clip=clip)
+
+    def _require_options(self, learning_rate: float) -> None:
+        super()._require_options(learning_rate)
+        betas, epsilon = self.betas, self.epsilon
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ValueError(f"betas must be two numbers, such as (0.9, 0.999), got {betas!r}")
         for name, value in (("betas", betas[0]), ("betas", betas[1]), ("epsilon", epsilon)):
@@ -345,7 +365,6 @@ class Adam(Optimizer):
                 f"betas must be from 0 to below 1, and epsilon 0 or more and finite, got {betas} "
                 f"and {epsilon}"
             )
-        self.betas, self.epsilon = betas, epsilon
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         """Update m and v, then p ← p - lr·m̂ / (√v̂ + ε), in place."""

@@ -43,6 +43,8 @@ class OneCycle:
         turn = self.warmup * last
         if min(turn, last - turn) < 8:
             turn = round(turn)
+            if 0 < self.warmup < 1:  # keep a rise and a fall, of one step each
+                turn = min(max(turn, 1), max(last - 1, 0))
         if step < turn:
             return _half_cosine(self.peak / 25, self.peak, step / turn)
         return _half_cosine(self.peak, self.peak / 1e4, (step - turn) / ((last - turn) or 1))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 
 from ..autodiff.arrays import Array, as_array, as_float
 from ..autodiff.engine import Tensor
+from ..checks import require_number
 from ..errors import ShapeError
 from ..limits import require_memory
 
@@ -19,13 +21,25 @@ def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(ndim))
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    try:
+        axes = [operator.index(k) for k in (axis if isinstance(axis, (tuple, list)) else [axis])]
+    except TypeError:
+        raise TypeError(
+            f"axis must be a whole number, or some of them in a tuple; got {axis!r}"
+        ) from None
     for k in axes:
         if not -ndim <= k < ndim:
             raise ShapeError(f"axis {k} does not exist in an array with {ndim} axes")
-    if len({k % ndim for k in axes}) < len(tuple(axes)):
+    if len({k % ndim for k in axes}) < len(axes):
         raise ShapeError(f"axis {axis} names one axis twice")
     return tuple(k % ndim for k in axes)
+
+
+def axis_of(axis: int, ndim: int) -> int:
+    """Return one axis counted from 0, for ops that take no more; otherwise as ``axes_of``."""
+    if axis is None or isinstance(axis, (tuple, list)):
+        raise TypeError(f"axis must be one whole number, got {axis!r}")
+    return axes_of(axis, ndim)[0]
 
 
 def shape_of(a: Array) -> tuple[int, ...]:
@@ -54,5 +68,6 @@ def require_images(x: Array, what: str) -> None:
 
 def require_epsilon(epsilon: float, what: str) -> None:
     """Raise ValueError for an ε that could leave a negative value under the square root."""
+    require_number("epsilon", epsilon)
     if not 0 <= epsilon < math.inf:
         raise ValueError(f"{what} needs a finite epsilon from 0, got {epsilon}")

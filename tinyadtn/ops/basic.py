@@ -19,6 +19,7 @@ from typing import Any
 
 from ..autodiff.arrays import Array, array_module, as_float, asarray_like
 from ..autodiff.engine import Tensor, op
+from ..checks import require_number
 from ..errors import DTypeError, ShapeError
 
 # --- arithmetic ----------------------------------------------------------------------------------
@@ -163,6 +164,7 @@ def relu(a: Array) -> Any:
 @op
 def leaky_relu(a: Array, *, slope: float = 0.01) -> Any:
     """c = a where a > 0, slope · a elsewhere."""
+    require_number("slope", slope)
     a = as_float(a)
     factor = array_module(a).where(a > 0, 1, slope).astype(a.dtype)
     return a * factor, lambda g: g * factor
@@ -195,6 +197,8 @@ def clip(a: Array, *, min: float = -math.inf, max: float = math.inf) -> Any:
     The gradient is g where min ≤ a ≤ max, and 0 elsewhere. For bounds that are arrays, write
     ``maximum`` and ``minimum``.
     """
+    require_number("min", min)
+    require_number("max", max)
     if not min <= max:
         raise ValueError(f"clip needs min <= max, got {min} and {max}")
     xp, a = array_module(a), as_float(a)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import op
-from .arguments import axes_of
+from .arguments import axis_of
 from .reductions import rows_over
 
 
@@ -18,8 +18,13 @@ def prod(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
 
     The gradient is g times the product of all *other* elements. It is computed as the product of
     those before times the product of those after, because c / a fails where an element is 0.
+
+    Products are in float64. For an array of float64, the error is up to n / 2 units in the last
+    place for n elements, and a product of some of them can leave the range of the dtype.
     """
     rows, shape, back = rows_over(a, axis, keepdims)  # (…, count)
+    if a.dtype.kind == "f":
+        rows = rows.astype(np.float64, copy=False)
 
     def product_before(rows: Array) -> Any:
         before = array_module(rows).ones_like(rows)
@@ -40,7 +45,7 @@ def cumsum(a: Array, *, axis: int) -> Any:
     Sums are in float64. For an array of float64, the error is up to n / 2 units in the last place
     of n terms.
     """
-    (axis,) = axes_of(axis, a.ndim)
+    axis = axis_of(axis, a.ndim)
     back = (slice(None),) * axis + (slice(None, None, -1),)
 
     def running_sum(a: Array) -> Any:

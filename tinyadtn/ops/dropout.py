@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor
+from ..checks import require_number
 from ..errors import GraphError
 from .arguments import float_tensor
 
@@ -34,5 +35,6 @@ def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> 
 
 def require_rate(rate: float) -> None:
     """Raise ValueError unless 0 <= rate < 1."""
+    require_number("rate", rate)
     if not 0 <= rate < 1:
         raise ValueError(f"dropout needs a rate from 0 to below 1, got {rate}")

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.arrays import Array, array_module, sum_over
+from ..autodiff.dtypes import to_common_dtype
 from ..autodiff.engine import Tensor, op
+from ..checks import require_number
 from ..errors import ShapeError
-from .arguments import axes_of, require_result_fits
+from .arguments import axis_of, require_result_fits
 
 
 def concatenate(*arrays: Any, axis: int = 0) -> Tensor:
@@ -34,8 +36,7 @@ def _listed(arrays: tuple) -> Any:
 
 @op
 def _concatenate(*arrays: Array, axis: int) -> Any:
-    xp = array_module(arrays[0])
-    (axis,) = axes_of(axis, arrays[0].ndim)
+    xp, axis = array_module(arrays[0]), axis_of(axis, arrays[0].ndim)
     rest = {a.shape[:axis] + a.shape[axis + 1 :] for a in arrays}
     if len(rest) > 1 or len({a.ndim for a in arrays}) > 1:
         shapes = ", ".join(str(a.shape) for a in arrays)
@@ -47,8 +48,9 @@ def _concatenate(*arrays: Array, axis: int) -> Any:
 
 @op
 def _stack(*arrays: Array, axis: int) -> Any:
+    axis = axis_of(axis, arrays[0].ndim + 1)
     value = array_module(arrays[0]).stack(arrays, axis)
-    return value, *[_cut_out(axis % value.ndim, k) for k in range(len(arrays))]
+    return value, *[_cut_out(axis, k) for k in range(len(arrays))]
 
 
 def _cut_out(axis: int, part: int | slice) -> Any:
@@ -64,7 +66,7 @@ def repeat(a: Array, *, repeats: int, axis: int) -> Any:
     >>> repeat([1.0, 2.0], repeats=2, axis=0).data
     array([1., 1., 2., 2.], dtype=float32)
     """
-    (axis,) = axes_of(axis, a.ndim)
+    axis = axis_of(axis, a.ndim)
     if not isinstance(repeats, numbers.Integral) or repeats < 0:
         raise ShapeError(f"repeats must be a whole number from 0, got {repeats!r}")
     require_result_fits("repeat", (*a.shape, repeats))
@@ -82,6 +84,10 @@ def pad(a: Array, *, pad_width: Any, value: float = 0.0) -> Any:
     >>> pad([1.0, 2.0], pad_width=(0, 1)).data
     array([1., 2., 0.], dtype=float32)
     """
+    require_number("value", value)
+    if a.dtype.kind != "f":  # whole numbers, which may have no place for the value
+        given = int(value) if float(value).is_integer() else value
+        a, value = to_common_dtype([a, given], [True, False])
     pairs = np.broadcast_to(np.array(pad_width), (a.ndim, 2)).tolist()
     if not all(isinstance(n, int) and n >= 0 for pair in pairs for n in pair):
         raise ShapeError(f"pad_width must be whole numbers from 0, got {pad_width}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..autodiff.arrays import Array, array_module, as_float
 from ..autodiff.engine import Tensor, op
+from ..checks import require_number
 from ..errors import ShapeError
 from ..limits import require_memory
 from .arguments import float_tensor, require_epsilon, require_images
@@ -25,6 +26,13 @@ def require_odd(size: int, what: str) -> None:
         raise ShapeError(f"{what} needs an odd size from 1, got {size!r}")
 
 
+def require_response(size: int, k: float, alpha: float, beta: float) -> None:
+    """Raise an error for options that ``local_response_norm`` cannot use."""
+    require_odd(size, "local_response_norm")
+    for name, value in (("k", k), ("alpha", alpha), ("beta", beta)):
+        require_number(name, value)
+
+
 @op
 def local_response_norm(
     x: Array, *, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
@@ -33,7 +41,8 @@ def local_response_norm(
 
     ``x`` is (n, c, h, w). Channels before the first and after the last count as 0. The defaults
     are those of AlexNet (Krizhevsky et al., NeurIPS 2012), where α is not divided by ``size``.
-    Raises ShapeError for an even size, which has no middle.
+    Raises ShapeError for an even size, which has no middle. The power is computed as
+    e^(-β ln(…)), so about β·|ln(…)| units in the last place may be lost.
 
     If x² overflows (|x| above 1.8e19 in float32), y is 0, as in torch, so that
     ``detect_anomaly`` finds no infinity. The true y is small there: 2e-7 for a single x of 2e19.
@@ -43,7 +52,7 @@ def local_response_norm(
     1.5
     """
     require_images(x, "local_response_norm")
-    require_odd(size, "local_response_norm")
+    require_response(size, k, alpha, beta)
     x = as_float(x)
     rows, shape, xp, number = channel_rows(x), x.shape, array_module(x), x.dtype.type
     base = number(alpha) * _sum_of_neighbours(rows * rows, size) + number(k)

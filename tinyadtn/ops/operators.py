@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from . import basic, trigonometric
+from .arguments import axis_of
 from .basic import (
     absolute,
     add,
@@ -123,6 +124,19 @@ class _OfTheClass:
 Tensor.__array_ufunc__ = _OfTheClass()
 
 
+def _array_function(self: Tensor, function: Any, types: Any, given: tuple, options: dict) -> Any:
+    """Call another function of NumPy; those that compare get the values, as ``==`` does.
+
+    Without this, ``np.array_equal`` would return False for any tensor that requires a gradient.
+    """
+    if function in (np.array_equal, np.array_equiv, np.allclose, np.isclose):
+        given = tuple(map(_array, given))
+    return function._implementation(*given, **options)
+
+
+Tensor.__array_function__ = _array_function
+
+
 # --- methods -------------------------------------------------------------------------------------
 
 
@@ -148,6 +162,7 @@ def _lengths(arguments: tuple) -> Any:
 
 def _flatten(self: Tensor, start: int = 0) -> Tensor:
     """Join all axes from number ``start`` into one: ``x.flatten(1)`` keeps the batch axis."""
+    start = axis_of(start, self.ndim or 1)
     return reshape(self, shape=(*self.shape[:start], math.prod(self.shape[start:])))
 
 

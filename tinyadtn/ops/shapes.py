@@ -13,14 +13,15 @@ import numpy as np
 from ..autodiff.arrays import Array, array_module, asarray_like
 from ..autodiff.engine import Tensor, op
 from ..errors import ShapeError
-from .arguments import axes_of, shape_of
+from .arguments import axes_of, axis_of, shape_of
 
 
 @op
 def reshape(a: Array, *, shape: Any) -> Any:
     """Return the same elements in another shape; one length may be -1."""
+    before = a.shape  # the gradient keeps this, and not the array
     try:
-        return a.reshape(shape), lambda g: g.reshape(a.shape)
+        return a.reshape(shape), lambda g: g.reshape(before)
     except ValueError:
         raise ShapeError(f"cannot reshape {a.shape} ({a.size} numbers) to {shape}") from None
 
@@ -46,7 +47,7 @@ def squeeze(a: Array, *, axis: Any = None) -> Tensor:
 def expand_dims(a: Array, *, axis: int) -> Tensor:
     """Insert an axis of length 1, so that it is axis number ``axis`` of the result."""
     shape = shape_of(a)
-    (axis,) = axes_of(axis, len(shape) + 1)
+    axis = axis_of(axis, len(shape) + 1)
     return reshape(a, shape=(*shape[:axis], 1, *shape[axis:]))
 
 

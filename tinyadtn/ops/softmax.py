@@ -12,13 +12,14 @@ from typing import Any
 
 from ..autodiff.arrays import Array, array_module, as_float, sum_over
 from ..autodiff.engine import op
+from .arguments import axis_of
 from .reductions import rows_over
 
 
 @op
 def softmax(a: Array, *, axis: int = -1) -> Any:
     """p = e^a / Σ e^a along an axis."""
-    xp, a = array_module(a), as_float(a)
+    xp, a, axis = array_module(a), as_float(a), axis_of(axis, a.ndim)
     e = xp.exp(a - a.max(axis=axis, keepdims=True))
     p = e / _total(e, axis)
 
@@ -34,7 +35,7 @@ def softmax(a: Array, *, axis: int = -1) -> Any:
 @op
 def log_softmax(a: Array, *, axis: int = -1) -> Any:
     """c = ln p = a - ln Σ e^a along an axis."""
-    xp, a = array_module(a), as_float(a)
+    xp, a, axis = array_module(a), as_float(a), axis_of(axis, a.ndim)
     shifted = a - a.max(axis=axis, keepdims=True)
     e = xp.exp(shifted)
     others = total_of_others(e, axis)
@@ -42,9 +43,11 @@ def log_softmax(a: Array, *, axis: int = -1) -> Any:
     def grad_a(g: Array) -> Any:
         places = xp.arange(e.shape[axis]).reshape([-1] + [1] * (e.ndim - 1)).swapaxes(0, axis)
         largest = places == xp.expand_dims(e.argmax(axis), axis)
-        # g_i - p_i Σ_k g_k, which sums to 0: for the largest p, minus the sum of the others.
-        share = xp.where(largest, 0, g - e / (1 + others) * _total(g, axis))
-        return xp.where(largest, -_total(share, axis), share)
+        # g_i - p_i Σ_k g_k, which sums to 0: for a p near 1, minus the sum of the others.
+        share = g - e / (1 + others) * _total(g, axis)
+        sure = largest & (others < 1)
+        share = xp.where(sure, 0, share)
+        return xp.where(sure, -_total(share, axis), share)
 
     return shifted - xp.log1p(others), grad_a
 
@@ -74,4 +77,4 @@ def total_of_others(e: Array, axis: int) -> Any:
 
 def _total(a: Array, axis: int) -> Any:
     """Return Σ along an axis, which stays with length 1."""
-    return sum_over(a, (axis % a.ndim,), keepdims=True)
+    return sum_over(a, (axis,), keepdims=True)

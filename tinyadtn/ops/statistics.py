@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 from ..autodiff.arrays import Array, array_module, as_float, sum_over
 from ..autodiff.engine import Tensor, op
+from ..checks import require_number
 from ..errors import ShapeError
 from .arguments import axes_of, float_tensor
 from .reductions import mean, sum
@@ -32,6 +34,7 @@ def std(a: Array, *, axis: Any = None, keepdims: bool = False, ddof: int = 0) ->
 
 def _centred(a: Array, axis: Any, ddof: int) -> tuple[Tensor, int]:
     """Return a - mean a, and n - ddof."""
+    require_number("ddof", ddof, numbers.Integral)
     a = float_tensor(a)
     centred = a - mean(a, axis=axis, keepdims=True)
     centred = centred - mean(centred, axis=axis, keepdims=True)  # the first mean was rounded
