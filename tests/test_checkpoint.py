@@ -210,8 +210,9 @@ def test_the_mode_of_a_file_is_kept_and_a_new_one_follows_the_umask(tmp_path):
 
 @pytest.mark.parametrize("name", ["m.npz", "m[1].npz", "*.npz"])
 def test_what_a_killed_writer_left_is_swept_and_nothing_else(name, tmp_path):
-    stale = tmp_path / f".{name}.abc.tmp"
-    others = [tmp_path / other for other in (".other.npz.abc.tmp", "m.npz.tmp", ".m1.npz.x.tmp")]
+    stale = tmp_path / f".{name}.0123abcd.tmp"
+    others = [f".{name}.mine.tmp", ".other.npz.0123abcd.tmp", "m.npz.tmp", ".m1.npz.0123abcd.tmp"]
+    others = [tmp_path / other for other in others]
     for path in (stale, *others):
         path.write_bytes(b"half")
     ta.save(tmp_path / name, fc2())

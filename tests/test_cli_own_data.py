@@ -332,3 +332,17 @@ def test_evaluate_takes_fewer_classes_if_none_has_a_name(tiny, capsys):
     np.savez("three.npz", x=images, y=labels)
     words = ["evaluate", "runs/train/best.npz", "--data", "three.npz"]
     assert "accuracy" in output(capsys, *words)
+
+
+def test_data_that_have_changed_since_the_training_are_named(pets, capsys):
+    """A name alone would give results on other images, and nobody would notice."""
+    images, labels = some(90, (8, 8))
+    np.savez("own.npz", x=images, y=labels)
+    output(capsys, "train", "fc2", "--data", "own.npz", "--epochs", "1", "--quiet")
+    output(capsys, "evaluate", "runs/train/last.npz")
+    np.savez("own.npz", x=images ^ 1, y=labels)
+    assert main(["evaluate", "runs/train/last.npz"]) == 3
+    message = capsys.readouterr().err
+    assert "own.npz has changed since runs/train/last.npz was trained on it" in message
+    assert message.rstrip().endswith("to use it as it is now, add --data own.npz")
+    output(capsys, "evaluate", "runs/train/last.npz", "--data", "own.npz")

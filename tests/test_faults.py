@@ -106,7 +106,7 @@ def test_a_hostile_picture_is_refused(kind, place, capsys):
 def test_a_device_is_no_checkpoint(command, place, capsys):
     """It is not opened: who reads /dev/zero to its end takes all the memory there is."""
     assert main([a.format("/dev/null") for a in CHECKPOINT_COMMANDS[command]]) == 4
-    assert capsys.readouterr().err.startswith("error: /dev/null: is no ordinary file")
+    assert capsys.readouterr().err.startswith("error: /dev/null: is not an ordinary file")
 
 
 @pytest.mark.parametrize("name", ["two\nlines.npz", "\x1b[2Jcleared.npz", "bell\x07.npz"])

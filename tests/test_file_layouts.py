@@ -119,6 +119,17 @@ def test_a_small_file_cannot_become_a_large_array(kind, tmp_path):
     assert peak < 2**25
 
 
+def test_images_that_compress_too_well_can_be_stored_plainly(tmp_path):
+    images, labels = np.zeros((1000, 100, 100), np.uint8), np.arange(1000) % 3
+    np.savez_compressed(tmp_path / "own.npz", x=images, y=labels)
+    with pytest.raises(
+        DataFileError, match=r"claim 10,\d+,\d+ bytes, .* write them with numpy\.savez"
+    ):
+        ta.load_data(tmp_path / "own.npz")
+    np.savez(tmp_path / "own.npz", x=images, y=labels)
+    assert ta.load_data(tmp_path / "own.npz").train.images.max() == 0
+
+
 def test_images_that_were_saved_are_read_again_exactly(tmp_path):
     data = ta.load_data((X, NAMES[Y]))
     ta.save_data(tmp_path / "own.npz", data)

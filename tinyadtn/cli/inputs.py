@@ -14,7 +14,8 @@ from ..data.loading import load_data
 from ..data.splits import Data
 from ..errors import DataFileError, NonFiniteError
 from ..nn.devices import placed
-from ..training.runs import class_names, trained_on
+from ..training.runs import class_names, is_trained_on, trained_on
+from .terminal import as_typed
 
 
 def load_finite(path: str, device: str = "cpu") -> Any:
@@ -55,7 +56,7 @@ def data_for(options: Namespace) -> Data:
     """Return the data of --data, or else the data that the checkpoint was trained on."""
     name = options.data or trained_on(options.checkpoint) or "mnist-5k"
     try:
-        return load_data(name)
+        data = load_data(name)
     except DataFileError as error:
         if options.data:
             raise
@@ -63,3 +64,9 @@ def data_for(options: Namespace) -> Data:
             f"{error}. {options.checkpoint} names these data; a path in it begins at the folder "
             "where it was trained. Give them with --data"
         ) from error
+    if not options.data and not is_trained_on(options.checkpoint, data):
+        raise DataFileError(
+            f"{name} has changed since {options.checkpoint} was trained on it (another SHA-256); "
+            f"to use it as it is now, add {as_typed(['--data', name])}"
+        )
+    return data

@@ -48,7 +48,7 @@ def read_picture_file(path: Any, decode: Callable[[Any], Any], *, mode: str = "L
     except ImportError:
         raise ImportError("reading pictures needs Pillow: pip install pillow") from None
     if is_stream(Path(path)):
-        raise DataFileError(f"{path}: is no ordinary file")
+        raise DataFileError(f"{path}: is not an ordinary file; name a picture")
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise ValueError(f"it has more than {MAX_BYTES:,} bytes")

@@ -12,8 +12,8 @@ import numpy as np
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..encodings.adtn import ADTN
-from ..errors import NonFiniteError, ShapeError
-from .style import SIGNED, Figure, new_figure, styles
+from ..errors import NonFiniteError, ShapeError, TinyADTNError
+from .style import SIGNED, Figure, new_figure, require_labelled, styles
 
 IMAGES = 8  # rows of each weight that are shown as images
 
@@ -29,6 +29,7 @@ def weights(arrays: Mapping[str, Any], *, image_shape: tuple[int, int] | None = 
     >>> figure.get_label()
     'Weights of shape 4 by 4 on one colour scale: dense, fitted.'
     """
+    require_labelled("weights", arrays)
     matrices = {label: _matrix(label, array) for label, array in arrays.items()}
     shapes = {label: matrix.shape for label, matrix in matrices.items()}
     if len(set(shapes.values())) != 1:
@@ -92,6 +93,8 @@ def cut_spectrum(weight: ADTN, cut: int | None = None) -> np.ndarray:
     >>> [int((cut_spectrum(weight, cut) > 1e-12).sum()) for cut in range(1, 8)]
     [2, 4, 2, 4, 2, 4, 2]
     """
+    if not isinstance(weight, ADTN):
+        raise TinyADTNError(f"only an ADTN has sites to cut between, got {type(weight).__name__}")
     cut = weight.num_sites // 2 if cut is None else cut
     if not 0 < cut < weight.num_sites:
         raise ShapeError(f"a cut leaves sites on both sides: 1 … {weight.num_sites - 1}, not {cut}")
@@ -115,6 +118,7 @@ def singular_values(spectra: Mapping[str, Any], *, title: str = "Singular values
     >>> figure.get_label()
     'Singular values relative to the largest; dense: rank 4, M = 1: rank 2.'
     """
+    require_labelled("singular_values", spectra)
     if not spectra:
         raise ShapeError("singular_values needs at least one matrix")
     curves = {label: _spectrum(label, array) for label, array in spectra.items()}

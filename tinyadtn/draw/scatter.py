@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ShapeError
-from .style import Figure, new_figure, styles
+from .style import Figure, new_figure, require_labelled, styles
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ def tradeoff(
     'Test accuracy by stored parameters: ADTN 164: 96.5 ± 0.2 %; dense 98.2 %.'
     """
     levels = levels or {}
+    require_labelled("tradeoff", curves)
     if not (curves or levels) or not all(curves.values()):
         raise ShapeError("tradeoff needs a point or more in every curve")
     said = [f"{label} {', '.join(map(str, points))}" for label, points in curves.items()]

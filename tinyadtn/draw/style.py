@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,3 +84,12 @@ def _png(figure: Figure) -> bytes:
 def _notebook_image(figure: Figure) -> tuple[bytes, dict[str, str]]:
     """Return the PNG and its alternative text."""
     return _png(figure), {"alt": str(figure.get_label())}
+
+
+def require_labelled(who: str, value: Any) -> None:
+    """Raise TypeError, which says what to do, unless the value is a dict with labels as keys."""
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f'{who} needs a dict with a label for each, such as {{"fc1": …}}, got '
+            f"{type(value).__name__}"
+        )

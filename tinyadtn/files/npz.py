@@ -46,7 +46,7 @@ def read_npz(path: str | os.PathLike[str], *, packed: bool = False) -> dict[str,
     path = Path(path)
     try:
         if is_stream(path):
-            raise CheckpointError(f"{path}: is no ordinary file; expected a .npz file")
+            raise CheckpointError(f"{path}: is not an ordinary file; name a .npz file")
         with path.open("rb") as file:
             _check_file(path, file)
             with zipfile.ZipFile(file) as archive:
@@ -119,7 +119,12 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], packed: int) -> N
     if len(set(names)) < len(names):
         raise CheckpointError(f"{path}: a name stands twice in it")
     claimed = sum(member.file_size for member in members)
-    if claimed > (packed or path.stat().st_size):
+    if packed and claimed > packed:
+        raise CheckpointError(
+            f"{path}: its members claim {claimed:,} bytes, and a packed file of this size may "
+            f"become {packed:,}; write them with numpy.savez, which does not pack"
+        )
+    if not packed and claimed > path.stat().st_size:
         raise CheckpointError(f"{path}: its members claim more bytes than the file has")
     require_memory(str(path), 2 * claimed, "load it on a machine with more memory")
 

@@ -15,6 +15,7 @@ import numpy as np
 from ..checks import require_number, require_share
 from ..compression.checkpoint import take_weights
 from ..data.labels import numbers_as_names
+from ..data.splits import Data
 from ..errors import CheckpointError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module
@@ -316,6 +317,11 @@ def trained_on(path: str | os.PathLike[str]) -> str | None:
     """Return the name of the training data of a checkpoint; None if it holds only weights."""
     name = _identity_in(path).get("name")
     return name if isinstance(name, str) and "\0" not in name else None
+
+
+def is_trained_on(path: str | os.PathLike[str], data: Data) -> bool:
+    """Return whether a checkpoint was trained on these images; True if it does not say."""
+    return _identity_in(path).get("sha256") in (None, data.identity()["sha256"])
 
 
 def class_names(path: str | os.PathLike[str], count: int) -> list[str]:
