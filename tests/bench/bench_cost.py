@@ -1,6 +1,7 @@
 """What an encoding costs: numbers and bytes, multiply-adds, time for an image, training.
 
     python tests/bench/bench_cost.py            # 3 minutes; data/results/cost.json
+    python tests/bench/bench_cost.py FC-2       # only these networks; the others stay as they are
     python tests/bench/bench_cost.py --table    # prints what stands there
 
 The linear layers of three networks, without the convolutions before them: dense, and under every
@@ -237,10 +238,10 @@ def peak_of_a_step(network: str, encoding: str) -> int:
 # --- all of it -----------------------------------------------------------------------------------
 
 
-def measure() -> dict[str, Any]:
+def measure(chosen_networks: list[str]) -> dict[str, Any]:
     load, _, _ = os.getloadavg()  # before this adds its own
-    networks = {}
-    for network in NETWORKS:
+    networks = json.loads(FILE.read_text(encoding="utf-8"))["networks"]
+    for network in chosen_networks:
         models = {e: model_of(network, e) for e in (DENSE, *recipes(network))}
         times = timed(models, network)
         rows = []
@@ -270,9 +271,10 @@ def main(words: list[str]) -> None:
             print(peak_of_a_step(network, encoding))
         case ["--table"]:
             print(tables(json.loads(FILE.read_text(encoding="utf-8"))))
-        case []:
+        case _ if NETWORKS.keys() >= set(words):
             as_on_a_users_machine()
-            FILE.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+            measured = measure(words or list(NETWORKS))
+            FILE.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
         case _:
             sys.exit(__doc__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Fitted to the faster side of 430 layers and batches on one thread, where a multiply-add of a large
 # product takes about 12 ps (tests/bench/bench_routes.py). Only ratios matter.
-MOVED = 8  # a number read or written
+MOVED = 16  # a number read or written
 COPIED = 24  # a number copied to another place, as by im2col and indices
 MATRIX = 2**13  # one more matrix in a stack of small ones
 CALL = 2**17  # one more call of NumPy
@@ -16,7 +16,7 @@ def work(rows: int, inner: int, columns: int, stack: int = 1) -> int:
     The first factor is the same for all of them.
 
     >>> work(4096, 4096, 128) / work(4096, 4096, 1)  # one vector is limited by reading the matrix
-    15.14...
+    8.52...
     """
     moved = rows * inner + stack * columns * (rows + inner)
     return CALL + stack * (MATRIX + rows * inner * columns) + MOVED * moved
