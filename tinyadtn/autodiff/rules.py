@@ -236,9 +236,9 @@ def not_copied(node: Any) -> Any:
 
 
 def retain(tensor: Any, g: Array, gradients: dict) -> None:
-    """Add the gradient of a result, if it still exists, to those that backward will set."""
+    """Put the gradient of a result, if it still exists, to those that backward will set."""
     if tensor is not None:
-        gradients[tensor] = g.copy() if tensor._grad is None else tensor._grad + g
+        gradients[tensor] = g.copy()
 
 
 def _lies_well(gradient: Array, data: Array) -> bool:
