@@ -145,7 +145,8 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
     The function takes its arrays as positional arguments and all options by keyword. It returns
     its value, then for each array a function ``g -> dL/d(array)`` where ``g = dL/d(value)``. That
     function returns a new array, ``g`` or a view, and never changes ``g``. The engine sums over
-    broadcast axes. With ``joint=True`` one function returns the list of all gradients.
+    broadcast axes. With ``joint=True`` one function returns the list of all gradients. An option
+    has no gradient, so a tensor that requires one is rejected there.
 
     >>> @op
     ... def cube(a):
