@@ -405,5 +405,6 @@ NO_ZERO_SIZE = {
     "norm": "nothing is the largest of no elements",
     "binary_cross_entropy_with_logits": "the labels fix the shape",
     "softmax_cross_entropy": "a mean over no images is undefined",
+    "softmax_cross_entropy-smoothed": "a mean over no images is undefined",
     "mean_squared_error": "a mean over no elements is undefined",
 }
