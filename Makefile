@@ -98,6 +98,7 @@ bench: $(VENV)/.with-bench $(VENV)/.with-plot
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/bench_decode.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/bench_freed_memory.py
 	$(BIN)/python tests/bench/bench_decode_free.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/bench_routes.py
 	$(BIN)/python tests/bench/bench_training_step.py
 	$(BIN)/python tests/bench/bench_convolution.py
 	$(BIN)/python tests/bench/bench_overhead.py

@@ -26,14 +26,14 @@ def notebook_path(source: Path) -> Path:
     return FOLDER / f"{source.stem}.ipynb"
 
 
-def notebook(source: Path) -> str:
-    """The .ipynb of a source, as text."""
-    return editions.notebook(read_cells(source))
+def notebook(source: Path, *, compared: bool = False) -> str:
+    """The .ipynb of a source, as text; ``compared`` adds the cells that only the tests run."""
+    return editions.notebook(read_cells(source), compared=compared)
 
 
 def script(source: Path, *, solved: bool) -> str:
-    """All code of a notebook as one program, with or without the solutions."""
-    kinds = ("code", "solution") if solved else ("code",)
+    """All code of a notebook as one program for the tests, with or without the solutions."""
+    kinds = ("code", "compare", "solution") if solved else ("code", "compare")
     return "\n\n\n".join(cell.source for cell in read_cells(source) if cell.kind in kinds) + "\n"
 
 

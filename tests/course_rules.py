@@ -162,7 +162,7 @@ def stated_numbers(cells: list[Cell]) -> list[str]:
     """The first argument of every teach.states("…", …)."""
     found = []
     for cell in cells:
-        if cell.kind == "code":
+        if cell.kind in ("code", "compare"):
             for node in ast.walk(ast.parse(cell.source)):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "teach.states":
                     found.append(ast.literal_eval(node.args[0]))

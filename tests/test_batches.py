@@ -96,3 +96,9 @@ def test_batches_hold_one_batch_at_a_time(digits):
 def test_sizes_are_checked_at_the_call(digits, size, skip):
     with pytest.raises(ShapeError, match=f"got size {size} and skip {skip}"):
         batches(digits.test, size, seed=0, epoch=0, skip=skip)
+
+
+@pytest.mark.parametrize(("size", "skip"), [(2.5, 0), ("3", 0), (None, 0), (True, 0), (3, 1.5)])
+def test_sizes_are_whole_numbers(digits, size, skip):
+    with pytest.raises(ValueError, match="must be a whole number, got"):
+        batches(digits.test, size, seed=0, epoch=0, skip=skip)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.errors import CheckpointError
+from tinyadtn.errors import CheckpointError, DataFileError
 from tinyadtn.files.state import META, read_state, write_state
 
 A, B = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([1.0, 2.0])
@@ -329,3 +329,26 @@ def test_a_model_that_cannot_be_built_is_refused(config, tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 2**26
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred\nerror: forged", "x" * 60_000])
+def test_what_a_file_says_is_short_and_safe_to_print(name, tmp_path):
+    """Names from a file stand in the messages."""
+    path = tmp_path / "m.npz"
+    model = ta.models.fc2(hidden=4, rng=0)
+    write_state(path, {**model.arrays(), name: A}, {"kind": "weights", "config": model.config})
+    with pytest.raises(CheckpointError) as caught:
+        ta.load(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.npy", npy(A))
+    errors = [caught.value]
+    for arrays in ({}, {"x": np.ones((6, 4, 4)), "y": [name] * 6, "class_names": ["a", "b"]}):
+        if arrays:
+            np.savez_compressed(path, **arrays)
+        with pytest.raises(DataFileError) as found:
+            ta.load_data(path)
+        errors.append(found.value)
+    for error in errors:
+        assert str(error).isprintable() and len(str(error)) <= 2000
+        assert name[:3] in str(error) or "\\x1b[31mred\\nerror: forged" in str(error)
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from shell import words_of
 
 import tinyadtn as ta
-from tinyadtn.cli import commands
+from tinyadtn.cli import train_command
 from tinyadtn.cli.main import main
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
@@ -84,28 +85,25 @@ def test_no_name_commands_the_terminal_on_stdout_either(tiny, digit, capsys):
 @pytest.mark.parametrize("name", ["plain", "two words", "it's", "$HOME; ls", "esc\x1b[2J'\\", "é"])
 def test_the_command_that_goes_on_can_be_typed_whatever_the_names(name, tiny, monkeypatch, capsys):
     """Read by a shell, word by word, it is the command that was given, and none of it is lost."""
-    shutil.copytree(tiny, f"data {name}")
+    try:
+        shutil.copytree(tiny, f"data {name}")
+    except UnicodeEncodeError:
+        pytest.skip("a name that files of this system cannot have")
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
+    monkeypatch.setattr(train_command, "interruption", lambda: nullcontext(stopped))
     options = ["--data", f"data {name}", "--out", f"out {name}"]
     assert main(["train", "fc2", *options, "--save-minutes", "0.5", "--quiet"]) == 130
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.isprintable()
-    if shutil.which("bash"):
-        words = subprocess.run(
-            ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, text=True, check=True
-        ).stdout.split("\0")[:-1]
-    else:
-        words = shlex.split(line) if name.isprintable() else pytest.skip("no bash to read it")
-    assert words == ["tinyadtn", "train", "fc2", *options,
+    assert words_of(line) == ["tinyadtn", "train", "fc2", *options,
                      "--resume", f"out {name}/last.npz", "--save-minutes", "0.5"]  # fmt: skip
 
 
 def test_what_is_the_default_is_not_said_again(tiny, monkeypatch, capsys):
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setattr(commands, "interruption", lambda: nullcontext(stopped))
+    monkeypatch.setattr(train_command, "interruption", lambda: nullcontext(stopped))
     assert main(["train", "fc2", "--data", tiny, "--quiet"]) == 130
     assert "--save-minutes" not in capsys.readouterr().out.splitlines()[-1]
 
@@ -193,7 +191,8 @@ FULL = {">/dev/full", ">/dev/full 2>&1"}  # where the output is lost
     ],
 )
 def test_full_and_closed_streams_give_an_exit_code_and_no_traceback(words, code, streams, tiny):
-    line = f"exec {shlex.quote(sys.executable)} -m tinyadtn {words.format(tiny=tiny)} {streams}"
+    typed = words.format(tiny=shlex.quote(tiny))
+    line = f"exec {shlex.quote(sys.executable)} -m tinyadtn {typed} {streams}"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     environment["PYTHONPATH"] = str(Path(ta.__file__).parents[1])
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment)

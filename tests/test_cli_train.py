@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.cli import commands
+from tinyadtn.cli import train_command
 from tinyadtn.cli.main import main
+from tinyadtn.cli.parser import build_parser
 from tinyadtn.files.state import read_state, write_state
 from tinyadtn.nn.surgery import named_layers
 from tinyadtn.training.runs import planned
@@ -158,7 +159,7 @@ def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
     """A signal in the middle of training: the step ends, the state is saved, exit code 130."""
     program = (
         "import os, signal, sys\n"
-        "import tinyadtn.cli.commands as commands\n"
+        "import tinyadtn.cli.train_command as commands\n"
         "from tinyadtn.cli.main import main\n"
         "plain = commands.with_progress\n"
         "def with_signal(steps, *rest):\n"
@@ -182,7 +183,7 @@ def test_sigint_saves_and_says_how_to_go_on(tiny, tmp_path):
 def test_a_stopped_run_says_that_it_was_on_the_gpu(cuda, tiny, monkeypatch, capsys):
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setattr(commands, "interruption", lambda: contextlib.nullcontext(stopped))
+    monkeypatch.setattr(train_command, "interruption", lambda: contextlib.nullcontext(stopped))
     assert main(["train", "fc2", "--data", tiny, "--quiet", "--device", "cuda"]) == 130
     assert capsys.readouterr().out.endswith("--resume runs/train/last.npz --device cuda\n")
     assert main(["train", "fc2", "--data", tiny, "--quiet", "--out", "cpu"]) == 130
@@ -200,3 +201,49 @@ def test_a_stopped_run_says_that_it_was_on_the_gpu(cuda, tiny, monkeypatch, caps
 def test_encoded_layers_have_a_default_rate_of_their_own(tiny, words, rate):
     assert main(["train", *words, "--data", tiny, "--epochs", "1", "--quiet"]) == 0
     assert planned("runs/train/last.npz")[0].learning_rate == rate
+
+
+PARTS = """
+import numpy as np
+import tinyadtn as ta
+
+
+class Heavy(ta.SGD):
+    pass
+
+
+def half(peak, steps):
+    return lambda step: peak / 2
+
+
+def likelihood(logits, labels):
+    return -ta.softmax(logits)[np.arange(len(labels)), labels].mean()
+"""
+
+
+def test_train_takes_parts_of_the_user_and_goes_on_with_them(tiny, capsys, monkeypatch):
+    Path("cli_parts.py").write_text(PARTS)
+    own = ["--optimizer", "cli_parts:Heavy", "--schedule", "cli_parts:half"]
+    own += ["--loss", "cli_parts:likelihood"]
+    train = ["train", "fc2", "--data", tiny, "--quiet", "--epochs", "1"]
+    try:
+        assert main([*train, *own]) == 0
+        options = build_parser().parse_args([*train, *own, "--out", "runs/train"])
+        assert train_command._to_go_on(options).endswith("/last.npz " + " ".join(own))
+        meta = read_state("runs/train/last.npz")[1]
+        assert meta["plan"]["loss"] == "cli_parts:likelihood"
+        assert meta["training"]["history"][0]["learning_rate"] == 1e-3 / 2
+        assert meta["training"]["history"][0]["validation_loss"] < 0
+        capsys.readouterr()
+        resume = ["train", "fc2", "--resume", "runs/train/last.npz", "--quiet"]
+        assert main(resume) == 4
+        assert "--optimizer module:name" in capsys.readouterr().err
+        assert main([*resume, *own[:4]]) == 4
+        assert "--loss module:name" in capsys.readouterr().err
+        assert main([*resume, *own]) == 0
+    finally:
+        sys.modules.pop("cli_parts", None)
+    assert main([*train, "--overwrite", "--loss", "cli_parts:nothing"]) == 2
+    assert "cli_parts:nothing cannot be imported" in capsys.readouterr().err
+    assert main([*train, "--overwrite", "--optimizer", "adm"]) == 2
+    assert "did you mean adam?" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_same_gives_as_many_outputs_as_strides_fit_into_the_image(image, kernel,
 
 @pytest.mark.parametrize("padding", [((0, 1), (1, 0)), ((2, 0), (1, 1)), "same"])
 def test_large_3x3_convolutions_may_have_any_padding(padding):
-    """Winograd's algorithm, which would be taken here, knows one padding for both sides."""
+    """In float32 these are computed by Winograd's algorithm."""
     rng = np.random.default_rng(0)
     x, w = (rng.normal(size=s).astype(np.float32) for s in ((16, 32, 8, 8), (32, 32, 3, 3)))
     g = rng.normal(size=ta.conv2d(x, w, padding=padding).shape).astype(np.float32)

@@ -45,9 +45,11 @@ def test_each_patch_becomes_a_column():
     assert np.array_equal(board.columns, windows.reshape(9, 4).T)
     assert board.marked.sum() == 4  # the windows that contain the pixel
     for now in (0, 8):
-        figure = board.after(now)
-        entries = [text for text in figure.axes[2].texts if text.get_visible()]
-        assert len(entries) == 4 * (now + 1)
+        board.after(now)
+        seen = sum(text.get_visible() for _, text, _, _ in board.cells)
+        assert seen == 16 + 2 * 4 + (4 + 1 + 1) * (now + 1)  # columns, and the result twice
+        column, entry = (outline.get_x() for outline, _ in board.outlines[2:])
+        assert column == entry  # an entry of the result stands below its column
     film = patches.sliding_patches(image, kernel, (1, 1))
     assert "Window at row 2, column 2" in film.captions[8]
     assert f"this column is {np.sum(image[2:, 2:] * kernel):g}" in film.captions[8]

@@ -83,6 +83,7 @@ def test_a_film_needs_a_matrix_for_each_step():
         (legs.gate(5, 2), 5, 0),
         (legs.brick_wall(6, 2), 6, 0),
         (legs.two_halves(4, 3), 7, 0),
+        (legs.rank_four(4, 3), 7, 2),
         (legs.gauge(), 2, 3),
     ],
     ids=lambda value: value.title if isinstance(value, legs.Diagram) else "",
@@ -141,8 +142,8 @@ def test_the_fits_are_told():
 
 
 def test_accuracy_stands_at_its_error_and_frozen_is_a_line():
-    short = {"frozen": ("frozen", 0, [80.0, 82.0]), "w": ("ADTN", 164, [89.0, 91.5, 92.5])}
-    long = {"frozen": ("frozen", 0, [95.0]), "ADTN M=1": ("ADTN", 164, [98.0])}
+    short = {"frozen": (0, [80.0, 82.0]), "ADTN, yours": (164, [89.0, 91.5, 92.5])}
+    long = {"frozen": (0, [95.0]), "ADTN M=1": (164, [98.0])}
     axes = budgets.accuracy({"net": (short, long)}).axes[0]
     lines = [line.get_xydata() for line in axes.lines]
     for stored, error in ((164, 9.0), (164, 2.0)):

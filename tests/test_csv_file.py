@@ -27,6 +27,14 @@ def test_the_columns_that_pandas_writes(tmp_path):
     same(ta.load_data(tmp_path / "own.csv"), ta.load_data((X, Y)))
 
 
+def test_numbers_of_lines_that_pandas_wrote_twice_are_left_out(tmp_path):
+    path = write_csv(tmp_path / "own.csv", X, Y)
+    head, *lines = path.read_text().splitlines()
+    rows = [",Unnamed: 0," + head, *(f"{k},{k},{line}" for k, line in enumerate(lines))]
+    path.write_text("\n".join(rows))
+    same(ta.load_data(path), ta.load_data((X, Y)))
+
+
 def test_a_folder_may_have_a_csv_file_for_each_split(tmp_path):
     write_csv(tmp_path / "mnist_train.csv", X, Y)
     same(ta.load_data(tmp_path), ta.load_data((X, Y)))
@@ -69,11 +77,18 @@ def test_labels_and_pixels_of_a_csv_file(tmp_path):
         ("label,a,b,c,d\n1,2,three,4,5\n", "found 'three', .* in line 2, column 3"),
         ("1,2,3,4,5\n2,1,3,4,cat\n", "found 'cat', .* in line 2, column 5"),
         ("label,a,b,c,d\n1,2,3,4,5\n1,2,,4,5\n", "a missing value in line 3, column 3"),
-        ("label,a,b,c,d\n1,2,3,4,5\n1,2,nan,4,5\n", "a missing pixel, nan, in image 2"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,nan,4,5\n", "a pixel that is nan in image 2"),
+        ("label,a,b,c,d\n1,2,3,4,5\n1,2,1e400,4,5\n", "a pixel that is inf in image 2"),
         ("label,a,b,c,d,e\n1,2,3,4,5,6\n", "5 pixels in a line"),
+        (
+            "id,label,a,b,c,d\n9,1,3,4,5,6\n",
+            "square number; the columns after the label are id, a,",
+        ),
+        ("label|a|b|c|d\n1|2|3|4|5\n", "separated by commas, semicolons or tabs"),
         ("0,9,2,3,1\n0,8,2,3,2\n", "the same label, '0', in the first column"),
         ("label,y,c,d,e\n1,2,3,4,5\n", "2 columns of labels"),
-        ("\x80\x81,1,2,3,4\n", "another one"),
+        ("\x80\x81,1,2,3,4\n", r"not UTF-8 \(byte 0x80\); save it as CSV in UTF-8"),
+        ("label,a,b,c,d\nK\xe4se,2,3,4,5\n", r"not UTF-8 \(byte 0xe4\)"),
         ("<!DOCTYPE html>\n<html></html>\n", "a CSV file"),
     ],
 )
@@ -86,6 +101,15 @@ def test_what_is_no_csv_file_of_images_is_refused(text, says, tmp_path):
     assert told.startswith(f"{path}: ")
     assert "The label is read from the column called label" in told and ".npz file" in told
     assert "data get" not in told  # which would fetch another file
+
+
+def test_an_image_without_a_label_is_refused(tmp_path):
+    for labels in (Y, NAMES[Y]):
+        path = write_csv(tmp_path / "own.csv", X, np.where(Y == 2, "", labels))
+        with pytest.raises(
+            DataFileError, match=r"a label .* is empty; leave out the images without"
+        ):
+            ta.load_data(path)
 
 
 def test_reading_stops_when_there_are_more_labels_than_classes_can_be(tmp_path):

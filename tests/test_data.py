@@ -434,3 +434,84 @@ def test_data_say_what_they_are(digits):
 def test_only_numpy_is_imported():
     code = "import sys, tinyadtn.data; print({'pooch', 'tqdm', 'requests'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+# --- every door has the same checks --------------------------------------------------------------
+
+PIXELS = GOOD[0][:, None] if GOOD[0].ndim == 3 else GOOD[0]
+COUNT = len(PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (np.zeros(COUNT), "expected integer labels, found float64"),
+        (np.zeros(COUNT, bool), "expected integer labels, found bool"),
+        (["cat"] * COUNT, "expected integer labels, found <U3"),
+        (np.full(COUNT, -1), "expected labels from 0 to 999, found -1 to -1"),
+        (np.full(COUNT, 1000), "expected labels from 0 to 999, found 1000 to 1000"),
+    ],
+)
+@pytest.mark.parametrize("features", [False, True])
+def test_a_split_takes_integer_labels_alone(labels, says, features):
+    with pytest.raises(DataFileError, match=f"a Split: {says}"):
+        Split(np.float32(PIXELS / 255), labels, features)
+
+
+def test_a_split_takes_images_of_four_axes_and_features_of_real_numbers():
+    labels = np.zeros(COUNT, int)
+    for images in (PIXELS[:, 0], PIXELS[:, 0, 0], PIXELS[:, 0, 0, 0]):
+        with pytest.raises(ShapeError, match=r"a Split needs images \(n, c, h, w\), got"):
+            Split(images, labels)
+        assert len(Split(images, labels, features=True)) == COUNT
+    for dtype in (complex, object, "U3"):
+        with pytest.raises(DTypeError, match="features needs real numbers, got"):
+            Split(PIXELS.astype(dtype), labels, features=True)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_data_need_a_name_for_each_label(part):
+    splits = [Split(PIXELS, np.full(COUNT, 2 if k == part else 1)) for k in range(3)]
+    assert Data(*splits, ["a", "b", "c"]).classes == ("a", "b", "c")
+    with pytest.raises(DataFileError, match="has label 2, and there are 2 names of classes"):
+        Data(*splits, ("a", "b"))
+    for classes in ("abc", None, 3):
+        with pytest.raises(TypeError, match="Data needs the names of the classes"):
+            Data(*splits, classes)
+
+
+def test_the_operations_on_images_take_whole_numbers_and_channels_first():
+    with pytest.raises(DataFileError, match=r"crop_and_flip: images .* look like"):
+        crop_and_flip(np.zeros((5, 28, 28, 3), np.float32), 0, padding=2)
+    with pytest.raises(ValueError, match=r"padding must be a whole number, got 2\.5"):
+        crop_and_flip(np.zeros((5, 1, 28, 28), np.float32), 0, padding=2.5)
+
+
+def test_an_empty_path_is_not_the_folder_in_which_one_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", GOOD[0])
+    np.save("y.npy", GOOD[1])
+    with pytest.raises(DataFileError, match="the path is empty; name a file or a folder"):
+        load_data("")
+
+
+@pytest.mark.parametrize("kind", ["link", "long", "loop"])
+def test_whatever_the_system_says_of_a_path_is_an_error_of_the_data(kind, tmp_path):
+    path = tmp_path / "pets"
+    if kind == "link":
+        (path / "cat").mkdir(parents=True)
+        (path / "cat" / "1.png").symlink_to(tmp_path / "nothing")
+    elif kind == "loop":
+        path.symlink_to(path)
+    else:
+        path = tmp_path / ("x" * 300)
+    with pytest.raises(DataFileError) as caught:
+        load_data(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_pixels_that_are_not_finite_or_hardly_too_large_are_named():
+    for value, says in ((np.nan, "nan to nan; replace"), (1.0000001, r"to 1\.0000001; scale")):
+        images = np.full((6, 1, 4, 4), value, np.float32)
+        with pytest.raises(DataFileError, match=says):
+            load_data((images, np.zeros(6, int)))

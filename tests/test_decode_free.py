@@ -1,18 +1,21 @@
 """Decode-free layers against decoded ones: the same values, the same gradients of everything."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyadtn as ta
-from tinyadtn.decode_free import cost, wall_chain
+from tinyadtn.decode_free import cost, row, wall_chain
 from tinyadtn.decode_free import rule as decode_free
 from tinyadtn.decode_free.by_factors import ByFactors
 from tinyadtn.decode_free.cost import work
 from tinyadtn.decode_free.cut import cut_factors
 from tinyadtn.decode_free.precomputed import PrecomputedFactors
-from tinyadtn.decode_free.row import ConvChain
+from tinyadtn.decode_free.row import ConvChain, conv_work, unfold_work
 from tinyadtn.decode_free.rule import conv_route, linear_route
 from tinyadtn.encodings import costs
 from tinyadtn.encodings.scale import spread
@@ -285,6 +288,14 @@ def test_batches_of_one_order_share_the_chain():
     assert wall_chain.best_chain.cache_info().maxsize <= 64
 
 
+@pytest.mark.parametrize("floats", [1, 3_000, 5_000, 2**21])
+def test_patches_go_through_in_blocks_of_rows_and_images(floats, monkeypatch):
+    monkeypatch.setattr(row, "BLOCK", floats)
+    weight = doubled(ta.TensorTrain((6, 5, 3, 3), ((3, 2), (5, 9)), 3, rng=0))
+    assert 2_000 < weight.chain(1).widest * 7 * 6 < 6_000  # an image is more than one block, or one
+    compare_conv(weight, monkeypatch, padding=1)
+
+
 # --- the rule ------------------------------------------------------------------------------------
 
 
@@ -302,6 +313,41 @@ def test_the_cheaper_side_of_the_rule_is_taken(rank, batch):
     weight = ta.LowRank((200, 300), rank)
     free, whole = cost_of(weight, batch)
     assert (linear_route(weight, batch) is not None) == (free < whole)
+
+
+# Build the factors, a batch through them, decode, a batch through the dense weight.
+@pytest.mark.parametrize(
+    ("costs", "precomputed", "is_free"),
+    [
+        ((1, 10, 5, 7), False, True),
+        ((3, 10, 5, 7), False, False),  # build the factors: 13 against 12
+        ((9, 6, 0, 7), False, False),
+        ((9, 6, 0, 7), True, True),  # both are there: 6 against 7
+        ((0, 8, 9, 7), False, True),
+        ((0, 8, 9, 7), True, False),
+    ],
+)
+def test_the_rule_compares_planted_costs(costs, precomputed, is_free, monkeypatch):
+    build, through, decode, dense = costs
+    weight = ta.LowRank((8, 4, 3, 3), 2)
+    chain = weight.chain(1)
+    planted = replace(chain, build_work=build)
+    monkeypatch.setattr(type(planted), "work", lambda *_: through)
+    monkeypatch.setattr(ConvChain, "work", lambda *_: through)
+    weight.chain, weight.decode_work = lambda batch: planted, lambda: decode
+    for name in ("work", "conv_work"):
+        monkeypatch.setattr(decode_free, name, lambda *_: dense)
+    assert (linear_route(weight, 5, precomputed) is not None) == is_free
+    assert (conv_route(weight, 5, 5, precomputed=precomputed) is not None) == is_free
+
+
+def test_the_rule_knows_which_kernels_winograd_computes():
+    def products(kernel):
+        return conv_work(kernel, 10_000) - unfold_work(kernel, 10_000)
+
+    assert products((64, 64, 3, 3)) < work(64, 64 * 9, 10_000)
+    for kernel in ((64, 64, 5, 5), (64, 16, 3, 3), (16, 64, 3, 3)):
+        assert products(kernel) == work(kernel[0], math.prod(kernel[1:]), 10_000)
 
 
 def test_the_batch_decides():

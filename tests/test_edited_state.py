@@ -47,8 +47,8 @@ ODD = {
     "step": [1.5, "x", None, True, -1, 7, 10**12, HUGE, [1]],
     "history": ["x", {}, None, [1], [None], [{}], [ENTRY | {"loss": "x"}], [ENTRY | {"more": 1}]],
     "best": ["x", None, [], float("nan"), float("inf"), 1.5, -0.5, HUGE],
-    "loss": ["x", None, [], float("nan"), float("inf"), -1.0, HUGE, True],
-    "loss_sum": ["x", None, [], float("nan"), float("inf"), -1.0, HUGE, True],
+    "loss": ["x", None, [], float("nan"), float("inf"), HUGE, True],
+    "loss_sum": ["x", None, [], float("nan"), float("inf"), HUGE, True],
 }
 ODD_PLAN = {
     "learning_rate": [HUGE, "x", None, True, float("nan"), float("inf"), -1.0],
@@ -60,8 +60,10 @@ ODD_PLAN = {
     "batch_size": [HUGE, 1.5, True, "x", None, -1],
     "seed": [-1, 1.5, True, "x", None],
     "augment": ["x", "", 0, 1, None, []],
+    "drop_last": ["x", "", 0, 1, None, []],
     "optimizer": [["adam"], {"a": 1}, None, 1, "rmsprop"],
     "schedule": [["cosine"], {}, None, 1, "x"],
+    "loss": [["softmax_cross_entropy"], {}, None, 1, "x", "parts:focal"],
 }
 ODD_ARRAYS = {
     "optimizer/count": [lambda a: -1, lambda a: 1e300, lambda a: True, lambda a: 2.0],
@@ -103,7 +105,7 @@ def state(tmp_path_factory):
 @pytest.fixture
 def resume(state, tmp_path, monkeypatch, capsys):
     """Edit the state, resume it: the exit code and what was printed."""
-    monkeypatch.setattr("tinyadtn.cli.commands.load_data", lambda source: small_data())
+    monkeypatch.setattr("tinyadtn.cli.train_command.load_data", lambda source: small_data())
 
     def run(edit):
         arrays, meta = dict(state[0]), json.loads(json.dumps(state[1]))

@@ -6,7 +6,6 @@ changes nothing on the disk, runs nothing, and takes little memory.
 
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from data_files import idx_bytes
 from memory_peak import peak_of
+from shell import words_of
 from test_resume import same_state
 
 import tinyadtn as ta
@@ -358,7 +358,7 @@ def test_numbers_that_explode_leave_the_last_finite_state(digits, tmp_path, monk
 
 # Says when training has begun, and keeps it from ending before the signal comes.
 SLOWLY = """
-import time, tinyadtn.cli.commands as commands
+import time, tinyadtn.cli.train_command as commands
 plain = commands.with_progress
 def slowly(steps, *rest):
     for step in plain(steps, *rest):
@@ -387,7 +387,7 @@ def test_a_signal_ends_the_step_saves_and_tells_how_to_go_on(
     here = Path.cwd()
     try:
         os.chdir(tmp_path)
-        assert main([*shlex.split(command), "--quiet"]) == 0  # what it printed is what works
+        assert main([*words_of(command), "--quiet"]) == 0  # what it printed is what works
     finally:
         os.chdir(here)
     for file in ("last.npz", "best.npz"):

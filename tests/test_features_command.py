@@ -130,7 +130,7 @@ def test_what_is_there_is_overwritten_only_if_asked_for(trained, capsys):
 def test_the_model_itself_is_never_overwritten(trained, out, capsys):
     before = Path(trained).read_bytes()
     assert main(["features", trained, "--out", out, "--overwrite", "--quiet"]) == 2
-    assert "is there already; name another file with --out\n" in capsys.readouterr().err
+    assert "would replace its source; name another file with --out\n" in capsys.readouterr().err
     assert Path(trained).read_bytes() == before
 
 

@@ -36,8 +36,25 @@ def test_pickles_are_never_loaded(tmp_path):
     with pytest.raises(DataFileError, match=r"x\.npy holds pickled objects"):
         ta.load_data(tmp_path)
     np.savez(tmp_path / "own.npz", x=X, y=np.array(list("abc") * 12, object))
-    with pytest.raises(DataFileError, match=r"y\.npy holds pickled objects"):
+    with pytest.raises(DataFileError, match=r"y\.npy holds pickled objects.*dtype=str"):
         ta.load_data(tmp_path / "own.npz")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_npz_file_is_compressed_as_numpy_does_it_or_refused(method, tmp_path):
+    np.savez(tmp_path / "own.npz", x=X, y=Y)
+    with zipfile.ZipFile(tmp_path / "own.npz") as own:
+        members = {name: own.read(name) for name in own.namelist()}
+    with zipfile.ZipFile(tmp_path / "other.npz", "w", method) as other:
+        for name, content in members.items():
+            other.writestr(name, content)
+    with pytest.raises(DataFileError, match=r"x\.npy is compressed by another .*savez_compressed"):
+        ta.load_data(tmp_path / "other.npz")
+
+
+def test_the_ending_may_be_in_capitals(tmp_path):
+    np.savez(tmp_path / "own.npz", x=X, y=Y)
+    same(ta.load_data((tmp_path / "own.npz").rename(tmp_path / "OWN.NPZ")), ta.load_data((X, Y)))
 
 
 @pytest.mark.parametrize("place", [".", "raw", "MNIST/raw", "FashionMNIST/raw"])

@@ -15,6 +15,7 @@ import hostile_files
 import numpy as np
 import pytest
 from data_files import NAMES, cifar_files, small_set, write_files, write_set
+from memory_peak import OWN_PEAK
 
 from tinyadtn.data.cifar import CIFAR10, CIFAR100
 from tinyadtn.files.state import META
@@ -22,16 +23,16 @@ from tinyadtn.files.state import META
 MIB = 2**20
 
 # For each path prints what happened, how many seconds it took, and the growth of the peak in bytes.
-READER = """
-import json, resource, sys, time
+READER = (
+    OWN_PEAK
+    + """
+import json, sys, time
 import tinyadtn as ta
 from tinyadtn.errors import TinyADTNError
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
 ta.load_data()  # what reading takes anyway
 for path in sys.argv[2:]:
+    reset_peak()
     before, start = peak(), time.process_time()
     try:
         {"load": ta.load, "load_data": ta.load_data}[sys.argv[1]](path)
@@ -42,6 +43,7 @@ for path in sys.argv[2:]:
         found = [type(error).__name__, f"{error!r:.300}"]
     print(json.dumps([*found, time.process_time() - start, peak() - before]))
 """
+)
 Result = tuple[Path, str, str, float, int]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.errors import NonFiniteError, ShapeError, TinyADTNError
+from tinyadtn.errors import DTypeError, NonFiniteError, ShapeError, TinyADTNError
 
 
 def small():
@@ -128,3 +128,78 @@ def test_values_that_are_not_finite_are_named(value):
     with pytest.raises(NonFiniteError, match=r"not finite: features\.1\.bias$"):
         ta.load_from_torch(model, state, names=NAMES)
     assert all((array == before[name]).all() for name, array in model.arrays().items())
+
+
+WEIGHT, BIAS = np.ones((2, 3), np.float32), np.zeros(2, np.float32)
+
+
+class Unusual:
+    """As a sparse or quantized tensor of torch."""
+
+    dtype = "torch.qint8"
+
+    def detach(self):
+        return self
+
+    cpu = detach
+
+    def numpy(self):
+        raise TypeError("Got unsupported ScalarType QInt8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"fc1.weight": np.ma.array(WEIGHT, mask=WEIGHT > 0)}, DTypeError, "mask"),
+        ({"fc1.weight": WEIGHT.astype(float) * 1e300}, NonFiniteError, "would become infinite"),
+        ({"fc1.weight": Unusual()}, TinyADTNError, r"fc1\.weight cannot become an array .*QInt8"),
+        ({"x\x1b[31m": BIAS}, ShapeError, r"no place for x\\x1b\[31m;"),
+        ({3: BIAS}, ShapeError, "no place for 3;"),
+        ({"fc1.weight": {"a": WEIGHT}}, TinyADTNError, r"pass state\['fc1\.weight'\]"),
+    ],
+)
+def test_tensors_that_no_model_can_hold_are_named(changes, error, says):
+    model = ta.Sequential(fc1=ta.Linear(3, 2, rng=0))
+    before = model.arrays()
+    with pytest.raises(error, match=says):
+        ta.load_from_torch(model, {"fc1.weight": WEIGHT, "fc1.bias": BIAS, **changes})
+    assert all((array == before[name]).all() for name, array in model.arrays().items())
+
+
+def test_a_checkpoint_of_torch_around_the_tensors_is_named():
+    """As torch.save({"state_dict": …}), DataParallel and torch.compile write them."""
+    model = ta.Sequential(fc1=ta.Linear(3, 2, rng=0))
+    inner = {"fc1.weight": WEIGHT, "fc1.bias": BIAS}
+    with pytest.raises(TinyADTNError, match=r"'state_dict' holds a dict, .* state\['state_dict'\]"):
+        ta.load_from_torch(model, {"epoch": 3, "state_dict": inner})
+    for before in ("module.", "_orig_mod."):
+        outer = {before + name: value for name, value in inner.items()}
+        with pytest.raises(
+            ShapeError, match=rf"begin with '{before}', .*removeprefix\('{before}'\)"
+        ):
+            ta.load_from_torch(model, outer)
+
+
+def test_a_single_layer_of_torch_has_no_name():
+    model = ta.Sequential(fc1=ta.Linear(3, 2, rng=0))
+    ta.load_from_torch(model, {"weight": WEIGHT, "bias": BIAS}, names={"fc1": ""})
+    np.testing.assert_array_equal(model.fc1.weight.numpy(), WEIGHT)
+
+
+@pytest.mark.parametrize("names", ["0", [("fc1", "0")], {"fc1": 0}, {0: "fc1"}, 3])
+def test_names_are_a_dict_of_texts(names):
+    model = ta.Sequential(fc1=ta.Linear(3, 2, rng=0))
+    with pytest.raises(TinyADTNError, match="names must be a dict from our names to torch's"):
+        ta.load_from_torch(model, {"0.weight": WEIGHT, "0.bias": BIAS}, names=names)
+
+
+def test_what_is_not_a_model_or_a_network_is_named():
+    with pytest.raises(TypeError, match="load_from_torch needs a Module, got dict"):
+        ta.load_from_torch({}, {})
+
+    class Network:
+        def state_dict(self):
+            return {}
+
+    with pytest.raises(TinyADTNError, match=r"expected a torch module, .* got type"):
+        ta.load_from_torch(ta.Linear(3, 2, rng=0), Network)

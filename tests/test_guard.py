@@ -1,5 +1,6 @@
 """The guard: an array that a live graph needs cannot be changed, and is free again afterwards."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -44,6 +45,54 @@ def test_without_a_gradient_nothing_is_protected():
     y = ta.Tensor(a) * 2
     a[0] = 5
     y.data[0] = 5
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [lambda x, a: x + a, lambda x, a: (x - a).reshape(3, 1), lambda x, a: -(x + a).sum()],
+    ids=["add", "reshape", "sum"],
+)
+def test_gradients_that_keep_no_array_protect_nothing(compute):
+    x, a = leaf(np.ones(3)), np.ones(3)
+    y = compute(x, a)
+    a[0] = 5
+    y.data[...] = 5
+    y.backward(np.ones_like(y.data))
+    assert np.abs(x.grad).tolist() == [1, 1, 1]
+
+
+def test_a_result_that_its_own_graph_does_not_need_is_protected_where_it_is_used():
+    x, a = leaf(np.ones(3)), np.ones(3)
+    y = x + a
+    z = y * y
+    a[0] = 5
+    with READ_ONLY:
+        y.data[0] = 5
+    z.backward(np.ones(3))
+    assert x.grad.tolist() == [4, 4, 4]
+
+
+def kept_in(value):
+    return lambda g: (g, value)
+
+
+def never_assigned():
+    if not READ_ONLY:
+        value = np.ones(3)
+    return lambda g: (g, value)
+
+
+def test_which_gradients_keep_an_array():
+    a = np.ones(3)
+    for value in (2, 1.5, "same", None, (2, 3), [2, None]):
+        assert guard._keep_no_array([kept_in(value)])
+    keeping = [kept_in(v) for v in (a, (a, 1), [a], ((a,),), {"a": a}, kept_in(a), iter([a]))]
+    keeping += [lambda g, a=a: a, lambda g, *, a=a: a, functools.partial(np.multiply, a)]
+    keeping += [a.__mul__, leaf(a).__mul__, never_assigned()]
+    for vjp in keeping:
+        assert not guard._keep_no_array([kept_in(2), vjp])
+        assert not guard._keep_no_array(vjp)  # one function for all gradients
+    assert guard._keep_no_array(kept_in(2))
 
 
 def test_an_array_in_several_graphs_is_free_after_the_last():

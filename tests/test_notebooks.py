@@ -24,6 +24,7 @@ from course_rules import (
     unearned,
 )
 
+from tinyadtn import tiny
 from tinyadtn.teach import editions, exercises, grading
 from tinyadtn.teach.judging import judge
 from tinyadtn.teach.percent import Cell
@@ -110,7 +111,7 @@ def test_the_solutions_are_right_in_the_grader(source, tmp_path):
 def test_it_runs_in_full_in_a_real_kernel(source):
     """As a reader sees it: the .ipynb, every picture drawn, every number of the text compared."""
     nbformat = pytest.importorskip("nbformat", reason="no kernel: make docs installs one")
-    notebook = nbformat.reads(build.notebook(source), as_version=4)
+    notebook = nbformat.reads(build.notebook(source, compared=True), as_version=4)
     run(notebook, environment(fast=False))
     nbformat.validate(notebook)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
@@ -253,6 +254,24 @@ def test_a_wrong_diagnosis_is_told_before_a_missing_one():
     assert all(v.state == "wrong" and "run A" in v.message for v in verdicts), verdicts
 
 
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("sine", lambda x: tiny.relu, "It should return a tiny.Tensor, and returns a function."),
+        ("sine", tiny.op(lambda a: (np.sin(a), np.cos(a))), "A VJP is a function"),
+        ("smallest network", 0.93, "arrays_of(network, others) is expected."),
+        ("diagnosis", {"A": "uphill"}, "run A: 'uphill' is not a line of the list."),
+        ("diagnosis", "uphill", "A dict is expected"),
+        ("small network", 90, "Four arrays are expected"),
+        ("small network", [np.ones(2)] * 4, "shapes (784, h)"),
+        ("topological order", lambda root: [root], "parents {0: [1], 1: [2], 2: [3], 3: []}"),
+    ],
+)
+def test_an_answer_of_another_form_gets_a_sentence_that_helps(name, answer, said):
+    verdict = judge(EXERCISES[name], answer, 0)
+    assert verdict.state == "wrong" and said in verdict.message
+
+
 @each_exercise
 def test_the_stub_is_not_done_yet_and_there_are_hints(exercise):
     def stub(*arguments, **options):
@@ -317,6 +336,14 @@ def test_building_leaves_solutions_out(tmp_path):
     assert build.script(source, solved=False) == "x = 1\n"
     assert "x = 2" in build.script(source, solved=True)
     assert build.notebook(source) == build.notebook(source)
+
+
+def test_readers_do_not_see_how_the_text_is_compared(tmp_path):
+    text = "# %% [markdown]\n# It is 97.1\n\n# %%\nx = 97\n\n# %% compare\nstates(x)\n"
+    source = write(tmp_path, text)
+    assert "states(x)" not in build.notebook(source)
+    assert "states(x)" in build.notebook(source, compared=True)
+    assert build.script(source, solved=False) == "x = 97\n\n\nstates(x)\n"
 
 
 def test_a_magic_is_a_comment_in_the_source(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from own_data import NAMES, X_TEST, Y_TEST, X, Y, same, some
 
 import tinyadtn as ta
-from tinyadtn.errors import DataFileError
+from tinyadtn.errors import DataFileError, DTypeError
 
 
 @pytest.fixture
@@ -24,6 +24,10 @@ SPELLINGS = [
     ("images", "labels", "test_images", "test_labels"),
     ("train/data", "train/target", "testing-x", "testing-y"),
     ("images_train", "labels_train", "t10k-images", "t10k-labels"),
+    ("trainX", "trainY", "testX", "testY"),
+    ("XTrain", "yTrain", "XTest", "yTest"),
+    ("X_TRAIN", "Y_TRAIN", "X_TEST", "Y_TEST"),
+    ("imagesTrain", "labelsTrain", "imagesTest", "labelsTest"),
 ]
 
 
@@ -158,10 +162,15 @@ def test_each_class_keeps_its_share_of_the_validation_split(counts):
 # --- labels --------------------------------------------------------------------------------------
 
 
+def strings(values):
+    kind = getattr(np.dtypes, "StringDType", None)  # since NumPy 2
+    return np.array(values, kind() if kind else object)
+
+
 @pytest.mark.parametrize(
     "make",
     [list, np.array, lambda x: np.array(x, object), lambda x: np.array(x).astype("S"),
-     lambda x: np.array(x)[:, None]],
+     lambda x: np.array(x)[:, None], strings],
 )  # fmt: skip
 def test_labels_may_be_names(make):
     data = ta.load_data(((X, make(list(NAMES[Y]))), (X_TEST, make(list(NAMES[Y_TEST])))))
@@ -184,6 +193,43 @@ def test_names_may_come_with_the_file(tmp_path):
     same(data, ta.load_data((X, Y)))
 
 
+@pytest.mark.parametrize("kind", ["bytes", "list", "npz"])
+def test_names_of_classes_may_be_bytes_or_a_list(kind, tmp_path):
+    arrays = {
+        "x": X,
+        "y": Y,
+        "class_names": NAMES.tolist() if kind == "list" else NAMES.astype("S"),
+    }
+    source = arrays
+    if kind == "npz":
+        np.savez(source := tmp_path / "own.npz", **arrays)
+    assert ta.load_data(source).classes == tuple(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("cat", r"class_names: expected a name for each class, .* found \(\)"),
+        ([["cat"], ["dog"], ["hen"]], r"expected a name for each class, .* found \(3, 1\)"),
+        ([], r"expected a name for each class"),
+        (["cat", "dog"], "train has label 2, and there are 2 names of classes; give a name"),
+        (["cat", "cat", "hen"], "two classes are called 'cat'; rename"),
+        (["cat", "", "hen"], "the name of a class is empty"),
+        (["cat", " ", "hen"], "the name of a class is empty"),
+        (range(1001), "1,001 different names of classes"),
+        (np.ma.array(["cat", "dog", "hen"], mask=[0, 0, 1]), "mask"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["dict", "npz"])
+def test_names_of_classes_that_are_none_are_refused(kind, names, says, tmp_path):
+    arrays = {"x": X, "y": Y, "class_names": names}
+    source = arrays
+    if kind == "npz" and says != "mask":  # a file has no masks
+        np.savez(source := tmp_path / "own.npz", **arrays)
+    with pytest.raises((DataFileError, DTypeError), match=says):
+        ta.load_data(source)
+
+
 @pytest.mark.parametrize(
     ("train", "test", "says"),
     [
@@ -191,11 +237,21 @@ def test_names_may_come_with_the_file(tmp_path):
         (NAMES[Y], Y_TEST, "test needs names of classes"),
         (Y, NAMES[Y_TEST], "test: expected integer labels"),
         (np.array([f"image {k}" for k in range(36)]), NAMES[Y_TEST], "test has the label"),
+        (
+            np.where(Y == 1, "", NAMES[Y]),
+            NAMES[Y_TEST],
+            "a label .* is empty; leave out the images",
+        ),
     ],
 )
 def test_names_that_do_not_fit_together_are_refused(train, test, says):
     with pytest.raises(DataFileError, match=says):
         ta.load_data(((X, train), (X_TEST, test)))
+
+
+def test_labels_that_are_not_among_the_names_of_classes_are_refused():
+    with pytest.raises(DataFileError, match=r"'hen', which is not one of the classes \(cat, dog\)"):
+        ta.load_data({"x": X, "y": NAMES[Y], "class_names": ["cat", "dog"]})
 
 
 def test_more_names_than_there_can_be_classes_are_refused():

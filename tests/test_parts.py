@@ -1,4 +1,4 @@
-"""Optimizers and schedules of one's own in ``train``: run, saved, resumed, and named if wrong."""
+"""The user's own optimizers, schedules and losses in ``train``: run, saved, resumed, rejected."""
 
 import functools
 import math
@@ -8,8 +8,8 @@ import pytest
 from test_train import net, small_data
 
 import tinyadtn as ta
-from tinyadtn.errors import CheckpointError
-from tinyadtn.files.state import read_state
+from tinyadtn.errors import CheckpointError, GraphError
+from tinyadtn.files.state import read_state, write_state
 from tinyadtn.nn.optim import Optimizer
 
 PLAN = {"batch_size": 64, "epochs": 3}  # 300 images: 5 steps an epoch
@@ -33,6 +33,13 @@ class Heavy(Optimizer):
 def steps_down(peak, steps):
     """Half of the learning rate in the second half."""
     return lambda step: peak if step < steps // 2 else peak / 2
+
+
+def focal(logits, labels):
+    """Focal loss with γ = 2."""
+    log_p = logits - ta.logsumexp(logits, axis=1, keepdims=True)
+    log_p = log_p[np.arange(len(labels)), labels]
+    return -((1 - ta.exp(log_p)) ** 2 * log_p).mean()
 
 
 class Alone:
@@ -118,6 +125,7 @@ PARTS = {
     "a subclass": {"optimizer": Heavy, "schedule": steps_down},
     "an optimizer alone": {"optimizer": Alone},
     "a partial": {"optimizer": functools.partial(ta.Adam, betas=(0.8, 0.9))},
+    "a loss": {"loss": focal},
     "a schedule with options": {"schedule": functools.partial(ta.OneCycle, warmup=0.5)},
 }
 
@@ -137,7 +145,9 @@ def test_a_run_is_not_resumed_without_its_parts_or_with_others(tmp_path, data):
     trained(data, stop=2, out=tmp_path, optimizer=Heavy, schedule=steps_down)
     last = tmp_path / "last.npz"
     assert read_state(last)[1]["plan"]["optimizer"] == f"{__name__}:Heavy"
-    with pytest.raises(CheckpointError, match=r"optimizer='.*Heavy' is your own.*give it to train"):
+    with pytest.raises(
+        CheckpointError, match=r"optimizer='.*Heavy' is your own.*give it again with optimizer="
+    ):
         trained(data, resume=last)
     with pytest.raises(CheckpointError, match=r"schedule='.*steps_down' is your own"):
         trained(data, resume=last, optimizer=Heavy)
@@ -146,6 +156,58 @@ def test_a_run_is_not_resumed_without_its_parts_or_with_others(tmp_path, data):
     with pytest.raises(CheckpointError, match=r"planned with optimizer=.*Heavy, not adam"):
         trained(data, resume=last, optimizer="adam", schedule=steps_down)
     trained(data, stop=3, resume=last, optimizer=Heavy, schedule=steps_down)
+
+
+def test_a_run_is_not_resumed_with_another_loss(tmp_path, data):
+    trained(data, stop=2, out=tmp_path / "own", loss=focal)
+    trained(data, stop=2, out=tmp_path / "known")
+    own, known = tmp_path / "own" / "last.npz", tmp_path / "known" / "last.npz"
+    with pytest.raises(CheckpointError, match=r"loss='.*focal' is your own.*again with loss="):
+        trained(data, resume=own)
+    with pytest.raises(CheckpointError, match=r"with loss=.*focal, not softmax_cross_entropy"):
+        trained(data, resume=own, loss=ta.softmax_cross_entropy)
+    with pytest.raises(CheckpointError, match=r"with loss=softmax_cross_entropy, not .*focal"):
+        trained(data, resume=known, loss=focal)
+    arrays, meta = read_state(known)  # a file from before there was a choice
+    del meta["plan"]["loss"]
+    write_state(known, arrays, meta)
+    with pytest.raises(CheckpointError, match=r"with loss=softmax_cross_entropy, not .*focal"):
+        trained(data, resume=known, loss=focal)
+    trained(data, stop=3, resume=known, loss="softmax_cross_entropy")
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+
+def test_a_loss_of_ones_own_is_minimized_and_judged(data):
+    def cross_entropy(logits, labels):
+        return (ta.logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]).mean()
+
+    known, own = trained(data, **PLAN), trained(data, **PLAN, loss=cross_entropy)
+    for name in known[0]:
+        np.testing.assert_allclose(own[0][name], known[0][name], rtol=1e-4, atol=1e-5)
+    model = net()
+    _, steps = trained(data, model=model, **PLAN, loss=focal)
+    (last,) = steps[-1:]
+    assert last.validation == ta.evaluate(model, data.validation, loss=focal)
+    assert last.validation.loss < 0.9 * ta.evaluate(model, data.validation).loss
+    # The loss of an image is at most its cross-entropy, and the mean is over images.
+    value = focal(model(data.validation.images), data.validation.labels).item()
+    assert last.validation.loss == pytest.approx(value, rel=1e-5)
+    assert ta.evaluate(model, data.validation, batch_size=7, loss=focal).loss == pytest.approx(
+        value
+    )
+
+
+def test_a_loss_may_be_negative_also_after_a_resume(tmp_path, data):
+    def likelihood(logits, labels):
+        return -ta.softmax(logits)[np.arange(len(labels)), labels].mean()
+
+    whole, _ = trained(data, **PLAN, loss=likelihood)
+    _, steps = trained(data, stop=7, out=tmp_path, **PLAN, loss=likelihood)
+    assert -1 < steps[-1].loss < 0
+    rest, _ = trained(data, model=net(1), resume=tmp_path / "last.npz", loss=likelihood)
+    assert same(whole, rest)
 
 
 def test_the_options_of_a_partial_are_a_part_of_its_name(tmp_path, data):
@@ -230,6 +292,36 @@ WRONG = {
         {"schedule": lambda peak, steps: lambda step: "fast"},
         ValueError,
         r"the learning rate that schedule .* gives for step 0 must be a number, got 'fast'",
+    ),
+    "an option that the loss lacks": (
+        {"loss": lambda logits: logits.mean()},
+        TypeError,
+        r"loss .*lambda> is called with \(logits, labels\): too many positional arguments",
+    ),
+    "smoothing of another loss": (
+        {"loss": focal, "label_smoothing": 0.1},
+        ValueError,
+        r"label_smoothing is an option of softmax_cross_entropy: smooth the labels in .*focal",
+    ),
+    "a name as loss": (
+        {"loss": "cross_entropy"},
+        ValueError,
+        r"loss must be one of softmax_cross_entropy, got 'cross_entropy'.*called with \(logits, l",
+    ),
+    "a loss of each image": (
+        {"loss": lambda logits, labels: logits[np.arange(len(labels)), labels]},
+        TypeError,
+        r"must return a Tensor of one number, the mean over the batch.*; got shape \(64,\)",
+    ),
+    "a loss by NumPy": (
+        {"loss": lambda logits, labels: np.mean(logits.numpy())},
+        TypeError,
+        r"must return a Tensor of one number.*ops of tinyadtn computed.*; got float32",
+    ),
+    "a loss without the network": (
+        {"loss": lambda logits, labels: ta.Tensor(1.0)},
+        GraphError,
+        "nothing to differentiate",
     ),
     "a negative learning rate": (
         {"schedule": lambda peak, steps: lambda step: peak * (5 - step)},

@@ -103,6 +103,63 @@ def test_photos_are_turned_as_their_camera_says(tmp_path):
     np.testing.assert_allclose(images[0, 0], image / 255, rtol=0, atol=0.1)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "I;16"])
+def test_pictures_in_any_mode_are_turned(mode, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.repeat(np.uint8([[0, 255], [0, 0], [255, 255]]), 2, axis=1)  # 3 rows of 4 pixels
+    deep = Image.fromarray(np.uint16(pixels) * 257)
+    for k in range(12):
+        picture = deep if mode == "I;16" else Image.fromarray(pixels).convert(mode)
+        (tmp_path / str(k % 2)).mkdir(exist_ok=True)
+        picture.save(tmp_path / str(k % 2) / f"{k}.png", exif=exif)
+    images = ta.load_data(tmp_path).train.images
+    np.testing.assert_array_equal(images[0, 0], np.rot90(pixels, -1) / 255)
+
+
+def test_small_files_with_very_many_pixels_are_refused(tmp_path, monkeypatch):
+    write_pictures(tmp_path, np.zeros((12, 2000, 2000), np.uint8), np.arange(12) % 2)
+    with pytest.raises(DataFileError, match=r"nearly empty\. .*size=32.*Pillow.* load_data"):
+        ta.load_data(tmp_path)
+    assert ta.load_data(tmp_path, size=32).train.images.shape[1:] == (1, 32, 32)
+    write_pictures(tmp_path / "noise", X, Y)
+    monkeypatch.setattr(picture_files, "EMPTY", 0)  # a picture with content may be of any size
+    assert len(ta.load_data(tmp_path / "noise").train) == 28
+
+
+def test_a_jpeg_of_very_many_scans_is_refused(tmp_path):
+    """Each is a pass over all pixels, and takes 32 bytes."""
+    write_pictures(tmp_path, X, Y, ending=".jpg", change=lambda p: p.resize((400, 400)))
+    Image.new("L", (400, 400)).save(tmp_path / "0" / "many.jpg", progressive=True)
+    content = (tmp_path / "0" / "many.jpg").read_bytes()
+    assert len(ta.load_data(tmp_path).train) == 29  # as a progressive photo has them
+    last = content[content.rindex(b"\xff\xda") : -2]
+    comment = b"\xff\xfe\0\4\xff\xd9"  # what looks like the end is not always it
+    for scans in (100, 101):
+        more = last * (scans - content.count(b"\xff\xda"))
+        (tmp_path / "0" / "many.jpg").write_bytes(content[:-2] + comment + more + content[-2:])
+        if scans == 100:
+            assert len(ta.load_data(tmp_path).train) == 29
+    with pytest.raises(DataFileError, match=r"many\.jpg: .*more than 100 scans; save it again"):
+        ta.load_data(tmp_path)
+
+
+def test_folders_called_like_pictures_are_ignored(tmp_path):
+    write_pictures(tmp_path, X, Y)
+    (tmp_path / "0" / "old.png").mkdir()
+    assert len(ta.load_data(tmp_path).train) == 28
+
+
+def test_a_folder_without_classes_says_what_is_in_it_and_what_is_needed(tmp_path):
+    write_pictures(tmp_path / "all" / "pets", X, ["." for _ in Y])
+    with pytest.raises(
+        DataFileError, match=r"found 000\.png, .*, … in it\. Each class needs a fol"
+    ):
+        ta.load_data(tmp_path / "all" / "pets")
+    with pytest.raises(DataFileError, match=r"found all in it$"):
+        ta.load_data(tmp_path)
+
+
 def test_pictures_of_different_sizes_are_refused_and_can_be_scaled(tmp_path):
     write_pictures(tmp_path, X, Y)
     Image.new("L", (40, 20), 255).save(tmp_path / "0" / "wide.png")

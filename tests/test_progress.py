@@ -125,3 +125,20 @@ def test_a_full_disk_behind_stderr_does_not_end_the_loop():
 
     with redirect_stderr(Full()):
         assert list(progress(range(5), note=str)) == list(range(5))
+
+
+@pytest.mark.parametrize("kind", ["closed", "gone", "an object of the user's"])
+def test_a_stderr_that_is_not_a_terminal_in_any_way_does_not_end_the_loop(kind):
+    stderr = io.StringIO()
+    if kind == "closed":
+        stderr.close()
+    elif kind == "gone":
+
+        def gone():
+            raise OSError(5, "Input/output error")
+
+        stderr.isatty = gone
+    else:
+        stderr = type("Log", (), {"write": lambda self, text: len(text), "flush": lambda self: 0})()
+    with redirect_stderr(stderr):
+        assert list(progress(range(5), note=str)) == list(range(5))

@@ -55,6 +55,7 @@ KINDS = {
     "sgd": (net, PLAN | {"optimizer": "sgd", "schedule": "cosine", "weight_decay": 0.1}),
     "encoded": (encoded, PLAN | {"learning_rate": 1e-2}),
     "convolutional": (convolutional, PLAN | {"augment": True}),
+    "whole batches": (net, PLAN | {"drop_last": True}),  # 4 steps an epoch
 }
 
 
@@ -240,6 +241,7 @@ def refused(model, data, path, says, **options):
         ("clip", None),
         ("momentum", 0.5),
         ("label_smoothing", 0.1),
+        ("drop_last", True),
     ],
 )
 def test_another_plan_is_refused(option, value, stopped, data):
@@ -252,9 +254,10 @@ def test_the_same_plan_may_be_said_again(stopped, data):
 
 def test_a_plan_older_than_an_option_has_its_default(stopped, data):
     arrays, meta = read_state(stopped)
-    del meta["plan"]["label_smoothing"]
+    del meta["plan"]["label_smoothing"], meta["plan"]["drop_last"]
     write_state(stopped, arrays, meta)
-    assert next(ta.train(net(), data, resume=stopped, label_smoothing=0.0)).step == 8
+    same = {"label_smoothing": 0.0, "drop_last": False}
+    assert next(ta.train(net(), data, resume=stopped, **same)).step == 8
     with pytest.raises(CheckpointError, match=r"planned with label_smoothing=0\.0, not 0\.1"):
         ta.train(net(), data, resume=stopped, label_smoothing=0.1)
 

@@ -1,15 +1,23 @@
 """The committed studies: specs that can be read, and results that are theirs, all of them."""
 
 import json
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import tinyadtn as ta
 from tinyadtn.studies.results import read_records
 from tinyadtn.studies.spec import read_spec
 from tinyadtn.studies.table import table
+from tinyadtn.tensor_networks.gates import apply_gate, product_state
 
 FOLDER = Path(__file__).parents[1] / "data" / "results"
+sys.path.insert(0, str(FOLDER))
+
+import variants  # noqa: E402 the encodings of two studies
+
 STUDIES = sorted(FOLDER.glob("*.toml"))
 
 
@@ -57,3 +65,81 @@ def test_the_spec_and_the_table_of_the_guide_are_the_files():
     path = FOLDER / "fc1_mnist-5k.toml"
     assert f"```toml\n{path.read_text(encoding='utf-8')}```" in guide
     assert table(read_spec(path), read_records(path.with_suffix(".jsonl"))) in guide
+
+
+@pytest.mark.parametrize("between", ["nothing", "skip", "centered"])
+@pytest.mark.parametrize("shape, depth", [((32, 16), 2), ((16, 16), 3)])
+def test_what_stands_between_the_layers_of_a_variant(shape, depth, between):
+    weight = variants.Between(shape, depth, between, rng=0)
+    g = np.random.default_rng(0).normal(size=weight.sites.padded_size).astype(np.float32)
+    found = []
+    for contract in (weight.contract, lambda: gate_by_gate(weight)):
+        tensor = contract()
+        (tensor * g).sum().backward()
+        found.append([tensor.numpy(), *(column.grad for column in weight.columns)])
+        for column in weight.columns:
+            column.grad = None
+    for fast, plain in zip(*found):
+        np.testing.assert_allclose(fast, plain, rtol=1e-3, atol=1e-5)
+    if between == "nothing":
+        adtn = ta.ADTN(shape, depth, rng=0).contract().numpy()
+        np.testing.assert_allclose(found[0][0], adtn, atol=1e-5)
+
+
+def gate_by_gate(weight):
+    """The definition of ``Between``, with the definition of a gate."""
+    dims = weight.sites.wall_dims
+    state = product_state(dims)
+    for layer in range(1, weight.depth + 1):
+        centered = state - state.mean() if weight.between == "centered" else state
+        new = ta.relu(centered) if layer > 1 else state
+        for column, gates in zip(weight.wall, weight.gates()):
+            if column.layer == layer:
+                for k, pair in enumerate(column.pairs):
+                    new = apply_gate(new, gates[k], pair, dims)
+        state = state + new if weight.between == "skip" and layer > 1 else new
+    return state
+
+
+def test_a_learning_rate_per_layer_leaves_the_first_weight_and_scales_the_first_step():
+    def turned(factor):
+        weight = variants.LayerRates((32, 16), 3, factor, rng=0)
+        start, before = weight.decode().numpy(), [c.numpy() for c in weight.gates()]
+        (weight.decode() * np.ones((32, 16), np.float32)).sum().backward()
+        ta.Adam(weight.parameters()).step(1e-4)
+        moved = [np.abs(c.numpy() - old).max() for c, old in zip(weight.gates(), before)]
+        return start, moved
+
+    (start, plain), (same, moved) = turned(1.0), turned(4.0)
+    np.testing.assert_allclose(same, start, rtol=1e-5, atol=1e-6)
+    ratios = np.array(moved) / plain  # two columns in each of three TN layers
+    np.testing.assert_allclose(ratios, [1, 1, 4, 4, 16, 16], rtol=0.1)
+
+
+def test_an_averaged_weight_is_evaluated_with_the_mean_of_its_parameters():
+    weight = variants.Averaged((4, 4), ta.Dense.like(), decay=0.75, rng=0)
+    (parameter,) = weight.parameters()
+    first = parameter.numpy().copy()
+    weight.decode()  # the mean begins with the first parameters
+    parameter.data = first + 4
+    assert np.array_equal(weight.decode().numpy(), first + 4)
+    with ta.no_grad():
+        np.testing.assert_allclose(weight.decode().numpy(), first + 1, rtol=1e-5)
+
+
+def test_a_fit_to_activations_reports_their_distance(monkeypatch):
+    generator = np.random.default_rng(0)
+    x, target = generator.normal(size=(50, 16)), generator.normal(size=(8, 16))
+    x[:, 4:] = 0  # most pixels are always black
+    values, vectors = np.linalg.eigh(x.T @ x / len(x))
+    root = (vectors * np.sqrt(values.clip(0))).astype(np.float32)
+    monkeypatch.setattr(variants, "square_root_of_moments", lambda centered: root)
+    weight = variants.Fitted((8, 16), 2, rng=0)
+    errors = weight.fit(target.astype(np.float32), steps=100)
+    difference = (weight.decode().numpy() - target) @ x.T
+    assert errors[-1] == pytest.approx(
+        np.linalg.norm(difference) / np.linalg.norm(target @ x.T), rel=1e-3
+    )
+    full = variants.Fitted((8, 16), 2, "weights", rescale=True, rng=0)
+    full.fit(target.astype(np.float32), steps=20)
+    assert np.linalg.norm(full.decode().numpy()) == pytest.approx(np.linalg.norm(target), rel=1e-3)

@@ -210,7 +210,7 @@ def test_numbers_that_json_lacks_are_refused(path):
 def test_a_record_older_than_an_option_is_still_that_run(path):
     (run,) = read_spec({"network": "fc2", "rows": {"a": {"encode": {"fc1": 2}}}}).runs
     old = json.loads(json.dumps(run.config))
-    del old["encode"]["fc1"]["start"], old["augment"]
+    del old["encode"]["fc1"]["start"], old["augment"], old["drop_last"]
     written(path, {**record(0), "config": old})
     assert list(read_records(path)) == [run.key]
     old["encode"]["fc1"]["forgotten"] = 1  # what no spec can ask for stays by itself

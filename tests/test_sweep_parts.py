@@ -1,4 +1,4 @@
-"""Networks and encodings of the user in a sweep: the example of the guide, and what is rejected."""
+"""The user's own parts in a sweep: the example of the guide, and what is rejected."""
 
 import json
 import sys
@@ -44,6 +44,23 @@ class NoShape(ta.Encoding):
         self.values = ta.Tensor([0.0], requires_grad=True)
 
 
+class Lion(ta.SGD):
+    def __init__(self, parameters, learning_rate):
+        super().__init__(parameters, learning_rate, momentum=0.0)
+
+
+def half(peak, steps):
+    return lambda step: peak / 2
+
+
+def no_schedule(peak, steps):
+    return peak
+
+
+def no_labels(logits):
+    return logits.mean()
+
+
 def other_layers(num_classes, image_size, *, channels, rng):
     return ta.Sequential(fc1=ta.Linear(4, 2))
 """
@@ -75,8 +92,12 @@ def row(text, study, tiny):
 
 def test_the_example_of_the_guide_gives_what_a_loop_by_hand_gives(study, tiny):
     records = ta.sweep(study / "study.toml", workers=2, show_progress=False)
-    assert [record["status"] for record in records] == ["done"] * 4, records
-    assert [record["stored"]["fc1"] for record in records] == [784 * 32, 200, 400, 364]
+    assert [record["status"] for record in records] == ["done"] * 5, records
+    assert [record["stored"]["fc1"] for record in records] == [784 * 32, 200, 400, 364, 364]
+    assert (
+        records[4]["config"]["loss"] == "parts:focal"
+        and records[3]["losses"] != records[4]["losses"]
+    )
     assert records[1]["config"]["encode"]["fc1"] == {"encoding": "parts:Hashed", "size": 200}
     assert records[1]["config"]["network"] == {"name": "parts:two_layers", "width": 32}
     parts = {}
@@ -150,12 +171,45 @@ def test_an_own_encoding_inside_another_one_is_found_next_to_the_spec(study, tin
         ),
         ("network = 'fc2'\nencode.fc1 = 'parts:two_layers'", "must be a subclass of ta.Encoding"),
         ("network = 'fc2'\nencode.fc1 = 'os:system'", "must be a subclass of ta.Encoding"),
+        ("network = 'fc2'\noptimizer = 'parts:Hash'", "parts:Hash cannot be imported"),
+        (
+            "network = 'fc2'\nloss = 'wrong:no_labels'",
+            r"is called with \(logits, labels\): too many",
+        ),
+        (
+            "network = 'fc2'\noptimizer = 'parts:focal'\nclip = 1",
+            r"learning_rate, clip=…\): got an",
+        ),
+        ("network = 'fc2'\nloss = 'parts:focal'\nlabel_smoothing = 0.1", "smooth the labels in"),
+        ("network = 'fc2'\ndense = {schedule = 'parts:no'}", "a: dense: parts:no cannot be"),
     ],
 )
 def test_what_is_no_part_is_refused_before_it_is_called(text, words, study, tiny):
     with pytest.raises(TinyADTNError, match=words) as refusal:
         row(text, study, tiny)
     assert str(refusal.value).startswith(f"{study / 'one.toml'}: rows.a: ")
+
+
+def test_an_own_optimizer_and_schedule_are_found_next_to_the_spec(study, tiny, monkeypatch):
+    text = """network = 'fc2'
+optimizer = {each = ['sgd', 'wrong:Lion']}
+schedule = 'wrong:half'
+dense = {epochs = 1, optimizer = 'wrong:Lion', schedule = 'wrong:half'}
+encode.fc1 = 1
+epochs = 2"""
+    first, second = ta.sweep(row(text, study, tiny), workers=1, show_progress=False)
+    assert first["status"] == second["status"] == "done", (first, second)
+    assert second["config"]["optimizer"] == second["config"]["dense"]["optimizer"] == "wrong:Lion"
+    assert second["label"] == "a optimizer=wrong:Lion"
+    assert second["history"][0]["learning_rate"] == 1e-3 / 2
+    assert second["losses"] != first["losses"]
+
+
+def test_a_schedule_that_is_wrong_is_named_before_the_first_run(study, tiny):
+    with pytest.raises(
+        TinyADTNError, match=r"a: TypeError: schedule wrong:no_schedule must return"
+    ):
+        preview(row("network = 'fc2'\nschedule = 'wrong:no_schedule'", study, tiny))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +245,8 @@ def test_reading_results_imports_nothing(study, tiny, monkeypatch):
         "row": "a", "config": json.loads(json.dumps(run.config)), "seed": 0, "status": "done",
         "validation": 0.5, "test": 0.5, "model": 1, "stored": {}, "encoded": [],
     }  # fmt: skip
-    line["config"]["network"]["name"] = "evil:net"
+    line["config"]["network"]["name"] = line["config"]["optimizer"] = "evil:net"
+    line["config"]["dense"] = {"epochs": 1, "loss": "evil:loss"}
     with ResultsFile(study / "r.jsonl") as file:
         file.append(line)
     assert len(read_records(study / "r.jsonl")) == 1

@@ -157,6 +157,11 @@ def test_the_time_of_a_run_has_no_dense_training_in_it(tiny, monkeypatch):
     assert wild["status"] == "failed" and wild["seconds"] == 0
 
 
+def test_a_run_without_a_whole_batch_is_rejected_beforehand(tiny):
+    with pytest.raises(ValueError, match=r"drop_last leaves nothing .* images are less than one"):
+        check(config_of(tiny, batch_size=10_000, drop_last=True))
+
+
 def test_the_memory_of_a_run_is_that_of_its_larger_training_and_of_what_is_remembered(tiny):
     dense = check(config_of(tiny, batch_size=200))
     small = check(config_of(tiny, encode={"fc1": 1}))

@@ -2,15 +2,17 @@
 
 import json
 import os
+import time
 
 import pytest
+from memory_peak import peak_of
 
 import tinyadtn as ta
 from tinyadtn.compression.configure import ENCODINGS
 from tinyadtn.errors import SizeLimitError, TinyADTNError
 from tinyadtn.studies.results import _key_of
 from tinyadtn.studies.run import _encoded, check
-from tinyadtn.studies.spec import configuration, read_spec
+from tinyadtn.studies.spec import DOTTED, configuration, read_spec
 from tinyadtn.studies.sweep import preview
 
 NEEDS = {
@@ -76,8 +78,9 @@ def test_a_configuration_names_every_default_and_is_plain_json():
             }
         },
         "epochs": 10, "batch_size": 128, "optimizer": "adam", "learning_rate": 1.0,
-        "schedule": "one_cycle", "momentum": 0.9, "weight_decay": 0.0, "clip": 2.0,
-        "label_smoothing": 0.0, "augment": False,
+        "schedule": "one_cycle", "loss": "softmax_cross_entropy", "momentum": 0.9,
+        "weight_decay": 0.0, "clip": 2.0, "label_smoothing": 0.0, "augment": False,
+        "drop_last": False,
     }  # fmt: skip
     assert isinstance(run.config["learning_rate"], float)
     assert json.loads(json.dumps(run.config)) == run.config
@@ -215,7 +218,11 @@ def test_rows_can_be_chosen_by_pattern():
         ("epochs = -1", "rows.a: epochs must be above 0"),
         ("epochs = 2.5", "epochs must be a whole number"),
         ("schedule = 'onecycle'", r"schedule must be one of one_cycle.*did you mean one_cycle\?"),
-        ("optimizer = 'parts:Lion'", r"'parts:Lion' is your own.*a sweep takes only adam, sgd"),
+        (
+            "optimizer = 'lion'",
+            r"one of adam, sgd, got 'lion' \(or a class .*; module:name in a sweep",
+        ),
+        ("loss = ['focal']", "loss is one value, got"),
         ("augment = 1", "rows.a: augment must be True or False, got 1"),
         ("data = 5", "data: expected text"),
         ("data = 2026-01-01", "data: expected text"),
@@ -340,6 +347,7 @@ def test_refusals_of_a_spec_as_a_whole(text, words, tmp_path):
             ),
             "12,117,361",
         ),
+        (f"seeds = {list(range(100_001))}", "100,001"),
         ("seeds = 317\nepochs = {each = [" + "1," * 317 + "]}", "100,489"),
         ("epochs = {each = [{each = [" + "1, " * 60_000 + "]}, {each = [" + "1, " * 60_000 + "]}]}",
          "120,000"),
@@ -370,6 +378,30 @@ def test_a_file_that_is_too_long_is_not_read(tmp_path):
         file.truncate(2**40)  # a hole: it takes no place on the disk
     with pytest.raises(SizeLimitError, match="1,099,511,627,776 bytes; a spec has at most"):
         read_spec(tmp_path / "long.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{key} = 1", "[{key}]", "[rows.a]\nepochs = {{{key} = 1}}", "[[ {key} ]]", "{quoted}=1"],
+)
+def test_a_key_of_very_many_parts_takes_little(text, tmp_path):
+    """Parsed, 40 kB of it would take 1.5 GiB."""
+    key, quoted = " . ".join(["a"] * 20_000), ".".join(["'a'", '"b"'] * 10_000)
+    seconds = time.process_time()
+
+    def read():
+        with pytest.raises(TinyADTNError, match="nested more than 30 deep"):
+            spec_of(text.format(key=key, quoted=quoted), tmp_path)
+
+    assert peak_of(read) < 2**22
+    assert time.process_time() - seconds < 2
+
+
+@pytest.mark.parametrize("text", ["a" * 10**6, "a." * 25 + "\n" * 10**6, '"' * 10**6, " ." * 10**6])
+def test_the_search_for_such_keys_is_fast(text):
+    seconds = time.process_time()
+    assert DOTTED.search(text) is None
+    assert time.process_time() - seconds < 2
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):

@@ -126,6 +126,21 @@ def test_a_file_that_is_not_a_notebook_has_a_row(tmp_path, text):
     assert row.state == "unreadable" and "01_roots.ipynb is not a notebook" in row.message
 
 
+def test_a_notebook_without_known_exercises_has_a_row(tmp_path):
+    text = copy_of("def root(x): return x").replace("root", "stem")
+    (row,) = one_copy(tmp_path, "Ada/own.ipynb", text.replace("largest", "least"))
+    assert row.state == "unknown" and "in the folder that has exercises/" in row.message
+
+
+def test_the_table_has_points_of_six():
+    rows = [Row("Ada", "01", name, "right", 1, 1, "") for name in "abc"]
+    rows += [Row("Ada", "01", "d", "wrong", 0, 1, ""), Row("Ada", "02", "a", "wrong", 0, 1, "")]
+    assert [line.split() for line in grading.as_table(rows).splitlines()[-2:]] == [
+        ["Ada", "01", "3", "4", "6.0"],
+        ["Ada", "02", "0", "1", "0.0"],
+    ]
+
+
 def test_a_student_cannot_read_the_copies_of_others(tmp_path):
     other = tmp_path / "course" / "copies" / "Bob" / "01_roots.ipynb"
     answer = f"def root(x):\n    return float(open({str(other)!r}).read())"

@@ -41,6 +41,25 @@ def test_a_property_that_fails_shows_what_was_returned():
 
     not_a_function = exercise(lambda answer, rng: iter([("above 2", True, answer > 2)]))
     assert judge(not_a_function, 1, 0).message == "Not fulfilled: above 2. Your answer is 1."
+    large = exercise(lambda answer, rng: iter([("its sum is 3", True, bool(answer.sum() == 3))]))
+    assert judge(large, np.arange(1e3), 0).message == "Not fulfilled: its sum is 3."
+
+
+def test_a_small_difference_is_seen():
+    found = exercise(lambda answer, rng: iter([("a third", 1 / 3, answer())]))
+    message = judge(found, lambda: 0.33333334, 0).message
+    assert "right 0.3333333333333333, yours 0.33333334;" in message
+
+
+def test_an_error_shows_what_the_answer_was_called_with():
+    def cases(answer, rng):
+        yield "a reshape", np.zeros(1), answer(np.zeros(2), (1,))
+
+    message = judge(exercise(cases), lambda array, shape: array.reshape(shape), 0).message
+    assert "cannot reshape array of size 2" in message
+    assert message.endswith(" It was called with an array (2,), (1,).")
+    many = judge(exercise(lambda f, rng: iter([("a list", 1, f([1]))])), lambda numbers: 1 / 0, 0)
+    assert "It was called with" not in many.message
 
 
 def test_a_function_that_answers_yes_or_no_is_compared():
@@ -71,9 +90,9 @@ def test_words_are_compared_as_words(answer, state, message):
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        (np.ones(3), "It should return 2 things; it returns one ndarray."),
-        (1.0, "It should return 2 things; it returns one float."),
-        ((1.0, 2.0, 3.0), "It should return 2 things; it returns 3."),
+        (np.ones(3), "2 things are expected, not one ndarray."),
+        (1.0, "2 things are expected, not one float."),
+        ((1.0, 2.0, 3.0), "2 things are expected; there are 3."),
     ],
 )
 def test_too_few_or_too_many_results_are_counted(returned, said):
@@ -112,7 +131,7 @@ def roots(answer, rng):
 
 def test_a_missing_return_is_named():
     verdict = judge(exercise(roots), lambda x: root(x) if x > 5 else None, 0)
-    assert verdict == Verdict("wrong", "For x = 4.0 it returns None. Is a return missing?", 2)
+    assert verdict == Verdict("wrong", "For x = 4.0, it returns None. Is a return missing?", 2)
 
 
 def test_the_counterexample_is_the_smallest():

@@ -236,7 +236,7 @@ def test_data_of_another_kind_are_refused_at_the_call(data):
     [
         ("lr", r"'lr'; did you mean learning_rate\? \(it takes epochs, .* and save_minutes\)$"),
         ("batchsize", r"'batchsize'; did you mean batch_size\?"),
-        ("loss", r"'loss'; for another loss .*docs/extend.md"),
+        ("criterion", r"'criterion'; did you mean loss\?"),
         ("zzz", r"'zzz' \(it takes epochs"),
     ],
 )
@@ -285,6 +285,38 @@ def test_running_statistics_do_not_keep_the_numbers_of_a_bad_batch(data):
     with pytest.raises(NonFiniteError):
         run(model, data)
     assert values(model) == before
+
+
+def test_the_smaller_last_batch_may_be_left_out(data):
+    model, sizes = net(), []
+    model.forward = lambda x, **rest: (sizes.append(len(x)), type(model).forward(model, x, **rest))[
+        1
+    ]
+    options = {"batch_size": 128, "epochs": 2, "drop_last": True}
+    steps = list(ta.train(model, data, **options))
+    assert [(s.epoch, s.step, s.total) for s in steps] == [
+        (1, 1, 4),
+        (1, 2, 4),
+        (2, 3, 4),
+        (2, 4, 4),
+    ]
+    assert [n for n in sizes if n != len(data.validation)] == [128] * 4
+    assert steps[1].mean_loss == pytest.approx((steps[0].loss + steps[1].loss) / 2)
+    by_hand, optimizer = net(), ta.Adam
+    optimizer, schedule = ta.Adam(by_hand.parameters()), ta.OneCycle(1e-3, 4)
+    order = [b for e in (0, 1) for b in list(batches(data.train, 128, seed=0, epoch=e))[:2]]
+    for step, (images, labels) in enumerate(order):
+        ta.softmax_cross_entropy(by_hand(images, training=True), labels=labels).backward()
+        optimizer.step(schedule(step))
+        optimizer.zero_grad()
+    assert values(by_hand) == values(model)
+
+
+def test_an_epoch_without_a_whole_batch_is_rejected_before_the_first_step(data):
+    with pytest.raises(ValueError, match=r"300 images are less than one batch of 301; use a small"):
+        ta.train(net(), data, batch_size=301, drop_last=True)
+    whole = {"batch_size": 100, "epochs": 1}  # nothing to drop
+    assert run(net(), data, **whole)[-1] == run(net(), data, **whole, drop_last=True)[-1]
 
 
 def test_labels_are_smoothed_in_training_and_not_in_validation(data):
@@ -384,7 +416,7 @@ def test_best_is_the_first_of_the_highest_accuracies(data, tmp_path, monkeypatch
     monkeypatch.setattr(
         sys.modules["tinyadtn.training.train"],
         "evaluate",
-        lambda *_: Evaluation(1.0, next(accuracies), 100),
+        lambda *_, **__: Evaluation(1.0, next(accuracies), 100),
     )
     states, model = {}, net()
     for step in ta.train(model, data, batch_size=100, epochs=4, out=tmp_path):

@@ -21,7 +21,8 @@ def plain(image, weight, g, window):
     image, weight = image.astype(np.float64), weight.astype(np.float64)
     x = ta.Tensor(windows.batch_first(image), requires_grad=True)
     w = ta.Tensor(weight, requires_grad=True)
-    y = ta.conv2d(x, w, padding=window.padding)
+    after = window.after or window.padding
+    y = ta.conv2d(x, w, padding=tuple(zip(window.padding, after)))
     y.backward(windows.batch_first(g.astype(np.float64)))
     return [*map(windows.batch_innermost, (y.data, x.grad)), w.grad]
 
@@ -40,10 +41,15 @@ def distances(found, wanted):
         yield np.abs(a - b).max() / np.abs(b).max()
 
 
+POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 WINDOWS = {
     "8, padding 1": SlidingWindow((8, 8), (3, 3), padding=(1, 1)),
     "8x12, padding 1": SlidingWindow((8, 12), (3, 3), padding=(1, 1)),
     "16x8, padding 1": SlidingWindow((16, 8), (3, 3), padding=(1, 1)),
+    "7, padding 1": SlidingWindow((7, 7), (3, 3), padding=(1, 1)),
+    "6x11, padding on each side": SlidingWindow((6, 11), (3, 3), padding=(0, 2), after=(1, 0)),
+    "4, padding 1": SlidingWindow((4, 4), (3, 3), padding=(1, 1)),
+    "2, padding 1": SlidingWindow((2, 2), (3, 3), padding=(1, 1)),
 }
 
 
@@ -52,21 +58,26 @@ WINDOWS = {
 
 @pytest.mark.parametrize("points", [(0, 1), (0, 1, -1), (0, 1, -1, 2, -2), (0, 1, -1, 2, -2, 0.5)])
 def test_any_points_compute_what_sliding_does(points):
-    image, kernel, back = winograd.transformations(tuple(map(float, points)))
+    tile = winograd.Tile.of(*winograd.transformations(tuple(map(float, points))))
     t, m = len(points) + 1, len(points) - 1
     rng = np.random.default_rng(0)
     d, w = rng.normal(size=(t, t)), rng.normal(size=(3, 3))
-    y = back @ ((kernel @ w.ravel()) * (image @ d.ravel()))
+    y = tile.back @ ((tile.kernel @ w.ravel()) * (tile.image @ d.ravel()))
     slid = [(d[i : i + 3, j : j + 3] * w).sum() for i, j in np.ndindex(m, m)]
     np.testing.assert_allclose(y, slid, rtol=1e-11, atol=1e-11)
+
+
+def test_two_pixels_of_an_axis_need_three_products():
+    image, kernel, back = map(np.array, winograd.PAIR)
+    w, d = np.array([2.0, 3.0, 5.0]), np.array([0.0, 7.0, 11.0, 0.0])  # padding, two pixels, …
+    np.testing.assert_array_equal(back @ ((kernel @ w) * (image @ d)), np.convolve(d, w[::-1])[2:4])
 
 
 @pytest.fixture
 def in_double(monkeypatch):
     """The matrices in float64, so that nothing but a mistake can differ."""
-    matrices = winograd.transformations(winograd.POINTS)
-    for name, matrix in zip(("IMAGE", "KERNEL", "BACK"), matrices):
-        monkeypatch.setattr(winograd, name, matrix)
+    for name, matrices in {"FOUR": winograd.transformations(POINTS), "TWO": winograd.PAIR}.items():
+        monkeypatch.setattr(winograd, name, winograd.Tile.of(*matrices))
 
 
 @pytest.mark.parametrize("name", WINDOWS)
@@ -85,15 +96,13 @@ def test_in_double_precision_it_is_the_plain_convolution(
 
 
 @pytest.mark.parametrize("padding", [(0, 0), (2, 2), (0, 2), (2, 1)])
-def test_each_padding_that_leaves_whole_tiles(in_double, padding):
-    outputs = (12, 8)
+@pytest.mark.parametrize("outputs", [(12, 8), (9, 7)])  # whole tiles, and not
+def test_each_padding(in_double, padding, outputs):
     image = tuple(n + 2 - 2 * pad for n, pad in zip(outputs, padding))
     window = SlidingWindow(image, (3, 3), padding=padding)
     assert window.outputs == outputs
     x, weight, g = arrays(2, 3, window, 2, np.float64)
-    y, _, grad_weight = plain(x, weight, g, window)
-    assert max(distances([winograd.convolve(x, weight, window)], [y])) < 1e-11
-    assert max(distances([winograd.grad_weight(x, g, window)], [grad_weight])) < 1e-11
+    assert max(distances(winograds(x, weight, g, window), plain(x, weight, g, window))) < 1e-11
 
 
 # --- single precision ----------------------------------------------------------------------------
@@ -117,13 +126,14 @@ OTHERS = {
     "few channels in": {"c": 16},
     "few channels out": {"o": 16},
     "few images": {"n": 8},
-    "a small map": {"size": 4},
-    "no whole tiles": {"size": 14},
+    "five pixels: the second tile has one of them": {"size": 5},
+    "one pixel": {"size": 1},
+    "two pixels, and outputs of another size": {"size": 2, "padding": 2},
     "another kernel": {"kernel": 5, "padding": 2},
     "a stride": {"stride": 2, "size": 15},
     "dilation": {"dilation": 2, "padding": 2},
     "groups": {"groups": 2, "c": 64, "o": 64},
-    "no padding: the outputs are no whole tiles": {"padding": 0},
+    "no padding: five outputs": {"size": 7, "padding": 0},
     "much padding": {"padding": 3},
 }
 
@@ -145,8 +155,14 @@ def chosen(monkeypatch, *, c, o, size, n, kernel, dtype, groups=1, **options):
     return calls
 
 
-def test_the_usual_layer_of_a_deep_network_is_computed_this_way(monkeypatch):
-    assert chosen(monkeypatch, **USUAL) == ["convolve", "grad_image", "convolve", "grad_weight"]
+@pytest.mark.parametrize("size", [8, 7, 6, 4, 3, 2])
+def test_the_usual_layer_of_a_deep_network_is_computed_this_way(monkeypatch, size):
+    assert chosen(monkeypatch, **{**USUAL, "size": size}) == [
+        "convolve",
+        "grad_image",
+        "convolve",
+        "grad_weight",
+    ]
 
 
 @pytest.mark.parametrize("name", OTHERS)

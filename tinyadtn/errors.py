@@ -11,6 +11,8 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
+from .tables import printable, shortened
+
 
 class TinyADTNError(Exception):
     """The base class of all errors that tinyadtn raises on purpose."""
@@ -32,11 +34,18 @@ class DeviceError(TinyADTNError, RuntimeError):
     """A device is not available, or tensors are on different devices."""
 
 
-class DataFileError(TinyADTNError, ValueError):
+class _FileError(TinyADTNError, ValueError):
+    """An error that may quote a file, so its message is cut, and safe to print on a terminal."""
+
+    def __init__(self, message: object = ""):
+        super().__init__(shortened(printable(str(message))))
+
+
+class DataFileError(_FileError):
     """A data file is missing, damaged, or has the wrong content."""
 
 
-class CheckpointError(TinyADTNError, ValueError):
+class CheckpointError(_FileError):
     """A checkpoint is damaged, unsafe, or belongs to another model or run."""
 
 

@@ -36,7 +36,7 @@ def progress(
         yield from items
         return
     # On a terminal the bar moves ten times a second; in a log file a line now and then is enough.
-    every = 0.1 if sys.stderr.isatty() else 5.0
+    every = 0.1 if _is_terminal() else 5.0
     with tqdm(
         items,
         total=total,
@@ -51,6 +51,12 @@ def progress(
                 bar.set_postfix_str(note(item), refresh=False)
             bar.update()
             yield item
+
+
+def _is_terminal() -> bool:
+    with suppress(AttributeError, OSError, ValueError):  # closed, or an object of the user's
+        return sys.stderr.isatty()
+    return False
 
 
 class _Stderr:

@@ -34,6 +34,15 @@ def printable(text: str, *, also: str = "") -> str:
     return "".join(c if c.isprintable() or c in also else repr(c)[1:-1] for c in text)
 
 
+def shortened(text: str, most: int = 2000) -> str:
+    """Return the text, or its beginning and its end, in at most so many characters.
+
+    >>> shortened("0123456789" * 1000, 20)
+    '0123456789 … 3456789'
+    """
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[3 - most // 2 :]}"
+
+
 def format_table(rows: list[list[str]], *, left: int = 1) -> str:
     """Return rows as columns of text: the first ``left`` aligned left, all others aligned right."""
     widths = [max(map(len, column)) for column in zip(*rows)]

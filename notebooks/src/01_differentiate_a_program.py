@@ -76,6 +76,8 @@ adj_s = adj_q * (1 / s)
 adj_a = adj_p * b + adj_s * 1
 adj_b = adj_p * a + adj_s * 1
 print(f"adjoint of a: {adj_a}, of b: {adj_b}")
+
+# %% compare
 teach.states("1.25", adj_a, always=True)
 teach.states("3.25", adj_b, always=True)
 
@@ -172,7 +174,7 @@ print(f"a.grad = {a.grad}, b.grad = {b.grad}")
 # slope*. Where arrows meet, *add*.
 #
 # Press play, or move the slider. Then change the line of `my_expression` and run the cell again.
-# Use only `a`, `b`, `+`, `*` and `log` so far. The other operations follow below.
+# Use only `a`, `b`, `+`, `*` and `log` so far, and no plain numbers. The others follow.
 
 
 # %%
@@ -336,6 +338,8 @@ my_backward(z)
 steps = sum(len(node.parents) for node in recursive_order(z))
 teach.reveal(my_guess_paths, x.grad)  # every path contributes 1 · 1 · … · 1
 teach.reveal(my_guess_steps, steps)
+
+# %% compare
 teach.states("1,048,576", x.grad, always=True)
 teach.states("40", steps, always=True)
 
@@ -389,9 +393,11 @@ my_backward(neuron)
 reverse_count = sum(len(node.parents) for node in order)
 teach.reveal(my_guess_forward, sum(count for _, count in one_by_one))
 teach.reveal(my_guess_reverse, reverse_count)
-teach.states("2,001", reverse_count, always=True)
 largest = max(abs(w.grad - speed) for w, (speed, _) in zip(weights, one_by_one))
 print(f"largest difference between the two modes: {largest:.0e}")
+
+# %% compare
+teach.states("2,001", reverse_count, always=True)
 
 # %% [markdown]
 # The same 500 derivatives, for a million multiplications or for 2,001. Reverse mode takes about two

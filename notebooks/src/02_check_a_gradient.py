@@ -137,7 +137,8 @@ print("in float32, at best:", ", ".join(f"{label} {e:.0e}" for label, e in best3
 
 # %% [markdown]
 # The right panel is why **gradients in float32 are never checked by differences**: six digits is
-# the best case, at one lucky step. Check the code in float64, then compare float32 with *that*.
+# the best case, at one lucky step. On its left $x + h$ is rounded to $x$, and the difference is 0.
+# Check the code in float64, then compare float32 with *that*.
 #
 # ## Many outputs: weigh them at random
 #
@@ -246,7 +247,8 @@ teach.reveal(my_guess_right, f"{right:.0e}")
 # ## Sharper: the adjoint identity
 #
 # Where the function is linear in `x` (a matrix product, a sum, a convolution), no step is needed at
-# all. Then $f(x + hv) - f(x)$ is exactly $h f(v)$, and the identity above becomes
+# all. Then $f(x + hv) - f(x - hv)$ is exactly $2h f(v)$, and the identity above becomes, with $x$
+# in place of $v$,
 #
 # $$\langle g, f(x)\rangle = \langle \text{vjp}(g), x\rangle .$$
 #
@@ -323,6 +325,8 @@ for bug in BUGS:
     found.append((through_the_sum(bug, x), not gradcheck(bug.function, bug.wrong, x, rng)))
     marks = ["found " if hit else "MISSED" for hit in found[-1]]
     print(f"{bug.name:<11} {bug.bug:<32} .sum(): {marks[0]}   gradcheck: {marks[1]}")
+
+# %% compare
 teach.states("6", sum(by_sum for by_sum, _ in found), always=True)
 
 # %% [markdown]
@@ -357,7 +361,8 @@ except AssertionError as error:
 # that returns its index.
 #
 # It may call `function` at most `30` times. One difference for each element is therefore out of the
-# question. Which directions $v$ would you choose instead?
+# question. An output may depend on several elements, so moving all of them at once does not answer
+# it either. Which directions $v$ would you choose?
 
 
 # %%

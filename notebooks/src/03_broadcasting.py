@@ -462,7 +462,7 @@ def my_step(parameters, images, labels, rate):
 
 
 # %%
-parameters, losses = {name: array / 2 for name, array in arrays.items()}, []
+parameters, losses = {name: array / 2 for name, array in arrays.items()}, []  # small scores first
 for k in range(20):
     batch = slice(64 * k, 64 * (k + 1))
     images = data.train.images[batch].reshape(64, 784)

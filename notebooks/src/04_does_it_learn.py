@@ -31,9 +31,11 @@ from tinyadtn.course.pictures.learning import curves_and_misread, loss_curves
 data = ta.load_data("mnist-5k")
 train = data.train
 print({name: len(getattr(data, name)) for name in ("train", "validation", "test")})
+ta.draw.digits(train.images[:10], [f"this is a {n}" for n in train.labels[:10]])
+
+# %% compare
 teach.states("500", len(data.validation), always=True)
 teach.states("1,000", len(data.test), always=True)
-ta.draw.digits(train.images[:10], [f"this is a {n}" for n in train.labels[:10]])
 
 # %% [markdown]
 # The network learns from the training digits. We look at the 500 validation digits while we choose,
@@ -133,6 +135,8 @@ parameters = [Tensor(array) for array in my_arrays()]
 first_loss = float(own_loss(parameters, train.images, train.labels).data)
 teach.reveal(my_guess_first, first_loss)
 print(f"ln 10 = {np.log(10):.4f}")
+
+# %% compare
 teach.states("203,530", sum(array.size for array in my_arrays()), always=True)
 
 # %% [markdown]
@@ -141,9 +145,9 @@ teach.states("203,530", sum(array.size for array in my_arrays()), always=True)
 #
 # ## Downhill
 #
-# The gradient says how the loss moves with each parameter. Take a step against it: $p \leftarrow p
-# - \eta\,\partial L/\partial p$, where $\eta$ is the learning rate. This is *stochastic gradient
-# descent*, **SGD**. It is stochastic because each step looks at one random batch only.
+# The gradient $g$ says how the loss moves with each parameter $p$. Take a step against it: $p
+# \leftarrow p - \text{rate} \cdot g$. This is *stochastic gradient descent*, **SGD**. It is
+# stochastic because each step looks at one random batch only.
 #
 # Now the second test: can 300 steps learn 32 images by heart? A network that cannot do this has a
 # bug, and there is no reason to show it more images.
@@ -243,6 +247,8 @@ seconds = time.perf_counter() - begun
 difference = max(abs(a - b) for a, b in zip(own_losses, losses))
 teach.reveal(my_guess_factor, round(own_seconds / seconds, 1))
 teach.reveal(my_guess_difference, difference)
+
+# %% compare
 teach.states("28", len(losses), always=True)
 
 # %% [markdown]
@@ -270,27 +276,27 @@ print(f"SGD: validation accuracy {100 * my_accuracy(by_sgd, data.validation):.1f
 #
 # SGD uses one learning rate for all parameters, and it forgets each gradient after its step.
 # **Adam** remembers. For each parameter it keeps a running mean $m$ of the gradient and a running
-# mean $v$ of its square. It steps by mean over root, so a step is about `lr` long, whatever the
-# size of the gradient.
+# mean $v$ of its square. It steps by mean over root, so a step is about `rate` long, whatever the
+# size of the gradient. In step $t = 1, 2, \dots$
 #
 # $$m \leftarrow 0.9\,m + 0.1\,g,\quad v \leftarrow 0.999\,v + 0.001\,g^2,\quad
-# p \leftarrow p - \text{lr}\,\frac{m/(1-0.9^t)}{\sqrt{v/(1-0.999^t)} + 10^{-8}}$$
+# p \leftarrow p - \text{rate}\,\frac{m/(1-0.9^t)}{\sqrt{v/(1-0.999^t)} + 10^{-8}}$$
 #
 # Both means start at 0, so they are too small at first; the two divisions correct that. The check
 # compares with a stored run of another library, and with the sums written out.
 
 
 # %%
-def adam_step(data, g, mean, square, t, lr):
-    """One step: return the new data, mean and square. t counts the steps from 1."""
+def adam_step(p, g, m, v, t, rate):
+    """One step: return the new p, m and v. t counts the steps from 1."""
 
 
 # %% solution: adam
-def adam_step(data, g, mean, square, t, lr):
-    mean = 0.9 * mean + 0.1 * g
-    square = 0.999 * square + 0.001 * g * g
-    m, v = mean / (1 - 0.9**t), square / (1 - 0.999**t)
-    return data - lr * m / (np.sqrt(v) + 1e-8), mean, square
+def adam_step(p, g, m, v, t, rate):
+    m = 0.9 * m + 0.1 * g
+    v = 0.999 * v + 0.001 * g * g
+    step = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    return p - rate * step, m, v
 
 
 # %%
@@ -354,8 +360,12 @@ teach.reveal(my_guess_shuffled_percent, 100 * chance)
 # ## Exercise: three broken runs
 #
 # Each of these runs has one bug. All three would pass a test that only asks whether the code runs.
-# Read the curves and the instruments, and name the bug of each from the list. Ask: where does the
-# loss start, where does it stop, and does any gradient reach the first matrix?
+# For each run, the cell prints the loss of the first step, its mean over the last ten, and how much
+# of the last batch is read rightly. Last comes the norm of `p.grad` of the first matrix, in the
+# first step and in the last.
+#
+# Name the bug of each run from the list. Ask: where does the loss start, where does it stop, and
+# does any gradient reach the first matrix?
 
 # %%
 runs = {letter: broken_run(letter, train, teach.pick(600, 60)) for letter in "ABC"}
@@ -424,6 +434,8 @@ for step in ta.train(model, data, epochs=epochs):
 library_accuracy = 100 * ta.evaluate(model, data.test).accuracy
 print(f"\ntest accuracy: mine {100 * my_accuracy(by_adam, data.test):.1f} %", end=", ")
 print(f"the library's {library_accuracy:.1f} %")
+
+# %% compare
 teach.states("91 %", library_accuracy, within=2)
 
 # %% [markdown]
@@ -431,7 +443,7 @@ teach.states("91 %", library_accuracy, within=2)
 #
 # | network | parameters | accuracy |
 # |---|---:|---:|
-# | 784-256-10, as above | 203,530 | 91 % of the test digits |
+# | 784-256-10, as above | 203,530 | about 91 % of the test digits |
 # | yours | at most `6,400` | at least `90 %` of the validation digits |
 #
 # Train a network of the same form with a smaller hidden layer. Choose its width, the learning rate
@@ -468,8 +480,8 @@ my_small = teach.check("small network", my_small)
 # ## Ledger
 #
 # **Shown.** The loss starts at $\ln 10$. One batch can be learned by heart. Shuffled labels give a
-# falling training loss and one in ten on new images. The library reads about 91 % of the test
-# digits rightly, after 15 epochs.
+# falling training loss and one in ten on new images. After 15 epochs, the network reads about 91 %
+# of the test digits rightly.
 #
 # **Assumed.** Validation and test digits come from the same source as the training ones. A digit
 # written elsewhere may be read much worse. Learning rates and the number of epochs were taken, not

@@ -55,18 +55,18 @@ print(plain_convolution(image, sobel))
 # ## How large is the result?
 #
 # A window of width $k$ fits into a row of $h$ pixels at $h - k + 1$ places. If it moves by $s$
-# pixels at a time, the **stride**, only every $s$-th of them counts. A border of $p$ zeros on each
-# side, the **padding**, adds $2p$ pixels. Together:
+# pixels at a time, the **stride**, only every $s$-th of them counts. A border of $b$ zeros on each
+# side, the **padding**, adds $2b$ pixels. Together, where the brackets round down:
 #
-# $$\text{output size} = \left\lfloor \frac{h + 2p - k}{s} \right\rfloor + 1$$
+# $$\text{output size} = \left\lfloor \frac{h + 2b - k}{s} \right\rfloor + 1$$
 #
 # Apply it twice. LeNet-5 reads 28 pixels with a padding of 2 and windows of 5. AlexNet, a later and
 # larger network, reads 227 pixels without padding, with windows of 11 and a stride of 4.
 
 
 # %%
-def output_size(pixels, kernel, stride=1, padding=0):
-    return (pixels + 2 * padding - kernel) // stride + 1
+def output_size(h, k, stride=1, padding=0):
+    return (h + 2 * padding - k) // stride + 1
 
 
 # %%
@@ -80,24 +80,24 @@ teach.reveal(my_guess_alexnet, output_size(227, 11, stride=4))
 # %% [markdown]
 # ## Lay the windows side by side
 #
-# `my_im2col` makes a matrix with one column for each place of the window. It loops over the cells
-# of the kernel, not over the places. For one cell, the pixels of all places are a slice of the
-# image. Images come as (n, c, h, w): how many, channels, rows, columns. Ours is one image with one
-# channel; a later section explains channels.
+# `my_im2col` (image to columns) makes a matrix with one column for each place of the window. It
+# loops over the cells of the kernel, not over the places. For one cell, the pixels of all places
+# are a slice of the image. Images come as (n, c, h, w): how many, channels, rows, columns. Ours is
+# one image with one channel; a later section explains channels.
 #
-# For the 6×6 image and a 3×3 window, which shape has the matrix?
+# Which shape does the matrix have, for the 6×6 image and a 3×3 window?
 
 
 # %%
-def my_im2col(x, kernel, stride=1):
+def my_im2col(x, k, stride=1):
     n, c, h, w = x.shape
-    oh, ow = output_size(h, kernel, stride), output_size(w, kernel, stride)
-    columns = np.empty((n, c, kernel, kernel, oh, ow), x.dtype)
-    for p in range(kernel):
-        for q in range(kernel):
+    oh, ow = output_size(h, k, stride), output_size(w, k, stride)
+    columns = np.empty((n, c, k, k, oh, ow), x.dtype)
+    for p in range(k):
+        for q in range(k):
             rows, cols = slice(p, p + stride * oh, stride), slice(q, q + stride * ow, stride)
             columns[:, :, p, q] = x[:, :, rows, cols]
-    return columns.reshape(n, c * kernel * kernel, oh * ow)
+    return columns.reshape(n, c * k * k, oh * ow)
 
 
 # %%
@@ -114,9 +114,9 @@ print(product.reshape(4, 4))
 # ## The picture to keep
 #
 # Press play. At each place the patch becomes a column. The kernel, written as a row, meets all
-# columns alike, and what comes out, read as an image, is the convolution. Follow the marked pixel:
-# it is copied into the matrix once for each window that contains it. Keep that in mind for the way
-# back.
+# columns alike. The entries of the product, read as an image, are the convolution. Follow the
+# marked pixel: it is copied into the matrix once for each window that contains it. Keep that in
+# mind for the way back.
 
 # %%
 sliding_patches(image, sobel, pixel=(2, 2))
@@ -127,7 +127,7 @@ sliding_patches(image, sobel, pixel=(2, 2))
 # A colour image has three **channels**: red, green and blue. Then the kernel has one slice for each
 # channel. Every slice meets its own channel, and *the results of all channels are added*. So one
 # kernel gives one output channel, however many channels the input has. Several kernels $o$ give
-# several output channels:
+# several output channels. Let $i, j$ be a place of the window and $p, q$ a cell of the kernel:
 #
 # $$y_{o,i,j} = \sum_{c}\sum_{p,q} w_{o,c,p,q}\; x_{c,\,i+p,\,j+q}$$
 #
@@ -159,6 +159,8 @@ nine = np.arange(1.0, 10.0).reshape(3, 3)  # a kernel of nine different weights
 matrix = np.array([plain_convolution(unit, nine).ravel() for unit in units]).T
 teach.reveal(my_guess_values, len(np.unique(matrix)) - 1)
 print(f"shape {matrix.shape}, {np.count_nonzero(matrix)} of {matrix.size} entries are not 0")
+
+# %% compare
 teach.states("576", matrix.size, always=True)
 teach.states("16", matrix.shape[0], always=True)
 
@@ -176,18 +178,18 @@ teach.states("16", matrix.shape[0], always=True)
 
 
 # %%
-def col2im(columns, shape, kernel, stride=1):
+def col2im(columns, shape, k, stride=1):
     """The adjoint of my_im2col: an array of this shape (n, c, h, w)."""
 
 
 # %% solution: col2im
-def col2im(columns, shape, kernel, stride=1):
+def col2im(columns, shape, k, stride=1):
     n, c, h, w = shape
-    oh, ow = (h - kernel) // stride + 1, (w - kernel) // stride + 1
-    columns = columns.reshape(n, c, kernel, kernel, oh, ow)
+    oh, ow = (h - k) // stride + 1, (w - k) // stride + 1
+    columns = columns.reshape(n, c, k, k, oh, ow)
     out = np.zeros(shape, columns.dtype)
-    for p in range(kernel):
-        for q in range(kernel):
+    for p in range(k):
+        for q in range(k):
             rows, cols = slice(p, p + stride * oh, stride), slice(q, q + stride * ow, stride)
             out[:, :, rows, cols] += columns[:, :, p, q]
     return out
@@ -236,21 +238,21 @@ for stride in (1, 2):
 #
 # A **max-pool** passes on the largest pixel of each window, channel by channel. Backward, the
 # largest pixel gets the adjoint, the others get nothing. In AlexNet the windows are 3 wide and move
-# by 2, so *one pixel can be the largest of two windows*. Write `max_pool_vjp(x, g, kernel,
-# stride)`: the adjoint of `x`. Loops are fine.
+# by 2, so *one pixel can be the largest of two windows*. Write `max_pool_vjp(x, g, k, stride)`: the
+# adjoint of `x`. Loops are fine.
 
 
 # %%
-def max_pool_vjp(x, g, kernel, stride):
+def max_pool_vjp(x, g, k, stride):
     """dL/dx, where g (n, c, oh, ow) is dL/d(the largest of each window)."""
 
 
 # %% solution: max-pool
-def max_pool_vjp(x, g, kernel, stride):
+def max_pool_vjp(x, g, k, stride):
     out = np.zeros(x.shape, g.dtype)
     for n, c, i, j in np.ndindex(g.shape):
         top, left = i * stride, j * stride
-        patch = x[n, c, top : top + kernel, left : left + kernel]
+        patch = x[n, c, top : top + k, left : left + k]
         p, q = np.unravel_index(patch.argmax(), patch.shape)
         out[n, c, top + p, left + q] += g[n, c, i, j]
     return out
@@ -341,6 +343,8 @@ teach.reveal(my_guess_lenet_digits, lenet_digits)
 teach.reveal(my_guess_fc2_digits, fc2_digits)
 teach.reveal(my_guess_lenet_shuffled, lenet_shuffled)
 teach.reveal(my_guess_fc2_shuffled, fc2_shuffled)
+
+# %% compare
 teach.states("96", lenet_digits, within=1.5)
 teach.states("91", fc2_digits, within=2)
 
@@ -351,8 +355,9 @@ teach.states("91", fc2_digits, within=2)
 #
 # ## What the first layer looks for
 #
-# The first row shows the six kernels of the first layer, of 5×5 pixels each. The second row shows
-# what each computes from one digit (black: strong).
+# The first row shows the six kernels of the first layer, of 5×5 pixels each: black is positive,
+# white is negative. The second row shows what each computes from one digit, after the relu. Some
+# maps are dark inside the stroke, others along one of its edges.
 
 # %%
 digit = data.test.images[:1]

@@ -28,10 +28,11 @@ rng = np.random.default_rng(0)
 # ## Two sites, by hand
 #
 # Take a vector with four entries. Its indices 0, 1, 2, 3 are 00, 01, 10, 11 in binary. So we can
-# reshape it to `(2, 2)`, and each bit of the index has an axis. Such an axis is called a **site**.
+# reshape it to `(2, 2)`, and each bit of the index has an axis. Such an axis is called a **site**,
+# and an array with several axes a **tensor**.
 #
 # The cheapest recipe stores two entries $u = (u_0, u_1)$ for the first site and two entries
-# $v = (v_0, v_1)$ for the second. The entry at index $b_1 b_2$ is the product $u[b_1]\, v[b_2]$.
+# $v = (v_0, v_1)$ for the second. The entry at index $b_0 b_1$ is the product $u[b_0]\, v[b_1]$.
 # With $u = (1, 2)$ and $v = (3, 4)$:
 
 # %%
@@ -61,7 +62,7 @@ teach.reveal(my_guess_product, bool(1 * 1 == 0 * 0))
 #
 # A vector with $2^Q$ entries has indices of Q bits, so it has Q sites. A product stores two
 # entries for each site, 2Q in all. In a picture, a box is a tensor and a line is an index. A line
-# that ends in the open is an index of the result.
+# that ends in the open is called a **leg**: it is an index of the result, which we call T.
 
 # %%
 legs.draw(legs.whole(4), legs.product(4))
@@ -86,11 +87,11 @@ print(f"{20 * 2} parameters became {result.size:,} entries")
 # ## A cut shows what a recipe cannot do
 #
 # For two sites we looked at a 2 × 2 table. For more sites, **cut** the row of sites in two. The
-# bits on the left number the rows of a matrix, and the bits on the right number its columns.
+# bits on the left of the cut number the rows of a matrix, and the others number its columns.
 #
 # The **rank** r of that matrix is the smallest number of products (left pattern) × (right pattern)
-# whose sum is T. In a picture, the two halves are joined by one line, the **bond**. Its size is
-# r, and we sum over it.
+# whose sum is T. It is the number of singular values above 0. In a picture, the two halves are
+# joined by one line, the **bond**. Its size is r, and we sum over it.
 
 # %%
 legs.draw(legs.whole(4), legs.cut(4, 2))
@@ -182,16 +183,18 @@ def my_low_rank(matrix, r):
 
 
 # %%
-def missing(matrix):
+def my_errors(matrix):
     """Return the relative error if 0, 1, 2, … singular values are kept."""
     squares = np.linalg.svd(matrix, compute_uv=False) ** 2
     return np.sqrt(np.cumsum(squares[::-1])[::-1] / squares.sum())
 
 
-errors = missing(W)
+errors = my_errors(W)
 needed = int(np.argmax(errors < 0.5))
 teach.reveal(my_guess_kept, needed)
 print(f"{needed * (256 + 784):,} parameters in the two factors, {W.size:,} in W")
+
+# %% compare
 teach.states("200,704", W.size, always=True)
 
 # %%
@@ -211,7 +214,8 @@ print(f"rank 16: my error {mine:.5f}, the library's {theirs:.5f}, by the rule {e
 # dimension**. The chain is a **tensor train** (TT). For a matrix each core gets an output leg and
 # an input leg, and physicists call that a matrix product operator (MPO).
 #
-# Here 256 rows are split as 4·4·4·4, and 784 columns as 4·7·7·4:
+# Here 256 rows are split as 4·4·4·4, and 784 columns as 4·7·7·4. These factors are called output
+# **modes** and input modes:
 
 # %%
 legs.draw(legs.train([(4, 4), (4, 7), (4, 7), (4, 4)]))
@@ -223,8 +227,11 @@ legs.draw(legs.train([(4, 4), (4, 7), (4, 7), (4, 4)]))
 #
 # ## Exercise: split off a core
 #
-# Write this step. Keep at most `bond` singular values. The core must have
-# orthonormal columns, so multiply the singular values into the new rest.
+# Write this step. Keep at most `bond` singular values. As a matrix the core must have orthonormal
+# columns, so multiply the singular values into the new rest.
+#
+# By hand: a `rest` of shape `(1, 2, 2)` with the entries 3, 4, 6, 8 has rank 1. Its core holds
+# $(1, 2)/\sqrt 5$, and the new rest is $\sqrt 5 \cdot (3, 4)$, up to a common sign.
 
 
 # %%
@@ -287,6 +294,8 @@ for bond in (1, 2, 4, 8, 16):
     size = sum(core.size for core in cores)
     print(f" {bond:2}   {size:10,}   {found[bond]:8.4f}   {theirs:9.4f}")
 teach.reveal(my_guess_error, found[4])
+
+# %% compare
 teach.states("0.99", found[4], within=0.01)
 
 # %% [markdown]
@@ -304,13 +313,15 @@ matrices = {
     "random": rng.normal(size=W.shape),
     "smooth": np.exp(-((x - y) ** 2) / (2 * 0.1**2)),
 }
-curves = {name: missing(matrix) for name, matrix in matrices.items()}
+curves = {name: my_errors(matrix) for name, matrix in matrices.items()}
 cuts.missing(curves)
 
 # %%
 ranks = (10, 12, 16)
 print("smooth, by rank:", {r: f"{curves['smooth'][r]:.0e}" for r in ranks})
 print("relative error at rank 16:", {name: f"{curve[16]:.2g}" for name, curve in curves.items()})
+
+# %% compare
 teach.states("0.87", curves["trained"][16], within=0.02)
 teach.states("0.93", curves["random"][16], within=0.02)
 
@@ -331,9 +342,10 @@ teach.states("0.93", curves["random"][16], within=0.02)
 # `(8, 8), (8, 8), 2`.
 
 # %%
-z, budget = np.linspace(0, 1, 64), 300
-bell = missing(np.exp(-((z[:, None] - z) ** 2) / (2 * 0.1**2)))
-print(f"rank 3: {3 * (64 + 64)} parameters, error {bell[3]:.2f}; your budget: {budget} parameters")
+z, budget, most = np.linspace(0, 1, 64), 300, 0.01
+bell = my_errors(np.exp(-((z[:, None] - z) ** 2) / (2 * 0.1**2)))
+print(f"rank 3: {3 * (64 + 64)} parameters, error {bell[3]:.2f}")
+print(f"you: at most {budget} parameters, error below {most}")
 bell_train = None  # (output modes), (input modes), bond
 
 # %% solution: bell train
@@ -341,6 +353,8 @@ bell_train = (4, 4, 4), (4, 4, 4), 3
 
 # %%
 bell_train = teach.check("bell train", bell_train)
+
+# %% compare
 teach.states("384", 3 * (64 + 64), always=True)
 
 # %% [markdown]

@@ -9,7 +9,7 @@
 # reach?**
 #
 # **Study time** 90 minutes. **You need** notebook 06. **Afterwards you can** apply a gate to a
-# state of a million entries, draw and count an ADTN, bound its rank at any cut, and say what a
+# vector of a million entries, draw and count an ADTN, bound its rank at any cut, and say what a
 # ReLU between two layers changes.
 #
 # **Recap of notebook 06.** A vector with $2^Q$ entries has Q sites, one for each bit of its index.
@@ -29,7 +29,8 @@ rng = np.random.default_rng(0)
 # ## One gate on two sites, by hand
 #
 # A site that is 0 for sure is written |0⟩ = (1, 0). Two of them are |00⟩ = (1, 0, 0, 0): the entry
-# at index 00 is 1, and the others are 0. A **gate** is a 4 × 4 matrix that multiplies this vector.
+# at index 00 is 1, and the others are 0. A vector over sites is also called a **state**. A **gate**
+# is a 4 × 4 matrix that multiplies the state of two sites.
 
 # %%
 zero = np.array([1, 0, 0, 0])  # |00⟩
@@ -90,7 +91,8 @@ apply_gate = teach.check("apply gate", apply_gate)
 #
 # - A **column** is a set of gates that do not overlap: on sites (0, 1), (2, 3), … or on (1, 2),
 #   (3, 4), ….
-# - A **TN layer** is two columns, one of each kind. It joins every site to its neighbours.
+# - A **TN layer** (tensor-network layer) is two columns, one of each kind. It joins every site to
+#   its neighbours.
 # - The **depth** M (`depth`) is the number of TN layers. Between two layers a ReLU acts on all
 #   $2^Q$ entries.
 #
@@ -132,7 +134,7 @@ def my_wall(columns, num_sites):
 adtn = ta.ADTN((16, 16), depth=2, order="output_first", normalized=False, rng=3)
 columns = [column.numpy().astype(np.float64) for column in adtn.columns]
 states = list(my_wall(columns, adtn.num_sites))
-*_, last = adtn.steps()
+*_, last = adtn.steps()  # the library's states, column by column
 print(f"{adtn.num_parameters} parameters became {states[-1].size} entries")
 print("largest difference to the library:", np.abs(states[-1] - last.state.numpy()).max())
 
@@ -141,7 +143,7 @@ print("largest difference to the library:", np.abs(states[-1] - last.state.numpy
 #
 # ## Watch it grow
 #
-# The player shows T as a 16 × 16 matrix, from a single 1 to a full matrix, gate by gate. Two
+# The player shows the state as a 16 × 16 matrix, gate by gate: from |0…0⟩, a single 1, to T. Two
 # guesses before you press play. Which share of the entries is 0 after the ReLU? And does the ReLU
 # make the rank larger, smaller, or neither?
 
@@ -155,10 +157,10 @@ my_guess_rank = None  # "larger", "smaller" or "neither"
 walls.film(8, 2, [state.reshape(16, 16) for state in states])
 
 # %%
-relu = next(k for k, e in enumerate(walls.elements(8, 2)) if e[0] == "relu")
+before, after = 7, 8  # the ReLU acts after the 4 + 3 gates of layer 1
 ranks = [int(np.linalg.matrix_rank(s.reshape(16, 16))) for s in states]
-teach.reveal(my_guess_share, np.mean(states[relu + 1] == 0))
-teach.reveal(my_guess_rank, "larger" if ranks[relu + 1] > ranks[relu] else "not larger")
+teach.reveal(my_guess_share, np.mean(states[after] == 0))
+teach.reveal(my_guess_rank, "larger" if ranks[after] > ranks[before] else "not larger")
 print("ranks from the start to the end:", ranks)
 
 # %% [markdown]
@@ -204,6 +206,8 @@ print(" Q      entries   stored  effective  full gates   (M = 1)")
 for num_sites in (12, 18, 21, 24):
     stored, effective, full = three_counts(num_sites, 1)
     print(f"{num_sites:2} {2**num_sites:12,}   {stored:6}  {effective:9}  {full:10}")
+
+# %% compare
 teach.states("436", three_counts(18, 2)[0], always=True)
 
 # %% [markdown]
@@ -282,9 +286,9 @@ teach.reveal(my_guess_linear, len(changed(before, after)))
 walls.light_cone(12, 2, (1, 1, 5), before, after)
 
 # %% [markdown]
-# Time goes upward in the upper picture. Below it, each column of dots belongs to the cut between
-# two sites. Inside the cone the singular values have moved, and outside the cone not one of them
-# has. The ranks are exactly the bounds of your exercise.
+# The upper picture is read upward. Below it, each column of dots belongs to the cut between two
+# sites. Inside the cone the singular values have moved, and outside the cone not one of them has.
+# The ranks are exactly the bounds of your exercise.
 #
 # Now the second guess: the same change, with the ReLU.
 

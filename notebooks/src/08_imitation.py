@@ -160,10 +160,11 @@ teach.reveal(my_guess_euler, "all equal" if np.allclose(euler, T @ dT) else "not
 #
 # ## The obvious fit, and how it fails
 #
-# The target W is the first weight of an FC-2 with 64 hidden units, divided by its norm. It has
-# 50,176 entries, on 16 sites. The obvious loss is the squared distance ‖T−W‖². We start with
-# random gates and ‖T‖ = 1, and let Adam work. Before that: what is the distance at the start, when
-# T knows nothing about W? (Both have norm 1.)
+# The target W is the first weight of an FC-2 with 64 hidden units. It has 50,176 entries, on 16
+# sites. Its norm ‖W‖, the root of the sum of all squares, is made 1. The obvious loss is the
+# squared distance ‖T−W‖². We start with random gates and ‖T‖ = 1, and let Adam work.
+#
+# Before that: what is the distance at the start, when T is unrelated to W?
 
 # %%
 my_guess_start = None  # a distance
@@ -179,6 +180,8 @@ for _step in ta.train(model, data, epochs=teach.pick(20, 2), learning_rate=2e-3)
 W = model.fc1.weight.numpy()
 W = W / np.linalg.norm(W)
 print(f"{W.size:,} entries")
+
+# %% compare
 teach.states("50,176", W.size, always=True)
 
 
@@ -204,6 +207,8 @@ by_distance = my_fit(lambda T: ((T - W) * (T - W)).sum(), teach.pick(300, 20))
 teach.reveal(my_guess_start, round(by_distance["distance"][0], 2))
 teach.reveal(my_guess_after, round(by_distance["distance"][10], 2))
 print("smallest norm of T:", by_distance["norm"].min().round(4))
+
+# %% compare
 teach.states("1.41", by_distance["distance"][0], within=0.01)
 teach.states("0.002", by_distance["norm"].min(), within=0.003)
 
@@ -254,7 +259,7 @@ print(f"error by distance {by_distance['best'][-1]:.4f}, by angle {by_angle['bes
 fits.two_ways(by_distance, by_angle)
 
 # %% [markdown]
-# Left is the detour through zero, and right is what it costs.
+# On the left you see the detour through zero, and on the right what it costs.
 #
 # ## The right scale to start from
 #
@@ -281,20 +286,23 @@ for depth in (1, 2, 4):
 # reaches the same weights. From here on we use it. The table halves all gates except those of the
 # last column, as may happen in training.
 
+
 # %%
-dense = np.sqrt(2 / 784)  # standard deviation of a dense layer with 784 inputs
-print(f"standard deviation of the weight; a dense layer has {dense:.4f}")
+def deviations(depth, normalized):
+    """Return the standard deviation of a random weight, and after most gates were halved."""
+    adtn = ta.ADTN((64, 784), depth, normalized=normalized, rng=0)
+    before = adtn.decode().numpy().std()
+    for column in adtn.columns[:-1]:
+        column.data *= 0.5
+    return before, adtn.decode().numpy().std()
+
+
+print(f"standard deviation of the weight; a dense layer has {np.sqrt(2 / 784):.4f}")
 print("         initialized   gates halved")
-for normalized in (False, True):
+for kind in ("plain", "normalized"):
     for depth in (1, 2, 4):
-        adtn = ta.ADTN((64, 784), depth, normalized=normalized, rng=0)
-        before = adtn.decode().numpy().std()
-        for column in adtn.columns[:-1]:
-            column.data *= 0.5
-        after = adtn.decode().numpy().std()
-        print(
-            f"M = {depth}   {before:9.4f}   {after:12.1e}   {'normalized' * normalized or 'plain'}"
-        )
+        before, after = deviations(depth, kind == "normalized")
+        print(f"M = {depth}   {before:9.4f}   {after:12.1e}   {kind}")
 
 # %% [markdown]
 # ## The picture to keep: three targets
@@ -357,36 +365,37 @@ for guess, name in (
     teach.reveal(guess, bool(errors[name][0] < errors[name][2]))
 fits.race(races, W.size, depths=(1, 2, 4))
 
+# %% [markdown]
+# ## What does 0.94 mean?
+#
+# The picture shows a relative error of 0.94 for the trained W. That sounds as if almost everything
+# were wrong. Squares make it clearer: $1 - 0.94^2$ is the share of ‖W‖² that the ADTN explains.
+#
+# Compare it with the share of parameters, since n free parameters can explain about n of the N
+# entries of *any* matrix. This is the grey line in the picture: what a recipe explains when there
+# is nothing to learn.
+
 # %%
 sizes = [races["trained"][f][k][0] for f, k in (("ADTN", -1), ("tensor train", 2), ("low rank", 2))]
-print("relative error     ADTN M = 4   TT D = 4    rank 4")
-print("parameters         ", "".join(f"{size:10,}" for size in sizes))
+heads = "ADTN M = 4", "TT D = 4", "rank 4"
+print(" " * 21, "".join(f"{head:>11}    " for head in heads))
+print("parameters           ", "".join(f"{n:6,} {100 * n / W.size:4.1f} %  " for n in sizes))
 for name, row in errors.items():
-    print(f"{name:19}", "".join(f"{error:10.3f}" for error in row))
+    shares = [100 * (1 - error**2) for error in row]
+    cells = [f"{error:6.3f} {share:4.0f} %  " for error, share in zip(row, shares)]
+    print(f"{name:20} ", "".join(cells))
+print("left the number or the error, right its share of the entries or of the squares")
+
+# %% compare
 teach.states("864", sizes[0], always=True)
 teach.states("3,392", sizes[2], always=True)
+teach.states("1.7", 100 * sizes[0] / W.size, always=True)
 teach.states("0.94", errors["trained"][0], within=0.015)
 teach.states("0.98", errors["random"][0], within=0.01)
 teach.states("0.06", errors["smooth"][0], within=0.02)
 teach.states("0.30", errors["smooth"][2], always=True)
-
-# %% [markdown]
-# ## What does 0.94 mean?
-#
-# A relative error of 0.94 sounds as if almost everything were wrong. Squares make it clearer:
-# $1 - 0.94^2$ is the share of ‖W‖² that the ADTN explains. Compare it with the share of
-# parameters, since n free parameters can explain about n of the N directions of *any* matrix. This
-# is the grey line in the picture: what a recipe explains when there is nothing to learn.
-
-# %%
-shares = {name: 100 * (1 - np.array(row) ** 2) for name, row in errors.items()}
-print("share of the squares explained (%)   ADTN M = 4   TT D = 4   rank 4")
-print("parameters, in % of 64 · 784        ", "".join(f"{100 * n / W.size:10.1f}" for n in sizes))
-for name, row in shares.items():
-    print(f"{name:36}", "".join(f"{share:10.1f}" for share in row))
-teach.states("11", shares["trained"][0], within=2.5)
-teach.states("1.7", 100 * sizes[0] / W.size, always=True)
-teach.states("4", shares["random"][0], within=2)
+teach.states("11", 100 * (1 - errors["trained"][0] ** 2), within=2.5)
+teach.states("4", 100 * (1 - errors["random"][0] ** 2), within=2)
 
 # %% [markdown]
 # **Trained: hardly.** With 1.7 % of the parameters the ADTN explains about 11 % of the squares.

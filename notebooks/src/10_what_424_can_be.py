@@ -12,7 +12,7 @@
 # an ADTN of depth 1 has rank 4 if its outputs come first.
 #
 # **Recap of notebook 09.** It trained ADTNs in networks and measured their accuracy. This notebook
-# and the next take this claim apart: the count here, the word "improves" in notebook 11.
+# and the next take the claim apart: the count here, the word "improves" in notebook 11.
 
 # %%
 import time
@@ -39,7 +39,8 @@ rng = np.random.default_rng(0)
 my_guess_count = None  # stored parameters of both layers together
 
 # %% [markdown]
-# To count, shapes are enough. Without `rng`, no parameter is drawn.
+# To count, shapes are enough: without `rng`, no parameter is drawn. A whole number stands for an
+# ADTN of that depth.
 
 # %%
 vgg = ta.models.vgg16(num_classes=10, image_size=32)
@@ -50,6 +51,8 @@ print("                       dense       stored      ratio")
 for name in ("fc1.weight", "fc2.weight", "encoded weights", "whole model"):
     count = rows[name]
     print(f"{name:16} {count.dense:11,}  {count.stored:11,}  {count.ratio:9,.1f}")
+
+# %% compare
 teach.states("424", rows["encoded weights"].stored, always=True)
 teach.states("45", small.fc1.weight.num_sites + small.fc2.weight.num_sites, always=True)
 teach.states("18,874,368", rows["encoded weights"].dense, always=True)
@@ -217,6 +220,8 @@ my_guess_independent = None  # of the 424 stored parameters, how many are indepe
 independent_parameters = teach.check("independent parameters", independent_parameters)
 both = independent_parameters(21) + independent_parameters(24)
 teach.reveal(my_guess_independent, both)
+
+# %% compare
 teach.states("8", 6 * 24 - independent_parameters(24), always=True)
 teach.states("10", 6 * 21 - independent_parameters(21), always=True)
 teach.states("252", both, always=True)
@@ -252,8 +257,11 @@ legs.draw(legs.brick_wall(8, 1), legs.two_halves(4, 4))
 # $$T[ap, qb] = \sum_{s} l[as]\; B[ps, qb], \qquad B[ps, qb] = \sum_t G[pq, st]\, r[tb].$$
 #
 # The pair (p, s) has 2 · 2 = 4 values, so B has 4 rows. The matrix A that belongs to it has 4
-# columns: $A[ap, xs] = l[as]$ if $x = p$, and 0 otherwise. So **W = A·B, with 4 columns in A and 4
-# rows in B**, whatever the gates are.
+# columns (x, s), where x hands p over to B: $A[ap, xs] = l[as]$ if $x = p$, and 0 otherwise. So
+# **W = A·B, with 4 columns in A and 4 rows in B**, whatever the gates are.
+
+# %%
+legs.draw(legs.rank_four(4, 4))
 
 
 # %%
@@ -320,6 +328,8 @@ teach.reveal(my_guess_rank, rank)
 _, first = measured("fc1_mnist", "output first depth=1")
 _, turns = measured("fc1_mnist", "interleaved depth=1")
 print(f"FC-2, depth 1: output first {np.mean(first):.1f} %, interleaved {np.mean(turns):.1f} %")
+
+# %% compare
 teach.states("21", np.mean(turns) - np.mean(first), always=True)
 
 # %% [markdown]
@@ -356,6 +366,8 @@ spent = {
 for name, ms in spent.items():
     print(f"{name:26} {ms:7.2f} ms for 64 images")
 teach.reveal(my_guess_saving, W.size / (A.size + B.size))
+
+# %% compare
 teach.states("512", W.size / (A.size + B.size), always=True)
 
 # %% [markdown]

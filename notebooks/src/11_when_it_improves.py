@@ -45,9 +45,11 @@ gaps = np.array([abs(a - b) for k, a in enumerate(ten) for b in ten[:k]])
 gap = CLAIM["after"] - CLAIM["before"]
 print("one network, ten seeds:", " ".join(f"{percent:.1f}" for percent in sorted(ten)))
 teach.reveal(my_guess_pairs, int((gaps >= gap).sum()))
+
+# %% compare
+_, steady = measured("fc1_mnist", "image depth=2")
 teach.states("1.57", gap, always=True)
 teach.states("23", (gaps >= gap).sum(), always=True)
-_, steady = measured("fc1_mnist", "image depth=2")
 teach.states("0.1", np.std(steady, ddof=1), always=True)
 teach.states("45", len(gaps), always=True)
 
@@ -74,6 +76,8 @@ error = np.sqrt(np.var(a, ddof=1) / 3 + np.var(b, ddof=1) / 3)
 print(f"difference {np.mean(a) - np.mean(b):.2f}, standard error {error:.2f}", end=", ")
 ratio = (np.mean(a) - np.mean(b)) / error
 print(f"ratio {ratio:.1f}")
+
+# %% compare
 teach.states("2.3", ratio, always=True)
 
 # %% [markdown]
@@ -153,11 +157,13 @@ judge("abstract", abstract, [("after", "before")])
 teach.reveal(my_guess_424, verdict(vgg["ADTN, 424"], vgg["frozen"]) == 1)
 
 # %%
+claims.seeds(lenet, verdict)
+
+# %% compare
 teach.states("78.1", np.mean(vgg["ADTN, 424"]), always=True)
 teach.states("78.1", np.mean(vgg["removed"]), always=True)
 teach.states("78.0", np.mean(vgg["frozen"]), always=True)
 teach.states("77.8", np.mean(vgg["frozen, untuned"]), always=True)
-claims.seeds(lenet, verdict)
 
 # %% [markdown]
 # Where there are seeds, the verdict speaks. LeNet-5's dense layers are better than the larger
@@ -189,6 +195,8 @@ for name in ("424", "frozen", "removed"):
 judge("VGG-16", whole, [(name, "dense") for name in list(whole)[1:]])
 word = "higher" if whole["removed"][0] > whole["dense"][0] else "lower"
 teach.reveal(my_guess_removed, f"{word} (no verdict)")
+
+# %% compare
 teach.states("77.6", whole["dense"][0], always=True)
 teach.states("81.1", whole["removed"][0], always=True)
 
@@ -306,6 +314,8 @@ largest_bond = teach.check("largest bond", largest_bond)
 print("fc1 of FC-2 with at most 436 parameters: D =", largest_bond(*modes, 436))
 size, runs = measured("lenet5_mnist", "TT (Gao)", ("fc1", "fc2", "fc3"))
 print(f"LeNet-5 with the {size:,} parameters of Gao et al.: {np.mean(runs):.2f} % measured")
+
+# %% compare
 teach.states("2,860", size, always=True)
 
 # %% [markdown]

@@ -13,7 +13,7 @@ import sys
 import time
 
 import numpy as np
-from side_by_side import print_row
+from side_by_side import conditions, print_row
 
 import tinyadtn as ta
 from tinyadtn.limits import keep_freed_memory
@@ -44,6 +44,7 @@ def measured(how: str, network: str, depth: int) -> float:
 
 
 def main() -> None:
+    print(conditions())
     print_row(["network, M (0: dense)", "returned, ms", "kept, ms", "ratio"], [24, 14, 12, 10])
     for network, depth in ROWS:
         times = [

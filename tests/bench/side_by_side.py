@@ -7,12 +7,14 @@ that a machine that slows down slows both. Shown are medians, with the quartiles
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -38,7 +40,7 @@ def peer(module: str) -> ModuleType | None:
 
 
 def as_on_a_users_machine() -> None:
-    """Start again without the variables that tie OpenBLAS to one CPU's kernels; say what is used.
+    """Start again without the variables that tie OpenBLAS to one CPU's kernels; print conditions.
 
     Call it first thing under ``if __name__ == "__main__"``.
     """
@@ -47,12 +49,30 @@ def as_on_a_users_machine() -> None:
         print(f"measured without {', '.join(sorted(forced))}", flush=True)
         environment = {k: v for k, v in os.environ.items() if k not in forced}
         sys.exit(subprocess.run([sys.executable, *sys.argv], env=environment).returncode)
+    print(conditions(), flush=True)
+
+
+def conditions() -> str:
+    """What the times depend on: libraries, threads, the kernel of OpenBLAS, the machine's load."""
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
-    said = f"NumPy {np.__version__}, BLAS threads: {threads or f'all of {os.cpu_count()} cores'}"
+    said = [f"NumPy {np.__version__}, BLAS threads: {threads or f'all of {os.cpu_count()} cores'}"]
     torch = sys.modules.get("torch")
     if torch is not None:
-        said += f"; torch {torch.__version__}, threads: {torch.get_num_threads()}"
-    print(said, flush=True)
+        said.append(f"torch {torch.__version__}, threads: {torch.get_num_threads()}")
+    said.append(f"kernel: {_kernel()}")
+    if hasattr(os, "getloadavg"):
+        said.append(f"load: {os.getloadavg()[0]:.1f}")
+    return "; ".join(said)
+
+
+def _kernel() -> str:
+    """The CPU whose kernels OpenBLAS uses; the name of the BLAS where NumPy has another one."""
+    for path in Path(np.__file__).parents[1].glob("numpy.libs/*openblas*"):
+        name = getattr(ctypes.CDLL(str(path)), "scipy_openblas_get_corename64_", None)
+        if name is not None:
+            name.restype = ctypes.c_char_p
+            return name().decode()
+    return np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
 
 
 def rounds(

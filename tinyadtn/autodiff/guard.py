@@ -23,6 +23,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -92,14 +93,15 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
     node for as long as it is needed: once that node is freed, ``backward`` cannot go through either
     of them. Python numbers and lists became new arrays, which the caller cannot reach. ``others``
     are the options of the op and its result. The function searches tuples, lists and dicts (an
-    index may be a tuple); values that are not arrays are ignored.
+    index may be a tuple); values that are not arrays are ignored. If the VJPs keep no array, as
+    those of a sum, nothing needs to be protected.
     """
-    if not protecting.get():
+    if not protecting.get() or _keep_no_array(node.vjps):
         return
     needed = [
         array
         for argument, array, source in zip(arguments, arrays, node.sources)
-        if hasattr(argument, "dtype") and not getattr(source, "holds", None)
+        if type(argument) not in _NUMBERS and not getattr(source, "holds", None)
     ]
     for value in others:
         if type(value) is np.ndarray:
@@ -111,6 +113,27 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
     if looking_for_nan.get():  # views of the result itself are read-only, so it is left out
         inputs = [Snapshot(array) for array in needed[:-1] if isinstance(array, np.ndarray)]
         node.snapshots = (*node.snapshots, *inputs)
+
+
+_NUMBERS = (float, int)
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+
+
+def _keep_no_array(vjps: Any) -> bool:
+    """Return whether the VJPs are plain functions, of g and of numbers and shapes alone."""
+    for vjp in vjps if type(vjps) is list else (vjps,):
+        if type(vjp) is not FunctionType or vjp.__defaults__ or vjp.__kwdefaults__:
+            return False
+        for cell in vjp.__closure__ or ():
+            try:
+                kept = cell.cell_contents
+            except ValueError:  # a variable that was never assigned
+                return False
+            if type(kept) not in _PLAIN and not (
+                type(kept) in (tuple, list) and _PLAIN.issuperset(map(type, kept))
+            ):
+                return False
+    return True
 
 
 def _hold_all(needed: list[Any], node: Any) -> None:
@@ -126,10 +149,10 @@ def _hold(array: Array, node: Any, reference: Any) -> Any:
     entry = _holds.get(id(owner))
     hold = entry[1]() if entry and entry[0]() is owner else None
     if hold is None:
-        writeable = owner.flags.writeable
-        if not (writeable or array.flags.writeable):
+        flags = owner.flags
+        if not (flags.writeable or array.flags.writeable):
             return reference  # the caller made it read-only, so it stays read-only
-        if not (writeable and _can_be_given_back(owner)):
+        if not (flags.writeable and (flags.owndata or _owns_a_buffer(owner))):
             node.snapshots = (*node.snapshots, Snapshot(array))
             return reference
         if reference is None:
@@ -192,10 +215,8 @@ def _forget() -> None:
     _most = max(1000, 2 * len(_holds))
 
 
-def _can_be_given_back(owner: Array) -> bool:
-    """Return whether NumPy can make the array writeable again: it owns its memory, or a buffer."""
-    if owner.base is None:
-        return owner.flags.owndata
+def _owns_a_buffer(owner: Array) -> bool:
+    """Return whether the memory is that of a buffer: NumPy can make the array writeable again."""
     try:
         buffer = memoryview(owner.base)
     except (TypeError, ValueError, BufferError):

@@ -53,23 +53,28 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
                 raise
             shapes = ", ".join(str(a.shape) for a in arrays)
             raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
-        if len(vjps) != (1 if joint else len(arrays)) or not all(map(callable, vjps)):
-            raise TypeError(
-                f"{name} must return its value and "
-                f"{'one function for all gradients' if joint else 'a function for each array'}: "
-                f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
-            )
-        if not hasattr(value, "dtype"):
-            raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
+        if of_user:
+            _require_value_and_vjps(value, vjps, arrays, name, joint)
+            vjps = [_reading(vjp, name) for vjp in vjps]
         if value.dtype is not (dtype := arrays[0].dtype) and dtype.kind == "f":
             if value.dtype.kind != "f":
                 raise DTypeError(f"{name} must return floats for floats, it returned {value.dtype}")
             value = _in_dtype(value, dtype)  # older NumPy widens 0-d float32
-        if of_user:
-            vjps = [_reading(vjp, name) for vjp in vjps]
         return arrays, options, value, vjps[0] if joint else vjps
 
     return evaluate
+
+
+def _require_value_and_vjps(value: Any, vjps: list, arrays: list, name: str, joint: bool) -> None:
+    """Raise TypeError unless an op returned an array and a function for each array."""
+    if len(vjps) != (1 if joint else len(arrays)) or not all(map(callable, vjps)):
+        raise TypeError(
+            f"{name} must return its value and "
+            f"{'one function for all gradients' if joint else 'a function for each array'}: "
+            f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
+        )
+    if not hasattr(value, "dtype"):
+        raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
 
 
 # NumPy raises a plain ValueError if shapes do not fit; these are the words of its messages.

@@ -5,7 +5,9 @@ Read in this order:
 - ``main``: runs one command; every error becomes one line and an exit code.
 - ``parser``: the commands and their options; ``argument_types`` checks the values of options,
   ``encode_option`` that of --encode.
-- ``commands``: one function per command; ``data_commands`` and ``sweep_command``: the others.
+- ``train_command``, ``compress_command``, ``sweep_command``: what takes long.
+- ``checkpoint_commands``, ``data_commands``: one function per command; ``inputs``: what they read.
 
-``terminal`` (safe printing) and ``picture`` (reading a photo of a digit) may be skipped at first.
+``terminal`` (safe printing), ``outputs`` (what may be replaced), ``signals`` (Ctrl-C) and
+``picture`` (reading a photo of a digit) may be skipped at first.
 """

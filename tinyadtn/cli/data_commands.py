@@ -9,9 +9,9 @@ from ..data.catalogue import available, download
 from ..data.loading import load_data
 from ..data.saved_data import require_ending, save_data
 from ..data.splits import Data
-from ..errors import TinyADTNError
 from ..tables import format_table
 from ..training.folder import writable_folder
+from .outputs import check_new, size_of
 from .terminal import say, say_next
 
 
@@ -36,18 +36,13 @@ def show_data(options: Namespace) -> None:
 
 def import_data(options: Namespace) -> None:
     """Read data in any layout; write one file that loads fast and holds the same splits."""
-    out = Path(options.out)
-    require_ending(out)
-    if out.exists():
-        if Path(options.source).exists() and out.samefile(options.source):
-            raise TinyADTNError(f"{out} would replace its source; name another file with --out")
-        if not options.overwrite:
-            raise TinyADTNError(f"{out} is there already; name another file, or add --overwrite")
+    require_ending(Path(options.out))
+    out = check_new(options, options.source)
     data = load_data(options.source, size=options.size)
     writable_folder(out.parent)
     save_data(out, data)
     say(data.card())
-    say(f"\n{out}, {out.stat().st_size / 2**20:.1f} MiB")
+    say(f"\n{size_of(out)}")
     _say_how_to_train(options, data, options.out)
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from ..errors import CheckpointError, DataFileError, NonFiniteError, SizeLimitError, TinyADTNError
 from ..limits import keep_freed_memory
-from ..tables import printable
-from .commands import handling
+from ..tables import printable, shortened
 from .parser import build_parser
+from .signals import handling
 from .terminal import flush_output
 
 RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
@@ -104,7 +104,7 @@ def explained(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    return printable(text) or type(error).__name__
+    return shortened(printable(text)) or type(error).__name__
 
 
 @contextmanager

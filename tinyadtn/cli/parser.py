@@ -13,14 +13,24 @@ from ..tensor_networks.gates import ACTIVATIONS
 from ..tensor_networks.orders import ORDERS
 from ..tensor_networks.starts import STARTS
 from ..tensor_networks.wirings import WIRINGS
-from ..training.parts import OPTIMIZERS, SCHEDULES
+from ..training.parts import KNOWN
 from ..training.runs import TrainingPlan
 from ..training.train import SAVE_MINUTES
 from ..version import __version__
-from . import commands, data_commands
+from . import data_commands
 from .argument_types import path, positive, rate, whole
+from .checkpoint_commands import (
+    draw_model,
+    evaluate_model,
+    export_model,
+    predict_image,
+    print_report,
+    write_features,
+)
+from .compress_command import compress_model
 from .encode_option import KINDS, layer_encoding
 from .sweep_command import run_sweep
+from .train_command import ENCODED_RATE, train_model
 
 Option = tuple[str, dict[str, Any]]  # the arguments of ``add_argument``
 Value = Callable[[str], Any] | Iterable[Any]  # a function that reads the text, or the choices
@@ -54,7 +64,7 @@ ALWAYS = [
 ]
 
 
-RATES = f"{TrainingPlan.learning_rate}; {commands.ENCODED_RATE} for fc2 and lenet5 with --encode"
+RATES = f"{TrainingPlan.learning_rate}; {ENCODED_RATE} for fc2 and lenet5 with --encode"
 
 
 def of_plan(name: str, help: str, value: Value) -> Option:
@@ -67,17 +77,20 @@ def of_plan(name: str, help: str, value: Value) -> Option:
     return option(name, help if "(default" in help else f"{help} (default: {shown})", value)
 
 
+OWN = {kind: f"{', '.join(sorted(known))}, or module:name" for kind, known in KNOWN.items()}
 PLAN = [  # one for each field of ``TrainingPlan``
     of_plan("--epochs", "number of passes over the training data", positive),
     of_plan("--batch-size", "images per step", positive),
-    of_plan("--optimizer", "update rule", sorted(OPTIMIZERS)),
+    of_plan("--optimizer", f"update rule: {OWN['optimizer']}", str),
     of_plan("--learning-rate", f"peak learning rate (default: {RATES})", rate),
-    of_plan("--schedule", "learning-rate schedule", sorted(SCHEDULES)),
+    of_plan("--schedule", f"learning-rate schedule: {OWN['schedule']}", str),
+    of_plan("--loss", f"training loss: {OWN['loss']}", str),
     of_plan("--momentum", "momentum of sgd", float),
     of_plan("--weight-decay", "decoupled weight decay, times the learning rate", float),
     of_plan("--clip", "largest norm of the gradients of all parameters together", rate),
     of_plan("--label-smoothing", "share of the target that all classes divide equally", float),
     flag("--augment", "crop and mirror training images at random; not for digits", default=None),
+    flag("--drop-last", "leave out the last batch of an epoch if it is smaller", default=None),
     of_plan("--seed", "seed of every random draw", whole),
 ]
 ENCODE = (
@@ -188,19 +201,34 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
     add = _adder(parser.add_subparsers(metavar="COMMAND", required=True))
-    add("train", commands.train_model, TRAIN, "train a network, dense or encoded")
+    add("train", train_model, TRAIN, "train a network, dense or encoded")
     add(
         "compress",
-        commands.compress_model,
+        compress_model,
         COMPRESS,
         "train, encode and fine-tune a network, and compare",
     )
-    add("evaluate", commands.evaluate_model, EVALUATE, "print the loss and accuracy of a model")
-    add("features", commands.write_features, FEATURES, "store the output of a model's first layers")
-    add("export", commands.export_model, EXPORT, "write a model for other programs")
-    add("predict", commands.predict_image, PREDICT, "predict the class of a picture")
-    add("report", commands.print_report, REPORT, "print parameters and bytes of a model's weights")
-    add("draw", commands.draw_model, DRAW, "draw a model's ADTNs and their spectra")
+    add(
+        "evaluate",
+        evaluate_model,
+        EVALUATE,
+        "print the loss and accuracy of a model",
+    )
+    add(
+        "features",
+        write_features,
+        FEATURES,
+        "store the output of a model's first layers",
+    )
+    add("export", export_model, EXPORT, "write a model for other programs")
+    add("predict", predict_image, PREDICT, "predict the class of a picture")
+    add(
+        "report",
+        print_report,
+        REPORT,
+        "print parameters and bytes of a model's weights",
+    )
+    add("draw", draw_model, DRAW, "draw a model's ADTNs and their spectra")
     add("sweep", run_sweep, SWEEP, "do the runs of a TOML file; continue a sweep that was stopped")
     data = add("data", None, [], "list, download, show or import data sets")
     add = _adder(data.add_subparsers(metavar="list | get | show | import", required=True))

@@ -31,6 +31,11 @@ def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> A
     result = answer(given)
     if result is None or result is NotImplemented:
         return result, result
+    if not isinstance(result, tiny.Tensor):
+        kind = type(result).__name__
+        raise UnexpectedResultError(f"It should return a tiny.Tensor, and returns a {kind}.")
+    if not all(callable(vjp) for _, vjp in result.sources):
+        raise UnexpectedResultError("A VJP is a function: lambda g: ...")
     (result * tiny.Tensor(factor)).backward()
     gradient = np.zeros_like(x) if given.grad is None else given.grad
     return getattr(result, "data", result), gradient
@@ -89,7 +94,10 @@ def losses_and_parameters(
     losses = answer(model, images, labels, steps, learning_rate, rng)
     if losses is None or losses is NotImplemented:
         return losses
-    return list(losses), {name: p.data for name, p in model.named_parameters()}
+    losses = list(losses)
+    if any(isinstance(loss, ta.Tensor) for loss in losses):
+        raise UnexpectedResultError("It should yield numbers, loss.item(); it yields tensors.")
+    return losses, {name: p.data for name, p in model.named_parameters()}
 
 
 def recipe_parts(answer: Any) -> Any:

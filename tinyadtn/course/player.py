@@ -32,11 +32,14 @@ for (const player of document.querySelectorAll(".player:not([data-ready])")) {
   const next = part("button", "▶", "one step on"), slider = part("input", "", "step");
   const count = part("span", "", "which step");
   Object.assign(slider, {type: "range", min: 0, max: last, value: 0});
-  slider.style.verticalAlign = "middle";
+  slider.style.cssText += "; vertical-align: middle; width: 6em; padding: 0";
+  count.style.whiteSpace = "nowrap";
   let now = 0, timer = null;
   const show = (step) => {
+    const left = frames[now].firstChild.scrollLeft;
     now = Math.max(0, Math.min(last, step));
     frames.forEach((frame, k) => { frame.style.display = k === now ? "" : "none"; });
+    frames[now].firstChild.scrollLeft = left;
     slider.value = now;
     count.textContent = `${now + 1} of ${last + 1}`;
     back.disabled = now === 0;
@@ -57,7 +60,8 @@ for (const player of document.querySelectorAll(".player:not([data-ready])")) {
   show(0);
 }
 """
-_STYLE = "max-width: 100%; height: auto; display: block"
+# On a narrow screen a picture shrinks to 60 % and can be moved sideways: its text stays legible.
+_STYLE = "width: 100%; max-width: {0}px; min-width: {1}px; height: auto; display: block"
 
 
 class Player:
@@ -71,10 +75,12 @@ class Player:
         figures = []
         for image, caption, description in zip(self.images, self.captions, self._descriptions()):
             source = f"data:image/png;base64,{b64encode(image).decode()}"
+            width = int.from_bytes(image[16:20], "big")  # of a PNG, in pixels
+            style = _STYLE.format(width, round(0.6 * width))
             figures.append(
-                f'<figure style="margin: 0.5em 0"><img style="{_STYLE}" src="{source}" '
-                f'alt="{html.escape(description)}"><figcaption>{html.escape(caption)}'
-                "</figcaption></figure>"
+                f'<figure style="margin: 0.5em 0"><div style="overflow-x: auto"><img '
+                f'style="{style}" src="{source}" alt="{html.escape(description)}"></div>'
+                f"<figcaption>{html.escape(caption)}</figcaption></figure>"
             )
         script = _SCRIPT.replace("PAUSE", str(round(1000 * self.pause)))
         return f'<div class="player">{"".join(figures)}</div><script>{{{script}}}</script>'

@@ -26,7 +26,8 @@ from .usual_names import LABELS
 LABEL_NAMES = (*LABELS, "class")
 LAYOUT = (
     "The label is read from the column called label, class, target or y, else from the first one; "
-    "the pixels are those of a square grey image. For colour images or other shapes use a .npz file"
+    "the pixels are those of a square grey image. Columns are separated by commas, semicolons or "
+    "tabs. For colour images or other shapes use a .npz file"
 )
 LONGEST_LINE = 2**24  # characters
 
@@ -36,7 +37,7 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     The label is in the column called label, class, target or y, else in the first. Whole numbers
     from 0 to 255 are bytes. Columns are separated by commas, semicolons or tabs. ``DataFileError``
-    for a file that is not such a table.
+    for a file that is not such a table. The numbers of the lines that pandas writes are left out.
     """
     expected = "a CSV file with a label and the pixels of an image in every line"
 
@@ -56,7 +57,7 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
         except (ValueError, csv.Error) as error:
             if len(names) > MAX_CLASSES:  # NumPy replaces the message of _number_of
                 raise refusal(f"more than {MAX_CLASSES:,} different labels") from error
-            raise refusal(_explained(str(error), bool(head))) from error
+            raise refusal(_explained(error, bool(head))) from error
     if table.shape[0] == 0 or table.shape[1] < 2:
         raise refusal(f"{table.shape[0]} lines with {table.shape[1]} columns")
     if len(names) == 1 < len(table) and not _label_columns(head):
@@ -64,18 +65,27 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     labels = np.array(list(names))[table[:, column].astype(np.int64)]
     if all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names):
         labels = labels.astype(np.int64)
-    unnamed = [k for k, name in enumerate(head) if not name]  # pandas numbers the lines
+    # pandas numbers the lines, and names that column when it reads its own file.
+    unnamed = [k for k, name in enumerate(head) if not name or name.startswith("Unnamed: ")]
     pixels = np.delete(table, [column, *unnamed], 1)
     if pixels.shape[1] != math.isqrt(pixels.shape[1]) ** 2:
-        raise refusal(f"{pixels.shape[1]} pixels in a line, which is not a square number")
+        others = [name for k, name in enumerate(head) if k not in (column, *unnamed)][:3]
+        raise refusal(
+            f"{pixels.shape[1]} pixels in a line, which is not a square number"
+            + (f"; the columns after the label are {', '.join(others)}, …" if others else "")
+        )
     if not np.isfinite(pixels).all():
         line, place = np.argwhere(~np.isfinite(pixels))[0]
-        raise refusal(f"a missing pixel, {pixels[line, place]}, in image {line + 1}")
+        raise refusal(f"a pixel that is {pixels[line, place]} in image {line + 1}")
     return _bytes_if_whole(pixels), labels
 
 
-def _explained(problem: str, has_head: bool) -> str:
+def _explained(error: Exception, has_head: bool) -> str:
     """Return what NumPy found, with the line of the file, and without its advice."""
+    problem = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        byte = error.object[error.start]
+        return f"text that is not UTF-8 (byte 0x{byte:02x}); save it as CSV in UTF-8"
     if found := re.search(
         r"could not convert string '(.*)' to .* at row (\d+), column (\d+)", problem
     ):

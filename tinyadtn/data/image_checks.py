@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from itertools import combinations
 from typing import Any
 
@@ -46,22 +46,27 @@ def check_pair(pair: Any, what: str, *, features: bool) -> Pair:
         f"{what}: {len(images):,} images need as many labels, ({len(images)},), found "
         f"{labels.shape}; do the two belong together? (For rows of 0 and 1, labels.argmax(axis=1))",
     )
-    _require(
-        labels.dtype.kind in "iu",
-        f"{what}: expected integer labels, found {labels.dtype}; give labels.astype(int), or names",
-    )
-    low, high = labels.min(), labels.max()
-    _require(
-        low >= 0 and high < MAX_CLASSES,
-        f"{what}: expected labels from 0 to {MAX_CLASSES - 1}, found {low} to {high}; number the "
-        "classes 0, 1, 2, …",
-    )
+    require_labels(labels, what)
     if features:
         _check_features(images, what)
     else:
         require_pixels(images, what)
         require_bytes(images, what)
     return images, labels.astype(np.int64)
+
+
+def require_labels(labels: np.ndarray, what: str) -> None:
+    """Raise ``DataFileError`` unless all labels are integers from 0 up."""
+    _require(
+        labels.dtype.kind in "iu",
+        f"{what}: expected integer labels, found {labels.dtype}; give labels.astype(int), or names",
+    )
+    low, high = (labels.min(), labels.max()) if labels.size else (0, 0)
+    _require(
+        low >= 0 and high < MAX_CLASSES,
+        f"{what}: expected labels from 0 to {MAX_CLASSES - 1}, found {low} to {high}; number the "
+        "classes 0, 1, 2, …",
+    )
 
 
 def _require_one_shape(images: Any, what: str) -> None:
@@ -105,10 +110,15 @@ def require_pixels(images: Any, what: str) -> None:
             f"{what}: expected images of uint8 or floats in [0, 1], found {images.dtype}"
             f"{_as_floats(images)}"
         )
-    low, high = float(images.min()), float(images.max())
+    low, high = images.min(), images.max()
     _require(
-        low >= 0 and high <= 1,  # false for NaN, which min and max propagate
-        f"{what}: expected pixels in [0, 1], found {low:g} to {high:g}; scale them, or give uint8, "
+        np.isfinite(low) and np.isfinite(high),  # false for NaN, which min and max propagate
+        f"{what}: expected pixels in [0, 1], found {low} to {high}; replace what is not finite",
+    )
+    low, high = (str(value).removesuffix(".0") for value in (low, high))
+    _require(
+        images.min() >= 0 and images.max() <= 1,
+        f"{what}: expected pixels in [0, 1], found {low} to {high}; scale them, or give uint8, "
         "which is divided by 255",
     )
 
@@ -116,7 +126,7 @@ def require_pixels(images: Any, what: str) -> None:
 def _as_floats(images: Any) -> str:
     """Return how to convert images of a dtype that is not accepted, without changing pixels."""
     if images.dtype.kind not in "biu":
-        return ""
+        return "; give images.astype(numpy.float32)" if images.dtype.kind == "O" else ""
     low, high = int(images.min()), int(images.max())
     found = f" from {low} to {high}; give "
     if low >= 0 and high <= 1:
@@ -171,8 +181,19 @@ def _check_features(images: np.ndarray, what: str) -> None:
     )
 
 
+def require_names(labels: np.ndarray, what: str, classes: Sized) -> None:
+    """Raise ``DataFileError`` unless every label has the name of a class."""
+    highest = labels.max() if labels.size else 0
+    _require(
+        highest < len(classes) or not labels.size,
+        f"{what} has label {highest}, and there are {len(classes)} names of classes; give a name "
+        "for each class",
+    )
+
+
 def check_together(pairs: Mapping[str, Pair], name: str, num_classes: int) -> None:
     """Raise ``DataFileError`` for splits that do not belong together."""
+    require_names(pairs["train"][1], f"{name}: train", range(num_classes))
     train_shape = pairs["train"][0].shape[1:]
     for split, (images, labels) in pairs.items():
         _require(

@@ -36,20 +36,20 @@ def number_labels(
     """Replace labels that are names by their place in ``classes``; return these, too.
 
     Without ``classes`` they are the names of the training labels, in order. ``DataFileError`` for
-    more than 1,000 names, and for a name that is not among the classes.
+    more than 1,000 names, an empty one, the same one twice, and one that is not among the classes.
 
     >>> number_labels({"train": ("images", ["dog", "cat", "dog"])}, None, "pets")
     ({'train': ('images', array([1, 0, 1]))}, ('cat', 'dog'))
     """
     named = {split: _as_names(pair) for split, pair in pairs.items()}
-    if not (known := named.get("train")):
+    known = named.get("train")
+    problem = "no training image has" if classes is None else "is not one of the classes"
+    if classes is None and known:
+        classes = in_order(known)
+    if classes is not None:
+        _check_names(classes, source)
+    if classes is None or not known:
         return pairs, classes
-    classes = classes or in_order(known)
-    if len(classes) > MAX_CLASSES:
-        raise DataFileError(
-            f"{source}: {len(classes):,} different names of classes, such as {classes[0]!r}; at "
-            f"most {MAX_CLASSES:,} can be told apart. Are these the labels?"
-        )
     places = {name: k for k, name in enumerate(classes)}
     numbered = dict(pairs)
     for split, names in named.items():
@@ -58,11 +58,33 @@ def number_labels(
         unknown = next((name for name in names if name not in places), None)
         if unknown is not None:
             raise DataFileError(
-                f"{source}: {split} has the label {unknown!r}, which no training image has "
+                f"{source}: {split} has the label {unknown!r}, which {problem} "
                 f"({', '.join(classes[:10])}{', …' if len(classes) > 10 else ''})"
             )
         numbered[split] = pairs[split][0], np.array([places[name] for name in names], np.int64)
     return numbered, classes
+
+
+def _check_names(classes: tuple[str, ...], source: str) -> None:
+    """Raise ``DataFileError`` for names by which the classes could not be told apart."""
+    if len(classes) > MAX_CLASSES:
+        raise DataFileError(
+            f"{source}: {len(classes):,} different names of classes, such as {classes[0]!r}; at "
+            f"most {MAX_CLASSES:,} can be told apart. Are these the labels?"
+        )
+    if not all(name.strip() for name in classes):
+        raise DataFileError(
+            f"{source}: a label or the name of a class is empty; leave out the images without a "
+            "label, or name their class"
+        )
+    if len(set(classes)) < len(classes):
+        twice = next(name for name in classes if classes.count(name) > 1)
+        raise DataFileError(f"{source}: two classes are called {twice!r}; rename one of them")
+
+
+def as_text(values: np.ndarray) -> np.ndarray:
+    """Return an array of bytes as text; any other array unchanged."""
+    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
 
 
 def _as_names(pair: Any) -> list[str] | None:
@@ -72,7 +94,6 @@ def _as_names(pair: Any) -> list[str] | None:
         labels = without_mask(labels)
     except (TypeError, ValueError):
         return None
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
-    values = labels.ravel().tolist() if labels.dtype.kind in "UO" else []
+    labels = as_text(labels)
+    values = labels.ravel().tolist() if labels.dtype.kind in "UOT" else []
     return values if values and all(isinstance(value, str) for value in values) else None

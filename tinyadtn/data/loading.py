@@ -84,6 +84,8 @@ def _load(source: Any, size: int | None) -> Data:
         pairs, classes = KNOWN[source].read(locate(source))
         validation = KNOWN[source].validation
         return _from_pairs(pairs, classes, name=source, validation=validation, known=True)
+    if isinstance(source, str) and not source:  # as a shell gives a variable that is not set
+        raise DataFileError("data: the path is empty; name a file or a folder, or . for this one")
     if isinstance(source, (str, os.PathLike)):
         pairs, classes, origin = read_path(Path(source), size)
         return _from_pairs(pairs, name=str(source), classes=classes, origin=origin, draw_test=True)

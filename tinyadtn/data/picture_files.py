@@ -7,6 +7,8 @@ pets/dog/2.jpg               pets/test/dog/2.jpg
 from __future__ import annotations
 
 import io
+import math
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,13 @@ from .usual_names import split_of
 MAX_BYTES = 2**25  # largest file
 # A small file may claim any number of pixels; decoding takes up to 12 bytes per pixel.
 MAX_PIXELS = 15_000_000
+# Decoding makes a pass over all pixels for every scan of a JPEG, and a scan may take 32 bytes.
+MAX_SCANS = 100  # a progressive photo has about ten
+# After 0xff, pixels have a zero or the number of a restart; everything else is a marker.
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+SCAN, END, WITHOUT_LENGTH = b"\xff\xda", b"\xff\xd9", (b"\xff\xd8", b"\xff\x01")
+# The bytes of pixels that a folder may become: so many, and a multiple of the bytes of its files.
+EMPTY, DRAWING = 2**25, 200  # a drawing compresses to a hundredth, an empty page to a thousandth
 LARGE = 2048  # pixels per side to which a photo may be reduced
 # Otherwise Pillow would try all its formats, including PostScript, which starts Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
@@ -44,11 +53,13 @@ def read_picture_file(path: Any, decode: Callable[[Any], Any], *, mode: str = "L
         if Path(path).stat().st_size > MAX_BYTES:
             raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
         # From memory, because for a file Pillow allocates the bytes that a damaged header claims.
-        content = io.BytesIO(Path(path).read_bytes())
-        with warnings.catch_warnings(), Image.open(content, formats=FORMATS) as opened:
+        content = Path(path).read_bytes()
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             warnings.simplefilter("ignore")  # about defects that Pillow tolerates
             if opened.mode == "F":
                 raise ValueError("its pixels are floats, whose scale is not known")
+            if opened.format == "JPEG" and _scans(content) > MAX_SCANS:
+                raise ValueError(f"it has more than {MAX_SCANS} scans; save it again")
             _check_size(opened, mode)
             return decode(opened)
     except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
@@ -71,6 +82,17 @@ def _check_size(opened: Any, mode: str) -> None:
         opened.draft(mode, (LARGE, LARGE))
     if width * height > limit:
         raise ValueError(f"{width}×{height} pixels are more than {limit:,}; save a smaller picture")
+
+
+def _scans(content: bytes) -> int:
+    """Return how many scans a JPEG has, up to ``MAX_SCANS`` + 1."""
+    place = scans = 0
+    while scans <= MAX_SCANS and (found := MARKER.search(content, place)) and found[0] != END:
+        scans += found[0] == SCAN
+        place = found.end()
+        if found[0] not in WITHOUT_LENGTH:
+            place += int.from_bytes(content[place : place + 2], "big")
+    return scans
 
 
 # --- a folder with a folder for each class -------------------------------------------------------
@@ -96,7 +118,8 @@ def read_picture_folder(folder: Path, size: int | None = None) -> dict[str, tupl
     if not paths or not files["train"]:
         return None
     shape = _common_shape(folder, paths, size)
-    require_memory(str(folder), 5 * len(paths) * int(np.prod(shape)), "give fewer pictures")
+    _require_content(folder, paths, len(paths) * math.prod(shape))
+    require_memory(str(folder), 5 * len(paths) * math.prod(shape), "give fewer pictures")
     mode = "L" if shape[0] == 1 else "RGB"
 
     def pixels(opened: Any) -> np.ndarray:
@@ -117,7 +140,25 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _pictures(folder: Path) -> list[Path]:
     found = (p for p in folder.iterdir() if p.suffix.lower() in ENDINGS)
-    return sorted(p for p in found if not p.name.startswith("."))
+    return sorted(p for p in found if not (p.name.startswith(".") or p.is_dir()))
+
+
+def _require_content(folder: Path, paths: list[Path], pixels: int) -> None:
+    """Raise ``DataFileError`` for small files with very many pixels, a mistake or an attack."""
+    stored = sum(path.stat().st_size for path in paths)
+    if pixels > EMPTY + DRAWING * stored:
+        raise DataFileError(
+            f"{folder}: {len(paths):,} pictures of {stored:,} bytes in all would become "
+            f"{pixels:,} bytes, so they are nearly empty. To make them smaller: "
+            f"{_scaled(folder)}; or read them with Pillow, and give the arrays to load_data"
+        )
+
+
+def _scaled(folder: Path) -> str:
+    """Return how to scale the pictures of a folder."""
+    return (
+        f"load_data(folder, size=32), or tinyadtn data import {folder} --size 32 --out pictures.npz"
+    )
 
 
 def _common_shape(folder: Path, paths: list[Path], size: int | None) -> tuple[int, int, int]:
@@ -130,8 +171,7 @@ def _common_shape(folder: Path, paths: list[Path], size: int | None) -> tuple[in
         if size is None and (height, width) != first:
             raise DataFileError(
                 f"{path}: has {width}×{height} pixels, {paths[0]} has {first[1]}×{first[0]}, and "
-                "all need the same. To cut and scale them: load_data(folder, size=32), or "
-                f"tinyadtn data import {folder} --size 32 --out pictures.npz"
+                f"all need the same. To cut and scale them: {_scaled(folder)}"
             )
     height, width = (size, size) if size else first or (0, 0)
     return 1 if grey else 3, height, width
@@ -151,14 +191,17 @@ def bytes_of(opened: Any, mode: str, size: int | None) -> np.ndarray:
     """Return the bytes (c, h, w) of an opened picture in mode L or RGB, of size×size if given."""
     from PIL import Image, ImageOps
 
+    ImageOps.exif_transpose(opened, in_place=True)  # first: the new pictures below have no EXIF
     if opened.mode.startswith("I"):  # 16 bits
         picture = Image.fromarray(np.uint8(np.asarray(opened.convert("I")) // 257))
     elif "A" in opened.getbands() or "transparency" in opened.info:
-        picture = opened.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        above = opened if opened.mode == "RGBA" else opened.convert("RGBA")
+        picture = Image.new("RGB", above.size, "white")
+        picture.paste(above, mask=above.getchannel("A"))
     else:
         picture = opened
-    picture = ImageOps.exif_transpose(picture.convert(mode))
+    if picture.mode != mode:
+        picture = picture.convert(mode)
     if size:
         picture = ImageOps.fit(picture, (size, size))
     pixels = np.asarray(picture, np.uint8)

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..checks import require_number
 from ..errors import DTypeError, ShapeError
 from ..files.datafile import CHUNK
 from .image_checks import require_channels_first, without_mask
@@ -65,7 +68,8 @@ def crop_and_flip(
     Each image is padded with zeros on its four sides. Then a window of the original size is cut
     out, at a position drawn uniformly from all (2·padding + 1)², and mirrored with probability 1/2.
     Every image of the batch has its own draws. ``rng`` is a seed or a Generator. ``ShapeError`` for
-    other shapes, and for a padding that is negative or could shift an image out of its window.
+    other shapes, and for a padding that is negative or could shift an image out of its window;
+    ``DataFileError`` for images (n, h, w, c).
     Source: He et al., arXiv 1512.03385, section 4.2, for CIFAR. Do not mirror digits.
 
     >>> rows = np.tile(np.arange(1, 6, dtype=np.float32), (3, 1, 3, 1))  # three times 3×5 pixels
@@ -79,6 +83,8 @@ def crop_and_flip(
         raise ShapeError(f"crop_and_flip needs images (n, c, h, w), got {images.shape}")
     if rng is None:
         raise TypeError("crop_and_flip needs rng, a seed or a Generator: no draw without one")
+    require_channels_first(images, "crop_and_flip")
+    require_number("padding", padding, Integral)
     n, c, h, w = images.shape
     if not 0 <= padding < max(1, min(h, w)):
         raise ShapeError(

@@ -15,7 +15,7 @@ from . import idx
 from .catalogue import KNOWN
 from .cifar import CIFAR10, CIFAR100, Layout, holds, read_cifar
 from .csv_file import read_csv
-from .picture_files import read_picture_folder
+from .picture_files import ENDINGS, read_picture_folder
 from .saved_data import ENDING, MAKE, parse_data
 from .usual_names import EXPECTED, by_usual_names, split_of
 
@@ -34,7 +34,16 @@ def read_path(path: Path, size: int | None = None) -> Contents:
     ``size`` is for pictures only (see ``read_picture_folder``). ``DataFileError`` if the path does
     not exist, has no layout that is known or more than one, or holds damaged files.
     """
-    if path.suffix == ENDING:
+    try:
+        return _read_path(path, size)
+    except OSError as error:  # a link to nothing, no permission, a name that is too long
+        raise DataFileError(
+            f"{error.filename or path}: {error.strerror or error}; remove it, or make it readable"
+        ) from error
+
+
+def _read_path(path: Path, size: int | None) -> Contents:
+    if path.suffix.lower() == ENDING:
         return _read_npz(path)
     if path.suffix.lower() == ".csv" and not path.is_dir():
         return {"train": read_csv(path)}, None, None
@@ -82,10 +91,16 @@ def _read_folder(folder: Path, size: int | None) -> Contents:
         return _read_tables(folder, tables), None, None
     if pictures := read_picture_folder(folder, size):
         return pictures, None, None
-    if any(folder.rglob("data_batch_1")):
+    if any(any(folder.glob(place)) for place in ("data_batch_1", "*/data_batch_1")):
         hint = "CIFAR's Python version, pickles, which are never loaded; get the binary version"
         raise refusal(folder, f"one layout: {LAYOUTS}", hint)
-    raise refusal(folder, f"files of one layout: {LAYOUTS}", "none in it")
+    inside = sorted(path.name for path in folder.iterdir())
+    listed = ", ".join(inside[:5]) + (", …" if inside[5:] else "") if inside else "nothing"
+    loose = any(name.lower().endswith(ENDINGS) for name in inside)
+    hint = f". Each class needs a folder, such as {folder / 'cat' / '1.png'}" if loose else ""
+    raise DataFileError(
+        f"{folder}: expected files of one layout: {LAYOUTS}, found {listed} in it{hint}"
+    )
 
 
 def _sets_in(folder: Path) -> list[tuple[Path, Layout | None]]:

@@ -89,7 +89,7 @@ def save_features(path: str | os.PathLike[str], data: Data) -> None:
 
 def require_ending(path: str | os.PathLike[str]) -> None:
     """Raise TinyADTNError for a name that ``load_data`` would not read as a file of data."""
-    if Path(path).suffix != ENDING:
+    if Path(path).suffix.lower() != ENDING:
         raise TinyADTNError(f"{path}: the name of a file of data ends in {ENDING}")
 
 

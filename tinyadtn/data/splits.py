@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..checks import require_number
+from ..errors import DTypeError, ShapeError
 from ..files.datafile import SPLITS
 from .card import DataCard, counts_of
-from .image_checks import require_bytes, require_pixels, without_mask
+from .image_checks import (
+    require_bytes,
+    require_labels,
+    require_names,
+    require_pixels,
+    without_mask,
+)
 from .labels import numbers_as_names
 from .preprocess import channel_statistics
 
@@ -21,12 +29,13 @@ ORDER_STREAM = 6058  # a separate random stream for the batch order
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (n, c, h, w), floats in [0, 1], and their labels, integers (n,).
+    """Images (n, c, h, w), floats in [0, 1], and their labels, integers (n,) from 0.
 
     Images of uint8 are divided by 255, as ``load_data`` does. ``features=True`` is for images that
     are features (see ``ta.features``) or inputs that you prepared yourself: any floats, unchanged.
-    ``ShapeError`` unless there is one label per image, ``DTypeError`` for masked arrays,
-    ``DataFileError`` for images of another scale, dtype or order of the axes.
+    ``ShapeError`` for images of another rank and unless there is one label per image,
+    ``DTypeError`` for masked arrays, ``DataFileError`` for labels that are not integers from 0 and
+    for images of another scale, dtype or order of the axes.
 
     >>> Split(np.full((2, 1, 8, 8), 51, np.uint8), [0, 1]).images.max()
     np.float32(0.2)
@@ -44,7 +53,19 @@ class Split:
                 f"a Split needs a label for each image, got images {self.images.shape} and labels "
                 f"{self.labels.shape}"
             )
-        if not self.features:
+        require_labels(self.labels, "a Split")
+        if self.features:
+            if self.images.dtype.kind not in "fiu":
+                raise DTypeError(
+                    f"a Split of features needs real numbers, got {self.images.dtype}; give "
+                    "features.astype(numpy.float32)"
+                )
+        else:
+            if self.images.ndim != 4:
+                raise ShapeError(
+                    f"a Split needs images (n, c, h, w), got {self.images.shape}; ta.load_data "
+                    "takes other shapes too"
+                )
             require_pixels(self.images, "a Split of pixels (features=True is for other inputs)")
             require_bytes(self.images, "a Split")
             if self.images.dtype == np.uint8:
@@ -63,6 +84,7 @@ class Data:
     """Training, validation and test split of a data set, and the class names.
 
     ``origin`` is set for features: the data and the layers from which they were computed.
+    ``DataFileError`` for a label without a name.
     """
 
     train: Split
@@ -79,6 +101,11 @@ class Data:
                     f"Data needs a Split for {split}, got {type(part).__name__}; ta.load_data "
                     "makes Data from arrays"
                 )
+        if isinstance(self.classes, str) or not isinstance(self.classes, Iterable):
+            raise TypeError(f"Data needs the names of the classes, got {self.classes!r}")
+        object.__setattr__(self, "classes", tuple(map(str, self.classes)))
+        for split in SPLITS:
+            require_names(getattr(self, split).labels, split, self.classes)
 
     def identity(self) -> dict[str, Any]:
         """Return the name, and the number and SHA-256 of the training images, to store with a run.
@@ -126,7 +153,7 @@ def batches(
 
     The order depends only on (seed, epoch). ``skip`` leaves out that many batches at the start, so
     a run that stopped inside an epoch continues with its next batch.
-    ``ShapeError`` for a size below 1 or a negative skip.
+    ``ShapeError`` for a size below 1 or a negative skip, ``ValueError`` unless they are whole.
 
     >>> import tinyadtn as ta
     >>> test = ta.load_data().test
@@ -138,6 +165,8 @@ def batches(
             f"batches needs a Split, as data.train, got {type(split).__name__}; make one with "
             "ta.Split(images, labels)"
         )
+    for name, value in (("size", size), ("skip", skip)):
+        require_number(name, value, Integral)
     if size < 1 or skip < 0:
         raise ShapeError(f"batches need size >= 1 and skip >= 0, got size {size} and skip {skip}")
     order = np.random.default_rng((ORDER_STREAM, seed, epoch)).permutation(len(split))

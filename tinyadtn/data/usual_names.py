@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import DataFileError
+from .image_checks import without_mask
+from .labels import as_text
 
 # The words for each split, and those for images and labels; of two, the earlier is taken.
 SPLIT_WORDS = {
@@ -26,10 +28,11 @@ EXPECTED = "x_train, y_train, x_test and y_test, or images and labels"
 def words_of(name: str) -> list[str]:
     """Return the words in a name, in lower case.
 
-    >>> words_of("X_train"), words_of("fashion-mnist_test")
-    (['x', 'train'], ['fashion', 'mnist', 'test'])
+    >>> words_of("X_train"), words_of("trainX"), words_of("fashion-mnist_test")
+    (['x', 'train'], ['train', 'x'], ['fashion', 'mnist', 'test'])
     """
-    return re.findall(r"[a-z0-9]+", name.lower())
+    words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])[0-9]*", name)
+    return [word.lower() for word in words]
 
 
 def split_of(name: str) -> str | None:
@@ -61,7 +64,7 @@ def by_usual_names(
     for name, value in arrays.items():
         words, split = words_of(str(name)), split_of(str(name)) or "train"
         if "_".join(words) in CLASSES:
-            classes = tuple(map(str, value))
+            classes = _class_names(value, f"{source}: {name}")
             continue
         for found, known in ((images, IMAGES), (labels, LABELS)):
             rank = min((known.index(word) for word in words if word in known), default=None)
@@ -78,6 +81,15 @@ def by_usual_names(
             f"{source}: expected arrays called {EXPECTED}, found {_listed(arrays)}; rename them"
         )
     return {s: (_first(images[s], source), _first(labels[s], source)) for s in images}, classes
+
+
+def _class_names(value: Any, what: str) -> tuple[str, ...]:
+    names = without_mask(value)
+    if names.ndim != 1 or len(names) == 0:
+        raise DataFileError(
+            f"{what}: expected a name for each class, (classes,), found {names.shape}"
+        )
+    return tuple(map(str, as_text(names)))
 
 
 def _first(candidates: list[tuple[int, str, Any]], source: str) -> Any:

@@ -16,13 +16,16 @@ from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
 from ..nn.weights import Geometry
 from ..ops.conv import conv2d, conv_window
+from ..ops.fast.winograd import LEAST_CHANNELS
 from ..ops.shapes import broadcast_to
 from ..ops.windows import batch_first, batch_innermost, col2im, im2col
 from .chain import Chain
 from .cost import CALL, COPIED, work
 from .few_filters import few_filters_conv2d
 
-BLOCK = 2**22  # floats of the patches that go through a chain at the same time
+WINOGRAD = 0.7  # of the cost of the sum, for a 3×3 kernel with as many channels as Winograd needs
+AGAIN = 1.5  # the backward pass of patches computes the states again
+BLOCK = 2**21  # floats of the patches that go through a chain at the same time
 Kernel = tuple[int, ...]  # (filters, channels, rows, columns)
 
 
@@ -118,7 +121,10 @@ def few_work(kernel: Kernel, in_pixels: int, out_pixels: int) -> int:
 
 def conv_work(kernel: Kernel, out_pixels: int) -> int:
     """Estimate the cost of ``conv2d``: arrange the patches, then multiply."""
-    return unfold_work(kernel, out_pixels) + work(kernel[0], math.prod(kernel[1:]), out_pixels)
+    product = work(kernel[0], math.prod(kernel[1:]), out_pixels)
+    if kernel[2:] == (3, 3) and min(kernel[:2]) >= LEAST_CHANNELS:
+        product = round(WINOGRAD * product)
+    return unfold_work(kernel, out_pixels) + product
 
 
 def unfold_work(kernel: Kernel, out_pixels: int) -> int:
@@ -132,7 +138,8 @@ def unfold_work(kernel: Kernel, out_pixels: int) -> int:
 def patches_work(chain: Chain, kernel: Kernel, out_pixels: int) -> int:
     """Estimate the cost of ``patches_through``: arrange the patches, then pass them in blocks."""
     batch = max(1, min(out_pixels, BLOCK // chain.widest))
-    return unfold_work(kernel, out_pixels) + chain.work(batch) * out_pixels // batch
+    count = -(-out_pixels // batch)
+    return count * (unfold_work(kernel, batch) + round(AGAIN * chain.work(batch)))
 
 
 @op(joint=True)
@@ -141,34 +148,42 @@ def patches_through(
 ) -> Any:
     """y = conv2d(x, W), with the kernel W of that shape that the chain's cores form; no groups.
 
-    The patches of one output row of some images go through at a time. The backward pass arranges
-    them again.
+    The patches of some output rows of some images go through at a time, so that they stay in cache.
+    The backward pass arranges them again.
     """
     window = conv_window(x.shape, tuple(shape), **vars(geometry))
-    xp, n, outputs, (height, width) = array_module(x), len(x), shape[0], window.outputs
+    xp, outputs = array_module(x), shape[0]
     image, matrices = batch_innermost(x), chain.matrices(cores)
-    step = max(1, BLOCK // (chain.widest * width))
-    blocks = [(i, slice(k, k + step)) for i in range(height) for k in range(0, n, step)]
+    height, width = window.outputs
+    several = max(1, BLOCK // (chain.widest * width))  # output rows, each of one image
+    step = max(1, several // len(x))
+    parts = [
+        (slice(i, min(i + step, height)), slice(k, k + several))
+        for i in range(0, height, step)
+        for k in range(0, len(x), several)
+    ]
 
-    def unfolded(row: int, images: slice) -> Any:
-        return im2col(image[..., images], window, row, row + 1).reshape(math.prod(shape[1:]), -1)
+    def unfolded(rows: slice, images: slice) -> Any:
+        patches = im2col(image[..., images], window, rows.start, rows.stop)
+        return patches.reshape(math.prod(shape[1:]), -1)
 
-    out = xp.empty((outputs, height, width, n), xp.result_type(x, *cores))
-    for row, images in blocks:
-        part, _ = chain.apply(unfolded(row, images), matrices)
-        out[:, row, :, images] = part.reshape(outputs, width, -1)
+    out = xp.empty((outputs, *window.outputs, len(x)), xp.result_type(x, *cores))
+    for rows, images in parts:
+        product, _ = chain.apply(unfolded(rows, images), matrices)
+        part = out[:, rows, :, images]
+        part[...] = product.reshape(part.shape)
 
     def backward(g: Array) -> list[Any]:
         g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
         totals = [xp.zeros_like(matrix) for matrix in matrices]
-        for row, images in blocks:
-            _, states = chain.apply(unfolded(row, images), matrices)
-            part = g[:, row, :, images].reshape(outputs, -1)
-            columns, grads = chain.pull_back(part, states, matrices)
+        for rows, images in parts:
+            _, states = chain.apply(unfolded(rows, images), matrices)
+            part = g[:, rows, :, images]
+            columns, grads = chain.pull_back(part.reshape(outputs, -1), states, matrices)
             for total, grad in zip(totals, grads):
                 total += grad
-            columns = columns.reshape(*shape[1:], 1, width, -1)
-            col2im(columns, window, row, row + 1, share[..., images])
+            columns = columns.reshape(*shape[1:], *part.shape[1:])
+            col2im(columns, window, rows.start, rows.stop, share[..., images])
         grad_cores = [c.reshape(a.shape) for c, a in zip(chain.cores_of(totals), cores)]
         return [batch_first(share), *grad_cores]
 

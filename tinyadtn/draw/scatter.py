@@ -62,7 +62,7 @@ def tradeoff(
         axes.axhline(100 * level.accuracy, label=label, linewidth=1.2, **look)
         axes.axhspan(low, high, color=style["color"], alpha=0.12, linewidth=0)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set(xlabel=xlabel, ylabel="correct on the test split (%)")
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)

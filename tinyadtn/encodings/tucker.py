@@ -82,8 +82,9 @@ class Tucker(FactoredEncoding):
         """Return the weight: the three factors contracted."""
         a, b = self.ranks
         core = self.core.reshape(a, b, math.prod(self.shape[2:]))
-        weight = contract(self.in_factor, core, self.out_factor, pattern="cb,abk,oa->ock")
-        return weight.reshape(self.shape)
+        # In two steps: in one, the gradient of the core forms all products of the outer factors.
+        inside = contract(self.in_factor, core, pattern="cb,abk->cak")
+        return contract(self.out_factor, inside, pattern="oa,cak->ock").reshape(self.shape)
 
     def as_cores(self) -> list[Array]:
         """Return the factors as cores (bond, outputs, inputs, bond), the window before c."""

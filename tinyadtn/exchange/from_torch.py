@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.arrays import require_no_mask
 from ..autodiff.engine import Tensor
+from ..compression.configure import require_model
 from ..errors import NonFiniteError, ShapeError, TinyADTNError, nearest
 from ..nn.members import walk
 from ..nn.module import Module
 from ..nn.norm_layers import BatchNorm2d, Normalize
 from ..nn.weights import Weight
+from ..tables import printable
 
 # Where torch's name of a tensor is not ours: batch normalization.
 TORCH_WORDS = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}
@@ -23,12 +26,14 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
 
     ``network`` is a ``torch.nn.Module``, its ``state_dict()``, or a dict of arrays. ``names`` maps
     our names of layers to torch's, such as ``{"conv1": "features.0"}``; a layer that is not in it
-    has the same name in both, as in what ``to_torch`` returns. torch's words for the tensors of
+    has the same name in both, as in what ``to_torch`` returns; a network that is a single layer is
+    "". torch's words for the tensors of
     a batch normalization are translated. ``normalize`` stays as it is if torch has no such layer.
 
     Nothing is changed unless everything fits. Raises ShapeError for another shape, and for tensors
-    that are missing or left over; TinyADTNError for a name that the model does not have;
-    NonFiniteError for NaN or infinite values.
+    that are missing or left over; TinyADTNError for a name that the model does not have, and for
+    tensors that NumPy cannot hold; NonFiniteError for NaN or infinite values, and for those that
+    the model's dtype cannot hold; DTypeError for masked arrays.
 
     >>> import tinyadtn as ta
     >>> model = ta.Sequential(fc1=ta.Linear(3, 2))
@@ -37,8 +42,9 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
     >>> model(np.ones((1, 3))).data
     array([[3., 3.]])
     """
+    require_model("load_from_torch", model)
     state = state_of(network)
-    names = dict(names or {})
+    names = _checked_names(names)
     modules = modules_named(model, names)
     wanted = _torch_names(model, modules, names, state)
     missing = [ours for ours, theirs in wanted.items() if theirs not in state]
@@ -53,25 +59,53 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
     for ours, theirs in wanted.items():
         if arrays[ours].shape != tensors[ours].shape:
             raise ShapeError(
-                f"{ours} has shape {tensors[ours].shape}, {theirs} has {arrays[ours].shape}"
+                f"{ours} has shape {tensors[ours].shape}, {theirs} has "
+                f"{arrays[ours].shape}; build the model with the sizes of the torch network"
             )
     floats = {theirs: arrays[o] for o, theirs in wanted.items() if arrays[o].dtype.kind == "f"}
     wrong = [theirs for theirs, array in floats.items() if not np.isfinite(array).all()]
     if wrong:
         raise NonFiniteError(f"the torch network has values that are not finite: {_listed(wrong)}")
+    large = [wanted[o] for o, t in tensors.items() if o in wanted and not _fits(arrays[o], t.dtype)]
+    if large:
+        raise NonFiniteError(
+            f"{_listed(large)} would become infinite in the dtype of the model; build it in float64"
+        )
     kept = {name: t.numpy() for name, t in tensors.items() if name not in wanted}
     model.load_arrays({**arrays, **kept})
 
 
 def state_of(network: Any) -> dict[str, Any]:
     """Return the tensors by name of a torch module, a ``state_dict`` or a dict of arrays."""
-    state = network.state_dict() if hasattr(network, "state_dict") else network
+    is_module = hasattr(network, "state_dict") and not isinstance(network, type)
+    state = network.state_dict() if is_module else network
     if not isinstance(state, Mapping):
         raise TinyADTNError(
             "expected a torch module, its state_dict() or a dict of arrays, got "
             f"{type(network).__name__}"
         )
-    return dict(state)
+    inner = next((name for name, value in state.items() if isinstance(value, Mapping)), None)
+    if inner is not None:
+        raise TinyADTNError(
+            f"{inner!r} holds a dict, not a tensor; pass state[{inner!r}] of this dict"
+        )
+    return {str(name): value for name, value in state.items()}
+
+
+def _checked_names(names: Mapping[str, str] | None) -> dict[str, str]:
+    if not isinstance(names, (Mapping, type(None))) or not all(
+        isinstance(name, str) for pair in (names or {}).items() for name in pair
+    ):
+        raise TinyADTNError(
+            "names must be a dict from our names to torch's, such as "
+            f'{{"conv1": "features.0"}}, got {names!r}'
+        )
+    return dict(names or {})
+
+
+def _fits(array: np.ndarray, dtype: Any) -> bool:
+    with np.errstate(over="ignore"):
+        return array.dtype.kind != "f" or bool(np.isfinite(array.astype(dtype)).all())
 
 
 def _torch_names(
@@ -104,7 +138,7 @@ def torch_name(
     """
     layer, _, part = ours.rpartition(".")
     outer = max((n for n in names if ours.startswith(f"{n}.")), key=len, default=layer)
-    theirs = names.get(outer, outer) + ours[len(outer) :]
+    theirs = (names.get(outer, outer) + ours[len(outer) :]).removeprefix(".")
     if isinstance(modules.get(layer), BatchNorm2d) and theirs not in state:
         theirs = theirs.removesuffix(part) + TORCH_WORDS.get(part, part)
     return theirs
@@ -114,9 +148,16 @@ def _about_missing(
     model: Module, wanted: Mapping[str, str], missing: list[str], state: Mapping[str, Any]
 ) -> str:
     first = missing[0]
+    before = next((n.removesuffix(wanted[first]) for n in state if n.endswith(wanted[first])), "")
+    if before and all(before + theirs in state for theirs in wanted.values()):
+        return (
+            f"torch's names begin with {before!r}, ours do not; pass "
+            f"{{name.removeprefix({before!r}): value for name, value in state.items()}}"
+        )
+    near = nearest(wanted[first], state) or "."
     message = (
         f"{len(missing)} of {len(wanted)} tensors are missing, the first is {first}: no tensor is "
-        f"called {wanted[first]!r}{nearest(wanted[first], state)}. There is {_listed(state)}; "
+        f"called {wanted[first]!r}{near} There is {_listed(state)}; "
     )
     weight = dict(model.named_modules()).get(f"{first.partition('.weight.')[0]}.weight")
     if isinstance(weight, Weight):
@@ -136,9 +177,15 @@ def _shared(
 def _array(name: str, value: Any) -> np.ndarray:
     """Return a torch tensor or an array as an array; bfloat16, which NumPy lacks, as float32."""
     if hasattr(value, "detach") and not isinstance(value, Tensor):
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-        value = value.numpy()
+        try:
+            value = value.detach().cpu()
+            value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+            value = value.numpy()
+        except (TypeError, NotImplementedError, RuntimeError) as error:  # sparse, quantized, meta
+            raise TinyADTNError(
+                f"{name} cannot become an array ({error}); give a dense tensor of float32"
+            ) from error
+    require_no_mask(value)
     if not hasattr(value, "dtype"):
         raise TinyADTNError(f"{name} is a {type(value).__name__}, not a tensor or an array")
     return np.asarray(value)
@@ -147,4 +194,4 @@ def _array(name: str, value: Any) -> np.ndarray:
 def _listed(names: Any) -> str:
     """Return the names as text, at most eight of them."""
     first = sorted(names)[:8]
-    return ", ".join(first) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return printable(", ".join(first)) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -22,7 +22,7 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
     A symbolic link stays, and the file that it points to is replaced. ``keep`` is a file name under
     which the old content of ``path`` is kept. Several threads or processes may write to one path:
     the last to finish wins. ``OSError`` with the path if it is not an ordinary file (a folder, a
-    pipe, a device), and for every error of the system.
+    pipe, a device), if it is read-only, and for every error of the system.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -31,6 +31,10 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
         raise IsADirectoryError(errno.EISDIR, "Is a folder; add the name of a file", str(path))
     if is_stream(target) or target.is_symlink():
         raise OSError(errno.EINVAL, "Is not an ordinary file; choose another name", str(path))
+    if target.exists() and not target.stat().st_mode & 0o222:  # root could write to it
+        raise PermissionError(
+            errno.EACCES, "Is read-only; make it writable, or choose another name", str(path)
+        )
     temporary = lock = None
     try:
         _remove_stale(target)
@@ -81,7 +85,8 @@ def _temporary_file(path: Path) -> tuple[Any, int | None]:
 
 def _remove_stale(path: Path) -> None:
     """Remove the temporary files without a lock, whose writers were killed."""
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    random = "[0-9a-f]" * 8  # other names are those of users
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.{random}.tmp"):
         with contextlib.suppress(ImportError, OSError), stale.open("r+b") as file:
             import fcntl
 

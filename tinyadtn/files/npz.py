@@ -41,7 +41,7 @@ def write_npz(file: Any, arrays: Mapping[str, Any]) -> None:
 def read_npz(path: str | os.PathLike[str], *, packed: bool = False) -> dict[str, np.ndarray]:
     """Return all arrays by name; CheckpointError for a file that is not a sound .npz file.
 
-    With ``packed``, members may be compressed (``numpy.savez_compressed``), up to a limit.
+    With ``packed``, members may be compressed as ``numpy.savez_compressed`` does, up to a limit.
     """
     path = Path(path)
     try:
@@ -105,7 +105,14 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], packed: int) -> N
         if not name.endswith(".npy") or name.startswith(("/", "\\")) or ".." in name.split("/"):
             raise CheckpointError(f"{path}: refuses the member {name!r}; expected arrays alone")
         plain = member.compress_type == zipfile.ZIP_STORED
-        if not (packed or (plain and member.compress_size == member.file_size)):
+        if packed:
+            # The other methods may need 4 GiB of memory, and raise errors of their own.
+            if not plain and member.compress_type != zipfile.ZIP_DEFLATED:
+                raise CheckpointError(
+                    f"{path}: {name} is compressed by another method than NumPy's; write the "
+                    "arrays with numpy.savez_compressed"
+                )
+        elif not plain or member.compress_size != member.file_size:
             raise CheckpointError(
                 f"{path}: {name} is packed; expected arrays that are stored plainly"
             )
@@ -139,7 +146,10 @@ def _read_array(name: str, file: Any, available: int) -> np.ndarray:
     """Return the array that a stream of so many bytes holds, after a comparison of its size."""
     shape, fortran, dtype = _read_header(file)
     if dtype.hasobject:
-        raise CheckpointError(f"{name} holds pickled objects, never loaded")
+        raise CheckpointError(
+            f"{name} holds pickled objects, which are never loaded; store text as "
+            "numpy.array(values, dtype=str), and numbers with a dtype of numbers"
+        )
     size = math.prod(shape) * dtype.itemsize
     if not size <= available <= size + _LARGEST_HEADER:
         raise CheckpointError(f"{name} claims {size:,} bytes, has {available:,}")

@@ -20,11 +20,11 @@ from .arguments import axes_of, shape_of
 @op
 def sum(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
     """c = Σ a over the given axes (all of them by default)."""
-    axes = axes_of(axis, a.ndim)
+    axes, shape = axes_of(axis, a.ndim), a.shape  # the gradient keeps these, and not the array
 
     def grad_a(g: Array) -> Any:
-        kept = [1 if k in axes else n for k, n in enumerate(a.shape)]
-        share = array_module(g).empty(a.shape, g.dtype)
+        kept = [1 if k in axes else n for k, n in enumerate(shape)]
+        share = array_module(g).empty(shape, g.dtype)
         share[...] = g.reshape(kept)
         return share
 

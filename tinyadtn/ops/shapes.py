@@ -19,8 +19,9 @@ from .arguments import axes_of, axis_of, shape_of
 @op
 def reshape(a: Array, *, shape: Any) -> Any:
     """Return the same elements in another shape; one length may be -1."""
+    before = a.shape  # the gradient keeps this, and not the array
     try:
-        return a.reshape(shape), lambda g: g.reshape(a.shape)
+        return a.reshape(shape), lambda g: g.reshape(before)
     except ValueError:
         raise ShapeError(f"cannot reshape {a.shape} ({a.size} numbers) to {shape}") from None
 

@@ -273,11 +273,17 @@ def col2im(
     return image
 
 
-def blocks(depth: int, outputs: tuple[int, int], n: int) -> Iterator[tuple[slice, slice]]:
-    """Return (output rows, images) of blocks: about BLOCK elements each, at least one row."""
+def blocks(
+    depth: int, outputs: tuple[int, int], n: int, size: int | None = None
+) -> Iterator[tuple[slice, slice]]:
+    """Return (output rows, images) of blocks: about ``size`` elements each, at least one row.
+
+    ``depth`` is the number of elements of one output of one image. The size is BLOCK by default.
+    """
+    size = BLOCK if size is None else size
     row = max(1, depth * outputs[1])  # elements that im2col makes of one output row of one image
-    images = max(1, min(n, 2 * BLOCK // row))
-    rows = max(1, BLOCK // (row * images))
+    images = max(1, min(n, 2 * size // row))
+    rows = max(1, size // (row * images))
     for first in range(0, n, images):
         for start in range(0, outputs[0], rows):
             yield slice(start, min(start + rows, outputs[0])), slice(first, min(first + images, n))

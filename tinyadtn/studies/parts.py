@@ -1,4 +1,4 @@
-"""The networks and encodings that a spec can name, a user's own included: "module:name"."""
+"""What a spec can name, a user's own parts included: "module:name"."""
 
 from __future__ import annotations
 
@@ -51,6 +51,16 @@ def network_named(name: str) -> Any:
             f"{build!r} does not take {', '.join(lacking)}"
         )
     return build
+
+
+def training_part(name: Any) -> Any:
+    """Return the optimizer, schedule or loss in "folder/module:name"; another name as it is."""
+    return _imported(name) if is_own(name) else name
+
+
+def is_own(name: Any) -> bool:
+    """Return whether this is the name of a part of the user, "module:name"."""
+    return isinstance(name, str) and ":" in name
 
 
 def _imported(place: str) -> Any:

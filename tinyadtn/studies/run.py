@@ -30,12 +30,13 @@ from ..nn.surgery import freeze
 from ..training.evaluate import evaluate
 from ..training.features import identity_of
 from ..training.memory import TrainingMemory, check_memory, training_memory
+from ..training.parts import KNOWN
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
 from ..training.vanish import reject_diverged
 from .networks import build_for, check_dense
-from .parts import recipe_of
+from .parts import recipe_of, training_part
 from .spec import PLAN, Config, run_key
 
 RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
@@ -199,8 +200,7 @@ def _trained(
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """Train in place; return the history and the mean loss over each tenth of the steps."""
     history, losses = [], []
-    options = {name: plan[name] for name in PLAN}
-    steps = train(model, data, **options, seed=seed) if plan["epochs"] else iter(())
+    steps = train(model, data, **_options(plan), seed=seed) if plan["epochs"] else iter(())
     for step in with_progress(steps, label, show=bool(label)):
         losses.append(step.loss)
         if step.validation:
@@ -268,8 +268,14 @@ def check_shapes(config: Config, data: Data, network: Module) -> tuple[Module, T
 
 
 def _memory(model: Any, data: Data, plan: Config) -> TrainingMemory:
-    options = {**{name: plan[name] for name in PLAN}, "epochs": max(1, plan["epochs"])}
-    return training_memory(model, data, TrainingPlan(**options))
+    made = TrainingPlan(**{**_options(plan), "epochs": max(1, plan["epochs"])})
+    made.schedule_for(made.epochs * made.steps_per_epoch(len(data.train)))  # raises if it is wrong
+    return training_memory(model, data, made)
+
+
+def _options(plan: Config) -> dict[str, Any]:
+    """Return the options of ``train`` in a configuration, with the user's own parts imported."""
+    return {name: training_part(plan[name]) if name in KNOWN else plan[name] for name in PLAN}
 
 
 def stored_numbers(model: Module) -> dict[str, Any]:

@@ -26,6 +26,7 @@ import json
 import math
 import numbers
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,8 +45,9 @@ from ..errors import SizeLimitError, TinyADTNError, nearest
 from ..files.npz import is_stream
 from ..nn.models import MODELS
 from ..tables import printable
+from ..training.parts import KNOWN as TRAINING_PARTS
 from ..training.runs import TrainingPlan
-from .parts import GIVEN, encoding_named, network_named
+from .parts import GIVEN, encoding_named, is_own, network_named, training_part
 
 Config = dict[str, Any]
 PLAN = [each.name for each in fields(TrainingPlan) if each.name != "seed"]
@@ -53,6 +55,8 @@ OPTIONS = ["data", "network", "encode", "train_others", "freeze", "dense", "fit"
 LONGEST = 2**22  # bytes of a spec
 MOST_RUNS = 100_000
 DEEPEST = 30  # nesting of tables and lists; a wiring needs 8
+# The start of a key in more parts than that, a.b.c. or "a".b.c.
+DOTTED = re.compile(rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST}}}""")
 TABLE = "a table, {name = value}"
 
 
@@ -85,6 +89,10 @@ class PlannedRun:
         found: Config = {**self.config, **paths, "content": dict(self.content)}
         network = self.config["network"]
         found["network"] = {**network, "name": self._with_folder(network["name"])}
+        found |= {kind: self._with_folder(found[kind]) for kind in TRAINING_PARTS}
+        if isinstance(dense := found.get("dense"), dict):
+            own = {kind: self._with_folder(dense[kind]) for kind in TRAINING_PARTS}
+            found["dense"] = {**dense, **own}
         if "encode" in found:
             encode = found["encode"].items()
             found["encode"] = {k: self._located_encoding(entry) for k, entry in encode}
@@ -195,7 +203,10 @@ def _parsed(path: Path) -> dict[str, Any]:
             "file?"
         )
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if DOTTED.search(text):  # tomllib would need memory for the square of the parts
+            raise RecursionError
+        return tomllib.loads(text)
     except ValueError as error:  # not UTF-8, not TOML, or a number that is too long for Python
         raise TinyADTNError(f"{path}: not TOML: {error}") from error
     except RecursionError as error:
@@ -261,13 +272,16 @@ def _each(
 
 def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Raise SizeLimitError for too many runs, counted before they are listed in memory."""
-    count = sum(
-        (seeds if isinstance(seeds := row.get("seeds", 1), int) else 1) * _num_choices(row)
-        for row in rows
-    )
+    count = sum(_num_seeds(row.get("seeds", 1)) * _num_choices(row) for row in rows)
     if count > MOST_RUNS:
         shown = f"{count:,}" if count < 10**18 else "more than 10^18"
         raise SizeLimitError(f"{name}: {shown} runs, a sweep has at most {MOST_RUNS:,}")
+
+
+def _num_seeds(value: Any) -> int:
+    if isinstance(value, (list, tuple)):
+        return len(value)
+    return value if isinstance(value, int) else 1
 
 
 def _num_choices(value: Any) -> int:
@@ -359,7 +373,9 @@ def configuration(where: str, options: Mapping[str, Any], folder: Path | None = 
         config["freeze"] = list(patterns) if isinstance(patterns, (list, tuple)) else [patterns]
     if "dense" in given:
         dense = given.pop("dense")  # the file of a network, or its training options
-        config["dense"] = dense if isinstance(dense, str) else _plan(f"{where}: dense", dense)
+        config["dense"] = (
+            dense if isinstance(dense, str) else _plan(f"{where}: dense", dense, folder)
+        )
     if "fit" in given:
         if not encode or "dense" not in config:
             raise TinyADTNError(
@@ -367,7 +383,7 @@ def configuration(where: str, options: Mapping[str, Any], folder: Path | None = 
                 "dense = {epochs = 10}, how these are trained, or the file of a network"
             )
         config["fit"] = _fit(f"{where}: fit", given.pop("fit"))
-    config |= _plan(where, given)
+    config |= _plan(where, given, folder)
     try:
         return json.loads(json.dumps(config, allow_nan=False))
     except (TypeError, ValueError) as error:  # TOML has dates and nan
@@ -412,13 +428,21 @@ def _fit(where: str, value: Any) -> dict[str, Any]:
     return {**fit, "learning_rate": float(fit["learning_rate"])}
 
 
-def _plan(where: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of training. Unlike in a ``TrainingPlan``, epochs may be 0."""
+def _plan(where: str, options: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
+    """Return the options of training. Unlike in a ``TrainingPlan``, epochs may be 0.
+
+    An optimizer, schedule or loss of the user, "module:name", keeps this name.
+    """
     given = _completed(where, options, TrainingPlan, ("seed",))
-    none = type(given["epochs"]) is int and given["epochs"] == 0
+    kept = {kind: given[kind] for kind in TRAINING_PARTS if is_own(given[kind])}
+    if type(given["epochs"]) is int and given["epochs"] == 0:
+        given, kept = {**given, "epochs": 1}, {**kept, "epochs": 0}
     with _placed(where):
-        plan = asdict(TrainingPlan(**{**given, "epochs": 1} if none else given))
-    return {name: plan[name] for name in PLAN} | ({"epochs": 0} if none else {})
+        for kind in kept.keys() & TRAINING_PARTS.keys():
+            known = getattr(TrainingPlan, kind)
+            given[kind] = known if folder is None else training_part(str(folder / given[kind]))
+        plan = asdict(TrainingPlan(**given))
+    return {name: plan[name] for name in PLAN} | kept
 
 
 @dataclass(frozen=True)
@@ -501,5 +525,5 @@ def _placed(where: str) -> Iterator[None]:
     """Prefix the error of a constructor with the place in the spec."""
     try:
         yield
-    except (TinyADTNError, ValueError, OverflowError) as error:
+    except (TinyADTNError, TypeError, ValueError, OverflowError) as error:
         raise TinyADTNError(f"{where}: {error}") from error

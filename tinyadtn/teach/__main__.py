@@ -9,6 +9,7 @@ figures FOLDER                    # every figure of the course as SVG and PDF
 from __future__ import annotations
 
 import argparse
+import io
 import secrets
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from . import editions, grading
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code."""
     given = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a file in cp1252, as on Windows, has no "⟨"
     try:
         given.run(given)
     except (DataFileError, OSError, ImportError) as error:
@@ -101,7 +104,7 @@ def _grade(given: argparse.Namespace) -> None:
     print(grading.as_table(rows))
     print(f"\nseed of the cases: {seed}")
     if given.csv is not None:
-        given.csv.write_text(grading.as_csv(rows), encoding="utf-8")
+        given.csv.write_text(grading.as_csv(rows), encoding="utf-8-sig")  # for Excel
     if given.json is not None:
         given.json.write_text(grading.as_json(rows, seed), encoding="utf-8")
 

@@ -8,7 +8,7 @@
 following cells run in any case. The exercises, with hints and with wrong answers that the check
 must reject, are in `tinyadtn/course/exercises/`; the solutions are in `notebooks/src/`.
 
-If the text of a notebook contains a numerical result, a cell compares it with the run:
+A line of a source compares a number of the text with the run; the notebook is made without it:
 
     teach.states("2.303", losses[0], within=0.001)
 """

@@ -85,12 +85,14 @@ def sources() -> list[Path]:
 # --- notebooks ------------------------------------------------------------------------------------
 
 
-def notebook(cells: list[Cell], *, solved: bool = False) -> str:
+def notebook(cells: list[Cell], *, solved: bool = False, compared: bool = False) -> str:
     """Return the .ipynb of these cells, as text: the same cells give the same bytes.
 
-    Solutions are left out, or with ``solved`` marked cells after the exercise.
+    Solutions are left out, or with ``solved`` marked cells after the exercise. Cells that compare
+    the text with the run are left out, too, unless ``compared`` is set, as in the tests.
     """
-    shown = [cell for cell in cells if solved or cell.kind != "solution"]
+    left_out = {"solution": not solved, "compare": not compared}
+    shown = [cell for cell in cells if not left_out.get(cell.kind)]
     if setup := setup_cell():
         shown.insert(1, Cell("code", setup))
     content: dict[str, Any] = {

@@ -87,15 +87,15 @@ def parts(result: Any, count: int) -> tuple[Any, ...]:
     ((1.0, 2.0), (None, None))
     >>> parts((1.0, 2.0), 3)
     Traceback (most recent call last):
-    tinyadtn.teach.exercises.UnexpectedResultError: It should return 3 things; it returns 2.
+    tinyadtn.teach.exercises.UnexpectedResultError: 3 things are expected; there are 2.
     """
     if result is None or result is NotImplemented:
         return (result,) * count
     if not isinstance(result, (tuple, list)):
         kind = type(result).__name__
-        raise UnexpectedResultError(f"It should return {count} things; it returns one {kind}.")
+        raise UnexpectedResultError(f"{count} things are expected, not one {kind}.")
     if len(result) != count:
-        raise UnexpectedResultError(f"It should return {count} things; it returns {len(result)}.")
+        raise UnexpectedResultError(f"{count} things are expected; there are {len(result)}.")
     return tuple(result)
 
 

@@ -51,7 +51,7 @@ def _figures_of(cells: list[Cell]) -> Iterator[tuple[list[Any], str]]:
     """Run the cells; yield the frames and the description of each figure that a cell ends with."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for cell in cells:
-        if cell.kind == "text":
+        if cell.kind in ("text", "compare"):
             continue
         *body, last = ast.parse(cell.source).body or [ast.Pass()]
         with _SavedFigures() as saved, redirect_stdout(io.StringIO()):

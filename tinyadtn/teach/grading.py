@@ -27,7 +27,7 @@ from threading import current_thread, main_thread
 from typing import Any
 
 from ..errors import DataFileError
-from ..tables import format_table, printable
+from ..tables import format_table, grouped, printable
 from .exercises import (
     AnswerError,
     Exercise,
@@ -46,8 +46,8 @@ from .slices import Answer, answers
 class Row:
     """The verdict on one answer: ``passed`` of ``cases`` were right before the first wrong one.
 
-    ``state`` is "right", "wrong", "not done yet", "not found" (in a notebook without this check)
-    or "unreadable" (a file that is not a notebook).
+    ``state`` is "right", "wrong", "not done yet", "not found" (in a notebook without this check),
+    "unknown" (a notebook without known exercises) or "unreadable" (a file that is not a notebook).
     """
 
     student: str
@@ -105,6 +105,10 @@ def grade_copy(folder: Path, path: Path, *, limits: Limits, seed: int) -> list[R
         found = answers(path)
     except DataFileError as error:
         return [row("", "unreadable", 0, 0, printable(str(error)))]
+    names = exercises or [name for name in found if name in load_exercises()]
+    if not names:
+        message = "No exercise of it is known: run this in the folder that has exercises/."
+        return [row("", "unknown", 0, 0, message)]
     rows = []
     # A folder that holds Python or this package cannot be hidden from its process.
     needed = (Path(__file__).resolve(), Path(sys.prefix).resolve())
@@ -112,7 +116,7 @@ def grade_copy(folder: Path, path: Path, *, limits: Limits, seed: int) -> list[R
     if any(path.is_relative_to(hidden[0]) for path in needed):
         hidden = []
     with Sandbox(seconds=limits.seconds, megabytes=limits.megabytes, hidden=hidden) as sandbox:
-        for name in exercises or [name for name in found if name in load_exercises()]:
+        for name in names:
             cases = _number_of_cases(name, seed)
             if name in found:
                 verdict = _verdict(sandbox, find_exercise(name), found[name], seed)
@@ -172,7 +176,8 @@ def _run(
         answer = sandbox.answer(list(source), expression, exercise.ask)
     except RemoteError as error:
         kind, text, line = error.raised
-        where = f" (in the line: {line})" if line else ""
+        is_ours = line.startswith("raise SyntaxError(")  # of `slices`
+        where = f" (in the line: {line})" if line and not is_ours else ""
         return Verdict("wrong", f"It cannot be defined: {kind}: {text}{where}"), True
     except AnswerError as error:
         return Verdict("wrong", str(error)), True
@@ -227,18 +232,27 @@ def _number_of_cases(name: str, seed: int) -> int:
 
 
 def as_table(rows: list[Row]) -> str:
-    """Return the rows as text, and below them how many exercises of each student are right."""
+    """Return the rows as text, and below them the right exercises and the points of each copy."""
     head = ["student", "exercise", "passed", "state", "message"]
     lines = [
         [row.student, row.exercise, f"{row.passed}/{row.cases}", row.state, row.message[:100]]
         for row in rows
     ]
-    students = list(dict.fromkeys(row.student for row in rows))
-    totals = [["student", "right", "of"]]
-    for student in students:
-        states = [row.state for row in rows if row.student == student]
-        totals.append([student, str(states.count("right")), str(len(states))])
-    return f"{format_table([head, *lines], left=5)}\n\n{format_table(totals)}"
+    totals = [["student", "notebook", "right", "of", "points"]]
+    for copy, own in grouped(rows, lambda row: (row.student, row.notebook)).items():
+        right = [row.state for row in own].count("right")
+        points = f"{points_of_six(right, len(own)):.1f}"
+        totals.append([*copy, str(right), str(len(own)), points])
+    return f"{format_table([head, *lines], left=5)}\n\n{format_table(totals, left=2)}"
+
+
+def points_of_six(right: int, exercises: int) -> float:
+    """Return 6 points for all exercises except one: the challenge is voluntary.
+
+    >>> points_of_six(2, 4), points_of_six(3, 4), points_of_six(4, 4)
+    (4.0, 6.0, 6.0)
+    """
+    return min(6.0, 6 * right / max(1, exercises - 1))
 
 
 def as_csv(rows: list[Row]) -> str:

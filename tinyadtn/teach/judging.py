@@ -73,6 +73,8 @@ def judge(
             check_file = exercise.cases.__code__.co_filename
             message = _describe_error(error, answer, calls.last, check_file)
             state = "not done yet" if message == NOT_IMPLEMENTED else "wrong"
+            if state == "wrong" and message.startswith("It raises") and calls.in_words():
+                message = f"{message.rstrip('.')}. {calls.in_words()}"
             return Verdict(state, message, passed)
     if problem:
         return Verdict("wrong", problem, passed)
@@ -119,14 +121,28 @@ class Calls:
     def smaller(self) -> bool:
         return self._limit is not None and size_of(self._arguments) < self._limit
 
+    def in_words(self) -> str:
+        """Return the arguments of the last call as a sentence, "" if they do not fit into one."""
+        words = []
+        for value in self._arguments:
+            if isinstance(value, np.ndarray):
+                words.append(f"an array {value.shape}")
+            elif isinstance(value, (int, float, str, tuple)):
+                words.append(_quoted(value))
+            else:
+                return ""
+        sentence = f"It was called with {', '.join(words)}."
+        return sentence if words and len(sentence) <= 100 else ""
+
     def problem(self, tried: str, right: Any, got: Any, found: str) -> str:
         """Return the sentence about a case that failed."""
         is_property = isinstance(got, (bool, np.bool_)) and got is not self.answer
         if not is_property or (self.last and self.last[0] is got):
             return f"For {tried}: {found}"  # the answer itself is compared
         sentence = f"Not fulfilled: {tried}." if right is True else f"For {tried}: {found}"
-        if not callable(self.answer):
-            return f"{sentence} Your answer is {_quoted(self.answer)}."
+        if not callable(self.answer):  # not the beginning of large arrays, which helps nobody
+            given = _quoted(self.answer)
+            return sentence if given.endswith(" …") else f"{sentence} Your answer is {given}."
         return (
             f"{sentence} Your function returned {_quoted(self.last[0])}." if self.last else sentence
         )
@@ -189,12 +205,28 @@ def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
     distance = float(off.max(initial=0.0))
     if distance <= tolerance * max(1.0, float(np.abs(right).max(initial=0.0))):
         return distance, ""
-    where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
-    place = f"at {[int(k) for k in where]} " if right.size > 1 else ""
-    problem = f"{place}right {short(right[where])}, yours {short(given[where])}"
-    if right.dtype == bool or not np.isfinite(distance):  # the difference has no size
+    counts = right.dtype.kind in "iu" and right.ndim == 1 and right.size <= 3
+    if right.size == 1 or counts:
+        problem = _side_by_side(right, given)
+        is_telling = distance < 1e-3 * np.abs(right).max()  # else the numbers show it
+    else:
+        where = np.unravel_index(np.argmax(off), off.shape)  # a NaN counts as the largest
+        problem = f"at {[int(k) for k in where]} {_side_by_side(right[where], given[where])}"
+        is_telling = np.isfinite(distance)
+    if right.dtype == bool or not is_telling:
         return distance, f"{problem}."
     return distance, f"{problem}; the largest difference is {distance:.1e}."
+
+
+def _side_by_side(right: np.ndarray, given: np.ndarray) -> str:
+    shown = _whole(right), _whole(given)
+    if shown[0] == shown[1]:  # they differ in later digits
+        shown = str(right), str(given)
+    return f"right {shown[0]}, yours {shown[1]}"
+
+
+def _whole(array: np.ndarray) -> str:
+    return short(array) if array.size == 1 else f"({', '.join(map(short, array.ravel()))})"
 
 
 def _quoted(value: Any) -> str:
@@ -223,9 +255,10 @@ def short(value: Any, most: int = 200) -> str:
 def _nothing_returned(answer: Any, tried: str, got: Any, passed: int) -> Verdict:
     if not callable(answer):
         return Verdict("not done yet", f"{tried}: no answer yet.", passed)
+    tried = tried.partition(": ")[0]  # the case, without what was compared
     if passed == 0:
-        return Verdict("not done yet", f"For {tried} it returns {got}.")
-    return Verdict("wrong", f"For {tried} it returns {got}. Is a return missing?", passed)
+        return Verdict("not done yet", f"For {tried}, it returns {got}.")
+    return Verdict("wrong", f"For {tried}, it returns {got}. Is a return missing?", passed)
 
 
 def _describe_error(error: BaseException, answer: Any, last: tuple, check_file: str) -> str:

@@ -3,8 +3,9 @@
     # %% [markdown]          text, in which every line is a comment
     # %%                     code
     # %% solution: NAME      solution of the exercise NAME, in the source only
+    # %% compare             compares numbers of the text with the run, in the tests only
 
-`notebooks/build.py` makes the .ipynb files from these, without the solutions.
+`notebooks/build.py` makes the .ipynb files from these, without the last two.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from pathlib import Path
 
 from ..errors import DataFileError
 
-MARK = re.compile(r"# %%(?: (?P<text>\[markdown\])| solution: (?P<solution>[\w -]+))?")
+MARK = re.compile(
+    r"# %%(?: (?P<text>\[markdown\])| solution: (?P<solution>[\w -]+)| (?P<compare>compare))?"
+)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: "text" (Markdown), "code", or "solution" with the name of its exercise."""
+    """One cell: "text" (Markdown), "code", "compare", or "solution" with its exercise's name."""
 
     kind: str
     source: str
@@ -58,5 +61,5 @@ def _cell(mark: re.Match[str], lines: list[str], name: str) -> Cell:
         if bare:
             raise DataFileError(f"{name}: in a text cell every line is a comment, not {bare[0]!r}")
         return Cell("text", "\n".join(line[2:] for line in lines).strip())
-    kind = "solution" if mark["solution"] else "code"
+    kind = "solution" if mark["solution"] else mark["compare"] or "code"
     return Cell(kind, "\n".join(lines).strip("\n"), mark["solution"] or "")

@@ -18,13 +18,14 @@ from ..errors import ShapeError
 from ..nn.module import Module
 from ..ops.loss import accuracy, softmax_cross_entropy
 from ..ops.softmax import softmax
+from .parts import loss_of
 
 EVALUATION_BATCH = 500  # images per batch: large enough to be fast, small enough for the memory
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss in nats and accuracy (0 to 1) over a split of ``count`` images."""
+    """Mean loss and accuracy (0 to 1) over a split of ``count`` images."""
 
     loss: float
     accuracy: float
@@ -32,23 +33,33 @@ class Evaluation:
 
 
 @isolated
-def evaluate(model: Module, split: Split, *, batch_size: int = EVALUATION_BATCH) -> Evaluation:
-    """Return mean loss and accuracy over a split. Encoded weights are decoded once."""
+def evaluate(
+    model: Module,
+    split: Split,
+    *,
+    batch_size: int = EVALUATION_BATCH,
+    loss: Any = softmax_cross_entropy,
+) -> Evaluation:
+    """Return mean loss and accuracy over a split. Encoded weights are decoded once.
+
+    The loss is in nats. Another ``loss`` is a function of (logits, labels), as for ``train``.
+    """
     if not isinstance(split, Split):
         raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")
     if len(split) == 0:
         raise ShapeError("there are no images in this split to judge by")
     if batch_size < 1:
         raise ShapeError(f"evaluate needs batch_size >= 1, got {batch_size}")
-    loss = correct = 0.0
+    total = correct = 0.0
+    loss = loss_of(loss)
     with decoded(model) as ready:
         for start in range(0, len(split), batch_size):
             images = split.images[start : start + batch_size]
             labels = split.labels[start : start + batch_size]
             logits = ready(images)
-            loss += softmax_cross_entropy(logits, labels=labels).item() * len(labels)
+            total += loss(logits, labels).item() * len(labels)
             correct += accuracy(logits, labels) * len(labels)
-    return Evaluation(loss / len(split), correct / len(split), len(split))
+    return Evaluation(total / len(split), correct / len(split), len(split))
 
 
 @isolated

@@ -1,4 +1,4 @@
-"""The optimizers and schedules of ``train``: those that have a name, and those of the user.
+"""The optimizers, schedules and losses of ``train``: known by a name, or written by the user.
 
 An optimizer is made by ``make(parameters, learning_rate)``, with ``weight_decay=`` and ``clip=`` if
 ``train`` gets them. It has the interface of ``nn.optim.Optimizer``: ``parameters``,
@@ -6,6 +6,9 @@ An optimizer is made by ``make(parameters, learning_rate)``, with ``weight_decay
 
 A schedule is made by ``make(peak, steps)``. It maps the number of a step, from 0, to its learning
 rate.
+
+A loss is a function of (logits, labels), Tensor and array, that returns a Tensor of one number, the
+mean over the batch.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.engine import Tensor
 from ..checks import require_number
 from ..errors import nearest
 from ..nn.optim import SGD, Adam
 from ..nn.schedules import Cosine, OneCycle
+from ..ops.loss import softmax_cross_entropy
 
 OPTIMIZERS: dict[str, Any] = {"adam": Adam, "sgd": SGD}
 SCHEDULES: dict[str, Any] = {
@@ -29,13 +34,18 @@ SCHEDULES: dict[str, Any] = {
     "cosine": Cosine,
     "constant": lambda peak, steps: lambda step: peak,
 }
-KNOWN = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
-CALLED = {"optimizer": "(parameters, learning_rate)", "schedule": "(peak, steps)"}
+LOSSES: dict[str, Any] = {"softmax_cross_entropy": softmax_cross_entropy}
+KNOWN = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
+CALLED = {
+    "optimizer": ("parameters", "learning_rate"),
+    "schedule": ("peak", "steps"),
+    "loss": ("logits", "labels"),
+}
 NEEDED = ("parameters", "step", "zero_grad", "state", "load_state")
 
 
 def name_of(kind: str, part: Any) -> str:
-    """Return the name of an optimizer or schedule, which a checkpoint stores.
+    """Return the name of an optimizer, schedule or loss, which a checkpoint stores.
 
     >>> name_of("schedule", OneCycle), name_of("optimizer", "adam"), name_of("schedule", print)
     ('one_cycle', 'adam', 'builtins:print')
@@ -49,24 +59,26 @@ def name_of(kind: str, part: Any) -> str:
         return f"partial({', '.join([*inside, *(f'{k}={v!r}' for k, v in part.keywords.items())])})"
     if isinstance(part, str) and (":" in part or part.startswith("partial(")):
         raise ValueError(
-            f"{kind}={part!r} is your own, and a file holds only its name: give it to train "
-            f"again; a sweep takes only {', '.join(known)}"
+            f"{kind}={part!r} is your own, and a file holds only its name: give it again with "
+            f"{kind}=… (on the command line --{kind} module:name)"
         )
     if not callable(part):
         raise ValueError(
             f"{kind} must be one of {', '.join(known)}, got {part!r:.60}{nearest(part, known)} "
-            f"(train also takes a class or function that is called with {CALLED[kind]})"
+            f"(or a class or function that is called with ({', '.join(CALLED[kind])}); module:name "
+            "in a sweep and on the command line)"
         )
     return f"{part.__module__}:{getattr(part, '__qualname__', type(part).__qualname__)}"
 
 
-def _require_signature(kind: str, name: str, make: Any, arguments: tuple, options: dict) -> None:
+def require_signature(kind: str, make: Any, options: dict[str, Any]) -> None:
+    """Raise TypeError unless a user's part can be called with its arguments and the options."""
     try:
-        inspect.signature(make).bind(*arguments, **options)
+        inspect.signature(make).bind(*CALLED[kind], **options)
     except TypeError as error:
-        more = "".join(f", {option}=…" for option in options)
+        call = ", ".join([*CALLED[kind], *(f"{option}=…" for option in options)])
         raise TypeError(
-            f"{kind} {name} is called with {CALLED[kind][:-1]}{more}): {error}"
+            f"{kind} {name_of(kind, make)} is called with ({call}): {error}"
             + ("; it returns a function of the step" if kind == "schedule" else "")
         ) from None
 
@@ -74,7 +86,6 @@ def _require_signature(kind: str, name: str, make: Any, arguments: tuple, option
 def optimizer_of(make: Any, parameters: Any, learning_rate: float, options: dict) -> Any:
     """Return a user's optimizer for the parameters; raise if it cannot be trained with or saved."""
     name = name_of("optimizer", make)
-    _require_signature("optimizer", name, make, (parameters, learning_rate), options)
     optimizer = make(parameters, learning_rate, **options)
     missing = [attribute for attribute in NEEDED if not hasattr(optimizer, attribute)]
     if missing:
@@ -98,11 +109,10 @@ def _can_be_saved(key: Any, value: Any) -> bool:
 def schedule_of(make: Any, peak: float, steps: int) -> Callable[[int], float]:
     """Return a schedule as a function of the step; raise if a learning rate is not a number."""
     name = name_of("schedule", make)
-    _require_signature("schedule", name, make, (peak, steps), {})
     schedule = make(peak, steps)
     if not callable(schedule):
         raise TypeError(
-            f"schedule {name}{CALLED['schedule']} must return a function of the step, such as "
+            f"schedule {name} must return a function of the step, such as "
             f"lambda step: peak; got {schedule!r:.60}"
         )
 
@@ -116,3 +126,26 @@ def schedule_of(make: Any, peak: float, steps: int) -> Callable[[int], float]:
     for step in (0, steps // 2, steps - 1):
         learning_rate(step)
     return learning_rate
+
+
+def loss_of(make: Any, label_smoothing: float = 0.0) -> Callable[[Tensor, Any], Tensor]:
+    """Return a loss as a function of (logits, labels); it raises unless the value is one number."""
+    if make is softmax_cross_entropy:
+        return lambda logits, labels: make(logits, labels=labels, label_smoothing=label_smoothing)
+    name = name_of("loss", make)
+    if label_smoothing:
+        raise ValueError(
+            f"label_smoothing is an option of softmax_cross_entropy: smooth the labels in {name}"
+        )
+
+    def loss(logits: Tensor, labels: Any) -> Tensor:
+        value = make(logits, labels)
+        if not isinstance(value, Tensor) or value.size != 1:
+            got = f"shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(
+                f"loss {name} must return a Tensor of one number, the mean over the batch, that "
+                f"ops of tinyadtn computed from the logits; got {got}"
+            )
+        return value
+
+    return loss

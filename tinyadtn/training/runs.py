@@ -22,7 +22,7 @@ from ..nn.optim import Optimizer, require_limits
 from ..version import __version__
 from .folder import RunFolder
 from .interrupts import interrupts_held
-from .parts import KNOWN, name_of, optimizer_of, schedule_of
+from .parts import KNOWN, loss_of, name_of, optimizer_of, require_signature, schedule_of
 from .vanish import reject_diverged
 
 # The fields of an epoch in the history.
@@ -33,8 +33,9 @@ RECORD = ("epoch", "loss", "learning_rate", "validation_loss", "validation_accur
 class TrainingPlan:
     """All options that determine a run; every training checkpoint stores them.
 
-    ``optimizer`` and ``schedule`` are names, or a class or function of the user (see ``parts``), of
-    which the plan keeps the name.
+    ``optimizer``, ``schedule`` and ``loss`` are names, or a class or function of the user (see
+    ``parts``), of which the plan keeps the name. ``loss_function`` is the training loss as a
+    function of (logits, labels).
     """
 
     epochs: int = 10
@@ -42,11 +43,13 @@ class TrainingPlan:
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     schedule: str = "one_cycle"
+    loss: str = "softmax_cross_entropy"  # validation uses it, too
     momentum: float = 0.9  # for sgd
     weight_decay: float = 0.0
     clip: float | None = None
-    label_smoothing: float = 0.0  # of the training loss; validation and test have none
+    label_smoothing: float = 0.0  # in training; validation and test have none
     augment: bool = False  # crop and flip the images of every batch at random
+    drop_last: bool = False  # leave out the last batch of an epoch if it is smaller
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -68,23 +71,31 @@ class TrainingPlan:
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
-        if not isinstance(self.augment, bool):
-            raise ValueError(f"augment must be True or False, got {self.augment!r}")
+        for name in ("augment", "drop_last"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
         require_share("label_smoothing", self.label_smoothing)
         self.label_smoothing = float(self.label_smoothing)
         require_limits(momentum=self.momentum, weight_decay=self.weight_decay, clip=self.clip)
+        for kind, make in self._own.items():
+            require_signature(kind, make, self._limits if kind == "optimizer" else {})
+        self.loss_function = loss_of(self.part("loss"), self.label_smoothing)
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        """The options for an optimizer of the user: only those that are given."""
+        given = {"weight_decay": self.weight_decay, "clip": self.clip}
+        return {name: value for name, value in given.items() if value}
 
     def part(self, kind: str) -> Any:
-        """Return the class or function of the "optimizer" or the "schedule"."""
+        """Return the class or function of the "optimizer", the "schedule" or the "loss"."""
         return self._own.get(kind) or KNOWN[kind][getattr(self, kind)]
 
     def optimizer_for(self, model: Module) -> Optimizer:
         """Return a new optimizer for the model's parameters."""
         make = self.part("optimizer")
         if "optimizer" in self._own:
-            given = {"weight_decay": self.weight_decay, "clip": self.clip}
-            options = {name: value for name, value in given.items() if value}
-            return optimizer_of(make, model.parameters(), self.learning_rate, options)
+            return optimizer_of(make, model.parameters(), self.learning_rate, self._limits)
         own = {"momentum": self.momentum} if self.optimizer == "sgd" else {}
         return make(
             model.parameters(),
@@ -93,6 +104,21 @@ class TrainingPlan:
             clip=self.clip,
             **own,
         )
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Return the number of batches of so many images; ValueError if ``drop_last`` leaves none.
+
+        >>> TrainingPlan(batch_size=128).steps_per_epoch(300)
+        3
+        >>> TrainingPlan(batch_size=128, drop_last=True).steps_per_epoch(300)
+        2
+        """
+        if self.drop_last and images < self.batch_size:
+            raise ValueError(
+                f"drop_last leaves nothing to train on: {images} images are less than one batch of "
+                f"{self.batch_size}; use a smaller batch_size"
+            )
+        return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
 
     def schedule_for(self, steps: int) -> Any:
         """Return the learning rate as a function of the step, for a run of that many steps."""
@@ -113,8 +139,8 @@ class RunState:
         require_number("step", self.step, numbers.Integral)
         for name in ("loss", "loss_sum"):
             require_number(name, value := getattr(self, name))
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be 0 or more and finite, got {value}")
+            if not -math.inf < value < math.inf:
+                raise ValueError(f"{name} must be finite, got {value}")
         require_number("best", self.best)
         if self.step < 0:
             raise ValueError(f"step must be 0 or more, got {self.step}")
@@ -224,7 +250,7 @@ def resume_run(
                 f"{describe_data(data)}; give the data that it began with"
             )
         state = RunState.from_file(meta["training"], plan.batch_size)
-        per_epoch = math.ceil(data["images"] / plan.batch_size)
+        per_epoch = plan.steps_per_epoch(data["images"])
         if not 0 <= state.step - per_epoch * len(state.history) <= per_epoch:
             raise ValueError(f"step {state.step} after {len(state.history)} epochs of {per_epoch}")
         if state.step > plan.epochs * per_epoch:
@@ -271,11 +297,14 @@ def _check_plan(path: Any, plan: dict[str, Any], options: dict[str, Any]) -> Non
             )
 
 
-def planned(path: str | os.PathLike[str]) -> tuple[TrainingPlan, str]:
-    """Return the plan of the run in a training checkpoint, and the name of its data."""
+def planned(path: str | os.PathLike[str], **own: Any) -> tuple[TrainingPlan, str]:
+    """Return the plan of the run in a training checkpoint, and the name of its data.
+
+    ``own`` are the user's own parts of the plan, because the file has only their names.
+    """
     meta = _read_run(path)[1]
     try:
-        plan, name = TrainingPlan(**meta["plan"]), meta["data"]["name"]
+        plan, name = TrainingPlan(**{**meta["plan"], **own}), meta["data"]["name"]
         if not isinstance(name, str) or "\0" in name:
             raise ValueError(f"data named {name!r}")
         return plan, name

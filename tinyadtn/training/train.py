@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Generator
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,7 +29,6 @@ from ..data.splits import Data, batches
 from ..errors import NonFiniteError, TinyADTNError, nearest
 from ..nn.module import Module
 from ..nn.optim import Optimizer
-from ..ops.loss import softmax_cross_entropy
 from .evaluate import Evaluation, evaluate
 from .folder import RunFolder, require_free
 from .interrupts import interrupts_held, saved_if_interrupted
@@ -73,15 +73,17 @@ def train(
     save_minutes: float = SAVE_MINUTES,
     **plan: Any,
 ) -> Generator[TrainStep, None, None]:
-    """Minimize the softmax cross-entropy of the model on ``data.train``, in place; yield each step.
+    """Minimize the loss of the model on ``data.train``, in place; yield each step.
 
     Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
     (or "sgd"), learning_rate=1e-3 (the peak learning rate), schedule="one_cycle" (or "cosine",
-    "constant"), momentum=0.9 (for "sgd"), weight_decay=0, clip=None, label_smoothing=0,
-    augment=False (True: apply ``crop_and_flip`` to every batch), seed=0. ``optimizer`` and
-    ``schedule`` may also be your own class or function, called with (parameters, learning_rate) and
-    with (peak, steps): see docs/extend.md. Such a run is resumed with the same two. The batch order
-    depends only on (seed, epoch), all other draws on (seed, step).
+    "constant"), loss="softmax_cross_entropy", momentum=0.9 (for "sgd"), weight_decay=0, clip=None,
+    label_smoothing=0, augment=False (True: apply ``crop_and_flip`` to every batch), drop_last=False
+    (True: leave out the last batch of an epoch if it is smaller), seed=0. ``optimizer``,
+    ``schedule`` and ``loss`` may also be your own class or function, called with (parameters,
+    learning_rate), (peak, steps) and (logits, labels): see docs/extend.md. Such a run is resumed
+    with the same ones. The batch order depends only on (seed, epoch), all other draws on
+    (seed, step).
 
     With ``out``, a folder, the state is saved to ``last.npz`` after every epoch, every
     ``save_minutes``, and when the loop is left with ``break`` or Ctrl-C; ``previous.npz`` is the
@@ -117,6 +119,7 @@ def train(
         optimizer = settings.optimizer_for(model)
         identity = data.identity() if folder else None
         run = Run(model, settings, optimizer, RunState(), identity, folder)
+    run.plan.steps_per_epoch(len(data.train))  # ValueError if there is no step
     if run.plan.augment and data.origin is not None:
         raise TinyADTNError("augment crops and mirrors images; these are features: leave it out")
     return _steps(run, data, save_minutes)
@@ -127,8 +130,8 @@ def _require_known(plan: dict[str, Any]) -> None:
     known = [field.name for field in fields(TrainingPlan)]
     for name in plan.keys() - set(known):
         hint = "; did you mean learning_rate?" if name == "lr" else nearest(name, known)
-        if name in ("loss", "loss_fn", "criterion"):
-            hint = "; for another loss write the loop: see 'A loss' in docs/extend.md"
+        if name in ("loss_fn", "criterion"):
+            hint = "; did you mean loss?"
         raise TypeError(
             f"train has no option {name!r}{hint} (it takes {', '.join(known)}, out, resume, "
             "overwrite and save_minutes)"
@@ -143,7 +146,7 @@ def _continues_in(out: str | os.PathLike[str], resume: str | os.PathLike[str] | 
 def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, None, None]:
     """Loop over epochs and batches, starting at the run's current step; yield each step."""
     plan, state = run.plan, run.state
-    per_epoch = math.ceil(len(data.train) / plan.batch_size)
+    per_epoch = plan.steps_per_epoch(len(data.train))
     total = plan.epochs * per_epoch
     learning_rate = plan.schedule_for(total)
     run.saved_at = time.monotonic()
@@ -153,7 +156,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
         for epoch in range(len(state.history), plan.epochs):
             done = state.step - epoch * per_epoch  # above 0 if a run resumes inside an epoch
             order = batches(data.train, plan.batch_size, seed=plan.seed, epoch=epoch, skip=done)
-            for images, labels in order:
+            for images, labels in islice(order, per_epoch - done):
                 run.require_folder()
                 _update(run, images, labels, learning_rate(state.step), epoch)
                 if state.step < (epoch + 1) * per_epoch:
@@ -210,11 +213,9 @@ def _update(run: Run, images: Any, labels: Any, learning_rate: float, epoch: int
 
 
 def _loss(run: Run, images: Any, labels: Any, step: int) -> Tensor:
-    """Return the softmax cross-entropy of a batch. Dropout depends on (seed, step)."""
+    """Return the loss of a batch. Dropout depends on (seed, step)."""
     rng = np.random.default_rng((DROPOUT_STREAM, run.plan.seed, step))
-    logits = run.model(images, training=True, rng=rng)
-    smoothing = run.plan.label_smoothing
-    return softmax_cross_entropy(logits, labels=labels, label_smoothing=smoothing)
+    return run.plan.loss_function(run.model(images, training=True, rng=rng), labels)
 
 
 # --- the end of an epoch, and saving -------------------------------------------------------------
@@ -225,9 +226,10 @@ def _end_epoch(run: Run, data: Data, step: TrainStep) -> TrainStep:
     state = run.state
     where = f"epoch {step.epoch}, step {step.step}, learning rate {step.learning_rate:.3g}"
     with np.errstate(all="ignore"):
-        validation = evaluate(run.model, data.validation)
+        validation = evaluate(run.model, data.validation, loss=run.plan.part("loss"))
     reject_diverged(run.model, where, validation.loss)
-    step = replace(step, mean_loss=state.loss_sum / len(data.train), validation=validation)
+    seen = min(len(data.train), run.plan.batch_size * step.total // run.plan.epochs)
+    step = replace(step, mean_loss=state.loss_sum / seen, validation=validation)
     improved = validation.accuracy > state.best
     with interrupts_held():
         state.history.append(step.record())

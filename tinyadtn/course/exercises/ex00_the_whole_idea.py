@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import FunctionType
+
 import numpy as np
 
 import tinyadtn as ta
 from tinyadtn import tiny
 from tinyadtn.course import asking
 from tinyadtn.teach import exercise
-from tinyadtn.teach.exercises import parts
+from tinyadtn.teach.exercises import UnexpectedResultError, parts
 
 # --- sine ----------------------------------------------------------------------------------------
 
@@ -32,10 +34,12 @@ from tinyadtn.teach.exercises import parts
 def sine(answer, rng):
     """Value and gradient, with another gradient arriving than ones."""
     for shape in ((), (3,), (2, 4)):
-        x, factor = rng.normal(size=shape), rng.normal(size=shape)
-        value, gradient = parts(answer(x, factor), 2)
-        yield f"sin of an array of shape {shape}", np.sin(x), value
-        yield f"its gradient, for a shape {shape}", factor * np.cos(x), gradient
+        x, g = rng.uniform(0.5, 1.5, size=shape).round(1), rng.normal(size=shape).round(1)
+        value, gradient = parts(answer(x, g), 2)
+        where = f"x = {x}" if shape == () else f"x of shape {shape}"
+        yield f"the sine at {where}", np.sin(x), value
+        arriving = f"g = {g}" if shape == () else "a random g"
+        yield f"the gradient at {where}, where {arriving} arrives", g * np.cos(x), gradient
 
 
 # --- the smallest network ------------------------------------------------------------------------
@@ -65,13 +69,16 @@ def _hidden():
     hints=(
         "Depth 1 has 164 parameters, so the size is right. What limits the accuracy?",
         "80 steps are few. Try 240, with the same learning rate.",
+        "mine = tiny.ADTN(256, 28, 28, depth=1, rng=np.random.default_rng(0)); then "
         "my_smallest = arrays_of(mine, train(mine, steps=240))",
     ),
     wrong=(_untrained(1), _untrained(2), _dead(), _hidden()),
 )
 def smallest_network(answer, rng):
     """At most 164 parameters, and at least 93 % of the validation digits."""
-    given = answer if isinstance(answer, (tuple, list)) else None
+    if not isinstance(answer, (tuple, list, type(None), FunctionType)):
+        raise UnexpectedResultError("arrays_of(network, others) is expected.")
+    given = None if isinstance(answer, FunctionType) else answer
     scale, columns, others = parts(given, 3)
     if scale is None or columns is None or others is None:
         yield "my_smallest", 0, None

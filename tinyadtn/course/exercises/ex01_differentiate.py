@@ -43,10 +43,11 @@ def tanh_overflows(x):
     wrong=(tanh_slope_without_square, tanh_slope_of_input, tanh_value_only, tanh_overflows),
 )
 def check_tanh(answer, rng):
-    for x in [*sorted(rng.normal(scale=1.5, size=60), key=abs), 400.0, -400.0]:
-        value, slope = parts(answer(float(x)), 2)
-        yield f"the value at x = {x:.4f}", math.tanh(x), value
-        yield f"the slope at x = {x:.4f}", wiggle(math.tanh, x), slope
+    drawn = rng.uniform(0.5, 3, size=60).round(2) * rng.choice([-1, 1], size=60)
+    for x in [*sorted(map(float, drawn), key=abs), 400.0, -400.0]:
+        value, slope = parts(answer(x), 2)
+        yield f"the value at x = {x:g}", math.tanh(x), value
+        yield f"the slope at x = {x:g}", wiggle(math.tanh, x), slope
 
 
 # --- power ---------------------------------------------------------------------------------------
@@ -84,20 +85,14 @@ def power_logarithm_of_the_exponent(x, n):
     tolerance=1e-8,
 )
 def check_power(answer, rng):
-    drawn = zip(rng.uniform(0.3, 3.0, size=60), rng.uniform(-3.0, 3.0, size=60))
-    for x, n in [(2.0, 3.0), *(map(float, pair) for pair in drawn)]:
+    signs = rng.choice([-1, 1], size=60)
+    drawn = zip(rng.uniform(1.2, 3, size=60).round(1), signs * rng.uniform(1.2, 3, 60).round(1))
+    for x, n in [(2.0, 3.0), (0.5, -2.0), *(map(float, pair) for pair in drawn)]:
         value, for_x, for_n = parts(answer(x, n), 3)
-        yield f"the value at x = {x:.4f}, n = {n:.4f}", x**n, value
-        yield (
-            f"the slope for x at x = {x:.4f}, n = {n:.4f}",
-            wiggle(lambda u, n=n: u**n, x),
-            for_x,
-        )
-        yield (
-            f"the slope for n at x = {x:.4f}, n = {n:.4f}",
-            wiggle(lambda u, x=x: x**u, n),
-            for_n,
-        )
+        at = f"at x = {x:g}, n = {n:g}"
+        yield f"the value {at}", x**n, value
+        yield f"the slope for x {at}", wiggle(lambda u, n=n: u**n, x), for_x
+        yield f"the slope for n {at}", wiggle(lambda u, x=x: x**u, n), for_n
 
 
 # --- the lowest point ----------------------------------------------------------------------------
@@ -153,7 +148,7 @@ def check_lowest(answer, rng):
         (c, d), (p, q), calls = map(float, steepness), map(float, place), [0]
         start = tuple(float(x + s) for x, s in zip((p, q), rng.choice([-1.0, 1.0], 2)))
         u, v = parts(answer(bowl((c, d), (p, q), float(rng.normal()), calls), start), 2)
-        name = f"{c:.2f} (u - {p:.2f})² + {d:.2f} (v - {q:.2f})²"
+        name = f"{c:.2f} (u {-p:+.2f})² + {d:.2f} (v {-q:+.2f})²"
         if u is None or v is None:
             yield name, 0, None
             return
@@ -264,6 +259,8 @@ def check_order(answer, rng):
     graphs += [(f"a chain of {n:,} nodes", chain(n)) for n in (5_000, 5 * sys.getrecursionlimit())]
     for name, root in graphs:
         parents = parents_by_number(root)
+        if len(parents) <= 6:
+            name = f"the graph with parents {dict(enumerate(parents))} and root 0"
         order = answer(parents)
         if order is None or order is NotImplemented:
             yield name, 0, order

@@ -121,6 +121,13 @@ def one_by_one(function, vjp, x, rng, h=1e-5):
     return int(np.argmax(np.abs(np.array(measured) - vjp(x, g))))
 
 
+def all_at_once(function, vjp, x, rng, h=1e-5):
+    """Moves all elements together: right only if output k depends on element k alone."""
+    g = rng.normal(size=np.shape(function(x)))
+    measured = g * (function(x + h) - function(x - h)) / (2 * h)
+    return int(np.argmax(np.abs(measured - vjp(x, g))))
+
+
 def smallest_gradient(function, vjp, x, rng):
     return int(np.argmin(np.abs(vjp(x, rng.normal(size=np.shape(function(x)))))))
 
@@ -137,6 +144,12 @@ def off_by_one(function, vjp, x, rng):
     return (one_by_one(function, vjp, x, rng) + 1) % x.size
 
 
+def sine_and_last(x, g):
+    out = g * np.cos(x)
+    out[-1] += g.sum()
+    return out
+
+
 @exercise(
     "find the element",
     hints=(
@@ -144,16 +157,24 @@ def off_by_one(function, vjp, x, rng):
         "Test one half of the elements. Then you know in which half the bug is.",
         "Each test takes two runs, and 12 halvings leave one element of 4,096.",
     ),
-    wrong=(one_by_one, smallest_gradient, largest_gradient, always_the_first, off_by_one),
+    wrong=(
+        one_by_one,
+        all_at_once,
+        smallest_gradient,
+        largest_gradient,
+        always_the_first,
+        off_by_one,
+    ),
 )
 def check_find_element(answer, rng):
     functions = (
-        ("tanh x", np.tanh, lambda x: 1 - np.tanh(x) ** 2),
-        ("sin x", np.sin, np.cos),
-        ("x exp(-x)", lambda x: x * np.exp(-x), lambda x: (1 - x) * np.exp(-x)),
+        ("tanh x", np.tanh, lambda x, g: g * (1 - np.tanh(x) ** 2)),
+        ("x exp(-x)", lambda x: x * np.exp(-x), lambda x, g: g * (1 - x) * np.exp(-x)),
+        # each output depends on its element and on the last one
+        ("sin x + x[-1]", lambda x: np.sin(x) + x[-1], sine_and_last),
     )
     for size in (2, 16, 100, 1_000, 4_096):
-        for name, function, slope in functions:
+        for name, function, vjp in functions:
             x, place = rng.normal(size=size), int(rng.integers(1, size))
             sign = rng.choice([-1.0, 1.0])
             calls = [0]
@@ -162,11 +183,11 @@ def check_find_element(answer, rng):
                 calls[0] += 1
                 return function(x)
 
-            def wrong(x, g, slope=slope, place=place, sign=sign):
-                out = g * slope(x)
+            def wrong(x, g, vjp=vjp, place=place, sign=sign):
+                out = vjp(x, g)
                 out[place] += sign * (1 + abs(out[place]))
                 return out
 
             got = answer(counted, wrong, x, rng)
-            yield f"{name}, {size} elements: the index", place, got
+            yield f"{name}, {size} elements", place, got
             yield f"{name}, {size} elements: {calls[0]} runs, at most 30", True, calls[0] <= 30

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyadtn.teach import exercise
-from tinyadtn.teach.exercises import UnexpectedResultError, parts
+from tinyadtn.teach.exercises import parts
 
 # --- undo broadcasting ---------------------------------------------------------------------------
 
@@ -213,12 +213,9 @@ def contraction_cases(answer, rng, patterns):
         x, y, z = ([lengths[letter] for letter in word] for word in split(pattern))
         a, b, g = (rng.normal(size=shape) for shape in (x, y, z))
         case = f'"{pattern}", a {a.shape}, b {b.shape}'
-        try:
-            got = parts(answer(pattern, a, b, g), 2)
-        except ValueError as error:  # of NumPy, which does not name the pattern
-            raise UnexpectedResultError(f"For {case} it raises ValueError: {error}") from error
+        got = parts(answer(pattern, a, b, g), 2)
         for name, right, mine in zip("ab", measured(pattern, a, b, g), got):
-            yield f"{case}: the adjoint of {name}", right, mine
+            yield f"the adjoint of {name}, {case}", right, mine
 
 
 @exercise(

@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 
 import tinyadtn as ta
-from tinyadtn.course.exercises.broken import CULPRITS
+from tinyadtn.course.exercises.broken import CULPRITS, SUSPECTS
 from tinyadtn.teach import exercise
-from tinyadtn.teach.exercises import parts
+from tinyadtn.teach.exercises import UnexpectedResultError, parts
 
 # --- Adam ----------------------------------------------------------------------------------------
 
@@ -31,73 +31,71 @@ STORED = [
 ]
 
 
-def no_correction(data, g, mean, square, t, lr):
-    mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
-    return data - lr * mean / (np.sqrt(square) + 1e-8), mean, square
+def no_correction(p, g, m, v, t, rate):
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    return p - rate * m / (np.sqrt(v) + 1e-8), m, v
 
 
-def betas_swapped(data, g, mean, square, t, lr):
-    return step(data, g, mean, square, t, lr, betas=(0.999, 0.9))
+def betas_swapped(p, g, m, v, t, rate):
+    return step(p, g, m, v, t, rate, betas=(0.999, 0.9))
 
 
-def no_root(data, g, mean, square, t, lr):
-    mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
-    m, v = mean / (1 - 0.9**t), square / (1 - 0.999**t)
-    return data - lr * m / (v + 1e-8), mean, square
+def no_root(p, g, m, v, t, rate):
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    return p - rate * (m / (1 - 0.9**t)) / (v / (1 - 0.999**t) + 1e-8), m, v
 
 
-def counts_from_zero(data, g, mean, square, t, lr):
-    return step(data, g, mean, square, t + 1, lr)
+def counts_from_zero(p, g, m, v, t, rate):
+    return step(p, g, m, v, t + 1, rate)
 
 
-def corrected_twice(data, g, mean, square, t, lr):
+def corrected_twice(p, g, m, v, t, rate):
     """Keeps the corrected mean and corrects it again at the next step."""
-    mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
-    m, v = mean / (1 - 0.9**t), square / (1 - 0.999**t)
-    return data - lr * m / (np.sqrt(v) + 1e-8), m, v
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+    m, v = m / (1 - 0.9**t), v / (1 - 0.999**t)
+    return p - rate * m / (np.sqrt(v) + 1e-8), m, v
 
 
-def step(data, g, mean, square, t, lr, betas=(0.9, 0.999)):
-    mean = betas[0] * mean + (1 - betas[0]) * g
-    square = betas[1] * square + (1 - betas[1]) * g * g
-    m, v = mean / (1 - betas[0] ** t), square / (1 - betas[1] ** t)
-    return data - lr * m / (np.sqrt(v) + 1e-8), mean, square
+def step(p, g, m, v, t, rate, betas=(0.9, 0.999)):
+    m = betas[0] * m + (1 - betas[0]) * g
+    v = betas[1] * v + (1 - betas[1]) * g * g
+    root = np.sqrt(v / (1 - betas[1] ** t))
+    return p - rate * (m / (1 - betas[0] ** t)) / (root + 1e-8), m, v
 
 
-def climbs(data, g, mean, square, t, lr):
-    return step(data, -np.asarray(g), mean, square, t, lr)
+def climbs(p, g, m, v, t, rate):
+    return step(p, -np.asarray(g), m, v, t, rate)
 
 
 @exercise(
     "adam",
     hints=(
-        "Two running means: mean keeps 0.9 of itself and takes 0.1 of g; square keeps 0.999 of "
-        "itself and takes 0.001 of g².",
+        "Two running means: m keeps 0.9 of itself and takes 0.1 of g; v keeps 0.999 of itself and "
+        "takes 0.001 of g².",
         "Both start at 0, so they are too small at first. Divide by 1 - 0.9^t and 1 - 0.999^t; "
         "but give back the two as they were before that.",
-        "data - lr · m̂ / (√v̂ + 1e-8)",
+        "p - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), then m and v",
     ),
     wrong=(no_correction, betas_swapped, no_root, counts_from_zero, corrected_twice, climbs),
     tolerance=1e-8,
 )
 def check_adam(answer, rng):
-    data, mean, square = np.array(START), np.zeros(3), np.zeros(3)
+    p, m, v = np.array(START), np.zeros(3), np.zeros(3)
     for t, (g, right) in enumerate(zip(np.array(GRADIENTS), STORED), start=1):
-        data, mean, square = parts(answer(data, g, mean, square, t, 0.1), 3)
-        yield f"step {t} of a stored run", np.array(right), data
+        p, m, v = parts(answer(p, g, m, v, t, 0.1), 3)
+        yield f"p after step {t} of a stored run", np.array(right), p
     for _ in range(20):
         # Written out: the running means are weighted sums over all gradients so far.
-        steps, lr = int(rng.integers(1, 9)), float(rng.uniform(1e-3, 0.3))
+        steps, rate = int(rng.integers(2, 9)), float(rng.uniform(1e-3, 0.3))
         gradients, start = rng.normal(size=(steps, 4)), rng.normal(size=4)
-        data, mean, square, right = start, np.zeros(4), np.zeros(4), start
+        p, m, v, right = start, np.zeros(4), np.zeros(4), start
         for t in range(1, steps + 1):
-            data, mean, square = parts(answer(data, gradients[t - 1], mean, square, t, lr), 3)
+            p, m, v = parts(answer(p, gradients[t - 1], m, v, t, rate), 3)
             age = np.arange(t)[::-1]
             w1, w2 = 0.9**age, 0.999**age
-            m = w1 @ gradients[:t] / w1.sum()
-            v = w2 @ gradients[:t] ** 2 / w2.sum()
-            right = right - lr * m / (np.sqrt(v) + 1e-8)
-        yield f"{steps} steps with rate {lr:.4f}", right, data
+            mean, square = w1 @ gradients[:t] / w1.sum(), w2 @ gradients[:t] ** 2 / w2.sum()
+            right = right - rate * mean / (np.sqrt(square) + 1e-8)
+        yield f"p after {steps} steps with rate {rate:.4f}", right, p
 
 
 # --- the broken runs -----------------------------------------------------------------------------
@@ -129,12 +127,16 @@ def check_adam(answer, rng):
     ),
 )
 def check_diagnosis(answer, rng):
+    if isinstance(answer, (str, int, float, list, tuple)):
+        raise UnexpectedResultError("A dict is expected, with a line of the list for A, B and C.")
     named = answer if isinstance(answer, dict) else {}
     letters = list(rng.permutation(list(CULPRITS)))
     for letter in sorted(letters, key=lambda letter: named.get(letter) is None):  # those last
         given = named.get(letter)
+        if given is not None and given not in SUSPECTS:
+            raise UnexpectedResultError(f"run {letter}: {given!r} is not a line of the list.")
         named_right = None if given is None else given == CULPRITS[letter]
-        yield f"run {letter}: the right cause", True, named_right
+        yield f"the right cause of run {letter}", True, named_right
 
 
 # --- a small network -----------------------------------------------------------------------------
@@ -166,12 +168,18 @@ def always_zero():
     wrong=(random_network(8), random_network(256), always_zero(), random_network(8, scale=0.0)),
 )
 def check_small_network(answer, rng):
+    if isinstance(answer, (int, float, dict, np.ndarray)):
+        raise UnexpectedResultError("Four arrays are expected: [w1, b1, w2, b2].")
     arrays = answer if isinstance(answer, (list, tuple)) else [None] * 4
     arrays = [a if isinstance(a, np.ndarray) else getattr(a, "data", a) for a in parts(arrays, 4)]
     if any(array is None for array in arrays):
         yield "my_small", 0, None
         return
     w1, b1, w2, b2 = (np.asarray(array) for array in arrays)
+    hidden = w1.shape[-1:]
+    shapes = [array.shape for array in (w1, b1, w2, b2)]
+    fits = shapes == [(784, *hidden), hidden, (*hidden, 10), (10,)]
+    yield f"shapes (784, h), (h,), (h, 10), (10,); yours are {shapes}", True, fits
     count = sum(array.size for array in (w1, b1, w2, b2))
     yield f"{count:,} parameters: at most 6,400", True, count <= 6_400
     images, labels = validation_digits()

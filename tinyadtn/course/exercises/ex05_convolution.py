@@ -88,13 +88,16 @@ def drawn_windows(rng):
     "col2im",
     hints=(
         "Take my_im2col and turn the arrow around: what was read from a place is added to it.",
-        "Start from np.zeros(shape), and reshape columns to (n, c, kernel, kernel, oh, ow).",
+        "Start from np.zeros(shape), and reshape columns to (n, c, k, k, oh, ow).",
         "out[:, :, p : p + stride * oh : stride, q : q + stride * ow : stride] "
         "+= columns[:, :, p, q]",
     ),
     wrong=(overwrites, kernel_turned, averages, stride_forgotten, first_channel_only),
 )
 def check_col2im(answer, rng):
+    ones = np.ones((1, 4, 2))
+    count = scatter(ones, (1, 1, 2, 3), 2, 1, add)  # how many windows see each pixel
+    yield "columns of ones, shape (1, 1, 2, 3), k = 2", count, answer(ones, (1, 1, 2, 3), 2, 1)
     overlapping = [(2, 1, (1, 1, 3, 3)), (3, 2, (2, 2, 8, 7))]
     drawn = sorted((drawn_windows(rng) for _ in range(40)), key=lambda case: np.prod(case[2]))
     for kernel, stride, shape in overlapping + drawn:
@@ -104,10 +107,10 @@ def check_col2im(answer, rng):
         if got is None or got is NotImplemented:
             yield f"shape {shape}", 0, got
             return
-        case = f"shape {shape}, kernel {kernel}, stride {stride}"
+        case = f"shape {shape}, k = {kernel}, stride {stride}"
         forward = np.sum(columns * im2col(x, kernel, stride))
-        yield f"{case}: the adjoint identity", forward, np.sum(np.asarray(got) * x)
-        yield f"{case}: the shape", shape, np.shape(got)
+        yield f"the shape of the result, {case}", shape, np.shape(got)
+        yield f"the adjoint identity, {case}", forward, np.sum(np.asarray(got) * x)
 
 
 # --- the overlapping max-pool --------------------------------------------------------------------
@@ -194,6 +197,11 @@ def im2col_per_channel(x, kernel, stride):
     tolerance=1e-6,
 )
 def check_max_pool(answer, rng):
+    x = np.zeros((1, 1, 3, 5))
+    x[..., 1, 2] = 1.0
+    tried = "one pixel that is the largest of two windows, with g = 2 and g = 3"
+    right = 5 * x
+    yield f"{tried}, k = 3, stride 2", right, answer(x, np.array([[[[2.0, 3.0]]]]), 3, 2)
     for kernel in (2, 2, 2, 2, 3, 3, 3, 3, 3, 3):
         stride = int(rng.integers(1, kernel + 1)) if rng.random() < 0.3 else kernel - 1
         shape = (1, 2, *(int(n) for n in rng.integers(kernel + 2, 8, size=2)))
@@ -207,7 +215,7 @@ def check_max_pool(answer, rng):
             moved = pool(x + e, kernel, stride) - pool(x - e, kernel, stride)
             right[place] = np.sum(g * moved) / (2 * h)
         yield (
-            f"shape {shape}, kernel {kernel}, stride {stride}",
+            f"shape {shape}, k = {kernel}, stride {stride}",
             right,
             answer(x, g, kernel, stride),
         )

@@ -81,8 +81,8 @@ def split_core(answer, rng):
         if core is None or later is None:
             yield case, True, None
         size = min(bond, left * n, right)
-        yield f"{case}: shape of the core", (left, n, size), np.shape(core)
-        yield f"{case}: shape of the new rest", (size, right), np.shape(later)
+        yield f"{case}: shape of the core", str((left, n, size)), str(np.shape(core))
+        yield f"{case}: shape of the new rest", str((size, right)), str(np.shape(later))
         columns = np.reshape(core, (left * n, size))
         yield f"{case}: columns of the core, times each other", np.eye(size), columns.T @ columns
         first, second = _split(rest, bond)

@@ -56,8 +56,9 @@ def apply_gate(answer, rng):
     answer(state, gate, 4)
     held = tracemalloc.get_traced_memory()[1] / state.nbytes
     tracemalloc.stop()
-    tried = "Q = 10: it holds 20 states' worth of numbers or fewer (for Q = 20 that is a must)"
-    yield tried, True, held <= 20
+    most = "at most that of 20 states"
+    used = most if held <= 20 else f"that of {held:,.0f} states"
+    yield "Q = 10, memory in use (for Q = 20 it would be gigabytes)", most, used
     num_sites, site = 20, int(rng.integers(19))
     state = np.zeros(2**num_sites)
     state[0] = 1
@@ -77,14 +78,14 @@ def _counts(stored):
     "three counts",
     hints=(
         "A TN layer on Q sites has Q - 1 gates, in its two columns together.",
-        "The very first column has Q // 2 gates, which store 12 numbers less than the others.",
-        "stored = 16·M·(Q - 1) - 12·(Q // 2); if Q is odd, 8 of them are not live.",
+        "The very first column has Q // 2 gates, which store 12 parameters less than the others.",
+        "stored = 16·M·(Q - 1) - 12·(Q // 2); if Q is odd, 8 of them are not effective.",
     ),
     wrong=(
         _counts(lambda q, m: 16 * m * (q - 1) - 12 * m * (q // 2)),  # in every layer
         _counts(lambda q, m: 16 * m * (q - 1) - 12 * ((q + 1) // 2)),
         _counts(lambda q, m: 16 * m * q - 12 * (q // 2)),
-        lambda q, m: (16 * m * (q - 1) - 12 * (q // 2),) * 2 + (16 * m * (q - 1),),  # all live
+        lambda q, m: (16 * m * (q - 1) - 12 * (q // 2),) * 2 + (16 * m * (q - 1),),  # all effective
         lambda q, m: 16 * m * (q - 1) - 12 * (q // 2),  # one of the three
     ),
 )
@@ -176,9 +177,9 @@ def identity_gates(answer, rng):
     """T from the gates, as a 4 × 4 matrix."""
     first, second = parts(answer(), 2)
     if first is None or second is None:
-        yield "the two columns", True, None
-    yield "shape of the first column", "(2, 2, 2)", str(np.shape(first))
-    yield "shape of the second column", "(1, 4, 4)", str(np.shape(second))
+        yield "identity_gates()", True, None
+    yield "the shape of the first column", "(2, 2, 2)", str(np.shape(first))
+    yield "the shape of the second column", "(1, 4, 4)", str(np.shape(second))
     state = np.kron(np.ravel(first[0]), np.ravel(first[1]))
     got = (np.asarray(second[0]) @ state.reshape(2, 4, 2)).reshape(4, 4)
     yield "T as a matrix", np.eye(4), got

@@ -37,6 +37,11 @@ def _passes_the_identity_alone(gate, state, site, g):
     return dgate, state * ((_apply(state, gate, site) @ g) / (state @ state))
 
 
+def _not_added(gate, state, site, g):
+    x = state.reshape(2**site, 4, -1)
+    return g.reshape(x.shape) @ x.swapaxes(1, 2), _right(gate, state, site, g)[1]
+
+
 def _mean(gate, state, site, g):
     dgate, dstate = _right(gate, state, site, g)
     return dgate / 2**site, dstate
@@ -55,6 +60,7 @@ def _mean(gate, state, site, g):
         _first_block_only,
         _passes_the_identity_alone,
         _mean,
+        _not_added,
     ),
 )
 def gate_backward(answer, rng):
@@ -65,10 +71,11 @@ def gate_backward(answer, rng):
             gate = rng.normal(size=(4, 4))
             overlap = _apply(state, gate, site) @ g
             tried = f"Q = {num_sites}, site {site}"
-            both = answer(gate, state, site, g)
-            if both is None or len(both) != 2:
-                yield f"{tried}: two gradients", True, None if both is None else False
-            dgate, dstate = both
+            dgate, dstate = parts(answer(gate, state, site, g), 2)
+            if dgate is None or dstate is None:
+                yield tried, True, None
+            yield f"{tried}: shape of dL/d(gate)", "(4, 4)", str(np.shape(dgate))
+            yield f"{tried}: shape of dL/d(state)", str(state.shape), str(np.shape(dstate))
             yield f"{tried}, ⟨A, dA⟩ = ⟨new, g⟩", overlap, (gate * dgate).sum()
             yield f"{tried}, ⟨state, dstate⟩ = ⟨new, g⟩", overlap, (state * dstate).sum()
             turn, move = rng.normal(size=(4, 4)), rng.normal(size=state.size)

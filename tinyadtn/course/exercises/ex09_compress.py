@@ -13,6 +13,7 @@ import tinyadtn as ta
 from tinyadtn import ADTN
 from tinyadtn.course import asking
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import parts
 
 # --- training loop -------------------------------------------------------------------------------
 
@@ -148,11 +149,11 @@ def spend(answer, rng):
         ranges = [range(1, 3 + budget // (16 * (q - 1))) for q in sites]
         sums = (_stored(sites, depths) for depths in itertools.product(*ranges))
         right = max(total for total in sums if total <= budget)
-        depths = answer(sites, budget)
-        if depths is None:
+        depths = parts(answer(sites, budget), len(sites))
+        if None in depths:
             yield f"sites {sites}", right, None
-        whole = len(depths) == len(sites) and all(m == int(m) and m >= 1 for m in depths)
-        yield f"sites {sites}: one whole depth of 1 or more for each", True, whole
+        whole = all(m == int(m) and m >= 1 for m in depths)
+        yield f"sites {sites}: a whole depth of 1 or more for each", True, whole
         yield f"sites {sites}, budget {budget}: parameters stored", right, _stored(sites, depths)
 
 
@@ -242,5 +243,6 @@ def tiny_recipe(answer, rng):
     if given is None:
         yield "a recipe such as ta.ADTN.like(2)", True, None
     stored, percent = _score(asking.recipe_of(*given))
-    yield f"{stored} parameters: at most 100", True, stored <= 100
-    yield f"mean validation accuracy {percent:.1f} %: at least 92.5 %", True, percent >= 92.5
+    most, least = "at most 100 parameters", "at least 92.5 %"
+    yield "its size", most, most if stored <= 100 else f"{stored:,} parameters"
+    yield "the mean validation accuracy", least, least if percent >= 92.5 else f"{percent:.1f} %"

@@ -57,8 +57,13 @@ def pairs_storing(answer, rng):
         got = answer(total, 24)
         if got is None:
             yield f"total {total}", right, None
-        yield f"total {total}: how many pairs", len(right), len(got)
-        yield f"total {total}", np.array(right).reshape(-1, 3), np.array(got).reshape(-1, 3)
+        got = [tuple(found) for found in got]
+        for kind, pairs in (
+            ("a pair that does not fit", [found for found in got if found not in right]),
+            ("a pair that is missing", [found for found in right if found not in got]),
+        ):
+            yield f"total {total}: {kind}", "none", str(pairs[0]) if pairs else "none"
+        yield f"total {total}: the pairs, sorted, each once", str(right), str(got)
 
 
 # --- independent parameters ----------------------------------------------------------------------

@@ -25,6 +25,10 @@ def _verdict(a, b, *, times=lambda fewer: T[min(fewer - 1, 9)], fewest=3, error=
     return int(np.sign(difference)) if abs(difference) > times(min(len(a), len(b))) * spread else 0
 
 
+def _error_of_deviations(a, b):  # not of the variances
+    return np.sqrt(np.std(a, ddof=1) / len(a) + np.std(b, ddof=1) / len(b))
+
+
 def _of_means(a, b):
     return int(np.sign(np.mean(a) - np.mean(b)))
 
@@ -44,6 +48,7 @@ def _of_means(a, b):
         lambda a, b: _verdict(a, b, fewest=2, times=lambda n: T[max(n - 1, 2)]),
         lambda a, b: abs(_verdict(a, b)),
         lambda a, b: _verdict(a, b, error=lambda a, b: np.std(a) / len(a)),
+        lambda a, b: _verdict(a, b, error=_error_of_deviations),
         lambda a, b: 0,
     ),
 )
@@ -52,17 +57,17 @@ def verdict(answer, rng):
     yield "one run each, 90.17 and 91.74", 0, answer([91.74], [90.17])
     yield "two runs against two", 0, answer([97.0, 97.01], [92.0, 92.01])
     yield "ten runs against two", 0, answer(list(97 + 0.01 * np.arange(10)), [92.0, 92.01])
-    alarms = {}
-    for n in (3, 5, 10):
-        runs = rng.normal(95, 0.3, size=(1500, 2, n))
-        alarms[n] = np.mean([answer(list(a), list(b)) != 0 for a, b in runs])
-        yield f"{n} runs each, no difference: an alarm in 8 % or fewer", True, alarms[n] <= 0.08
-    for n, apart in ((3, 12), (5, 5), (10, 3)):  # in standard deviations
-        runs = rng.normal(95, 0.3, size=(200, 2, n))
-        seen = [answer(list(a + 0.3 * apart), list(b)) for a, b in runs]
-        yield f"{n} runs each, a is {apart} σ above b: seen in 80 %", True, np.mean(seen) >= 0.8
-        seen = [answer(list(a), list(b + 0.3 * apart)) for a, b in runs]
-        yield f"{n} runs each, b is {apart} σ above a: seen in 80 %", True, np.mean(seen) <= -0.8
+    for n, s in ((3, 0.3), (5, 0.3), (10, 0.3), (5, 0.003)):
+        runs = rng.normal(95, s, size=(1500, 2, n))
+        alarms = np.mean([answer(list(a), list(b)) != 0 for a, b in runs])
+        yield f"{n} runs each, no difference: an alarm in 8 % or fewer", True, alarms <= 0.08
+    for n, apart, s in ((3, 12, 0.3), (5, 5, 0.3), (10, 3, 0.3), (5, 5, 0.003)):
+        runs = rng.normal(95, s, size=(200, 2, n))
+        case = f"{n} runs each, standard deviation {s}"
+        seen = [answer(list(a + s * apart), list(b)) for a, b in runs]
+        yield f"{case}, a is {s * apart:g} above b: seen in 80 %", True, np.mean(seen) >= 0.8
+        seen = [answer(list(a), list(b + s * apart)) for a, b in runs]
+        yield f"{case}, b is {s * apart:g} above a: seen in 80 %", True, np.mean(seen) <= -0.8
 
 
 # --- train parameters ----------------------------------------------------------------------------
@@ -259,8 +264,8 @@ def runs_needed(answer, rng):
         if n is None:
             yield case, 3, None
         yield f"{case}: a whole number from 3 to 10", True, n in range(3, 11)
-        found = _power(ratio, int(n))
-        yield f"{case}, n = {n}: found in {100 * found:.0f} %, is that enough", True, found >= 0.78
-        if n > 3:
-            before = _power(ratio, int(n) - 1)
-            yield f"{case}: n = {n - 1} finds it in {100 * before:.0f} %", True, before < 0.82
+        n = min(max(int(n), 3), 10)
+        found, before = _power(ratio, n), _power(ratio, n - 1) if n > 3 else 0.0
+        tried = f"{case}: the smallest n that finds it in 80 %"
+        yield f"{tried}; n = {n} finds it in {100 * found:.0f} %", True, found >= 0.78 or n == 10
+        yield f"{tried}; n = {n - 1} finds it in {100 * before:.0f} %", True, before < 0.82

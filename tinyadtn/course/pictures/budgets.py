@@ -17,7 +17,17 @@ FAMILIES = ("ADTN", "low rank", "tensor train", "layers removed", "dense", "ADTN
 MARKS = dict(zip(FAMILIES, SERIES)) | {"dense": ("#000000", "-", "P")}  # a cross that can be hollow
 TICKS = (40, 60, 80, 90, 95, 98, 99)
 
-Runs = Mapping[str, tuple[str, int, list[float]]]  # name -> family, parameters, percents
+BEGINNINGS = {  # of the names of rows
+    "ADTN": "ADTN",
+    "larger sites": "ADTN, larger sites",
+    "TT": "tensor train",
+    "rank": "low rank",
+    "low rank": "low rank",
+    "removed": "layers removed",
+    "dense": "dense",
+}
+
+Runs = Mapping[str, tuple[int, list[float]]]  # name -> parameters, percents
 
 
 def accuracy(panels: Mapping[str, tuple[Runs, Runs]]) -> Figure:
@@ -27,7 +37,7 @@ def accuracy(panels: Mapping[str, tuple[Runs, Runs]]) -> Figure:
     best; the grey lines are what frozen random weights reach.
     """
     told = [
-        f"{title}: " + ", ".join(f"{n} {np.mean(p):.1f} %" for n, (_, _, p) in long.items())
+        f"{title}: " + ", ".join(f"{n} {np.mean(p):.1f} %" for n, (_, p) in long.items())
         for title, (_, long) in panels.items()
     ]
     figure = new_figure(
@@ -44,7 +54,7 @@ def accuracy(panels: Mapping[str, tuple[Runs, Runs]]) -> Figure:
         Line2D([], [], color=colour, marker=marker, linestyle="", label=family)
         for family, (colour, _, marker) in MARKS.items()
         if any(
-            row[0] == family for pair in panels.values() for runs in pair for row in runs.values()
+            _family(name) == family for pair in panels.values() for runs in pair for name in runs
         )
     ]
     plain: dict[str, Any] = {"color": REFERENCE, "marker": "o", "linestyle": ""}
@@ -58,16 +68,20 @@ def accuracy(panels: Mapping[str, tuple[Runs, Runs]]) -> Figure:
     return figure
 
 
+def _family(name: str) -> str:
+    return next((f for start, f in BEGINNINGS.items() if name.startswith(start)), "")
+
+
 def _panel(axes: Any, title: str, short: Runs, long: Runs) -> None:
     for runs, filled in ((short, False), (long, True)):
-        edge = 100 - np.mean(runs["frozen"][2])
+        edge = 100 - np.mean(runs["frozen"][1])
         axes.axhline(edge, color=REFERENCE, linestyle="-" if filled else "--", linewidth=1.2)
         for family, (colour, line, marker) in MARKS.items():
-            chosen = sorted(row[1:] for row in runs.values() if row[0] == family)
+            chosen = sorted(row for name, row in runs.items() if _family(name) == family)
             if chosen:
                 _curve(axes, chosen, filled, color=colour, linestyle=line, marker=marker)
-    for name, (family, stored, percents) in long.items():
-        if family == "ADTN":
+    for name, (stored, percents) in long.items():
+        if _family(name) == "ADTN":
             place = stored, 100 - np.mean(percents)
             style = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
             axes.annotate(name.split()[-1], place, (0, -15), **style)
@@ -75,7 +89,7 @@ def _panel(axes: Any, title: str, short: Runs, long: Runs) -> None:
         xscale="log", yscale="log", xlabel="parameters stored for the encoded layers", title=title
     )
     axes.set_ylabel("test accuracy (%), logarithmic in the error")
-    errors = [100 - p for runs in (short, long) for _, _, ps in runs.values() for p in ps]
+    errors = [100 - p for runs in (short, long) for _, ps in runs.values() for p in ps]
     axes.set_ylim(max(errors) * 1.15, min(errors) * 0.8)
     axes.yaxis.set_major_locator(FixedLocator([100 - tick for tick in TICKS]))
     axes.yaxis.set_major_formatter(lambda error, _: f"{100 - error:g}")

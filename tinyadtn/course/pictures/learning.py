@@ -71,7 +71,7 @@ def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> N
             markevery=max(1, len(smooth) // 8),
             label=label,
         )
-    axes.set(xlabel="step", ylabel="loss (nats)")
+    axes.set(xlabel="step", ylabel="loss")
     axes.locator_params(axis="x", integer=True)
     axes.set_ylim(0, top)
     axes.grid(alpha=0.3)

@@ -93,19 +93,20 @@ def _draw(axes: Any, diagram: Diagram, low: float, high: float) -> None:
 
 def whole(num_sites: int) -> Diagram:
     """Return one tensor that stores every entry."""
-    diagram = Diagram(f"stored whole: 2·2·…·2 = {2**num_sites} entries")
+    entries = "·".join("2" * num_sites)
+    diagram = Diagram(f"stored whole: {entries} = {2**num_sites} entries")
     diagram.box(0, num_sites - 1, 0, "T")
     for site in range(num_sites):
-        diagram.leg(site, 0.3, 1, f"$b_{site + 1}$")
+        diagram.leg(site, 0.3, 1, f"$b_{site}$")
     return diagram
 
 
 def product(num_sites: int) -> Diagram:
     """Return a vector of two entries at each site, and no bond."""
-    diagram = Diagram(f"product: {2 * num_sites} parameters, no bond")
+    diagram = Diagram(f"product: {2 * num_sites} parameters")
     for site in range(num_sites):
-        diagram.box(site, site, 0, f"$v_{site + 1}$")
-        diagram.leg(site, 0.3, 1, f"$b_{site + 1}$")
+        diagram.box(site, site, 0, f"$v_{site}$")
+        diagram.leg(site, 0.3, 1, f"$b_{site}$")
     return diagram
 
 
@@ -117,7 +118,7 @@ def cut(num_sites: int, place: int) -> Diagram:
     diagram.bond(place - 0.66, place + 0.66, 0, "")
     diagram.labels.append((place - 0.25, 0.25, "r"))
     for site in range(num_sites):
-        diagram.leg(site + (site >= place), 0.3, 1, f"$b_{site + 1}$")
+        diagram.leg(site + (site >= place), 0.3, 1, f"$b_{site}$")
     return diagram
 
 
@@ -185,4 +186,21 @@ def gauge() -> Diagram:
     diagram.leg(0, 0.3, 1)
     diagram.leg(4.5, 0.3, 1)
     diagram.labels += [(0.75, -0.75, "new A"), (3.75, -0.75, "new B")]
+    return diagram
+
+
+def rank_four(left: int, right: int) -> Diagram:
+    """Return A and B of an ADTN of depth 1 with the outputs first: the bond has two lines."""
+    diagram = Diagram("W = A·B: two lines of size 2 join them, so the rank is 4")
+    diagram.box(0, left - 1, 0, "A: left half, and p")
+    diagram.box(left + 0.9, left + right - 0.1, 0, "B: right half, and G")
+    for y, text in ((0.16, "x"), (-0.16, "s")):
+        diagram.bond(left - 0.66, left + 0.56, y, "")
+        diagram.labels.append((left - 0.05, y + (0.2 if y > 0 else -0.22), text))
+    for k in range(left):
+        diagram.leg(k, 0.3, 1, "p" if k == left - 1 else "")
+    for k in range(right):
+        diagram.leg(left + 0.9 + k, 0.3, 1, "q" if k == 0 else "")
+    diagram.labels.append(((left - 2) / 2, 1.25, "outputs a"))
+    diagram.labels.append((left + 0.9 + right / 2, 1.25, "inputs b"))
     return diagram

@@ -62,11 +62,13 @@ def _box(axes: Any, place: tuple[float, float], name: str, shape: str) -> None:
 def _arrows(
     axes: Any, start: tuple[float, float], end: tuple[float, float], label: str, *, back: bool
 ) -> None:
-    """A blue arrow from start to end, and below it an orange one in the opposite direction."""
-    level = start[1] == end[1]
-    tail = (start[0] + WIDTH, start[1] + (0.45 if level else 0.2))
-    head = (end[0], end[1] + (0.45 if level else 0.6))
-    shift = (0, -0.2) if level else (-0.17, -0.07)
+    """A blue arrow from start to end, and next to it an orange one in the opposite direction."""
+    if start[1] == end[1]:  # from right side to left side
+        tail, head = (start[0] + WIDTH, start[1] + 0.45), (end[0], end[1] + 0.45)
+        shift = (0, -0.2)
+    else:  # from the lower side to the upper side
+        tail, head = (start[0] + 0.8 * WIDTH, start[1]), (end[0] + 0.3 * WIDTH, end[1] + HEIGHT)
+        shift = (-0.4, 0)
     arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.6}
     axes.annotate("", xy=head, xytext=tail, arrowprops={**arrow, "color": VALUE})
     if back:

@@ -36,7 +36,10 @@ def sliding_patches(image: np.ndarray, kernel: np.ndarray, pixel: tuple[int, int
 
 
 class Board:
-    """All cells, drawn once; ``after(n)`` shows those that are known when the window is at n."""
+    """All cells, drawn once; ``after(n)`` shows those that are known when the window is at n.
+
+    A cell is 1 wide everywhere, so that an entry of the result stands below its column.
+    """
 
     def __init__(self, image: np.ndarray, kernel: np.ndarray, pixel: tuple[int, int]) -> None:
         k, (h, w) = len(kernel), image.shape
@@ -47,34 +50,49 @@ class Board:
         self.columns, self.marked = image.ravel()[owners], owners == owner[pixel]
         result, count = kernel.ravel() @ self.columns, np.arange(len(self.places))
 
-        self.figure = new_figure(13.0, 5.6, "")
-        grid = self.figure.add_gridspec(2, 3, width_ratios=(6, 4.2, 16), height_ratios=(9, 4.4))
-        axes = [self.figure.add_subplot(grid[place]) for place in np.ndindex(2, 3)]
-        axes[4].axis("off")
-        axes[4].text(0.5, 0.5, "kernel row\n× matrix  →", ha="center", va="center", fontsize=12)
-        shape = f"{k * k}×{len(self.places)}"
+        middle, right = w + 2, w + max(k, wide, k * k - w) + 4  # where the tables begin
+        under, below = k + 1.7, max(h, k + 1.7 + high, k * k) + 1.7
+        self.figure = new_figure(13.0, 13.0 * (below + 2.4) / (right + len(count) + 0.4), "")
+        axes = self.figure.add_subplot()
+        axes.set(xlim=(-0.2, right + len(count) + 0.2), ylim=(below + 1.3, -1.1), aspect="equal")
+        axes.axis("off")
+        shape, square = f"{k * k}×{len(count)}", (high, wide)
+        image_owner = owner == owner[pixel]
         self.cells = [
-            *_cells(axes[0], image, f"the image, {h}×{w}", marked=owner == owner[pixel]),
-            *_cells(axes[1], kernel, f"the kernel, {k}×{k}"),
+            *_cells(axes, (0, 0), image, f"the image, {h}×{w}", marked=image_owner),
+            *_cells(axes, (middle, 0), kernel, f"the kernel, {k}×{k}"),
             *_cells(
-                axes[2], self.columns, f"patches as columns, {shape}", count, marked=self.marked
-            ),
-            *_cells(
-                axes[3],
-                result.reshape(high, wide),
+                axes,
+                (middle, under),
+                result.reshape(square),
                 f"the result, {high}×{wide}",
-                count.reshape(high, wide),
+                count.reshape(square),
             ),
-            *_cells(axes[5], result[None], "one entry per column, read as an image", count),
+            *_cells(
+                axes,
+                (right, 0),
+                self.columns,
+                f"the patches as columns, {shape}",
+                count,
+                marked=self.marked,
+            ),
+            *_cells(axes, (0, below), kernel.reshape(1, -1), "the kernel as a row"),
+            *_cells(
+                axes,
+                (right, below),
+                result[None],
+                "one entry per column: the result as a row",
+                count,
+            ),
         ]
+        between = (k * k + right) / 2, below + 0.5
+        axes.text(*between, "× matrix =", ha="center", va="center", fontsize=12)
         self.outlines = [
-            _outline(axes[0], (k, k), VALUE),
-            _outline(axes[3], (1, 1), ADJOINT),
-            _outline(axes[2], (1, k * k), VALUE),
-            _outline(axes[5], (1, 1), ADJOINT),
+            (_outline(axes, (k, k), VALUE), (0, 0)),
+            (_outline(axes, (1, 1), ADJOINT), (middle, under)),
+            (_outline(axes, (1, k * k), VALUE), (right, 0)),
+            (_outline(axes, (1, 1), ADJOINT), (right, below)),
         ]
-        self.figure.draw_without_rendering()
-        self.figure.set_layout_engine("none")  # the same places in every step, found once
 
     def after(self, now: int) -> Any:
         """The figure with the window at place number ``now``."""
@@ -82,8 +100,8 @@ class Board:
             text.set_visible(first <= now)
             cell.set_facecolor(PIXEL if marked and first <= now else "white")
         i, j = self.places[now]
-        for outline, corner in zip(self.outlines, ((j, i), (j, i), (now, 0), (now, 0))):
-            outline.set_xy(corner)
+        for (outline, (x, y)), (dx, dy) in zip(self.outlines, ((j, i), (j, i), (now, 0), (now, 0))):
+            outline.set_xy((x + dx, y + dy))
         return self.figure
 
 
@@ -94,6 +112,7 @@ def _outline(axes: Any, size: tuple[int, int], colour: str) -> Any:
 
 def _cells(
     axes: Any,
+    corner: tuple[float, float],
     entries: np.ndarray,
     title: str,
     first: np.ndarray | int = 0,
@@ -101,13 +120,12 @@ def _cells(
     marked: np.ndarray | bool = False,
 ) -> Iterator[tuple[Any, Any, int, bool]]:
     """Draw a table; yield of each cell its box, its text, the step it is known from, its mark."""
-    high, wide = entries.shape
+    (left, top), (_, wide) = corner, entries.shape
     first, marked = (np.broadcast_to(array, entries.shape) for array in (first, marked))
-    for i, j in np.ndindex(high, wide):
-        box = axes.add_patch(Rectangle((j, i), 1, 1, edgecolor="#888888", linewidth=0.7))
+    for i, j in np.ndindex(*entries.shape):
+        x, y = left + j, top + i
+        box = axes.add_patch(Rectangle((x, y), 1, 1, edgecolor="#888888", linewidth=0.7))
         middle = {"ha": "center", "va": "center", "fontsize": 11}
-        text = axes.text(j + 0.5, i + 0.5, f"{entries[i, j]:g}", **middle)
+        text = axes.text(x + 0.5, y + 0.5, f"{entries[i, j]:g}", **middle)
         yield box, text, int(first[i, j]), bool(marked[i, j])
-    axes.set(xlim=(-0.1, wide + 0.1), ylim=(high + 0.1, -0.1), aspect="equal")
-    axes.set_title(title, fontsize=12)
-    axes.axis("off")
+    axes.text(left + wide / 2, top - 0.25, title, ha="center", va="bottom", fontsize=12)

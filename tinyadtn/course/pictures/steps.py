@@ -9,7 +9,11 @@ import numpy as np
 
 from tinyadtn.draw.style import REFERENCE, SERIES, new_figure
 
-GUIDES = {"forward": (1e-4, "h"), "central": (1e-4, "h²"), "five points": (1e-2, "h⁴")}
+GUIDES = {  # of a curve: a step, the power of h there, and where it is written
+    "forward": (1e-5, "h", (-14, 6)),
+    "central": (1e-4, "h²", (10, -10)),
+    "five points": (1e-2, "h⁴", (10, -10)),
+}
 
 
 def error_against_step(steps: np.ndarray, panels: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
@@ -51,10 +55,10 @@ def error_against_step(steps: np.ndarray, panels: Mapping[str, Mapping[str, np.n
             color=REFERENCE,
         )
         if name == "float64":  # which power of h a line is
-            for label, (step, power) in GUIDES.items():
+            for label, (step, power, offset) in GUIDES.items():
                 at = int(np.argmin(abs(np.log10(steps / step))))
                 place = (steps[at], curves[label][at])
-                axes.annotate(power, place, (10, -10), textcoords="offset points", fontsize=12)
+                axes.annotate(power, place, offset, textcoords="offset points", fontsize=12)
         axes.annotate("ε / h", (1e-11, 1e-4) if name == "float64" else (1e-6, 0.4), fontsize=12)
         axes.set_title(name)
         axes.set(xlabel="step h", ylim=(3e-18, 10))

@@ -54,7 +54,7 @@ def light_cone(
     _wall(above, num_sites, depth, gate, cone)
     _spectra(below, num_sites, before, after)
     for axes in (above, below):
-        axes.axvspan(left - 0.5, right + 0.5, color=CONE, alpha=0.45, zorder=0, linewidth=0)
+        axes.axvspan(left - 0.4, right + 0.4, color=CONE, alpha=0.45, zorder=0, linewidth=0)
     style = {
         "ha": "center",
         "va": "bottom",
@@ -163,7 +163,7 @@ def film(
     order = order[::-1] if backward else order
     captions = [_caption(None, matrices[0], backward)]
     captions += [_caption(e, m, backward) for e, m in zip(order, matrices[1:], strict=True)]
-    what = "The gradient flows back through" if backward else "T grows while we contract"
+    what = "The gradient flows back through" if backward else "The state grows while we contract"
     alt = f"{what} a brick wall of {num_sites} sites and {depth} layers."
     return player(
         lambda k: _film_frame(num_sites, order, k, matrices[k], backward), captions, alt=alt

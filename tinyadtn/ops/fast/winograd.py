@@ -17,7 +17,8 @@ coefficients and t = m + 2,
 **In two dimensions** rows and columns are treated alike: the matrices become Kronecker products,
 and a 6×6 tile of the image gives 4×4 outputs with 36 multiplications instead of 144. The sum over
 channels does not mix the 36 entries, so ⊙ becomes 36 products (o × c)(c × tiles), which take
-most of the time. The three transformations are also matrix products.
+most of the time. The three transformations are also matrix products. An image of 4×4 pixels is one
+tile. One of 2×2 pixels has a tile of its own (``PAIR``): 9 multiplications for its 4 outputs.
 
 **The gradients.** The gradient of the image is itself a convolution, of g with the kernel rotated
 by 180° and its two channel axes exchanged. The gradient of the weight is the adjoint of each step,
@@ -34,19 +35,21 @@ Source: Winograd, "Arithmetic Complexity of Computations" (1980); Lavin and Gray
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...autodiff.arrays import Array
-from ..windows import SlidingWindow, batch_first, batch_innermost, blocks, im2col
+from .. import windows
+from ..windows import Pair, SlidingWindow, batch_first, batch_innermost, im2col
+from .products import product
 from .scratch import scratch
 
-TILE = 4  # m: outputs per tile along one axis
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and ∞: m + 2 in all
 KERNEL_BLOCK = 2**22  # elements of transformed kernels at a time
-LEAST_CHANNELS, LEAST_OUTPUTS, LEAST_IMAGES = 32, 8, 16  # below these, it saves no time
+LEAST_CHANNELS, LEAST_IMAGES = 32, 16  # below these, it saves no time
 
 
 def evaluation(points: tuple[float, ...], count: int) -> np.ndarray:
@@ -62,44 +65,106 @@ def evaluation(points: tuple[float, ...], count: int) -> np.ndarray:
     return np.concatenate([np.vander(points, count, increasing=True), at_infinity])
 
 
+@dataclass(frozen=True)
+class Tile:
+    """m × m outputs of (m + 2)² inputs d: y = back [(kernel w) ⊙ (image d)].
+
+    >>> tile = Tile.of(*transformations((0.0, 1.0, -1.0)))
+    >>> d, w = np.arange(16.0), np.array([0, 0, 0, 0, 1, 2, 0, 0, 0])
+    >>> (tile.back @ ((tile.kernel @ w) * (tile.image @ d))).tolist()  # d[1,1] + 2·d[1,2], …
+    [17.0, 20.0, 29.0, 32.0]
+    """
+
+    image: np.ndarray  # (products, (m + 2)²)
+    kernel: np.ndarray  # (products, 9)
+    back: np.ndarray  # (m², products)
+
+    @classmethod
+    def of(cls, *matrices: Any, dtype: Any = np.float64) -> Tile:
+        """Return the tile for the three matrices of one axis."""
+        return cls(*(np.kron(matrix, matrix).astype(dtype) for matrix in matrices))
+
+    @property
+    def outputs(self) -> int:
+        """m: the outputs along one axis."""
+        return math.isqrt(len(self.back))
+
+    @property
+    def products(self) -> int:
+        """The number of multiplications, for each pair of channels."""
+        return len(self.kernel)
+
+    def inputs(self, window: SlidingWindow) -> SlidingWindow:
+        """Return the window of the inputs of each tile; they overlap by two."""
+        return self._tiles(window.image, 2, window.padding, window.outputs)
+
+    def places(self, window: SlidingWindow) -> SlidingWindow:
+        """Return the window of the outputs of each tile; the last may reach beyond the border."""
+        return self._tiles(window.outputs, 0, (0, 0), window.outputs)
+
+    def _tiles(self, image: Pair, overlap: int, padding: Pair, outputs: Pair) -> SlidingWindow:
+        m = self.outputs
+        rows, columns = (-(-n // m) * m + overlap - length for n, length in zip(outputs, image))
+        after = (rows - padding[0], columns - padding[1])
+        size = (m + overlap, m + overlap)
+        return SlidingWindow(image, size, (m, m), padding, after=after)
+
+
 def transformations(points: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return three matrices for 2-D tiles: image (t² × t²), kernel (t² × 9), back (m² × t²).
+    """Return the three matrices of one axis: image (t × t), kernel (t × 3), back (m × t).
 
     >>> image, kernel, back = transformations((0.0, 1.0, -1.0))
-    >>> d, w = np.arange(16.0), np.array([0, 0, 0, 0, 1, 2, 0, 0, 0])
-    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1,1] + 2·d[1,2], and its neighbors
-    [17.0, 20.0, 29.0, 32.0]
+    >>> d, w = np.arange(4.0), np.array([0.0, 1.0, 2.0])
+    >>> (back @ ((kernel @ w) * (image @ d))).tolist()  # d[1] + 2·d[2], d[2] + 2·d[3]
+    [5.0, 8.0]
     """
     t = len(points) + 1
     image = np.linalg.inv(evaluation(points, t)).T
-    kernel, back = evaluation(points, 3), evaluation(points, t - 2).T
-    return np.kron(image, image), np.kron(kernel, kernel), np.kron(back, back)
+    return image, evaluation(points, 3), evaluation(points, t - 2).T
 
 
-IMAGE, KERNEL, BACK = (matrix.astype(np.float32) for matrix in transformations(POINTS))
-CELLS = len(IMAGE)  # 36
+# A map of 2×2 pixels: along one axis the padding is 0, and y₀ = w₁d₀ + w₂d₁, y₁ = w₀d₀ + w₁d₁.
+# Both contain w₁(d₀ + d₁), so that three products are enough.
+PAIR = (
+    [[0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0]],
+    [[1, -1, 0], [0, 1, 0], [0, -1, 1]],
+    [[0, 1, 1], [1, 1, 0]],
+)
+FOUR = Tile.of(*transformations((0.0, 1.0, -1.0, 2.0, -2.0)), dtype=np.float32)  # m = 4
+TWO = Tile.of(*PAIR, dtype=np.float32)  # m = 2
 
 
 def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> bool:
     """Return whether Winograd's algorithm can compute this convolution faster than the sum.
 
-    ``image`` is (c, h, w, n). Both the outputs and the image must consist of whole tiles. The image
-    is included because its gradient is a convolution whose output has the image's shape.
+    ``image`` is (c, h, w, n).
     """
     plain = (window.stride, window.dilation, groups) == ((1, 1), (1, 1), 1)
-    if not plain or window.kernel != (3, 3) or max(window.padding) > 2:
-        return False
-    if window.after != window.padding:
+    if not plain or window.kernel != (3, 3) or max(*window.padding, *(window.after or (0, 0))) > 2:
         return False
     if type(image) is not np.ndarray or not image.dtype == weight.dtype == np.float32:
         return False
-    lengths = (*window.image, *window.outputs)
-    return (
-        min(weight.shape[:2]) >= LEAST_CHANNELS
-        and image.shape[-1] >= LEAST_IMAGES
-        and min(lengths) >= LEAST_OUTPUTS
-        and not any(length % TILE for length in lengths)
-    )
+    if min(weight.shape[:2]) < LEAST_CHANNELS or image.shape[-1] < LEAST_IMAGES:
+        return False
+    return all(_saves(tile_of(w), w) for w in (window, _of_gradient(window)))
+
+
+def tile_of(window: SlidingWindow) -> Tile:
+    """Return the tile that suits the image."""
+    return TWO if window.image == window.outputs == (2, 2) else FOUR
+
+
+def _saves(tile: Tile, window: SlidingWindow) -> bool:
+    """Return whether there are at most half as many multiplications."""
+    tiles = math.prod(tile.places(window).outputs)
+    return 2 * tile.products * tiles <= 9 * math.prod(window.outputs)
+
+
+def _of_gradient(window: SlidingWindow) -> SlidingWindow:
+    """Return the window of the convolution that is the gradient of the image."""
+    (top, left), (bottom, right) = window.padding, window.after or window.padding
+    before, after = (2 - top, 2 - left), (2 - bottom, 2 - right)
+    return SlidingWindow(window.outputs, (3, 3), padding=before, after=after)
 
 
 def conv2d(image: Array, weight: Array, window: SlidingWindow) -> tuple[Any, ...]:
@@ -116,83 +181,85 @@ def conv2d(image: Array, weight: Array, window: SlidingWindow) -> tuple[Any, ...
 
 def convolve(image: Array, weight: Array, window: SlidingWindow) -> Any:
     """y[o,i,j,n] = Σ_cpq weight[o,c,p,q] · image[c, i + p − padding, j + q − padding, n]."""
-    o, c = weight.shape[:2]
-    out = np.empty((o, *window.outputs, image.shape[-1]), image.dtype)
+    (o, c), n, tile = weight.shape[:2], image.shape[-1], tile_of(window)
+    out = np.empty((o, *window.outputs, n), image.dtype)
 
     @functools.lru_cache(maxsize=1)  # kept from block to block where all kernels are one part
     def kernels(start: int, stop: int) -> Any:
         part = weight[start:stop].reshape(-1, 9)
-        return _product("kernels", KERNEL, part.T).reshape(CELLS, stop - start, c)
+        return _product("kernels", tile.kernel, part.T).reshape(-1, stop - start, c)
 
-    tiles = _tiles(window)
-    for rows, images in _blocks(o, c, tiles, image.shape[-1]):
-        transformed = _transformed(image[..., images], tiles, rows)
-        for start, stop in _kernel_parts(o, c):
+    for rows, images in _blocks(tile, o, c, window, n):
+        inputs = _cut(image[..., images], tile.inputs(window), rows)
+        transformed = _product("transformed", tile.image, inputs).reshape(tile.products, c, -1)
+        for start, stop in _kernel_parts(tile, o, c):
             products = _product("products", kernels(start, stop), transformed)
-            outputs = _product("outputs", BACK, products.reshape(CELLS, -1))
-            part = out[start:stop, rows.start * TILE : rows.stop * TILE, :, images]
-            _tiled(part)[...] = outputs.reshape(_tiled(part).shape)
+            results = _product("outputs", tile.back, products.reshape(tile.products, -1))
+            places, part = tile.places(window), out[start:stop, ..., images]
+            shape = (*places.kernel, stop - start, rows.stop - rows.start, places.outputs[1], -1)
+            cells = results.reshape(shape)
+            for cell, outputs, inputs in places.cells(rows.start, rows.stop):
+                part[inputs] = cells[cell][outputs]
     return out
 
 
 def grad_image(g: Array, weight: Array, window: SlidingWindow) -> Any:
     """dL/d(image) from g = dL/dy, both (…, n): a convolution with the kernel turned."""
     turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
-    padding = (2 - window.padding[0], 2 - window.padding[1])
-    return convolve(g, turned, SlidingWindow(window.outputs, (3, 3), padding=padding))
+    return convolve(g, turned, _of_gradient(window))
 
 
 def grad_weight(image: Array, g: Array, window: SlidingWindow) -> Any:
     """dL/d(weight) from g = dL/dy: the adjoint of each step, in reverse."""
-    o, c, n = len(g), len(image), image.shape[-1]
-    tiles, share = _tiles(window), np.empty((o, c, 3, 3), g.dtype)
-    for start, stop in _kernel_parts(o, c):
-        total = scratch("kernels", (CELLS, stop - start, c), g)
-        total[...] = 0
-        for rows, images in _blocks(o, c, tiles, n):
-            part = _tiled(g[start:stop, rows.start * TILE : rows.stop * TILE, :, images])
-            outputs = scratch("outputs", part.shape, g)
-            outputs[...] = part
-            products = _product("products", BACK.T, outputs.reshape(TILE * TILE, -1))
-            products = products.reshape(CELLS, stop - start, -1)
-            transformed = _transformed(image[..., images], tiles, rows)
-            total += _product("sum", products, transformed.swapaxes(1, 2))
-        share[start:stop] = (total.reshape(CELLS, -1).T @ KERNEL).reshape(-1, c, 3, 3)
+    o, c, n, tile = len(g), len(image), image.shape[-1], tile_of(window)
+    share, places = np.empty((o, c, 3, 3), g.dtype), tile.places(window)
+    blocks = list(_blocks(tile, o, c, window, n))
+
+    @functools.lru_cache(maxsize=1)  # kept for all kernels where all images are one block
+    def transformed(k: int) -> Any:
+        rows, images = blocks[k]
+        inputs = _cut(image[..., images], tile.inputs(window), rows)
+        results = _product("transformed", tile.image, inputs)
+        return results.reshape(tile.products, c, -1).swapaxes(1, 2)
+
+    for start, stop in _kernel_parts(tile, o, c):
+        total = scratch("kernels", (tile.products, stop - start, c), g)
+        for k, (rows, images) in enumerate(blocks):
+            outputs = _cut(g[start:stop, ..., images], places, rows)
+            products = _product("products", tile.back.T, outputs)
+            products = products.reshape(tile.products, stop - start, -1)
+            if k == 0:
+                np.matmul(products, transformed(k), out=total)
+            else:
+                total += np.matmul(products, transformed(k), out=scratch("sum", total.shape, g))
+        matrix = total.reshape(tile.products, -1).T @ tile.kernel
+        share[start:stop] = matrix.reshape(-1, c, 3, 3)
     return share
+
+
+def _cut(image: Array, tiles: SlidingWindow, rows: slice) -> Any:
+    """Return the elements of some rows of tiles, as a matrix (cells of a tile, c · tiles · n)."""
+    count = rows.stop - rows.start
+    cut = scratch(
+        "cut", (*tiles.kernel, len(image), count, tiles.outputs[1], image.shape[-1]), image
+    )
+    im2col(image, tiles, rows.start, rows.stop, out=cut.transpose(2, 0, 1, 3, 4, 5))
+    return cut.reshape(math.prod(tiles.kernel), -1)
 
 
 def _product(name: str, a: Array, b: Array) -> Any:
     """Return a @ b in the scratch memory of that name."""
-    return np.matmul(a, b, out=scratch(name, (*a.shape[:-1], b.shape[-1]), b))
+    return product(a, b, out=scratch(name, (*a.shape[:-1], b.shape[-1]), b))
 
 
-def _tiled(outputs: Any) -> Any:
-    """Return (o, h, w, n) as (4, 4, o, tiles, tiles, n): a view."""
-    o, h, w, n = outputs.shape
-    return outputs.reshape(o, h // TILE, TILE, w // TILE, TILE, n).transpose(2, 4, 0, 1, 3, 5)
+def _blocks(tile: Tile, o: int, c: int, window: SlidingWindow, n: int) -> Any:
+    """Yield (rows of tiles, images): blocks of the usual size, or a quarter of the kernels'."""
+    size = max(windows.BLOCK, tile.products * o * c // 4)
+    return windows.blocks(tile.products * max(o, c), tile.places(window).outputs, n, size)
 
 
-def _tiles(window: SlidingWindow) -> SlidingWindow:
-    """Return the window of the tiles: 6×6 with stride 4, so that tiles overlap by two."""
-    size = TILE + 2
-    return SlidingWindow(window.image, (size, size), (TILE, TILE), window.padding)
-
-
-def _transformed(image: Array, tiles: SlidingWindow, rows: slice) -> Any:
-    """Return the transformed tiles of some rows of tiles: (36, c, tiles · n)."""
-    c, n = len(image), image.shape[-1]
-    shape = (*tiles.kernel, c, rows.stop - rows.start, tiles.outputs[1], n)
-    cut = scratch("cut", shape, image)
-    im2col(image, tiles, rows.start, rows.stop, out=cut.transpose(2, 0, 1, 3, 4, 5))
-    return _product("transformed", IMAGE, cut.reshape(CELLS, -1)).reshape(CELLS, c, -1)
-
-
-def _blocks(o: int, c: int, tiles: SlidingWindow, n: int) -> Any:
-    return blocks(CELLS * max(o, c), tiles.outputs, n)
-
-
-def _kernel_parts(o: int, c: int) -> Iterator[tuple[int, int]]:
+def _kernel_parts(tile: Tile, o: int, c: int) -> Iterator[tuple[int, int]]:
     """Kernels of some outputs at a time: transformed kernels have four times as many elements."""
-    count = -(-CELLS * o * c // KERNEL_BLOCK)
+    count = -(-tile.products * o * c // KERNEL_BLOCK)
     several = -(-o // count)
     return ((start, min(start + several, o)) for start in range(0, o, several))

@@ -1,0 +1,140 @@
+"""The commands for a checkpoint: one function each, from parsed options."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import draw
+from ..autodiff.arrays import require_device
+from ..compression.checkpoint import load
+from ..compression.report import report
+from ..data.saved_data import require_ending, save_features
+from ..encodings.encoding import Encoding
+from ..errors import TinyADTNError
+from ..exchange.onnx_file import save_onnx
+from ..exchange.safetensors_file import save_safetensors
+from ..nn.surgery import named_layers
+from ..studies import experiment_files
+from ..training.evaluate import evaluate, predict
+from ..training.features import features, layers_before
+from ..training.folder import writable_folder
+from ..training.runs import class_names, trained_on
+from .inputs import data_for, load_finite, require_finite, require_same_classes
+from .outputs import check_free, check_new, size_of
+from .picture import read_digit, read_picture
+from .terminal import say, say_next
+
+DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
+EXPORTS: dict[str, Any] = {".onnx": save_onnx, ".safetensors": save_safetensors}
+
+
+def evaluate_model(options: Namespace) -> None:
+    """Print the loss and accuracy of a checkpoint on a split."""
+    model = load_finite(options.checkpoint, options.device)
+    data = data_for(options)
+    require_same_classes(options.checkpoint, model, data)
+    with np.errstate(all="ignore"):  # an overflow is reported below, in one line
+        result = evaluate(model, getattr(data, options.split))
+    require_finite(options.checkpoint, "images", result.loss)
+    say(
+        f"{options.split} of {data.name}, {result.count:,} images: "
+        f"accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}"
+    )
+    say_next("report", options.checkpoint)
+
+
+def write_features(options: Namespace) -> None:
+    """Compute the output of the first layers on a data set; write it to a file for --data."""
+    require_device(options.device)
+    require_ending(Path(options.out))
+    out = check_new(options, options.checkpoint)
+    model = load_finite(options.checkpoint, options.device)
+    data = data_for(options)
+    layers_before(model, options.before)  # checked before a folder is made
+    writable_folder(out.parent)
+    made = features(model, options.before, data, show_progress=not options.quiet)
+    save_features(out, made)
+    say(f"{size_of(out)}: {made}")
+    say_next("train", "head", "--data", str(out))
+
+
+def export_model(options: Namespace) -> None:
+    """Write a checkpoint to the format that the ending of --out names."""
+    out, write = Path(options.out), EXPORTS.get(Path(options.out).suffix)
+    if write is None:
+        raise TinyADTNError(f"--out {out} must end in one of {', '.join(EXPORTS)}")
+    check_new(options, options.checkpoint)
+    model = load_finite(options.checkpoint)
+    writable_folder(out.parent)
+    write(out, model)
+    say(size_of(out))
+
+
+def predict_image(options: Namespace) -> None:
+    """Print the class of each picture, with the three highest probabilities."""
+    model = load_finite(options.model, options.device)
+    size, channels = model.config["image_size"], model.config["channels"]
+    if channels not in (1, 3):
+        raise TinyADTNError(
+            f"{options.model} takes images with {channels} channels; predict reads pictures "
+            "(in Python: ta.predict(model, images))"
+        )
+    # The default data of a network without a name of data are digits, as for evaluate.
+    is_ink = options.ink or (trained_on(options.model) or "mnist-5k") in DIGITS
+    if options.ink and channels == 3:
+        raise TinyADTNError(f"--ink is for grey networks, and {options.model} takes colour")
+    images = np.stack(
+        [
+            read_digit(path, size)
+            if is_ink and channels == 1
+            else read_picture(path, size, channels)
+            for path in options.images
+        ]
+    )
+    with np.errstate(all="ignore"):
+        answers = predict(model, images)
+    require_finite(options.model, "pictures", answers)
+    names = class_names(options.model, answers.shape[1])
+    width = max(map(len, names))
+    for path, probabilities in zip(options.images, answers):
+        say(f"{path}: {names[probabilities.argmax()]}")
+        for k in np.argsort(-probabilities)[:3]:
+            share = float(probabilities[k])
+            say(f"  {names[k]:{width}}  {100 * share:5.1f} %  {'█' * round(30 * share)}")
+    say_next("report", options.model)
+
+
+def print_report(options: Namespace) -> None:
+    """Print the table of parameters and, with --timing, the table of times per layer."""
+    model = load(options.checkpoint)
+    say(report(model, timing=options.timing, batch_size=options.batch_size))
+    if experiment_files.walls(model):
+        say_next("draw", options.checkpoint)
+    elif any(isinstance(layer.weight, Encoding) for layer in named_layers(model).values()):
+        say_next("evaluate", options.checkpoint)
+    else:
+        data = trained_on(options.checkpoint)
+        words = ["compress", model.config["model"], "--dense", options.checkpoint]
+        say_next(*words, *(["--data", data] if data else []))
+
+
+def draw_model(options: Namespace) -> None:
+    """Draw the gates and the spectrum of every ADTN in a checkpoint."""
+    walls = experiment_files.walls(load_finite(options.checkpoint))
+    if not walls:
+        raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
+    names = {name: f"{name}_brick_wall.png" for name in walls}
+    check_free(options, *names.values(), "singular_values.png")
+    figures = {names[name]: draw.brick_wall(weight) for name, weight in walls.items()}
+    spectra = {f"{n}, M={w.depth}": draw.cut_spectrum(w) for n, w in walls.items()}
+    title = "T cut between the middle sites"
+    figures["singular_values.png"] = draw.singular_values(spectra, title=title)
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    for file, figure in figures.items():
+        draw.save(figure, Path(options.out) / file)
+        say(Path(options.out) / file)
+    say_next("evaluate", options.checkpoint)

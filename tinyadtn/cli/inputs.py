@@ -1,0 +1,65 @@
+"""What a command reads: a checkpoint, and the data that it was trained on."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.arrays import require_device
+from ..compression.checkpoint import load
+from ..data.labels import numbers_as_names
+from ..data.loading import load_data
+from ..data.splits import Data
+from ..errors import DataFileError, NonFiniteError
+from ..nn.devices import placed
+from ..training.runs import class_names, trained_on
+
+
+def load_finite(path: str, device: str = "cpu") -> Any:
+    """Return the model in a checkpoint, on a device, if all its parameters are finite."""
+    require_device(device)
+    model = load(path)
+    for name, array in model.arrays().items():
+        bad = int((~np.isfinite(array)).sum())
+        if bad:
+            raise NonFiniteError(
+                f"{path}: {name} holds {bad:,} of {array.size:,} values that are not finite; "
+                "take a state from before, as previous.npz"
+            )
+    return placed(model, device)
+
+
+def require_same_classes(path: str, model: Any, data: Data) -> None:
+    """Raise DataFileError if a checkpoint was trained on classes of other names."""
+    count = model.config["num_classes"]
+    trained = tuple(class_names(path, count))
+    without_names = numbers_as_names(max(count, len(data.classes)))
+    both = (trained, data.classes)
+    if trained_on(path) is None or all(c == without_names[: len(c)] for c in both):
+        return
+    if trained != data.classes:
+        raise DataFileError(
+            f"{path} was trained on the classes {', '.join(trained)}, and {data.name} has the "
+            f"classes {', '.join(data.classes)}; give data with the same classes in this order"
+        )
+
+
+def require_finite(path: str, inputs: str, values: Any) -> None:
+    if not np.isfinite(values).all():
+        raise NonFiniteError(f"{path}: the outputs of this network overflow on these {inputs}")
+
+
+def data_for(options: Namespace) -> Data:
+    """Return the data of --data, or else the data that the checkpoint was trained on."""
+    name = options.data or trained_on(options.checkpoint) or "mnist-5k"
+    try:
+        return load_data(name)
+    except DataFileError as error:
+        if options.data:
+            raise
+        raise DataFileError(
+            f"{error}. {options.checkpoint} names these data; a path in it begins at the folder "
+            "where it was trained. Give them with --data"
+        ) from error

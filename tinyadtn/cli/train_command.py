@@ -1,0 +1,127 @@
+"""The command ``tinyadtn train``: a new run, or one that is resumed."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..autodiff.arrays import require_device
+from ..compression.checkpoint import load
+from ..compression.compress import compress
+from ..data.loading import load_data
+from ..data.splits import Data
+from ..errors import TinyADTNError
+from ..nn.devices import placed
+from ..studies.networks import build_for
+from ..studies.parts import is_own, training_part
+from ..training.evaluate import evaluate
+from ..training.folder import STATES
+from ..training.memory import check_memory, training_memory
+from ..training.parts import KNOWN
+from ..training.progress_bar import with_progress
+from ..training.runs import TrainingPlan, planned
+from ..training.train import SAVE_MINUTES, train
+from .outputs import check_free
+from .signals import interruption
+from .terminal import as_typed, program, say, say_next
+
+FEW_STEPS = 100  # of training; a network has hardly left its initialization
+# With ADTNs of depth 1 to 8, fc2 and lenet5 are best at rates of 0.02 to 0.04
+# (data/results/collapse.md), 30 times that of dense networks.
+ENCODED_RATE = 0.03
+
+
+def train_model(options: Namespace) -> int:
+    """Train a network, dense or with encoded layers; save the state if a signal stops it."""
+    require_device(options.device)
+    plan_options = [field.name for field in fields(TrainingPlan)]
+    given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
+    given |= {kind: training_part(given[kind]) for kind in KNOWN if kind in given}
+    if options.encode and options.model in ("fc2", "lenet5"):
+        given.setdefault("learning_rate", ENCODED_RATE)
+    data, model, plan = (_run_to_resume if options.resume else _new_run)(options, given)
+    model = placed(model, options.device)
+    # train() checks its arguments when it is called, before anything is printed.
+    places = {name: getattr(options, name) for name in ("out", "resume", "overwrite")}
+    steps = train(model, data, **places, save_minutes=options.save_minutes, **given)
+    per_epoch = plan.steps_per_epoch(len(data.train))
+    say(f"{options.model}, {model.num_parameters:,} trainable parameters, on {data}")
+    say(f"takes {training_memory(model, data, plan)}")
+    say(
+        f"{plan.epochs} {'epoch' if plan.epochs == 1 else 'epochs'} of "
+        f"{per_epoch:,} steps, peak learning rate "
+        f"{plan.learning_rate:g}; saves in {options.out} every "
+        f"{options.save_minutes:g} minutes and after every epoch"
+        + (f"; resumes {options.resume}" if options.resume else "")
+    )
+    if (total := plan.epochs * per_epoch) < FEW_STEPS:
+        say(
+            f"{total} steps are few to learn from: a smaller --batch-size or more --epochs has more"
+        )
+    with interruption() as asked_to_stop:
+        for _ in with_progress(steps, options.model, not options.quiet):
+            if asked_to_stop.is_set():
+                steps.close()  # saves last.npz
+                say(f"stopped and saved; go on with\n  {_to_go_on(options)}")
+                return 130
+    result = evaluate(model, data.validation)
+    say(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
+    # A resumed run that was complete, or never improved, leaves fewer files in a new folder.
+    kept = [file for name in ("best.npz", "last.npz") if (file := Path(options.out, name)).exists()]
+    names = ", ".join(file.name for file in kept) or "nothing new"
+    say(f"in {options.out}: {names} (best is by validation accuracy)")
+    say("test it once you are done choosing")
+    say_next("evaluate", str([*kept, options.resume][0]))
+    return 0
+
+
+def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
+    """Return the data, the named network with encoded layers, and the plan; check the memory."""
+    plan, spec = TrainingPlan(**given), dict(options.encode)
+    options.out, options.data = options.out or "runs/train", options.data or "mnist-5k"
+    if len(spec) < len(options.encode):
+        raise TinyADTNError("--encode names a layer twice")
+    last = Path(options.out) / "last.npz"
+    check_free(options, *STATES, hint=f", resume it (--resume {last})" if last.exists() else "")
+    data = load_data(options.data)
+    if options.widths is not None and options.model == "fc2":
+        raise TinyADTNError("fc2 has one hidden layer; ta.models.fc2(hidden=…) sets its width")
+    own = {} if options.widths is None else {"widths": options.widths}
+    shapes = compress(build_for(data, options.model, None, **own), spec, rng=None)
+    check_memory(training_memory(shapes, data, plan))
+    model = build_for(data, options.model, plan.seed, **own)
+    return data, compress(model, spec, rng=plan.seed) if spec else model, plan
+
+
+def _run_to_resume(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
+    """Return the data, network and plan of a checkpoint, which must be of the named network."""
+    own = {kind: given[kind] for kind in KNOWN if callable(given.get(kind))}
+    model, (plan, source) = load(options.resume), planned(options.resume, **own)
+    found = (model.config or {}).get("model")
+    if found != options.model:
+        raise TinyADTNError(f"{options.resume} holds {found}, not {options.model}; name that one")
+    if options.encode or options.widths is not None:
+        raise TinyADTNError(
+            "a resumed run keeps its layers as they are: leave --encode and --widths out"
+        )
+    folder = Path(options.resume).parent
+    options.out, options.data = options.out or str(folder), options.data or source
+    if Path(options.out).resolve() != folder.resolve():
+        check_free(options, *STATES)
+    data = load_data(options.data)
+    check_memory(training_memory(model, data, plan))
+    return data, model, plan
+
+
+def _to_go_on(options: Namespace) -> str:
+    """Return the command that resumes a stopped run; options with default values are omitted."""
+    words = [program(), "train", options.model, "--data", options.data, "--out", options.out]
+    words += ["--resume", f"{options.out}/last.npz"]
+    own = {kind: name for kind in KNOWN if is_own(name := getattr(options, kind))}
+    words += [word for kind, name in own.items() for word in (f"--{kind}", name)]
+    words += ["--device", options.device] if options.device != "cpu" else []
+    if options.save_minutes != SAVE_MINUTES:
+        words += ["--save-minutes", str(options.save_minutes)]
+    return as_typed(words)
