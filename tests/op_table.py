@@ -386,7 +386,7 @@ ROWS = [
         {"labels": LABELS}),
     Row(ta.softmax_cross_entropy, _cross_entropy,
         lambda t, a: t.nn.functional.cross_entropy(a, t.from_numpy(LABELS), label_smoothing=0.3),
-        ((3, 4),), "smooth", {"labels": LABELS, "label_smoothing": 0.3}),
+        ((3, 4),), "smooth", {"labels": LABELS, "label_smoothing": 0.3}, case="smoothed"),
     Row(ta.binary_cross_entropy_with_logits, _binary_cross_entropy,
         lambda t, a: t.nn.functional.binary_cross_entropy_with_logits(
             a, t.from_numpy(SHARES).to(a)), ((3, 4),), "smooth", {"labels": SHARES}),
@@ -405,5 +405,6 @@ NO_ZERO_SIZE = {
     "norm": "nothing is the largest of no elements",
     "binary_cross_entropy_with_logits": "the labels fix the shape",
     "softmax_cross_entropy": "a mean over no images is undefined",
+    "softmax_cross_entropy-smoothed": "a mean over no images is undefined",
     "mean_squared_error": "a mean over no elements is undefined",
 }

@@ -185,6 +185,9 @@ MASK_DOORS = {
     "data": give_data,
     "grad": lambda m: setattr(leaf(1.0, 2.0), "grad", m),
     "check_vjp": lambda m: ta.check_vjp(ta.exp, m),
+    "what a VJP returns": lambda m: ta.op(lambda a: (a * 1, lambda g: m))(leaf(1.0, 2.0)).backward(
+        np.ones(2)
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 import weakref
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import tinyadtn as ta
 from tinyadtn.autodiff.engine import op
-from tinyadtn.errors import GraphError, ShapeError
+from tinyadtn.errors import GraphError, NonFiniteError, ShapeError
 
 
 def leaf(*values, dtype=np.float64):
@@ -345,3 +346,40 @@ def test_leaves_hold_no_graph():
     assert sys.getrefcount(x) > before
     del y
     assert sys.getrefcount(x) == before
+
+
+# --- threads -------------------------------------------------------------------------------------
+
+
+def test_threads_that_share_a_parameter_add_up_their_gradients():
+    """Both passes are on their way when neither has written its gradient of w yet."""
+    w = leaf(1.0, 2.0)
+    w.grad = np.array([10.0, 10.0])
+    together = threading.Barrier(2)
+
+    @op
+    def meet(a):
+        return a * 1, lambda g: together.wait(60) * 0 + g
+
+    def work():
+        earlier = meet(leaf(1.0, 1.0))
+        (w * earlier).backward(np.ones(2))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert w.grad.tolist() == [12, 12] and w.data.flags.writeable
+
+
+def test_an_earlier_gradient_that_overflows_the_sum_is_found():
+    w = ta.Tensor(np.ones(1, np.float32), requires_grad=True)
+    w.grad = np.full(1, 3e38, np.float32)
+    with (
+        ta.detect_anomaly(),
+        np.errstate(over="ignore"),
+        pytest.raises(NonFiniteError, match="an earlier one"),
+    ):
+        (w * np.float32(3e38)).backward()
+    assert w.grad[0] == np.float32(3e38)

@@ -92,6 +92,24 @@ def test_sequential_refuses_what_is_no_layer(part):
         ta.Sequential(fc1=ta.Linear(4, 3), act=part)
 
 
+@pytest.mark.parametrize("value", [None, "0.5", True, ta.Tensor(0.5), 1j], ids=repr)
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda v: ta.Dropout(v), "rate"),
+        (lambda v: ta.BatchNorm2d(2, momentum=v), "momentum"),
+        (lambda v: ta.BatchNorm2d(2, epsilon=v), "epsilon"),
+        (lambda v: ta.LocalResponseNorm(k=v), "k"),
+        (lambda v: ta.LocalResponseNorm(alpha=v), "alpha"),
+        (lambda v: ta.LocalResponseNorm(beta=v), "beta"),
+    ],
+    ids=["rate", "momentum", "epsilon", "k", "alpha", "beta"],
+)
+def test_a_layer_rejects_options_that_are_not_numbers(make, name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a number"):
+        make(value)
+
+
 def test_flatten_keeps_rows():
     x = np.arange(24.0).reshape(2, 3, 2, 2)
     np.testing.assert_array_equal(ta.Flatten()(x).data, x.reshape(2, 12))

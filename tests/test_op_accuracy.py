@@ -375,3 +375,47 @@ def test_two_nans_share_as_equals_do():
     x.grad = None
     ta.max(x).backward(3.0)
     assert x.grad.tolist() == [3, 0]
+
+
+WITH_NAN = {
+    "norm": ta.norm,
+    "std": ta.std,
+    "var": ta.var,
+    "logsumexp": ta.logsumexp,
+    "softmax": ta.softmax,
+    "log_softmax": ta.log_softmax,
+    "loss": lambda x: ta.softmax_cross_entropy(x.reshape(1, -1), labels=[0]),
+    "smooth loss": lambda x: ta.softmax_cross_entropy(
+        x.reshape(1, -1), labels=[1], label_smoothing=0.1
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", WITH_NAN)
+def test_no_gradient_hides_a_number_that_is_not_finite(name, bad):
+    """Each value depends on every element, and so does each gradient."""
+    x = ta.Tensor(np.array([1.0, bad, 2.0]), requires_grad=True)
+    y = WITH_NAN[name](x)
+    y.backward(np.ones(y.shape))
+    assert not np.isfinite(y.data).all()
+    assert not np.isfinite(x.grad[1]) and not (np.isnan(bad) and np.isfinite(x.grad).any())
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_the_logarithm_of_infinite_sums():
+    rows = np.array([[np.inf, 1.0], [np.inf, np.inf], [-np.inf, -np.inf], [-np.inf, 1.0]])
+    x = ta.Tensor(rows, requires_grad=True)
+    y = ta.logsumexp(x, axis=1)
+    assert y.data.tolist() == [np.inf, np.inf, -np.inf, 1]
+    y.backward(np.ones(4))
+    np.testing.assert_array_equal(x.grad, [[np.nan] * 2, [np.nan] * 2, [0, 0], [0, 1]])
+
+
+@BOTH
+def test_the_angle_of_the_origin_has_no_gradient(dtype):
+    a, b = (ta.Tensor(np.array(v, dtype), requires_grad=True) for v in ([0, 0, 3], [0, -0.0, 4]))
+    ta.arctan2(a, b).backward(np.ones(3))
+    np.testing.assert_allclose(a.grad, [0, 0, 4 / 25], rtol=1e-6)
+    np.testing.assert_allclose(b.grad, [0, 0, -3 / 25], rtol=1e-6)

@@ -20,7 +20,7 @@ from numpy import ndarray
 from . import rules
 from .arraylike import ArrayLike
 from .arrays import FLOAT32, Array, as_array, sum_over
-from .guard import protect
+from .guard import locked, protect
 from .modes import looking_for_nan, recording
 
 _clock = itertools.count()
@@ -77,8 +77,6 @@ class Tensor(ArrayLike):
                     rules.retain(node.retained(), g, cotangents)
                 for source, share in node.pull_back(g):
                     known, leaf = cotangents.get(source), isinstance(source, Tensor)
-                    if known is None and leaf:
-                        known = source._grad
                     total = share if known is None else known + share
                     if looking:
                         rules.look_back(share, total, node)
@@ -88,8 +86,20 @@ class Tensor(ArrayLike):
             for node in nodes:
                 node.free()
             raise
-        # Only tensors are left. One call sets all gradients, so that Ctrl-C cannot set only some.
-        list(map(_set_gradient, cotangents, cotangents.values()))
+        locked(_add_gradients, cotangents)  # only tensors are left
+
+
+def _add_gradients(found: dict[Tensor, Array]) -> None:
+    """Add to ``.grad`` of every tensor. One call sets all, so that Ctrl-C cannot set only some."""
+    old = [tensor._grad for tensor in found]
+    sums = [
+        g if known is None else rules.owned(known + g, g, tensor)
+        for known, (tensor, g) in zip(old, found.items())
+    ]
+    if looking_for_nan.get():
+        for total in sums:
+            rules.check_finite(total, "the sum of a gradient and an earlier one", "")
+    list(map(_set_gradient, found, sums))
 
 
 _set_gradient: Any = Tensor.__dict__["_grad"].__set__
@@ -135,7 +145,8 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
     The function takes its arrays as positional arguments and all options by keyword. It returns
     its value, then for each array a function ``g -> dL/d(array)`` where ``g = dL/d(value)``. That
     function returns a new array, ``g`` or a view, and never changes ``g``. The engine sums over
-    broadcast axes. With ``joint=True`` one function returns the list of all gradients.
+    broadcast axes. With ``joint=True`` one function returns the list of all gradients. An option
+    has no gradient, so a tensor that requires one is rejected there.
 
     >>> @op
     ... def cube(a):

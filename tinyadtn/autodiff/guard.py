@@ -22,7 +22,7 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
@@ -79,6 +79,11 @@ def _new_lock() -> None:
 
 if hasattr(os, "register_at_fork"):  # another thread of the parent may have held the lock
     os.register_at_fork(after_in_child=_new_lock)
+
+
+def locked(function: Callable[..., None], *arguments: Any) -> None:
+    """Call the function while no other thread is inside such a call."""
+    with _lock: function(*arguments)  # noqa: E701  # fmt: skip
 
 
 def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: Any) -> None:

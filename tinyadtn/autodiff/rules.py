@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import DTypeError, GraphError, ShapeError, by_keyword
 from .anomaly import calling_line, check_finite
 from .arraylike import ArrayLike
-from .arrays import Array, array_module
+from .arrays import Array, array_module, require_no_mask
 from .dtypes import to_common_dtype
 from .modes import looking_for_nan
 from .options import option
@@ -195,6 +195,7 @@ def array(share: Any, node: Any, k: int) -> Array:
     """Return the gradient of argument ``k``; GraphError if it is not an array."""
     if isinstance(share, ArrayLike) or not hasattr(share, "dtype"):
         raise GraphError(f"{_gradient(node, k)} must be an array, its VJP returned {_shown(share)}")
+    require_no_mask(share)
     return share
 
 
@@ -241,9 +242,9 @@ def not_copied(node: Any) -> Any:
 
 
 def retain(tensor: Any, g: Array, gradients: dict) -> None:
-    """Add the gradient of a result, if it still exists, to those that backward will set."""
+    """Put the gradient of a result, if it still exists, to those that backward will set."""
     if tensor is not None:
-        gradients[tensor] = g.copy() if tensor._grad is None else tensor._grad + g
+        gradients[tensor] = g.copy()
 
 
 def _lies_well(gradient: Array, data: Array) -> bool:

@@ -130,7 +130,7 @@ def _array_function(self: Tensor, function: Any, types: Any, given: tuple, optio
     Without this, ``np.array_equal`` would return False for any tensor that requires a gradient.
     """
     if function in (np.array_equal, np.array_equiv, np.allclose, np.isclose):
-        given = tuple(map(_array, given))
+        return function(*map(_array, given), **options)
     return function._implementation(*given, **options)
 
 

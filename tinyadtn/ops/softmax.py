@@ -61,17 +61,21 @@ def logsumexp(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
     """
     (rows, shape, back), xp = rows_over(as_float(a), axis, keepdims), array_module(a)
     largest = rows.max(axis=-1, keepdims=True)
-    e = xp.exp(rows - xp.where(xp.isfinite(largest), largest, 0))  # -∞ - -∞ is NaN
+    infinite = xp.isinf(largest)
+    e = xp.exp(rows - xp.where(infinite, 0, largest))  # ∞ - ∞ would be NaN
     others = total_of_others(e, -1)
-    c = largest + xp.log1p(others)
+    c = xp.where(infinite, largest, largest + xp.log1p(others))
     return c.reshape(shape), lambda g: back(g.reshape(c.shape) * (e / (1 + others)))
 
 
 def total_of_others(e: Array, axis: int) -> Any:
-    """Return Σ e along an axis without the largest e, which is 1: ln(1 + it) loses no small e."""
+    """Return Σ e along an axis without the largest e, which is 1: ln(1 + it) loses no small e.
+
+    If the largest e is NaN or infinite, the result is NaN, and so are all gradients.
+    """
     rows = e.copy().swapaxes(axis, 0)
     largest = (rows.argmax(axis=0), *array_module(e).indices(rows.shape[1:]))
-    rows[largest] = 0
+    rows[largest] *= 0
     return sum_over(rows, (0,), keepdims=True).swapaxes(axis, 0)
 
 

@@ -61,6 +61,6 @@ def norm(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
     scale = xp.where((largest > 0) & xp.isfinite(largest), largest, 1)
     scaled = a / scale
     length = xp.sqrt(sum_over(scaled * scaled, axes, keepdims=True))
-    direction = scaled / xp.where(length > 0, length, 1)
+    direction = scaled / xp.where(length == 0, 1, length)
     c = scale * length
     return c if keepdims else c.squeeze(axes), lambda g: g.reshape(c.shape) * direction

@@ -38,7 +38,11 @@ def arctan(a: Array) -> Any:
 
 @op
 def arctan2(a: Array, b: Array) -> Any:
-    """c = the angle of the point (b, a), from -π to π: arctan(a / b) where b > 0."""
+    """c = the angle of the point (b, a), from -π to π: arctan(a / b) where b > 0.
+
+    The gradient at the origin, which does not exist, is 0, as in torch.
+    """
     xp, a, b = array_module(a), as_float(a), as_float(b)
     r = xp.hypot(a, b)  # b² alone could overflow
+    r = xp.where(r == 0, 1, r)
     return xp.arctan2(a, b), lambda g: g * (b / r / r), lambda g: -g * (a / r / r)
