@@ -44,95 +44,74 @@ def batch_norm(
     array([-1.,  1.])
     """
     of_batch = mean is None
-    x, scale, shift, mean, variance = _checked(x, scale, shift, mean, variance, epsilon, observe)
+    x, scale, shift, *constants = _checked(x, scale, shift, mean, variance, epsilon)
     rows, xp, shape = channel_rows(x), array_module(x), x.shape  # (c, m) with m = h·w·n
     m = rows.shape[1]
-    inverse = 1 / xp.sqrt(variance + x.dtype.type(epsilon))
 
-    def normalize(
-        x: Array, mean: Array, inverse: Array, scale: Array, shift: Array
+    def normalize(x: Array, scale: Array, shift: Array, *constants: Array, out: Any) -> tuple:
+        mean, variance = constants or _moments(x, out)
+        inverse = 1 / xp.sqrt(variance + x.dtype.type(epsilon))
+        xp.subtract(x, mean, out=out)
+        out *= scale * inverse
+        out += shift
+        return mean, variance, inverse
+
+    y, *moments = _by_channels(normalize, rows, scale, shift, *constants)
+    if observe is not None and of_batch:
+        observe(*moments[:2])
+
+    def normalize_vjp(
+        g: Array, x: Array, scale: Array, mean: Array, _: Array, inverse: Array, out: Any
     ) -> tuple[Any, ...]:
-        normal = (x - mean) * inverse  # x̂
-        return scale * normal + shift, normal
-
-    def normalize_vjp(g: Array, normal: Array, factor: Array) -> tuple[Any, ...]:
-        grad_scale = (g * normal).sum(axis=1, keepdims=True)
+        centred = x - mean  # x̂ = centred · inverse
+        grad_scale = xp.multiply(g, centred, out=out).sum(axis=1, keepdims=True) * inverse
         grad_shift = g.sum(axis=1, keepdims=True)
-        if of_batch:  # mean and variance depend on x: g - mean(g) - x̂ · mean(g · x̂)
-            g = g - grad_shift / m
-            g -= normal * (grad_scale / m)
-        return factor * g, grad_scale, grad_shift
-
-    vectors = (mean, inverse, scale, shift)
-    y, normal = _by_channels(normalize, rows, *vectors, dtype=x.dtype)
+        if of_batch:  # mean and variance depend on x: g - x̂ · mean(g · x̂) - mean(g)
+            centred *= inverse * grad_scale / m
+            g = xp.subtract(g, centred, out=out)
+            g -= grad_shift / m
+        xp.multiply(g, scale * inverse, out=out)
+        return grad_scale, grad_shift
 
     def gradients(g: Array) -> list:
-        arrays = (channel_rows(g), normal, scale * inverse)
-        grad_x, grad_scale, grad_shift = _by_channels(normalize_vjp, *arrays, dtype=normal.dtype)
-        return [from_channel_rows(grad_x, shape), grad_scale[:, 0], grad_shift[:, 0]]
+        arrays = (channel_rows(g), rows, scale, *moments)
+        grad_x, *others = _by_channels(normalize_vjp, *arrays)
+        return [from_channel_rows(grad_x, shape), *others]
 
     return from_channel_rows(y, shape), gradients
 
 
-def batch_statistics(x: Array) -> tuple[Any, Any]:
-    """Return the mean and the (biased) variance of each channel of x (n, c, h, w): two arrays (c,).
+def _moments(rows: Array, work: Any) -> tuple[Any, Any]:
+    """Return the mean and the variance of each row, as columns; ``work`` is overwritten."""
+    mean = rows.mean(axis=1, keepdims=True)
+    work = array_module(rows).subtract(rows, mean, out=work)
+    work *= work
+    return mean, work.mean(axis=1, keepdims=True)
 
-    >>> import numpy as np
-    >>> batch_statistics(np.array([1.0, 3.0]).reshape(2, 1, 1, 1))
-    (array([2.]), array([1.]))
+
+def _by_channels(function: Callable[..., tuple], rows: Array, *others: Array) -> list[Any]:
+    """Return ``out`` and the results of ``function(rows, *others, out=out)``, all vectors (c,).
+
+    The function is called for a few channels at a time, with blocks that stay in cache. The first
+    axis of every array is the channel; a vector (c,) is passed to the function as a column (c, 1).
     """
-    require_images(x, "batch_norm")
-    rows = channel_rows(x)
-    if rows.shape[1] == 0:
-        raise ShapeError(f"an empty batch {x.shape} has no statistics")
-    average = rows.mean(axis=1)
-
-    def variance(x: Array, average: Array) -> tuple[Any]:
-        centred = x - average
-        return ((centred * centred).mean(axis=1),)
-
-    return average, *_by_channels(variance, rows, average, dtype=average.dtype)
-
-
-def _by_channels(
-    function: Callable[..., tuple[Any, ...]], rows: Array, *others: Array, dtype: Any
-) -> list[Any]:
-    """Return the results of ``function(rows, *others)``, evaluated for a few channels at a time.
-
-    The blocks are small enough to stay in cache between operations. The first axis of every array
-    is the channel; a vector (c,) is passed to the function as a column (c, 1). Results get that
-    ``dtype``.
-    """
+    xp = array_module(rows)
+    out = xp.empty_like(rows)
     columns = [a[:, None] if a.ndim == 1 else a for a in others]
-    if rows.size <= BLOCK:
-        return [part.astype(dtype, copy=False) for part in function(rows, *columns)]
-    results: list[Any] = []
-    for k in _blocks(rows):
-        parts = function(rows[k], *[a[k] for a in columns])
-        if not results:
-            xp = array_module(rows)
-            results = [xp.empty((len(rows), *part.shape[1:]), dtype) for part in parts]
-        for result, part in zip(results, parts):
-            result[k] = part
-    return results
+    parts = [function(rows[k], *[a[k] for a in columns], out=out[k]) for k in _blocks(rows)]
+    return [out, *(xp.concatenate(vectors)[:, 0] for vectors in zip(*parts))]
 
 
 def _blocks(rows: Array) -> Iterator[slice]:
     """Yield some channels at a time: about BLOCK elements, or one channel."""
     several = max(1, BLOCK // max(1, rows.shape[1]))
-    return (slice(k, k + several) for k in range(0, len(rows), several))
+    return (slice(k, k + several) for k in range(0, max(1, len(rows)), several))
 
 
 def _checked(
-    x: Array,
-    scale: Array,
-    shift: Array,
-    mean: Array,
-    variance: Array,
-    epsilon: float,
-    observe: Callable[[Any, Any], None] | None,
-) -> tuple[Any, ...]:
-    """Return the five arrays of ``batch_norm`` as floats; the batch's statistics are the default.
+    x: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float
+) -> list[Any]:
+    """Return the arrays of ``batch_norm`` as floats; without mean and variance if they are None.
 
     Raises ShapeError if they do not fit.
     """
@@ -140,17 +119,17 @@ def _checked(
     require_epsilon(epsilon, "batch_norm")
     if (mean is None) != (variance is None):
         raise ShapeError("batch_norm takes mean and variance together, or neither")
-    x, scale, shift = as_float(x), as_float(scale), as_float(shift)
+    x = as_float(x)
+    vectors = {"scale": as_float(scale), "shift": as_float(shift)}
     if mean is None:
-        mean, variance = batch_statistics(x)
-        if observe is not None:
-            observe(mean, variance)
+        if x.size == 0:
+            raise ShapeError(f"an empty batch {x.shape} has no statistics")
     else:
-        mean, variance = asarray_like(as_array(mean), x), asarray_like(as_array(variance), x)
-    vectors = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
+        vectors["mean"] = asarray_like(as_array(mean), x)
+        vectors["variance"] = asarray_like(as_array(variance), x)
     for name, values in vectors.items():
         if values.shape != (x.shape[1],):
             raise ShapeError(
                 f"batch_norm of {x.shape} needs {x.shape[1]} numbers as {name}, got {values.shape}"
             )
-    return x, scale, shift, mean, variance
+    return [x, *vectors.values()]

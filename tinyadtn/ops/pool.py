@@ -55,17 +55,20 @@ def max_pool2d(
 
     def grad_x(g: Array) -> Any:
         g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
-        undecided = xp.ones(out.shape, bool)
+        undecided, apart = xp.ones(out.shape, bool), _apart(window)
         some_nan, finite = bool(xp.isnan(out).any()), bool(xp.isfinite(g).all())
         for _, outputs, inputs in window.cells(0, window.outputs[0]):
-            pixels, part = image[inputs], g[outputs]
+            pixels, part, into = image[inputs], g[outputs], share[inputs]
             won = pixels == out[outputs]
             if some_nan:
                 won |= pixels != pixels  # a window with a NaN has the maximum NaN
             won &= undecided[outputs]
             undecided[outputs] ^= won
             # The product is much faster than `where`, but inf · 0 is not 0.
-            share[inputs] += part * won if finite else xp.where(won, part, 0)
+            if finite and apart:
+                xp.multiply(part, won, out=into)
+            else:
+                into += part * won if finite else xp.where(won, part, 0)
         return batch_first(share)
 
     return batch_first(out), grad_x
@@ -95,8 +98,7 @@ def avg_pool2d(
     xp, image = array_module(x), batch_innermost(as_float(x))
     count = math.prod(window.kernel)
     shape, out = image.shape, xp.zeros((len(image), *window.outputs, len(x)), image.dtype)
-    apart = window.stride == window.kernel and window.dilation == (1, 1) and not window.padded
-    if count > 16 and apart:
+    if count > 16 and _apart(window):
         out = _sums_of_blocks(image, window)
     else:
         for _, outputs, inputs in window.cells(0, window.outputs[0]):
@@ -125,6 +127,11 @@ def _inputs(window: SlidingWindow, axis: int) -> np.ndarray:
     """Return the input of each output (row) and cell (column) along one axis."""
     first = window.stride[axis] * np.arange(window.outputs[axis]) - window.padding[axis]
     return first[:, None] + window.dilation[axis] * np.arange(window.kernel[axis])
+
+
+def _apart(window: SlidingWindow) -> bool:
+    """Return whether no two windows overlap, and none reaches outside of the image."""
+    return window.stride == window.kernel and window.dilation == (1, 1) and not window.padded
 
 
 def _sums_of_blocks(image: Array, window: SlidingWindow) -> Any:
