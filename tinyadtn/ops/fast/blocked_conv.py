@@ -14,6 +14,7 @@ from typing import Any
 
 from ...autodiff.arrays import Array, array_module
 from ..windows import SlidingWindow, batch_first, batch_innermost, blocks, col2im, im2col
+from .products import product
 from .scratch import scratch
 
 
@@ -41,16 +42,16 @@ def conv2d(image: Array, weight: Array, window: SlidingWindow, groups: int) -> t
 
     out = xp.empty((o, *window.outputs, n), xp.result_type(image, weight))
     for rows, images in parts:
-        product = kernels @ unfolded(rows, images)
-        part = out[:, rows, :, images]
-        part[...] = product.reshape(part.shape)
+        part, columns = out[:, rows, :, images], unfolded(rows, images)
+        outputs = scratch("product", (groups, o // groups, columns.shape[-1]), out)
+        part[...] = product(kernels, columns, out=outputs).reshape(part.shape)
 
     def grad_x(g: Array) -> Any:
         g, share = batch_innermost(g), xp.zeros(image.shape, g.dtype)
         for rows, images in parts:
             part = g[:, rows, :, images]
             columns = scratch("columns", (c, *window.kernel, *part.shape[1:]), g)
-            xp.matmul(
+            product(
                 kernels.swapaxes(1, 2),
                 part.reshape(groups, o // groups, -1),
                 out=columns.reshape(groups, depth // groups, -1),
@@ -59,12 +60,12 @@ def conv2d(image: Array, weight: Array, window: SlidingWindow, groups: int) -> t
         return batch_first(share)
 
     def grad_weight(g: Array) -> Any:
-        g, share = batch_innermost(g), xp.zeros(weight.shape, g.dtype)
-        total = share.reshape(kernels.shape)
+        g, total = batch_innermost(g), xp.zeros((groups, depth // groups, o // groups), g.dtype)
         for rows, images in parts:
             part = g[:, rows, :, images].reshape(groups, o // groups, -1)
-            product = scratch("product", kernels.shape, g)
-            total += xp.matmul(part, unfolded(rows, images).swapaxes(1, 2), out=product)
-        return share
+            share = scratch("product", total.shape, g)
+            # The columns come first: BLAS takes half the time if the first factor has more rows.
+            total += xp.matmul(unfolded(rows, images), part.swapaxes(1, 2), out=share)
+        return total.swapaxes(1, 2).reshape(weight.shape)
 
     return batch_first(out), grad_x, grad_weight

@@ -45,11 +45,11 @@ import numpy as np
 from ...autodiff.arrays import Array
 from .. import windows
 from ..windows import Pair, SlidingWindow, batch_first, batch_innermost, im2col
+from .products import product
 from .scratch import scratch
 
 KERNEL_BLOCK = 2**22  # elements of transformed kernels at a time
 LEAST_CHANNELS, LEAST_IMAGES = 32, 16  # below these, it saves no time
-SMALL = 10**6  # multiply-adds up to which OpenBLAS multiplies without copying the matrices first
 
 
 def evaluation(points: tuple[float, ...], count: int) -> np.ndarray:
@@ -194,10 +194,10 @@ def convolve(image: Array, weight: Array, window: SlidingWindow) -> Any:
         transformed = _product("transformed", tile.image, inputs).reshape(tile.products, c, -1)
         for start, stop in _kernel_parts(tile, o, c):
             products = _product("products", kernels(start, stop), transformed)
-            product = _product("outputs", tile.back, products.reshape(tile.products, -1))
+            results = _product("outputs", tile.back, products.reshape(tile.products, -1))
             places, part = tile.places(window), out[start:stop, ..., images]
             shape = (*places.kernel, stop - start, rows.stop - rows.start, places.outputs[1], -1)
-            cells = product.reshape(shape)
+            cells = results.reshape(shape)
             for cell, outputs, inputs in places.cells(rows.start, rows.stop):
                 part[inputs] = cells[cell][outputs]
     return out
@@ -219,8 +219,8 @@ def grad_weight(image: Array, g: Array, window: SlidingWindow) -> Any:
     def transformed(k: int) -> Any:
         rows, images = blocks[k]
         inputs = _cut(image[..., images], tile.inputs(window), rows)
-        product = _product("transformed", tile.image, inputs)
-        return product.reshape(tile.products, c, -1).swapaxes(1, 2)
+        results = _product("transformed", tile.image, inputs)
+        return results.reshape(tile.products, c, -1).swapaxes(1, 2)
 
     for start, stop in _kernel_parts(tile, o, c):
         total = scratch("kernels", (tile.products, stop - start, c), g)
@@ -248,28 +248,16 @@ def _cut(image: Array, tiles: SlidingWindow, rows: slice) -> Any:
 
 
 def _product(name: str, a: Array, b: Array) -> Any:
-    """Return a @ b in the scratch memory of that name, some columns at a time.
-
-    A product of SMALL size takes half the time for each multiplication.
-    """
-    out = scratch(name, (*a.shape[:-1], b.shape[-1]), b)
-    most = SMALL // (a.shape[-2] * a.shape[-1])
-    columns = math.gcd(b.shape[-1], 2 ** max(0, most.bit_length() - 1))
-    if columns < 16:
-        return np.matmul(a, b, out=out)
-    a = a[..., None, :, :]
-    np.matmul(a, _slices(b, columns), out=_slices(out, columns))
-    return out
-
-
-def _slices(matrix: Any, columns: int) -> Any:
-    """Return (…, rows, k · columns) as (…, k, rows, columns): a view."""
-    return matrix.reshape(*matrix.shape[:-1], -1, columns).swapaxes(-3, -2)
+    """Return a @ b in the scratch memory of that name."""
+    return product(a, b, out=scratch(name, (*a.shape[:-1], b.shape[-1]), b))
 
 
 def _blocks(tile: Tile, o: int, c: int, window: SlidingWindow, n: int) -> Any:
-    """Yield (rows of tiles, images): blocks of the usual size, or a quarter of the kernels'."""
-    size = max(windows.BLOCK, tile.products * o * c // 4)
+    """Yield (rows of tiles, images): blocks of twice the usual size, or a quarter of the kernels'.
+
+    Small blocks have few images, and then every copy is a loop over short runs.
+    """
+    size = max(2 * windows.BLOCK, tile.products * o * c // 4)
     return windows.blocks(tile.products * max(o, c), tile.places(window).outputs, n, size)
 
 
