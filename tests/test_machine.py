@@ -86,7 +86,7 @@ from tinyadtn.limits import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def use():
-    return [np.ones(2**size) for size in (17, 19, 20, 21)]
+    return [np.ones(2**size) for size in (17, 19, 20, 21, 23)]
 use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):

@@ -12,7 +12,7 @@ from .errors import SizeLimitError
 
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux lists the limits of a container
 ALWAYS = 8 * 2**20  # bytes that any file may become
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of glibc's mallopt
 GROWTH = 50  # times its size on disk: images compress to a fifth, zeros to a thousandth
 
 
@@ -89,5 +89,5 @@ def keep_freed_memory() -> None:
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(MMAP_THRESHOLD, 32 * 2**20)  # the largest that is allowed
+        mallopt(MMAP_MAX, 0)  # no array gets pages of its own, which free() would return
         mallopt(TRIM_THRESHOLD, 2**30)

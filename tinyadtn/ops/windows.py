@@ -282,7 +282,9 @@ def blocks(
     """
     size = BLOCK if size is None else size
     row = max(1, depth * outputs[1])  # elements that im2col makes of one output row of one image
-    images = max(1, min(n, 2 * size // row))
+    most = max(1, min(n, 2 * size // row))
+    equal = math.ceil(n / max(1, math.ceil(n / most)))  # images, if all blocks have as many
+    images = max(1, equal if equal == n or most < 16 else math.ceil(equal / 16) * 16)
     rows = max(1, size // (row * images))
     for first in range(0, n, images):
         for start in range(0, outputs[0], rows):

@@ -253,8 +253,11 @@ def _product(name: str, a: Array, b: Array) -> Any:
 
 
 def _blocks(tile: Tile, o: int, c: int, window: SlidingWindow, n: int) -> Any:
-    """Yield (rows of tiles, images): blocks of the usual size, or a quarter of the kernels'."""
-    size = max(windows.BLOCK, tile.products * o * c // 4)
+    """Yield (rows of tiles, images): blocks of twice the usual size, or a quarter of the kernels'.
+
+    Small blocks have few images, and then every copy is a loop over short runs.
+    """
+    size = max(2 * windows.BLOCK, tile.products * o * c // 4)
     return windows.blocks(tile.products * max(o, c), tile.places(window).outputs, n, size)
 
 
