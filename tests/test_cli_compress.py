@@ -68,10 +68,8 @@ def test_compress_takes_any_encoding(tiny, tmp_path, capsys):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"curves.png", "weights.png", "results.json"} < names
     assert not {"gates.npz", "brick_wall.png", "singular_values.png"} & names
-    (errors,) = [
-        o["fit_error"] for o in json.loads(Path("out/results.json").read_text())["outcomes"]
-    ]
-    assert errors.keys() == {"fc1", "fc2"}
+    (outcome,) = json.loads(Path("out/results.json").read_text())["outcomes"]
+    assert outcome["fit_error"].keys() == {"fc1", "fc2"}
     assert main([*job, "--encode", "fc1=1", "fc2=LowRank:rank=3", "--out", "both"]) == 0
     assert Path("both/gates.npz").exists() and Path("both/brick_wall.png").exists()
 
@@ -79,7 +77,7 @@ def test_compress_takes_any_encoding(tiny, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--encode", "fc1=Frozen"], "nothing to fit"),
+        (["--encode", "fc1=Frozen"], "Frozen is the control that compress adds"),
         (["--encode", "fc1=1", "fc1=2"], "--encode names fc1 twice"),
         (["--encode", "fc1=1", "--layers", "fc2"], "--layers goes without --encode"),
         (["--encode", "fc1=1", "--site-dim", "4"], "--site-dim goes without --encode"),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data.splits import Data
+from ..errors import TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
 from ..tables import format_table, spread
@@ -45,6 +46,8 @@ class Settings:
 
     def configurations(self) -> dict[str, Config]:
         """Return {row: configuration}; a row may continue with networks of those before it."""
+        if all(entry in ("Frozen", {"encoding": "Frozen"}) for entry in self.encode.values()):
+            raise TinyADTNError("Frozen is the control that compress adds: name another encoding")
         common = {"batch_size": self.batch_size, "clip": self.clip}
         own = {**common, "epochs": self.epochs, "learning_rate": self.learning_rate}
         dense = {**common, "epochs": self.dense_epochs, "learning_rate": self.dense_learning_rate}
