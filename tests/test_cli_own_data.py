@@ -12,7 +12,7 @@ from PIL import Image
 import tinyadtn as ta
 from tinyadtn.cli.encode_option import layer_encoding, recipe
 from tinyadtn.cli.main import main
-from tinyadtn.cli.picture import read_picture
+from tinyadtn.data.picture import read_picture
 from tinyadtn.files.state import read_state
 
 

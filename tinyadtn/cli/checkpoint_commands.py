@@ -12,6 +12,7 @@ from .. import draw
 from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
 from ..compression.report import report
+from ..data.picture import load_picture
 from ..data.saved_data import require_ending, save_features
 from ..encodings.encoding import Encoding
 from ..errors import TinyADTNError
@@ -27,7 +28,6 @@ from ..training.runs import class_names, trained_on
 from .encode_option import encoding, recipe
 from .inputs import data_for, load_finite, require_finite, require_same_classes
 from .outputs import check_free, check_new, size_of
-from .picture import read_digit, read_picture
 from .terminal import say, say_next
 
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
@@ -91,9 +91,7 @@ def predict_image(options: Namespace) -> None:
         raise TinyADTNError(f"--ink is for grey networks, and {options.model} takes colour")
     images = np.stack(
         [
-            read_digit(path, size)
-            if is_ink and channels == 1
-            else read_picture(path, size, channels)
+            load_picture(path, size=size, channels=channels, ink=is_ink and channels == 1)
             for path in options.images
         ]
     )
