@@ -67,7 +67,7 @@ def train_model(options: Namespace) -> int:
                 steps.close()  # saves last.npz
                 say(f"stopped and saved; go on with\n  {_to_go_on(options)}")
                 return 130
-    result = evaluate(model, data.validation)
+    result = evaluate(model, data.validation, loss=plan.part("loss"))
     say(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
     # A resumed run that was complete, or never improved, leaves fewer files in a new folder.
     kept = [file for name in ("best.npz", "last.npz") if (file := Path(options.out, name)).exists()]
