@@ -230,3 +230,43 @@ def test_a_file_that_is_read_only_is_kept(tmp_path):
     path.chmod(0o644)
     write(path, 2.0)
     assert value_in(path) == 2.0
+
+
+def _draw(path, model):
+    ta.draw.save(ta.draw.sensitivity({"fc1": 0.1}), path)
+
+
+def _save_data(path, model):
+    ta.save_data(path, ta.load_data((np.zeros((60, 1, 8, 8), np.uint8), np.arange(60) % 3)))
+
+
+WRITERS = {
+    "ta.save": (ta.save, "a.npz"),
+    "save_data": (_save_data, "a.npz"),
+    "save_safetensors": (ta.save_safetensors, "a.safetensors"),
+    "save_onnx": (ta.save_onnx, "a.onnx"),
+    "draw.save": (_draw, "a.png"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_function_that_writes_replaces_ordinary_files_alone(name, tmp_path):
+    write, file = WRITERS[name]
+    if name.startswith("save_") and name != "save_data":
+        pytest.importorskip(name.removeprefix("save_"))
+    model, path = ta.models.fc2(hidden=2, rng=0), tmp_path / file
+    path.write_text("old")
+    write(path, model)
+    content = path.read_bytes()
+    assert content != b"old" and [p.name for p in tmp_path.iterdir()] == [file]
+    link = tmp_path / f"link{path.suffix}"
+    link.symlink_to(path)
+    write(link, model)
+    assert link.is_symlink() and path.stat().st_size == len(content)
+    for number, make in enumerate((Path.mkdir, os.mkfifo)):
+        there = tmp_path / f"there{number}{path.suffix}"
+        make(there)
+        kind = stat.S_IFMT(there.stat().st_mode)
+        with pytest.raises(OSError, match=r"folder|ordinary"):
+            write(there, model)
+        assert stat.S_IFMT(there.stat().st_mode) == kind

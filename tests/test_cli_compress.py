@@ -56,6 +56,39 @@ def test_compress_does_the_whole_job(tiny, tmp_path, capsys):
     assert measured == results["outcomes"][0]["test_accuracy"]["fine-tuned"]
 
 
+def test_compress_takes_any_encoding(tiny, tmp_path, capsys):
+    job = ["compress", "fc2", "--data", tiny, *SHORT]
+    encode = ["--encode", "fc1=Quantized:bits=8,of=TensorTrain(ranks=2)", "fc2=LowRank:rank=3"]
+    assert main([*job, *encode, "--out", "out"]) == 0
+    small = ta.load("out/fine-tuned.npz")
+    assert small.fc1.weight.label == "tensor train D=2, 8 bits"
+    assert small.fc2.weight.rank == 3
+    printed = capsys.readouterr().out
+    assert "random, untrained weights in fc1, fc2." in printed and "gates" not in printed
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"curves.png", "weights.png", "results.json"} < names
+    assert not {"gates.npz", "brick_wall.png", "singular_values.png"} & names
+    (outcome,) = json.loads(Path("out/results.json").read_text())["outcomes"]
+    assert outcome["fit_error"].keys() == {"fc1", "fc2"}
+    assert main([*job, "--encode", "fc1=1", "fc2=LowRank:rank=3", "--out", "both"]) == 0
+    assert Path("both/gates.npz").exists() and Path("both/brick_wall.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--encode", "fc1=Frozen"], "Frozen is the control that compress adds"),
+        (["--encode", "fc1=1", "fc1=2"], "--encode names fc1 twice"),
+        (["--encode", "fc1=1", "--layers", "fc2"], "--layers goes without --encode"),
+        (["--encode", "fc1=1", "--site-dim", "4"], "--site-dim goes without --encode"),
+        (["--layers", "fc1", "fc1"], "--layers names one twice"),
+    ],
+)
+def test_what_compress_cannot_encode_is_named_before_it_trains(words, says, tiny, capsys):
+    assert main(["compress", "fc2", "--data", tiny, *SHORT, *words]) == 2
+    assert says in capsys.readouterr().err and not Path("runs").exists()
+
+
 def test_compress_takes_every_knob_of_an_adtn(tiny):
     knobs = {
         "depth": 3,
@@ -165,7 +198,7 @@ def test_curves_know_the_number_of_classes_and_colours_are_no_digits(three, tmp_
     drawn = []
     plain = draw.training_curves
     monkeypatch.setattr(draw, "training_curves", lambda *a, **k: drawn.append(k) or plain(*a, **k))
-    settings = experiment.Settings("fc2", ("fc1",), {"depth": 1}, 1, 1, 2)
+    settings = experiment.Settings("fc2", {"fc1": 1}, 1, 1, 2)
     outcomes = experiment.run_experiment(three, settings, show_progress=False)
     files = experiment_files.write_all(tmp_path, three, settings, outcomes)
     assert drawn == [{"classes": 3}]

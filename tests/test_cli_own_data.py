@@ -10,9 +10,9 @@ from own_data import NAMES, some, write_csv, write_pictures
 from PIL import Image
 
 import tinyadtn as ta
-from tinyadtn.cli.encode_option import layer_encoding
+from tinyadtn.cli.encode_option import layer_encoding, recipe
 from tinyadtn.cli.main import main
-from tinyadtn.cli.picture import read_picture
+from tinyadtn.data.picture import read_picture
 from tinyadtn.files.state import read_state
 
 
@@ -155,12 +155,18 @@ def test_a_checkpoint_whose_data_are_elsewhere_says_so(pets, capsys, monkeypatch
         ("fc1=TensorTrain:ranks=(4, 8),modes=((4,8,8),(16,7,7))",
          ta.TensorTrain.like(((4, 8, 8), (16, 7, 7)), (4, 8))),
         ("fc1=TensorTrain:ranks=[4,8]", ta.TensorTrain.like([[8, 8, 4], [7, 8, 14]], [4, 8])),
+        ("fc1=Quantized:bits=8,of=2", ta.Quantized.like(8, of=2)),
+        ("fc1=Quantized:bits=4,of=TensorTrain(ranks=(2,3))",
+         ta.Quantized.like(4, of=ta.TensorTrain.like(ranks=(2, 3)))),
+        ("fc1=Update:of=Quantized(bits=4, of=LowRank(rank=2))",
+         ta.Update.like(of=ta.Quantized.like(4, of=ta.LowRank.like(2)))),
+        ("fc1=Quantized:bits=4,of=Frozen", ta.Quantized.like(4, of=ta.Frozen.like())),
     ],
 )  # fmt: skip
 def test_any_encoding_with_its_options(text, expected):
     layer, value = layer_encoding(text)
     model = ta.models.fc2(rng=0)
-    mine, other = (ta.compress(model, {layer: v}, rng=0) for v in (value, expected))
+    mine, other = (ta.compress(model, {layer: v}, rng=0) for v in (recipe(value), expected))
     assert mine.fc1.weight.config == other.fc1.weight.config
     for name, array in mine.arrays().items():
         np.testing.assert_array_equal(array, other.arrays()[name])
@@ -168,7 +174,7 @@ def test_any_encoding_with_its_options(text, expected):
 
 def test_a_kernel_as_tucker():
     layer, value = layer_encoding("conv2=Tucker:ranks=3")
-    small = ta.compress(ta.models.lenet5(rng=0), {layer: value}, rng=0)
+    small = ta.compress(ta.models.lenet5(rng=0), {layer: recipe(value)}, rng=0)
     assert small.conv2.weight.ranks == (3, 3)
 
 
@@ -191,7 +197,15 @@ def test_a_kernel_as_tucker():
         ("fc1=ADTN:**{}", "option=value|no option"),
         ("fc1=ADTN:depth=2).x(", "option=value"),
         ("fc1=ADTN:depth=" + "(" * 900, "option=value"),
-        ("fc1=ADTN:depth=" + "1" * 2000, "LAYER=DEPTH"),
+        ("fc1=ADTN:depth=" + "1" * 2000, "fc1: expected the depth of an ADTN, or ENCODING:"),
+        ("fc1=Quantized:bits=8,of=Tensor(ranks=4)", "fc1: no encoding is called 'Tensor'"),
+        (
+            "fc1=Quantized:bits=8,of=LowRank(ranks=4)",
+            "LowRank has no option 'ranks'",
+        ),
+        ("fc1=Quantized:bits=8,of=LowRank(4)", "option=value"),
+        ("fc1=Quantized:bits=8,of=LowRank", "missing a required argument: 'rank'"),
+        ("fc1=ADTN:depth=LowRank(rank=2)", "option=value"),
     ],
 )
 def test_encodings_that_are_none_are_an_error_of_usage(text, says, capsys):

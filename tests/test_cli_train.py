@@ -233,8 +233,8 @@ def test_train_takes_parts_of_the_user_and_goes_on_with_them(tiny, capsys, monke
         meta = read_state("runs/train/last.npz")[1]
         assert meta["plan"]["loss"] == "cli_parts:likelihood"
         assert meta["training"]["history"][0]["learning_rate"] == 1e-3 / 2
-        assert meta["training"]["history"][0]["validation_loss"] < 0
-        capsys.readouterr()
+        assert (loss := meta["training"]["history"][0]["validation_loss"]) < 0
+        assert f" %, loss {loss:.4f}\n" in capsys.readouterr().out
         resume = ["train", "fc2", "--resume", "runs/train/last.npz", "--quiet"]
         assert main(resume) == 4
         assert "--optimizer module:name" in capsys.readouterr().err

@@ -98,6 +98,7 @@ DEFAULTS = {
     "load_safetensors": {"into": None, "names": None},
     "save_onnx": {"image": None},
     "load_data": {"source": "mnist-5k", "size": None},
+    "load_picture": {"size": 28, "channels": 1, "ink": False},
     "local_contrast_norm": {"size": 9, "epsilon": 1e-08},
     "local_response_norm": {"size": 5, "k": 2.0, "alpha": 0.0001, "beta": 0.75},
     "log_softmax": {"axis": -1},

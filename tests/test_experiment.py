@@ -21,7 +21,7 @@ def data():
 
 def settings(**changes):
     few = {"epochs": 2, "dense_epochs": 1, "fit_steps": 3}
-    return experiment.Settings("fc2", ("fc1", "fc2"), {"depth": 2}, **{**few, **changes})
+    return experiment.Settings("fc2", {"fc1 fc2": 2}, **{**few, **changes})
 
 
 def test_every_training_is_clipped_and_has_its_own_rate(data, monkeypatch):
@@ -109,7 +109,7 @@ def test_the_rows_are_those_of_a_sweep_and_give_its_results(data, monkeypatch):
 
 
 def test_layers_can_be_encoded_jointly(data, tmp_path):
-    chosen = experiment.Settings("fc2", ("fc1+fc2",), {"depth": 1}, 1, 1, 2)
+    chosen = experiment.Settings("fc2", {"fc1+fc2": 1}, 1, 1, 2)
     outcomes = experiment.run_experiment(data, chosen, show_progress=False)
     files = experiment_files.write_all(tmp_path, data, chosen, outcomes)
     assert files["weights.png"].startswith("fc1, ") and files["brick_wall.png"].endswith("fc1+fc2")

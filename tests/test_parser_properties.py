@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_peak import peak_of
 
-from tinyadtn.cli.picture import read_digit, read_picture
 from tinyadtn.data.cifar import CIFAR10, read_cifar
 from tinyadtn.data.idx import read_idx
+from tinyadtn.data.picture import read_digit, read_picture
 from tinyadtn.errors import CheckpointError, DataFileError
 from tinyadtn.files.state import read_state, write_state
 

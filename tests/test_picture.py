@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from memory_peak import OWN_PEAK, peak_of
 
-from tinyadtn.cli.picture import read_digit
+from tinyadtn.data.picture import load_picture, read_digit
 from tinyadtn.errors import DataFileError
 
 Image = pytest.importorskip("PIL.Image")
@@ -31,6 +31,29 @@ def test_a_picture_of_the_right_size_is_taken_as_it_is(tmp_path):
     read = read_digit(written(tmp_path / "digit.png", levels))
     assert read.shape == (1, 28, 28) and read.dtype == np.float32
     np.testing.assert_allclose(read[0], levels, rtol=0, atol=1 / 255)
+
+
+def test_the_public_function_reads_a_picture_or_ink(tmp_path):
+    file = written(tmp_path / "bar.png", 1 - bar())
+    np.testing.assert_array_equal(load_picture(file, ink=True), read_digit(file))
+    plain = load_picture(file, size=24)
+    assert plain.shape == (1, 24, 24) and plain.dtype == np.float32 and plain[0, 12, 12] == 1
+    colour = load_picture(file, size=24, channels=3)
+    np.testing.assert_array_equal(colour, np.repeat(plain, 3, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"channels": 2}, r"1 channel \(grey\) or 3 \(colour\), got channels=2"),
+        ({"channels": 3, "ink": True}, "ink=True is for grey pictures"),
+        ({"size": 0}, "size must be 1 or more, got 0"),
+        ({"size": 28.0}, "size must be a whole number"),
+    ],
+)
+def test_what_no_picture_can_be_is_rejected(options, says, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        load_picture(written(tmp_path / "bar.png", bar()), **options)
 
 
 @pytest.mark.parametrize("paper", [False, True])
@@ -190,7 +213,7 @@ MEASURED = (
     OWN_PEAK
     + """
 import sys, time
-from tinyadtn.cli.picture import read_digit, read_picture
+from tinyadtn.data.picture import read_digit, read_picture
 from tinyadtn.errors import DataFileError
 from PIL import Image
 Image.preinit()

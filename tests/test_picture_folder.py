@@ -10,8 +10,8 @@ from own_data import NAMES, X, Y, same, some, write_pictures
 from PIL import Image
 
 import tinyadtn as ta
-from tinyadtn.cli.picture import read_digit
 from tinyadtn.data import picture_files
+from tinyadtn.data.picture import read_digit
 from tinyadtn.errors import DataFileError, SizeLimitError
 
 

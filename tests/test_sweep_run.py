@@ -162,6 +162,11 @@ def test_a_run_without_a_whole_batch_is_rejected_beforehand(tiny):
         check(config_of(tiny, batch_size=10_000, drop_last=True))
 
 
+def test_a_fit_of_what_has_none_is_rejected_before_the_dense_training(tiny):
+    with pytest.raises(TinyADTNError, match="nothing to fit"):
+        check(config_of(tiny, encode={"fc1": "Frozen"}, dense=DENSE, fit={}))
+
+
 def test_the_memory_of_a_run_is_that_of_its_larger_training_and_of_what_is_remembered(tiny):
     dense = check(config_of(tiny, batch_size=200))
     small = check(config_of(tiny, encode={"fc1": 1}))

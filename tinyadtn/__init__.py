@@ -27,6 +27,7 @@ from .compression.report import report
 from .compression.suggest import suggest
 from .compression.summary import summary
 from .data.loading import load_data
+from .data.picture import load_picture
 from .data.preprocess import channel_statistics, crop_and_flip
 from .data.saved_data import save_data, save_features
 from .data.splits import Data, Split, batches
@@ -187,6 +188,7 @@ __all__ = [
     "load",
     "load_data",
     "load_from_torch",
+    "load_picture",
     "load_safetensors",
     "local_contrast_norm",
     "local_response_norm",

@@ -8,6 +8,6 @@ Read in this order:
 - ``train_command``, ``compress_command``, ``sweep_command``: what takes long.
 - ``checkpoint_commands``, ``data_commands``: one function per command; ``inputs``: what they read.
 
-``terminal`` (safe printing), ``outputs`` (what may be replaced), ``signals`` (Ctrl-C) and
-``picture`` (reading a photo of a digit) may be skipped at first.
+``terminal`` (safe printing), ``outputs`` (what may be replaced) and ``signals`` (Ctrl-C) may be
+skipped at first.
 """

@@ -12,6 +12,7 @@ from .. import draw
 from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
 from ..compression.report import report
+from ..data.picture import load_picture
 from ..data.saved_data import require_ending, save_features
 from ..encodings.encoding import Encoding
 from ..errors import TinyADTNError
@@ -19,13 +20,14 @@ from ..exchange.onnx_file import save_onnx
 from ..exchange.safetensors_file import save_safetensors
 from ..nn.surgery import named_layers
 from ..studies import experiment_files
+from ..studies.sensitivity import sensitivity
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
 from ..training.folder import writable_folder
 from ..training.runs import class_names, trained_on
+from .encode_option import encoding, recipe
 from .inputs import data_for, load_finite, require_finite, require_same_classes
 from .outputs import check_free, check_new, size_of
-from .picture import read_digit, read_picture
 from .terminal import say, say_next
 
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
@@ -89,9 +91,7 @@ def predict_image(options: Namespace) -> None:
         raise TinyADTNError(f"--ink is for grey networks, and {options.model} takes colour")
     images = np.stack(
         [
-            read_digit(path, size)
-            if is_ink and channels == 1
-            else read_picture(path, size, channels)
+            load_picture(path, size=size, channels=channels, ink=is_ink and channels == 1)
             for path in options.images
         ]
     )
@@ -120,6 +120,29 @@ def print_report(options: Namespace) -> None:
         data = trained_on(options.checkpoint)
         words = ["compress", model.config["model"], "--dense", options.checkpoint]
         say_next(*words, *(["--data", data] if data else []))
+
+
+def try_layers(options: Namespace) -> None:
+    """Encode one layer at a time; print, and draw, how much accuracy each one costs."""
+    if options.out is not None:
+        if Path(options.out).suffix.lower() != ".png":
+            raise TinyADTNError(f"--out is a picture, a file that ends in .png; got {options.out}")
+        check_new(options, options.checkpoint)
+    model, data = load_finite(options.checkpoint), data_for(options)
+    require_same_classes(options.checkpoint, model, data)
+    training = {"epochs": options.epochs, "learning_rate": options.learning_rate}
+    found = sensitivity(
+        model, data, recipe(encoding(options.encode)), layers=options.layers, **training
+    )
+    say(found)
+    if options.out is not None:
+        writable_folder(Path(options.out).parent)
+        draw.save(draw.sensitivity(found.drops), options.out)
+        say(f"\n{options.out}")
+    best = min(found.rows, key=lambda row: (row.drop, row.counts.stored - row.counts.dense))
+    source = options.data or trained_on(options.checkpoint) or "mnist-5k"
+    encode = ["--encode", f"{best.layer}={options.encode}"]
+    say_next("train", model.config["model"], "--data", source, *encode)
 
 
 def draw_model(options: Namespace) -> None:

@@ -9,6 +9,7 @@ import shutil
 from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from ..autodiff.arrays import require_device
 from ..compression.report import report
@@ -17,23 +18,22 @@ from ..errors import TinyADTNError
 from ..studies import experiment, experiment_files
 from ..studies.networks import build_for
 from ..training.folder import writable_folder
+from .encode_option import by_layer
 from .inputs import load_finite
 from .outputs import check_free
 from .terminal import as_typed, program, say, say_next
+
+KNOBS = ("depth", "order", "activation", "start", "wiring", "site_dim")
 
 
 def compress_model(options: Namespace) -> None:
     """Train, encode, fine-tune and compare: see ``experiment``."""
     require_device(options.device)
     data = load_data(options.data)
-    if len(set(options.layers)) < len(options.layers):
-        raise TinyADTNError(f"--layers names one twice: {' '.join(options.layers)}")
     dense = load_finite(options.dense) if options.dense else None
-    knobs = ("depth", "order", "activation", "start", "wiring", "site_dim")
     given = {f.name: v for f in fields(experiment.Settings) if (v := vars(options).get(f.name))}
     settings = experiment.Settings(
-        **{**given, "layers": tuple(options.layers), "dense_from": options.dense},
-        encoding={name: getattr(options, name) for name in knobs},
+        **{**given, "encode": _encodings(options), "dense_from": options.dense}
     )
     experiment.check(data, settings, dense)
     options.out = options.out or f"runs/compress-{options.model}"
@@ -55,7 +55,7 @@ def compress_model(options: Namespace) -> None:
         say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
         say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
     error = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
-    say(f"\nfrozen is the control: random, untrained weights in {', '.join(options.layers)}.")
+    say(f"\nfrozen is the control: random, untrained weights in {', '.join(settings.encode)}.")
     say(f"The standard error of 90 % on {len(data.test):,} test images is {error:.1f} points.")
     say(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
     small = f"{folder}/fine-tuned.npz"
@@ -64,6 +64,23 @@ def compress_model(options: Namespace) -> None:
         say(f"\nNext: {asked} {as_typed(['--model', small])}")
     else:
         say_next("evaluate", small)
+
+
+def _encodings(options: Namespace) -> dict[str, Any]:
+    """Return {layers: encoding}: those of --encode, or else ADTNs with the options for these."""
+    given = {name: v for name in (*KNOBS, "layers") if (v := getattr(options, name)) is not None}
+    if options.encode:
+        if given:
+            name = next(iter(given)).replace("_", "-")
+            raise TinyADTNError(
+                f"--{name} goes without --encode, which names layers and their options: "
+                "--encode fc1=ADTN:depth=2,order=interleaved"
+            )
+        return by_layer(options.encode)
+    layers = given.pop("layers", ["fc1", "fc2"])
+    if len(set(layers)) < len(layers):
+        raise TinyADTNError(f"--layers names one twice: {' '.join(layers)}")
+    return {" ".join(layers): {"encoding": "ADTN", "depth": 2, **given}}
 
 
 def _check_room(folder: Path, size: int) -> None:

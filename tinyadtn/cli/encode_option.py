@@ -1,72 +1,117 @@
-"""The value of --encode: a layer and its encoding, as ``fc1=2`` or ``fc1=TensorTrain:ranks=4``."""
+"""The value of --encode: an encoding, as ``2`` or ``TensorTrain:ranks=4``, mostly of a layer."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from ..compression.configure import ENCODINGS
-from ..errors import nearest
+from ..errors import TinyADTNError, nearest
 from .argument_types import positive
 
+Entry = int | dict[str, Any]  # the depth of an ADTN, or {"encoding": name, option: value, …}
 KINDS = {name: kind for name, kind in ENCODINGS.items() if name != "Part"}
 LONGEST = 1000  # characters: Python's parser is recursive
 
 
-def layer_encoding(text: str) -> tuple[str, Any]:
-    """Return (layer or pattern, depth or recipe) for ``compress``.
-
-    Options are Python's literals, and words that stand for themselves: ``order=interleaved``.
+def layer_encoding(text: str) -> tuple[str, Entry]:
+    """Return (layer or pattern, encoding).
 
     >>> layer_encoding("fc1=2")
     ('fc1', 2)
-    >>> name, recipe = layer_encoding("fc1=ADTN:depth=3,order=interleaved,normalized=False")
-    >>> name, recipe((256, 784), rng=0).depth
-    ('fc1', 3)
     """
     layer, _, value = text.partition("=")
-    kind, _, options = value.partition(":")
-    if layer and kind in KINDS and len(text) <= LONGEST:
-        return layer, _recipe(layer, kind, options)
-    if layer and value and (value.isdecimal() or value[0] in "-+.") and ":" not in value:
-        return layer, positive(value)
+    if not layer or not value:
+        raise argparse.ArgumentTypeError(
+            f"expected LAYER=DEPTH, as fc1=2, or LAYER=ENCODING:option=value,…, got {text[:60]!r}"
+        )
+    try:
+        return layer, encoding(value)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{layer}: {error}") from error
+
+
+def encoding(text: str) -> Entry:
+    """Return an encoding. Its options are Python's literals, and words: ``order=interleaved``.
+
+    >>> encoding("ADTN:depth=3,order=interleaved,normalized=False")
+    {'encoding': 'ADTN', 'depth': 3, 'order': 'interleaved', 'normalized': False}
+    >>> encoding("Quantized:bits=4,of=TensorTrain(ranks=4)")
+    {'encoding': 'Quantized', 'bits': 4, 'of': {'encoding': 'TensorTrain', 'ranks': 4}}
+    """
+    kind, _, options = text.partition(":")
+    if kind in KINDS and len(text) <= LONGEST:
+        try:
+            return _entry(ast.parse(f"{kind}({options})", mode="eval").body)
+        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+            raise argparse.ArgumentTypeError(
+                f"expected option=value,option=value, as ranks=4, got {options!r}"
+            ) from error
+    if text[:1] in "-+." or text.isdecimal():
+        return positive(text)
     raise argparse.ArgumentTypeError(
-        "expected LAYER=DEPTH, as fc1=2, or LAYER=ENCODING:option=value,… with one of "
+        "expected the depth of an ADTN, or ENCODING:option=value,… with one of "
         f"{', '.join(KINDS)}, got {text[:60]!r}{nearest(kind, KINDS)}"
     )
 
 
-def _recipe(layer: str, kind: str, text: str) -> Any:
-    """Return a recipe for an encoding of this kind; a wrong name of an option raises now."""
-    options = _options(layer, text)
+def encoding_text(text: str) -> str:
+    """Return the text if ``encoding`` takes it."""
+    encoding(text)
+    return text
+
+
+def _entry(node: ast.expr) -> dict[str, Any]:
+    """Return the encoding of a call, ``TensorTrain(ranks=4)``; a wrong option raises now."""
+    call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+    if not isinstance(call.func, ast.Name) or call.args:
+        raise ValueError("every option has a name")
+    if (kind := call.func.id) not in KINDS:
+        raise argparse.ArgumentTypeError(
+            f"no encoding is called {kind!r}{nearest(kind, KINDS)} (there is {', '.join(KINDS)})"
+        )
+    options = {str(each.arg): _value(each) for each in call.keywords}
     names = [n for n in inspect.signature(KINDS[kind]).parameters if n not in ("shape", "rng")]
     for name in options:
         if name not in names:
             raise argparse.ArgumentTypeError(
-                f"{layer}: {kind} has no option {name!r}{nearest(name, names)} "
-                f"(there is {', '.join(names)})"
+                f"{kind} has no option {name!r}{nearest(name, names)} (there is {', '.join(names)})"
             )
     try:
         inspect.signature(KINDS[kind]).bind((), **options)
     except TypeError as error:
-        raise argparse.ArgumentTypeError(f"{layer}: {kind}: {error}") from error
-    return KINDS[kind].like(**options)  # type: ignore[attr-defined]
+        raise argparse.ArgumentTypeError(f"{kind}: {error}") from error
+    return {"encoding": kind, **options}
 
 
-def _options(layer: str, text: str) -> dict[str, Any]:
-    try:
-        call: Any = ast.parse(f"f({text})", mode="eval").body
-        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
-            raise ValueError("every option has a name")
-        return {
-            str(each.arg): each.value.id  # a word without quotes, as in order=mirrored
-            if isinstance(each.value, ast.Name)
-            else ast.literal_eval(each.value)
-            for each in call.keywords
-        }
-    except (SyntaxError, ValueError, TypeError, AttributeError, MemoryError, RecursionError) as e:
-        raise argparse.ArgumentTypeError(
-            f"{layer}: expected option=value,option=value, as ranks=4, got {text!r}"
-        ) from e
+def _value(option: ast.keyword) -> Any:
+    if option.arg == "of" and isinstance(option.value, (ast.Call, ast.Name)):
+        return _entry(option.value)
+    return option.value.id if isinstance(option.value, ast.Name) else ast.literal_eval(option.value)
+
+
+def recipe(entry: Entry) -> Any:
+    """Return the encoding as ``compress`` takes it: a depth or a recipe.
+
+    >>> recipe(encoding("ADTN:depth=3"))((256, 784), rng=0).depth
+    3
+    """
+    if isinstance(entry, int):
+        return entry
+    options = {name: value for name, value in entry.items() if name != "encoding"}
+    if "of" in options:
+        options["of"] = recipe(options["of"])
+    return KINDS[entry["encoding"]].like(**options)  # type: ignore[attr-defined]
+
+
+def by_layer(entries: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
+    """Return {layer or pattern: encoding}; TinyADTNError for a layer that is named twice."""
+    found: dict[str, Entry] = {}
+    for layer, entry in entries:
+        if layer in found:
+            raise TinyADTNError(f"--encode names {layer} twice")
+        found[layer] = entry
+    return found

@@ -25,10 +25,11 @@ from .checkpoint_commands import (
     export_model,
     predict_image,
     print_report,
+    try_layers,
     write_features,
 )
 from .compress_command import compress_model
-from .encode_option import KINDS, layer_encoding
+from .encode_option import KINDS, encoding_text, layer_encoding
 from .sweep_command import run_sweep
 from .train_command import ENCODED_RATE, train_model
 
@@ -97,6 +98,8 @@ ENCODE = (
     "layers to encode: with the depth of an ADTN, as in fc1=1 conv4_*=2, or with an encoding "
     f"({', '.join(KINDS)}) and its options, as in fc1=TensorTrain:ranks=4"
 )
+ENCODES = option("--encode", ENCODE, layer_encoding, (), nargs="+", metavar="LAYER=ENCODING")
+ONE_LAYER = "depth of an ADTN, or another encoding with its options, such as LowRank:rank=8"
 WIDTHS = (
     "widths of the hidden linear layers of alexnet, head, lenet5, vgg16 and zfnet; without any, "
     "these layers are left out (default: the published ones)"
@@ -109,28 +112,40 @@ TRAIN = [
     OVERWRITE,
     option("--resume", "checkpoint of the run to continue, such as last.npz", path, metavar="FILE"),
     option("--save-minutes", "most minutes between two checkpoints", rate, SAVE_MINUTES),
-    option("--encode", ENCODE, layer_encoding, (), nargs="+", metavar="LAYER=ENCODING"),
+    ENCODES,
 ]
-LAYERS = "layers to encode, names or patterns (default: fc1 fc2)"
+WIRING = "wiring: the pairs of sites that gates act on"
+SITE_DIM = "dimension of a site; a site of dimension 4 holds two bits"
+LAYERS = "layers to encode with ADTNs, names or patterns (default: fc1 fc2)"
 COMPRESS = [
     *(NETWORK, option("--data", DATA_HELP, path, "mnist-5k"), DEVICE),
-    option("--layers", LAYERS, str, ["fc1", "fc2"], nargs="+"),
-    option("--depth", "M, the number of TN layers", positive, 2),
-    option("--activation", "activation between TN layers", ACTIVATIONS, "relu"),
-    option("--start", "initialization of the gates", STARTS, "orthogonal"),
-    option("--order", "site order", ORDERS, "mirrored"),
-    option("--wiring", "wiring: the pairs of sites that gates act on", WIRINGS, "brick_wall"),
-    option("--site-dim", "dimension of a site; a site of dimension 4 holds two bits", positive, 2),
+    option("--layers", LAYERS, str, nargs="+"),
+    option("--depth", "M, the number of TN layers (default: 2)", positive),
+    option("--activation", "activation between TN layers (default: relu)", ACTIVATIONS),
+    option("--start", "initialization of the gates (default: orthogonal)", STARTS),
+    option("--order", "site order (default: mirrored)", ORDERS),
+    option("--wiring", f"{WIRING} (default: brick_wall)", WIRINGS),
+    option("--site-dim", f"{SITE_DIM} (default: 2)", positive),
+    ENCODES,
     option("--dense", "checkpoint of a trained dense network to compress", path, metavar="FILE"),
-    option("--epochs", "epochs of the ADTNs", positive, 40),
+    option("--epochs", "epochs of the encoded networks", positive, 40),
     option("--dense-epochs", "epochs of the dense network", positive, 40),
-    option("--fit-steps", "steps of fitting the ADTNs to the dense weights", positive, 500),
-    option("--learning-rate", "peak learning rate of the ADTNs", rate, 0.03),
+    option("--fit-steps", "steps of fitting ADTNs to the dense weights", positive, 500),
+    option("--learning-rate", "peak learning rate of the encoded networks", rate, 0.03),
     option("--dense-learning-rate", "peak learning rate of the dense network", rate, 0.002),
     option("--batch-size", "images per step", positive, 128),
     option("--seeds", "number of seeds: 0, 1, …", positive, 1),
     option("--out", "folder for all results (default: runs/compress-MODEL)", path),
     OVERWRITE,
+]
+SENSITIVITY = [
+    *(CHECKPOINT, DATA),
+    option("--encode", ONE_LAYER, encoding_text, "2", metavar="ENCODING"),
+    option("--layers", "pattern of the layers to try", str, "*", metavar="PATTERN"),
+    option("--epochs", "epochs of training after the fit (default: 0)", whole, 0),
+    option("--learning-rate", "peak learning rate of these epochs", rate, ENCODED_RATE),
+    option("--out", "picture to write, a file that ends in .png", path, metavar="FILE"),
+    REPLACE,
 ]
 EVALUATE = [
     *(CHECKPOINT, DATA, DEVICE),
@@ -202,32 +217,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
     add = _adder(parser.add_subparsers(metavar="COMMAND", required=True))
     add("train", train_model, TRAIN, "train a network, dense or encoded")
-    add(
-        "compress",
-        compress_model,
-        COMPRESS,
-        "train, encode and fine-tune a network, and compare",
-    )
-    add(
-        "evaluate",
-        evaluate_model,
-        EVALUATE,
-        "print the loss and accuracy of a model",
-    )
-    add(
-        "features",
-        write_features,
-        FEATURES,
-        "store the output of a model's first layers",
-    )
+    add("compress", compress_model, COMPRESS, "train, encode and fine-tune a network, and compare")
+    add("evaluate", evaluate_model, EVALUATE, "print the loss and accuracy of a model")
+    add("features", write_features, FEATURES, "store the output of a model's first layers")
     add("export", export_model, EXPORT, "write a model for other programs")
+    add("sensitivity", try_layers, SENSITIVITY, "encode one layer at a time, and compare")
     add("predict", predict_image, PREDICT, "predict the class of a picture")
-    add(
-        "report",
-        print_report,
-        REPORT,
-        "print parameters and bytes of a model's weights",
-    )
+    add("report", print_report, REPORT, "print parameters and bytes of a model's weights")
     add("draw", draw_model, DRAW, "draw a model's ADTNs and their spectra")
     add("sweep", run_sweep, SWEEP, "do the runs of a TOML file; continue a sweep that was stopped")
     data = add("data", None, [], "list, download, show or import data sets")

@@ -23,6 +23,7 @@ from ..training.parts import KNOWN
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, planned
 from ..training.train import SAVE_MINUTES, train
+from .encode_option import by_layer, recipe
 from .outputs import check_free
 from .signals import interruption
 from .terminal import as_typed, program, say, say_next
@@ -66,7 +67,7 @@ def train_model(options: Namespace) -> int:
                 steps.close()  # saves last.npz
                 say(f"stopped and saved; go on with\n  {_to_go_on(options)}")
                 return 130
-    result = evaluate(model, data.validation)
+    result = evaluate(model, data.validation, loss=plan.part("loss"))
     say(f"validation accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}")
     # A resumed run that was complete, or never improved, leaves fewer files in a new folder.
     kept = [file for name in ("best.npz", "last.npz") if (file := Path(options.out, name)).exists()]
@@ -79,10 +80,9 @@ def train_model(options: Namespace) -> int:
 
 def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
     """Return the data, the named network with encoded layers, and the plan; check the memory."""
-    plan, spec = TrainingPlan(**given), dict(options.encode)
+    plan = TrainingPlan(**given)
+    spec = {layer: recipe(entry) for layer, entry in by_layer(options.encode).items()}
     options.out, options.data = options.out or "runs/train", options.data or "mnist-5k"
-    if len(spec) < len(options.encode):
-        raise TinyADTNError("--encode names a layer twice")
     last = Path(options.out) / "last.npz"
     check_free(options, *STATES, hint=f", resume it (--resume {last})" if last.exists() else "")
     data = load_data(options.data)

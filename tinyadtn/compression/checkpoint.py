@@ -23,10 +23,11 @@ from .configure import build, has_own_encoding, is_known
 def save(path: str | os.PathLike[str], model: Module) -> None:
     """Write the weights and the configuration of a model to a ``.npz`` file.
 
-    The file is written atomically: a crash or a full disk leaves the old file unchanged. Every file
-    can be loaded: TinyADTNError for a model that does not match its configuration, such as one
-    whose layers were replaced, or a result of ``decoded``, which has no encodings. A model that was
-    not made by ``ta.models`` and ``ta.compress`` is loaded with ``into=``.
+    A file that is there is replaced, atomically: a crash or a full disk leaves the old one
+    unchanged. ``OSError`` for a folder, a device or a pipe. Every file can be loaded:
+    TinyADTNError for a model that does not match its configuration, such as one whose layers
+    were replaced, or a result of ``decoded``, which has no encodings. A model that was not made
+    by ``ta.models`` and ``ta.compress`` is loaded with ``into=``.
 
     >>> import tempfile, tinyadtn as ta
     >>> model = ta.models.fc2(rng=0)

@@ -30,15 +30,7 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     >>> len(errors["fc1"]), len(errors["fc2"]), errors["fc2"][0] < 1e-5  # rank 10 is all of fc2
     (6, 1, True)
     """
-    groups = {
-        name: weights
-        for name, weights in group_by_encoding(model).items()
-        if all(hasattr(storage_of(w), "fit") and w.parameters() for w in weights.values())
-    }
-    if not groups:
-        raise TinyADTNError(
-            "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
-        )
+    groups = fittable(model)
     fits = {name: storage_of(next(iter(group.values()))).fit for name, group in groups.items()}
     takes = {name: _options(storage_of(next(iter(g.values())))) for name, g in groups.items()}
     known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
@@ -50,6 +42,20 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
         given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
         errors[name] = fit_to(targets[name], **given)
     return errors
+
+
+def fittable(model: Module) -> dict[str, dict[str, Encoding]]:
+    """Return the encodings that can be fitted, as ``group_by_encoding``; raise if there is none."""
+    groups = {
+        name: weights
+        for name, weights in group_by_encoding(model).items()
+        if all(hasattr(storage_of(w), "fit") and w.parameters() for w in weights.values())
+    }
+    if not groups:
+        raise TinyADTNError(
+            "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
+        )
+    return groups
 
 
 def _options(encoding: Any) -> set[str]:

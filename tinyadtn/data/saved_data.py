@@ -36,7 +36,8 @@ def save_data(path: str | os.PathLike[str], data: Data) -> None:
     """Write images or features, labels and class names to a ``.npz`` file for ``load_data``.
 
     Splits and values are read again exactly; images that came from bytes take one byte per pixel.
-    The file is written atomically. TinyADTNError for a name with another ending.
+    A file that is there is replaced, atomically. TinyADTNError for a name with another ending,
+    ``OSError`` for a folder, a device or a pipe.
 
     >>> import tempfile, tinyadtn as ta
     >>> digits = ta.load_data("mnist-5k")

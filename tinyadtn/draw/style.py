@@ -65,7 +65,8 @@ def styles(count: int) -> Iterator[dict[str, Any]]:
 def save(figure: Figure, path: str | os.PathLike[str] | io.BytesIO) -> None:
     """Write the figure as PNG with 150 dots per inch and its description as metadata.
 
-    The file is written atomically: a full disk leaves the old file unchanged.
+    A file that is there is replaced, atomically: a full disk leaves the old one unchanged.
+    ``OSError`` for a folder, a device or a pipe.
     """
     content = _png(figure)
     if isinstance(path, io.BytesIO):

@@ -30,6 +30,7 @@ def save_onnx(path: str | os.PathLike[str], model: Sequential, image: Shape | No
     The input ``images`` is (n, c, h, w) with any n, of the dtype of the model; ``image`` is
     (c, h, w), and for a model of ``ta.models`` it is known. The output ``logits`` is what the model
     returns: no softmax. Dropout is left out, and batch normalization uses its running statistics.
+    A file that is there is replaced, atomically; ``OSError`` for a folder, a device or a pipe.
 
     Raises TinyADTNError if onnx is not installed, and for a layer that is not of this package;
     SizeLimitError for more than 2 GiB of weights, which such a file cannot hold.

@@ -38,10 +38,11 @@ KINDS = {
 def save_safetensors(path: str | os.PathLike[str], model: Module) -> None:
     """Write all parameters and buffers, under our names, and the configuration of the model.
 
-    The file is written atomically. ``load_safetensors`` builds a model of ``ta.models`` and
-    ``ta.compress`` from it. An encoded layer is stored by its gates or factors; for a file with
-    dense weights, save ``ta.decompress(model)``. Raises TinyADTNError as ``save`` does, and if
-    safetensors is not installed.
+    A file that is there is replaced, atomically; ``OSError`` for a folder, a device or a pipe.
+    ``load_safetensors`` builds a model of ``ta.models`` and ``ta.compress`` from the file. An
+    encoded layer is stored by its gates or factors; for a file with dense weights, save
+    ``ta.decompress(model)``. Raises TinyADTNError as ``save`` does, and if safetensors is not
+    installed.
     """
     package = optional("safetensors.numpy")
     arrays, config = to_save(model)

@@ -3,9 +3,9 @@
 It is a sweep of five rows whose networks are kept:
 
     dense         the network without encodings
-    fitted only   its layers replaced by ADTNs fitted to the trained weights
+    fitted only   its layers replaced by encodings (ADTNs, say) fitted to the trained weights
     fine-tuned    the same, then trained through the task loss
-    random start  the same ADTNs trained from random gates, without a dense network
+    random start  the same encodings trained from random values, without a dense network
     frozen        the control: random, untrained weights in the same layers, other layers trained
 
 Only the accuracy above *frozen* is due to the stored parameters. All choices are made on the
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data.splits import Data
+from ..errors import TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
 from ..tables import format_table, spread
@@ -28,11 +29,10 @@ from .spec import Config, read_spec
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of an experiment: ``layers`` become ADTNs with the options ``encoding``."""
+    """The settings of an experiment; ``encode`` is {layers: encoding}, as in a sweep."""
 
     model: str
-    layers: tuple[str, ...]
-    encoding: dict[str, Any]
+    encode: dict[str, Any]
     epochs: int
     dense_epochs: int
     fit_steps: int
@@ -46,18 +46,19 @@ class Settings:
 
     def configurations(self) -> dict[str, Config]:
         """Return {row: configuration}; a row may continue with networks of those before it."""
+        if all(entry in ("Frozen", {"encoding": "Frozen"}) for entry in self.encode.values()):
+            raise TinyADTNError("Frozen is the control that compress adds: name another encoding")
         common = {"batch_size": self.batch_size, "clip": self.clip}
         own = {**common, "epochs": self.epochs, "learning_rate": self.learning_rate}
         dense = {**common, "epochs": self.dense_epochs, "learning_rate": self.dense_learning_rate}
-        layers = " ".join(self.layers)
-        adtn = {**own, "encode": {layers: {"encoding": "ADTN", **self.encoding}}}
-        fitted = {**adtn, "dense": dense, "fit": {"steps": self.fit_steps}}
+        encoded = {**own, "encode": self.encode}
+        fitted = {**encoded, "dense": dense, "fit": {"steps": self.fit_steps}}
         rows = {
             "dense": dense,
             "fitted only": {**fitted, "epochs": 0},
             "fine-tuned": fitted,
-            "random start": adtn,
-            "frozen": {**own, "encode": {layers: "Frozen"}},
+            "random start": encoded,
+            "frozen": {**own, "encode": dict.fromkeys(self.encode, "Frozen")},
         }
         spec = read_spec({"network": self.model, "rows": rows})
         return {run.row: run.config for run in spec.runs}

@@ -72,6 +72,7 @@ def write_all(
     first, about = outcomes[0], {"data": data.identity()}
     stored = walls(first.models["fine-tuned"])
     gates = {f"{name}.{k}": a for name, w in stored.items() for k, a in w.arrays().items()}
+    files = FILES if gates else {k: v for k, v in FILES.items() if k != "gates.npz"}
     found = json.dumps(results(data, settings, outcomes), indent=1).encode()
     errors: list[OSError] = []
 
@@ -81,14 +82,16 @@ def write_all(
         except OSError as error:
             errors.append(error)
 
-    attempt(_write, "gates.npz", partial(write_npz, arrays=gates))
+    if gates:
+        attempt(_write, "gates.npz", partial(write_npz, arrays=gates))
     attempt(_write, "results.json", lambda file: file.write(found))
     for name in ("fine-tuned", "random start", "dense"):
         attempt(save_with, f"{name.replace(' ', '-')}.npz", first.models[name], about)
     if errors:
         raise errors[0]
-    size = f", {(folder / 'gates.npz').stat().st_size:,} bytes"
-    files = {**FILES, "gates.npz": FILES["gates.npz"] + size}
+    if gates:
+        size = f", {(folder / 'gates.npz').stat().st_size:,} bytes"
+        files = {**files, "gates.npz": files["gates.npz"] + size}
     try:
         pictures = _write_pictures(folder, first, len(data.classes))
         return files | pictures | _write_digits(folder, data)
@@ -109,32 +112,37 @@ def walls(model: Module) -> dict[str, ADTN]:
 
 
 def _write_pictures(folder: Path, outcome: Outcome, classes: int) -> dict[str, str]:
-    """Draw the histories and the first ADTN; return {file: description}."""
-    name, wall = next(iter(walls(outcome.models["fine-tuned"]).items()))
+    """Draw the histories and the first encoded layer; return {file: description}."""
+    adtns = walls(outcome.models["fine-tuned"])
+    name = next(iter(adtns or outcome.records["fine-tuned"]["encoded"]))
     first = name.split("+")[0]  # of the layers with a joint encoding
-    error = outcome.records["fine-tuned"]["fit_error"][name]
     labels = {row: row for row in ("dense", "fitted only", "fine-tuned", "random start")}
-    labels["fitted only"] += f": ‖difference‖ is\n{error:.2f} of ‖dense‖"
+    if name in (errors := outcome.records["fine-tuned"]["fit_error"]):
+        labels["fitted only"] += f": ‖difference‖ is\n{errors[name]:.2f} of ‖dense‖"
     layers = {label: layer_named(outcome.models[row], first) for row, label in labels.items()}
     matrices = {label: dense(layer.weight).numpy() for label, layer in layers.items()}
     pixels = layers["dense"].axes[1]
     image = pixels if isinstance(pixels, tuple) and len(pixels) == 2 else None
-    spectra = {f"fine-tuned, M={wall.depth}": draw.cut_spectrum(wall)}
-    for depth in range(1, 5):
-        start = ADTN(**{**wall.options(), "depth": depth}, rng=outcome.seed)
-        spectra[f"random gates, M={depth}"] = draw.cut_spectrum(start)
-    title = f"{name}: T cut between the middle sites"
     curves = draw.training_curves(_histories(outcome), classes=classes)
-    for file, figure in (
-        ("curves", curves),
-        ("weights", draw.weights(matrices, image_shape=image)),
-        ("brick_wall", draw.brick_wall(wall)),
-        ("singular_values", draw.singular_values(spectra, title=title)),
-    ):
-        draw.save(figure, folder / f"{file}.png")
-    return {
+    draw.save(curves, folder / "curves.png")
+    draw.save(draw.weights(matrices, image_shape=image), folder / "weights.png")
+    files = {
         "curves.png": "training loss and validation",
         "weights.png": f"{first}, dense and decoded",
+    }
+    return files | (_write_wall(folder, name, adtns[name], outcome.seed) if adtns else {})
+
+
+def _write_wall(folder: Path, name: str, wall: ADTN, seed: int) -> dict[str, str]:
+    """Draw an ADTN, and its spectrum next to those of random gates; return {file: description}."""
+    spectra = {f"fine-tuned, M={wall.depth}": draw.cut_spectrum(wall)}
+    for depth in range(1, 5):
+        start = ADTN(**{**wall.options(), "depth": depth}, rng=seed)
+        spectra[f"random gates, M={depth}"] = draw.cut_spectrum(start)
+    title = f"{name}: T cut between the middle sites"
+    draw.save(draw.brick_wall(wall), folder / "brick_wall.png")
+    draw.save(draw.singular_values(spectra, title=title), folder / "singular_values.png")
+    return {
         "brick_wall.png": f"the tensor network behind {name}",
         "singular_values.png": "across a cut, M = 1 … 4",
     }

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..compression.checkpoint import load
 from ..compression.compress import compress
-from ..compression.fitting import fit
+from ..compression.fitting import fit, fittable
 from ..compression.report import report
 from ..data.loading import load_data
 from ..data.splits import Data
@@ -253,6 +253,8 @@ def check(config: Config) -> Preview:
 def check_shapes(config: Config, data: Data, network: Module) -> tuple[Module, TrainingMemory]:
     """Encode a network of shapes only and return the memory that its training needs."""
     model = _encoded(network, config, None)
+    if "fit" in config:
+        fittable(model)  # raises before the dense network is trained
     if "freeze" in config:
         model = freeze(model, *config["freeze"])
     if config["epochs"] and not model.parameters():

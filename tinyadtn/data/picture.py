@@ -1,15 +1,49 @@
-"""Read a picture file for ``predict``: as MNIST's digits were prepared, or as any picture."""
+"""Read one picture file for a network: as MNIST's digits were prepared, or as any picture."""
 
 from __future__ import annotations
 
 import math
+import numbers
 import os
 from typing import Any
 
 import numpy as np
 
-from ..data.picture_files import LARGE, bytes_of, read_picture_file
+from ..checks import require_number
 from ..errors import DataFileError
+from .picture_files import LARGE, bytes_of, read_picture_file
+
+
+def load_picture(
+    path: str | os.PathLike[str], *, size: int = 28, channels: int = 1, ink: bool = False
+) -> np.ndarray:
+    """Return a picture file as an array (channels, size, size), float32 from 0 to 1.
+
+    The picture is cut to its middle square and scaled, as ``load_data(folder, size=size)`` does:
+    grey for 1 channel, red, green and blue for 3. With ``ink=True`` it is prepared as MNIST's
+    digits were: the paper is subtracted, and the ink is cut out, scaled and centred. The network's
+    ``config`` has its ``image_size`` and ``channels``. ``predict`` takes several pictures, stacked.
+    ``DataFileError`` for a file that is not a picture, has too many pixels, or shows no ink;
+    ``ValueError`` for a size below 1, other channels, and ink with colour.
+
+    >>> import tempfile
+    >>> import tinyadtn as ta
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (64, 48), "orange").save(f"{folder}/new.png")
+    ...     picture = load_picture(f"{folder}/new.png", size=32, channels=3)
+    >>> model = ta.models.vgg16(image_size=32, channels=3, widths=(), rng=0)
+    >>> ta.predict(model, np.stack([picture])).shape
+    (1, 10)
+    """
+    require_number("size", size, numbers.Integral)
+    if size < 1:
+        raise ValueError(f"size must be 1 or more, got {size}")
+    if channels not in (1, 3):
+        raise ValueError(f"a picture has 1 channel (grey) or 3 (colour), got channels={channels}")
+    if ink and channels == 3:
+        raise ValueError("ink=True is for grey pictures: use channels=1")
+    return read_digit(path, size) if ink else read_picture(path, size, channels)
 
 
 def read_digit(path: str | os.PathLike[str], size: int = 28) -> np.ndarray:
