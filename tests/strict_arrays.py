@@ -416,6 +416,7 @@ UFUNCS = (
         "expm1",
         "hypot",
         "isfinite",
+        "isinf",
         "isnan",
         "rint",
     ),
