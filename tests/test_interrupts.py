@@ -96,7 +96,7 @@ def test_an_interrupt_in_validation_repeats_the_validation_only(data, tmp_path, 
     plan = {"batch_size": 100, "epochs": 2}
     whole = list(ta.train(net(), data, out=tmp_path / "whole", **plan))
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     seen = []
