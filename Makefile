@@ -101,9 +101,10 @@ bench: $(VENV)/.with-bench $(VENV)/.with-plot
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/bench_routes.py
 	$(BIN)/python tests/bench/bench_training_step.py
 	$(BIN)/python tests/bench/bench_convolution.py
-	$(BIN)/python tests/bench/bench_overhead.py
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python tests/bench/bench_overhead.py
 	$(BIN)/python tests/bench/bench_networks.py
-	$(BIN)/python tests/bench/bench_cost.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/bench/bench_cost.py
+	$(BIN)/python tests/bench/bench_threads.py
 	$(BIN)/python tests/bench/growth.py measure
 	$(BIN)/python tests/bench/growth.py draw
 

@@ -1,8 +1,11 @@
 """What an encoding costs: numbers and bytes, multiply-adds, time for an image, training.
 
+    export OPENBLAS_NUM_THREADS=1
     python tests/bench/bench_cost.py            # 3 minutes; data/results/cost.json
     python tests/bench/bench_cost.py FC-2       # only these networks; the others stay as they are
     python tests/bench/bench_cost.py --table    # prints what stands there
+
+The times are CPU time, which other work on the machine disturbs less.
 
 The linear layers of three networks, without the convolutions before them: dense, and under every
 encoding. Inference is timed in three ways: *decoded*, each batch decodes the weights and is
@@ -15,11 +18,13 @@ and Adam's state included, in a fresh process.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +70,7 @@ TRAINS = {  # FC-2 and LeNet-5 as Gao et al., Phys. Rev. Research 2, 023300 (202
     ),
 }
 DENSE = "dense"
+timed_rounds = functools.partial(rounds, fewest=FEWEST, clock=time.process_time)
 
 
 def wall(depth: int, order: str = "mirrored") -> Any:
@@ -202,10 +208,10 @@ def timed(models: dict[str, Any], network: str) -> dict[str, dict[str, Any]]:
                     wanted = routes["decoded"]().data
                     errors = [difference([call().data], [wanted]) for call in routes.values()]
                     assert max(errors) < 1e-3, f"{network}, {encoding}: {errors}"
-            _note(results, f"batch {batch}", rounds(sides, seconds=INFERENCE, fewest=FEWEST))
+            _note(results, f"batch {batch}", timed_rounds(sides, seconds=INFERENCE))
     x = images_for(network, max(BATCHES))
     steps = {(encoding, "step"): training_side(model, x) for encoding, model in models.items()}
-    _note(results, f"batch {max(BATCHES)}", rounds(steps, seconds=TRAINING, fewest=FEWEST))
+    _note(results, f"batch {max(BATCHES)}", timed_rounds(steps, seconds=TRAINING))
     return results
 
 

@@ -1,12 +1,14 @@
 """What an op costs where there is nothing to compute: arrays of a few numbers, in microseconds.
 
-    python tests/bench/bench_overhead.py [OP …]
+    OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 python tests/bench/bench_overhead.py [OP …]
 
 "forward" records the op; "both" is forward and the gradient of all its arrays; "chain" is 32
 additions one behind the other, forward and back, for each of them. NumPy alone computes the value.
+The times are CPU time, which other work on the machine disturbs less.
 """
 
 import sys
+import time
 
 import numpy as np
 from side_by_side import as_on_a_users_machine, difference, peer, print_row, ratio, rounds
@@ -149,7 +151,7 @@ def main(names):
                 continue
             calls = {side: repeated(pair[which]) for side, pair in sides.items()}
             calls["plain"] = repeated(lambda f=function, a=arrays: f(Plain, *a))
-            seconds = rounds(calls, seconds=0, fewest=9)
+            seconds = rounds(calls, seconds=0, fewest=9, clock=time.process_time)
             scale = 1e6 / CALLS / (CHAIN if name == "chain" else 1)
             micro = {side: f"{scale * np.median(s):.2f}" for side, s in seconds.items()}
             reference = seconds.get("torch", seconds["ours"])

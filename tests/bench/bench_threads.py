@@ -60,7 +60,9 @@ def main() -> None:
         for count in counts[:: 1 if k % 2 else -1]:
             environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(count)}
             command = [sys.executable, __file__, "measure"]
-            shown = subprocess.run(command, env=environment, capture_output=True, text=True)
+            shown = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=True
+            )
             found[count].append([float(word) for word in shown.stdout.split()])
     widths = [9, 18, *[14] * len(STEPS)]
     heads = [f"{name}, ms" for name in STEPS]

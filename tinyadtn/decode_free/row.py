@@ -156,7 +156,7 @@ def patches_through(
     image, matrices = batch_innermost(x), chain.matrices(cores)
     height, width = window.outputs
     several = max(1, BLOCK // (chain.widest * width))  # output rows, each of one image
-    step = max(1, several // len(x))
+    step = max(1, several // max(1, len(x)))
     parts = [
         (slice(i, min(i + step, height)), slice(k, k + several))
         for i in range(0, height, step)
