@@ -251,3 +251,14 @@ def test_reading_results_imports_nothing(study, tiny, monkeypatch):
         file.append(line)
     assert len(read_records(study / "r.jsonl")) == 1
     assert "evil" not in sys.modules and not (study / "was_here").exists()
+
+
+def test_results_with_own_parts_stay_valid_when_training_gets_a_new_option(study):
+    runs = read_spec(study / "study.toml").runs
+    lines = []
+    for run in runs:
+        config = {name: value for name, value in run.config.items() if name != "label_smoothing"}
+        record = {"row": "a", "config": config, "seed": 0, "status": "failed", "error": "no"}
+        lines.append(json.dumps(record) + "\n")
+    (study / "older.jsonl").write_text("".join(lines), encoding="utf-8")
+    assert set(read_records(study / "older.jsonl")) == {run.key for run in runs}

@@ -466,7 +466,9 @@ def _part(where: str, kind: _Kind, value: Any, folder: Path | None) -> dict[str,
     given = {kind.key: value} if isinstance(value, str) else value
     given = dict(_expect(where, {} if given is None else given, Mapping, TABLE))
     name, known = given.pop(kind.key, None), kind.known
-    if isinstance(name, str) and ":" in name and folder is not None:
+    if is_own(name):
+        if folder is None:  # of a record, which has all of its options
+            return {kind.key: name, **given}
         with _placed(where):
             known = {name: kind.find(str(folder / name))}
     if not isinstance(name, str) or name not in known:
