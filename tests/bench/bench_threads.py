@@ -37,7 +37,7 @@ def measured() -> list[float]:
 
         def step(model=model, images=images, labels=labels, optimizer=optimizer):
             optimizer.zero_grad()
-            ta.softmax_cross_entropy(model(images, training=True), labels=labels).backward()
+            ta.softmax_cross_entropy(model(images, training=True, rng=0), labels=labels).backward()
             optimizer.step()
 
         found.append(1e3 * seconds_of(step, steps))
