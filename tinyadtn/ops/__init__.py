@@ -12,7 +12,7 @@ Read them in this order. Any file after ``contract`` can be read alone.
 - ``operators``: what ``x * y`` and ``x.sum()`` mean for a Tensor. ``arguments``: shared checks.
 
 Skip ``fast/`` at first: ``blocked_conv`` and ``winograd`` compute what ``conv`` defines, only
-faster, and ``scratch`` keeps memory for them.
+faster; ``products`` and ``scratch`` multiply matrices and keep memory for them.
 """
 
 from . import operators as operators
