@@ -420,7 +420,8 @@ UFUNCS = (
         "isnan",
         "rint",
     ),
-    *("log", "log1p", "maximum", "minimum", "multiply", "sign", "sin", "sqrt", "tan", "tanh"),
+    *("log", "log1p", "maximum", "minimum", "multiply", "sign", "sin", "sqrt", "subtract"),
+    *("tan", "tanh"),
 )
 for _name in UFUNCS:
     globals()[_name] = ufunc(getattr(np, _name))
