@@ -28,6 +28,7 @@ from tinyadtn.tensor_networks.wirings import WIRINGS
 NOT_OPS = {
     *("accuracy", "batches", "channel_statistics", "check_vjp", "compress", "crop_and_flip"),
     *("decoded", "decompress", "evaluate", "features", "fit", "freeze", "load", "load_data", "op"),
+    "load_picture",
     *("independent_numbers", "jacobian_spectrum"),
     *("from_torchvision", "load_from_torch", "load_safetensors", "save_onnx", "save_safetensors"),
     *("predict", "report", "save", "save_data", "save_features", "sensitivity", "suggest"),

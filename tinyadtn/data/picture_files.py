@@ -118,7 +118,8 @@ def read_picture_folder(folder: Path, size: int | None = None) -> dict[str, tupl
     if not paths or not files["train"]:
         return None
     shape = _common_shape(folder, paths, size)
-    _require_content(folder, paths, len(paths) * math.prod(shape))
+    if size is None:
+        _require_content(folder, paths, len(paths) * math.prod(shape))
     require_memory(str(folder), 5 * len(paths) * math.prod(shape), "give fewer pictures")
     mode = "L" if shape[0] == 1 else "RGB"
 
