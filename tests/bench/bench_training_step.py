@@ -59,7 +59,7 @@ def ours(name):
 def torch_eager(name):
     import torch_networks
 
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(int(os.environ.get("OPENBLAS_NUM_THREADS", os.cpu_count())))
     model, images, labels = problem(name)
     options = {"batch_norm": True} if name == "vgg16" else {}
     network = torch_networks.with_arrays(
