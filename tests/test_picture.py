@@ -60,7 +60,7 @@ def test_what_no_picture_can_be_is_rejected(options, says, tmp_path):
 def test_a_size_that_would_not_fit_in_memory_is_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 5 * 3 * 24**2 - 1)
     file = written(tmp_path / "bar.png", bar())
-    with pytest.raises(SizeLimitError, match="bar.png needs .*; use a smaller size"):
+    with pytest.raises(SizeLimitError, match="; use a smaller size"):
         load_picture(file, size=24, channels=3)
     load_picture(file, size=24)
 
