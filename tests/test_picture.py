@@ -8,7 +8,7 @@ import pytest
 from memory_peak import OWN_PEAK, peak_of
 
 from tinyadtn.data.picture import load_picture, read_digit
-from tinyadtn.errors import DataFileError
+from tinyadtn.errors import DataFileError, SizeLimitError
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -49,11 +49,20 @@ def test_the_public_function_reads_a_picture_or_ink(tmp_path):
         ({"channels": 3, "ink": True}, "ink=True is for grey pictures"),
         ({"size": 0}, "size must be 1 or more, got 0"),
         ({"size": 28.0}, "size must be a whole number"),
+        ({"channels": "1"}, "got channels='1'"),
     ],
 )
 def test_what_no_picture_can_be_is_rejected(options, says, tmp_path):
     with pytest.raises(ValueError, match=says):
         load_picture(written(tmp_path / "bar.png", bar()), **options)
+
+
+def test_a_size_that_would_not_fit_in_memory_is_rejected(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 5 * 3 * 24**2 - 1)
+    file = written(tmp_path / "bar.png", bar())
+    with pytest.raises(SizeLimitError, match="; use a smaller size"):
+        load_picture(file, size=24, channels=3)
+    load_picture(file, size=24)
 
 
 @pytest.mark.parametrize("paper", [False, True])
@@ -214,7 +223,7 @@ MEASURED = (
     + """
 import sys, time
 from tinyadtn.data.picture import read_digit, read_picture
-from tinyadtn.errors import DataFileError
+from tinyadtn.errors import DataFileError, SizeLimitError
 from PIL import Image
 Image.preinit()
 for read in (read_digit, lambda path: read_picture(path, 32, 3)):

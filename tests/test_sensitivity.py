@@ -80,9 +80,12 @@ def test_the_table_and_the_picture(trained, data):
             ta.draw.sensitivity(drops)
 
 
-def test_wrong_requests_name_the_layer(trained, data):
+def test_wrong_requests_name_the_layer(trained, data, monkeypatch):
     with pytest.raises(TinyADTNError, match=r"conv.*there is fc1, fc2"):
         ta.sensitivity(trained, data, 1, layers="conv*")
+    with monkeypatch.context() as patched, pytest.raises(ShapeError, match="fc2: a 10×256 matrix"):
+        patched.setattr("tinyadtn.studies.sensitivity.evaluate", None)  # before any work
+        ta.sensitivity(trained, data, ta.LowRank.like(20))
     with pytest.raises(ShapeError, match="fc1"):
         ta.sensitivity(trained, data, ta.Tucker.like(2))
     with pytest.raises(TinyADTNError, match="decompress"):

@@ -37,6 +37,19 @@ def test_the_table_is_that_of_the_function_and_the_next_command_works(trained, t
     assert main([*shlex.split(last)[2:], "--epochs", "1", "--quiet"]) == 0
 
 
+@pytest.mark.parametrize("widths", [["16", "12"], []])
+def test_widths_of_ones_own_stay_in_the_next_command(tiny, widths, capsys):
+    train = ["train", "lenet5", "--widths", *widths, "--data", tiny, "--epochs", "1", "--quiet"]
+    assert main(train) == 0
+    capsys.readouterr()
+    assert main(["report", "runs/train/last.npz"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == "Next: tinyadtn sensitivity runs/train/last.npz"
+    assert main([*shlex.split(said)[2:], "--encode", "LowRank:rank=2", "--layers", "fc1"]) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])[2:]
+    assert words == [*train[:-3], "--encode", "fc1=LowRank:rank=2"]
+
+
 def test_layers_and_epochs_reach_the_function(trained, tiny, capsys):
     words = ["--layers", "fc1", "--epochs", "1", "--learning-rate", "0.01"]
     assert main(["sensitivity", trained, *words]) == 0

@@ -18,6 +18,7 @@ from ..encodings.encoding import Encoding
 from ..errors import TinyADTNError
 from ..exchange.onnx_file import save_onnx
 from ..exchange.safetensors_file import save_safetensors
+from ..nn.models import MODELS
 from ..nn.surgery import named_layers
 from ..studies import experiment_files
 from ..studies.sensitivity import sensitivity
@@ -116,6 +117,8 @@ def print_report(options: Namespace) -> None:
         say_next("draw", options.checkpoint)
     elif any(isinstance(layer.weight, Encoding) for layer in named_layers(model).values()):
         say_next("evaluate", options.checkpoint)
+    elif model.config != _published(model):  # compress builds the published networks
+        say_next("sensitivity", options.checkpoint)
     else:
         data = trained_on(options.checkpoint)
         words = ["compress", model.config["model"], "--dense", options.checkpoint]
@@ -142,7 +145,16 @@ def try_layers(options: Namespace) -> None:
     best = min(found.rows, key=lambda row: (row.drop, row.counts.stored - row.counts.dense))
     source = options.data or trained_on(options.checkpoint) or "mnist-5k"
     encode = ["--encode", f"{best.layer}={options.encode}"]
-    say_next("train", model.config["model"], "--data", source, *encode)
+    widths = model.config.get("widths")
+    own = [] if widths == _published(model).get("widths") else ["--widths", *map(str, widths)]
+    say_next("train", model.config["model"], *own, "--data", source, *encode)
+
+
+def _published(model: Any) -> dict[str, Any]:
+    """Return the configuration of a network of this name with all options at their defaults."""
+    config = model.config
+    build = MODELS[config["model"]]
+    return build(config["num_classes"], config["image_size"], channels=config["channels"]).config
 
 
 def draw_model(options: Namespace) -> None:

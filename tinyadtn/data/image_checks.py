@@ -115,10 +115,10 @@ def require_pixels(images: Any, what: str) -> None:
         np.isfinite(low) and np.isfinite(high),  # false for NaN, which min and max propagate
         f"{what}: expected pixels in [0, 1], found {low} to {high}; replace what is not finite",
     )
-    low, high = (str(value).removesuffix(".0") for value in (low, high))
+    found = " to ".join(str(value).removesuffix(".0") for value in (low, high))
     _require(
-        images.min() >= 0 and images.max() <= 1,
-        f"{what}: expected pixels in [0, 1], found {low} to {high}; scale them, or give uint8, "
+        low >= 0 and high <= 1,
+        f"{what}: expected pixels in [0, 1], found {found}; scale them, or give uint8, "
         "which is divided by 255",
     )
 

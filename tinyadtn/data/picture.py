@@ -11,6 +11,7 @@ import numpy as np
 
 from ..checks import require_number
 from ..errors import DataFileError
+from ..limits import require_memory
 from .picture_files import LARGE, bytes_of, read_picture_file
 
 
@@ -24,7 +25,8 @@ def load_picture(
     digits were: the paper is subtracted, and the ink is cut out, scaled and centred. The network's
     ``config`` has its ``image_size`` and ``channels``. ``predict`` takes several pictures, stacked.
     ``DataFileError`` for a file that is not a picture, has too many pixels, or shows no ink;
-    ``ValueError`` for a size below 1, other channels, and ink with colour.
+    ``SizeLimitError`` for a size that does not fit in memory; ``ValueError`` for a size below 1,
+    other channels, and ink with colour.
 
     >>> import tempfile
     >>> import tinyadtn as ta
@@ -40,9 +42,10 @@ def load_picture(
     if size < 1:
         raise ValueError(f"size must be 1 or more, got {size}")
     if channels not in (1, 3):
-        raise ValueError(f"a picture has 1 channel (grey) or 3 (colour), got channels={channels}")
+        raise ValueError(f"a picture has 1 channel (grey) or 3 (colour), got channels={channels!r}")
     if ink and channels == 3:
         raise ValueError("ink=True is for grey pictures: use channels=1")
+    require_memory(f"{path}", 5 * channels * size**2, "use a smaller size")  # as bytes and float32
     return read_digit(path, size) if ink else read_picture(path, size, channels)
 
 

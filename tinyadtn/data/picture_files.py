@@ -118,9 +118,10 @@ def read_picture_folder(folder: Path, size: int | None = None) -> dict[str, tupl
     if not paths or not files["train"]:
         return None
     shape = _common_shape(folder, paths, size)
+    size_in_bytes = len(paths) * math.prod(shape)
+    require_memory(str(folder), 5 * size_in_bytes, "give fewer pictures")  # as bytes and float32
     if size is None:
-        _require_content(folder, paths, len(paths) * math.prod(shape))
-    require_memory(str(folder), 5 * len(paths) * math.prod(shape), "give fewer pictures")
+        _require_content(folder, paths, size_in_bytes)
     mode = "L" if shape[0] == 1 else "RGB"
 
     def pixels(opened: Any) -> np.ndarray:

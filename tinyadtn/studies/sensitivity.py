@@ -77,7 +77,8 @@ def sensitivity(
     ``fit=False``, or if it has no fit). Then the network is trained for ``epochs`` epochs with the
     options of ``train``, and so is the dense network, the reference. Accuracies are those of the
     validation images, because they are for choosing what to encode. ``model`` does not change.
-    Raises TinyADTNError if no layer matches, or if the network is compressed already.
+    Raises TinyADTNError if no layer matches, or if the network is compressed already; ShapeError,
+    before anything is trained, if a layer is too small for the encoding.
 
     >>> import tinyadtn as ta
     >>> model, data = ta.models.fc2(rng=0), ta.load_data()
@@ -97,6 +98,7 @@ def sensitivity(
         raise TinyADTNError(f"no layer matches {layers!r}; there is {', '.join(known) or 'none'}")
     if any(isinstance(layer.weight, Encoding) for layer in known.values()):
         raise TinyADTNError("the network is compressed already; ta.decompress makes it dense again")
+    compress(model, dict.fromkeys(names, recipe), rng=seed)  # raises before anything is trained
 
     def accuracy(network: Any) -> float:
         if epochs:

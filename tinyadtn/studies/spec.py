@@ -434,15 +434,15 @@ def _plan(where: str, options: Mapping[str, Any], folder: Path | None) -> dict[s
     An optimizer, schedule or loss of the user, "module:name", keeps this name.
     """
     given = _completed(where, options, TrainingPlan, ("seed",))
-    kept = {kind: given[kind] for kind in TRAINING_PARTS if is_own(given[kind])}
-    if type(given["epochs"]) is int and given["epochs"] == 0:
-        given, kept = {**given, "epochs": 1}, {**kept, "epochs": 0}
+    own = {kind: given[kind] for kind in TRAINING_PARTS if is_own(given[kind])}
+    none = type(given["epochs"]) is int and given["epochs"] == 0
+    given |= {"epochs": 1} if none else {}
     with _placed(where):
-        for kind in kept.keys() & TRAINING_PARTS.keys():
+        for kind, name in own.items():
             known = getattr(TrainingPlan, kind)
-            given[kind] = known if folder is None else training_part(str(folder / given[kind]))
+            given[kind] = known if folder is None else training_part(str(folder / name))
         plan = asdict(TrainingPlan(**given))
-    return {name: plan[name] for name in PLAN} | kept
+    return {name: plan[name] for name in PLAN} | own | ({"epochs": 0} if none else {})
 
 
 @dataclass(frozen=True)

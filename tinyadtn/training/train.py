@@ -228,7 +228,8 @@ def _end_epoch(run: Run, data: Data, step: TrainStep) -> TrainStep:
     with np.errstate(all="ignore"):
         validation = evaluate(run.model, data.validation, loss=run.plan.part("loss"))
     reject_diverged(run.model, where, validation.loss)
-    seen = min(len(data.train), run.plan.batch_size * step.total // run.plan.epochs)
+    count = len(data.train)
+    seen = min(count, run.plan.batch_size * run.plan.steps_per_epoch(count))
     step = replace(step, mean_loss=state.loss_sum / seen, validation=validation)
     improved = validation.accuracy > state.best
     with interrupts_held():
