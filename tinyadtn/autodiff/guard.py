@@ -97,7 +97,8 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
     those of a sum, nothing needs to be protected, except a result that is a view: if a later op
     needs the memory, that op does not know the view.
     """
-    if not protecting.get() or (others[-1].base is None and _keep_no_array(node.vjps)):
+    view = getattr(others[-1], "base", None) is not None  # arrays of devices have no base
+    if not protecting.get() or (not view and _keep_no_array(node.vjps)):
         return
     needed = [
         array
