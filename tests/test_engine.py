@@ -3,6 +3,7 @@
 import gc
 import sys
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyadtn as ta
+from tinyadtn.autodiff import engine
 from tinyadtn.autodiff.engine import op
 from tinyadtn.errors import GraphError, NonFiniteError, ShapeError
 
@@ -351,8 +353,11 @@ def test_leaves_hold_no_graph():
 # --- threads -------------------------------------------------------------------------------------
 
 
-def test_threads_that_share_a_parameter_add_up_their_gradients():
+def test_threads_that_share_a_parameter_add_up_their_gradients(monkeypatch):
     """Both passes are on their way when neither has written its gradient of w yet."""
+    set_gradient = engine._set_gradient
+    slowly = lambda tensor, g: (time.sleep(0.05), set_gradient(tensor, g))  # noqa: E731
+    monkeypatch.setattr(engine, "_set_gradient", slowly)
     w = leaf(1.0, 2.0)
     w.grad = np.array([10.0, 10.0])
     together = threading.Barrier(2)

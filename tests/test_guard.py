@@ -49,8 +49,8 @@ def test_without_a_gradient_nothing_is_protected():
 
 @pytest.mark.parametrize(
     "compute",
-    [lambda x, a: x + a, lambda x, a: (x - a).reshape(3, 1), lambda x, a: -(x + a).sum()],
-    ids=["add", "reshape", "sum"],
+    [lambda x, a: x + a, lambda x, a: x - a, lambda x, a: -(x + a).sum()],
+    ids=["add", "subtract", "sum"],
 )
 def test_gradients_that_keep_no_array_protect_nothing(compute):
     x, a = leaf(np.ones(3)), np.ones(3)
@@ -70,6 +70,22 @@ def test_a_result_that_its_own_graph_does_not_need_is_protected_where_it_is_used
         y.data[0] = 5
     z.backward(np.ones(3))
     assert x.grad.tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "view_of",
+    [lambda x: x.reshape(3), lambda x: x.T, lambda x: ta.expand_dims(x, axis=0), lambda x: x[0]],
+    ids=["reshape", "transpose", "expand_dims", "getitem"],
+)
+def test_a_view_is_read_only_too_because_its_memory_may_be_used_elsewhere(view_of):
+    x = leaf(np.full((1, 3), 2.0))
+    view = view_of(x)
+    loss = (x * x).sum() + view.sum()
+    with READ_ONLY:
+        view.data[...] = 7
+    loss.backward()
+    assert x.grad.tolist() == [[5, 5, 5]]
+    view.data[...] = 7
 
 
 def kept_in(value):

@@ -94,9 +94,11 @@ def protect(node: Any, arguments: Iterable[Any], arrays: Iterable[Any], others: 
     of them. Python numbers and lists became new arrays, which the caller cannot reach. ``others``
     are the options of the op and its result. The function searches tuples, lists and dicts (an
     index may be a tuple); values that are not arrays are ignored. If the VJPs keep no array, as
-    those of a sum, nothing needs to be protected.
+    those of a sum, nothing needs to be protected, except a result that is a view: if a later op
+    needs the memory, that op does not know the view.
     """
-    if not protecting.get() or _keep_no_array(node.vjps):
+    view = getattr(others[-1], "base", None) is not None  # arrays of devices have no base
+    if not protecting.get() or (not view and _keep_no_array(node.vjps)):
         return
     needed = [
         array

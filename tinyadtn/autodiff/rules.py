@@ -242,7 +242,7 @@ def not_copied(node: Any) -> Any:
 
 
 def retain(tensor: Any, g: Array, gradients: dict) -> None:
-    """Put the gradient of a result, if it still exists, to those that backward will set."""
+    """Put the gradient of a result, if it still exists, among those that backward will add."""
     if tensor is not None:
         gradients[tensor] = g.copy()
 

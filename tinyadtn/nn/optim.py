@@ -211,9 +211,8 @@ class Optimizer:
             ]
             for slot, arrays in zip(self.slots, self.memory)
         ]
-        vars(self).update(
-            count=int(count), memory=memory
-        )  # one call, so Ctrl-C cannot set only one
+        # One call sets both, so that Ctrl-C cannot set only one.
+        vars(self).update(count=int(count), memory=memory)
 
 
 def _checked(parameters: Any) -> list[Tensor]:

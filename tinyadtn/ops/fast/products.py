@@ -27,7 +27,8 @@ def product(a: Array, b: Array, *, out: Any) -> Any:
     array([3., 3.])
     """
     xp, rows = array_module(b), a.shape[-1] * a.shape[-2]
-    columns = math.gcd(b.shape[-1], 2 ** (SMALL // max(1, rows)).bit_length() // 2)
+    most = SMALL // max(1, rows)
+    columns = math.gcd(b.shape[-1], 2 ** most.bit_length() // 2)  # a power of two, up to `most`
     if xp is not np or not LEAST_COLUMNS <= columns < b.shape[-1]:
         return xp.matmul(a, b, out=out)
     np.matmul(a[..., None, :, :], _slices(b, columns), out=_slices(out, columns))
