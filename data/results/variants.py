@@ -116,8 +116,8 @@ class Fitted(ta.ADTN):
 
     With ``metric = "activations"`` it minimizes Σ_x ‖(W - W₀)x‖², summed over training images: the
     distance of W·R and W₀·R, where R·Rᵀ = Σ_x x·xᵀ / n. A pixel that is always black costs nothing.
-    With "differences" the mean image is subtracted from each x, because the bias can replace what
-    the layer makes of it. With ``rescale``, W gets the norm of W₀ afterwards; the closest W is
+    With "differences" the mean image is subtracted from each x, because the bias can replace the
+    response to it. With ``rescale``, W gets the norm of W₀ afterwards; the closest W is
     shorter.
     """
 
