@@ -9,11 +9,11 @@ The times are CPU time, which other work on the machine disturbs less.
 
 The linear layers of three networks, without the convolutions before them: dense, and under every
 encoding. Inference is timed in three ways: *decoded*, each batch decodes the weights and is
-multiplied by them; *at hand*, *precomputed* in the tables, through what ``ta.decoded`` has computed;
-*decode-free*, each batch computes the factors and goes through them. A training step takes the route that the layers
-choose. All sides of one network and batch take turns in one process (``side_by_side``), with
-results compared first. The peak memory of a step is that of Python's and NumPy's arrays, weights
-and Adam's state included, in a fresh process.
+multiplied by them; *at hand* (*precomputed* in the tables), through what ``ta.decoded`` has
+computed; *decode-free*, each batch computes the factors and goes through them. A training step
+takes the route that the layers choose. All sides of one network and batch take turns in one process
+(``side_by_side``), with results compared first. The peak memory of a step is that of Python's and
+NumPy's arrays, weights and Adam's state included, in a fresh process.
 """
 
 from __future__ import annotations
