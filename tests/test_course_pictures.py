@@ -154,6 +154,28 @@ def test_accuracy_stands_at_its_error_and_frozen_is_a_line():
     assert axes.yaxis.get_major_formatter()(2.0, None) == "98"
 
 
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("ADTN M=4", "ADTN"),
+        ("larger sites", "ADTN, larger sites"),
+        ("TT (Gao)", "tensor train"),
+        ("rank 1", "low rank"),
+        ("low rank", "low rank"),
+        ("removed", "layers removed"),
+        ("dense", "dense"),
+    ],
+)
+def test_a_row_has_the_mark_of_its_family(name, family):
+    runs = {"frozen": (0, [80.0]), name: (164, [90.0])}
+    figure = budgets.accuracy({"net": (runs, runs)})
+    (legend,) = figure.legends
+    assert legend.get_texts()[0].get_text() == family
+    colour, _, marker = budgets.MARKS[family]
+    marks = [line for line in figure.axes[0].lines if len(line.get_xydata()) == 1]
+    assert (colour, marker) in {(line.get_color(), line.get_marker()) for line in marks}
+
+
 def test_the_ladder_says_every_state_in_words():
     rungs = [(f"claim {state}", "must", "checked", "not", state) for state in claims.STATES]
     figure = claims.ladder(*rungs)

@@ -24,6 +24,7 @@ from course_rules import (
     unearned,
 )
 
+import tinyadtn as ta
 from tinyadtn import tiny
 from tinyadtn.teach import editions, exercises, grading
 from tinyadtn.teach.judging import judge
@@ -263,6 +264,7 @@ def test_a_wrong_diagnosis_is_told_before_a_missing_one():
         ("diagnosis", {"A": "uphill"}, "run A: 'uphill' is not a line of the list."),
         ("diagnosis", "uphill", "A dict is expected"),
         ("small network", 90, "Four arrays are expected"),
+        ("training loop", lambda *given: [ta.Tensor(1.0)], "It should yield numbers, loss.item()"),
         ("small network", [np.ones(2)] * 4, "shapes (784, h)"),
         ("topological order", lambda root: [root], "parents {0: [1], 1: [2], 2: [3], 3: []}"),
     ],

@@ -11,7 +11,6 @@ import tinyadtn as ta
 from tinyadtn.studies.results import read_records
 from tinyadtn.studies.spec import read_spec
 from tinyadtn.studies.table import table
-from tinyadtn.tensor_networks.gates import apply_gate, product_state
 
 FOLDER = Path(__file__).parents[1] / "data" / "results"
 sys.path.insert(0, str(FOLDER))
@@ -71,34 +70,30 @@ def test_the_spec_and_the_table_of_the_guide_are_the_files():
 @pytest.mark.parametrize("shape, depth", [((32, 16), 2), ((16, 16), 3)])
 def test_what_stands_between_the_layers_of_a_variant(shape, depth, between):
     weight = variants.Between(shape, depth, between, rng=0)
-    g = np.random.default_rng(0).normal(size=weight.sites.padded_size).astype(np.float32)
-    found = []
-    for contract in (weight.contract, lambda: gate_by_gate(weight)):
-        tensor = contract()
-        (tensor * g).sum().backward()
-        found.append([tensor.numpy(), *(column.grad for column in weight.columns)])
-        for column in weight.columns:
-            column.grad = None
-    for fast, plain in zip(*found):
-        np.testing.assert_allclose(fast, plain, rtol=1e-3, atol=1e-5)
+    state = np.eye(weight.sites.padded_size)[0]
+    for layer in range(1, depth + 1):
+        centered = state - state.mean() if between == "centered" else state
+        new = layer_matrix(weight, layer) @ (np.maximum(centered, 0) if layer > 1 else state)
+        state = state + new if between == "skip" and layer > 1 else new
+    assert np.abs(state).max() > 0.1
+    np.testing.assert_allclose(weight.contract().numpy(), state, rtol=1e-4, atol=1e-5)
     if between == "nothing":
         adtn = ta.ADTN(shape, depth, rng=0).contract().numpy()
-        np.testing.assert_allclose(found[0][0], adtn, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(state, adtn, rtol=1e-4, atol=1e-5)
 
 
-def gate_by_gate(weight):
-    """The definition of ``Between``, with the definition of a gate."""
-    dims = weight.sites.wall_dims
-    state = product_state(dims)
-    for layer in range(1, weight.depth + 1):
-        centered = state - state.mean() if weight.between == "centered" else state
-        new = ta.relu(centered) if layer > 1 else state
-        for column, gates in zip(weight.wall, weight.gates()):
+def layer_matrix(weight, layer):
+    """L of a brick wall with sites of dimension 2, as a product of 1 ⊗ gate ⊗ 1."""
+    size = weight.sites.padded_size
+    matrix = np.eye(size)
+    for column, gates in zip(weight.wall, weight.gates()):
+        for (i, _), gate in zip(column.pairs, gates.numpy()):
             if column.layer == layer:
-                for k, pair in enumerate(column.pairs):
-                    new = apply_gate(new, gates[k], pair, dims)
-        state = state + new if weight.between == "skip" and layer > 1 else new
-    return state
+                square = np.zeros((4, 4))  # a gate of the first column has one column only
+                square[:, : gate.size // 4] = gate.reshape(4, -1)
+                after = np.eye(size // 2 ** (i + 2))
+                matrix = np.kron(np.kron(np.eye(2**i), square), after) @ matrix
+    return matrix
 
 
 def test_a_learning_rate_per_layer_leaves_the_first_weight_and_scales_the_first_step():
@@ -143,3 +138,13 @@ def test_a_fit_to_activations_reports_their_distance(monkeypatch):
     full = variants.Fitted((8, 16), 2, "weights", rescale=True, rng=0)
     full.fit(target.astype(np.float32), steps=20)
     assert np.linalg.norm(full.decode().numpy()) == pytest.approx(np.linalg.norm(target), rel=1e-3)
+
+
+def test_a_fit_to_differences_does_not_see_the_mean_image():
+    images = ta.load_data("mnist-5k").train.images.reshape(-1, 784).astype(np.float64)
+    for metric, x in (("activations", images), ("differences", images - images.mean(axis=0))):
+        weight = variants.Fitted((2, 784), 1, metric, rng=0)
+        target = np.random.default_rng(0).normal(size=(2, 784))
+        (error,) = weight.fit(target.astype(np.float32), steps=0)
+        distance = np.linalg.norm((weight.decode().numpy() - target) @ x.T)
+        assert error == pytest.approx(distance / np.linalg.norm(target @ x.T), rel=1e-3)

@@ -134,10 +134,13 @@ def test_a_notebook_without_known_exercises_has_a_row(tmp_path):
 
 def test_the_table_has_points_of_six():
     rows = [Row("Ada", "01", name, "right", 1, 1, "") for name in "abc"]
-    rows += [Row("Ada", "01", "d", "wrong", 0, 1, ""), Row("Ada", "02", "a", "wrong", 0, 1, "")]
-    assert [line.split() for line in grading.as_table(rows).splitlines()[-2:]] == [
+    rows += [Row("Ada", "01", "d", "wrong", 0, 1, "")]
+    rows += [Row("Ada", "02", "a", "wrong", 0, 1, ""), Row("Bob", "01", "a", "right", 1, 1, "")]
+    rows += [Row("Bob", "01", name, "wrong", 0, 1, "") for name in "bcde"]
+    assert [line.split() for line in grading.as_table(rows).splitlines()[-3:]] == [
         ["Ada", "01", "3", "4", "6.0"],
         ["Ada", "02", "0", "1", "0.0"],
+        ["Bob", "01", "1", "5", "1.5"],
     ]
 
 

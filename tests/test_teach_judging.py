@@ -51,6 +51,24 @@ def test_a_small_difference_is_seen():
     assert "right 0.3333333333333333, yours 0.33333334;" in message
 
 
+@pytest.mark.parametrize(
+    ("right", "got", "message"),
+    [
+        (2.5, 3.5, "For a: right 2.5, yours 3.5."),  # the difference is seen
+        (np.array([4, 4, 7]), (4, 5, 7), "For a: right (4, 4, 7), yours (4, 5, 7)."),
+        (np.array([4, 4, 7, 1]), (4, 5, 7, 1), "For a: at [1] right 4, yours 5; the largest "),
+    ],
+)
+def test_a_few_numbers_are_shown_side_by_side(right, got, message):
+    found = exercise(lambda answer, rng: iter([("a", right, np.array(answer()))]))
+    assert judge(found, lambda: got, 0).message.startswith(message)
+
+
+def test_a_missing_return_names_the_case_without_what_was_compared():
+    found = exercise(lambda answer, rng: iter([("2 runs: their mean", 1, answer())]))
+    assert judge(found, lambda: None, 0).message == "For 2 runs, it returns None."
+
+
 def test_an_error_shows_what_the_answer_was_called_with():
     def cases(answer, rng):
         yield "a reshape", np.zeros(1), answer(np.zeros(2), (1,))
@@ -60,6 +78,9 @@ def test_an_error_shows_what_the_answer_was_called_with():
     assert message.endswith(" It was called with an array (2,), (1,).")
     many = judge(exercise(lambda f, rng: iter([("a list", 1, f([1]))])), lambda numbers: 1 / 0, 0)
     assert "It was called with" not in many.message
+    indirect = exercise(cases, ask=lambda answer, *arguments: answer(*arguments))
+    message = judge(indirect, lambda array, shape: array.reshape(shape), 0).message
+    assert message.startswith("It raises") and "It was called with" not in message
 
 
 def test_a_function_that_answers_yes_or_no_is_compared():

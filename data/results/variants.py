@@ -7,15 +7,15 @@ Each is a small subclass of an encoding that changes one thing. The studies name
 from __future__ import annotations
 
 import functools
+import itertools
 import math
-from typing import Any
 
 import numpy as np
 
 import tinyadtn as ta
 from tinyadtn.encodings.inner import inner_encoding
 from tinyadtn.nn.surgery import with_changed
-from tinyadtn.tensor_networks.gates import network_tensor
+from tinyadtn.tensor_networks.gates import apply_gate, product_state
 
 
 class LayerRates(ta.ADTN):
@@ -47,32 +47,19 @@ class Between(ta.ADTN):
         super().__init__(shape, depth, axes=axes, rng=rng)
 
     def contract(self):
-        layers: dict[int, list[Any]] = {}
-        for column, gates in zip(self.wall, self.gates()):
-            layers.setdefault(column.layer, []).append((column, gates))
-        walls, gates = zip(*layers.pop(1))
-        state = network_tensor(gates, walls, self.sites.wall_dims, "relu", "brick_wall")
-        for columns in layers.values():
-            new = ta.relu(state - state.mean() if self.between == "centered" else state)
-            for column, gates in columns:
-                new = on_neighbors(new, gates, first=column.pairs[0][0])
-            state = state + new if self.between == "skip" else new
+        dims = self.sites.wall_dims
+        state = product_state(dims)
+        columns = zip(self.wall, self.gates())
+        for layer, own in itertools.groupby(columns, key=lambda pair: pair[0].layer):
+            new = state if layer == 1 else self._activated(state)
+            for column, gates in own:
+                for k, pair in enumerate(column.pairs):
+                    new = apply_gate(new, gates[k], pair, dims)
+            state = state + new if self.between == "skip" and layer > 1 else new
         return state
 
-
-def on_neighbors(state, gates, first):
-    """Apply gates to the pairs of sites (first, first + 1), (first + 2, first + 3), …
-
-    Each pair of gates acts on the leading four sites, which then move to the end: a matrix product.
-    """
-    size, x = state.size, state.reshape(2**first, -1).transpose()
-    for k in range(0, len(gates), 2):
-        gate = gates[k]
-        if k + 1 < len(gates):
-            gate = ta.contract(gate, gates[k + 1], pattern="pr,qs->pqrs").reshape(16, 16)
-        x = (gate @ x.reshape(gate.shape[0], -1)).transpose()
-    after = size // (2**first * 4 ** len(gates))  # entries of the sites after the last pair
-    return x.reshape(after, -1).transpose().reshape(size)
+    def _activated(self, state):
+        return ta.relu(state - state.mean() if self.between == "centered" else state)
 
 
 class Averaged(ta.Encoding):
@@ -116,8 +103,8 @@ class Fitted(ta.ADTN):
 
     With ``metric = "activations"`` it minimizes Σ_x ‖(W - W₀)x‖², summed over training images: the
     distance of W·R and W₀·R, where R·Rᵀ = Σ_x x·xᵀ / n. A pixel that is always black costs nothing.
-    With "differences" the mean image is subtracted from each x, because the bias can replace what
-    the layer makes of it. With ``rescale``, W gets the norm of W₀ afterwards; the closest W is
+    With "differences" the mean image is subtracted from each x, because the bias can replace the
+    response to it. With ``rescale``, W gets the norm of W₀ afterwards; the closest W is
     shorter.
     """
 

@@ -174,7 +174,8 @@ print(f"a.grad = {a.grad}, b.grad = {b.grad}")
 # slope*. Where arrows meet, *add*.
 #
 # Press play, or move the slider. Then change the line of `my_expression` and run the cell again.
-# Use only `a`, `b`, `+`, `*` and `log` so far, and no plain numbers. The others follow.
+# Use only `a`, `b`, `+`, `*` and `log` so far, and no plain numbers. The other operations
+# follow below.
 
 
 # %%

@@ -145,7 +145,7 @@ teach.states("203,530", sum(array.size for array in my_arrays()), always=True)
 #
 # ## Downhill
 #
-# The gradient $g$ says how the loss moves with each parameter $p$. Take a step against it: $p
+# The gradient $g$ is the slope of the loss along each parameter $p$. Take a step against it: $p
 # \leftarrow p - \text{rate} \cdot g$. This is *stochastic gradient descent*, **SGD**. It is
 # stochastic because each step looks at one random batch only.
 #

@@ -166,7 +166,7 @@ teach.states("436", ta.report(network).rows[0].counts.stored, always=True)
 # How good is that? An accuracy alone says little. A fair comparison needs:
 #
 # - **a control**: only the accuracy above *frozen* is due to the stored parameters;
-# - **rivals** with as few parameters: low rank and tensor train;
+# - **rivals**: low rank and tensor trains, from about as few parameters on;
 # - **the same effort for each**: the same loop and steps, and a learning rate that was searched
 #   for each family (study `fc1_rates`);
 # - **seeds**: three runs of each.
@@ -328,7 +328,8 @@ def spend(sites, budget):
 spend = teach.check("spend", spend)
 depths = spend((16, 14, 11), 600)
 yours = dict(zip(("fc1", "fc2", "fc3"), depths))  # a depth stands for its recipe
-encoded = ta.report(ta.compress(ta.models.lenet5(), yours, rng=None)).rows[-2]
+report = ta.report(ta.compress(ta.models.lenet5(), yours, rng=None))
+encoded = report.rows[-2]  # the row "encoded weights", before "whole model"
 print(f"{yours} stores {encoded.counts.stored} parameters for {encoded.counts.dense:,}")
 
 # %% compare

@@ -1,19 +1,19 @@
-"""What an encoding costs: numbers and bytes, multiply-adds, time for an image, training.
+"""What an encoding costs: parameters and bytes, multiply-adds, time per image, training.
 
     export OPENBLAS_NUM_THREADS=1
     python tests/bench/bench_cost.py            # 3 minutes; data/results/cost.json
     python tests/bench/bench_cost.py FC-2       # only these networks; the others stay as they are
-    python tests/bench/bench_cost.py --table    # prints what stands there
+    python tests/bench/bench_cost.py --table    # prints the tables of that file
 
 The times are CPU time, which other work on the machine disturbs less.
 
 The linear layers of three networks, without the convolutions before them: dense, and under every
 encoding. Inference is timed in three ways: *decoded*, each batch decodes the weights and is
-multiplied by them; *at hand*, through what ``ta.decoded`` computed before; *decode-free*, each
-batch computes the factors and goes through them. A training step takes the route that the layers
-choose. All sides of one network and batch take turns in one process (``side_by_side``), with
-results compared first. The peak memory of a step is that of Python's and NumPy's arrays, weights
-and Adam's state included, in a fresh process.
+multiplied by them; *at hand* (*precomputed* in the tables), through what ``ta.decoded`` has
+computed; *decode-free*, each batch computes the factors and goes through them. A training step
+takes the route that the layers choose. All sides of one network and batch take turns in one process
+(``side_by_side``), with results compared first. The peak memory of a step is that of Python's and
+NumPy's arrays, weights and Adam's state included, in a fresh process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fits of fc1_activations.toml: how close they come, and what training makes of them.
+"""The fits of fc1_activations.toml: how close they come, and the accuracy in training.
 
 python tests/bench/fit_first.py --table         # the relative errors of the fits
 python tests/bench/fit_first.py --plot FILE     # accuracy before training and after each epoch

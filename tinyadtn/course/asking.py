@@ -38,7 +38,7 @@ def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> A
         raise UnexpectedResultError("A VJP is a function: lambda g: ...")
     tiny.multiply(result, tiny.Tensor(factor)).backward()
     gradient = np.zeros_like(x) if given.grad is None else given.grad
-    return getattr(result, "data", result), gradient
+    return result.data, gradient
 
 
 def decoded(

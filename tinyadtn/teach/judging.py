@@ -71,11 +71,9 @@ def judge(
     except catch as error:  # the code of a reader may raise anything
         if not problem:
             check_file = exercise.cases.__code__.co_filename
-            message = _describe_error(error, answer, calls.last, check_file)
-            state = "not done yet" if message == NOT_IMPLEMENTED else "wrong"
             called_with = calls.in_words() if exercise.ask is None else ""
-            if state == "wrong" and message.startswith("It raises") and called_with:
-                message = f"{message.rstrip('.')}. {called_with}"
+            message = _describe_error(error, answer, calls.last, called_with, check_file)
+            state = "not done yet" if message == NOT_IMPLEMENTED else "wrong"
             return Verdict(state, message, passed)
     if problem:
         return Verdict("wrong", problem, passed)
@@ -262,7 +260,9 @@ def _nothing_returned(answer: Any, tried: str, got: Any, passed: int) -> Verdict
     return Verdict("wrong", f"For {tried}, it returns {got}. Is a return missing?", passed)
 
 
-def _describe_error(error: BaseException, answer: Any, last: tuple, check_file: str) -> str:
+def _describe_error(
+    error: BaseException, answer: Any, last: tuple, called_with: str, check_file: str
+) -> str:
     if isinstance(error, AnswerError):
         return f"{error}"
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
@@ -287,7 +287,8 @@ def _describe_error(error: BaseException, answer: Any, last: tuple, check_file: 
         return f"It returned {_quoted(last[0])}, which cannot be checked: {kind}: {text}"
     if not callable(answer) and not line and kind in WRONG_FORM:
         return f"The answer {_quoted(answer)} has another form than the exercise asks for."
-    return f"It raises {kind}: {text}{where}"
+    raised = f"It raises {kind}: {text}{where}"
+    return f"{raised.rstrip('.')}. {called_with}" if called_with else raised
 
 
 def name_error(error: BaseException, check_file: str = "") -> tuple[str, str, str]:

@@ -1,7 +1,7 @@
 """Three training runs, each with one bug, for notebook 04. Reading on spoils the exercise.
 
-A run tells what its instruments show: the loss of every step, the share of the last batch that is
-read right, and the norm of the first matrix's `p.grad` at the first step and at the last.
+A run has the loss of every step, the share of the last batch that is read right, and the norm of
+the first matrix's `p.grad` at the first step and at the last.
 """
 
 from __future__ import annotations

@@ -111,18 +111,9 @@ def check_adam(answer, rng):
         "C: look at the p.grad of w1. What passes through a second matrix that is 0?",
     ),
     wrong=(
-        dict(zip("ABC", ("the step is far too large", CULPRITS["B"], CULPRITS["C"]))),
-        dict(zip("ABC", (CULPRITS["A"], "the step goes uphill", CULPRITS["C"]))),
-        dict(
-            zip(
-                "ABC",
-                (
-                    CULPRITS["A"],
-                    CULPRITS["B"],
-                    "the labels come in another order than the images",
-                ),
-            )
-        ),
+        CULPRITS | {"A": "the step is far too large"},
+        CULPRITS | {"B": "the step goes uphill"},
+        CULPRITS | {"C": "the labels come in another order than the images"},
         dict(zip("ABC", (CULPRITS["B"], CULPRITS["C"], CULPRITS["A"]))),
     ),
 )
