@@ -165,7 +165,8 @@ def new_array(value: Any) -> Any:
 
 def require_no_mask(value: Any) -> None:
     """Raise DTypeError for a masked array, also in a list: its mask would be lost."""
-    if isinstance(value, np.ma.MaskedArray):
+    masked = sys.modules.get("numpy.ma")  # without it, which takes a MiB, there is no masked array
+    if masked and isinstance(value, masked.MaskedArray):
         raise DTypeError("a masked array would lose its mask; fill it: array.filled(0)")
     if isinstance(value, (list, tuple)):
         for part in value:
