@@ -895,6 +895,9 @@ def main(words: list[str]) -> int:
     begun, wrong = time.monotonic(), []
     texts = sources(ROOT)
     zoo = [b for b in ZOO if all(word in b.what for word in words)]
+    if not zoo:
+        print(f"no bug is described with all of these words: {' '.join(words)}")
+        return 1
     for planted in zoo:
         try:
             place(planted, texts)
