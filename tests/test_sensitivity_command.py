@@ -33,7 +33,8 @@ def test_the_table_is_that_of_the_function_and_the_next_command_works(trained, t
     assert Path("new/drop.png").read_bytes().startswith(b"\x89PNG")
     best = min(expected.drops, key=expected.drops.get)
     last = printed.splitlines()[-1]
-    assert last == f"Next: tinyadtn train fc2 --data {tiny} --encode {best}=LowRank:rank=3"
+    there = shlex.quote(tiny)
+    assert last == f"Next: tinyadtn train fc2 --data {there} --encode {best}=LowRank:rank=3"
     assert main([*shlex.split(last)[2:], "--epochs", "1", "--quiet"]) == 0
 
 

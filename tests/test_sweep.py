@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -534,7 +535,7 @@ def test_a_sweep_that_is_stopped_goes_on_where_it_was(study, number):
     assert len(workers) >= 2 and 1 <= len(lines(out)) < 6
     if number != signal.SIGKILL:
         assert f"stopped: {len(lines(out))} of 6 runs are in {out}" in told
-        assert f"sweep {path} --workers 2" in told
+        assert f"sweep {shlex.quote(str(path))} --workers 2" in told
         assert "Traceback" not in wrong
     end = subprocess.run(
         command(path), capture_output=True, text=True, timeout=120, env=ENVIRONMENT

@@ -1,6 +1,7 @@
 """`tinyadtn sweep`: what it lists, does, tells and refuses, and how it goes on."""
 
 import json
+import shlex
 import sys
 
 import pytest
@@ -43,7 +44,7 @@ def test_sweep_lists_does_tells_and_goes_on(study, tmp_path, capsys):
     assert "7 runs in 4 rows, 4 done" in told and "±" in told
     assert "failed: wild, seed 0: NonFiniteError: epoch 1" in told
     assert "called at" not in told and ".py" not in told  # no line of yours made it
-    assert f"sweep {study} --workers 1 --retry-failed" in told
+    assert f"sweep {shlex.quote(study)} --workers 1 --retry-failed" in told
     assert len((tmp_path / "study.jsonl").read_text().splitlines()) == 7
     assert main(["sweep", study, "--dry-run"]) == 0
     assert "7 runs in 4 rows, 6 done, 1 failed; results" in capsys.readouterr().out
@@ -88,7 +89,7 @@ def test_a_sweep_on_the_gpu_goes_on_there(study, cuda, monkeypatch, capsys):
 
     monkeypatch.setattr("tinyadtn.cli.sweep_command.sweep", stopped)
     assert main(["sweep", study, "--device", "cuda", "--best", "--quiet"]) == 130
-    assert capsys.readouterr().out.endswith(f"sweep {study} --device cuda --best\n")
+    assert capsys.readouterr().out.endswith(f"sweep {shlex.quote(study)} --device cuda --best\n")
 
 
 def test_without_cupy_the_device_is_refused_before_the_headline(study, monkeypatch, capsys):
