@@ -122,6 +122,7 @@ def test_small_files_with_very_many_pixels_are_refused(tmp_path, monkeypatch):
     with pytest.raises(DataFileError, match=r"nearly empty\. .*size=32.*Pillow.* load_data"):
         ta.load_data(tmp_path)
     assert ta.load_data(tmp_path, size=32).train.images.shape[1:] == (1, 32, 32)
+    assert ta.load_data(tmp_path, size=2000).train.images.shape[2:] == (2000, 2000)  # was asked for
     write_pictures(tmp_path / "noise", X, Y)
     monkeypatch.setattr(picture_files, "EMPTY", 0)  # a picture with content may be of any size
     assert len(ta.load_data(tmp_path / "noise").train) == 28

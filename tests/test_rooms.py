@@ -139,6 +139,17 @@ print(*sorted(t for t in tops - ours if "cython" not in t))
     assert run(code).split() == []
 
 
+def test_a_step_does_not_import_masked_arrays():
+    """They take a MiB. Before they are imported, no array can be masked."""
+    code = """
+import sys, tinyadtn as ta
+x = ta.Tensor([[1.0, 2.0]], requires_grad=True)
+ta.softmax_cross_entropy(x * 2, labels=[0]).backward()
+print("numpy.ma" in sys.modules, x.grad is not None)
+"""
+    assert run(code).split() == ["False", "True"]
+
+
 def test_importing_the_package_changes_no_setting_of_numpy():
     code = """
 import random, sys, warnings, numpy as np

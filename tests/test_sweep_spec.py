@@ -10,9 +10,10 @@ from memory_peak import peak_of
 import tinyadtn as ta
 from tinyadtn.compression.configure import ENCODINGS
 from tinyadtn.errors import SizeLimitError, TinyADTNError
+from tinyadtn.studies.configuration import configuration
 from tinyadtn.studies.results import _key_of
 from tinyadtn.studies.run import _encoded, check
-from tinyadtn.studies.spec import DOTTED, configuration, read_spec
+from tinyadtn.studies.spec import DOTTED, read_spec
 from tinyadtn.studies.sweep import preview
 
 NEEDS = {

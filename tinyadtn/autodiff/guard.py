@@ -48,7 +48,7 @@ class Hold:
 
 
 class Snapshot:
-    """An array that somebody may write into, with a copy of its values."""
+    """An array that the user may write into, with a copy of its values."""
 
     __slots__ = ("array", "values")
 

@@ -2,7 +2,8 @@
 
 A sweep is read in this order:
 
-- ``spec``: reads a TOML file into a list of runs, each with all its options.
+- ``spec``: reads a TOML file into a list of runs.
+- ``configuration``: the options of a row, with all defaults; a run depends on nothing else.
 - ``run``: does one run, from its configuration to its record.
 - ``sweep``: does all runs in parallel and writes one file of results.
 - ``table``: mean and spread of the results, as text, in Markdown and as a picture.

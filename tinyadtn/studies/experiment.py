@@ -22,9 +22,10 @@ from ..errors import TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
 from ..tables import format_table, spread
+from .configuration import Config
 from .networks import build_for, check_dense
 from .run import check_shapes, encoded_and_fitted, trained_and_evaluated
-from .spec import Config, read_spec
+from .spec import read_spec
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from ..compression.configure import options_of
 from ..errors import TinyADTNError
 from ..files.npz import is_stream
 from ..tables import printable
-from .spec import DEEPEST, configuration, run_key, too_deep
+from .configuration import configuration
+from .spec import DEEPEST, run_key, too_deep
 
 Record = dict[str, Any]
 Rule = tuple[str, Callable[[Any], bool]]  # requirement in words, and its test

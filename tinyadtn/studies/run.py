@@ -35,9 +35,10 @@ from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, versions
 from ..training.train import train
 from ..training.vanish import reject_diverged
+from .configuration import PLAN, Config
 from .networks import build_for, check_dense
 from .parts import recipe_of, training_part
-from .spec import PLAN, Config, run_key
+from .spec import run_key
 
 RUNS_NO_USER_CODE = True  # ``anomaly`` need not search this file for a line of the caller
 REMEMBERED = 2  # cached data sets, and dense networks, per worker
