@@ -31,7 +31,6 @@ def run(*command, cwd, **environment):
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A folder with the installed wheel; it is built from a copy, as nothing may be left here."""
-    pytest.importorskip("setuptools", reason="no wheel is built: pip install setuptools")
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("tinyadtn", "data", "notebooks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*CLONE_ONLY))
