@@ -132,6 +132,8 @@ def _tensor(network, activation, acts=lambda k: k > 0 and k % 2 == 0, flip=False
         lambda network, activation: activation(_tensor(network, activation)),
         lambda network, activation: _tensor(network, activation, flip=True),
         lambda network, activation: network.decode(),
+        lambda network, activation: _tensor(network, activation).data,
+        lambda network, activation: tiny.Tensor(_tensor(network, activation).data),
     ),
     tolerance=1e-5,
     ask=asking.decoded,
