@@ -42,7 +42,7 @@ from tinyadtn.course.pictures.rows import rows_as_images
 my_guess_points = None  # for example 20
 
 # %% [markdown]
-# The next cell runs for about a minute, because a page is simple and slow. (`teach.pick(240, 3)` is
+# The next cell runs for up to a minute, because a page is simple and slow. (`teach.pick(240, 3)` is
 # 240; the tests of this course take the smaller number.)
 
 # %%
