@@ -59,7 +59,9 @@ def decoded(
         return result
     _check_tensor(result)
     if not result.requires_grad:
-        raise UnexpectedResultError("No gradient reaches the gates: compute with Tensors, not .data.")
+        raise UnexpectedResultError(
+            "No gradient reaches the gates: compute with Tensors, not .data."
+        )
     return result.data
 
 
