@@ -246,6 +246,9 @@ teach.reveal(my_guess_right, f"{right:.0e}")
 #
 # These are two sums, equal to the last digits. If they agree for random $g$ and $x$, the backward
 # pass is the *adjoint*; for a matrix this is the transpose. That is all it should be.
+#
+# `BUGS` is a list of eight functions of an array. Each has a `right` VJP and a `wrong` one with a
+# planted bug. Three of the functions are linear.
 
 
 # %%
@@ -313,7 +316,7 @@ def through_the_sum(bug, x):
 
 found = []
 for bug in BUGS:
-    x = sample(rng)
+    x = sample(rng)  # six numbers, none of them near a kink at 0
     found.append((through_the_sum(bug, x), not gradcheck(bug.function, bug.wrong, x, rng)))
     marks = ["found " if hit else "MISSED" for hit in found[-1]]
     print(f"{bug.name:<11} {bug.bug:<32} .sum(): {marks[0]}   gradcheck: {marks[1]}")
