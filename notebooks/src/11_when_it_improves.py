@@ -133,6 +133,11 @@ lenet = {name: measured("lenet5_mnist", name, ())[1] for name in names}
 teach.reveal(my_guess_larger, verdict(lenet["ADTN, 2,192"], lenet["ADTN, 848"]) == 1)
 claims.seeds(lenet, verdict)
 
+# %% compare
+layers = "fc1", "fc2", "fc3"
+teach.states("2,192", measured("lenet5_mnist", "ADTN, 2,192", layers)[0], always=True)
+teach.states("848", measured("lenet5_mnist", "ADTN, 848", layers)[0], always=True)
+
 # %% [markdown]
 # Between two rows stands your verdict. Dense layers are better than the larger tensor train, which
 # is better than the ADTNs, and frozen weights are last. But the two ADTNs are not significantly
@@ -300,8 +305,8 @@ teach.states("3.9", network[2], always=True)
 teach.states("7.4", both, within=0.05)
 
 # %% [markdown]
-# A bond of 2 makes the layer 194,622 times smaller. So here, unlike the 632 of notebook 10, the
-# count comes out. But that network becomes only 3.9 times smaller. The 7 needs the next layer, too:
+# A bond of 2 makes the layer 194,622 times smaller. So here, unlike in notebook 10, a second figure
+# comes out. But that network becomes only 3.9 times smaller. The 7 needs the next layer, too:
 # with bonds of 4 in both we count 7.4. The two figures of the abstract belong to two networks.
 #
 # ### 2020: matrix product operators
