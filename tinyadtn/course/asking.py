@@ -7,7 +7,7 @@ file holds no right answer, because the process of an answer can read it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -114,6 +114,8 @@ def losses_and_parameters(
     losses = answer(model, images, labels, steps, learning_rate, rng)
     if losses is None or losses is NotImplemented:
         return losses
+    if not isinstance(losses, Iterable):
+        raise UnexpectedResultError("It should `yield` the loss in each step, not return one loss.")
     losses = list(losses)
     if any(isinstance(loss, ta.Tensor) for loss in losses):
         raise UnexpectedResultError("It should yield numbers, loss.item(); it yields tensors.")
