@@ -9,10 +9,11 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.autodiff.arrays import ShapeOnly
-from tinyadtn.cli.encode_option import encoding, recipe
+from tinyadtn.cli.encode_option import encoding
 from tinyadtn.compression.configure import build
 from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.nn.surgery import named_layers
+from tinyadtn.studies.parts import recipe_of
 from tinyadtn.tables import format_table
 
 
@@ -533,5 +534,5 @@ def test_a_tensor_train_has_three_cores_by_default_wherever_it_is_written(tmp_pa
     assert small.fc1.weight.ranks == (3, 3)
     ta.save(tmp_path / "small.npz", small)
     assert ta.load(tmp_path / "small.npz").fc1.weight.modes == small.fc1.weight.modes
-    made = recipe(encoding("TensorTrain:ranks=3"))
+    made = recipe_of(encoding("TensorTrain:ranks=3"))
     assert made((256, 784), rng=0).modes == small.fc1.weight.modes

@@ -21,12 +21,13 @@ from ..exchange.safetensors_file import save_safetensors
 from ..nn.models import MODELS
 from ..nn.surgery import named_layers
 from ..studies import experiment_files
+from ..studies.parts import recipe_of
 from ..studies.sensitivity import sensitivity
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
 from ..training.folder import writable_folder
 from ..training.runs import class_names, trained_on
-from .encode_option import encoding, recipe
+from .encode_option import encoding
 from .inputs import data_for, load_finite, require_finite, require_same_classes
 from .outputs import check_free, check_new, size_of
 from .terminal import say, say_next
@@ -135,7 +136,7 @@ def try_layers(options: Namespace) -> None:
     require_same_classes(options.checkpoint, model, data)
     training = {"epochs": options.epochs, "learning_rate": options.learning_rate}
     found = sensitivity(
-        model, data, recipe(encoding(options.encode)), layers=options.layers, **training
+        model, data, recipe_of(encoding(options.encode)), layers=options.layers, **training
     )
     say(found)
     if options.out is not None:
