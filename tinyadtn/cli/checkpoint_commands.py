@@ -26,9 +26,9 @@ from ..studies.sensitivity import sensitivity
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
 from ..training.folder import writable_folder
-from ..training.runs import class_names, trained_on
+from ..training.runs import data_in
 from .encode_option import encoding
-from .inputs import data_for, load_finite, require_finite, require_same_classes
+from .inputs import class_names, data_for, load_finite, require_finite, require_same_classes
 from .outputs import check_free, check_new, size_of
 from .terminal import say, say_next
 
@@ -88,7 +88,8 @@ def predict_image(options: Namespace) -> None:
             "(in Python: ta.predict(model, images))"
         )
     # The default data of a network without a name of data are digits, as for evaluate.
-    is_ink = options.ink or (trained_on(options.model) or "mnist-5k") in DIGITS
+    known = data_in(options.model)
+    is_ink = options.ink or known.get("name", "mnist-5k") in DIGITS
     if options.ink and channels == 3:
         raise TinyADTNError(f"--ink is for grey networks, and {options.model} takes colour")
     images = np.stack(
@@ -100,7 +101,7 @@ def predict_image(options: Namespace) -> None:
     with np.errstate(all="ignore"):
         answers = predict(model, images)
     require_finite(options.model, "pictures", answers)
-    names = class_names(options.model, answers.shape[1])
+    names = class_names(known, answers.shape[1])
     width = max(map(len, names))
     for path, probabilities in zip(options.images, answers):
         say(f"{path}: {names[probabilities.argmax()]}")
@@ -121,7 +122,7 @@ def print_report(options: Namespace) -> None:
     elif model.config != _published(model):  # compress builds the published networks
         say_next("sensitivity", options.checkpoint)
     else:
-        data = trained_on(options.checkpoint)
+        data = data_in(options.checkpoint).get("name")
         words = ["compress", model.config["model"], "--dense", options.checkpoint]
         say_next(*words, *(["--data", data] if data else []))
 
@@ -144,7 +145,7 @@ def try_layers(options: Namespace) -> None:
         draw.save(draw.sensitivity(found.drops), options.out)
         say(f"\n{options.out}")
     best = min(found.rows, key=lambda row: (row.drop, row.counts.stored - row.counts.dense))
-    source = options.data or trained_on(options.checkpoint) or "mnist-5k"
+    source = options.data or data_in(options.checkpoint).get("name", "mnist-5k")
     encode = ["--encode", f"{best.layer}={options.encode}"]
     widths = model.config.get("widths")
     own = [] if widths == _published(model).get("widths") else ["--widths", *map(str, widths)]

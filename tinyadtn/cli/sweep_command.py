@@ -22,7 +22,13 @@ from ..studies.table import (
 )
 from ..studies.workers import dask_executor
 from ..tables import printable
-from .terminal import as_typed, program, say
+from .terminal import as_typed, program, say, words_of
+
+# The options that a command to copy repeats, unless they have these values.
+DEFAULTS = {
+    **dict.fromkeys(["out", "executor", "workers", "blas_threads", "pivot", "split"]),
+    **{"rows": (), "device": "cpu", "best": False, "markdown": False, "digits": DIGITS},
+}
 
 
 def run_sweep(options: Namespace) -> int:
@@ -124,19 +130,7 @@ def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
 
 def _again(options: Namespace, *more: str) -> str:
     """Return the command that does the remaining runs."""
-    words = [program(), "sweep", options.spec]
-    words += ["--out", options.out] if options.out else []
-    words += ["--rows", *options.rows] if options.rows else []
-    words += ["--executor", options.executor] if options.executor else []
-    words += ["--workers", str(options.workers)] if options.workers else []
-    words += ["--blas-threads", str(options.blas_threads)] if options.blas_threads else []
-    words += ["--device", options.device] if options.device != "cpu" else []
-    words += ["--best"] if options.best else []
-    words += ["--markdown"] if options.markdown else []
-    words += ["--pivot", options.pivot] if options.pivot is not None else []
-    words += ["--split", options.split] if options.split else []
-    words += ["--digits", str(options.digits)] if options.digits != DIGITS else []
-    return as_typed([*words, *more])
+    return as_typed([program(), "sweep", options.spec, *words_of(options, DEFAULTS), *more])
 
 
 def _tell_failures(options: Namespace, spec: Spec, records: dict[str, Record]) -> int:

@@ -86,7 +86,9 @@ class PlannedRun:
 
 def _with_folder(config: Config, folder: Path) -> Config:
     """Return a configuration in which the user's own parts are "folder/module:name"."""
-    found = {k: _with_folder(v, folder) if isinstance(v, dict) else v for k, v in config.items()}
+    found: Config = {
+        k: _with_folder(v, folder) if isinstance(v, dict) else v for k, v in config.items()
+    }
     own = {
         key: str(folder / value) for key, value in found.items() if key in PARTS and is_own(value)
     }
