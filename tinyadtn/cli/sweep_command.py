@@ -26,8 +26,9 @@ from .terminal import as_typed, program, say, words_of
 
 # The options that a command to copy repeats, unless they have these values.
 DEFAULTS = {
-    **dict.fromkeys(["out", "executor", "workers", "blas_threads", "pivot", "split"]),
-    **{"rows": (), "device": "cpu", "best": False, "markdown": False, "digits": DIGITS},
+    **{"out": None, "rows": (), "executor": None, "workers": None, "blas_threads": None},
+    **{"device": "cpu", "best": False, "markdown": False, "pivot": None, "split": None},
+    "digits": DIGITS,
 }
 
 
