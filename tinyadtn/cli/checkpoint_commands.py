@@ -29,7 +29,7 @@ from ..training.folder import writable_folder
 from ..training.runs import data_in
 from .encode_option import encoding
 from .inputs import class_names, data_for, load_finite, require_finite, require_same_classes
-from .outputs import check_free, check_new, size_of
+from .outputs import check_free, check_new, check_picture, size_of
 from .terminal import say, say_next
 
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
@@ -55,7 +55,7 @@ def write_features(options: Namespace) -> None:
     """Compute the output of the first layers on a data set; write it to a file for --data."""
     require_device(options.device)
     require_ending(Path(options.out))
-    out = check_new(options, options.checkpoint)
+    out = check_new(options.out, options.overwrite, options.checkpoint)
     model = load_finite(options.checkpoint, options.device)
     data = data_for(options)
     layers_before(model, options.before)  # checked before a folder is made
@@ -71,7 +71,7 @@ def export_model(options: Namespace) -> None:
     out, write = Path(options.out), EXPORTS.get(Path(options.out).suffix)
     if write is None:
         raise TinyADTNError(f"--out {out} must end in one of {', '.join(EXPORTS)}")
-    check_new(options, options.checkpoint)
+    check_new(options.out, options.overwrite, options.checkpoint)
     model = load_finite(options.checkpoint)
     writable_folder(out.parent)
     write(out, model)
@@ -130,9 +130,7 @@ def print_report(options: Namespace) -> None:
 def try_layers(options: Namespace) -> None:
     """Encode one layer at a time; print, and draw, how much accuracy each one costs."""
     if options.out is not None:
-        if Path(options.out).suffix.lower() != ".png":
-            raise TinyADTNError(f"--out is a picture, a file that ends in .png; got {options.out}")
-        check_new(options, options.checkpoint)
+        check_picture(options.out, options.overwrite, options.checkpoint)
     model, data = load_finite(options.checkpoint), data_for(options)
     require_same_classes(options.checkpoint, model, data)
     training = {"epochs": options.epochs, "learning_rate": options.learning_rate}
