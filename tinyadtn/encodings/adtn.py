@@ -18,7 +18,6 @@ from ..autodiff.engine import Tensor, op
 from ..autodiff.modes import no_grad
 from ..checks import to_builtin
 from ..decode_free.by_factors import ByFactors
-from ..decode_free.cut import CutChain
 from ..decode_free.wall_chain import WallChain
 from ..errors import ShapeError
 from ..nn.parameters import Seed
@@ -245,10 +244,10 @@ class ADTN(ByFactors, Encoding):
         """
         return costs.cost(self)
 
-    def chain(self, batch: int) -> WallChain | CutChain | None:
+    def chain(self, batch: int) -> WallChain | None:
         """Return the chain of factors for a batch of that many vectors, or None.
 
-        There is one for depth 1 or without activation, if it has fewer entries than the weight.
+        There is one for a brick wall of depth 1, if it takes fewer multiply-adds than the weight.
         """
         return costs.chain(self, batch)
 

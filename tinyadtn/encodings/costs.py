@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..autodiff.engine import Tensor
-from ..decode_free.cut import CutChain, cut_chain
 from ..decode_free.rule import LARGE_BATCH
 from ..decode_free.wall_chain import WallChain, wall_chain
 from ..limits import require_memory
-from ..ops.contract import contract
 from ..tensor_networks.counting import peak_floats
 from ..tensor_networks.fast import fast_wall, one_layer
 from .encoding import Cost
@@ -98,33 +96,19 @@ def cost(weight: ADTN) -> Cost:
     return Cost(decode, factored.multiply_adds, factored.build_multiply_adds)
 
 
-def has_inner_activation(weight: ADTN) -> bool:
-    """Return whether there is an activation between TN layers: then W is not a product."""
-    return weight.depth > 1 and weight.activation != "identity"
-
-
-def chain(weight: ADTN, batch: int) -> WallChain | CutChain | None:
+def chain(weight: ADTN, batch: int) -> WallChain | None:
     """Return the chain of factors for such a batch, or None (see ``ADTN.chain``)."""
-    if len(weight.shape) < 2 or has_inner_activation(weight):
-        return None
-    if is_one_layer(weight):
-        return wall_chain(weight.sites)
-    return cut_chain(weight.sites, tuple(weight.wall))
+    return wall_chain(weight.sites) if is_one_layer(weight) and len(weight.shape) > 1 else None
 
 
 def factors(weight: ADTN, chosen: Any = None) -> Sequence[Tensor]:
     """Return the cores of the chosen chain; TypeError if there is none (see ``ADTN.factors``)."""
     chosen = chosen or weight.chain(LARGE_BATCH)
-    if chosen is not None and weight.normalized and weight.depth > 1:  # of a cut: T = A·B
-        a, b = chosen.factors(weight.gates(), Tensor(1.0))
-        gram = contract(a, a, pattern="or,os->rs") * contract(b, b, pattern="ri,si->rs")
-        rms = (gram.sum() / math.prod(weight.shape)) ** 0.5  # ‖A·B‖² = ⟨AᵀA, BBᵀ⟩
-        return [a, b * (weight.amplitude() / rms)]
     if chosen is not None:
         return chosen.factors(weight.gates(), weight.amplitude())
     why = "they would take no fewer multiply-adds than the weight"
     if len(weight.shape) < 2:
         why = f"a weight of shape {weight.shape} has no input axis"
-    elif has_inner_activation(weight):
-        why = f"depth {weight.depth} with the activation {weight.activation!r} is no product"
-    raise TypeError(f"this ADTN has no factors, only decode(): {why}")
+    elif not is_one_layer(weight):
+        why = "they exist for depth 1 of a brick wall with sites of dimension 2"
+    raise TypeError(f"this {weight.label} has no factors, only decode(): {why}")
