@@ -16,7 +16,7 @@ from tinyadtn.decode_free.cost import work
 from tinyadtn.decode_free.precomputed import PrecomputedFactors
 from tinyadtn.decode_free.row import ConvChain, conv_work, unfold_work
 from tinyadtn.decode_free.rule import conv_route, linear_route
-from tinyadtn.encodings import costs
+from tinyadtn.encodings import adtn
 from tinyadtn.encodings.scale import spread
 from tinyadtn.errors import GraphError
 from tinyadtn.nn.weights import Geometry, convolution, linear
@@ -28,7 +28,7 @@ def only_multiply_adds(monkeypatch):
     for module, name in [(m, n) for m in (cost, wall_chain) for n in ("CALL", "MOVED", "MATRIX")]:
         monkeypatch.setattr(module, name, 0, raising=False)
     monkeypatch.setattr(wall_chain, "SPAN", 3)
-    monkeypatch.setattr(costs, "wall_chain", wall_chain.best_chain)
+    monkeypatch.setattr(adtn, "wall_chain", wall_chain.best_chain)
     wall_chain.best_chain.cache_clear()
     yield
     wall_chain.best_chain.cache_clear()
@@ -224,16 +224,16 @@ def test_any_shape_in_any_order(shape, seed, batch):
 @pytest.mark.parametrize(
     ("weight", "reason"),
     [
-        (ta.ADTN((8, 8), 2, rng=0), "depth 1 of a brick wall"),
-        (ta.ADTN((64,), rng=0), "no input axis"),
-        (ta.ADTN((4, 4), rng=0), "no fewer multiply-adds than the weight"),
-        (ta.ADTN((16, 16), wiring="butterfly", rng=0), "depth 1 of a brick wall"),
+        (ta.ADTN((8, 8), 2, rng=0), "M=2 .*it needs depth 1"),
+        (ta.ADTN((64,), rng=0), r"shape \(64,\) .* and inputs"),
+        (ta.ADTN((4, 4), rng=0), "fewer multiply-adds than the weight"),
+        (ta.ADTN((16, 16), wiring="butterfly", rng=0), "butterfly .*brick_wall"),
     ],
     ids=str,
 )
 def test_what_is_no_chain_is_decoded_and_says_why(weight, reason):
     assert weight.chain(100) is None
-    with pytest.raises(TypeError, match=f"no factors.*{reason}"):
+    with pytest.raises(TypeError, match=reason):
         weight.factors()
 
 
