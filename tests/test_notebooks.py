@@ -258,7 +258,7 @@ def test_a_wrong_diagnosis_is_told_before_a_missing_one():
 @pytest.mark.parametrize(
     ("name", "answer", "said"),
     [
-        ("sine", lambda x: tiny.relu, "It should return a tiny.Tensor, and returns a function."),
+        ("sine", lambda x: tiny.relu, "A tiny.Tensor is expected, not one function."),
         ("sine", tiny.op(lambda a: (np.sin(a), np.cos(a))), "A VJP is a function"),
         ("smallest network", 0.93, "arrays_of(network, others) is expected."),
         ("diagnosis", {"A": "uphill"}, "run A: 'uphill' is not a line of the list."),
@@ -266,7 +266,10 @@ def test_a_wrong_diagnosis_is_told_before_a_missing_one():
         ("small network", 90, "Four arrays are expected"),
         ("training loop", lambda *given: [ta.Tensor(1.0)], "It should yield numbers, loss.item()"),
         ("small network", [np.ones(2)] * 4, "shapes (784, h)"),
-        ("topological order", lambda root: [root], "parents {0: [1], 1: [2], 2: [3], 3: []}"),
+        ("topological order", lambda root: [root], "have the parents [[1], [2], [3], []]"),
+        ("topological order", lambda root: root, "It should return a list of nodes."),
+        ("sine", np.sin, "NumPy's functions take arrays, not Tensors"),
+        ("any activation", lambda network, act: np.ones(8), "A tiny.Tensor is expected"),
     ],
 )
 def test_an_answer_of_another_form_gets_a_sentence_that_helps(name, answer, said):

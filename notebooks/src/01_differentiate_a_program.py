@@ -448,10 +448,10 @@ print(f"a chain of 5,000 additions: dz/dx = {x.grad:.6f}")
 # %% [markdown]
 # ## Let it learn: fit two weights
 #
-# Here are some points near a line $y = w x + c$, which has two weights, $w$ and $c$. The **loss** is
-# the mean of the squared errors, a program of two inputs. Its derivatives say which way is uphill,
-# so we move both weights a little in the opposite direction, again and again. This is **gradient
-# descent**; the factor of the step is the **learning rate**.
+# Here are some points near a line $y = w x + c$, which has two weights, $w$ and $c$. The **loss**
+# is the mean of the squared errors, a program of two inputs. Its derivatives say which way is
+# uphill, so we move both weights a little in the opposite direction, again and again. This is
+# **gradient descent**; the factor of the step is the **learning rate**.
 
 # %%
 noise = random.Random(0)

@@ -68,7 +68,7 @@ def decoded(
 def _check_tensor(result: Any) -> None:
     if not isinstance(result, tiny.Tensor):
         kind = type(result).__name__
-        raise UnexpectedResultError(f"It should return a tiny.Tensor, and returns a {kind}.")
+        raise UnexpectedResultError(f"A tiny.Tensor is expected, not one {kind}.")
 
 
 class Node:
