@@ -13,7 +13,7 @@ import numpy as np
 from ..checks import require_number
 from ..errors import DTypeError, ShapeError
 from ..files.datafile import SPLITS
-from .card import DataCard, counts_of
+from .card import DataCard
 from .image_checks import (
     require_bytes,
     require_labels,
@@ -129,12 +129,15 @@ class Data:
         (100, 100, 100)
         """
         mean, std = channel_statistics(self.train.images)
-        count = len(self.classes)
+        labels = {split: getattr(self, split).labels for split in SPLITS}
         return DataCard(
             self.name,
             self.train.images.shape[1:],
             self.classes,
-            {split: counts_of(getattr(self, split).labels, count) for split in SPLITS},
+            {
+                s: tuple(np.bincount(y, minlength=len(self.classes)).tolist())
+                for s, y in labels.items()
+            },
             tuple(map(float, mean)),
             tuple(map(float, std)),
             self.identity()["sha256"],
