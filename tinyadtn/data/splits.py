@@ -105,7 +105,7 @@ class Data:
             raise TypeError(f"Data needs the names of the classes, got {self.classes!r}")
         object.__setattr__(self, "classes", tuple(map(str, self.classes)))
         for split in SPLITS:
-            require_names(getattr(self, split).labels, split, self.classes)
+            require_names(getattr(self, split).labels, f"{self.name}: {split}", self.classes)
 
     def identity(self) -> dict[str, Any]:
         """Return the name, and the number and SHA-256 of the training images, to store with a run.
