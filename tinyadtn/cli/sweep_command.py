@@ -12,14 +12,7 @@ from ..errors import TinyADTNError
 from ..studies.results import Record, read_records
 from ..studies.spec import Spec, read_spec
 from ..studies.sweep import check_executor, preview, results_path, sweep
-from ..studies.table import (
-    DIGITS,
-    by_label,
-    pivot_table,
-    plot,
-    preview_table,
-    table,
-)
+from ..studies.table import DIGITS, by_label, pivot_table, plot, preview_table, table
 from ..studies.workers import dask_executor
 from ..tables import printable
 from ..training.folder import writable_folder

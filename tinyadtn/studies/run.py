@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import time
 import traceback
 from dataclasses import dataclass, replace
@@ -195,16 +194,8 @@ def _trained(
     steps = train(model, data, **_options(plan), seed=seed) if plan["epochs"] else iter(())
     for step in with_progress(steps, label, show=bool(label)):
         if step.validation:
-            history.append({k: _json(v) for k, v in step.record().items()})
-    if history:
-        loss = history[-1]["validation_loss"]
-        reject_diverged(model, "after training", math.inf if loss is None else loss)
+            history.append(step.record())
     return history
-
-
-def _json(value: Any) -> Any:
-    """Return the value, or None if it is not finite, which JSON cannot store."""
-    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 # --- before anything runs ------------------------------------------------------------------------
