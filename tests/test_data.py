@@ -184,7 +184,7 @@ def test_other_things_than_splits_are_refused(pairs, expected):
 def test_splits_that_do_not_fit_together_are_refused():
     with pytest.raises(DataFileError, match=r"test images are \(1, 5, 4\), training images"):
         load_data((GOOD, pair(shape=(5, 4))))
-    with pytest.raises(DataFileError, match="test has label 3, training only 0 to 2"):
+    with pytest.raises(DataFileError, match="test has label 3, and there are 3 classes"):
         load_data((GOOD, (OTHER[0], OTHER[1] + 1)))
     with pytest.raises(DataFileError, match="train and test hold the same images"):
         load_data((GOOD, (fresh(GOOD[0]), OTHER[1])))
@@ -473,7 +473,7 @@ def test_a_split_takes_images_of_four_axes_and_features_of_real_numbers():
 def test_data_need_a_name_for_each_label(part):
     splits = [Split(PIXELS, np.full(COUNT, 2 if k == part else 1)) for k in range(3)]
     assert Data(*splits, ["a", "b", "c"]).classes == ("a", "b", "c")
-    with pytest.raises(DataFileError, match="has label 2, and there are 2 names of classes"):
+    with pytest.raises(DataFileError, match="has label 2, and there are 2 classes"):
         Data(*splits, ("a", "b"))
     for classes in ("abc", None, 3):
         with pytest.raises(TypeError, match="Data needs the names of the classes"):

@@ -118,7 +118,7 @@ def test_what_is_there_is_overwritten_only_if_asked_for(trained, capsys):
     Path("f.npz").write_text("precious")
     words = ["features", trained, "--out", "f.npz", "--quiet"]
     assert main(words) == 2
-    assert "f.npz is there already; name another file with --out, or add --overwrite" in (
+    assert "f.npz is there already; name another file, or add --overwrite" in (
         capsys.readouterr().err
     )
     assert Path("f.npz").read_text() == "precious"
@@ -130,7 +130,7 @@ def test_what_is_there_is_overwritten_only_if_asked_for(trained, capsys):
 def test_the_model_itself_is_never_overwritten(trained, out, capsys):
     before = Path(trained).read_bytes()
     assert main(["features", trained, "--out", out, "--overwrite", "--quiet"]) == 2
-    assert "would replace its source; name another file with --out\n" in capsys.readouterr().err
+    assert "would replace its source lenet/last.npz; name another file\n" in capsys.readouterr().err
     assert Path(trained).read_bytes() == before
 
 

@@ -212,7 +212,7 @@ def test_names_of_classes_may_be_bytes_or_a_list(kind, tmp_path):
         ("cat", r"class_names: expected a name for each class, .* found \(\)"),
         ([["cat"], ["dog"], ["hen"]], r"expected a name for each class, .* found \(3, 1\)"),
         ([], r"expected a name for each class"),
-        (["cat", "dog"], "train has label 2, and there are 2 names of classes; give a name"),
+        (["cat", "dog"], "train has label 2, and there are 2 classes; do the"),
         (["cat", "cat", "hen"], "two classes are called 'cat'; rename"),
         (["cat", "", "hen"], "the name of a class is empty"),
         (["cat", " ", "hen"], "the name of a class is empty"),

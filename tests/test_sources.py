@@ -109,7 +109,7 @@ BROKEN = {
     ),
     "test labels of another set": (
         lambda a: a["t10k-labels"].__setitem__(0, 7),
-        "test has label 7, training only 0 to 2",
+        "test has label 7, and there are 3 classes",
     ),
     "test images of another set": (
         lambda a: a.update({"t10k-images": np.zeros((6, 5, 4), np.uint8)}),

@@ -209,7 +209,7 @@ def test_data_that_change_between_two_sweeps_of_one_process_are_the_new_ones(tin
             )  # fmt: skip
             assert record["status"] == "done", record
             assert record["data"]["sha256"] == ta.load_data(tiny).identity()["sha256"]
-            found.append(record["losses"])
+            found.append([epoch["loss"] for epoch in record["history"]])
             file = Path(tiny, "train-labels-idx1-ubyte")
             content = file.read_bytes()
             file.write_bytes(content[:8] + content[8:][::-1])

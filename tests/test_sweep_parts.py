@@ -96,7 +96,7 @@ def test_the_example_of_the_guide_gives_what_a_loop_by_hand_gives(study, tiny):
     assert [record["stored"]["fc1"] for record in records] == [784 * 32, 200, 400, 364, 364]
     assert (
         records[4]["config"]["loss"] == "parts:focal"
-        and records[3]["losses"] != records[4]["losses"]
+        and records[3]["history"] != records[4]["history"]
     )
     assert records[1]["config"]["encode"]["fc1"] == {"encoding": "parts:Hashed", "size": 200}
     assert records[1]["config"]["network"] == {"name": "parts:two_layers", "width": 32}
@@ -202,7 +202,7 @@ epochs = 2"""
     assert second["config"]["optimizer"] == second["config"]["dense"]["optimizer"] == "wrong:Lion"
     assert second["label"] == "a optimizer=wrong:Lion"
     assert second["history"][0]["learning_rate"] == 1e-3 / 2
-    assert second["losses"] != first["losses"]
+    assert second["history"] != first["history"]
 
 
 def test_a_schedule_that_is_wrong_is_named_before_the_first_run(study, tiny):

@@ -46,7 +46,6 @@ def test_a_run_is_what_the_loop_by_hand_gives(tiny):
     assert result["stored"] == {"fc1": 436, "fc2": 2560} and result["encoded"] == ["fc1"]
     assert result["model"] == result["trained"] == model.num_parameters
     assert result["versions"]["numpy"] == np.__version__ and result["seconds"] > 0
-    assert len(result["losses"]) == 8  # 2 epochs of 4 steps
 
 
 def test_fitted_first_then_trained_with_the_rest_as_it_was(tiny):
@@ -97,7 +96,7 @@ def forget():
 
 def told(result):
     """All of a record but what no two runs have in common."""
-    return {k: v for k, v in result.items() if k not in ("seconds", "peak_memory_mib")}
+    return {k: v for k, v in result.items() if k != "seconds"}
 
 
 def test_a_shared_dense_network_is_bit_for_bit_one_that_was_trained_for_the_run(tiny, trainings):
@@ -196,7 +195,8 @@ def test_a_run_on_the_gpu_gives_the_same_and_is_there_all_the_way(cuda, tiny, tm
         if hasattr(cuda, "traffic"):
             assert max(cuda.traffic.up) > 100 * 28 * 28  # a batch
         assert (here["device"], there["device"]) == ("cpu", "cuda")
-        assert there["losses"] == pytest.approx(here["losses"], abs=2e-3)
+        losses = [[epoch["loss"] for epoch in each["history"]] for each in (here, there)]
+        assert losses[1] == pytest.approx(losses[0], abs=2e-3)
         assert there["stored"] == here["stored"] and there["status"] == "done"
         json.dumps(there, allow_nan=False)
 
@@ -209,7 +209,7 @@ def test_nothing_is_trained_at_0_epochs_and_a_dense_file_is_taken(tiny, tmp_path
     by_hand(original, data, 5)
     ta.save(tmp_path / "dense.npz", original)
     result = run_one(config_of(tiny, dense=str(tmp_path / "dense.npz"), epochs=0), 0)
-    assert result["history"] == [] and result["losses"] == []
+    assert result["history"] == []
     assert result["test"] == ta.evaluate(original, data.test).accuracy
     assert result["validation"] == ta.evaluate(original, data.validation).accuracy
     other = config_of(tiny, network="lenet5", dense=str(tmp_path / "dense.npz"))
@@ -320,12 +320,6 @@ def test_what_cannot_be_is_found_before_anything_runs(tiny, row, words):
 def test_a_layer_that_no_memory_holds_is_refused_by_its_size(tiny, hidden):
     with pytest.raises(SizeLimitError, match=r"weight of shape .* no machine addresses so many"):
         check(config_of(tiny, network={"name": "fc2", "hidden": hidden}))
-
-
-def test_numbers_that_are_not_finite_become_null():
-    assert [sweep_run._json(x) for x in (1.5, float("inf"), float("nan"), None, 3)] == [
-        1.5, None, None, None, 3
-    ]  # fmt: skip
 
 
 # --- diverged at the end -------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import tinyadtn as ta
 from tinyadtn.files.state import read_state
 from tinyadtn.studies.results import read_records
 from tinyadtn.tables import format_markdown
-from tinyadtn.training.features import identity_of, layers_before
+from tinyadtn.training.features import layers_before, sha256_of
 
 FILE = Path(__file__).parents[2] / "data" / "results" / "trained.json"
 BEFORE = "fc1"  # the first layer that a head has of its own
@@ -38,7 +38,7 @@ def record(path: str) -> dict[str, Any]:
         "versions": meta["versions"],
         "features": {
             "before": BEFORE,
-            "sha256": identity_of(model, layers_before(model, BEFORE))["sha256"],
+            "sha256": sha256_of(layers_before(model, BEFORE)),
         },
         "history": meta["training"]["history"],
         "test": test.accuracy,

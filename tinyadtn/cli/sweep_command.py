@@ -12,14 +12,7 @@ from ..errors import TinyADTNError
 from ..studies.results import Record, read_records
 from ..studies.spec import Spec, read_spec
 from ..studies.sweep import check_executor, preview, results_path, sweep
-from ..studies.table import (
-    DIGITS,
-    by_label,
-    pivot_table,
-    plot,
-    preview_table,
-    table,
-)
+from ..studies.table import DIGITS, by_label, pivot_table, plot, preview_table, table
 from ..studies.workers import dask_executor
 from ..tables import printable
 from ..training.folder import writable_folder
@@ -28,8 +21,16 @@ from .terminal import as_typed, program, say, words_of
 
 # The options that a command to copy repeats, unless they have these values.
 DEFAULTS = {
-    **{"out": None, "rows": (), "executor": None, "workers": None, "blas_threads": None},
-    **{"device": "cpu", "best": False, "markdown": False, "pivot": None, "split": None},
+    "out": None,
+    "rows": (),
+    "executor": None,
+    "workers": None,
+    "blas_threads": None,
+    "device": "cpu",
+    "best": False,
+    "markdown": False,
+    "pivot": None,
+    "split": None,
     "digits": DIGITS,
 }
 
@@ -40,7 +41,7 @@ def run_sweep(options: Namespace) -> int:
     out = results_path(spec, options.out)
     if options.plot is not None:  # the picture with the name of the results is the sweep's own
         own = os.path.realpath(options.plot) == os.path.realpath(out.parent / f"{out.stem}.png")
-        picture = check_picture(options.plot, own or options.overwrite, options.spec, out)
+        check_picture(options.plot, own or options.overwrite, options.spec, out)
     if options.split is not None and options.pivot is None:
         raise TinyADTNError("--split goes with --pivot: without it, the table shows both splits")
     _table(options, spec, {})  # a wrong table option raises before any run
@@ -50,7 +51,7 @@ def run_sweep(options: Namespace) -> int:
         say(f"\nNext: {_again(options)}")
         return 0
     if options.plot is not None:
-        writable_folder(picture.parent)
+        writable_folder(Path(options.plot).parent)
     if not (options.table or options.plot is not None):
         check_executor(options.executor, options.workers, options.blas_threads, options.device)
         preview(spec)  # errors are raised before the headline is printed

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..tables import format_table, printable
 
 MOST_CLASSES = 100  # lines of a printed card
@@ -51,8 +49,3 @@ class DataCard:
 def _listed(values: tuple[float, ...]) -> str:
     shown = "  ".join(f"{value:.4f}" for value in values[:4])
     return f"{shown}  … ({len(values)} channels)" if len(values) > 4 else shown
-
-
-def counts_of(labels: np.ndarray, classes: int) -> tuple[int, ...]:
-    """Return the number of images of each class."""
-    return tuple(map(int, np.bincount(labels, minlength=classes)))

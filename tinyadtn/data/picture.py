@@ -12,7 +12,7 @@ import numpy as np
 from ..checks import require_number
 from ..errors import DataFileError
 from ..limits import require_memory
-from .picture_files import LARGE, bytes_of, read_picture_file
+from .picture_files import LARGE, bytes_of, on_white, read_picture_file
 
 
 def load_picture(
@@ -82,20 +82,13 @@ def read_picture(path: str | os.PathLike[str], size: int, channels: int) -> np.n
 
 
 def _decoded(opened: Any) -> np.ndarray:
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    scale = 255.0
-    if opened.mode.startswith("I"):
-        picture, scale = opened.convert("I"), 65535.0
-    elif "A" in opened.getbands() or "transparency" in opened.info:
-        picture = opened.convert("RGBA")
-    else:
-        picture = opened.convert("L")
-    picture = ImageOps.exif_transpose(picture.reduce(math.ceil(max(picture.size) / LARGE)))
-    if picture.mode == "RGBA":
-        paper = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(paper, picture).convert("L")
-    return np.asarray(picture, np.float32) / scale
+    ImageOps.exif_transpose(opened, in_place=True)
+    deep = opened.mode.startswith("I")  # 16 bits
+    picture = opened.convert("I") if deep else on_white(opened).convert("L")
+    small = picture.reduce(math.ceil(max(picture.size) / LARGE))
+    return np.asarray(small, np.float32) / (65535 if deep else 255)
 
 
 def _cut_to_ink(ink: np.ndarray) -> np.ndarray:

@@ -196,15 +196,23 @@ def bytes_of(opened: Any, mode: str, size: int | None) -> np.ndarray:
     ImageOps.exif_transpose(opened, in_place=True)  # first: the new pictures below have no EXIF
     if opened.mode.startswith("I"):  # 16 bits
         picture = Image.fromarray(np.uint8(np.asarray(opened.convert("I")) // 257))
-    elif "A" in opened.getbands() or "transparency" in opened.info:
-        above = opened if opened.mode == "RGBA" else opened.convert("RGBA")
-        picture = Image.new("RGB", above.size, "white")
-        picture.paste(above, mask=above.getchannel("A"))
     else:
-        picture = opened
+        picture = on_white(opened)
     if picture.mode != mode:
         picture = picture.convert(mode)
     if size:
         picture = ImageOps.fit(picture, (size, size))
     pixels = np.asarray(picture, np.uint8)
     return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
+
+
+def on_white(opened: Any) -> Any:
+    """Return an opened picture without its transparency."""
+    from PIL import Image
+
+    if "A" not in opened.getbands() and "transparency" not in opened.info:
+        return opened
+    above = opened if opened.mode == "RGBA" else opened.convert("RGBA")
+    picture = Image.new("RGB", above.size, "white")
+    picture.paste(above, mask=above.getchannel("A"))
+    return picture

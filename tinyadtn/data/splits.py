@@ -13,7 +13,7 @@ import numpy as np
 from ..checks import require_number
 from ..errors import DTypeError, ShapeError
 from ..files.datafile import SPLITS
-from .card import DataCard, counts_of
+from .card import DataCard
 from .image_checks import (
     require_bytes,
     require_labels,
@@ -105,7 +105,7 @@ class Data:
             raise TypeError(f"Data needs the names of the classes, got {self.classes!r}")
         object.__setattr__(self, "classes", tuple(map(str, self.classes)))
         for split in SPLITS:
-            require_names(getattr(self, split).labels, split, self.classes)
+            require_names(getattr(self, split).labels, f"{self.name}: {split}", self.classes)
 
     def identity(self) -> dict[str, Any]:
         """Return the name, and the number and SHA-256 of the training images, to store with a run.
@@ -129,12 +129,15 @@ class Data:
         (100, 100, 100)
         """
         mean, std = channel_statistics(self.train.images)
-        count = len(self.classes)
+        labels = {split: getattr(self, split).labels for split in SPLITS}
         return DataCard(
             self.name,
             self.train.images.shape[1:],
             self.classes,
-            {split: counts_of(getattr(self, split).labels, count) for split in SPLITS},
+            {
+                s: tuple(np.bincount(y, minlength=len(self.classes)).tolist())
+                for s, y in labels.items()
+            },
             tuple(map(float, mean)),
             tuple(map(float, std)),
             self.identity()["sha256"],

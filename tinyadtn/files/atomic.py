@@ -35,10 +35,10 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
         raise PermissionError(
             errno.EACCES, "Is read-only; make it writable, or choose another name", str(path)
         )
-    temporary = lock = None
+    temporary = held = None
     try:
         _remove_stale(target)
-        file, lock = _temporary_file(target)
+        file, held = _temporary_file(target)
         temporary = Path(file.name)
         with file:
             if target.exists():
@@ -56,8 +56,8 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
             error.filename, error.filename2 = str(path), None  # a full disk, for example
         raise
     finally:
-        if lock is not None:
-            os.close(lock)
+        if held is not None:
+            os.close(held)
     with contextlib.suppress(OSError):  # some systems cannot sync a folder
         folder = os.open(target.parent, os.O_RDONLY)
         try:
@@ -66,32 +66,40 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
             os.close(folder)
 
 
+def lock(descriptor: int) -> bool | None:
+    """Lock an open file until it is closed; return False if another process holds the lock.
+
+    None where there are no such locks: on Windows, and on some file systems.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
+
+
 def _temporary_file(path: Path) -> tuple[Any, int | None]:
     """Return a new file next to ``path``, and a lock on it: its writer is alive."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        file, lock = temporary.open("xb"), None
-        with contextlib.suppress(ImportError, OSError):  # some systems have no locks
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-            lock = os.dup(file.fileno())  # keep it until the file is closed and renamed
-        if temporary.exists():
-            return file, lock
+        file = temporary.open("xb")
+        held = lock(file.fileno())
+        if held is not False and temporary.exists():
+            return file, os.dup(file.fileno()) if held else None  # until it is closed and renamed
         file.close()  # another writer removed it as stale before it was locked
-        if lock is not None:
-            os.close(lock)
 
 
 def _remove_stale(path: Path) -> None:
     """Remove the temporary files without a lock, whose writers were killed."""
     random = "[0-9a-f]" * 8  # other names are those of users
     for stale in path.parent.glob(f".{glob.escape(path.name)}.{random}.tmp"):
-        with contextlib.suppress(ImportError, OSError), stale.open("r+b") as file:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            stale.unlink()
+        with contextlib.suppress(OSError), stale.open("r+b") as file:
+            if lock(file.fileno()):
+                stale.unlink()
 
 
 def _second_name(path: Path, keep: Path) -> None:

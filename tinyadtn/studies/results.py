@@ -15,6 +15,7 @@ from typing import Any
 
 from ..compression.configure import options_of
 from ..errors import TinyADTNError
+from ..files.atomic import lock
 from ..files.npz import is_stream
 from ..tables import printable
 from .configuration import configuration
@@ -136,19 +137,16 @@ class ResultsFile:
         self._left = _stamp(os.fstat(self._file))
 
     def _lock(self) -> None:
-        try:
-            import fcntl
-        except ImportError as error:
+        held = lock(self._file)
+        if held is None:
             raise TinyADTNError(
                 "a sweep needs the file locks of Linux or macOS (on Windows: in WSL)"
-            ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            )
+        if not held:
             raise TinyADTNError(
                 f"{self.path}: another sweep is writing to it; wait for its end, or give this one "
                 "a file of its own with --out"
-            ) from error
+            )
 
 
 def read_records(path: str | os.PathLike[str]) -> dict[str, Record]:

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
-import statistics
-import sys
 import time
 import traceback
 from dataclasses import dataclass, replace
@@ -28,7 +25,7 @@ from ..nn.devices import placed
 from ..nn.module import Module
 from ..nn.surgery import freeze
 from ..training.evaluate import evaluate
-from ..training.features import identity_of
+from ..training.features import sha256_of
 from ..training.memory import TrainingMemory, check_memory, training_memory
 from ..training.parts import KNOWN
 from ..training.progress_bar import with_progress
@@ -104,11 +101,6 @@ def _require_content(file: str, found: str, expected: str | None) -> None:
         )
 
 
-def sha256_of(network: Module) -> str:
-    """Return the SHA-256 of all stored parameters and buffers of a network."""
-    return identity_of(network, network)["sha256"]  # type: ignore[arg-type]
-
-
 def encoded_and_fitted(
     network: Module, config: Config, seed: int, show: bool = False
 ) -> tuple[Module, dict[str, float]]:
@@ -123,7 +115,7 @@ def trained_and_evaluated(
 ) -> dict[str, Any]:
     """Train the model in place and evaluate it; return its record. A progress bar has a label."""
     model = freeze(model, *config["freeze"]) if "freeze" in config else model
-    history, losses = _trained(model, data, config, seed, label)
+    history = _trained(model, data, config, seed, label)
     if history:
         validation = history[-1]["validation_accuracy"]
     else:
@@ -133,13 +125,11 @@ def trained_and_evaluated(
     return {
         **stored_numbers(model),
         "history": history,
-        "losses": losses,
         "validation": validation,
         "test": evaluate(model, data.test).accuracy,
         "classes": len(data.classes),
         "images": {"train": len(data.train), "test": len(data.test)},
         **({"features": data.origin} if data.origin else {}),
-        "peak_memory_mib": _peak_memory(),
     }
 
 
@@ -198,35 +188,14 @@ def _encoded(network: Module, config: Config, seed: int | None) -> Module:
 
 def _trained(
     model: Module, data: Data, plan: Config, seed: int, label: str = ""
-) -> tuple[list[dict[str, Any]], list[float]]:
-    """Train in place; return the history and the mean loss over each tenth of the steps."""
-    history, losses = [], []
+) -> list[dict[str, Any]]:
+    """Train in place; return the history."""
+    history = []
     steps = train(model, data, **_options(plan), seed=seed) if plan["epochs"] else iter(())
     for step in with_progress(steps, label, show=bool(label)):
-        losses.append(step.loss)
         if step.validation:
-            history.append({k: _json(v) for k, v in step.record().items()})
-    if history:
-        loss = history[-1]["validation_loss"]
-        reject_diverged(model, "after training", math.inf if loss is None else loss)
-    tenth = max(1, math.ceil(len(losses) / 10))
-    tenths = [losses[i : i + tenth] for i in range(0, len(losses), tenth)]
-    return history, [round(statistics.fmean(part), 4) for part in tenths]
-
-
-def _json(value: Any) -> Any:
-    """Return the value, or None if it is not finite, which JSON cannot store."""
-    return value if not isinstance(value, float) or math.isfinite(value) else None
-
-
-def _peak_memory() -> int | None:
-    """Return the peak memory of this process in MiB, which covers all its runs until now."""
-    try:
-        import resource
-    except ImportError:  # not available on every system
-        return None
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
+            history.append(step.record())
+    return history
 
 
 # --- before anything runs ------------------------------------------------------------------------

@@ -86,13 +86,13 @@ class PlannedRun:
 
 def _with_folder(config: Config, folder: Path) -> Config:
     """Return a configuration in which the user's own parts are "folder/module:name"."""
-    found: Config = {
-        k: _with_folder(v, folder) if isinstance(v, dict) else v for k, v in config.items()
-    }
-    own = {
-        key: str(folder / value) for key, value in found.items() if key in PARTS and is_own(value)
-    }
-    return {**found, **own}
+
+    def located(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return _with_folder(value, folder)
+        return str(folder / value) if key in PARTS and is_own(value) else value
+
+    return {key: located(key, value) for key, value in config.items()}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from ..errors import NonFiniteError, TinyADTNError, nearest
 from ..files.datafile import SPLITS
 from ..limits import require_memory
 from ..nn.module import Module
-from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..progress import progress
 from .evaluate import EVALUATION_BATCH
@@ -57,7 +55,10 @@ def features(model: Module, before: str, data: Data, *, show_progress: bool = Tr
     with decoded(part) as ready, np.errstate(all="ignore"):  # an overflow is reported below
         shape = ready(data.train.images[:1]).shape[1:]
         shape += (1,) * (3 - len(shape))
-        _check_memory(before, shape, data)
+        images = sum(len(getattr(data, name)) for name in SPLITS)
+        each = "×".join(map(str, shape))
+        what = f"features before {before}, {each} numbers for each of {images:,} images,"
+        require_memory(what, 4 * images * math.prod(shape), "name a later layer")
         made = {name: np.empty((len(getattr(data, name)), *shape), np.float32) for name in SPLITS}
         batches = [
             (name, start)
@@ -77,7 +78,8 @@ def features(model: Module, before: str, data: Data, *, show_progress: bool = Tr
     train, validation, test = (
         Split(made[name], getattr(data, name).labels, features=True) for name in SPLITS
     )
-    origin = {"data": data.identity(), "before": before, "model": identity_of(model, part)}
+    layers = {"config": model.config, "sha256": sha256_of(part)}
+    origin = {"data": data.identity(), "before": before, "model": layers}
     name = f"{data.name} before {before}"
     return Data(train, validation, test, data.classes, name, origin)
 
@@ -100,17 +102,10 @@ def layers_before(model: Module, before: str) -> Sequential:
     return Sequential(**{name: layers[name] for name in names[: names.index(before)]})
 
 
-def _check_memory(before: str, shape: Shape, data: Data) -> None:
-    images = sum(len(getattr(data, name)) for name in SPLITS)
-    each = "×".join(map(str, shape))
-    what = f"features before {before}, {each} numbers for each of {images:,} images,"
-    require_memory(what, 4 * images * math.prod(shape), "name a later layer")
-
-
-def identity_of(model: Module, part: Sequential) -> dict[str, Any]:
-    """Return what features depend on besides the images: the model and the weights of ``part``."""
+def sha256_of(part: Module) -> str:
+    """Return the SHA-256 of all stored parameters and buffers of a network or of some layers."""
     digest = hashlib.sha256()
     for name, array in part.arrays().items():
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
-    return {"config": model.config, "sha256": digest.hexdigest()}
+    return digest.hexdigest()

@@ -12,6 +12,7 @@ import weakref
 from pathlib import Path
 
 from ..errors import TinyADTNError
+from ..files.atomic import lock
 
 STATES = ("last.npz", "best.npz", "previous.npz")
 
@@ -73,19 +74,16 @@ class RunFolder:
 def _lock(folder: Path) -> int | None:
     """Return a file descriptor that holds the lock; None where the system has no such locks."""
     try:
-        import fcntl
-    except ImportError:  # Windows
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows does not open folders
         return None
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise TinyADTNError(
-            f"{folder}: another training run is writing to it; wait until it ends, or name "
-            "another folder"
-        ) from None
-    except OSError:  # a file system without locks
-        os.close(descriptor)
+    held = lock(descriptor)
+    if held:
+        return descriptor
+    os.close(descriptor)
+    if held is None:
         return None
-    return descriptor
+    raise TinyADTNError(
+        f"{folder}: another training run is writing to it; wait until it ends, or name another "
+        "folder"
+    )
