@@ -11,7 +11,6 @@ a comparison of what it returned.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import queue
@@ -31,7 +30,7 @@ import numpy as np
 from ..tables import printable
 from .exercises import AnswerError, solution_files
 from .judging import name_error
-from .messages import Pickler, unpack
+from .messages import pack, unpack
 
 PACKAGE = Path(__file__).parents[1]
 STARTING = 120  # seconds in which the process must have started
@@ -180,13 +179,12 @@ class Sandbox:
     def _send(self, request: Any) -> None:
         if self._process is None or self._process.stdin is None:
             raise AnswerError("Its process has ended.")
-        file = io.BytesIO()
-        Pickler(file, self._refer, self._seeds).dump(request)
+        line = json.dumps(pack(request, self._refer)).encode() + b"\n"
         # A process that does not read would block the pipe, and this one with it.
         watch = threading.Timer(max(0.0, self._end - time.monotonic()), _kill, [self._process])
         watch.start()
         try:
-            self._process.stdin.write(file.getvalue())
+            self._process.stdin.write(line)
             self._process.stdin.flush()
         except OSError:
             raise self._ended() from None
@@ -243,11 +241,16 @@ class Sandbox:
 
     # --- references -------------------------------------------------------------------------------
 
-    def _refer(self, value: Any) -> tuple[str, int]:
+    def _refer(self, value: Any) -> dict[str, int]:
         if isinstance(value, Remote):
-            return ("yours", value._number)
+            return {"yours": value._number}
+        if isinstance(value, np.random.Generator):  # another: nobody can compute which cases follow
+            return {"generator": int(self._seeds.integers(2**63))}
+        if not callable(value):
+            kind = type(value).__name__
+            raise TypeError(f"a check passes plain values and functions to an answer, not a {kind}")
         self._mine.append(value)
-        return ("mine", len(self._mine) - 1)
+        return {"object": len(self._mine) - 1}
 
     def _find(self, form: dict[str, Any]) -> Any:
         if "yours" in form:

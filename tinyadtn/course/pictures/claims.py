@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
 from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure
 
@@ -118,8 +119,6 @@ def ladder(*rungs: Sequence[str]) -> Figure:
 
 
 def _rung(axes: Any, height: int, state: str) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
     colour, sign = STATES[state]
     box = FancyBboxPatch(
         (-1.04, height - 0.2),

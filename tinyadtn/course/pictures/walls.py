@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon, Rectangle
 
 from tinyadtn.course.player import Player, player
 from tinyadtn.draw.style import (
@@ -78,8 +79,6 @@ def _cone(num_sites: int, depth: int, gate: tuple[int, int, int]) -> list[tuple[
 def _wall(
     axes: Any, num_sites: int, depth: int, chosen: tuple[int, int, int], cone: list[tuple[int, int]]
 ) -> None:
-    from matplotlib.patches import Polygon
-
     top = 2 * depth
     first = 2 * (chosen[0] - 1) + chosen[1]
     edge = [(a, b, first + k + dy) for k, (a, b) in enumerate(cone) for dy in (-0.42, 0.42)]
@@ -112,8 +111,6 @@ def _box(
     axes: Any, x: float, width: float, y: float, text: str, colour: str, edge: str = "black"
 ) -> None:
     """Draw a box from x on, with its middle at the height y."""
-    from matplotlib.patches import Rectangle
-
     shape = Rectangle((x, y - 0.3), width, 0.6, facecolor=colour, edgecolor=edge, zorder=3)
     axes.add_patch(shape)
     style = {"ha": "center", "va": "center", "fontsize": 8, "zorder": 4}
