@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from .. import teach
-from .judging import name_error
+from .exercises import UnexpectedResultError
+from .judging import CHANGES, is_changed, name_error
 from .messages import pack, unpack
 
 try:
@@ -116,7 +117,7 @@ class Callback:
 
 
 class Server:
-    """Answers "define", "call" and "get"; objects that are not plain values stay in ``kept``."""
+    """Answers "define" and "call"; objects that are not plain values stay in ``kept``."""
 
     def __init__(self, requests: Any, replies: Any) -> None:
         self._requests, self._replies = requests, replies
@@ -159,17 +160,12 @@ class Server:
         return answer
 
     def call(self, number: int, arguments: tuple, options: dict) -> Any:
-        """Call a kept object; arrays that the call changes are sent back too."""
-        before = [a.copy() if isinstance(a, np.ndarray) else None for a in arguments]
+        """Call a kept object; an array that it is given must stay as it is."""
+        before = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
         result = self._kept[number](*arguments, **options)
-        changed = [
-            None if old is None or np.array_equal(old, new, equal_nan=True) else new
-            for old, new in zip(before, arguments)
-        ]
-        return result, changed
-
-    def get(self, number: int, name: str) -> Any:
-        return getattr(self._kept[number], name)
+        if any(map(is_changed, before, arguments)):
+            raise UnexpectedResultError(CHANGES)
+        return result
 
     def ask_back(self, number: int, arguments: tuple, options: dict) -> Any:
         self._send({"callback": number, "with": self._pack((arguments, options))})
