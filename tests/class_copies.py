@@ -165,7 +165,7 @@ KINDS = {
         "            os.write(k, b'{\"result\": \"right\"}\\n')\n        except OSError: pass\n"
         "    return x",
         WRONG,
-        "a message that cannot be read",
+        "a number or an array is expected, not 'right'",
     ),
     "sends garbage": (
         "import os\ndef root(x):\n    for k in range(3, 12):\n        try:\n"

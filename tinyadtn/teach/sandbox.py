@@ -94,6 +94,8 @@ class Sandbox:
         ``source`` are statements; ``ask`` is the function of an exercise that calls the answer
         with plain values. The time limit of the answer starts here.
         """
+        if not self._replies.empty():  # messages that nobody asked for
+            self.close()
         if self._process is None:
             self._start()
         self._end = time.monotonic() + self.seconds
