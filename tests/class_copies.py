@@ -19,7 +19,7 @@ def _(answer, rng):
 
 @exercise("largest", hints=("Sort.",), wrong=([1.0], [0.0, 3.0], 17))
 def _(answer, rng):
-    yield "the two largest of 3, 1, 2", np.array([3.0, 2.0]), answer
+    yield "the two largest of 3, 1, 2", [3.0, 2.0], answer
 """
 SOURCE = '''# %% [markdown]
 # # Roots
