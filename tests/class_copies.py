@@ -19,7 +19,7 @@ def _(answer, rng):
 
 @exercise("largest", hints=("Sort.",), wrong=([1.0], [0.0, 3.0], 17))
 def _(answer, rng):
-    yield "the two largest of 3, 1, 2", np.array([3.0, 2.0]), answer
+    yield "the two largest of 3, 1, 2", [3.0, 2.0], answer
 """
 SOURCE = '''# %% [markdown]
 # # Roots
@@ -165,7 +165,7 @@ KINDS = {
         "            os.write(k, b'{\"result\": \"right\"}\\n')\n        except OSError: pass\n"
         "    return x",
         WRONG,
-        "a message that cannot be read",
+        "a number or an array is expected, not 'right'",
     ),
     "sends garbage": (
         "import os\ndef root(x):\n    for k in range(3, 12):\n        try:\n"

@@ -83,7 +83,7 @@ def with_(name, value):
             with_("classifier.weight", np.ones((3, 16))),
             NAMES,
             ShapeError,
-            r"fc1.weight has shape \(2, 16\), classifier.weight has \(3, 16\)",
+            r"fc1.weight has shape \(2, 16\), the array given has \(3, 16\)",
         ),
         (lambda state: None, {**NAMES, "fc2": "x"}, TinyADTNError, "no layer 'fc2'; did you mean"),
         (with_("classifier.bias", "a text"), NAMES, TinyADTNError, "classifier.bias is a str"),

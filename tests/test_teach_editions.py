@@ -11,8 +11,8 @@ import pytest
 from course_rules import NOTEBOOKS, SOURCES
 
 from tinyadtn.teach import __main__ as command
-from tinyadtn.teach import address, editions, exercises
-from tinyadtn.teach.percent import read_cells
+from tinyadtn.teach import address, editions, exercises, figures
+from tinyadtn.teach.percent import Cell, read_cells
 
 sys.path.insert(0, str(NOTEBOOKS))
 import build
@@ -210,3 +210,20 @@ player(square, ["one", "two", "three"], alt="A square moves.")
     assert (tmp_path / "slides" / "01_squares_2.pdf").read_bytes().count(b"/Type /Page ") == 3
     assert run("figures", tmp_path / "slides", "07") == 1
     assert "no notebook has the number 07" in capsys.readouterr().err
+
+
+def test_a_player_that_changes_one_figure_has_a_page_for_each_step(tmp_path):
+    matplotlib = pytest.importorskip("matplotlib")
+    cell = """from tinyadtn.course.player import player
+from tinyadtn.draw.style import new_figure
+made = new_figure(2, 2, "")
+text = made.text(0.5, 0.5, "")
+def step(k):
+    text.set_text("XY"[k])
+    return made
+player(step, ["one", "two"], alt="")"""
+    ((frames, _),) = figures._figures_of([Cell("code", cell)])
+    with matplotlib.rc_context({"pdf.compression": 0, "pdf.fonttype": 42}):
+        list(figures._save(frames, tmp_path / "film", ""))
+    pages = (tmp_path / "film.pdf").read_bytes()
+    assert re.findall(rb"\(\x00([XY])\)", pages) == [b"X", b"Y"]

@@ -65,10 +65,13 @@ _STYLE = "width: 100%; max-width: {0}px; min-width: {1}px; height: auto; display
 
 
 class Player:
-    """What ``player`` returns: a notebook shows it."""
+    """What ``player`` returns: a notebook shows it. ``draw`` draws the steps again, as figures."""
 
-    def __init__(self, images: list[bytes], captions: list[str], alt: str, pause: float) -> None:
-        self.images, self.captions, self.alt, self.pause = images, captions, alt, pause
+    def __init__(
+        self, draw: Callable[[int], Any], captions: Sequence[str], alt: str, pause: float
+    ) -> None:
+        self.draw, self.captions, self.alt, self.pause = draw, list(captions), alt, pause
+        self.images = [_png(draw(k)) for k in range(len(captions))]
 
     def html(self) -> str:
         """The pictures with their captions, and the script that adds the controls."""
@@ -113,9 +116,10 @@ def player(
     """
     if not captions:
         raise ValueError("a player needs at least one step: captions is empty")
-    images = []
-    for k in range(len(captions)):
-        file = io.BytesIO()
-        draw(k).savefig(file, format="png", dpi=110)
-        images.append(file.getvalue())
-    return Player(images, list(captions), alt, pause)
+    return Player(draw, captions, alt, pause)
+
+
+def _png(figure: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return file.getvalue()

@@ -62,18 +62,14 @@ def styles(count: int) -> Iterator[dict[str, Any]]:
         yield {**style, "zorder": 3 - k / 100}
 
 
-def save(figure: Figure, path: str | os.PathLike[str] | io.BytesIO) -> None:
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write the figure as PNG with 150 dots per inch and its description as metadata.
 
     A file that is there is replaced, atomically: a full disk leaves the old one unchanged.
     ``OSError`` for a folder, a device or a pipe.
     """
-    content = _png(figure)
-    if isinstance(path, io.BytesIO):
-        path.write(content)
-        return
     with replacing(Path(path)) as file:
-        file.write(content)
+        file.write(_png(figure))
 
 
 def _png(figure: Figure) -> bytes:

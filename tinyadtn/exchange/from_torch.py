@@ -56,12 +56,6 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
         raise ShapeError(f"the model has no place for {_listed(left)}; it has {_listed(wanted)}")
     arrays = {ours: _array(theirs, state[theirs]) for ours, theirs in wanted.items()}
     tensors = dict(model.named_tensors())
-    for ours, theirs in wanted.items():
-        if arrays[ours].shape != tensors[ours].shape:
-            raise ShapeError(
-                f"{ours} has shape {tensors[ours].shape}, {theirs} has "
-                f"{arrays[ours].shape}; build the model with the sizes of the torch network"
-            )
     floats = {theirs: arrays[o] for o, theirs in wanted.items() if arrays[o].dtype.kind == "f"}
     wrong = [theirs for theirs, array in floats.items() if not np.isfinite(array).all()]
     if wrong:

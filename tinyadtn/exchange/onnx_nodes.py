@@ -64,21 +64,22 @@ def add_layer(graph: Graph, name: str, layer: Any, shape: Shape) -> None:
 
 
 @no_grad()
-def _linear(graph: Graph, name: str, layer: layers.Linear, shape: Shape) -> None:
+def _inputs(graph: Graph, name: str, layer: layers.Linear | layers.Conv2d) -> list[str]:
+    """Return the last result, the weight and the bias, if there is one."""
     inputs = [graph.last, graph.constant(f"{name}.weight", dense(layer.weight).numpy())]
     if layer.bias is not None:
         inputs.append(graph.constant(f"{name}.bias", layer.bias.numpy()))
-    graph.add(name, "Gemm", inputs, transB=1)
+    return inputs
 
 
-@no_grad()
+def _linear(graph: Graph, name: str, layer: layers.Linear, shape: Shape) -> None:
+    graph.add(name, "Gemm", _inputs(graph, name, layer), transB=1)
+
+
 def _conv(graph: Graph, name: str, layer: layers.Conv2d, shape: Shape) -> None:
-    weight, own = dense(layer.weight).numpy(), layer.geometry
-    window = window_over(shape, weight.shape[2:], own.stride, own.padding, own.dilation)
-    inputs = [graph.last, graph.constant(f"{name}.weight", weight)]
-    if layer.bias is not None:
-        inputs.append(graph.constant(f"{name}.bias", layer.bias.numpy()))
-    graph.add(name, "Conv", inputs, group=own.groups, **_sides(window))
+    own = layer.geometry
+    window = window_over(shape, layer.weight.shape[2:], own.stride, own.padding, own.dilation)
+    graph.add(name, "Conv", _inputs(graph, name, layer), group=own.groups, **_sides(window))
 
 
 def _sides(window: SlidingWindow) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,14 @@ def write_figures(folder: Path, numbers: Sequence[str] = ()) -> Iterator[Path]:
     yield folder / "figures.md"
 
 
-def _figures_of(cells: list[Cell]) -> Iterator[tuple[list[Any], str]]:
+def _figures_of(cells: list[Cell]) -> Iterator[tuple[Iterable[Any], str]]:
     """Run the cells; yield the frames and the description of each figure that a cell ends with."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for cell in cells:
         if cell.kind in ("text", "compare"):
             continue
         *body, last = ast.parse(cell.source).body or [ast.Pass()]
-        with _SavedFigures() as saved, redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()):
             exec(compile(ast.Module(body, []), "<cell>", "exec"), namespace)
             if not isinstance(last, ast.Expr):
                 exec(compile(ast.Module([last], []), "<cell>", "exec"), namespace)
@@ -62,40 +62,20 @@ def _figures_of(cells: list[Cell]) -> Iterator[tuple[list[Any], str]]:
             value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
         if hasattr(value, "savefig"):
             yield [value], _one_line(value.get_label())
-        elif hasattr(value, "_repr_mimebundle_") and saved.figures:  # a player
-            yield saved.figures, _one_line(value.alt)
+        elif hasattr(value, "captions"):  # a player
+            yield map(value.draw, range(len(value.captions))), _one_line(value.alt)
 
 
-class _SavedFigures:
-    """Collects the figures that are saved inside the block: the frames of a player."""
-
-    def __enter__(self) -> _SavedFigures:
-        from matplotlib.figure import Figure
-
-        self.figures: list[Any] = []
-        self._class, self._savefig = Figure, Figure.savefig
-
-        def savefig(figure: Any, *arguments: Any, **options: Any) -> Any:
-            self.figures.append(figure)
-            return self._savefig(figure, *arguments, **options)
-
-        setattr(Figure, "savefig", savefig)  # noqa: B010
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        setattr(self._class, "savefig", self._savefig)  # noqa: B010
-
-
-def _save(frames: list[Any], path: Path, text: str) -> Iterator[Path]:
+def _save(frames: Iterable[Any], path: Path, text: str) -> Iterator[Path]:
     from matplotlib.backends.backend_pdf import PdfPages
 
-    described = {"Title": path.name, "Description": text}
     svg, pdf = path.with_suffix(".svg"), path.with_suffix(".pdf")
-    frames[-1].savefig(svg, metadata={**described, "Rights": LICENCE, "Date": None})
     subject = {"Title": path.name, "Subject": f"{text} {LICENCE}"}
     with PdfPages(pdf, metadata={**subject, "CreationDate": None}) as pages:
-        for frame in frames:
+        for frame in frames:  # one figure may be changed from step to step
             pages.savefig(frame)
+    described = {"Title": path.name, "Description": text, "Rights": LICENCE}
+    frame.savefig(svg, metadata={**described, "Date": None})
     yield from (svg, pdf)
 
 

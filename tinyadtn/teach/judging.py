@@ -22,6 +22,7 @@ from .exercises import AnswerError, Exercise
 OUR_FOLDERS = tuple(str(Path(f).parent) for f in (os.__file__, np.__file__, Path(__file__).parent))
 
 NOT_IMPLEMENTED = "It raises NotImplementedError."
+CHANGES = "It changes an array that it is given. Return a new array."
 # What a check raises if a value that is not a function has a type or a length it cannot use.
 WRONG_FORM = ("AttributeError", "IndexError", "KeyError", "TypeError", "ValueError")
 
@@ -106,8 +107,8 @@ class Calls:
             given = [copied(argument) for argument in arguments]
             self.last = ()
             self.last = (answer(*given, **options),)
-            if any(map(_changed, arguments, given)):
-                raise AnswerError("It changes an array that it is given. Return a new array.")
+            if any(map(is_changed, arguments, given)):
+                raise AnswerError(CHANGES)
             return self.last[0]
 
         self.answer = called
@@ -156,7 +157,7 @@ def copied(value: Any) -> Any:
     return {k: copied(v) for k, v in value.items()} if type(value) is dict else value
 
 
-def _changed(before: Any, after: Any) -> bool:
+def is_changed(before: Any, after: Any) -> bool:
     if not isinstance(before, np.ndarray) or before.dtype.kind not in "biufc":
         return False
     return before.tobytes() != after.tobytes()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
 from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure
 
@@ -118,8 +119,6 @@ def ladder(*rungs: Sequence[str]) -> Figure:
 
 
 def _rung(axes: Any, height: int, state: str) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
     colour, sign = STATES[state]
     box = FancyBboxPatch(
         (-1.04, height - 0.2),
@@ -140,13 +139,12 @@ def _rung(axes: Any, height: int, state: str) -> None:
 
 def seeds(runs: Mapping[str, Sequence[float]], verdict: Callable[[Any, Any], int]) -> Figure:
     """Draw a dot per run and a bar at each mean; print whether neighbours differ significantly."""
-    told = ", ".join(f"{name} {sum(runs[name]) / len(runs[name]):.2f} %" for name in runs)
+    told = ", ".join(f"{name} {_mean(percents):.2f} %" for name, percents in runs.items())
     figure = new_figure(8.4, 0.55 * len(runs) + 1.0, f"Test accuracy of single runs: {told}.")
     axes = figure.add_subplot()
     for y, percents in enumerate(runs.values()):
         axes.plot(percents, [y] * len(percents), color=VALUE, marker="o", linestyle="", alpha=0.8)
-        mean = sum(percents) / len(percents)
-        axes.plot([mean, mean], [y - 0.25, y + 0.25], color="black", linewidth=1.5)
+        axes.plot([_mean(percents)] * 2, [y - 0.25, y + 0.25], color="black", linewidth=1.5)
     right = max(map(max, runs.values())) + 0.12
     rows = list(runs.values())
     for y, (above, below) in enumerate(itertools.pairwise(rows)):

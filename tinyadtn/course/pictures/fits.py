@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tinyadtn.draw.style import ADJOINT, REFERENCE, SERIES, VALUE, new_figure
+from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure, styles
 
 FAMILIES = ("ADTN", "low rank", "tensor train")
 
@@ -57,12 +57,11 @@ def race(
     panels = figure.subplots(1, len(races), sharex=True)
     counts = np.geomspace(50, 9000, 50)
     for axes, (target, found) in zip(panels, races.items()):
-        for family, (colour, line, marker) in zip(FAMILIES, SERIES):
+        for family, style in zip(FAMILIES, styles(len(FAMILIES))):
             numbers = [n for n, _ in found[family]]
             means = [np.mean(errors) for _, errors in found[family]]
             spread = [[m - min(e), max(e) - m] for m, (_, e) in zip(means, found[family])]
-            style = {"color": colour, "linestyle": line, "marker": marker, "capsize": 3}
-            axes.errorbar(numbers, means, np.transpose(spread), label=family, **style)
+            axes.errorbar(numbers, means, np.transpose(spread), label=family, capsize=3, **style)
         floor = np.sqrt(1 - counts / size)
         axes.plot(counts, floor, color=REFERENCE, linewidth=1, label="nothing learned: √(1 − n/N)")
         axes.set(xscale="log", xlabel="parameters stored, n", title=target)

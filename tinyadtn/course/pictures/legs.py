@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
 from tinyadtn.draw.style import ADJOINT, FRESH_GATE, GATE, SIGMA, new_figure
 
@@ -68,8 +69,6 @@ def _span(diagram: Diagram) -> tuple[float, float, float, float]:
 
 
 def _draw(axes: Any, diagram: Diagram, low: float, high: float) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
     for x0, y0, x1, y1 in diagram.lines:
         axes.plot([x0, x1], [y0, y1], color="black", linewidth=1.4, zorder=1)
     for x0, x1, y, text, colour in diagram.boxes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyadtn.draw.style import REFERENCE, SERIES, new_figure
+from tinyadtn.draw.style import REFERENCE, new_figure, styles
 
 GUIDES = {  # of a curve: a step, the power of h there, and where it is written
     "forward": (1e-5, "h", (-14, 6)),
@@ -34,16 +34,12 @@ def error_against_step(steps: np.ndarray, panels: Mapping[str, Mapping[str, np.n
         f"errors, {best}.",
     )
     methods = list(dict.fromkeys(label for curves in panels.values() for label in curves))
-    style = dict(zip(methods, SERIES))
+    look = dict(zip(methods, styles(len(methods))))
     all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True)
     for axes, (name, curves) in zip(np.atleast_1d(all_axes), panels.items()):
         epsilon = np.finfo(name).eps
         for label, errors in curves.items():
-            colour, line, marker = style[label]
-            seen = np.maximum(errors, 1e-17)
-            axes.loglog(
-                steps, seen, color=colour, linestyle=line, marker=marker, markersize=4, label=label
-            )
+            axes.loglog(steps, np.maximum(errors, 1e-17), label=label, **look[label])
         axes.axhline(epsilon, color=REFERENCE, linewidth=1)
         axes.annotate(
             f"spacing of {name} numbers",

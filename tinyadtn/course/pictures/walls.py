@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon, Rectangle
 
 from tinyadtn.course.player import Player, player
 from tinyadtn.draw.style import (
@@ -55,12 +56,7 @@ def light_cone(
     _spectra(below, num_sites, before, after)
     for axes in (above, below):
         axes.axvspan(left - 0.4, right + 0.4, color=CONE, alpha=0.45, zorder=0, linewidth=0)
-    style = {
-        "ha": "center",
-        "va": "bottom",
-        "fontsize": 9,
-        "transform": below.get_xaxis_transform(),
-    }
+    style = {"ha": "center", "fontsize": 9, "transform": below.get_xaxis_transform()}
     below.text((left + right) / 2, 0.01, "inside the cone: changed", **style)
     below.text(right + 1.9, 0.01, "outside: the same", **style)
     below.set_xlim(-0.9, num_sites + 0.6)
@@ -83,27 +79,17 @@ def _cone(num_sites: int, depth: int, gate: tuple[int, int, int]) -> list[tuple[
 def _wall(
     axes: Any, num_sites: int, depth: int, chosen: tuple[int, int, int], cone: list[tuple[int, int]]
 ) -> None:
-    from matplotlib.patches import Polygon, Rectangle
-
     top = 2 * depth
     first = 2 * (chosen[0] - 1) + chosen[1]
     edge = [(a, b, first + k + dy) for k, (a, b) in enumerate(cone) for dy in (-0.42, 0.42)]
     edge.append((*cone[-1], top - 0.1))
     outline = [(a - 0.4, y) for a, _, y in edge] + [(b + 0.4, y) for _, b, y in reversed(edge)]
     axes.add_patch(Polygon(outline, facecolor=CONE, edgecolor=VALUE, linewidth=1.2, zorder=1))
-    for site in range(num_sites):
-        axes.plot([site, site], [-0.75, top - 0.1], color=REFERENCE, linewidth=1.2, zorder=2)
-        axes.text(site, -0.85, "|0⟩", ha="center", va="top", fontsize=9)
-        axes.text(site, top - 0.02, f"{site}", ha="center", va="bottom", fontsize=9)
-    for k in range(top):
-        for site in range(k % 2, num_sites - 1, 2):
-            mine = (k // 2 + 1, k % 2, site) == tuple(chosen)
-            colour = ADJOINT if mine else FRESH_GATE if k == 0 else GATE
-            box = Rectangle((site - 0.25, k - 0.3), 1.5, 0.6, facecolor=colour, edgecolor="black")
-            box.set_zorder(3)
-            axes.add_patch(box)
-            label = "changed" if mine else "4" if k == 0 else "16"
-            axes.text(site + 0.5, k, label, ha="center", va="center", fontsize=8, zorder=4)
+    _lines(axes, num_sites, top - 0.1)
+    for _, k, site in (element for element in elements(num_sites, depth) if element[0] == "gate"):
+        mine = (k // 2 + 1, k % 2, site) == tuple(chosen)
+        colour = ADJOINT if mine else FRESH_GATE if k == 0 else GATE
+        _box(axes, site - 0.25, 1.5, k, "changed" if mine else "4" if k == 0 else "16", colour)
     for layer in range(depth):
         axes.text(num_sites - 0.3, 2 * layer + 0.5, f"layer {layer + 1}", va="center", fontsize=9)
     axes.text(-0.55, top - 0.02, "site", ha="right", va="bottom", fontsize=9)
@@ -111,6 +97,24 @@ def _wall(
     axes.tick_params(bottom=False, labelbottom=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _lines(axes: Any, num_sites: int, top: float) -> None:
+    """Draw a line for each site, from |0⟩ up to its number."""
+    for site in range(num_sites):
+        axes.plot([site, site], [-0.75, top], color=REFERENCE, linewidth=1.2, zorder=2)
+        axes.text(site, -0.85, "|0⟩", ha="center", va="top", fontsize=9)
+        axes.text(site, top + 0.05, f"{site}", ha="center", va="bottom", fontsize=9)
+
+
+def _box(
+    axes: Any, x: float, width: float, y: float, text: str, colour: str, edge: str = "black"
+) -> None:
+    """Draw a box from x on, with its middle at the height y."""
+    shape = Rectangle((x, y - 0.3), width, 0.6, facecolor=colour, edgecolor=edge, zorder=3)
+    axes.add_patch(shape)
+    style = {"ha": "center", "va": "center", "fontsize": 8, "zorder": 4}
+    axes.text(x + width / 2, y, text, color=edge, **style)
 
 
 def _spectra(axes: Any, num_sites: int, before: Sequence, after: Sequence) -> None:
@@ -186,28 +190,19 @@ def _caption(element: Element | None, matrix: np.ndarray, backward: bool) -> str
 def _film_frame(
     num_sites: int, order: Sequence[Element], step: int, matrix: np.ndarray, backward: bool
 ) -> Figure:
-    from matplotlib.patches import Rectangle
-
     figure = new_figure(8.0, 3.9, "")
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     loud = ADJOINT if backward else VALUE
     columns = 1 + max(column for _, column, _ in order)
     top = columns + columns // 2 - 1
-    for site in range(num_sites):
-        left.plot([site, site], [-0.8, top], color=REFERENCE, linewidth=1, zorder=1)
-        left.text(site, -0.9, "|0⟩", ha="center", va="top", fontsize=8)
-        left.text(site, top + 0.05, f"{site}", ha="center", va="bottom", fontsize=8)
+    _lines(left, num_sites, top)
     for number, (kind, column, site) in enumerate(order, start=1):
         y = column + column // 2 - (kind == "relu")
         x0, width = (-0.3, num_sites - 0.4) if kind == "relu" else (site - 0.25, 1.5)
         done = SIGMA if kind == "relu" else FRESH_GATE if column == 0 else GATE
         colour = loud if number == step else done if number < step else "#F4F4F4"
         edge = "black" if number <= step else "#BBBBBB"
-        box = Rectangle((x0, y - 0.3), width, 0.6, facecolor=colour, edgecolor=edge, zorder=2)
-        left.add_patch(box)
-        text = "ReLU" if kind == "relu" else ""
-        style = {"ha": "center", "va": "center", "fontsize": 8, "zorder": 3}
-        left.text(x0 + width / 2, y, text, color=edge, **style)
+        _box(left, x0, width, y, "ReLU" if kind == "relu" else "", colour, edge)
     left.set(xlim=(-0.8, num_sites - 0.2), ylim=(-1.5, top + 0.6))
     left.set_axis_off()
     _show_matrix(right, matrix)
