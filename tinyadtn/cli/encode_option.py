@@ -10,6 +10,7 @@ from typing import Any
 
 from ..compression.configure import ENCODINGS
 from ..errors import TinyADTNError, nearest
+from ..studies.parts import encoding_named
 from .argument_types import positive
 
 Entry = int | dict[str, Any]  # the depth of an ADTN, or {"encoding": name, option: value, …}
@@ -43,9 +44,12 @@ def encoding(text: str) -> Entry:
     {'encoding': 'Quantized', 'bits': 4, 'of': {'encoding': 'TensorTrain', 'ranks': 4}}
     """
     kind, _, options = text.partition(":")
-    if kind in KINDS and len(text) <= LONGEST:
+    name = options.partition(":")[0]
+    if kind not in KINDS and name.isidentifier():  # "module:name" of the user
+        kind, options = f"{kind}:{name}", options[len(name) + 1 :]
+    if (kind in KINDS or ":" in kind) and len(text) <= LONGEST:
         try:
-            return _entry(ast.parse(f"{kind}({options})", mode="eval").body)
+            return _entry(ast.parse(f"kind({options})", mode="eval").body, kind)
         except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
             raise argparse.ArgumentTypeError(
                 f"expected option=value,option=value, as ranks=4, got {options!r}"
@@ -54,7 +58,7 @@ def encoding(text: str) -> Entry:
         return positive(text)
     raise argparse.ArgumentTypeError(
         "expected the depth of an ADTN, or ENCODING:option=value,… with one of "
-        f"{', '.join(KINDS)}, got {text[:60]!r}{nearest(kind, KINDS)}"
+        f"{', '.join(KINDS)}, or module:name, got {text[:60]!r}{nearest(kind, KINDS)}"
     )
 
 
@@ -64,24 +68,32 @@ def encoding_text(text: str) -> str:
     return text
 
 
-def _entry(node: ast.expr) -> dict[str, Any]:
+def layer_text(text: str) -> str:
+    """Return the text if ``layer_encoding`` takes it."""
+    layer_encoding(text)
+    return text
+
+
+def _entry(node: ast.expr, kind: str = "") -> dict[str, Any]:
     """Return the encoding of a call, ``TensorTrain(ranks=4)``; a wrong option raises now."""
     call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
     if not isinstance(call.func, ast.Name) or call.args:
         raise ValueError("every option has a name")
-    if (kind := call.func.id) not in KINDS:
+    kind = kind or call.func.id
+    if kind not in KINDS and ":" not in kind:
         raise argparse.ArgumentTypeError(
             f"no encoding is called {kind!r}{nearest(kind, KINDS)} (there is {', '.join(KINDS)})"
         )
+    signature = inspect.signature(encoding_named(kind))
     options = {str(each.arg): _value(each) for each in call.keywords}
-    names = [n for n in inspect.signature(KINDS[kind]).parameters if n not in ("shape", "rng")]
+    names = [n for n in signature.parameters if n not in ("shape", "rng")]
     for name in options:
         if name not in names:
             raise argparse.ArgumentTypeError(
                 f"{kind} has no option {name!r}{nearest(name, names)} (there is {', '.join(names)})"
             )
     try:
-        inspect.signature(KINDS[kind]).bind((), **options)
+        signature.bind((), **options)
     except TypeError as error:
         raise argparse.ArgumentTypeError(f"{kind}: {error}") from error
     return {"encoding": kind, **options}
@@ -104,13 +116,13 @@ def recipe(entry: Entry) -> Any:
     options = {name: value for name, value in entry.items() if name != "encoding"}
     if "of" in options:
         options["of"] = recipe(options["of"])
-    return KINDS[entry["encoding"]].like(**options)  # type: ignore[attr-defined]
+    return encoding_named(entry["encoding"]).like(**options)
 
 
-def by_layer(entries: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
+def by_layer(texts: Iterable[str]) -> dict[str, Entry]:
     """Return {layer or pattern: encoding}; TinyADTNError for a layer that is named twice."""
     found: dict[str, Entry] = {}
-    for layer, entry in entries:
+    for layer, entry in map(layer_encoding, texts):
         if layer in found:
             raise TinyADTNError(f"--encode names {layer} twice")
         found[layer] = entry
