@@ -45,7 +45,7 @@ def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
     assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet", "--augment"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("lenet5, 61,706 trainable parameters, on Data(")
-    assert "GiB of memory (images" in printed[1]
+    assert "MiB of memory (images" in printed[1]
     assert printed[2] == (
         "1 epoch of 2 steps, peak learning rate 0.001; saves in runs/train every 5 minutes and "
         "after every epoch"

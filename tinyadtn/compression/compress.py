@@ -130,6 +130,8 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
     else:
         is_depth = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         recipe = ADTN.like(depth=int(value)) if is_depth else value
+        if isinstance(value, type) and issubclass(value, Encoding):
+            recipe = value.like()
         if not callable(recipe):
             raise TinyADTNError(
                 f"{name}: {value!r} is not a depth, an encoding or a recipe; "
@@ -176,8 +178,7 @@ def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed)
         ):  # by like()
             raise TinyADTNError(f"{name}: {recipe.args[0].__name__}: {error}") from error
         raise TinyADTNError(
-            f"{recipe!r} is not a recipe(shape, axes=…, rng=…): {error}; an encoding that needs "
-            "more than a shape gives one by like(), such as ta.LowRank.like(8)"
+            f"{recipe!r} is not a recipe(shape, axes=…, rng=…): {error}; write {_as_recipe(None)}"
         ) from error
 
 
