@@ -90,15 +90,14 @@ def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, Trai
 def _run_to_resume(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
     """Return the data, network and plan of a checkpoint, which must be of the named network."""
     own = {kind: given[kind] for kind in KNOWN if callable(given.get(kind))}
-    described = not own_words(options)  # the file describes the network
-    model = _found(options) if described else None
+    model: Any = None if own_words(options) else _found(options)
     plan, source = planned(options.resume, **own)
     folder = Path(options.resume).parent
     options.out, options.data = options.out or str(folder), options.data or source
     if Path(options.out).resolve() != folder.resolve():
         check_free(options, *STATES)
     data = load_data(options.data)
-    if not described:
+    if model is None:  # no file describes parts of the user
         model = load(options.resume, into=network_for(options, data, None))
     check_memory(training_memory(model, data, plan))
     return data, model, plan
