@@ -130,6 +130,12 @@ def test_the_first_cell_installs_in_colab_alone(monkeypatch):
                     f"tinyadtn[plot] @ git+{ADDRESS}@main"]]  # fmt: skip
 
 
+def test_an_address_of_another_host_is_an_error():
+    assert address.owner_and_name("https://github.com/me/x.git/") == "me/x"
+    with pytest.raises(ValueError, match="should be like"):
+        address.links(["01_a"], "https://gitlab.com/me/x")
+
+
 def test_binder_installs_what_the_notebooks_need():
     requirements = (ROOT / ".binder" / "requirements.txt").read_text(encoding="utf-8")
     assert requirements == "-e .[notebooks]\n"

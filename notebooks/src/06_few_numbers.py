@@ -111,8 +111,8 @@ print("(3, 4, 6, 8):", my_cut(np.array([3, 4, 6, 8]), 1).round(3))
 print("(1, 0, 0, 1):", my_cut(np.array([1, 0, 0, 1]), 1).round(3))
 
 # %% [markdown]
-# One singular value is zero for the product: rank 1. The other vector has rank 2. Now 12 sites.
-# What are the ranks of a product at its 11 cuts, and those of a vector of random entries?
+# One singular value is zero for the product: rank 1. The other vector has rank 2. Now 12 sites,
+# with 11 cuts: once a product, and once $2^{12}$ random entries.
 
 # %%
 my_guess_random_rank = None  # the largest rank of the random vector, at the cut in the middle
@@ -251,11 +251,17 @@ def split_core(rest, bond):
 split_core = teach.check("split core", split_core)
 
 
+# %% [markdown]
+# A whole tensor train is this step in a loop. The matrix has its output axes first, then its input
+# axes. A core needs one of each, so the axes are sorted as $o_1 i_1 o_2 i_2 \ldots$ beforehand.
+# `my_chain` is the way back: contract from left to right, and sort the axes again.
+
+
 # %%
 def my_tensor_train(matrix, out_modes, in_modes, bond):
     """Return cores (D, o·i, D') whose chain is close to the matrix."""
     n, sizes = len(out_modes), [o * i for o, i in zip(out_modes, in_modes)]
-    pairs = [axis for k in range(n) for axis in (k, n + k)]  # o1 i1 o2 i2 …
+    pairs = [axis for k in range(n) for axis in (k, n + k)]  # 0, n, 1, n + 1, …
     rest = matrix.reshape(*out_modes, *in_modes).transpose(pairs).reshape(1, -1)
     cores = []
     for size in sizes[:-1]:
@@ -266,14 +272,14 @@ def my_tensor_train(matrix, out_modes, in_modes, bond):
 
 # %%
 def my_chain(cores, out_modes, in_modes):
-    """Return the matrix that the cores make: contract from left to right, and sort the axes."""
+    """Return the matrix that the cores make."""
     result = np.ones((1, 1))
-    for core in cores:
+    for core in cores:  # "a" has all legs so far, "r" and "d" are bonds
         result = np.einsum("ar,rnd->and", result, core).reshape(-1, core.shape[-1])
     n = len(out_modes)
     axes = [size for pair in zip(out_modes, in_modes) for size in pair]
-    order = [*range(0, 2 * n, 2), *range(1, 2 * n, 2)]
-    return result.reshape(axes).transpose(order).reshape(np.prod(out_modes), -1)
+    outputs, inputs = range(0, 2 * n, 2), range(1, 2 * n, 2)
+    return result.reshape(axes).transpose(*outputs, *inputs).reshape(np.prod(out_modes), -1)
 
 
 # %% [markdown]

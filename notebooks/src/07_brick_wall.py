@@ -127,8 +127,8 @@ def my_wall(columns, num_sites):
 # %% [markdown]
 # Compare with the library. Three options are used here. `order="output_first"` puts the bits of
 # the output before those of the input. `rng=3` draws random gates. `normalized=False` makes a
-# **plain** ADTN, which is exactly the network that you see; the library's default is *normalized*,
-# and notebook 08 explains it.
+# **plain** ADTN, which is exactly the network that you see. All ADTNs of this course are plain. The
+# library's default is *normalized*, and notebook 08 says what that changes.
 
 # %%
 adtn = ta.ADTN((16, 16), depth=2, order="output_first", normalized=False, rng=3)
@@ -218,9 +218,9 @@ teach.states("436", three_counts(18, 2)[0], always=True)
 #
 # Take away the ReLU, and cut T somewhere. In each column there is one gate across the cut, or
 # none. A gate across it is a sum of at most 4 products (matrix on the left site) × (matrix on the
-# right site). So it can multiply the rank by 4. A gate of the very first column only answers |00⟩,
-# with a 2 × 2 table. It can multiply the rank by 2. And no rank exceeds the smaller side of its
-# matrix.
+# right site), one for each of the 2 · 2 entries of the left matrix. So it can multiply the rank by
+# 4. A gate of the very first column only answers |00⟩, with a 2 × 2 table. It can multiply the rank
+# by 2. And no rank exceeds the smaller side of its matrix.
 #
 # ## Exercise: a bound on the rank
 #

@@ -7,17 +7,15 @@
 #
 # **How much accuracy remains, with how many parameters, and what else is paid?**
 #
-# **Study time** 100 minutes; the cells run for about a minute. **You need** notebooks 04 and 08.
+# **Study time** 85 minutes; the cells run for about a minute. **You need** notebooks 04 and 08.
 # **Afterwards you can** put an encoding into a network, train it with a loop of your own, compare
 # it fairly with rivals and a control, and write the bill.
 #
 # **Recap of notebook 08.** Every gate has a gradient, and the gradient of the whole weight flows
-# back into it. A default ADTN is normalized, so that its weight has a sensible size from the first
-# step on.
+# back into it. One fixed factor, `scale`, gives a new ADTN the size of a dense weight. All ADTNs
+# stay plain, `normalized=False`: those that you train here, and those of the project's long runs.
 
 # %%
-from itertools import product
-
 import numpy as np
 
 import tinyadtn as ta
@@ -115,7 +113,7 @@ def my_frozen(model, layer, seed):
 
 # %%
 model = ta.models.fc2(rng=0)
-adtn = ta.ADTN((256, 784), depth=2, axes=(256, (28, 28)), rng=0)
+adtn = ta.ADTN((256, 784), depth=2, axes=(256, (28, 28)), normalized=False, rng=0)
 mine = my_compress(model, "fc1", adtn)
 theirs = ta.compress(model, {"fc1": adtn}, rng=0)
 images = data.validation.images[:10]
@@ -132,7 +130,7 @@ ta.draw.brick_wall(adtn)
 # has 784 entries, one for each pixel. Shown as an image, it is what one hidden unit looks for.
 #
 # `ta.ADTN.like(2)` is a **recipe**: the encoding, here of depth 2, is built when the shape of the
-# layer is known.
+# layer is known. The function `plain` below writes our option into it.
 #
 # The accuracy on the way is measured on the **validation** images. The test images are kept for the
 # comparison at the end. Guess first: which validation accuracy does the network reach after 300
@@ -141,9 +139,16 @@ ta.draw.brick_wall(adtn)
 # %%
 my_guess_learned = None  # in %
 
+
+# %%
+def plain(depth):
+    """Return the recipe of a plain ADTN."""
+    return ta.ADTN.like(depth, normalized=False)
+
+
 # %%
 STEPS = teach.pick(300, 4)
-network = ta.compress(ta.models.fc2(rng=0), {"fc1": ta.ADTN.like(2)}, rng=0)
+network = ta.compress(ta.models.fc2(rng=0), {"fc1": plain(2)}, rng=0)
 loop = training_loop(network, *TRAIN, STEPS, 2e-2, np.random.default_rng(0))
 history = []
 for step, loss in enumerate(loop):
@@ -154,12 +159,12 @@ teach.reveal(my_guess_learned, round(history[-1][2], 1))
 budgets.learning(history)
 
 # %% compare
-teach.states("93", history[-1][2], within=1.5)
+teach.states("94", history[-1][2], within=1.5)
 teach.states("436", ta.report(network).rows[0].counts.stored, always=True)
 
 # %% [markdown]
 # The weights begin as noise and stay strange to our eyes. Yet the accuracy rises from chance to
-# about 93 %. So 436 parameters, trained for the task, do what they could not do as an imitation.
+# about 94 %. So 436 parameters, trained for the task, do what they could not do as an imitation.
 #
 # ## A fair race
 #
@@ -177,8 +182,8 @@ teach.states("436", ta.report(network).rows[0].counts.stored, always=True)
 modes = (4, 4, 4, 4), (4, 7, 7, 4)
 candidates = {  # name: what replaces the weight of fc1, learning rate
     "frozen": (ta.Frozen.like(), 4e-2),
-    "ADTN M=1": (ta.ADTN.like(1), 4e-2),
-    "ADTN M=2": (ta.ADTN.like(2), 2e-2),
+    "ADTN M=1": (plain(1), 4e-2),
+    "ADTN M=2": (plain(2), 2e-2),
     "TT D=2": (ta.TensorTrain.like(modes, 2), 4e-2),
     "rank 1": (ta.LowRank.like(1), 4e-2),
     "rank 4": (ta.LowRank.like(4), 4e-2),
@@ -216,7 +221,7 @@ teach.reveal(my_guess_frozen, round(mean["frozen"], 1))
 # %% compare
 teach.states("164", short["ADTN M=1"][0], always=True)
 teach.states("88", mean["frozen"], within=1.5)
-teach.states("91", mean["ADTN M=1"], within=1.5)
+teach.states("92", mean["ADTN M=1"], within=1.5)
 teach.states("92", mean["dense"], within=1.5)
 
 # %% [markdown]
@@ -224,9 +229,8 @@ teach.states("92", mean["dense"], within=1.5)
 #
 # The runs above are short: 3,500 images and 300 steps. The project also trained on all of MNIST,
 # which has more than ten times as many images, for ten epochs and with five seeds. Those runs are
-# in files, and `measured` reads one row of `data/results/fc1_budgets.md`. The long runs are of
-# plain ADTNs, the short ones of normalized ADTNs. In the row "larger sites" the sites of the ADTN
-# have 4 or 7 values instead of 2.
+# in files, and `measured` reads one row of `data/results/fc1_budgets.md`. In the row "larger sites"
+# the sites of the ADTN have 4 or 7 values instead of 2.
 
 # %%
 names = ["frozen", "ADTN M=1", "ADTN M=2", "ADTN M=4", "larger sites"]
@@ -236,7 +240,7 @@ long = {name: measured("fc1_budgets", name) for name in names}
 
 def table(short, long):
     """Print parameters, and mean ± standard deviation of short and long runs, one row per name."""
-    print("               parameters    short runs (%)     long runs (%)")
+    print("               parameters   yours, short (%)    long runs (%)")
     for name, (size, _) in (short | long).items():
         cells = []
         for rows in (short, long):
@@ -267,8 +271,8 @@ teach.states("0.8", 100 * np.sqrt(0.924 * (1 - 0.924) / 1_000), always=True)
 #
 # - *Frozen* random weights reach 88 % in short runs and 93.5 % in long ones. Without this row, one
 #   would credit the ADTN with all of its accuracy.
-# - With 164 parameters the ADTN reaches 91 %, where dense weights reach 92 %. In the long runs it
-#   is 97.2 % and 98.3 %. So about 76 % of what training can add to *frozen* is there.
+# - With 164 parameters the ADTN reaches 92 % in short runs, as dense weights do. In the long runs
+#   it is 97.2 % and 98.3 %. So about 76 % of what training can add to *frozen* is there.
 # - **Rank 1 fails**, with six times as many parameters. What matters is not only how many
 #   parameters there are, but which matrices they can become (notebook 06).
 # - More **depth** adds nothing here. Larger **sites** do: with 856 parameters they reach 97.9 %.
@@ -302,38 +306,28 @@ teach.states("1.00", np.sqrt(1 - cosine**2), within=0.02)
 # The three linear layers of LeNet-5 hold 58,920 weights, on 16, 14 and 11 sites. You may store 600
 # parameters for all three. A layer on Q sites stores `16*M*(Q - 1) - 12*(Q // 2)`.
 #
-# ## Exercise (optional): spend a budget
+# ## Exercise: spend a budget
 #
-# Choose the depths, for any sites and any budget that allows depth 1: store as many parameters as
-# the budget allows, and no more. If you skip this exercise, the next cells use our solution.
-
+# Choose a depth of 1 or more for each layer. Together they may store at most 600 parameters, and
+# should store as many of them as possible. Your answer is a tuple: `(1, 1, 1)` stores 368.
 
 # %%
-def spend(sites, budget):
-    """Return one depth (1 or more) for each layer, storing as many parameters as allowed."""
-
+sites, budget = (16, 14, 11), 600
+my_depths = None  # of fc1, fc2 and fc3
 
 # %% solution: spend
-def spend(sites, budget):
-    """Return one depth (1 or more) for each layer, storing as many parameters as allowed."""
-
-    def stored(depths):
-        return sum(16 * m * (q - 1) - 12 * (q // 2) for q, m in zip(sites, depths))
-
-    depths = [range(1, 2 + budget // (16 * (q - 1))) for q in sites]
-    return max((d for d in product(*depths) if stored(d) <= budget), key=stored)
-
+my_depths = (1, 2, 1)
 
 # %%
-spend = teach.check("spend", spend)
-depths = spend((16, 14, 11), 600)
-yours = dict(zip(("fc1", "fc2", "fc3"), depths))  # a depth stands for its recipe
+my_depths = teach.check("spend", my_depths)
+yours = dict(zip(("fc1", "fc2", "fc3"), map(plain, my_depths)))
 report = ta.report(ta.compress(ta.models.lenet5(), yours, rng=None))
 encoded = report.rows[-2]  # the row "encoded weights", before "whole model"
-print(f"{yours} stores {encoded.counts.stored} parameters for {encoded.counts.dense:,}")
+print(f"{encoded.counts.stored} of {budget} parameters, for {encoded.counts.dense:,} weights")
 
 # %% compare
 teach.states("58,920", encoded.counts.dense, always=True)
+teach.states("368", sum(16 * (q - 1) - 12 * (q // 2) for q in sites), always=True)
 
 # %% [markdown]
 # Train your choice next to *frozen*. The files of the long runs have more rows. There "TT (Gao)" is
@@ -347,7 +341,7 @@ my_guess_lenet_frozen = None  # test accuracy in %, with all three linear layers
 short_lenet = {}
 for name, size, encodings, rate in (
     ("frozen", 0, {"fc*": ta.Frozen.like()}, 4e-2),
-    ("ADTN, yours", encoded.counts.stored, yours, 2e-2),
+    ("ADTN, yours", encoded.counts.stored, yours, 1e-2),
 ):
     runs = [run(ta.models.lenet5, encodings, teach.pick(150, 2), rate, seed) for seed in SEEDS]
     short_lenet[name] = size, [percent for _, percent in runs]
@@ -368,8 +362,8 @@ teach.states("99.2", average["dense"], always=True)
 teach.states("98.8", average["ADTN M=4"], always=True)
 teach.states("99.0", average["removed"], always=True)
 teach.states("576", encoded.counts.stored, always=True)
-teach.states("88.7", np.mean(short_lenet["ADTN, yours"][1]), within=1.5)
-teach.states("87.3", np.mean(short_lenet["frozen"][1]), within=1.5)
+teach.states("87", np.mean(short_lenet["ADTN, yours"][1]), within=2.5)
+teach.states("87", np.mean(short_lenet["frozen"][1]), within=2.5)
 
 # %% [markdown]
 # ## The picture to keep
@@ -390,9 +384,9 @@ budgets.accuracy(
 # - **Most of LeNet-5 is elsewhere.** With its three linear layers frozen it reaches 97.2 % in the
 #   long runs, and with no hidden layer at all 99.0 %. Before you compress a layer, try to remove
 #   it.
-# - **Your short runs show no difference from *frozen*.** Your 576 parameters reach about 88.7 %,
-#   and *frozen* about 87.3 %. Both vary by about two points from seed to seed: 150 steps are too
-#   few.
+# - **Your short runs show no difference from *frozen*.** Your 576 parameters and *frozen* both
+#   reach about 87 %, and vary by about two points from seed to seed. 150 steps are too few. A
+#   larger learning rate is no way out: some runs then end at chance (`data/results/collapse.md`).
 # - **In the long runs depth helps.** From M = 1 to M = 4 the accuracy rises from 98.3 % to 98.8 %.
 #   Dense layers reach 99.2 %.
 # - **Tensor trains lie slightly above ADTNs**, on nearly the same curve. Low rank with as many
@@ -471,6 +465,7 @@ my_recipe = teach.check("tiny recipe", my_recipe)
 
 # %% compare
 teach.states("4,160", short["rank 4"][0], always=True)
+teach.states("97.6", np.mean(measured("fc1_normalized", "M=2")[1]), always=True)
 
 # %% [markdown]
 # ## Ledger
@@ -485,7 +480,7 @@ teach.states("4,160", short["rank 4"][0], always=True)
 #
 # **Not tested.** *Quantization*: one byte per weight saves a factor of 4, and was not in the race.
 # Other data: on Fashion-MNIST the project's runs of LeNet-5 have tensor trains above ADTNs on the
-# test images (`data/results/lenet5_fashion.md`). Longer training: after four times as many epochs,
-# larger sites reach the accuracy of dense weights (`data/results/fc1_epochs.md`).
+# test images (`data/results/lenet5_fashion.md`). Normalized ADTNs, and longer training: with both,
+# depth 2 reaches 97.6 % in FC-2 (`data/results/fc1_normalized.md`).
 #
 # **Next: notebook 10.** A famous count, taken apart.

@@ -16,9 +16,9 @@ from ..data.splits import Data
 from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
 from ..studies.networks import build_for
-from ..studies.parts import is_own
-from ..training.runs import class_names, is_trained_on, trained_on
-from .encode_option import by_layer, recipe
+from ..studies.parts import is_own, recipe_of
+from ..training.runs import data_in
+from .encode_option import by_layer
 from .terminal import as_typed
 
 
@@ -37,7 +37,7 @@ def widths_of(options: Namespace) -> dict[str, Any]:
 
 def network_for(options: Namespace, data: Data, seed: int | None) -> Any:
     """Return the named network with --widths and --encode; no seed gives shapes only."""
-    spec = {layer: recipe(entry) for layer, entry in by_layer(options.encode).items()}
+    spec = {layer: recipe_of(entry) for layer, entry in by_layer(options.encode).items()}
     model = build_for(data, options.model, seed, **widths_of(options))
     return compress(model, spec, rng=seed) if spec else model
 
@@ -47,8 +47,7 @@ def own_words(options: Namespace) -> list[str]:
 
     It is nothing for networks and encodings of this package.
     """
-    entries = by_layer(options.encode).values()
-    encodings = [entry["encoding"] for entry in entries if isinstance(entry, dict)]
+    encodings = [entry["encoding"] for entry in by_layer(options.encode).values()]
     if not any(map(is_own, [options.model, *encodings])):
         return []
     widths = ["--widths", *map(str, options.widths)] if options.widths is not None else []
@@ -72,17 +71,24 @@ def load_finite(path: str, device: str = "cpu", into: Any = None) -> Any:
 
 def require_same_classes(path: str, model: Any, data: Data) -> None:
     """Raise DataFileError if a checkpoint was trained on classes of other names."""
-    count = (model.config or {}).get("num_classes", len(data.classes))
-    trained = tuple(class_names(path, count))
+    count, known = (model.config or {}).get("num_classes", len(data.classes)), data_in(path)
+    trained = class_names(known, count)
     without_names = numbers_as_names(max(count, len(data.classes)))
-    both = (trained, data.classes)
-    if trained_on(path) is None or all(c == without_names[: len(c)] for c in both):
+    if not known or all(c == without_names[: len(c)] for c in (trained, data.classes)):
         return
     if trained != data.classes:
         raise DataFileError(
             f"{path} was trained on the classes {', '.join(trained)}, and {data.name} has the "
             f"classes {', '.join(data.classes)}; give data with the same classes in this order"
         )
+
+
+def class_names(known: dict[str, Any], count: int) -> tuple[str, ...]:
+    """Return the names of the classes in the identity of training data; without any, numbers."""
+    names = known.get("classes")
+    if isinstance(names, list) and len(names) == count and all(isinstance(n, str) for n in names):
+        return tuple(names)
+    return numbers_as_names(count)
 
 
 def require_finite(path: str, inputs: str, values: Any) -> None:
@@ -92,7 +98,8 @@ def require_finite(path: str, inputs: str, values: Any) -> None:
 
 def data_for(options: Namespace) -> Data:
     """Return the data of --data, or else the data that the checkpoint was trained on."""
-    name = options.data or trained_on(options.checkpoint) or "mnist-5k"
+    known = data_in(options.checkpoint)
+    name = options.data or known.get("name", "mnist-5k")
     try:
         data = load_data(name)
     except DataFileError as error:
@@ -102,7 +109,7 @@ def data_for(options: Namespace) -> Data:
             f"{error}. {options.checkpoint} names these data; a path in it begins at the folder "
             "where it was trained. Give them with --data"
         ) from error
-    if not options.data and not is_trained_on(options.checkpoint, data):
+    if not options.data and known.get("sha256") not in (None, data.identity()["sha256"]):
         raise DataFileError(
             f"{name} has changed since {options.checkpoint} was trained on it (another SHA-256); "
             f"to use it as it is now, add {as_typed(['--data', name])}"

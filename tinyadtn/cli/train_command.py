@@ -24,7 +24,7 @@ from ..training.train import SAVE_MINUTES, train
 from .inputs import network_for, own_words
 from .outputs import check_free
 from .signals import interruption
-from .terminal import as_typed, program, say, say_next
+from .terminal import as_typed, program, say, say_next, words_of
 
 FEW_STEPS = 100  # of training; a network has hardly left its initialization
 # With ADTNs of depth 1 to 8, fc2 and lenet5 are best at rates of 0.02 to 0.04
@@ -123,7 +123,4 @@ def _to_go_on(options: Namespace) -> str:
     own = {kind: name for kind in KNOWN if is_own(name := getattr(options, kind))}
     words += [word for kind, name in own.items() for word in (f"--{kind}", name)]
     words += own_words(options)[2:]  # without the network, which is named already
-    words += ["--device", options.device] if options.device != "cpu" else []
-    if options.save_minutes != SAVE_MINUTES:
-        words += ["--save-minutes", str(options.save_minutes)]
-    return as_typed(words)
+    return as_typed([*words, *words_of(options, {"device": "cpu", "save_minutes": SAVE_MINUTES})])

@@ -112,71 +112,43 @@ def train_parameters(answer, rng):
             )
 
 
-# --- largest bond --------------------------------------------------------------------------------
+# --- one more run --------------------------------------------------------------------------------
 
 
-def _largest(out_modes, in_modes, budget, *, least=0, strict=False, size=_train):
-    bond = 0
-    while size(out_modes, in_modes, bond + 1) < budget + (not strict):
-        bond += 1
-    return max(bond, least)
-
-
-@exercise(
-    "largest bond",
-    hints=(
-        "Use the count of the exercise before: it grows with D.",
-        "Start with D = 0, and go on while D + 1 still fits into the budget.",
-        "while size(bond + 1) <= budget: bond += 1",
-    ),
-    wrong=(
-        lambda out, ins, budget: _largest(out, ins, budget, least=1),
-        lambda out, ins, budget: _largest(out, ins, budget, strict=True),
-        lambda out, ins, budget: _largest(out, ins, budget) + 1,
-        lambda out, ins, budget: int(budget / sum(o * i for o, i in zip(out, ins))),
-        lambda out, ins, budget: int(math.sqrt(budget / sum(o * i for o, i in zip(out, ins)))),
-    ),
-)
-def largest_bond(answer, rng):
-    """Budgets that a bond meets exactly, by one too few, and not at all."""
-    cases = [(((2, 2), (2, 2)), 7), (((2, 2), (2, 2)), 8), (((2, 2), (2, 2)), 16)]
-    for _ in range(10):
-        modes = _random_modes(rng, int(rng.integers(2, 5)))
-        exact = _train(modes[0], modes[1], int(rng.integers(1, 6)))
-        cases += [(modes, exact), (modes, exact - 1), (modes, exact + int(rng.integers(50)))]
-    for modes, budget in cases:
-        right = _largest(modes[0], modes[1], budget)
-        yield f"modes {modes}, budget {budget}", right, answer(modes[0], modes[1], budget)
-
-
-# --- deepest -------------------------------------------------------------------------------------
+def _one_more(runs, reported, *, times=lambda n: T[n - 1], error=lambda n: 1 + 1 / n, ddof=1):
+    limit = times(len(runs)) * np.std(runs, ddof=ddof) * math.sqrt(error(len(runs)))
+    return bool(abs(reported - np.mean(runs)) <= limit)
 
 
 @exercise(
-    "deepest",
+    "one more run",
     hints=(
-        "16·M·(Q − 1) − 12·⌊Q/2⌋ must be at most the budget. Solve for M, and round down.",
-        "M = (budget + 12·(Q // 2)) // (16·(Q − 1)).",
-        "If M = 1 does not fit, the formula gives 0 by itself.",
+        "The standard deviation of the runs is np.std(runs, ddof=1).",
+        "The standard error is that times np.sqrt(1 + 1 / len(runs)).",
+        "Compare abs(reported - np.mean(runs)) with STUDENT_T[len(runs) - 1] times that error.",
     ),
     wrong=(
-        lambda q, budget: budget // (16 * (q - 1)),  # without the first column
-        lambda q, budget: max(1, (budget + 12 * (q // 2)) // (16 * (q - 1))),
-        lambda q, budget: round((budget + 12 * (q // 2)) / (16 * (q - 1))),
-        lambda q, budget: (budget + 12 * (q // 2)) // (16 * q),
-        lambda q, budget: (budget + 12 * (q // 2) - 1) // (16 * (q - 1)),
+        lambda runs, reported: _one_more(runs, reported, error=lambda n: 1 / n),  # of the mean
+        lambda runs, reported: _one_more(runs, reported, error=lambda n: 1.0),
+        lambda runs, reported: _one_more(runs, reported, times=lambda n: 2.0),
+        lambda runs, reported: _one_more(runs, reported, times=lambda n: T[min(n, 9)]),
+        lambda runs, reported: _one_more(runs, reported, ddof=0),
+        lambda runs, reported: reported > np.mean(runs) or _one_more(runs, reported),
+        lambda runs, reported: min(runs) <= reported <= max(runs),
+        lambda runs, reported: True,
     ),
 )
-def deepest(answer, rng):
-    """Budgets that a depth meets exactly, by one too few, and not at all."""
-    cases = [(2, 3), (2, 4), (2, 20)]
-    for _ in range(10):
-        q, depth = int(rng.integers(3, 25)), int(rng.integers(1, 6))
-        exact = 16 * depth * (q - 1) - 12 * (q // 2)
-        cases += [(q, exact), (q, exact - 1), (q, exact + int(rng.integers(16 * (q - 1))))]
-    for q, budget in cases:
-        fits = [m for m in range(60) if m == 0 or 16 * m * (q - 1) - 12 * (q // 2) <= budget]
-        yield f"Q = {q}, budget {budget}", max(fits), answer(q, budget)
+def one_more_run(answer, rng):
+    """Accuracies a little inside and a little outside of the limits, on both sides."""
+    cases = [[97.2, 97.4, 97.6]]
+    cases += [[round(float(x), 2) for x in rng.normal(95, 0.3, size=n)] for n in (4, 5, 7, 10)]
+    for runs in cases:
+        n, mean = len(runs), float(np.mean(runs))
+        limit = T[n - 1] * float(np.std(runs, ddof=1)) * math.sqrt(1 + 1 / n)
+        for share in (0.97, -0.97, 1.03, -1.03):
+            reported = round(mean + share * limit, 3)
+            got = answer(list(runs), reported)
+            yield f"runs {runs}, reported {reported}", abs(share) < 1, got
 
 
 # --- mixture -------------------------------------------------------------------------------------
