@@ -57,7 +57,7 @@ def encoding(text: str) -> Entry:
         entry = _entry(ast.parse(f"_({options})", mode="eval").body)
         return encoding_entry(kind, {**entry, "encoding": kind}, Path())
     except TinyADTNError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(str(error).removeprefix(f"{kind}: ")) from error
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise argparse.ArgumentTypeError(
             f"expected option=value,option=value, as ranks=4, got {options!r}"
