@@ -2,8 +2,10 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
+import docs_pages
 import numpy as np
 import pytest
 from own_data import NAMES, some, write_csv, write_pictures
@@ -235,6 +237,73 @@ def test_training_with_encodings_resumes_and_reports(tiny, capsys):
     assert ta.load(best).fc1.weight.ranks == (3, 3)
     assert next_of(output(capsys, "report", best)) == ["evaluate", best]
     assert read_state(best)[1]["data"]["name"] == tiny
+
+
+# --- your own network and encoding ---------------------------------------------------------------
+
+
+@pytest.fixture
+def parts(in_a_folder_of_its_own):
+    """The module of the guide, with the network parts:two_layers and the encoding parts:Hashed."""
+    guide = docs_pages.ROOT / "docs" / "sweeps.md"
+    code = next(code for code in docs_pages.blocks(guide, "python") if "class Hashed" in code)
+    Path("parts.py").write_text(code)
+    yield
+    sys.modules.pop("parts", None)
+
+
+ENCODE = ["--encode", "fc1=parts:Hashed:size=50", "fc2=1"]
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ("parts:two_layers", ENCODE),
+        ("parts:two_layers", []),
+        ("fc2", ["--widths", "9", *ENCODE]),
+    ],
+)
+def test_own_networks_and_encodings_are_trained_evaluated_and_resumed(
+    network, words, parts, tiny, capsys
+):
+    train = ["train", network, "--data", tiny, "--quiet", *words]
+    said = next_of(output(capsys, *train, "--epochs", "1", "--learning-rate", "0.01"))
+    assert said == ["evaluate", "runs/train/best.npz", "--network", network, *words]
+    first = output(capsys, *said)
+    assert "accuracy" in first
+    resumed = output(capsys, *train, "--resume", "runs/train/last.npz")
+    assert next_of(resumed) == said and output(capsys, *said) == first
+    assert main(["evaluate", "runs/train/best.npz"]) == 4
+    assert "ta.load(path, into=model)" in capsys.readouterr().err
+
+
+def test_compress_takes_an_own_network(parts, tiny, capsys):
+    compress = ["compress", "parts:two_layers", "--data", tiny, "--quiet", "--epochs", "1"]
+    short = ["--dense-epochs", "1", "--fit-steps", "1", *ENCODE]
+    said = next_of(output(capsys, *compress, *short))
+    small = "runs/compress-parts-two_layers/fine-tuned.npz"
+    assert said == ["evaluate", small, "--network", "parts:two_layers", *ENCODE]
+    output(capsys, *said)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fc3"], "or module:name, got 'fc3'; did you mean fc2?"),
+        (["parts:three_layers"], "module 'parts' has no attribute 'three_layers'"),
+        (["parts:focal"], "does not take num_classes"),
+        (["parts:two_layers", "--widths", "3"], "--widths is for the networks of ta.models"),
+        (["fc2", "--encode", "fc1=parts:Hashed"], "parts:Hashed needs size"),
+        (["fc2", "--encode", "fc1=parts:Hashed:sise=3"], "unknown 'sise'; did you mean size?"),
+        (["fc2", "--encode", "fc1=parts:focal"], "must be a subclass of ta.Encoding"),
+    ],
+)
+def test_own_parts_that_are_none_are_an_error(words, says, parts, tiny, capsys):
+    try:
+        code = main(["train", *words, "--data", tiny])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2 and says in capsys.readouterr().err and not Path("runs").exists()
 
 
 # --- what comes next -----------------------------------------------------------------------------

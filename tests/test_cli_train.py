@@ -45,7 +45,7 @@ def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
     assert main(["train", "lenet5", "--data", tiny, "--epochs", "1", "--quiet", "--augment"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("lenet5, 61,706 trainable parameters, on Data(")
-    assert "GiB of memory (images" in printed[1]
+    assert "MiB of memory (images" in printed[1]
     assert printed[2] == (
         "1 epoch of 2 steps, peak learning rate 0.001; saves in runs/train every 5 minutes and "
         "after every epoch"
@@ -74,8 +74,10 @@ def test_train_takes_widths_of_hidden_layers(tiny, capsys):
         assert ta.load("runs/train/last.npz").config["widths"] == widths
     assert main(["train", "lenet5", "--resume", "runs/train/last.npz", "--widths", "9"]) == 2
     assert "leave --encode and --widths out" in capsys.readouterr().err
-    assert main(["train", "fc2", "--data", tiny, "--widths", "9", "--out", "new"]) == 2
-    assert "ta.models.fc2(hidden=" in capsys.readouterr().err
+    assert main(["train", "fc2", "--data", tiny, "--widths", "9", "8", "--out", "new"]) == 2
+    assert "fc2 has one hidden layer, got 2 --widths" in capsys.readouterr().err
+    assert main([*train[:1], "fc2", *train[2:], "--widths", "9"]) == 0
+    assert ta.load("runs/train/last.npz").config["hidden"] == 9
 
 
 def test_a_run_beyond_the_memory_is_refused_before_it_starts(tiny, tmp_path, capsys, monkeypatch):

@@ -465,10 +465,22 @@ def test_a_recipe_that_fails_says_for_which_layer():
     model = ta.models.fc2(rng=0)
     with pytest.raises(ShapeError, match=r"fc2: a 10×256 matrix has a rank from 1 to 10"):
         ta.compress(model, {"fc*": ta.LowRank.like(12)}, rng=0)
-    with pytest.raises(
-        TinyADTNError, match=r"fc1: .*'rank'; a recipe .* such as ta.LowRank.like\(8\)"
-    ):
+    with pytest.raises(TinyADTNError, match=r"LowRank.like\(\): missing .*'rank'"):
         ta.compress(model, {"fc1": ta.LowRank}, rng=0)
+    with pytest.raises(TinyADTNError, match=r"fc1: .*; a recipe .* such as ta.LowRank.like\(8\)"):
+        ta.compress(model, {"fc1": lambda shape: ta.LowRank(shape, 8)}, rng=0)
+
+
+class WithoutRng(ta.Encoding):
+    def __init__(self, shape):
+        self.shape = tuple(shape)
+
+
+def test_an_encoding_whose_init_takes_no_rng_is_answered_with_what_to_write():
+    says = r"WithoutRng.__init__ must take rng: write def __init__\(self, shape, …, \*, rng=None\)"
+    for value in (WithoutRng, WithoutRng.like):
+        with pytest.raises(TinyADTNError, match=says):
+            ta.compress(dense(), {"fc1": value if isinstance(value, type) else value()}, rng=0)
 
 
 @pytest.mark.parametrize(
@@ -482,7 +494,7 @@ def test_a_recipe_that_fails_says_for_which_layer():
         ),
         (ta.LowRank, (), {}, r"^LowRank.like\(\): .*'rank'"),
         (ta.LowRank, (2, 3), {}, r"^LowRank.like\(2, 3\): too many"),
-        (ta.MixT, (), {"width": 2}, r"^MixT.like\(width=2\): .*'modes' \(MixT takes modes, width"),
+        (ta.MixT, (), {"withd": 2}, r"^MixT.like\(withd=2\): .*width\? \(MixT takes modes, width"),
         (ta.ADTN, (2,), {"wirings": "tree"}, r"^ADTN.like\(2, wirings='tree'\).*mean wiring\?"),
         (ta.Frozen, (1,), {}, r"^Frozen.like\(1\)"),
         (ta.Frozen, (), {"rng": 0}, r"^Frozen.like\(rng=0\): a recipe gets rng from its caller"),
@@ -534,5 +546,7 @@ def test_a_tensor_train_has_three_cores_by_default_wherever_it_is_written(tmp_pa
     assert small.fc1.weight.ranks == (3, 3)
     ta.save(tmp_path / "small.npz", small)
     assert ta.load(tmp_path / "small.npz").fc1.weight.modes == small.fc1.weight.modes
+    mixed = ta.compress(ta.models.fc2(rng=0), {"fc1": ta.MixT}, rng=0).fc1.weight
+    assert mixed.modes == small.fc1.weight.modes and mixed.width == 2
     made = recipe_of(encoding("TensorTrain:ranks=3"))
     assert made((256, 784), rng=0).modes == small.fc1.weight.modes

@@ -45,7 +45,7 @@ DEFAULTS = {
     "LocalResponseNorm": {"size": 5, "k": 2.0, "alpha": 0.0001, "beta": 0.75},
     "LowRank": {"axes": None, "rng": None},
     "MaxPool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
-    "MixT": {"axes": None, "rng": None},
+    "MixT": {"modes": None, "width": 2, "axes": None, "rng": None},
     "OneCycle": {"warmup": 0.3},
     "Pruned": {"axes": None, "rng": None},
     "Quantized": {"bits": 8, "of": None, "axes": None, "rng": None},
@@ -207,7 +207,7 @@ def test_everything_public_with_an_option_is_here():
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("cross_entropy", "; did you mean softmax_cross_entropy?"),
+        ("cross_entropy", "; write ta.softmax_cross_entropy(logits, labels=labels)"),
         ("crossentropy", "; did you mean softmax_cross_entropy?"),
         ("CrossEntropyLoss", "; did you mean softmax_cross_entropy?"),
         ("Linaer", "; did you mean Linear?"),

@@ -53,8 +53,19 @@ def test_each_readme_links_to_every_notebook(folder):
         assert f"[{number} {question}]({link})" in text, source.stem
 
 
+@pytest.fixture
+def own_parts(tmp_path, monkeypatch):
+    """A current folder with the module ``parts`` of the guide."""
+    blocks = docs_pages.blocks(ROOT / "docs" / "sweeps.md", "python")
+    (tmp_path / "parts.py").write_text(next(code for code in blocks if "class Hashed" in code))
+    monkeypatch.chdir(tmp_path)
+    sys.modules.pop("parts", None)
+    yield
+    sys.modules.pop("parts", None)
+
+
 @each_page
-def test_every_command_is_understood(page):
+def test_every_command_is_understood(page, own_parts):
     """Options and commands by the parser, targets by the Makefile, programs by their files."""
     targets = re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"))
     for command in docs_pages.commands(page):

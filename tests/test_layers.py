@@ -66,6 +66,8 @@ def test_sequential_says_which_layer_refused():
 def test_sequential_lists_its_layers_when_one_is_missing():
     with pytest.raises(AttributeError, match="no layer 'fc7'; there is fc1, relu1, fc2"):
         _ = two_layers().fc7
+    with pytest.raises(AttributeError, match=r"no layer 'eval'; .*; write model\(images\)"):
+        _ = two_layers().eval()
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,6 @@ def test_the_parts_are_named():
     assert str(memory.TrainingMemory(2**30, 2**31, 2**29)) == (
         "about 3.5 GiB of memory (images 1.0, weights and optimizer 2.0, activations 0.5)"
     )
+    assert str(memory.TrainingMemory(2**20, 2**21, 2**28)) == (
+        "about 259 MiB of memory (images 1, weights and optimizer 2, activations 256)"
+    )

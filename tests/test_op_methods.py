@@ -1,9 +1,12 @@
 """Methods and operators of a Tensor are the ops, and NumPy's functions name them."""
 
+import re
+
 import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn.ops import other_names
 
 X = np.array([[0.5, 2.0, 1.0], [3.0, 0.25, 4.0]])
 METHODS = {
@@ -68,3 +71,50 @@ def test_abs_flatten_and_unary_plus():
 def test_functions_of_numpy_name_the_op(function, words):
     with pytest.raises(TypeError, match=words):
         function(ta.Tensor(X, requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda x: ta.einsum, r"no attribute 'einsum'; write ta\.contract\(x, y, pattern="),
+        (lambda x: ta.cat, r"no attribute 'cat'; write ta\.concatenate\(x, y, axis=0\)"),
+        (lambda x: ta.softmx, r"no attribute 'softmx'; did you mean softmax\?"),
+        (lambda x: ta._private, r"no attribute '_private'$"),
+        (lambda x: x.view, r"no attribute 'view'; write x\.reshape\(2, 3\)"),
+        (lambda x: x.log1p, r"no attribute 'log1p'; write ta\.log1p\(x, …\)"),
+        (lambda x: x.nonsense, r"object has no attribute 'nonsense'"),
+    ],
+)
+def test_a_name_of_another_library_raises_with_ours(ask, says):
+    with pytest.raises(AttributeError, match=says):
+        ask(ta.Tensor(X))
+
+
+def test_the_names_of_other_libraries_are_not_ours_and_those_of_ours_are():
+    assert not set(other_names.OURS) & set(dir(ta))
+    assert set(other_names.FUNCTIONS) <= set(dir(ta))
+    known = {
+        name for name in {*other_names.OURS, *other_names.FUNCTIONS} if hasattr(ta.Tensor, name)
+    }
+    assert known == {"abs", "grad"}  # x.abs() and x.grad are a Tensor's
+    named = re.findall(r"\bta\.(\w+)", " ".join(other_names.OURS.values()))
+    assert set(named) <= set(dir(ta))
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda x: ta.softmax(x, dim=1), r"softmax has no option 'dim' \(it has axis=\)"),
+        (lambda x: ta.exp(x, axis=0), r"exp has no option 'axis' \(it has none\)"),
+        (
+            lambda x: ta.max_pool2d(x[None, None], kernel_size=2),
+            r"max_pool2d has no option 'kernel_size' \(it has kernel=, stride=, padding=",
+        ),
+        (lambda x: ta.stack([x, x], 1), r"the axis is given by keyword: axis=1"),
+        (lambda x: ta.concatenate([x, x], 0), r"the axis is given by keyword: axis=0"),
+        (lambda x: ta.max_pool2d(x[None, None]), r"missing 1 required keyword-only argument"),
+    ],
+)
+def test_a_wrong_option_raises_with_the_right_ones(function, says):
+    with pytest.raises(TypeError, match=says):
+        function(ta.Tensor(X))

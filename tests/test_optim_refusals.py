@@ -403,3 +403,43 @@ def test_an_optimizer_may_hold_constants_and_save_its_state_itself():
     Constant([w], 0.5, np.array([1, 0], np.float32)).step()
     assert w.data.tolist() == [0, 2]
     assert stepped(Saving) == [0, 0]
+
+
+def test_a_count_that_is_not_saved_warns():
+    class Counting(Optimizer):
+        steps = 0
+
+        def update(self, data, gradient, lr, *memory):
+            self.steps += 1
+            data -= lr * gradient
+
+    with pytest.warns(UserWarning, match=r"Counting.steps is state.*self.count has the number"):
+        assert stepped(Counting) == [0, 0]
+
+
+class Lost(Optimizer):
+    """Momentum whose assignments make new arrays."""
+
+    slots = ("mean",)
+    in_place = False
+
+    def update(self, data, gradient, lr, *memory):
+        (mean,) = memory
+        mean = 0.9 * mean + gradient
+        if self.in_place:
+            data -= lr * mean
+        else:
+            data = data - lr * mean
+
+
+def test_an_update_without_effect_is_rejected(monkeypatch):
+    with pytest.raises(TinyADTNError, match=r"Lost.update changed nothing: write data -= change"):
+        stepped(Lost)
+    w = leaf(1, 2)
+    (w * w).sum().backward()
+    Lost([w], 0.0).step()  # a learning rate of 0, as a schedule may begin with
+    w.grad = np.zeros(2, np.float32)
+    Lost([w], 0.5).step()  # a gradient of 0
+    monkeypatch.setattr(Lost, "in_place", True)
+    with pytest.warns(UserWarning, match=r"Lost.update left mean at zero: write mean\[...\] = new"):
+        assert stepped(Lost) == [0, 0]

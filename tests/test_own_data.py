@@ -70,7 +70,10 @@ def test_a_validation_split_is_understood_too():
     [
         ({"x_train": X}, "train has images only: expected arrays called x_train, y_train"),
         ({"x": X, "y": Y, "y_test": Y}, "test has labels only"),
-        ({"a": X, "b": Y}, "found a, b; rename them"),
+        (
+            {"a": X, "b": Y},
+            r"found a, b; rename them, or in Python pass the two: ta.load_data\(\(images,",
+        ),
         ({"x": X, "X": X, "y": Y}, "x and X may both be meant; leave one out"),
         ({"x": X, "y": Y[:5]}, "36 images need as many labels"),
         ({"x": X, "y": np.eye(3)[Y]}, r"labels\.argmax\(axis=1\)"),
@@ -288,7 +291,7 @@ def test_the_card_says_what_there_is():
 @pytest.mark.parametrize("name", ["fc2", "lenet5"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 20, 20), (1, 64, 64)])
 def test_networks_take_data_of_any_size_and_colour(name, shape, tmp_path):
-    from tinyadtn.studies.experiment import build_for
+    from tinyadtn.studies.networks import build_for
 
     data = ta.load_data(some(18, shape))
     model = build_for(data, name, 0)
@@ -298,7 +301,7 @@ def test_networks_take_data_of_any_size_and_colour(name, shape, tmp_path):
 
 @pytest.mark.parametrize("name", ["alexnet", "zfnet", "vgg16"])
 def test_networks_for_one_size_say_what_to_do_with_others(name):
-    from tinyadtn.studies.experiment import build_for
+    from tinyadtn.studies.networks import build_for
 
     data = ta.load_data(some(18, (3, 40, 40)))
     with pytest.raises(ta.errors.ShapeError, match=r"28, 32, 224 .* not 40.*data import .*--size"):

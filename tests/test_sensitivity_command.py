@@ -34,7 +34,8 @@ def test_the_table_is_that_of_the_function_and_the_next_command_works(trained, t
     best = min(expected.drops, key=expected.drops.get)
     last = printed.splitlines()[-1]
     there = shlex.quote(tiny)
-    assert last == f"Next: tinyadtn train fc2 --data {there} --encode {best}=LowRank:rank=3"
+    train = f"Next: tinyadtn train fc2 --widths 16 --data {there}"
+    assert last == f"{train} --encode {best}=LowRank:rank=3"
     assert main([*shlex.split(last)[2:], "--epochs", "1", "--quiet"]) == 0
 
 
@@ -44,9 +45,14 @@ def test_widths_of_ones_own_stay_in_the_next_command(tiny, widths, capsys):
     assert main(train) == 0
     capsys.readouterr()
     assert main(["report", "runs/train/last.npz"]) == 0
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said == "Next: tinyadtn sensitivity runs/train/last.npz"
-    assert main([*shlex.split(said)[2:], "--encode", "LowRank:rank=2", "--layers", "fc1"]) == 0
+    said = shlex.split(capsys.readouterr().out.splitlines()[-1])[2:]
+    dense = "runs/train/last.npz"
+    if widths:
+        assert said == ["compress", "lenet5", "--widths", *widths, "--dense", dense, "--data", tiny]
+        assert main([*said, "--epochs", "1", "--fit-steps", "1", "--quiet"]) == 0
+    else:  # compress encodes fc1 and fc2, which is not there
+        assert said == ["sensitivity", dense]
+    assert main(["sensitivity", dense, "--encode", "LowRank:rank=2", "--layers", "fc1"]) == 0
     words = shlex.split(capsys.readouterr().out.splitlines()[-1])[2:]
     assert words == [*train[:-3], "--encode", "fc1=LowRank:rank=2"]
 

@@ -98,6 +98,7 @@ from .ops.loss import (
     softmax_cross_entropy,
 )
 from .ops.norm import batch_norm
+from .ops.other_names import other_name as _other_name
 from .ops.pool import avg_pool2d, max_pool2d
 from .ops.reductions import max, mean, min, sum
 from .ops.shapes import broadcast_to, expand_dims, getitem, reshape, squeeze, transpose
@@ -254,11 +255,9 @@ if not TYPE_CHECKING:  # a type checker reports unknown names itself
 
     def __getattr__(name: str) -> None:
         """Raise AttributeError with the public name that is nearest to an unknown one."""
-        hint = (
-            ""
-            if name.startswith("_")
-            else _nearest(name, __all__) or _nearest(name.lower(), __all__)
-        )
+        hint = "" if name.startswith("_") else _other_name(name)
+        if not name.startswith("_"):
+            hint = hint or _nearest(name, __all__) or _nearest(name.lower(), __all__)
         raise AttributeError(f"module 'tinyadtn' has no attribute {name!r}{hint}")
 
 

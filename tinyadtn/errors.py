@@ -67,6 +67,17 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def unknown_option(name: str, function: Any, options: Iterable[str]) -> str:
+    """Return the message for an option that the function does not have; "" if it has all."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return ""
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    unknown = [option for option in options if option not in known]
+    there = f"it has {', '.join(f'{option}=' for option in known)}" if known else "it has none"
+    return f"{name} has no option {unknown[0]!r} ({there})" if unknown else ""
+
+
 def by_keyword(name: str, function: Any, arguments: tuple) -> str:
     """Return the message for an option that was passed by position."""
     parameters = inspect.signature(function).parameters.values()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, ShapeError, by_keyword
+from ..errors import DTypeError, GraphError, ShapeError, by_keyword, unknown_option
 from .anomaly import calling_line, check_finite
 from .arraylike import ArrayLike
 from .arrays import Array, array_module, require_no_mask
@@ -53,6 +53,10 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
                 raise
             shapes = ", ".join(str(a.shape) for a in arrays)
             raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
+        except TypeError as error:
+            if message := unknown_option(name, function, options):
+                raise TypeError(message) from error
+            raise
         if of_user:
             _require_value_and_vjps(value, vjps, arrays, name, joint)
             vjps = [_reading(vjp, name) for vjp in vjps]

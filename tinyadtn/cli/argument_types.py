@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 
+from ..errors import nearest
+from ..nn.models import MODELS
+from ..studies.parts import is_own
+
 
 def path(text: str) -> str:
     """Return the name of a file, a folder or a data set."""
@@ -12,6 +16,16 @@ def path(text: str) -> str:
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"expected a file, a folder or a name, got {text!r}")
     return text
+
+
+def network(text: str) -> str:
+    """Return the name of a network of the package, or "module:name" of the user."""
+    if text in MODELS or is_own(text):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"expected one of {', '.join(sorted(MODELS))}, or module:name, got "
+        f"{text[:60]!r}{nearest(text, MODELS)}"
+    )
 
 
 def whole(text: str, least: int = 0, digits: int = 18) -> int:

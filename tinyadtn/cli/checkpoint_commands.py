@@ -28,7 +28,14 @@ from ..training.features import features, layers_before
 from ..training.folder import writable_folder
 from ..training.runs import data_in
 from .encode_option import encoding
-from .inputs import class_names, data_for, load_finite, require_finite, require_same_classes
+from .inputs import (
+    class_names,
+    data_for,
+    load_finite,
+    network_for,
+    require_finite,
+    require_same_classes,
+)
 from .outputs import check_free, check_new, check_picture, size_of
 from .terminal import say, say_next
 
@@ -38,7 +45,10 @@ EXPORTS: dict[str, Any] = {".onnx": save_onnx, ".safetensors": save_safetensors}
 
 def evaluate_model(options: Namespace) -> None:
     """Print the loss and accuracy of a checkpoint on a split."""
-    model = load_finite(options.checkpoint, options.device)
+    options.model, into = options.network, None
+    if options.network:  # a file does not say which code of the user runs
+        into = network_for(options, data_for(options), None)
+    model = load_finite(options.checkpoint, options.device, into)
     data = data_for(options)
     require_same_classes(options.checkpoint, model, data)
     with np.errstate(all="ignore"):  # an overflow is reported below, in one line
@@ -48,7 +58,8 @@ def evaluate_model(options: Namespace) -> None:
         f"{options.split} of {data.name}, {result.count:,} images: "
         f"accuracy {100 * result.accuracy:.2f} %, loss {result.loss:.4f}"
     )
-    say_next("report", options.checkpoint)
+    if not options.network:
+        say_next("report", options.checkpoint)
 
 
 def write_features(options: Namespace) -> None:
@@ -119,11 +130,11 @@ def print_report(options: Namespace) -> None:
         say_next("draw", options.checkpoint)
     elif any(isinstance(layer.weight, Encoding) for layer in named_layers(model).values()):
         say_next("evaluate", options.checkpoint)
-    elif model.config != _published(model):  # compress builds the published networks
+    elif "frozen" in model.config or not {"fc1", "fc2"} <= named_layers(model).keys():
         say_next("sensitivity", options.checkpoint)
     else:
         data = data_in(options.checkpoint).get("name")
-        words = ["compress", model.config["model"], "--dense", options.checkpoint]
+        words = ["compress", *_network_words(model), "--dense", options.checkpoint]
         say_next(*words, *(["--data", data] if data else []))
 
 
@@ -145,16 +156,19 @@ def try_layers(options: Namespace) -> None:
     best = min(found.rows, key=lambda row: (row.drop, row.counts.stored - row.counts.dense))
     source = options.data or data_in(options.checkpoint).get("name", "mnist-5k")
     encode = ["--encode", f"{best.layer}={options.encode}"]
-    widths = model.config.get("widths")
-    own = [] if widths == _published(model).get("widths") else ["--widths", *map(str, widths)]
-    say_next("train", model.config["model"], *own, "--data", source, *encode)
+    say_next("train", *_network_words(model), "--data", source, *encode)
 
 
-def _published(model: Any) -> dict[str, Any]:
-    """Return the configuration of a network of this name with all options at their defaults."""
-    config = model.config
-    build = MODELS[config["model"]]
-    return build(config["num_classes"], config["image_size"], channels=config["channels"]).config
+def _network_words(model: Any) -> list[str]:
+    """Return the name of a network, with --widths if they are not the published ones."""
+    config, name = model.config, model.config["model"]
+    published = MODELS[name](
+        config["num_classes"], config["image_size"], channels=config["channels"]
+    )
+    option = "hidden" if name == "fc2" else "widths"
+    if config[option] == published.config[option]:
+        return [name]
+    return [name, "--widths", *map(str, np.ravel(config[option]).astype(int))]
 
 
 def draw_model(options: Namespace) -> None:

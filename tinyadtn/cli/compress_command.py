@@ -16,10 +16,10 @@ from ..compression.report import report
 from ..data.loading import load_data
 from ..errors import TinyADTNError
 from ..studies import experiment, experiment_files
-from ..studies.networks import build_for
+from ..studies.parts import is_own
 from ..training.folder import writable_folder
 from .encode_option import by_layer
-from .inputs import load_finite
+from .inputs import load_finite, own_words, widths_of
 from .outputs import check_free
 from .terminal import as_typed, program, say, say_next
 
@@ -32,15 +32,18 @@ def compress_model(options: Namespace) -> None:
     data = load_data(options.data)
     dense = load_finite(options.dense) if options.dense else None
     given = {f.name: v for f in fields(experiment.Settings) if (v := vars(options).get(f.name))}
+    given["model"] = (
+        {"name": options.model, **own} if (own := widths_of(options)) else options.model
+    )
     settings = experiment.Settings(
         **{**given, "encode": _encodings(options), "dense_from": options.dense}
     )
-    experiment.check(data, settings, dense)
-    options.out = options.out or f"runs/compress-{options.model}"
+    shapes = experiment.check(data, settings, dense)
+    options.out = options.out or f"runs/compress-{options.model.replace(':', '-')}"
     pictures = (f"{name}.png" for name in experiment_files.PICTURES)
     check_free(options, *experiment_files.FILES, *pictures)
     folder = writable_folder(options.out)  # before training
-    _check_room(folder, 12 * build_for(data, options.model, None).num_parameters)
+    _check_room(folder, 12 * shapes.num_parameters)
     say(f"{options.model} on {data}")
     try:
         outcomes = experiment.run_experiment(
@@ -59,11 +62,11 @@ def compress_model(options: Namespace) -> None:
     say(f"The standard error of 90 % on {len(data.test):,} test images is {error:.1f} points.")
     say(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
     small = f"{folder}/fine-tuned.npz"
-    if "digit-*.png" in files:
+    if "digit-*.png" in files and not own_words(options):
         asked = as_typed([program(), "predict", f"{folder}/"]) + "digit-*.png"
         say(f"\nNext: {asked} {as_typed(['--model', small])}")
-    else:
-        say_next("evaluate", small)
+    elif options.encode or not is_own(options.model):
+        say_next("evaluate", small, *own_words(options))
 
 
 def _encodings(options: Namespace) -> dict[str, Any]:

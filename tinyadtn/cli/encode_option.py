@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ..errors import TinyADTNError, nearest
@@ -42,17 +43,21 @@ def encoding(text: str) -> Entry:
     {'encoding': 'Quantized', 'bits': 4, 'of': {'encoding': 'LowRank', 'rank': 2}}
     """
     kind, _, options = text.partition(":")
+    name = options.partition(":")[0]
+    if kind not in KINDS and name.isidentifier():  # "module:name" of the user
+        kind, options = f"{kind}:{name}", options[len(name) + 1 :]
     if text[:1] in "-+." or text.isdecimal():
         return encoding_entry(text, positive(text))
-    if kind not in KINDS or len(text) > LONGEST:
+    if (kind not in KINDS and ":" not in kind) or len(text) > LONGEST:
         raise argparse.ArgumentTypeError(
             "expected the depth of an ADTN, or ENCODING:option=value,… with one of "
-            f"{', '.join(KINDS)}, got {text[:60]!r}{nearest(kind, KINDS)}"
+            f"{', '.join(KINDS)}, or module:name, got {text[:60]!r}{nearest(kind, KINDS)}"
         )
     try:
-        return encoding_entry(kind, _entry(ast.parse(f"{kind}({options})", mode="eval").body))
+        entry = _entry(ast.parse(f"_({options})", mode="eval").body)
+        return encoding_entry(kind, {**entry, "encoding": kind}, Path())
     except TinyADTNError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(str(error).removeprefix(f"{kind}: ")) from error
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise argparse.ArgumentTypeError(
             f"expected option=value,option=value, as ranks=4, got {options!r}"
@@ -62,6 +67,12 @@ def encoding(text: str) -> Entry:
 def encoding_text(text: str) -> str:
     """Return the text if ``encoding`` takes it."""
     encoding(text)
+    return text
+
+
+def layer_text(text: str) -> str:
+    """Return the text if ``layer_encoding`` takes it."""
+    layer_encoding(text)
     return text
 
 
@@ -79,10 +90,10 @@ def _value(option: ast.keyword) -> Any:
     return option.value.id if isinstance(option.value, ast.Name) else ast.literal_eval(option.value)
 
 
-def by_layer(entries: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
+def by_layer(texts: Iterable[str]) -> dict[str, Entry]:
     """Return {layer or pattern: encoding}; TinyADTNError for a layer that is named twice."""
     found: dict[str, Entry] = {}
-    for layer, entry in entries:
+    for layer, entry in map(layer_encoding, texts):
         if layer in found:
             raise TinyADTNError(f"--encode names {layer} twice")
         found[layer] = entry

@@ -9,19 +9,56 @@ import numpy as np
 
 from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
+from ..compression.compress import compress
 from ..data.labels import numbers_as_names
 from ..data.loading import load_data
 from ..data.splits import Data
-from ..errors import DataFileError, NonFiniteError
+from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
+from ..studies.networks import build_for
+from ..studies.parts import is_own, recipe_of
 from ..training.runs import data_in
+from .encode_option import by_layer
 from .terminal import as_typed
 
 
-def load_finite(path: str, device: str = "cpu") -> Any:
+def widths_of(options: Namespace) -> dict[str, Any]:
+    """Return the options of the network that --widths means; fc2 has one hidden layer."""
+    if options.widths is None:
+        return {}
+    if is_own(options.model):
+        raise TinyADTNError(f"--widths is for the networks of ta.models, not for {options.model}")
+    if options.model != "fc2":
+        return {"widths": options.widths}
+    if len(options.widths) != 1:
+        raise TinyADTNError(f"fc2 has one hidden layer, got {len(options.widths)} --widths")
+    return {"hidden": options.widths[0]}
+
+
+def network_for(options: Namespace, data: Data, seed: int | None) -> Any:
+    """Return the named network with --widths and --encode; no seed gives shapes only."""
+    spec = {layer: recipe_of(entry) for layer, entry in by_layer(options.encode).items()}
+    model = build_for(data, options.model, seed, **widths_of(options))
+    return compress(model, spec, rng=seed) if spec else model
+
+
+def own_words(options: Namespace) -> list[str]:
+    """Return what `evaluate` needs for a network with parts of the user, which no file describes.
+
+    It is nothing for networks and encodings of this package.
+    """
+    encodings = [entry["encoding"] for entry in by_layer(options.encode).values()]
+    if not any(map(is_own, [options.model, *encodings])):
+        return []
+    widths = ["--widths", *map(str, options.widths)] if options.widths is not None else []
+    encode = ["--encode", *options.encode] if options.encode else []
+    return ["--network", options.model, *widths, *encode]
+
+
+def load_finite(path: str, device: str = "cpu", into: Any = None) -> Any:
     """Return the model in a checkpoint, on a device, if all its parameters are finite."""
     require_device(device)
-    model = load(path)
+    model = load(path, into=into)
     for name, array in model.arrays().items():
         bad = int((~np.isfinite(array)).sum())
         if bad:
@@ -34,7 +71,7 @@ def load_finite(path: str, device: str = "cpu") -> Any:
 
 def require_same_classes(path: str, model: Any, data: Data) -> None:
     """Raise DataFileError if a checkpoint was trained on classes of other names."""
-    count, known = model.config["num_classes"], data_in(path)
+    count, known = (model.config or {}).get("num_classes", len(data.classes)), data_in(path)
     trained = class_names(known, count)
     without_names = numbers_as_names(max(count, len(data.classes)))
     if not known or all(c == without_names[: len(c)] for c in (trained, data.classes)):

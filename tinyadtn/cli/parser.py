@@ -18,7 +18,7 @@ from ..training.runs import TrainingPlan
 from ..training.train import SAVE_MINUTES
 from ..version import __version__
 from . import data_commands
-from .argument_types import path, positive, rate, whole
+from .argument_types import network, path, positive, rate, whole
 from .checkpoint_commands import (
     draw_model,
     evaluate_model,
@@ -29,7 +29,7 @@ from .checkpoint_commands import (
     write_features,
 )
 from .compress_command import compress_model
-from .encode_option import KINDS, encoding_text, layer_encoding
+from .encode_option import KINDS, encoding_text, layer_text
 from .sweep_command import run_sweep
 from .train_command import ENCODED_RATE, train_model
 
@@ -49,7 +49,8 @@ def flag(name: str, help: str, **rest: Any) -> Option:
     return name, {"help": help, "action": "store_true", **rest}
 
 
-NETWORK = option("model", "network", sorted(MODELS))
+NETWORKS = f"{', '.join(sorted(MODELS))}, or module:name"
+NETWORK = option("model", NETWORKS, network, metavar="NETWORK")
 CHECKPOINT = option("checkpoint", "checkpoint, a .npz file of tinyadtn", path, metavar="CHECKPOINT")
 DATA_HELP = "a name that `tinyadtn data list` shows, a folder, a .npz or a .csv file"
 DATA = option("--data", f"{DATA_HELP} (default: what the checkpoint names, else mnist-5k)", path)
@@ -96,17 +97,20 @@ PLAN = [  # one for each field of ``TrainingPlan``
 ]
 ENCODE = (
     "layers to encode: with the depth of an ADTN, as in fc1=1 conv4_*=2, or with an encoding "
-    f"({', '.join(KINDS)}) and its options, as in fc1=TensorTrain:ranks=4"
+    f"({', '.join(KINDS)}, or module:name) and its options, as in fc1=TensorTrain:ranks=4"
 )
-ENCODES = option("--encode", ENCODE, layer_encoding, (), nargs="+", metavar="LAYER=ENCODING")
+ENCODES = option("--encode", ENCODE, layer_text, (), nargs="+", metavar="LAYER=ENCODING")
 ONE_LAYER = "depth of an ADTN, or another encoding with its options, such as LowRank:rank=8"
-WIDTHS = (
-    "widths of the hidden linear layers of alexnet, head, lenet5, vgg16 and zfnet; without any, "
-    "these layers are left out (default: the published ones)"
+WIDTHS = option(
+    "--widths",
+    "widths of the hidden linear layers; without any, these layers are left out, except in fc2 "
+    "(default: the published ones)",
+    positive,
+    nargs="*",
+    metavar="WIDTH",
 )
 TRAIN = [
-    *(NETWORK, DATA, DEVICE),
-    option("--widths", WIDTHS, positive, nargs="*", metavar="WIDTH"),
+    *(NETWORK, DATA, DEVICE, WIDTHS),
     *PLAN,
     option("--out", "folder for checkpoints (default: runs/train, or that of --resume)", path),
     OVERWRITE,
@@ -118,7 +122,7 @@ WIRING = "wiring: the pairs of sites that gates act on"
 SITE_DIM = "dimension of a site; a site of dimension 4 holds two bits"
 LAYERS = "layers to encode with ADTNs, names or patterns (default: fc1 fc2)"
 COMPRESS = [
-    *(NETWORK, option("--data", DATA_HELP, path, "mnist-5k"), DEVICE),
+    *(NETWORK, option("--data", DATA_HELP, path, "mnist-5k"), DEVICE, WIDTHS),
     option("--layers", LAYERS, str, nargs="+"),
     option("--depth", "M, the number of TN layers (default: 2)", positive),
     option("--activation", "activation between TN layers (default: relu)", ACTIVATIONS),
@@ -150,6 +154,8 @@ SENSITIVITY = [
 EVALUATE = [
     *(CHECKPOINT, DATA, DEVICE),
     option("--split", "split to evaluate on", ["train", "validation", "test"], "test"),
+    option("--network", "the network, if it has parts of your own", network, metavar="NETWORK"),
+    *(WIDTHS, ENCODES),
 ]
 FEATURES = [
     *(CHECKPOINT, DATA, DEVICE),
@@ -203,8 +209,13 @@ IMPORT = [SOURCE, SIZE, NPZ_OUT, REPLACE]
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, without control characters; exit with code 2."""
-        super().error(printable(message))
+        """Print the message, without control characters; exit with code 2.
+
+        The usage is left out: with thirty options it hides the message.
+        """
+        self.exit(
+            2, f"{self.prog}: error: {printable(message)}\n(all options: {self.prog} --help)\n"
+        )
 
 
 def build_parser() -> argparse.ArgumentParser:

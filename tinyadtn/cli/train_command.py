@@ -9,13 +9,11 @@ from typing import Any
 
 from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
-from ..compression.compress import compress
 from ..data.loading import load_data
 from ..data.splits import Data
 from ..errors import TinyADTNError
 from ..nn.devices import placed
-from ..studies.networks import build_for
-from ..studies.parts import is_own, recipe_of, training_part
+from ..studies.parts import is_own, training_part
 from ..training.evaluate import evaluate
 from ..training.folder import STATES
 from ..training.memory import check_memory, training_memory
@@ -23,7 +21,7 @@ from ..training.parts import KNOWN
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, planned
 from ..training.train import SAVE_MINUTES, train
-from .encode_option import by_layer
+from .inputs import network_for, own_words
 from .outputs import check_free
 from .signals import interruption
 from .terminal import as_typed, program, say, say_next, words_of
@@ -40,7 +38,7 @@ def train_model(options: Namespace) -> int:
     plan_options = [field.name for field in fields(TrainingPlan)]
     given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
     given |= {kind: training_part(given[kind]) for kind in KNOWN if kind in given}
-    if options.encode and options.model in ("fc2", "lenet5"):
+    if options.encode and options.model in ("fc2", "lenet5") and not options.resume:
         given.setdefault("learning_rate", ENCODED_RATE)
     data, model, plan = (_run_to_resume if options.resume else _new_run)(options, given)
     model = placed(model, options.device)
@@ -74,31 +72,40 @@ def train_model(options: Namespace) -> int:
     names = ", ".join(file.name for file in kept) or "nothing new"
     say(f"in {options.out}: {names} (best is by validation accuracy)")
     say("test it once you are done choosing")
-    say_next("evaluate", str([*kept, options.resume][0]))
+    say_next("evaluate", str([*kept, options.resume][0]), *own_words(options))
     return 0
 
 
 def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
     """Return the data, the named network with encoded layers, and the plan; check the memory."""
     plan = TrainingPlan(**given)
-    spec = {layer: recipe_of(entry) for layer, entry in by_layer(options.encode).items()}
     options.out, options.data = options.out or "runs/train", options.data or "mnist-5k"
     last = Path(options.out) / "last.npz"
     check_free(options, *STATES, hint=f", resume it (--resume {last})" if last.exists() else "")
     data = load_data(options.data)
-    if options.widths is not None and options.model == "fc2":
-        raise TinyADTNError("fc2 has one hidden layer; ta.models.fc2(hidden=…) sets its width")
-    own = {} if options.widths is None else {"widths": options.widths}
-    shapes = compress(build_for(data, options.model, None, **own), spec, rng=None)
-    check_memory(training_memory(shapes, data, plan))
-    model = build_for(data, options.model, plan.seed, **own)
-    return data, compress(model, spec, rng=plan.seed) if spec else model, plan
+    check_memory(training_memory(network_for(options, data, None), data, plan))
+    return data, network_for(options, data, plan.seed), plan
 
 
 def _run_to_resume(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
     """Return the data, network and plan of a checkpoint, which must be of the named network."""
     own = {kind: given[kind] for kind in KNOWN if callable(given.get(kind))}
-    model, (plan, source) = load(options.resume), planned(options.resume, **own)
+    model: Any = None if own_words(options) else _found(options)
+    plan, source = planned(options.resume, **own)
+    folder = Path(options.resume).parent
+    options.out, options.data = options.out or str(folder), options.data or source
+    if Path(options.out).resolve() != folder.resolve():
+        check_free(options, *STATES)
+    data = load_data(options.data)
+    if model is None:  # no file describes parts of the user
+        model = load(options.resume, into=network_for(options, data, None))
+    check_memory(training_memory(model, data, plan))
+    return data, model, plan
+
+
+def _found(options: Namespace) -> Any:
+    """Return the network in the file of --resume, which must be the named one."""
+    model = load(options.resume)
     found = (model.config or {}).get("model")
     if found != options.model:
         raise TinyADTNError(f"{options.resume} holds {found}, not {options.model}; name that one")
@@ -106,13 +113,7 @@ def _run_to_resume(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any
         raise TinyADTNError(
             "a resumed run keeps its layers as they are: leave --encode and --widths out"
         )
-    folder = Path(options.resume).parent
-    options.out, options.data = options.out or str(folder), options.data or source
-    if Path(options.out).resolve() != folder.resolve():
-        check_free(options, *STATES)
-    data = load_data(options.data)
-    check_memory(training_memory(model, data, plan))
-    return data, model, plan
+    return model
 
 
 def _to_go_on(options: Namespace) -> str:
@@ -121,4 +122,5 @@ def _to_go_on(options: Namespace) -> str:
     words += ["--resume", f"{options.out}/last.npz"]
     own = {kind: name for kind in KNOWN if is_own(name := getattr(options, kind))}
     words += [word for kind, name in own.items() for word in (f"--{kind}", name)]
+    words += own_words(options)[2:]  # without the network, which is named already
     return as_typed([*words, *words_of(options, {"device": "cpu", "save_minutes": SAVE_MINUTES})])

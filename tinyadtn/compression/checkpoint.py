@@ -109,7 +109,7 @@ def model_from(
     if into is None and config is None:
         raise CheckpointError(
             f"{path}: this model was not made by ta.models, so it cannot be built from the file; "
-            "build it yourself and call ta.load(path, into=model)"
+            "build it yourself and call ta.load(path, into=model) (evaluate: --network NAME)"
         )
     try:
         model = into if into is not None else build(config, _own(arrays))

@@ -130,6 +130,8 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
     else:
         is_depth = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         recipe = ADTN.like(depth=int(value)) if is_depth else value
+        if isinstance(value, type) and issubclass(value, Encoding):
+            recipe = value.like()
         if not callable(recipe):
             raise TinyADTNError(
                 f"{name}: {value!r} is not a depth, an encoding or a recipe, {EXAMPLE}"

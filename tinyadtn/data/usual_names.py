@@ -78,7 +78,8 @@ def by_usual_names(
             )
     if not images:
         raise DataFileError(
-            f"{source}: expected arrays called {EXPECTED}, found {_listed(arrays)}; rename them"
+            f"{source}: expected arrays called {EXPECTED}, found {_listed(arrays)}; rename them, "
+            "or in Python pass the two: ta.load_data((images, labels))"
         )
     return {s: (_first(images[s], source), _first(labels[s], source)) for s in images}, classes
 

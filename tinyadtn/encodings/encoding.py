@@ -131,6 +131,12 @@ def require_arguments(kind: Any, arguments: Any, options: Any) -> None:
             raise TypeError("a recipe gets rng from its caller, such as ta.compress(…, rng=0)")
         signature.bind((), *arguments, **options, rng=None)
     except TypeError as error:
+        takes = signature.parameters.values()
+        if "rng" not in signature.parameters and all(p.kind is not p.VAR_KEYWORD for p in takes):
+            raise TinyADTNError(
+                f"{kind.__name__}.__init__ must take rng: write def __init__(self, shape, …, *, "
+                "rng=None)"
+            ) from error
         names = [n for n in [*signature.parameters][1:] if n not in ("axes", "rng")]
         hints = [nearest(name, names) for name in options if name not in signature.parameters]
         given = ", ".join([*map(repr, arguments), *(f"{k}={v!r}" for k, v in options.items())])

@@ -39,10 +39,10 @@ Window = tuple[np.ndarray, np.ndarray]  # (rest, gate's outputs) and (rest, gate
 class MixT(Encoding):
     """W = (1/N) Σ_k I ⊗ … ⊗ G_k ⊗ … ⊗ I: N dense gates on windows of neighboring modes.
 
-    ``modes`` is ((o₁, …, oₙ), (i₁, …, iₙ)), as for ``TensorTrain``. Gate k acts on ``width`` modes
-    from mode k on, N = n - width + 1, and every other mode passes unchanged. Where o_j and i_j
-    differ, I is the rectangular identity: the surplus inputs are dropped, the surplus outputs
-    are 0. The stored parameters are Σ_k (o_k … o_{k+width-1}) · (i_k … i_{k+width-1}).
+    ``modes`` is ((o₁, …, oₙ), (i₁, …, iₙ)), or None, as for ``TensorTrain``. Gate k acts on
+    ``width`` modes from mode k on, N = n - width + 1, and every other mode passes unchanged. Where
+    o_j and i_j differ, I is the rectangular identity: the surplus inputs are dropped, the surplus
+    outputs are 0. The stored parameters are Σ_k (o_k … o_{k+width-1}) · (i_k … i_{k+width-1}).
     ``fit`` is linear least squares, one gate after the other until the error stays the same.
     Raises ShapeError for modes that do not multiply to the shape, or a width that is not 1 to n.
     Source: Lu, Zhou, Fang, Zhang, Ran, Su, arXiv 2605.25344, of which we know the summary: local
@@ -59,8 +59,8 @@ class MixT(Encoding):
     def __init__(
         self,
         shape: Sequence[int],
-        modes: Modes,
-        width: int,
+        modes: Modes | None = None,
+        width: int = 2,
         *,
         axes: Axes = None,
         rng: Seed = None,

@@ -32,7 +32,7 @@ from .encoding import Cost, checked_shape
 from .factored import FactoredEncoding
 
 Modes = Sequence[Sequence[int]]
-CORES = 3  # of a tensor train whose modes are not given
+PAIRS = 3  # of modes, if they are not given
 
 
 class TensorTrain(FactoredEncoding):
@@ -64,9 +64,6 @@ class TensorTrain(FactoredEncoding):
         rng: Seed = None,
     ):
         self.shape = checked_shape("TensorTrain", shape, 2)
-        o, i = self.shape[0], math.prod(self.shape[1:])
-        if modes is None:
-            modes = (balanced(o, CORES), balanced(i, CORES)[::-1])  # pairs large with small
         self.modes = checked_modes(self.shape, modes)
         sizes = [o * i for o, i in zip(*self.modes)]
         self.ranks = _checked_ranks(sizes, ranks)
@@ -153,7 +150,11 @@ def balanced(length: int, count: int) -> tuple[int, ...]:
 
 
 def checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the modes as tuples; ShapeError if they do not multiply to the shape."""
+    """Return the modes as tuples, balanced ones for None; ShapeError if they do not fit."""
+    wanted = (shape[0], math.prod(shape[1:]))
+    if modes is None:
+        out, into = (balanced(length, PAIRS) for length in wanted)
+        return out, into[::-1]  # pairs large with small
     rows = to_builtin(modes)
     if not (
         isinstance(rows, tuple)
@@ -170,7 +171,6 @@ def checked_modes(shape: tuple[int, ...], modes: Any) -> tuple[tuple[int, ...], 
         raise ShapeError(
             f"{len(out)} out modes {out} meet {len(into)} in modes {into}; pad the shorter with 1s"
         )
-    wanted = (shape[0], math.prod(shape[1:]))
     if (math.prod(out), math.prod(into)) != wanted:
         raise ShapeError(
             f"modes {out}, {into} multiply to {math.prod(out)} and {math.prod(into)}; a weight of "

@@ -71,14 +71,14 @@ def load_safetensors(
         except TinyADTNError as error:
             raise CheckpointError(f"{path}: {error}") from error
         return into
-    if KEY not in about:
+    config = parse_meta(path, about[KEY].encode()).get("config") if KEY in about else None
+    if config is None and into is None:
         raise CheckpointError(
-            f"{path}: was not written by tinyadtn, so it does not describe a model; build one and "
-            "call ta.load_safetensors(path, into=model)"
+            f"{path}: does not describe a model of ta.models; build the model and call "
+            "ta.load_safetensors(path, into=model)"
         )
     if names:
         raise CheckpointError(f"{path}: names= is for a model that is passed as into=")
-    config = parse_meta(path, about[KEY].encode()).get("config")
     return model_from(path, arrays, config, into)
 
 

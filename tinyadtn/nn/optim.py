@@ -8,6 +8,8 @@ A schedule is a function of the step number alone, so a resumed run needs no sta
 from __future__ import annotations
 
 import math
+import numbers
+import warnings
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -90,6 +92,8 @@ class Optimizer:
         self._require_as_before()
         self._used = [weakref.ref(p.grad) for p in self.parameters if type(p.grad) is np.ndarray]
         unsaved = self._unsaved() if self.count == 0 else {}
+        of_user = type(self).update.__module__ != __name__
+        before = [p.data.copy() for p in self.parameters] if of_user and self.count == 0 else []
         shrink = self._clipping()
         self.count += 1
         for k, p in enumerate(self.parameters):
@@ -110,11 +114,18 @@ class Optimizer:
                         "nothing: data -= change"
                     )
         if self.count == 1 and self._unsaved() != unsaved:
-            names = [name for name, value in self._unsaved().items() if unsaved.get(name) != value]
-            raise TinyADTNError(
-                f"{type(self).__name__}.{names[0]} is state that state() does not return, so that "
-                "a resumed run would begin without it: name its arrays in slots"
+            found = self._unsaved()
+            changed = [name for name, value in found.items() if unsaved.get(name) != value]
+            arrays = [name for name in changed if any(type(v) is bytes for v in found[name])]
+            lost = (
+                f"{type(self).__name__}.{(arrays or changed)[0]} is state that state() does not "
+                "return, so that a resumed run would begin without it"
             )
+            if arrays:
+                raise TinyADTNError(f"{lost}: name its arrays in slots")
+            warnings.warn(f"{lost}; self.count has the number of the step", stacklevel=2)
+        if before and lr > 0 and any(p.grad is not None and p.grad.any() for p in self.parameters):
+            self._require_changes(before)
 
     def _require_options(self, learning_rate: float) -> None:
         """Raise ValueError for options that cannot be used; the caller may have changed them."""
@@ -127,16 +138,34 @@ class Optimizer:
         """
         raise TypeError(f"{type(self).__name__} has no update(); write one, or use SGD or Adam")
 
-    def _unsaved(self) -> dict[str, list[bytes]]:
-        """Return the arrays in attributes of a subclass that ``state`` does not return, by name."""
+    def _unsaved(self) -> dict[str, list[Any]]:
+        """Return the arrays (their bytes) and numbers that ``state`` does not return, by name."""
         if type(self).state is not Optimizer.state:
             return {}
-        own = vars(self).keys() - {"parameters", "memory", "_used"}
-        found = {
-            name: [a.tobytes() for a in leaves(vars(self)[name]) if isinstance(a, np.ndarray)]
-            for name in sorted(own)
-        }
-        return {name: arrays for name, arrays in found.items() if arrays}
+        found: dict[str, list[Any]] = {}
+        for name in sorted(vars(self).keys() - {"parameters", "memory", "count", "_used"}):
+            for value in leaves(vars(self)[name]):
+                if isinstance(value, (np.ndarray, numbers.Number)):
+                    kept = value.tobytes() if isinstance(value, np.ndarray) else value
+                    found.setdefault(name, []).append(kept)
+        return found
+
+    def _require_changes(self, before: list[Array]) -> None:
+        """Raise an error, or warn, if the first ``update`` of a subclass was without effect."""
+        name = f"{type(self).__name__}.update"
+        zero = [s for s, a in zip(self.slots, self.memory) if not any(array.any() for array in a)]
+        same = all((p.data == old).all() for p, old in zip(self.parameters, before))
+        if same and len(zero) == len(self.slots):
+            raise TinyADTNError(
+                f"{name} changed nothing: write data -= change; data = data - change makes a new "
+                "array, which is lost"
+            )
+        for slot in zero:
+            warnings.warn(
+                f"{name} left {slot} at zero: write {slot}[...] = new; {slot} = new makes a new "
+                "array, which is lost",
+                stacklevel=3,
+            )
 
     def _waiting(self) -> bool:
         """Return whether there is no gradient, or only old ones while a graph needs parameters."""

@@ -23,6 +23,19 @@ def naming(layer: str) -> Iterator[None]:
         raise ShapeError(f"{layer}: {error}") from error
 
 
+OTHER_NAMES = {  # methods of PyTorch and Keras, and what to write here
+    **dict.fromkeys(("eval", "train"), "model(images), or model(images, training=True, rng=0)"),
+    "fit": "for step in ta.train(model, data): …",
+    "load_state_dict": "model.load_arrays(arrays), or ta.load(path)",
+    "predict": "ta.predict(model, images)",
+    **dict.fromkeys(("save", "save_weights"), "ta.save(path, model)"),
+    "state_dict": "model.arrays(), or ta.save(path, model)",
+    "summary": "ta.summary(model)",
+    **dict.fromkeys(("to", "cuda", "cpu"), 'ta.to_device(model, "cuda")'),
+    "zero_grad": "optimizer.zero_grad()",
+}
+
+
 class Sequential(Module):
     """A chain of layers, each with a name that becomes an attribute.
 
@@ -50,7 +63,8 @@ class Sequential(Module):
 
     def __getattr__(self, name: str) -> Any:
         layers = ", ".join(name for name, _ in self.layers())
-        raise AttributeError(f"no layer {name!r}; there is {layers}")
+        hint = f"; write {OTHER_NAMES[name]}" if name in OTHER_NAMES else ""
+        raise AttributeError(f"no layer {name!r}; there is {layers}{hint}")
 
     def layers(self) -> Iterator[tuple[str, Module]]:
         """Yield the layers with their names, first to last."""

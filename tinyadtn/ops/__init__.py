@@ -10,6 +10,7 @@ Read them in this order. Any file after ``contract`` can be read alone.
 - ``norm``: batch normalization; ``local_norm``: two older methods.
 - ``trigonometric``, ``statistics``, ``cumulative``, ``joining``: a few functions each.
 - ``operators``: what ``x * y`` and ``x.sum()`` mean for a Tensor. ``arguments``: shared checks.
+  ``other_names``: what to write for the names of NumPy and PyTorch.
 
 Skip ``fast/`` at first: ``blocked_conv`` and ``winograd`` compute what ``conv`` defines, only
 faster; ``products`` and ``scratch`` multiply matrices and keep memory for them.

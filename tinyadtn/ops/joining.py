@@ -30,8 +30,10 @@ def stack(*arrays: Any, axis: int = 0) -> Tensor:
 
 def _listed(arrays: tuple) -> Any:
     """Return the arrays, which may be given as one list, as in NumPy."""
-    one = len(arrays) == 1 and isinstance(arrays[0], (list, tuple))
-    return arrays[0] if one else arrays
+    listed = isinstance(arrays[0], (list, tuple)) if arrays else False
+    if listed and len(arrays) == 2 and isinstance(arrays[1], int):
+        raise TypeError(f"the axis is given by keyword: axis={arrays[1]}")
+    return arrays[0] if listed and len(arrays) == 1 else arrays
 
 
 @op

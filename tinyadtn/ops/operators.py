@@ -35,6 +35,7 @@ from .basic import (
     tanh,
 )
 from .cumulative import cumsum, prod
+from .other_names import FUNCTIONS, OURS, other_name
 from .reductions import max, mean, min, sum
 from .shapes import expand_dims, getitem, reshape, squeeze, transpose
 from .softmax import log_softmax, logsumexp, softmax
@@ -196,3 +197,24 @@ Tensor.T = property(transpose)
 Tensor.flatten = _flatten
 Tensor.squeeze = lambda self, axis=None: squeeze(self, axis=axis)
 Tensor.expand_dims = lambda self, axis: expand_dims(self, axis=axis)
+
+
+# --- methods of other libraries ------------------------------------------------------------------
+
+
+class _Elsewhere:
+    """A method that is not here: reading it raises AttributeError, which says what to write.
+
+    ``Tensor.__getattr__`` would do this with less, but Python then reads every attribute slowly.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, tensor: Any, kind: Any = None) -> Any:
+        hint = other_name(self.name)
+        raise AttributeError(f"'Tensor' object has no attribute {self.name!r}{hint}")
+
+
+for _name in {*OURS, *FUNCTIONS} - {*dir(Tensor)}:
+    setattr(Tensor, _name, _Elsewhere(_name))

@@ -23,16 +23,16 @@ from ..nn.devices import placed
 from ..nn.module import Module
 from ..tables import format_table, spread
 from .configuration import Config
-from .networks import build_for, check_dense
-from .run import check_shapes, encoded_and_fitted, trained_and_evaluated
+from .networks import check_dense
+from .run import check_shapes, encoded_and_fitted, network_of, trained_and_evaluated
 from .spec import read_spec
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of an experiment; ``encode`` is {layers: encoding}, as in a sweep."""
+    """The settings of an experiment; ``model`` is a network and ``encode`` as in a sweep."""
 
-    model: str
+    model: str | dict[str, Any]
     encode: dict[str, Any]
     epochs: int
     dense_epochs: int
@@ -88,13 +88,18 @@ def run_experiment(
     ]
 
 
-def check(data: Data, settings: Settings, trained: Module | None) -> None:
-    """Encode networks of shapes only and make all training plans, to raise errors early."""
-    shapes = build_for(data, settings.model, None)
+def check(data: Data, settings: Settings, trained: Module | None) -> Module:
+    """Encode networks of shapes only and make all training plans, to raise errors early.
+
+    Return the shapes of the dense network.
+    """
+    rows = settings.configurations()
+    shapes = network_of(rows["dense"], data, None)
     if trained is not None:
         check_dense(trained, shapes)
-    for config in settings.configurations().values():
+    for config in rows.values():
         check_shapes(config, data, shapes)
+    return shapes
 
 
 def _train_all(
@@ -102,8 +107,9 @@ def _train_all(
 ) -> Outcome:
     models: dict[str, Module] = {}
     records: dict[str, dict[str, Any]] = {}
-    untrained = placed(build_for(data, settings.model, seed), settings.device)
-    for row, config in settings.configurations().items():
+    rows = settings.configurations()
+    untrained = placed(network_of(rows["dense"], data, seed), settings.device)
+    for row, config in rows.items():
         errors: dict[str, float] = {}
         if row == "dense" and trained is not None:
             model, config = placed(trained, settings.device), {**config, "epochs": 0}

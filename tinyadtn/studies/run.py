@@ -138,7 +138,7 @@ def _network_to_encode(config: Config, seed: int, data: Data, sha256: str, devic
     beginning = dense_beginning(config, seed)
     if beginning is not None:  # a copy, because the following steps may change it in place
         return _trained_dense(beginning, sha256, device).copy()
-    return placed(_network(config, data, seed), device)
+    return placed(network_of(config, data, seed), device)
 
 
 def dense_beginning(config: Config, seed: int) -> str | None:
@@ -156,12 +156,12 @@ def _trained_dense(beginning: str, sha256: str, device: str) -> Module:
     """Return the network of ``dense_beginning``, trained on the device, on data with the hash."""
     config, seed = json.loads(beginning)
     data, _ = _data(config["data"], sha256)
-    network = placed(_network(config, data, seed), device)
+    network = placed(network_of(config, data, seed), device)
     _trained(network, data, config["dense"], seed)
     return network
 
 
-def _network(config: Config, data: Data, seed: int | None) -> Module:
+def network_of(config: Config, data: Data, seed: int | None) -> Module:
     """Return the random network, or the network in the file ``dense``."""
     own = dict(config["network"])
     network = build_for(data, own.pop("name"), seed, **own)
@@ -214,7 +214,7 @@ class Preview:
 def check(config: Config) -> Preview:
     """Build the network of shapes only, to raise an error for a wrong configuration."""
     data, identity = loaded(config["data"])
-    network = _network(config, data, None)
+    network = network_of(config, data, None)
     dense = sha256_of(network) if isinstance(config.get("dense"), str) else None
     model, memory = check_shapes(config, data, network)
     return Preview(stored_numbers(model), memory, identity, dense)

@@ -44,8 +44,9 @@ class TrainingMemory:
             "weights and optimizer": self.weights,
             "activations": self.activations,
         }
-        inside = ", ".join(f"{what} {size / GIB:.1f}" for what, size in parts.items())
-        return f"about {self.total / GIB:.1f} GiB of memory ({inside})"
+        unit, size, digits = ("GiB", GIB, 1) if self.total >= GIB else ("MiB", 2**20, 0)
+        inside = ", ".join(f"{what} {part / size:,.{digits}f}" for what, part in parts.items())
+        return f"about {self.total / size:,.{digits}f} {unit} of memory ({inside})"
 
 
 def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> TrainingMemory:
@@ -54,7 +55,7 @@ def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> Traini
     >>> import tinyadtn as ta
     >>> plan = TrainingPlan(batch_size=1000)
     >>> print(training_memory(ta.models.lenet5(), ta.load_data("mnist-5k"), plan))
-    about 0.1 GiB of memory (images 0.0, weights and optimizer 0.0, activations 0.1)
+    about 130 MiB of memory (images 15, weights and optimizer 1, activations 114)
     """
     image = data.train.images.shape[1:]
     outputs = [math.prod(after) for _, _, _, after in model.shapes(image)]

@@ -1,0 +1,80 @@
+"""What to write for the names that NumPy, PyTorch and Keras give to functions.
+
+An unknown name of the package, or of a Tensor, raises AttributeError with the text found here.
+``docs/ops.md`` says what is not here, and why.
+"""
+
+from __future__ import annotations
+
+OURS = {
+    **dict.fromkeys(("abs", "fabs"), "ta.absolute(x)"),
+    **dict.fromkeys(("arcsin", "asin"), "ta.arctan2(x, ((1 - x) * (1 + x)) ** 0.5)"),
+    **dict.fromkeys(("arccos", "acos"), "ta.arctan2(((1 - x) * (1 + x)) ** 0.5, x)"),
+    **dict.fromkeys(("argmax", "argmin", "argsort"), "x.data.argmax(), …: no gradient"),
+    "atan": "ta.arctan(x)",
+    "atan2": "ta.arctan2(y, x)",
+    **dict.fromkeys(("cat", "concat", "hstack", "vstack"), "ta.concatenate(x, y, axis=0)"),
+    "clamp": "ta.clip(x, min=0, max=1)",
+    **dict.fromkeys(("clone", "copy"), "x * 1, or ta.Tensor(x.numpy().copy()) without a gradient"),
+    "cosh": "(ta.exp(x) + ta.exp(-x)) / 2",
+    "cross_entropy": "ta.softmax_cross_entropy(logits, labels=labels)",
+    "cuda": 'ta.to_device(model, "cuda")',
+    **dict.fromkeys(("diag", "diagonal"), 'ta.contract(x, pattern="ii->i")'),
+    "dim": "x.ndim",
+    **dict.fromkeys(("dot", "inner"), 'x @ y, or ta.contract(x, y, pattern="i,i->")'),
+    "einsum": 'ta.contract(x, y, pattern="ij,jk->ik")',
+    "elu": "ta.where(x > 0, x, ta.expm1(ta.minimum(x, 0)))",
+    "expand": "ta.broadcast_to(x, shape=…)",
+    "flip": "x[::-1]",
+    **dict.fromkeys(("float", "double", "astype"), "ta.Tensor(array.astype(…)) when you make it"),
+    **dict.fromkeys(("gather", "take", "embedding"), "x[indices]"),
+    "grad": "loss.backward(), which stores x.grad; there are no second derivatives",
+    "gelu": "x * ta.sigmoid(1.702 * x), an approximation",
+    **dict.fromkeys(
+        ("linalg", "svd", "solve", "inv", "det", "eigh", "qr"),
+        "ta.norm(x), or np.linalg.svd(x.data), … without a gradient",
+    ),
+    "mse_loss": "ta.mean_squared_error(x, y)",
+    "mm": "x @ y",
+    "outer": 'ta.contract(x, y, pattern="i,j->ij")',
+    **dict.fromkeys(("ones", "zeros", "full"), "ta.Tensor(np.zeros(shape)), np.ones, …"),
+    **dict.fromkeys(("rand", "randn"), "ta.Tensor(np.random.default_rng(0).normal(size=shape))"),
+    **dict.fromkeys(("permute", "swapaxes", "moveaxis"), "x.transpose(1, 0), with all axes"),
+    "pow": "x ** 2",
+    "repeat_interleave": "ta.repeat(x, repeats=2, axis=0)",
+    "requires_grad_": "ta.Tensor(array, requires_grad=True)",
+    "roll": "ta.concatenate(x[-1:], x[:-1])",
+    "rsqrt": "1 / ta.sqrt(x)",
+    **dict.fromkeys(("sign", "floor", "ceil", "round"), "np.sign(x.data), …: no gradient"),
+    **dict.fromkeys(("sort", "topk", "median", "unique"), "np.sort(x.data), …: no gradient"),
+    "silu": "x * ta.sigmoid(x)",
+    "sinh": "(ta.expm1(x) - ta.expm1(-x)) / 2",
+    "softplus": "ta.maximum(x, 0) + ta.log1p(ta.exp(-abs(x)))",
+    "split": "x[:2] and x[2:]",
+    "square": "x ** 2",
+    "t": "x.T",
+    **dict.fromkeys(("tensor", "array", "as_tensor"), "ta.Tensor(array)"),
+    "tensordot": 'ta.contract(x, y, pattern="ij,jk->ik")',
+    "tile": "ta.concatenate(x, x, axis=0)",
+    "to": 'ta.to_device(model, "cuda")',
+    "tolist": "x.numpy().tolist()",
+    "trace": 'ta.contract(x, pattern="ii->")',
+    "unsqueeze": "ta.expand_dims(x, axis=0), or x[None]",
+    **dict.fromkeys(("view", "view_as", "ravel"), "x.reshape(2, 3), or x.flatten()"),
+    "zero_grad": "optimizer.zero_grad(), or x.grad = None",
+}
+FUNCTIONS = [  # of the package, which are not methods of a Tensor
+    *("arctan", "arctan2", "avg_pool2d", "batch_norm", "broadcast_to", "contract", "conv2d"),
+    *("dropout", "expm1", "leaky_relu", "log1p", "matmul", "max_pool2d", "maximum", "minimum"),
+    *("mean_squared_error", "pad", "repeat", "softmax_cross_entropy", "stack", "tan", "where"),
+]
+
+
+def other_name(name: str) -> str:
+    """Return a hint with our way to write a function, or "".
+
+    >>> other_name("einsum")
+    '; write ta.contract(x, y, pattern="ij,jk->ik")'
+    """
+    ours = OURS.get(name, f"ta.{name}(x, …)" if name in FUNCTIONS else "")
+    return f"; write {ours}" if ours else ""
