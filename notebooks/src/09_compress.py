@@ -129,8 +129,8 @@ ta.draw.brick_wall(adtn)
 # Train the ADTN for 300 steps, and keep what it looks like on the way. A row of the decoded weight
 # has 784 entries, one for each pixel. Shown as an image, it is what one hidden unit looks for.
 #
-# `ta.ADTN.like(2)` is a **recipe**: the encoding, here of depth 2, is built when the layer is known,
-# with its shape and its `axes`. The function `plain` below writes our option into it.
+# `ta.ADTN.like(2)` is a **recipe**: the encoding, here of depth 2, is built when the layer is
+# known, with its shape and its `axes`. The function `plain` below writes our option into it.
 #
 # The accuracy on the way is measured on the **validation** images. The test images are kept for the
 # comparison at the end. Guess first: which validation accuracy does the network reach after 300
