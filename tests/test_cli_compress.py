@@ -22,6 +22,11 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     return tmp_path
 
 
+def shares_of(results, seed=0):
+    """{row: accuracy on the test split} in results.json."""
+    return {run["row"]: run["test"] for run in results["runs"] if run["seed"] == seed}
+
+
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
 
@@ -32,13 +37,11 @@ def test_compress_does_the_whole_job(tiny, tmp_path, capsys):
         assert word in printed
     folder = tmp_path / "runs" / "compress-fc2"
     results = json.loads((folder / "results.json").read_text())
-    assert [outcome["seed"] for outcome in results["outcomes"]] == [0, 1]
+    assert [run["seed"] for run in results["runs"]] == [0] * 5 + [1] * 5
     assert results["settings"]["epochs"] == 1
-    for outcome in results["outcomes"]:
-        assert set(outcome["test_accuracy"]) == {
-            "dense", "fitted only", "fine-tuned", "random start", "frozen"
-        }  # fmt: skip
-        assert all(0 <= share <= 1 for share in outcome["test_accuracy"].values())
+    rows = {"dense", "fitted only", "fine-tuned", "random start", "frozen"}
+    assert shares_of(results).keys() == shares_of(results, 1).keys() == rows
+    assert all(0 <= run["test"] <= 1 for run in results["runs"])
     for picture in ("curves", "weights", "brick_wall", "singular_values"):
         assert (folder / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "gates.npz").stat().st_size < 10_000
@@ -48,12 +51,11 @@ def test_compress_does_the_whole_job(tiny, tmp_path, capsys):
         main(["compress", "fc2", "--data", tiny, "--dense", dense, "--out", "again", *SHORT]) == 0
     )
     again = json.loads((tmp_path / "again" / "results.json").read_text())
-    same = [r["outcomes"][0]["test_accuracy"]["fine-tuned"] for r in (results, again)]
-    assert same[0] == same[1]
+    assert shares_of(results)["fine-tuned"] == shares_of(again)["fine-tuned"]
     # The numbers printed are those of the checkpoint that was saved.
     small, data = ta.load(folder / "fine-tuned.npz"), ta.load_data(tiny)
     measured = ta.evaluate(small, data.test).accuracy
-    assert measured == results["outcomes"][0]["test_accuracy"]["fine-tuned"]
+    assert measured == shares_of(results)["fine-tuned"]
 
 
 def test_compress_takes_any_encoding(tiny, tmp_path, capsys):
@@ -68,8 +70,8 @@ def test_compress_takes_any_encoding(tiny, tmp_path, capsys):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"curves.png", "weights.png", "results.json"} < names
     assert not {"gates.npz", "brick_wall.png", "singular_values.png"} & names
-    (outcome,) = json.loads(Path("out/results.json").read_text())["outcomes"]
-    assert outcome["fit_error"].keys() == {"fc1", "fc2"}
+    runs = {run["row"]: run for run in json.loads(Path("out/results.json").read_text())["runs"]}
+    assert runs["fine-tuned"]["fit_error"].keys() == {"fc1", "fc2"}
     assert main([*job, "--encode", "fc1=1", "fc2=LowRank:rank=3", "--out", "both"]) == 0
     assert Path("both/gates.npz").exists() and Path("both/brick_wall.png").exists()
 
@@ -172,7 +174,7 @@ def test_a_disk_without_room_is_noticed_before_training(tiny, monkeypatch, capsy
 def test_what_compress_writes_names_its_data(tiny, tmp_path, capsys):
     """``evaluate`` and ``features`` then use these, and not the default."""
     assert main(["compress", "fc2", "--data", tiny, "--layers", "fc2", "--out", "c", *SHORT]) == 0
-    results = json.loads(Path("c/results.json").read_text())["outcomes"][0]["test_accuracy"]
+    results = shares_of(json.loads(Path("c/results.json").read_text()))
     for file, name in (("dense", "dense"), ("fine-tuned", "fine-tuned"),
                        ("random-start", "random start")):  # fmt: skip
         assert read_state(f"c/{file}.npz")[1]["data"] == ta.load_data(tiny).identity()

@@ -10,10 +10,11 @@ from own_data import NAMES, some, write_csv, write_pictures
 from PIL import Image
 
 import tinyadtn as ta
-from tinyadtn.cli.encode_option import layer_encoding, recipe
+from tinyadtn.cli.encode_option import layer_encoding
 from tinyadtn.cli.main import main
 from tinyadtn.data.picture import read_picture
 from tinyadtn.files.state import read_state
+from tinyadtn.studies.parts import recipe_of
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +167,7 @@ def test_a_checkpoint_whose_data_are_elsewhere_says_so(pets, capsys, monkeypatch
 def test_any_encoding_with_its_options(text, expected):
     layer, value = layer_encoding(text)
     model = ta.models.fc2(rng=0)
-    mine, other = (ta.compress(model, {layer: v}, rng=0) for v in (recipe(value), expected))
+    mine, other = (ta.compress(model, {layer: v}, rng=0) for v in (recipe_of(value), expected))
     assert mine.fc1.weight.config == other.fc1.weight.config
     for name, array in mine.arrays().items():
         np.testing.assert_array_equal(array, other.arrays()[name])
@@ -174,7 +175,7 @@ def test_any_encoding_with_its_options(text, expected):
 
 def test_a_kernel_as_tucker():
     layer, value = layer_encoding("conv2=Tucker:ranks=3")
-    small = ta.compress(ta.models.lenet5(rng=0), {layer: recipe(value)}, rng=0)
+    small = ta.compress(ta.models.lenet5(rng=0), {layer: recipe_of(value)}, rng=0)
     assert small.conv2.weight.ranks == (3, 3)
 
 
@@ -187,24 +188,27 @@ def test_a_kernel_as_tucker():
         ("fc1=0", "from 1 up"),
         ("fc1=TensorTrian:ranks=4", r"did you mean TensorTrain\?"),
         ("fc1=Part", "one of ADTN"),
-        ("fc1=LowRank", "missing a required argument: 'rank'"),
-        ("fc1=LowRank:ranks=3", r"no option 'ranks'; did you mean rank\?"),
-        ("fc1=ADTN:rng=3", "no option 'rng'"),
+        ("fc1=LowRank", "LowRank needs rank"),
+        ("fc1=LowRank:ranks=3", r"unknown 'ranks'; did you mean rank\?"),
+        ("fc1=ADTN:rng=3", "unknown 'rng'"),
         ("fc1=ADTN:3", "option=value"),
         ("fc1=ADTN:depth=", "option=value"),
         ("fc1=ADTN:depth=2**9**9", "option=value"),
         ("fc1=ADTN:depth=__import__('os')", "option=value"),
-        ("fc1=ADTN:**{}", "option=value|no option"),
+        ("fc1=ADTN:**{}", "option=value|unknown"),
         ("fc1=ADTN:depth=2).x(", "option=value"),
         ("fc1=ADTN:depth=" + "(" * 900, "option=value"),
         ("fc1=ADTN:depth=" + "1" * 2000, "fc1: expected the depth of an ADTN, or ENCODING:"),
-        ("fc1=Quantized:bits=8,of=Tensor(ranks=4)", "fc1: no encoding is called 'Tensor'"),
+        (
+            "fc1=Quantized:bits=8,of=Tensor(ranks=4)",
+            r"encoding cannot be 'Tensor'; did you mean TensorTrain\?",
+        ),
         (
             "fc1=Quantized:bits=8,of=LowRank(ranks=4)",
-            "LowRank has no option 'ranks'",
+            "LowRank: unknown 'ranks'",
         ),
         ("fc1=Quantized:bits=8,of=LowRank(4)", "option=value"),
-        ("fc1=Quantized:bits=8,of=LowRank", "missing a required argument: 'rank'"),
+        ("fc1=Quantized:bits=8,of=LowRank", "LowRank needs rank"),
         ("fc1=ADTN:depth=LowRank(rank=2)", "option=value"),
     ],
 )

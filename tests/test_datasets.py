@@ -292,7 +292,7 @@ def test_unpacking_that_breaks_off_leaves_what_was_there(
     older = files | {layout.names: b"nothing"}
     folder = write_files(empty_home / "colours", older)
 
-    def unpack_half(archive, members, room):
+    def unpack_half(archive, names, room):
         (room / layout.names).write_bytes(files[layout.names][:9])
         raise error
 

@@ -427,12 +427,9 @@ def test_both_parametrizations_start_with_the_same_weight(depth, activation):
     np.testing.assert_allclose(one.decode().data, two.decode().data, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"wiring": "staircase"}], ids=str)
-@pytest.mark.parametrize("depth", [1, 2])
-def test_the_factors_of_a_normalized_weight_make_it(options, depth):
-    """Also for two layers without activation, where T/rms(T) is computed from the factors."""
+def test_the_factors_of_a_normalized_weight_make_it():
     shape = (512, 1024)
-    weight = ta.ADTN(shape, depth, activation="identity", order="output_first", **options, rng=2)
+    weight = ta.ADTN(shape, order="output_first", rng=2)
     cotangent = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     found = []
     for value in (weight.decode(), ta.matmul(*weight.factors())):

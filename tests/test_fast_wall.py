@@ -5,7 +5,6 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinyadtn.errors import GraphError, ShapeError
 from tinyadtn.tensor_networks.fast import wall_windows
 from tinyadtn.tensor_networks.fast.fast_wall import peak_floats, tensor_and_backward
 
@@ -253,19 +252,3 @@ def test_memory_stays_within_the_bound(num_sites, depth, dtype):
 def test_the_bound_for_deep_walls_counts_two_states_a_layer():
     assert peak_floats(24, 3) < 5.2 * 2**24
     assert peak_floats(24, 1) < 1.01 * 2**24
-
-
-def test_backward_twice_is_refused():
-    columns, g = random_wall(6, 2)
-    _, backward = tensor_and_backward(columns, 6, "relu")
-    backward(g)
-    with pytest.raises(GraphError, match="contract the wall again"):
-        backward(g)
-
-
-def test_what_is_wrong_is_said():
-    columns, _ = random_wall(6, 2)
-    with pytest.raises(ShapeError, match=r"7 sites takes columns .*\(3, 2, 2\), \(3, 4, 4\)"):
-        tensor_and_backward(columns, 7, "relu")
-    with pytest.raises(ShapeError, match="takes columns"):
-        tensor_and_backward([], 4, "relu")

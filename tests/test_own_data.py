@@ -93,12 +93,12 @@ def test_arrays_that_are_no_data_set_are_refused_with_the_way_out(arrays, says, 
 @pytest.mark.parametrize(
     ("images", "says"),
     [
-        (X > 127, r"found bool from 0 to 1; give images\.astype\(numpy\.float32\)"),
-        (np.uint16(X) * 257, "found uint16 from 0 to 65535; give images / 65535"),
-        (X.astype(np.int8), "found int8 from -128 to 127; give floats"),
-        (np.int64(X) * 300, "found int64 from 0 to 76500; give floats"),
+        (X > 127, "found bool; give .* if they are bytes, or floats in"),
+        (np.uint16(X) * 257, "found uint16; give"),
+        (X.astype(np.int8), "found int8; give"),
+        (np.int64(X) * 300, "found int64; give"),
         (X // 128, r"largest value of these is 1; .*images\.astype\(numpy\.float32\)"),
-        (X.astype(complex), "found complex128$"),
+        (X.astype(complex), "found complex128; give"),
     ],
 )
 def test_advice_for_a_dtype_changes_no_pixel(images, says):

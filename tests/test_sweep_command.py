@@ -109,12 +109,11 @@ def test_without_cupy_the_device_is_refused_before_the_headline(study, monkeypat
         (["sweep", "good.toml", "--out", "good.toml"], 2, "line 1: no result of a sweep"),
         (["sweep", "good.toml", "--table"], 2, "first do some, without --table"),
         (["sweep", "good.toml", "--plot", "new.png"], 2, "first do some, without --plot"),
-        (["sweep", "good.toml", "--table", "--plot", "good.toml"], 2, "--plot is a picture"),
-        (["sweep", "good.toml", "--plot", "good.jsonl"], 2, "--plot is a picture"),
-        (["sweep", "good.toml", "--plot", "no_suffix"], 2, "--plot is a picture"),
-        (["sweep", "good.toml", "--out", "r.png", "--plot", "x/../r.png"], 2, "would take the"),
-        (["sweep", "spec.png", "--plot", "link.png"], 2, "would take the place of spec.png"),
-        (["sweep", "good.toml", "--plot", "no/p.png"], 2, "there is no folder no; make it first"),
+        (["sweep", "good.toml", "--table", "--plot", "good.toml"], 2, "a picture is a file"),
+        (["sweep", "good.toml", "--plot", "good.jsonl"], 2, "a picture is a file"),
+        (["sweep", "good.toml", "--plot", "no_suffix"], 2, "a picture is a file"),
+        (["sweep", "good.toml", "--out", "r.png", "--plot", "x/../r.png"], 2, "would replace"),
+        (["sweep", "spec.png", "--plot", "link.png"], 2, "would replace its source spec.png"),
         (["sweep", "good.toml", "--split", "validation"], 2, "--split goes with --pivot"),
         (["sweep", "good.toml", "--pivot", "depht"], 2, "--pivot depht: no two of its rows"),
         (["sweep", "good.toml", "--executor", "ray://host"], 2, "an executor is dask://HOST:PORT"),
@@ -146,12 +145,13 @@ def test_a_picture_of_something_else_is_replaced_only_on_request(tiny, tmp_path,
     assert main(["sweep", "study.toml", "--workers", "1", "--quiet"]) == 0
     plot = ["sweep", "study.toml", "--plot"]
     assert main([*plot, "other.png"]) == 2
-    assert "--plot other.png would replace an existing file" in capsys.readouterr().err
+    assert "other.png is there already; name another" in capsys.readouterr().err
     assert (tmp_path / "other.png").read_bytes() == b"another picture"
     for _ in range(2):  # the picture named as the results is this sweep's own
         assert main([*plot, "study.png"]) == 0
     assert main([*plot, "other.png", "--overwrite"]) == 0
-    for name in ("study.png", "other.png"):
+    assert main([*plot, "new/picture.png"]) == 0
+    for name in ("study.png", "other.png", "new/picture.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert main([*plot, "study.png", "--out", "second.jsonl"]) == 2, "results of another file"
 

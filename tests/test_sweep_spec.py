@@ -337,31 +337,28 @@ def test_refusals_of_a_spec_as_a_whole(text, words, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "runs"),
+    "row",
     [
-        ("seeds = 100_001", "100,001"),
-        ("seeds = 1" + "0" * 400, "more than 10.18"),
-        (
-            "\n".join(
-                f"{name} = {{each = {list(range(1, 60))}}}"
-                for name in ("epochs", "batch_size", "learning_rate", "clip")
-            ),
-            "12,117,361",
+        "seeds = 100_001",
+        "seeds = 1" + "0" * 400,
+        "\n".join(
+            f"{name} = {{each = {list(range(1, 60))}}}"
+            for name in ("epochs", "batch_size", "learning_rate", "clip")
         ),
-        (f"seeds = {list(range(100_001))}", "100,001"),
-        ("seeds = 317\nepochs = {each = [" + "1," * 317 + "]}", "100,489"),
-        ("epochs = {each = [{each = [" + "1, " * 60_000 + "]}, {each = [" + "1, " * 60_000 + "]}]}",
-         "120,000"),
+        f"seeds = {list(range(100_001))}",
+        "seeds = 317\nepochs = {each = [" + "1," * 317 + "]}",
+        "epochs = {each = [{each = [" + "1, " * 60_000 + "]}, {each = [" + "1, " * 60_000 + "]}]}",
     ],
-)  # fmt: skip
-def test_more_runs_than_anyone_does_are_refused_before_they_are_listed(row, runs, tmp_path):
-    with pytest.raises(SizeLimitError, match=f"({runs}) runs, .* at most 100,000"):
+)
+def test_more_runs_than_anyone_does_are_refused_before_they_are_made(row, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyadtn.studies.spec.configuration", None)  # it would fail if called
+    with pytest.raises(SizeLimitError, match="at most 100,000 runs"):
         spec_of(f'network = "fc2"\n[rows.a]\n{row}\n', tmp_path)
 
 
 def test_the_runs_of_all_rows_count_together(tmp_path):
     text = 'network = "fc2"\n[rows.a]\nseeds = 50_001\n[rows.b]\nseeds = 50_001\nepochs = 3\n'
-    with pytest.raises(SizeLimitError, match="100,002 runs"):
+    with pytest.raises(SizeLimitError, match="at most 100,000 runs"):
         spec_of(text, tmp_path)
     assert len(spec_of(text, tmp_path, rows=["a"]).runs) == 50_001
 

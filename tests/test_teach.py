@@ -131,7 +131,7 @@ def interrupted(x):
         (nan, "yours nan.\n"),
         (no_number, "a number or an array is expected, not 'two' (str)."),
         (lambda x: str(x[0]), "a number or an array is expected, not '"),
-        (lambda x: [None, 1.0, 2.0], "a number or an array is expected, not [None, 1.0, 2.0]"),
+        (lambda x: [None, 1.0, 2.0], "an array is expected, not a list."),
         (exits, "It ends the program, by exit() or quit() (in the line: sys.exit())."),
         (interrupted, "It was interrupted (in the line: raise KeyboardInterrupt)."),
         (lambda x: next(iter(())), "wrong. It raises StopIteration"),

@@ -69,6 +69,12 @@ def test_a_missing_return_names_the_case_without_what_was_compared():
     assert judge(found, lambda: None, 0).message == "For 2 runs, it returns None."
 
 
+def test_a_list_is_not_an_array():
+    found = exercise(lambda answer, rng: iter([("a", np.zeros(2), answer())]))
+    assert judge(found, lambda: np.zeros(2), 0).state == "right"
+    assert judge(found, lambda: [0, 0], 0).message == "For a: an array is expected, not a list."
+
+
 def test_an_error_shows_what_the_answer_was_called_with():
     def cases(answer, rng):
         yield "a reshape", np.zeros(1), answer(np.zeros(2), (1,))

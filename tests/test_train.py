@@ -10,10 +10,9 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.data.splits import batches
-from tinyadtn.errors import CheckpointError, NonFiniteError
-from tinyadtn.files.state import read_state, write_state
+from tinyadtn.errors import NonFiniteError
+from tinyadtn.files.state import read_state
 from tinyadtn.training.evaluate import Evaluation
-from tinyadtn.training.runs import history
 
 
 def part(split, count):
@@ -427,7 +426,7 @@ def test_best_is_the_first_of_the_highest_accuracies(data, tmp_path, monkeypatch
 
 def test_the_history_has_an_entry_an_epoch(data, tmp_path):
     steps = run(net(), data, out=tmp_path)
-    entries = history(tmp_path / "last.npz")
+    entries = read_state(tmp_path / "last.npz")[1]["training"]["history"]
     assert [entry["epoch"] for entry in entries] == [1, 2]
     for epoch, entry in enumerate(entries, 1):
         of_epoch = [s for s in steps if s.epoch == epoch]
@@ -501,17 +500,3 @@ def test_a_weight_that_collapses_is_named_with_the_remedy(data, tmp_path, factor
                 kept = (tmp_path / "last.npz").read_bytes()
                 model.fc1.weight.columns[-1].data *= np.float32(factor)
     assert (tmp_path / "last.npz").read_bytes() == kept
-
-
-@pytest.mark.parametrize(
-    "saved", [5, None, [], {"history": 3}, {"step": 1, "loss": 0, "loss_sum": 0, "best": 2}]
-)
-def test_a_history_that_is_none_is_named(saved, data, tmp_path):
-    path = tmp_path / "last.npz"
-    run(net(), data, epochs=1, out=tmp_path)
-    arrays, meta = read_state(path)
-    write_state(path, arrays, {**meta, "training": saved})
-    with pytest.raises(CheckpointError, match=r"last\.npz: holds no history of a training run"):
-        history(path)
-    ta.save(path, net())
-    assert history(path) == []

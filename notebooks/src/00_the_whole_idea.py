@@ -42,7 +42,7 @@ from tinyadtn.course.pictures.rows import rows_as_images
 my_guess_points = None  # for example 20
 
 # %% [markdown]
-# The next cell runs for about a minute, because a page is simple and slow. (`teach.pick(240, 3)` is
+# The next cell runs for up to a minute, because a page is simple and slow. (`teach.pick(240, 3)` is
 # 240; the tests of this course take the smaller number.)
 
 # %%
@@ -168,8 +168,9 @@ print("largest difference:", np.abs(w.grad - by_the_rule).max())
 #
 # Start with the array that is 1 at `00` and 0 elsewhere. Apply a gate to sites 0 and 1: the result
 # is the first column of the gate. Now add a third site that is at `0`, which makes 8 entries. Then
-# apply a second gate to sites 1 and 2. This is a contraction: `q` is the pair of sites 1 and 2, `a`
-# stands for the sites before the pair, and `b` for those after it.
+# apply a second gate to sites 1 and 2. This is a contraction. The letter `q` is the pair of sites 1
+# and 2 before the gate, and `p` is the same pair after it. The letter `a` stands for the sites to
+# the left of the pair, and `b` for those to its right.
 
 # %%
 gate_1, gate_2 = rng.normal(size=(2, 4, 4)).round(1)

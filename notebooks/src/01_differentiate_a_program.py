@@ -448,10 +448,10 @@ print(f"a chain of 5,000 additions: dz/dx = {x.grad:.6f}")
 # %% [markdown]
 # ## Let it learn: fit two weights
 #
-# Here are some points near a line. The line has two weights, its slope and its height. The **loss**
-# is the mean of the squared errors, a program of two inputs. Its derivatives say which way is
-# uphill, so we move both weights a little in the opposite direction, again and again. This is
-# **gradient descent**; the size of the step is the **learning rate**.
+# Here are some points near a line $y = w x + c$, which has two weights, $w$ and $c$. The **loss** is
+# the mean of the squared errors, a program of two inputs. Its derivatives say which way is uphill,
+# so we move both weights a little in the opposite direction, again and again. This is **gradient
+# descent**; the factor of the step is the **learning rate**.
 
 # %%
 noise = random.Random(0)
@@ -459,30 +459,30 @@ xs = [k / 10 for k in range(-10, 11)]
 ys = [0.8 * x - 0.3 + noise.gauss(0, 0.1) for x in xs]
 
 
-def mean_squared_error(slope, height):
+def mean_squared_error(w, c):
     total = Value(0.0)
     for x, y in zip(xs, ys):
-        error = slope * x + height - y
+        error = w * x + c - y
         total = total + error * error
     return total * (1 / len(xs))
 
 
 # %%
 def descend(steps, rate):
-    """Return (slope, height, loss) before each step of gradient descent."""
-    slope, height, path = -1.0, 1.0, []
+    """Return (w, c, loss) before each step of gradient descent."""
+    w, c, path = -1.0, 1.0, []
     for _ in range(steps):
-        s, h = Value(slope), Value(height)
-        loss = mean_squared_error(s, h)
+        w, c = Value(w), Value(c)
+        loss = mean_squared_error(w, c)
         my_backward(loss, topological_order)
-        path.append((slope, height, loss.data))
-        slope, height = slope - rate * s.grad, height - rate * h.grad
+        path.append((w.data, c.data, loss.data))
+        w, c = w.data - rate * w.grad, c.data - rate * c.grad
     return path
 
 
 path = descend(31, 0.3)
 for k in (0, 1, 5, 30):
-    print("step {}: slope {:.3f}, height {:.3f}, loss {:.4f}".format(k, *path[k]))
+    print("step {}: w = {:.3f}, c = {:.3f}, loss {:.4f}".format(k, *path[k]))
 
 # %% [markdown]
 # ## The picture to keep

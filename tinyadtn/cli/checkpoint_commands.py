@@ -21,14 +21,15 @@ from ..exchange.safetensors_file import save_safetensors
 from ..nn.models import MODELS
 from ..nn.surgery import named_layers
 from ..studies import experiment_files
+from ..studies.parts import recipe_of
 from ..studies.sensitivity import sensitivity
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
 from ..training.folder import writable_folder
-from ..training.runs import class_names, trained_on
-from .encode_option import encoding, recipe
-from .inputs import data_for, load_finite, require_finite, require_same_classes
-from .outputs import check_free, check_new, size_of
+from ..training.runs import data_in
+from .encode_option import encoding
+from .inputs import class_names, data_for, load_finite, require_finite, require_same_classes
+from .outputs import check_free, check_new, check_picture, size_of
 from .terminal import say, say_next
 
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
@@ -54,7 +55,7 @@ def write_features(options: Namespace) -> None:
     """Compute the output of the first layers on a data set; write it to a file for --data."""
     require_device(options.device)
     require_ending(Path(options.out))
-    out = check_new(options, options.checkpoint)
+    out = check_new(options.out, options.overwrite, options.checkpoint)
     model = load_finite(options.checkpoint, options.device)
     data = data_for(options)
     layers_before(model, options.before)  # checked before a folder is made
@@ -70,7 +71,7 @@ def export_model(options: Namespace) -> None:
     out, write = Path(options.out), EXPORTS.get(Path(options.out).suffix)
     if write is None:
         raise TinyADTNError(f"--out {out} must end in one of {', '.join(EXPORTS)}")
-    check_new(options, options.checkpoint)
+    check_new(options.out, options.overwrite, options.checkpoint)
     model = load_finite(options.checkpoint)
     writable_folder(out.parent)
     write(out, model)
@@ -87,7 +88,8 @@ def predict_image(options: Namespace) -> None:
             "(in Python: ta.predict(model, images))"
         )
     # The default data of a network without a name of data are digits, as for evaluate.
-    is_ink = options.ink or (trained_on(options.model) or "mnist-5k") in DIGITS
+    known = data_in(options.model)
+    is_ink = options.ink or known.get("name", "mnist-5k") in DIGITS
     if options.ink and channels == 3:
         raise TinyADTNError(f"--ink is for grey networks, and {options.model} takes colour")
     images = np.stack(
@@ -99,7 +101,7 @@ def predict_image(options: Namespace) -> None:
     with np.errstate(all="ignore"):
         answers = predict(model, images)
     require_finite(options.model, "pictures", answers)
-    names = class_names(options.model, answers.shape[1])
+    names = class_names(known, answers.shape[1])
     width = max(map(len, names))
     for path, probabilities in zip(options.images, answers):
         say(f"{path}: {names[probabilities.argmax()]}")
@@ -120,7 +122,7 @@ def print_report(options: Namespace) -> None:
     elif model.config != _published(model):  # compress builds the published networks
         say_next("sensitivity", options.checkpoint)
     else:
-        data = trained_on(options.checkpoint)
+        data = data_in(options.checkpoint).get("name")
         words = ["compress", model.config["model"], "--dense", options.checkpoint]
         say_next(*words, *(["--data", data] if data else []))
 
@@ -128,14 +130,12 @@ def print_report(options: Namespace) -> None:
 def try_layers(options: Namespace) -> None:
     """Encode one layer at a time; print, and draw, how much accuracy each one costs."""
     if options.out is not None:
-        if Path(options.out).suffix.lower() != ".png":
-            raise TinyADTNError(f"--out is a picture, a file that ends in .png; got {options.out}")
-        check_new(options, options.checkpoint)
+        check_picture(options.out, options.overwrite, options.checkpoint)
     model, data = load_finite(options.checkpoint), data_for(options)
     require_same_classes(options.checkpoint, model, data)
     training = {"epochs": options.epochs, "learning_rate": options.learning_rate}
     found = sensitivity(
-        model, data, recipe(encoding(options.encode)), layers=options.layers, **training
+        model, data, recipe_of(encoding(options.encode)), layers=options.layers, **training
     )
     say(found)
     if options.out is not None:
@@ -143,7 +143,7 @@ def try_layers(options: Namespace) -> None:
         draw.save(draw.sensitivity(found.drops), options.out)
         say(f"\n{options.out}")
     best = min(found.rows, key=lambda row: (row.drop, row.counts.stored - row.counts.dense))
-    source = options.data or trained_on(options.checkpoint) or "mnist-5k"
+    source = options.data or data_in(options.checkpoint).get("name", "mnist-5k")
     encode = ["--encode", f"{best.layer}={options.encode}"]
     widths = model.config.get("widths")
     own = [] if widths == _published(model).get("widths") else ["--widths", *map(str, widths)]

@@ -37,7 +37,7 @@ def show_data(options: Namespace) -> None:
 def import_data(options: Namespace) -> None:
     """Read data in any layout; write one file that loads fast and holds the same splits."""
     require_ending(Path(options.out))
-    out = check_new(options, options.source)
+    out = check_new(options.out, options.overwrite, options.source)
     data = load_data(options.source, size=options.size)
     writable_folder(out.parent)
     save_data(out, data)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import argparse
 import ast
-import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from ..compression.configure import ENCODINGS
 from ..errors import TinyADTNError, nearest
+from ..studies.configuration import ENCODING, encoding_entry
 from .argument_types import positive
 
-Entry = int | dict[str, Any]  # the depth of an ADTN, or {"encoding": name, option: value, …}
-KINDS = {name: kind for name, kind in ENCODINGS.items() if name != "Part"}
+Entry = dict[str, Any]  # {"encoding": name, option: value, …}, with all options
+KINDS = ENCODING.known
 LONGEST = 1000  # characters: Python's parser is recursive
 
 
 def layer_encoding(text: str) -> tuple[str, Entry]:
     """Return (layer or pattern, encoding).
 
-    >>> layer_encoding("fc1=2")
-    ('fc1', 2)
+    >>> layer_encoding("fc1=LowRank:rank=2")
+    ('fc1', {'encoding': 'LowRank', 'rank': 2})
     """
     layer, _, value = text.partition("=")
     if not layer or not value:
@@ -37,25 +36,27 @@ def layer_encoding(text: str) -> tuple[str, Entry]:
 def encoding(text: str) -> Entry:
     """Return an encoding. Its options are Python's literals, and words: ``order=interleaved``.
 
-    >>> encoding("ADTN:depth=3,order=interleaved,normalized=False")
-    {'encoding': 'ADTN', 'depth': 3, 'order': 'interleaved', 'normalized': False}
-    >>> encoding("Quantized:bits=4,of=TensorTrain(ranks=4)")
-    {'encoding': 'Quantized', 'bits': 4, 'of': {'encoding': 'TensorTrain', 'ranks': 4}}
+    >>> encoding("ADTN:depth=3,order=interleaved,normalized=False")["order"], encoding("3")["depth"]
+    ('interleaved', 3)
+    >>> encoding("Quantized:bits=4,of=LowRank(rank=2)")
+    {'encoding': 'Quantized', 'bits': 4, 'of': {'encoding': 'LowRank', 'rank': 2}}
     """
     kind, _, options = text.partition(":")
-    if kind in KINDS and len(text) <= LONGEST:
-        try:
-            return _entry(ast.parse(f"{kind}({options})", mode="eval").body)
-        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
-            raise argparse.ArgumentTypeError(
-                f"expected option=value,option=value, as ranks=4, got {options!r}"
-            ) from error
     if text[:1] in "-+." or text.isdecimal():
-        return positive(text)
-    raise argparse.ArgumentTypeError(
-        "expected the depth of an ADTN, or ENCODING:option=value,… with one of "
-        f"{', '.join(KINDS)}, got {text[:60]!r}{nearest(kind, KINDS)}"
-    )
+        return encoding_entry(text, positive(text))
+    if kind not in KINDS or len(text) > LONGEST:
+        raise argparse.ArgumentTypeError(
+            "expected the depth of an ADTN, or ENCODING:option=value,… with one of "
+            f"{', '.join(KINDS)}, got {text[:60]!r}{nearest(kind, KINDS)}"
+        )
+    try:
+        return encoding_entry(kind, _entry(ast.parse(f"{kind}({options})", mode="eval").body))
+    except TinyADTNError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(
+            f"expected option=value,option=value, as ranks=4, got {options!r}"
+        ) from error
 
 
 def encoding_text(text: str) -> str:
@@ -64,47 +65,18 @@ def encoding_text(text: str) -> str:
     return text
 
 
-def _entry(node: ast.expr) -> dict[str, Any]:
-    """Return the encoding of a call, ``TensorTrain(ranks=4)``; a wrong option raises now."""
+def _entry(node: ast.expr) -> Entry:
+    """Return the encoding of a call, ``TensorTrain(ranks=4)``, or of a name, ``Frozen``."""
     call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
     if not isinstance(call.func, ast.Name) or call.args:
         raise ValueError("every option has a name")
-    if (kind := call.func.id) not in KINDS:
-        raise argparse.ArgumentTypeError(
-            f"no encoding is called {kind!r}{nearest(kind, KINDS)} (there is {', '.join(KINDS)})"
-        )
-    options = {str(each.arg): _value(each) for each in call.keywords}
-    names = [n for n in inspect.signature(KINDS[kind]).parameters if n not in ("shape", "rng")]
-    for name in options:
-        if name not in names:
-            raise argparse.ArgumentTypeError(
-                f"{kind} has no option {name!r}{nearest(name, names)} (there is {', '.join(names)})"
-            )
-    try:
-        inspect.signature(KINDS[kind]).bind((), **options)
-    except TypeError as error:
-        raise argparse.ArgumentTypeError(f"{kind}: {error}") from error
-    return {"encoding": kind, **options}
+    return {"encoding": call.func.id} | {str(each.arg): _value(each) for each in call.keywords}
 
 
 def _value(option: ast.keyword) -> Any:
     if option.arg == "of" and isinstance(option.value, (ast.Call, ast.Name)):
         return _entry(option.value)
     return option.value.id if isinstance(option.value, ast.Name) else ast.literal_eval(option.value)
-
-
-def recipe(entry: Entry) -> Any:
-    """Return the encoding as ``compress`` takes it: a depth or a recipe.
-
-    >>> recipe(encoding("ADTN:depth=3"))((256, 784), rng=0).depth
-    3
-    """
-    if isinstance(entry, int):
-        return entry
-    options = {name: value for name, value in entry.items() if name != "encoding"}
-    if "of" in options:
-        options["of"] = recipe(options["of"])
-    return KINDS[entry["encoding"]].like(**options)  # type: ignore[attr-defined]
 
 
 def by_layer(entries: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:

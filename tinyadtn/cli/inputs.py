@@ -14,7 +14,7 @@ from ..data.loading import load_data
 from ..data.splits import Data
 from ..errors import DataFileError, NonFiniteError
 from ..nn.devices import placed
-from ..training.runs import class_names, is_trained_on, trained_on
+from ..training.runs import data_in
 from .terminal import as_typed
 
 
@@ -34,17 +34,24 @@ def load_finite(path: str, device: str = "cpu") -> Any:
 
 def require_same_classes(path: str, model: Any, data: Data) -> None:
     """Raise DataFileError if a checkpoint was trained on classes of other names."""
-    count = model.config["num_classes"]
-    trained = tuple(class_names(path, count))
+    count, known = model.config["num_classes"], data_in(path)
+    trained = class_names(known, count)
     without_names = numbers_as_names(max(count, len(data.classes)))
-    both = (trained, data.classes)
-    if trained_on(path) is None or all(c == without_names[: len(c)] for c in both):
+    if not known or all(c == without_names[: len(c)] for c in (trained, data.classes)):
         return
     if trained != data.classes:
         raise DataFileError(
             f"{path} was trained on the classes {', '.join(trained)}, and {data.name} has the "
             f"classes {', '.join(data.classes)}; give data with the same classes in this order"
         )
+
+
+def class_names(known: dict[str, Any], count: int) -> tuple[str, ...]:
+    """Return the names of the classes in the identity of training data; without any, numbers."""
+    names = known.get("classes")
+    if isinstance(names, list) and len(names) == count and all(isinstance(n, str) for n in names):
+        return tuple(names)
+    return numbers_as_names(count)
 
 
 def require_finite(path: str, inputs: str, values: Any) -> None:
@@ -54,7 +61,8 @@ def require_finite(path: str, inputs: str, values: Any) -> None:
 
 def data_for(options: Namespace) -> Data:
     """Return the data of --data, or else the data that the checkpoint was trained on."""
-    name = options.data or trained_on(options.checkpoint) or "mnist-5k"
+    known = data_in(options.checkpoint)
+    name = options.data or known.get("name", "mnist-5k")
     try:
         data = load_data(name)
     except DataFileError as error:
@@ -64,7 +72,7 @@ def data_for(options: Namespace) -> Data:
             f"{error}. {options.checkpoint} names these data; a path in it begins at the folder "
             "where it was trained. Give them with --data"
         ) from error
-    if not options.data and not is_trained_on(options.checkpoint, data):
+    if not options.data and known.get("sha256") not in (None, data.identity()["sha256"]):
         raise DataFileError(
             f"{name} has changed since {options.checkpoint} was trained on it (another SHA-256); "
             f"to use it as it is now, add {as_typed(['--data', name])}"

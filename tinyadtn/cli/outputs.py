@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,17 +10,21 @@ from ..errors import TinyADTNError
 from ..training.folder import require_free
 
 
-def check_new(options: Namespace, source: str) -> Path:
-    """Return the path of --out, a file to write; reject one that is there, or is the source."""
-    out = Path(options.out)
-    if out.exists():
-        if Path(source).exists() and out.samefile(source):
-            raise TinyADTNError(f"{out} would replace its source; name another file with --out")
-        if not options.overwrite:
-            raise TinyADTNError(
-                f"{out} is there already; name another file with --out, or add --overwrite"
-            )
-    return out
+def check_new(path: str, overwrite: bool, *sources: str | Path) -> Path:
+    """Return the path of a file to write; reject one of the sources, or one that is there."""
+    for source in sources:
+        if os.path.realpath(path) == os.path.realpath(source):
+            raise TinyADTNError(f"{path} would replace its source {source}; name another file")
+    if Path(path).exists() and not overwrite:
+        raise TinyADTNError(f"{path} is there already; name another file, or add --overwrite")
+    return Path(path)
+
+
+def check_picture(path: str, overwrite: bool, *sources: str | Path) -> Path:
+    """Do ``check_new`` for a picture."""
+    if Path(path).suffix.lower() != ".png":
+        raise TinyADTNError(f"a picture is a file that ends in .png; got {path}")
+    return check_new(path, overwrite, *sources)
 
 
 def size_of(path: Path) -> str:

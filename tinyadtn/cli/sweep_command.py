@@ -22,15 +22,25 @@ from ..studies.table import (
 )
 from ..studies.workers import dask_executor
 from ..tables import printable
-from .terminal import as_typed, program, say
+from ..training.folder import writable_folder
+from .outputs import check_picture
+from .terminal import as_typed, program, say, words_of
+
+# The options that a command to copy repeats, unless they have these values.
+DEFAULTS = {
+    **{"out": None, "rows": (), "executor": None, "workers": None, "blas_threads": None},
+    **{"device": "cpu", "best": False, "markdown": False, "pivot": None, "split": None},
+    "digits": DIGITS,
+}
 
 
 def run_sweep(options: Namespace) -> int:
     """Do the runs of a spec, or only list them, or only show their results."""
     spec = read_spec(options.spec, rows=options.rows)
     out = results_path(spec, options.out)
-    if options.plot is not None:
-        _check_picture(options.plot, Path(options.spec), out, options.overwrite)
+    if options.plot is not None:  # the picture with the name of the results is the sweep's own
+        own = os.path.realpath(options.plot) == os.path.realpath(out.parent / f"{out.stem}.png")
+        picture = check_picture(options.plot, own or options.overwrite, options.spec, out)
     if options.split is not None and options.pivot is None:
         raise TinyADTNError("--split goes with --pivot: without it, the table shows both splits")
     _table(options, spec, {})  # a wrong table option raises before any run
@@ -39,6 +49,8 @@ def run_sweep(options: Namespace) -> int:
         say(f"{_headline(spec, out, records)}\n\n{preview_table(spec, preview(spec), records)}")
         say(f"\nNext: {_again(options)}")
         return 0
+    if options.plot is not None:
+        writable_folder(picture.parent)
     if not (options.table or options.plot is not None):
         check_executor(options.executor, options.workers, options.blas_threads, options.device)
         preview(spec)  # errors are raised before the headline is printed
@@ -64,26 +76,6 @@ def _table(options: Namespace, spec: Spec, records: dict[str, Record]) -> str:
         split = options.split or "test"
         return pivot_table(spec, records, options.pivot, split=split, **said)
     return table(spec, records, markdown=options.markdown, **said)
-
-
-def _check_picture(path: str, spec: Path, out: Path, overwrite: bool) -> None:
-    """Reject a path where a picture cannot be written, or would replace another file.
-
-    Without --overwrite only the sweep's own picture is replaced: the one that is named as its
-    results, with the ending .png.
-    """
-    if Path(path).suffix.lower() != ".png":
-        raise TinyADTNError(f"--plot is a picture, a file that ends in .png; got {path}")
-    for file in (spec, out):
-        if os.path.realpath(path) == os.path.realpath(file):
-            raise TinyADTNError(f"--plot {path} would take the place of {file}; name another file")
-    if not Path(path).parent.is_dir():
-        raise TinyADTNError(f"--plot {path}: there is no folder {Path(path).parent}; make it first")
-    own = os.path.realpath(path) == os.path.realpath(out.parent / f"{out.stem}.png")
-    if Path(path).exists() and not (own or overwrite):
-        raise TinyADTNError(
-            f"--plot {path} would replace an existing file; name another file, or add --overwrite"
-        )
 
 
 def _headline(spec: Spec, out: Path, records: dict[str, Record]) -> str:
@@ -124,19 +116,7 @@ def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
 
 def _again(options: Namespace, *more: str) -> str:
     """Return the command that does the remaining runs."""
-    words = [program(), "sweep", options.spec]
-    words += ["--out", options.out] if options.out else []
-    words += ["--rows", *options.rows] if options.rows else []
-    words += ["--executor", options.executor] if options.executor else []
-    words += ["--workers", str(options.workers)] if options.workers else []
-    words += ["--blas-threads", str(options.blas_threads)] if options.blas_threads else []
-    words += ["--device", options.device] if options.device != "cpu" else []
-    words += ["--best"] if options.best else []
-    words += ["--markdown"] if options.markdown else []
-    words += ["--pivot", options.pivot] if options.pivot is not None else []
-    words += ["--split", options.split] if options.split else []
-    words += ["--digits", str(options.digits)] if options.digits != DIGITS else []
-    return as_typed([*words, *more])
+    return as_typed([program(), "sweep", options.spec, *words_of(options, DEFAULTS), *more])
 
 
 def _tell_failures(options: Namespace, spec: Spec, records: dict[str, Record]) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..tables import printable
 
@@ -26,6 +28,16 @@ def program() -> str:
 def say_next(*words: str) -> None:
     """Print the command that comes next, for users to copy."""
     say(f"\nNext: {as_typed([program(), *words])}")
+
+
+def words_of(options: Namespace, defaults: Mapping[str, Any]) -> list[str]:
+    """Return the words of the options that do not have their default, as a user types them."""
+    words = []
+    for name, default in defaults.items():
+        if (value := getattr(options, name)) != default:
+            values = value if isinstance(value, list) else [] if value is True else [value]
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return words
 
 
 def flush_output() -> None:

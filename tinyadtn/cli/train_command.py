@@ -15,7 +15,7 @@ from ..data.splits import Data
 from ..errors import TinyADTNError
 from ..nn.devices import placed
 from ..studies.networks import build_for
-from ..studies.parts import is_own, training_part
+from ..studies.parts import is_own, recipe_of, training_part
 from ..training.evaluate import evaluate
 from ..training.folder import STATES
 from ..training.memory import check_memory, training_memory
@@ -23,10 +23,10 @@ from ..training.parts import KNOWN
 from ..training.progress_bar import with_progress
 from ..training.runs import TrainingPlan, planned
 from ..training.train import SAVE_MINUTES, train
-from .encode_option import by_layer, recipe
+from .encode_option import by_layer
 from .outputs import check_free
 from .signals import interruption
-from .terminal import as_typed, program, say, say_next
+from .terminal import as_typed, program, say, say_next, words_of
 
 FEW_STEPS = 100  # of training; a network has hardly left its initialization
 # With ADTNs of depth 1 to 8, fc2 and lenet5 are best at rates of 0.02 to 0.04
@@ -81,7 +81,7 @@ def train_model(options: Namespace) -> int:
 def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
     """Return the data, the named network with encoded layers, and the plan; check the memory."""
     plan = TrainingPlan(**given)
-    spec = {layer: recipe(entry) for layer, entry in by_layer(options.encode).items()}
+    spec = {layer: recipe_of(entry) for layer, entry in by_layer(options.encode).items()}
     options.out, options.data = options.out or "runs/train", options.data or "mnist-5k"
     last = Path(options.out) / "last.npz"
     check_free(options, *STATES, hint=f", resume it (--resume {last})" if last.exists() else "")
@@ -121,7 +121,4 @@ def _to_go_on(options: Namespace) -> str:
     words += ["--resume", f"{options.out}/last.npz"]
     own = {kind: name for kind in KNOWN if is_own(name := getattr(options, kind))}
     words += [word for kind, name in own.items() for word in (f"--{kind}", name)]
-    words += ["--device", options.device] if options.device != "cpu" else []
-    if options.save_minutes != SAVE_MINUTES:
-        words += ["--save-minutes", str(options.save_minutes)]
-    return as_typed(words)
+    return as_typed([*words, *words_of(options, {"device": "cpu", "save_minutes": SAVE_MINUTES})])

@@ -7,7 +7,6 @@ the other parameters if the caller asks for it.
 from __future__ import annotations
 
 import fnmatch
-import functools
 import numbers
 from collections.abc import Mapping
 from types import EllipsisType
@@ -27,10 +26,11 @@ from ..nn.parameters import Seed, Shape, cast_and_move
 from ..nn.sequential import naming
 from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
-from .configure import ENCODINGS, check_shape, encoded, require_model, set_config, stored_in
+from .configure import check_shape, encoded, require_model, set_config, stored_in
 
 # Keys are the name of a layer, a pattern, or a tuple of these.
 Spec = Mapping[Any, "int | Encoding | Recipe"]
+EXAMPLE = "such as ta.LowRank.like(8)"
 
 
 def compress(
@@ -132,8 +132,7 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
         recipe = ADTN.like(depth=int(value)) if is_depth else value
         if not callable(recipe):
             raise TinyADTNError(
-                f"{name}: {value!r} is not a depth, an encoding or a recipe; "
-                f"write {_as_recipe(value)}"
+                f"{name}: {value!r} is not a depth, an encoding or a recipe, {EXAMPLE}"
             )
         structure = joint_axes([*shapes.values()], axes) if joint else axes[0]
         whole = _call_recipe(name, recipe, shape, structure, rng)
@@ -151,15 +150,6 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
     return {n: SharedWeight(whole, k, shapes) if joint else whole for k, n in enumerate(layers)}
 
 
-def _as_recipe(value: Any) -> str:
-    """Return the Python code of a recipe that is written as in TOML, or of an example."""
-    options = dict(value) if isinstance(value, Mapping) else {}
-    if str(options.pop("encoding", None)) in ENCODINGS:
-        given = ", ".join(f"{key}={option!r}" for key, option in options.items())
-        return f"ta.{value['encoding']}.like({given})"
-    return "a recipe, such as ta.LowRank.like(8)"
-
-
 def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed) -> Any:
     try:
         with naming(name):
@@ -169,15 +159,8 @@ def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     except TypeError as error:
-        if (
-            isinstance(recipe, functools.partial)
-            and recipe.args[:1]
-            and isinstance(recipe.args[0], type)
-        ):  # by like()
-            raise TinyADTNError(f"{name}: {recipe.args[0].__name__}: {error}") from error
         raise TinyADTNError(
-            f"{recipe!r} is not a recipe(shape, axes=…, rng=…): {error}; an encoding that needs "
-            "more than a shape gives one by like(), such as ta.LowRank.like(8)"
+            f"{name}: {error}; a recipe is a function of (shape, axes=…, rng=…), {EXAMPLE}"
         ) from error
 
 

@@ -28,12 +28,17 @@ ACTIVATIONS = {
 def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> Any:
     """Return an op's value at x, and the gradient that arrives at x from the sum of factor · op."""
     given = tiny.Tensor(x, requires_grad=True)
-    result = answer(given)
+    try:
+        result = answer(given)
+    except TypeError as error:
+        if "ufunc" not in str(error):
+            raise
+        raise UnexpectedResultError(
+            "NumPy's functions take arrays, not Tensors: call them inside tiny.op(lambda a: ...)."
+        ) from None
     if result is None or result is NotImplemented:
         return result, result
-    if not isinstance(result, tiny.Tensor):
-        kind = type(result).__name__
-        raise UnexpectedResultError(f"It should return a tiny.Tensor, and returns a {kind}.")
+    _check_tensor(result)
     if not all(callable(vjp) for _, vjp in result.sources):
         raise UnexpectedResultError("A VJP is a function: lambda g: ...")
     tiny.multiply(result, tiny.Tensor(factor)).backward()
@@ -50,7 +55,20 @@ def decoded(
     for gates, values in zip(network.columns, columns):
         gates.data = values
     result = answer(network, ACTIVATIONS[activation])
-    return getattr(result, "data", result)
+    if result is None or result is NotImplemented:
+        return result
+    _check_tensor(result)
+    if not result.requires_grad:
+        raise UnexpectedResultError(
+            "No gradient reaches the gates: compute with Tensors, not .data."
+        )
+    return result.data
+
+
+def _check_tensor(result: Any) -> None:
+    if not isinstance(result, tiny.Tensor):
+        kind = type(result).__name__
+        raise UnexpectedResultError(f"It should return a tiny.Tensor, and returns a {kind}.")
 
 
 class Node:
@@ -72,6 +90,8 @@ def order_of(answer: Callable, parents: list[list[int]]) -> Any:
     order = answer(nodes[0])
     if order is None or order is NotImplemented:
         return order
+    if not isinstance(order, (list, tuple)):
+        raise UnexpectedResultError("It should return a list of nodes.")
     return [place.get(id(node), -1) for node in order]
 
 

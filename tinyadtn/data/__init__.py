@@ -9,5 +9,5 @@ Read ``splits`` first (``Data``, ``Split``, ``batches``), then ``loading`` (``lo
 - ``picture``: one picture file for ``predict``, a photo of a digit, say.
 - ``usual_names`` of arrays and files, such as x_train; ``labels`` that are names of classes.
 - ``image_checks``: checks of images and labels; ``card``: a summary of a data set.
-- ``fetching``: downloads through pooch, and safe unpacking of archives.
+- ``fetching``: downloads through pooch, and unpacking of archives.
 """

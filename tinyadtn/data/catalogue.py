@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from ..errors import DataFileError
 from . import fetching, idx
-from .cifar import CIFAR10, CIFAR100, MAX_NAMES_BYTES, Layout, holds, read_cifar
+from .cifar import CIFAR10, CIFAR100, Layout, holds, read_cifar
 
 # (images, labels) by split, and the names of the classes where the files give them.
 Contents = tuple[dict[str, tuple], tuple[str, ...] | None]
@@ -104,14 +104,14 @@ class CifarSet:
         except DataFileError:
             urls = [mirror + self.archive for mirror in self.mirrors]
         archive_was_here = (folder / self.archive).exists()
-        limits = {**self._sizes(), self.layout.names: MAX_NAMES_BYTES}
-        members = {f"{self.layout.folder}/{name}": limit for name, limit in limits.items()}
+        names = [*self._sizes(), self.layout.names]
 
         def keep(archive: Path) -> None:
             with TemporaryDirectory(dir=folder, prefix=".unpacking-") as room:
-                fetching.unpack(archive, members, Path(room))
+                inside = [f"{self.layout.folder}/{name}" for name in names]
+                fetching.unpack(archive, inside, Path(room))
                 self.read(Path(room))
-                for name in limits:
+                for name in names:
                     (Path(room) / name).replace(folder / name)
 
         try:

@@ -107,8 +107,9 @@ def require_pixels(images: Any, what: str) -> None:
         return
     if images.dtype.kind != "f":
         raise DataFileError(
-            f"{what}: expected images of uint8 or floats in [0, 1], found {images.dtype}"
-            f"{_as_floats(images)}"
+            f"{what}: expected images of uint8 or floats in [0, 1], found {images.dtype}; give "
+            "images.astype(numpy.uint8) if they are bytes, or floats in [0, 1], scaled in the same "
+            "way for every split"
         )
     low, high = images.min(), images.max()
     _require(
@@ -121,21 +122,6 @@ def require_pixels(images: Any, what: str) -> None:
         f"{what}: expected pixels in [0, 1], found {found}; scale them, or give uint8, "
         "which is divided by 255",
     )
-
-
-def _as_floats(images: Any) -> str:
-    """Return how to convert images of a dtype that is not accepted, without changing pixels."""
-    if images.dtype.kind not in "biu":
-        return "; give images.astype(numpy.float32)" if images.dtype.kind == "O" else ""
-    low, high = int(images.min()), int(images.max())
-    found = f" from {low} to {high}; give "
-    if low >= 0 and high <= 1:
-        return found + "images.astype(numpy.float32)"
-    if low >= 0 and high <= 255:
-        return found + "images.astype(numpy.uint8) if they are bytes"
-    if low >= 0 and high <= 65535:
-        return found + "images / 65535 if they have 16 bits, else divide by the largest value"
-    return found + "floats in [0, 1], scaled in the same way for every split"
 
 
 def require_bytes(images: Any, what: str) -> None:

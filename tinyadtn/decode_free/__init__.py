@@ -7,7 +7,7 @@ A weight is a chain of factors, and a batch goes through them in the cheapest or
 way) and ``rule`` (which is cheaper: the factors or the decoded weight). ``cost`` is the unit in
 which both are counted.
 
-Sources of chains: ``wall_chain`` for an ADTN of depth 1 on a brick wall, ``cut`` for any wiring
-without activation. ``row`` is for convolutions: a row of smaller ones, or a chain for the patches
-of the image. ``few_filters`` is the product that they need. ``precomputed`` has ``ta.decoded``.
+``wall_chain`` makes the chain of an ADTN of depth 1 on a brick wall. ``row`` is for convolutions: a
+row of smaller ones, or a chain for the patches of the image. ``few_filters`` is the product that
+they need. ``precomputed`` has ``ta.decoded``.
 """

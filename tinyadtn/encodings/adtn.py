@@ -18,8 +18,8 @@ from ..autodiff.engine import Tensor, op
 from ..autodiff.modes import no_grad
 from ..checks import to_builtin
 from ..decode_free.by_factors import ByFactors
-from ..decode_free.cut import CutChain
-from ..decode_free.wall_chain import WallChain
+from ..decode_free.rule import LARGE_BATCH
+from ..decode_free.wall_chain import WallChain, wall_chain
 from ..errors import ShapeError
 from ..nn.parameters import Seed
 from ..tensor_networks.activations import ACTIVATIONS
@@ -31,7 +31,7 @@ from ..tensor_networks.starts import STARTS, draw_gates
 from ..tensor_networks.wall import build_wall
 from ..tensor_networks.wirings import WIRINGS, Pairs
 from . import costs
-from .encoding import Cost, Counts, Encoding, Recipe
+from .encoding import Counts, Encoding, Recipe
 from .fit import fit_by_variable_projection
 from .scale import match_scale, norm_of_last, unit_gates, with_norm
 
@@ -91,20 +91,21 @@ class ADTN(ByFactors, Encoding):
         normalized: bool = True,
         rng: Seed = None,
     ):
-        options = checked_options(
-            shape,
-            depth,
-            activation,
-            wiring,
-            order=order,
-            axes=axes,
-            site_dim=site_dim,
-            start=start,
-            normalized=normalized,
-        )
+        options: dict[str, Any] = {
+            "shape": shape,
+            "depth": depth,
+            "activation": activation,
+            "wiring": wiring,
+            "order": order,
+            "axes": axes,
+            "site_dim": site_dim,
+            "start": start,
+            "normalized": normalized,
+        }
+        options = checked_options(options)
         self.shape, self.depth = options["shape"], options["depth"]
         self.activation, self.wiring = options["activation"], options["wiring"]
-        self.start, self.normalized = start, options["normalized"]
+        self.start, self.normalized = options["start"], options["normalized"]
         self.sites = assign_sites(
             self.shape, options["axes"], options["site_dim"], options["order"]
         )
@@ -204,53 +205,13 @@ class ADTN(ByFactors, Encoding):
             full_gates=sum(math.prod(column.dims) ** 2 for column, _ in pairs),
         )
 
-    def fit(
-        self,
-        target: Any,
-        *,
-        steps: int = 500,
-        learning_rate: float = 0.02,
-        show_progress: bool = True,
-        label: str = "fit",
-    ) -> list[float]:
-        """Bring the decoded weight W close to the target in Euclidean distance.
-
-        The gates are trained with Adam (one cycle of the learning rate), and the scale is computed;
-        ``encodings/fit.py`` has the method. Returns the relative error ‖W - target‖ / ‖target‖ at
-        every step; the last one is the error of the fitted weight. If NonFiniteError is raised, the
-        gates are restored first. Source: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973).
-        """
-        return fit_by_variable_projection(
-            self,
-            target,
-            steps=steps,
-            learning_rate=learning_rate,
-            show_progress=show_progress,
-            label=label,
-        )
-
-    def peak_bytes(self) -> int:
-        """Estimate the bytes in memory at once while the gates are trained through ``decode``."""
-        return costs.peak_bytes(self)
-
-    def cost(self) -> Cost:
-        """Count the multiply-adds to decode, to apply the factors, and to compute the factors.
-
-        The first layer of a brick wall is decoded as a matrix product state, with 2 multiply-adds
-        per entry. Every other gate is counted as applied to all entries. ``fast_wall`` multiplies
-        groups of those gates first: more multiply-adds in less time.
-
-        >>> ADTN((4, 4), depth=2).cost()  # 2^4 entries: 2 each, then three 4×4 gates on all
-        Cost(decode=224, apply=None, build=0)
-        """
-        return costs.cost(self)
-
-    def chain(self, batch: int) -> WallChain | CutChain | None:
+    def chain(self, batch: int) -> WallChain | None:
         """Return the chain of factors for a batch of that many vectors, or None.
 
-        There is one for depth 1 or without activation, if it has fewer entries than the weight.
+        There is one for a brick wall of depth 1, if it takes fewer multiply-adds than the weight.
         """
-        return costs.chain(self, batch)
+        has_inputs = len(self.shape) > 1
+        return wall_chain(self.sites) if costs.is_one_layer(self) and has_inputs else None
 
     def factors(self, chain: Any = None) -> Sequence[Tensor]:
         """Return the cores of the chain, whose product is the weight; differentiable.
@@ -264,7 +225,18 @@ class ADTN(ByFactors, Encoding):
         >>> a.shape, b.shape, bool(np.allclose((a @ b).data, weight.decode().data, atol=1e-6))
         ((512, 2), (2, 4096), True)
         """
-        return costs.factors(self, chain)
+        chain = chain or self.chain(LARGE_BATCH)
+        if chain is None:
+            raise TypeError(
+                f"this {self.label} of shape {self.shape} has no factors, only decode(): it needs "
+                "depth 1, brick_wall, sites of dimension 2, and inputs, and the factors must take "
+                "fewer multiply-adds than the weight"
+            )
+        return chain.factors(self.gates(), self.amplitude())
+
+    fit = fit_by_variable_projection
+    cost = costs.cost
+    peak_bytes = costs.peak_bytes
 
     def __repr__(self) -> str:
         return (
@@ -273,49 +245,29 @@ class ADTN(ByFactors, Encoding):
         )
 
 
-def checked_options(
-    shape: Any,
-    depth: Any,
-    activation: Any,
-    wiring: Any,
-    *,
-    order: Any,
-    axes: Any,
-    site_dim: Any,
-    start: Any,
-    normalized: Any,
-) -> dict[str, Any]:
+def checked_options(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of an ADTN in Python's own types, ready for JSON. Raise if one is wrong.
 
     ``assign_sites`` and ``build_wall`` check the values that depend on the shape.
     """
-    shape, depth, order, axes, site_dim, wiring = map(
-        to_builtin, (shape, depth, order, axes, site_dim, wiring)
-    )
+    normalized = options["normalized"]
+    if not isinstance(normalized, (bool, np.bool_)):
+        raise ValueError(f"normalized must be True or False, got {normalized!r}")
+    options = {name: to_builtin(value) for name, value in options.items()}
+    shape, depth, wiring = options["shape"], options["depth"], options["wiring"]
     if not isinstance(depth, int) or depth < 1:
         raise ShapeError(f"an ADTN needs a whole depth of 1 or more, got {depth!r}")
     if not isinstance(shape, tuple):
         raise ShapeError(f"a weight's shape has a length for each axis, got {shape!r}")
-    for name, value, table in (("activation", activation, ACTIVATIONS), ("start", start, STARTS)):
+    for name, table in (("activation", ACTIVATIONS), ("start", STARTS)):
+        value = options[name]
         if not isinstance(value, str) or value not in table:
             raise ValueError(f"{name} must be one of {', '.join(table)}, got {value!r}")
-    if not isinstance(normalized, (bool, np.bool_)):
-        raise ValueError(f"normalized must be True or False, got {normalized!r}")
     if isinstance(wiring, str) and wiring not in WIRINGS:
         raise ValueError(
             f"wiring must be {', '.join(WIRINGS)} or a list of columns of pairs, got {wiring!r}"
         )
-    return {
-        "shape": shape,
-        "depth": depth,
-        "activation": activation,
-        "wiring": wiring,
-        "order": order,
-        "axes": axes,
-        "site_dim": site_dim,
-        "start": start,
-        "normalized": bool(normalized),
-    }
+    return {**options, "normalized": bool(normalized)}
 
 
 @op

@@ -1,22 +1,15 @@
-"""What an ADTN costs: memory, multiply-adds, and the factors that can replace decoding.
+"""What an ADTN costs: memory and multiply-adds.
 
-``check_size`` rejects an ADTN that does not fit into memory. ``chain`` decides whether the weight
-is a product of smaller factors, and ``factors`` computes them; layers use them to apply the weight
-without forming it (see ``decode_free``).
+``check_size`` rejects an ADTN that does not fit into memory. ``peak_bytes`` and ``cost`` are its
+methods of these names.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..autodiff.engine import Tensor
-from ..decode_free.cut import CutChain, cut_chain
-from ..decode_free.rule import LARGE_BATCH
-from ..decode_free.wall_chain import WallChain, wall_chain
 from ..limits import require_memory
-from ..ops.contract import contract
 from ..tensor_networks.counting import peak_floats
 from ..tensor_networks.fast import fast_wall, one_layer
 from .encoding import Cost
@@ -84,7 +77,16 @@ def check_size(weight: ADTN, *, by_factors: bool = False) -> None:
 
 
 def cost(weight: ADTN) -> Cost:
-    """Count the multiply-adds (see ``ADTN.cost``)."""
+    """Count the multiply-adds to decode, to apply the factors, and to compute the factors.
+
+    The first layer of a brick wall is decoded as a matrix product state, with 2 multiply-adds
+    per entry. Every other gate is counted as applied to all entries. ``fast_wall`` multiplies
+    groups of those gates first: more multiply-adds in less time.
+
+    >>> import tinyadtn as ta
+    >>> ta.ADTN((4, 4), depth=2).cost()  # 2^4 entries: 2 each, then three 4×4 gates on all
+    Cost(decode=224, apply=None, build=0)
+    """
     first = 2 if is_fast(weight) else 0  # per entry of T, for a first layer as a product L·R
     gates = [
         (len(column.pairs), 1 if column.fresh else math.prod(column.dims))
@@ -92,39 +94,7 @@ def cost(weight: ADTN) -> Cost:
         if not (first and column.layer == 1)
     ]
     decode = weight.sites.padded_size * (first + sum(n * terms for n, terms in gates))
-    factored = chain(weight, 1)
+    factored = weight.chain(1)
     if factored is None:
         return Cost(decode, None)
     return Cost(decode, factored.multiply_adds, factored.build_multiply_adds)
-
-
-def has_inner_activation(weight: ADTN) -> bool:
-    """Return whether there is an activation between TN layers: then W is not a product."""
-    return weight.depth > 1 and weight.activation != "identity"
-
-
-def chain(weight: ADTN, batch: int) -> WallChain | CutChain | None:
-    """Return the chain of factors for such a batch, or None (see ``ADTN.chain``)."""
-    if len(weight.shape) < 2 or has_inner_activation(weight):
-        return None
-    if is_one_layer(weight):
-        return wall_chain(weight.sites)
-    return cut_chain(weight.sites, tuple(weight.wall))
-
-
-def factors(weight: ADTN, chosen: Any = None) -> Sequence[Tensor]:
-    """Return the cores of the chosen chain; TypeError if there is none (see ``ADTN.factors``)."""
-    chosen = chosen or weight.chain(LARGE_BATCH)
-    if chosen is not None and weight.normalized and weight.depth > 1:  # of a cut: T = A·B
-        a, b = chosen.factors(weight.gates(), Tensor(1.0))
-        gram = contract(a, a, pattern="or,os->rs") * contract(b, b, pattern="ri,si->rs")
-        rms = (gram.sum() / math.prod(weight.shape)) ** 0.5  # ‖A·B‖² = ⟨AᵀA, BBᵀ⟩
-        return [a, b * (weight.amplitude() / rms)]
-    if chosen is not None:
-        return chosen.factors(weight.gates(), weight.amplitude())
-    why = "they would take no fewer multiply-adds than the weight"
-    if len(weight.shape) < 2:
-        why = f"a weight of shape {weight.shape} has no input axis"
-    elif has_inner_activation(weight):
-        why = f"depth {weight.depth} with the activation {weight.activation!r} is no product"
-    raise TypeError(f"this ADTN has no factors, only decode(): {why}")

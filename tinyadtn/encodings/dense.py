@@ -27,7 +27,7 @@ class Dense(Encoding):
         self.shape = checked_shape("Dense", shape, 1)
         check_size(self)
         self.values = parameter(self.shape, he_std(self.shape), rng)
-        self.config = {"encoding": "Dense", "shape": list(self.shape)}
+        self.describe("Dense")
 
     @property
     def label(self) -> str:

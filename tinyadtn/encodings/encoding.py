@@ -90,6 +90,10 @@ class Encoding(Weight):
         require_arguments(cls, arguments, options)
         return functools.partial(_make_like, cls, arguments, options)
 
+    def describe(self, encoding: str, **options: Any) -> None:
+        """Set ``config``, from which files build it again: its name, its shape and the options."""
+        self.config = {"encoding": encoding, "shape": list(self.shape), **options}
+
     def counts(self) -> Counts:
         """Count the parameters: all that are stored, whether or not they are frozen now."""
         n, stored = math.prod(self.shape), sum(t.size for _, t in self.named_tensors())

@@ -31,30 +31,31 @@ if TYPE_CHECKING:
 
 
 def fit_by_variable_projection(
-    weight: ADTN,
+    self: ADTN,
     target: Any,
     *,
-    steps: int,
-    learning_rate: float,
-    show_progress: bool,
-    label: str,
+    steps: int = 500,
+    learning_rate: float = 0.02,
+    show_progress: bool = True,
+    label: str = "fit",
 ) -> list[float]:
-    """Train the gates for ``steps`` steps, then set the scale. Return the relative errors.
+    """Bring the decoded weight W close to the target in Euclidean distance: ``ADTN.fit``.
 
-    There is one error before each step and one at the end. If NonFiniteError is raised, the
-    parameters are restored first. A fit that is interrupted leaves the weight of its last whole
-    step, with the scale that is best for it.
+    The gates are trained with Adam (one cycle of the learning rate), then the scale is computed.
+    Returns the relative error ‖W - target‖ / ‖target‖ before each step and at the end. If
+    NonFiniteError is raised, the gates are restored first. A fit that is interrupted leaves the
+    weight of its last whole step, with the scale that is best for it.
     """
     if steps < 0 or not 0 < learning_rate < math.inf:
         raise ValueError(
             f"fit needs steps >= 0 and a learning rate above 0, got {steps}, {learning_rate}"
         )
-    target, norm = checked_target(weight, target)
-    gates = weight.columns[0]
+    target, norm = checked_target(self, target)
+    gates = self.columns[0]
     direction = asarray_like((target / norm).astype(gates.dtype), gates.data)
-    optimizer = Adam(weight.parameters(), clip=1.0)
+    optimizer = Adam(self.parameters(), clip=1.0)
     schedule = OneCycle(peak=learning_rate, steps=steps)
-    before = whole = weight.arrays()
+    before = whole = self.arrays()
     best = 1.0
     errors: list[float] = []
     bar = progress(
@@ -65,20 +66,22 @@ def fit_by_variable_projection(
     )
     try:
         for step in bar:
-            overlap, square = inner_products(weight, direction, step)
+            overlap, square = inner_products(self, direction, step)
             loss = 1 - overlap * overlap / square
-            whole, best = weight.arrays(), norm * overlap.item() / square.item()
+            whole, best = self.arrays(), norm * overlap.item() / square.item()
             errors.append(math.sqrt(max(loss.item(), 0.0)))
             if step < steps:
-                descend(loss, optimizer, schedule(step))
+                loss.backward()
+                optimizer.step(schedule(step))
+                optimizer.zero_grad()
     except BaseException as error:
         if isinstance(error, NonFiniteError):
             whole, best = before, 1.0
-        weight.load_arrays(whole)
+        self.load_arrays(whole)
         optimizer.zero_grad()
         raise
     finally:
-        weight.scale = Tensor(weight.scale.data * weight.scale.dtype.type(best))
+        self.scale = Tensor(self.scale.data * self.scale.dtype.type(best))
     return errors
 
 
@@ -94,10 +97,3 @@ def inner_products(weight: ADTN, direction: Any, step: int) -> tuple[Tensor, Ten
             "another rng or leaky_relu"
         )
     return overlap, square
-
-
-def descend(loss: Tensor, optimizer: Adam, learning_rate: float) -> None:
-    """Take one optimization step of the gates."""
-    loss.backward()
-    optimizer.step(learning_rate)
-    optimizer.zero_grad()

@@ -28,7 +28,7 @@ class Frozen(Encoding):
         self.shape = checked_shape("Frozen", shape, 1)
         check_size(self)
         self.values = parameter(self.shape, he_std(self.shape), rng).detach()
-        self.config = {"encoding": "Frozen", "shape": list(self.shape)}
+        self.describe("Frozen")
 
     @property
     def label(self) -> str:

@@ -43,7 +43,7 @@ class LowRank(FactoredEncoding):
             raise ShapeError(
                 f"a {o}×{i} matrix has a rank from 1 to {min(o, i)}, LowRank got {rank!r}"
             )
-        self.config = {"encoding": "LowRank", "shape": list(self.shape), "rank": self.rank}
+        self.describe("LowRank", rank=self.rank)
         self.left, self.right = self._draw([(o, self.rank), (self.rank, i)], rng)
         self._match_start(rng)
 

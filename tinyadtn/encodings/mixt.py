@@ -70,12 +70,7 @@ class MixT(Encoding):
         n = len(self.modes[0])
         if type(self.width) is not int or not 1 <= self.width <= n:
             raise ShapeError(f"a window of {n} modes has a width from 1 to {n}, got {width!r}")
-        self.config = {
-            "encoding": "MixT",
-            "shape": list(self.shape),
-            "modes": [list(row) for row in self.modes],
-            "width": self.width,
-        }
+        self.describe("MixT", modes=[list(row) for row in self.modes], width=self.width)
         ends = range(self.width, n + 1)
         outs, ins = ([math.prod(row[e - self.width : e]) for e in ends] for row in self.modes)
         vectors = self.shape[0] + math.prod(self.shape[1:])

@@ -56,11 +56,7 @@ class Pruned(Encoding):
         else:
             places = self._packed(np.sort(generator.permutation(n)[:kept]))
         self.places = Tensor(places)
-        self.config = {
-            "encoding": "Pruned",
-            "shape": list(self.shape),
-            "density": self.density,
-        }
+        self.describe("Pruned", density=self.density)
 
     @property
     def label(self) -> str:

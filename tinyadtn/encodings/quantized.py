@@ -61,12 +61,7 @@ class Quantized(Encoding):
             raise ValueError(f"bits must be 2 to 8, or 16 for float16, got {bits!r}")
         self.of = inner_encoding(Dense if of is None else of, shape, axes, rng)
         self.shape = self.of.shape
-        self.config = {
-            "encoding": "Quantized",
-            "shape": list(self.shape),
-            "bits": self.bits,
-            "of": self.of.config,
-        }
+        self.describe("Quantized", bits=self.bits, of=self.of.config)
 
     @property
     def label(self) -> str:

@@ -70,12 +70,9 @@ class TensorTrain(FactoredEncoding):
         self.modes = checked_modes(self.shape, modes)
         sizes = [o * i for o, i in zip(*self.modes)]
         self.ranks = _checked_ranks(sizes, ranks)
-        self.config = {
-            "encoding": "TensorTrain",
-            "shape": list(self.shape),
-            "modes": [list(row) for row in self.modes],
-            "ranks": list(self.ranks),
-        }
+        self.describe(
+            "TensorTrain", modes=[list(row) for row in self.modes], ranks=list(self.ranks)
+        )
         bonds = (1, *self.ranks, 1)
         shapes = list(zip(bonds, *self.modes, bonds[1:]))
         self.cores = list(self._draw(shapes, rng))

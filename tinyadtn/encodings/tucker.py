@@ -64,11 +64,7 @@ class Tucker(FactoredEncoding):
                 f"Tucker ranks ({a}, {b}) for {self.shape}: the first must be from 1 to "
                 f"min({o}, {b}·{size}), the second from 1 to min({c}, {a}·{size})"
             )
-        self.config = {
-            "encoding": "Tucker",
-            "shape": list(self.shape),
-            "ranks": list(self.ranks),
-        }
+        self.describe("Tucker", ranks=list(self.ranks))
         factors = self._draw([(o, a), (a, b, *kernel), (c, b)], rng)
         self.out_factor, self.core, self.in_factor = factors
         self._match_start(rng)

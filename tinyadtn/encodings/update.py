@@ -53,7 +53,7 @@ class Update(Encoding):
         check_size(self)
         self.base = parameter(self.shape, he_std(self.shape), generator).detach()
         self.gain = parameter((1,), 0.0, generator)
-        self.config = {"encoding": "Update", "shape": list(self.shape), "of": self.of.config}
+        self.describe("Update", of=self.of.config)
 
     @property
     def label(self) -> str:

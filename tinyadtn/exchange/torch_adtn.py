@@ -15,12 +15,12 @@ from .torch_part import Part
 class ADTNWeight(Part):
     """T = L_M σ(… L_2 σ(L_1 |0…0⟩)), one gate after the other, then cropped and scaled."""
 
+    tensors = ("columns", "scale")
+    options = ("shape", "normalized", "wall", "depth", "activation")
+
     def __init__(self, ours: ADTN, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "columns", "scale")
-        self.shape, self.normalized = ours.shape, ours.normalized
-        self.wall, self.depth, self.site_dims = ours.wall, ours.depth, ours.sites.wall_dims
-        self.activation = ours.activation
+        super().__init__(ours, made)
+        self.site_dims = ours.sites.wall_dims
         index = None if ours.sites.index is None else torch.tensor(ours.sites.index)
         self.register_buffer("index", index, persistent=False)
 
@@ -92,13 +92,9 @@ def unit(x: torch.Tensor) -> torch.Tensor:
     return x / torch.where(norms == 0, math.inf, norms)
 
 
-def _identity(x: torch.Tensor) -> torch.Tensor:
-    return x
-
-
 ACTIVATIONS: dict[str, Any] = {
     "relu": torch.relu,
     "leaky_relu": functional.leaky_relu,  # slope 0.01, as ours
     "tanh": torch.tanh,
-    "identity": _identity,
+    "identity": torch.nn.Identity(),
 }

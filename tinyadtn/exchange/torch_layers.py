@@ -23,7 +23,7 @@ class TorchSequential(Part):
     """The layers one after another."""
 
     def __init__(self, ours: Sequential, made: dict[int, Any]):
-        super().__init__()
+        super().__init__(ours, made)
         for name, layer in ours.layers():
             try:
                 self.add_module(name, layer_in_torch(layer, made))
@@ -41,11 +41,12 @@ class TorchSequential(Part):
 class TorchWeighted(Part):
     """The base class of layers with a weight: a parameter, or a module that decodes it."""
 
-    def hold_weight(self, ours: Any, made: dict[int, Any]) -> None:
-        """Copy the weight and the bias."""
-        self.hold(ours, made, "bias")
+    tensors = ("bias",)
+
+    def __init__(self, ours: Any, made: dict[int, Any]):
+        super().__init__(ours, made)
         if isinstance(ours.weight, Tensor):
-            self.hold(ours, made, "weight")
+            self.hold("weight", ours.weight, made)
         else:
             self.weight = decoder(ours.weight, made)
 
@@ -57,10 +58,6 @@ class TorchWeighted(Part):
 class TorchLinear(TorchWeighted):
     """y[n,o] = Σ_i x[n,i] · W[o,i] + bias[o]."""
 
-    def __init__(self, ours: layers.Linear, made: dict[int, Any]):
-        super().__init__()
-        self.hold_weight(ours, made)
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.linear(x, self.decoded(), self.bias)
 
@@ -68,10 +65,7 @@ class TorchLinear(TorchWeighted):
 class TorchConv2d(TorchWeighted):
     """y = conv2d(x, W) + bias[o]."""
 
-    def __init__(self, ours: layers.Conv2d, made: dict[int, Any]):
-        super().__init__()
-        self.hold_weight(ours, made)
-        self.geometry = ours.geometry
+    options = ("geometry",)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, own = self.decoded(), self.geometry
@@ -93,44 +87,30 @@ def padded(
     return functional.pad(x, (left, right, top, bottom), value=value), (0, 0)
 
 
-class TorchMaxPool2d(nn.Module):
-    """The largest value of each window."""
+class TorchPool2d(nn.Module):
+    """The largest value of each window, or the mean."""
 
-    def __init__(self, ours: layers.MaxPool2d, made: dict[int, Any]):
+    def __init__(self, ours: layers.MaxPool2d | layers.AvgPool2d, made: dict[int, Any]):
         super().__init__()
-        self.options = ours._options()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        window = pool_window(tuple(x.shape), **self.options)
-        x, padding = padded(x, window, -math.inf)
-        y = functional.max_pool2d(
-            x, window.kernel, window.stride, padding, window.dilation, window.ceil_mode
-        )
-        return y[:, :, : window.outputs[0], : window.outputs[1]]
-
-
-class TorchAvgPool2d(nn.Module):
-    """The mean of each window."""
-
-    def __init__(self, ours: layers.AvgPool2d, made: dict[int, Any]):
-        super().__init__()
-        self.options = ours._options()
-        if self.options["dilation"] not in (1, (1, 1)):
+        self.options, self.is_max = ours._options(), isinstance(ours, layers.MaxPool2d)
+        if not self.is_max and self.options["dilation"] not in (1, (1, 1)):
             raise TinyADTNError(f"torch has no avg_pool2d with dilation, got {ours!r}")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         window = pool_window(tuple(x.shape), **self.options)
-        x, padding = padded(x, window)
-        y = functional.avg_pool2d(x, window.kernel, window.stride, padding, window.ceil_mode)
+        x, padding = padded(x, window, -math.inf if self.is_max else 0.0)
+        sides = (window.kernel, window.stride, padding)
+        if self.is_max:
+            y = functional.max_pool2d(x, *sides, window.dilation, window.ceil_mode)
+        else:
+            y = functional.avg_pool2d(x, *sides, window.ceil_mode)
         return y[:, :, : window.outputs[0], : window.outputs[1]]
 
 
 class TorchNormalize(Part):
     """y = (x - mean) / std, with constants."""
 
-    def __init__(self, ours: norm_layers.Normalize, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "mean", "std")
+    tensors = ("mean", "std")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
@@ -139,10 +119,8 @@ class TorchNormalize(Part):
 class TorchBatchNorm2d(Part):
     """y = scale · (x - mean) / √(variance + ε) + shift, the buffers updated in training."""
 
-    def __init__(self, ours: norm_layers.BatchNorm2d, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "scale", "shift", "running_mean", "running_variance")
-        self.momentum, self.epsilon = ours.momentum, ours.epsilon
+    tensors = ("scale", "shift", "running_mean", "running_variance")
+    options = ("momentum", "epsilon")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.batch_norm(
@@ -157,24 +135,20 @@ class TorchBatchNorm2d(Part):
         )
 
 
-class TorchLocalResponseNorm(nn.Module):
+class TorchLocalResponseNorm(Part):
     """y_c = x_c / (k + α Σ x_j²)^β. torch divides α by the size."""
 
-    def __init__(self, ours: norm_layers.LocalResponseNorm, made: dict[int, Any]):
-        super().__init__()
-        self.size, self.k, self.alpha, self.beta = ours.size, ours.k, ours.alpha, ours.beta
+    options = ("size", "k", "alpha", "beta")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         alpha = self.alpha * self.size
         return functional.local_response_norm(x, self.size, alpha, self.beta, self.k)
 
 
-class TorchLocalContrastNorm(nn.Module):
+class TorchLocalContrastNorm(Part):
     """v = x - local mean;  y = v / max(σ, mean of σ): see ``ops.local_norm``."""
 
-    def __init__(self, ours: norm_layers.LocalContrastNorm, made: dict[int, Any]):
-        super().__init__()
-        self.size = ours.size
+    options = ("size",)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         distance = torch.arange(self.size, device=x.device, dtype=torch.float64) - self.size // 2
@@ -190,31 +164,19 @@ class TorchLocalContrastNorm(nn.Module):
         return v / torch.maximum(spread, spread.mean((1, 2, 3), keepdim=True))
 
 
-def _dropout(ours: norm_layers.Dropout, made: dict[int, Any]) -> nn.Module:
-    return nn.Dropout(ours.rate)
-
-
-def _flatten(ours: layers.Flatten, made: dict[int, Any]) -> nn.Module:
-    return nn.Flatten()
-
-
-def _relu(ours: layers.ReLU, made: dict[int, Any]) -> nn.Module:
-    return nn.ReLU()
-
-
 LAYERS: dict[type, Any] = {
     Sequential: TorchSequential,
     layers.Linear: TorchLinear,
     layers.Conv2d: TorchConv2d,
-    layers.MaxPool2d: TorchMaxPool2d,
-    layers.AvgPool2d: TorchAvgPool2d,
-    layers.Flatten: _flatten,
-    layers.ReLU: _relu,
+    layers.MaxPool2d: TorchPool2d,
+    layers.AvgPool2d: TorchPool2d,
+    layers.Flatten: lambda ours, made: nn.Flatten(),
+    layers.ReLU: lambda ours, made: nn.ReLU(),
     norm_layers.Normalize: TorchNormalize,
     norm_layers.BatchNorm2d: TorchBatchNorm2d,
     norm_layers.LocalResponseNorm: TorchLocalResponseNorm,
     norm_layers.LocalContrastNorm: TorchLocalContrastNorm,
-    norm_layers.Dropout: _dropout,
+    norm_layers.Dropout: lambda ours, made: nn.Dropout(ours.rate),
 }
 
 

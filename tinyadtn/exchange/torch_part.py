@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,27 +12,40 @@ from ..autodiff.engine import Tensor
 
 
 class Part(nn.Module):
-    """The base class: a torch module with tensors of one of our modules.
+    """The base class: a torch module with attributes of one of our modules.
 
-    ``made`` maps the id of our tensors and modules to their copies. So what several layers share is
-    copied once.
+    A subclass names them: ``tensors`` are parameters, buffers, None, and lists of tensors, which
+    are copied; ``options`` are all others. ``made`` maps the id of our tensors and modules to their
+    copies. So what several layers share is copied once.
     """
 
-    def hold(self, ours: Any, made: dict[int, Any], *names: str) -> None:
-        """Copy attributes of our module: parameters, buffers, None, and lists of tensors.
+    tensors: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    if TYPE_CHECKING:  # the attributes that are named
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init__(self, ours: Any, made: dict[int, Any]):
+        super().__init__()
+        for name in self.options:
+            setattr(self, name, getattr(ours, name))
+        for name in self.tensors:
+            self.hold(name, getattr(ours, name), made)
+
+    def hold(self, name: str, value: Any, made: dict[int, Any]) -> None:
+        """Copy a tensor, or a list of tensors, to an attribute.
 
         A parameter that is frozen becomes a buffer; in a list, a parameter without gradient.
         """
-        for name in names:
-            value = getattr(ours, name)
-            if value is None:
-                self.register_parameter(name, None)
-            elif isinstance(value, list):
-                self.add_module(name, nn.ParameterList(copied(tensor, made) for tensor in value))
-            elif value.requires_grad:
-                self.register_parameter(name, copied(value, made))
-            else:
-                self.register_buffer(name, copied(value, made).data)
+        if value is None:
+            self.register_parameter(name, None)
+        elif isinstance(value, list):
+            self.add_module(name, nn.ParameterList(copied(tensor, made) for tensor in value))
+        elif value.requires_grad:
+            self.register_parameter(name, copied(value, made))
+        else:
+            self.register_buffer(name, copied(value, made).data)
 
 
 def copied(tensor: Tensor, made: dict[int, Any]) -> nn.Parameter:

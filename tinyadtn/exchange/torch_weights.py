@@ -32,10 +32,8 @@ from .torch_part import Part
 class LowRankWeight(Part):
     """W[o,i] = Σ_r left[o,r] · right[r,i]."""
 
-    def __init__(self, ours: LowRank, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "left", "right")
-        self.shape = ours.shape
+    tensors = ("left", "right")
+    options = ("shape",)
 
     def forward(self) -> torch.Tensor:
         return (self.left @ self.right).reshape(self.shape)
@@ -44,10 +42,8 @@ class LowRankWeight(Part):
 class TensorTrainWeight(Part):
     """W[o₁…oₙ, i₁…iₙ] = core₁[o₁,i₁] ⋯ coreₙ[oₙ,iₙ], contracted from left to right."""
 
-    def __init__(self, ours: TensorTrain, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "cores")
-        self.shape = ours.shape
+    tensors = ("cores",)
+    options = ("shape",)
 
     def forward(self) -> torch.Tensor:
         weight = self.cores[0][0]  # (rows, columns, bond) so far
@@ -60,9 +56,7 @@ class TensorTrainWeight(Part):
 class TuckerWeight(Part):
     """W[o,c,p,q] = Σ_ab out[o,a] · core[a,b,p,q] · in[c,b]."""
 
-    def __init__(self, ours: Tucker, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "out_factor", "core", "in_factor")
+    tensors = ("out_factor", "core", "in_factor")
 
     def forward(self) -> torch.Tensor:
         return torch.einsum("oa,ab...,cb->oc...", self.out_factor, self.core, self.in_factor)
@@ -71,10 +65,8 @@ class TuckerWeight(Part):
 class MixTWeight(Part):
     """W[rows[r,p], columns[r,q]] = (1/N) Σ_gates gate[p,q]."""
 
-    def __init__(self, ours: MixT, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "gates")
-        self.shape, self.windows = ours.shape, ours.windows
+    tensors = ("gates",)
+    options = ("shape", "windows")
 
     def forward(self) -> torch.Tensor:
         weight = self.gates[0].new_zeros(self.shape[0], math.prod(self.shape[1:]))
@@ -91,9 +83,7 @@ class MixTWeight(Part):
 class ValuesWeight(Part):
     """W itself: ``Dense``, or ``Frozen``, which is a buffer."""
 
-    def __init__(self, ours: Dense | Frozen, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "values")
+    tensors = ("values",)
 
     def forward(self) -> torch.Tensor:
         return self.values
@@ -102,10 +92,8 @@ class ValuesWeight(Part):
 class PrunedWeight(Part):
     """W[place_k] = value_k, and 0 elsewhere. The places are indices, or one bit per entry."""
 
-    def __init__(self, ours: Pruned, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "values", "places")
-        self.shape, self.is_mask = ours.shape, ours.is_mask
+    tensors = ("values", "places")
+    options = ("shape", "is_mask")
 
     def forward(self) -> torch.Tensor:
         count = math.prod(self.shape)
@@ -119,10 +107,11 @@ class PrunedWeight(Part):
 class QuantizedWeight(Part):
     """The weight of the encoding inside, from rounded parameters; see ``encodings.quantized``."""
 
+    options = ("bits",)
+
     def __init__(self, ours: Quantized, made: dict[int, Any]):
-        super().__init__()
+        super().__init__(ours, made)
         self.of = decoder(ours.of, made)
-        self.bits = ours.bits
 
     def forward(self) -> torch.Tensor:
         inside = [*self.of.named_parameters(), *self.of.named_buffers()]
@@ -145,9 +134,10 @@ class QuantizedWeight(Part):
 class UpdateWeight(Part):
     """W = W₀ + gain · U, with a dense W₀ that is not trained."""
 
+    tensors = ("base", "gain")
+
     def __init__(self, ours: Update, made: dict[int, Any]):
-        super().__init__()
-        self.hold(ours, made, "base", "gain")
+        super().__init__(ours, made)
         self.of = decoder(ours.of, made)
 
     def forward(self) -> torch.Tensor:
@@ -157,10 +147,11 @@ class UpdateWeight(Part):
 class SharedPart(Part):
     """One layer's part of an encoding of several layers: W = gain · whole[first:last]."""
 
+    options = ("shape", "gain")
+
     def __init__(self, ours: SharedWeight, made: dict[int, Any]):
-        super().__init__()
+        super().__init__(ours, made)
         self.whole = decoder(ours.whole, made)
-        self.shape, self.gain = ours.shape, ours.gain
         entry = math.prod(ours.whole.shape[1:])  # elements at one index of the first axis
         lengths = [math.prod(shape) // entry for shape in ours.layers.values()]
         self.first = sum(lengths[: ours.index])

@@ -87,18 +87,18 @@ def _encodings(where: str, value: Any, folder: Path | None) -> dict[str, Any]:
     found = {}
     for layers, entry in encode.items():
         place = f"{where}.{layers}"
-        found[" ".join(layers.split())] = _encoding(place, entry, folder)
+        found[" ".join(layers.split())] = encoding_entry(place, entry, folder)
     return found
 
 
-def _encoding(place: str, entry: Any, folder: Path | None) -> dict[str, Any]:
+def encoding_entry(place: str, entry: Any, folder: Path | None = None) -> dict[str, Any]:
     """Return an encoding with all its options, and the same for the encoding in it (``of``)."""
     entry = {"encoding": "ADTN", "depth": entry} if type(entry) is int else entry
     chosen = _part(f"{place}: encoding", ENCODING, entry, folder)
     if "axes" in chosen and chosen["encoding"] != "ADTN":
         raise TinyADTNError(f"{place}: unknown 'axes': only an ADTN has them")
     if "of" in chosen:
-        chosen["of"] = _encoding(f"{place}.of", chosen["of"], folder)
+        chosen["of"] = encoding_entry(f"{place}.of", chosen["of"], folder)
     return chosen
 
 

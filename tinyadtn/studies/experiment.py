@@ -73,10 +73,6 @@ class Outcome:
     models: dict[str, Module]
     records: dict[str, dict[str, Any]]
 
-    def each(self, entry: str) -> dict[str, Any]:
-        """Return one entry of all records, by row."""
-        return {row: record[entry] for row, record in self.records.items()}
-
 
 def run_experiment(
     data: Data, settings: Settings, *, trained: Module | None = None, show_progress: bool = True

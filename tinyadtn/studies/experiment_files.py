@@ -43,21 +43,12 @@ def results(data: Data, settings: Settings, outcomes: list[Outcome]) -> dict[str
         "model": small.config,
         "versions": versions(),
         "report": [row.as_dict() for row in report(small).rows],
-        "outcomes": [
-            {
-                "seed": outcome.seed,
-                "validation_accuracy": outcome.each("validation"),
-                "test_accuracy": outcome.each("test"),
-                "fit_error": outcome.records["fine-tuned"]["fit_error"],
-                "histories": _histories(outcome),
-            }
+        "runs": [
+            {"row": row, "seed": outcome.seed, **record}
             for outcome in outcomes
+            for row, record in outcome.records.items()
         ],
     }
-
-
-def _histories(outcome: Outcome) -> dict[str, list[dict[str, Any]]]:
-    return {row: history for row, history in outcome.each("history").items() if history}
 
 
 def write_all(
@@ -65,30 +56,19 @@ def write_all(
 ) -> dict[str, str]:
     """Write checkpoints, results and pictures of an experiment; return {file: description}.
 
-    Checkpoints and pictures are those of the first seed. If a file cannot be written, the other
-    checkpoints and results are still written; then its OSError is raised. The small files that took
-    longest to compute come first, so a full disk affects them last.
+    Checkpoints and pictures are those of the first seed. The small files that took longest to
+    compute are written first, so a full disk affects them last.
     """
     first, about = outcomes[0], {"data": data.identity()}
     stored = walls(first.models["fine-tuned"])
     gates = {f"{name}.{k}": a for name, w in stored.items() for k, a in w.arrays().items()}
     files = FILES if gates else {k: v for k, v in FILES.items() if k != "gates.npz"}
     found = json.dumps(results(data, settings, outcomes), indent=1).encode()
-    errors: list[OSError] = []
-
-    def attempt(write: Callable[..., Any], file: str, *content: Any) -> None:
-        try:
-            write(folder / file, *content)
-        except OSError as error:
-            errors.append(error)
-
     if gates:
-        attempt(_write, "gates.npz", partial(write_npz, arrays=gates))
-    attempt(_write, "results.json", lambda file: file.write(found))
+        _write(folder / "gates.npz", partial(write_npz, arrays=gates))
+    _write(folder / "results.json", lambda file: file.write(found))
     for name in ("fine-tuned", "random start", "dense"):
-        attempt(save_with, f"{name.replace(' ', '-')}.npz", first.models[name], about)
-    if errors:
-        raise errors[0]
+        save_with(folder / f"{name.replace(' ', '-')}.npz", first.models[name], about)
     if gates:
         size = f", {(folder / 'gates.npz').stat().st_size:,} bytes"
         files = {**files, "gates.npz": files["gates.npz"] + size}
@@ -123,7 +103,8 @@ def _write_pictures(folder: Path, outcome: Outcome, classes: int) -> dict[str, s
     matrices = {label: dense(layer.weight).numpy() for label, layer in layers.items()}
     pixels = layers["dense"].axes[1]
     image = pixels if isinstance(pixels, tuple) and len(pixels) == 2 else None
-    curves = draw.training_curves(_histories(outcome), classes=classes)
+    histories = {row: record["history"] for row, record in outcome.records.items()}
+    curves = draw.training_curves({r: h for r, h in histories.items() if h}, classes=classes)
     draw.save(curves, folder / "curves.png")
     draw.save(draw.weights(matrices, image_shape=image), folder / "weights.png")
     files = {

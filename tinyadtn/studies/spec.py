@@ -18,26 +18,28 @@ Several lists multiply, so the row ``adtn`` has 3 · 2 · 3 runs. ``configuratio
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..data.catalogue import KNOWN
 from ..errors import SizeLimitError, TinyADTNError, nearest
 from ..files.npz import is_stream
 from ..tables import printable
 from ..training.parts import KNOWN as TRAINING_PARTS
-from .configuration import OPTIONS, Config, configuration, require_known
+from .configuration import ENCODING, NETWORK, OPTIONS, Config, configuration, require_known
+from .parts import is_own
 
+Item = TypeVar("Item")
 LONGEST = 2**22  # bytes of a spec
 MOST_RUNS = 100_000
+PARTS = {NETWORK.key, ENCODING.key, *TRAINING_PARTS}  # options whose value may be "module:name"
 DEEPEST = 30  # nesting of tables and lists; a wiring needs 8
 # The start of a key in more parts than that, a.b.c. or "a".b.c.
 DOTTED = re.compile(rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST}}}""")
@@ -69,24 +71,7 @@ class PlannedRun:
         """The configuration for the worker: paths and modules with their folder, ``content``."""
         files = {k: v for k, v in self.config.items() if k in ("data", "dense") and type(v) is str}
         paths = {k: str(self.folder / v) for k, v in files.items() if v not in KNOWN}
-        found: Config = {**self.config, **paths, "content": dict(self.content)}
-        network = self.config["network"]
-        found["network"] = {**network, "name": self._with_folder(network["name"])}
-        found |= {kind: self._with_folder(found[kind]) for kind in TRAINING_PARTS}
-        if isinstance(dense := found.get("dense"), dict):
-            own = {kind: self._with_folder(dense[kind]) for kind in TRAINING_PARTS}
-            found["dense"] = {**dense, **own}
-        if "encode" in found:
-            encode = found["encode"].items()
-            found["encode"] = {k: self._located_encoding(entry) for k, entry in encode}
-        return found
-
-    def _located_encoding(self, entry: Config) -> Config:
-        found = {**entry, "encoding": self._with_folder(entry["encoding"])}
-        return {**found, "of": self._located_encoding(entry["of"])} if "of" in entry else found
-
-    def _with_folder(self, name: str) -> str:
-        return str(self.folder / name) if ":" in name else name
+        return {**_with_folder(self.config, self.folder), **paths, "content": dict(self.content)}
 
     @property
     def label(self) -> str:
@@ -97,6 +82,17 @@ class PlannedRun:
     def method(self) -> str:
         """The row's name with all its choices except the learning rate."""
         return labelled(self.row, without_rate(self.choices))
+
+
+def _with_folder(config: Config, folder: Path) -> Config:
+    """Return a configuration in which the user's own parts are "folder/module:name"."""
+    found: Config = {
+        k: _with_folder(v, folder) if isinstance(v, dict) else v for k, v in config.items()
+    }
+    own = {
+        key: str(folder / value) for key, value in found.items() if key in PARTS and is_own(value)
+    }
+    return {**found, **own}
 
 
 @dataclass(frozen=True)
@@ -158,9 +154,11 @@ def read_spec(
                 f"{name}: no row is called {pattern!r}{nearest(pattern, every)} "
                 f"(there is {', '.join(map(printable, every))})"
             )
-    _refuse_too_many(name, chosen.values())
     folder = Path() if path is None else path.parent.absolute()
-    runs = [run for row, own in chosen.items() for run in _runs_of_row(name, folder, row, own)]
+    runs: list[PlannedRun] = []
+    for row, own in chosen.items():
+        runs += _runs_of_row(name, folder, row, own)
+        _refuse_too_many(name, len(runs))
     _refuse_twins(name, runs)
     count = content.get("count", "encoded")
     if isinstance(count, (list, tuple)) and count and all(isinstance(n, str) for n in count):
@@ -214,7 +212,8 @@ def _runs_of_row(
     where = f"{name}: rows.{printable(row)}"
     require_known(where, options, OPTIONS)
     seeds = _seeds(where, options.pop("seeds", 1))
-    varied = list(_each(where, options))
+    varied = list(_first(_each(where, options)))
+    _refuse_too_many(name, len(seeds) * len(varied))  # before a configuration is made for each
     paths = {path for choices, _ in varied for path in choices}
     for choices, values in varied:
         config = configuration(where, values, folder)
@@ -223,7 +222,7 @@ def _runs_of_row(
 
 
 def _seeds(where: str, value: Any) -> list[int]:
-    seeds = list(range(value)) if type(value) is int else value
+    seeds = list(_first(range(value))) if type(value) is int else value
     whole = isinstance(seeds, (list, tuple)) and all(type(s) is int and s >= 0 for s in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise TinyADTNError(
@@ -239,7 +238,7 @@ def _each(
     if not isinstance(value, Mapping):
         yield {}, value
     elif "each" not in value:
-        inside = [_each(where, child, (*path, str(key))) for key, child in value.items()]
+        inside = [_first(_each(where, v, (*path, str(key)))) for key, v in value.items()]
         for combination in product(*inside):
             choices = {path: choice for made, _ in combination for path, choice in made.items()}
             yield choices, dict(zip(value, (plain for _, plain in combination)))
@@ -253,26 +252,14 @@ def _each(
             yield from (({path: plain}, plain) for _, plain in _each(where, choice, path))
 
 
-def _refuse_too_many(name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Raise SizeLimitError for too many runs, counted before they are listed in memory."""
-    count = sum(_num_seeds(row.get("seeds", 1)) * _num_choices(row) for row in rows)
+def _first(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield as many items as a sweep may have runs, and one more."""
+    return islice(items, MOST_RUNS + 1)
+
+
+def _refuse_too_many(name: str, count: int) -> None:
     if count > MOST_RUNS:
-        shown = f"{count:,}" if count < 10**18 else "more than 10^18"
-        raise SizeLimitError(f"{name}: {shown} runs, a sweep has at most {MOST_RUNS:,}")
-
-
-def _num_seeds(value: Any) -> int:
-    if isinstance(value, (list, tuple)):
-        return len(value)
-    return value if isinstance(value, int) else 1
-
-
-def _num_choices(value: Any) -> int:
-    if not isinstance(value, Mapping):
-        return 1
-    if isinstance(value.get("each"), (list, tuple)):
-        return sum(map(_num_choices, value["each"]))
-    return math.prod(map(_num_choices, value.values()))
+        raise SizeLimitError(f"{name}: a sweep has at most {MOST_RUNS:,} runs, this one has more")
 
 
 def _refuse_twins(name: str, runs: Iterable[PlannedRun]) -> None:

@@ -185,6 +185,9 @@ def size_of(value: Any) -> tuple[float, float]:
 
 def compare(right: Any, got: Any, tolerance: float) -> tuple[float, str]:
     """Return the largest difference and a description of the problem, "" if there is none."""
+    if isinstance(right, np.ndarray) and right.ndim and isinstance(got, (list, tuple)):
+        # The cells that follow compute with the answer.
+        return np.inf, f"an array is expected, not a {type(got).__name__}."
     right = np.asarray(right)
     expected = "True or False" if right.dtype == bool else "a number or an array"
     if right.dtype.kind in "US":

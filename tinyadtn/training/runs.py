@@ -14,8 +14,6 @@ import numpy as np
 
 from ..checks import require_number, require_share
 from ..compression.checkpoint import take_weights
-from ..data.labels import numbers_as_names
-from ..data.splits import Data
 from ..errors import CheckpointError, TinyADTNError
 from ..files.state import read_state, write_state
 from ..nn.module import Module
@@ -313,40 +311,12 @@ def planned(path: str | os.PathLike[str], **own: Any) -> tuple[TrainingPlan, str
         raise CheckpointError(f"{path}: holds no training run to go on with ({error})") from error
 
 
-def trained_on(path: str | os.PathLike[str]) -> str | None:
-    """Return the name of the training data of a checkpoint; None if it holds only weights."""
-    name = _identity_in(path).get("name")
-    return name if isinstance(name, str) and "\0" not in name else None
-
-
-def is_trained_on(path: str | os.PathLike[str], data: Data) -> bool:
-    """Return whether a checkpoint was trained on these images; True if it does not say."""
-    return _identity_in(path).get("sha256") in (None, data.identity()["sha256"])
-
-
-def class_names(path: str | os.PathLike[str], count: int) -> list[str]:
-    """Return the names of the classes that a checkpoint was trained on; without any, numbers."""
-    names = _identity_in(path).get("classes")
-    if isinstance(names, list) and len(names) == count and all(isinstance(n, str) for n in names):
-        return names
-    return list(numbers_as_names(count))
-
-
-def _identity_in(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the ``Data.identity`` in a checkpoint; {} if it has none."""
+def data_in(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the ``Data.identity`` of the data that a checkpoint was trained on; {} without any."""
     data = read_state(path)[1].get("data")
-    return data if isinstance(data, dict) else {}
-
-
-def history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return the history in a training checkpoint: one entry per epoch; [] for weights alone."""
-    meta = read_state(path)[1]
-    if meta.get("kind") != "training":
-        return []
-    try:
-        return RunState.from_file(meta["training"], meta["plan"]["batch_size"]).history
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: holds no history of a training run ({error})") from error
+    if isinstance(data, dict) and isinstance(name := data.get("name"), str) and "\0" not in name:
+        return data
+    return {}
 
 
 def versions() -> dict[str, str]:

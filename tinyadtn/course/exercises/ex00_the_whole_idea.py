@@ -42,6 +42,53 @@ def sine(answer, rng):
         yield f"the gradient at {where}, where {arriving} arrives", g * np.cos(x), gradient
 
 
+# --- any activation ------------------------------------------------------------------------------
+
+
+def _tensor(network, activation, acts=lambda k: k > 0 and k % 2 == 0, flip=False):
+    """The right answer, and with the options wrong ones."""
+    state = tiny.Tensor(np.eye(1, 1 + network.num_sites % 2))
+    for k, gates in enumerate(network.columns):
+        state = activation(state) if acts(k) else state
+        for n, i in enumerate(range(k % 2, network.num_sites - 1, 2)):
+            gate = tiny.reshape(tiny.getitem(gates, index=n), shape=(4, -1))
+            pair = tiny.reshape(state, shape=(2**i, gate.data.shape[1], -1))
+            square = flip and gate.data.shape[1] == 4
+            pattern = "aqb,qp->apb" if square else "aqb,pq->apb"
+            state = tiny.contract(pair, gate, pattern=pattern)
+    return tiny.reshape(state, shape=-1)
+
+
+@exercise(
+    "any activation",
+    hints=(
+        "Copy the loop of decode. Which line holds tiny.relu?",
+        "Before columns 2, 4, … a layer begins: there, and not at k = 0, the activation acts.",
+        "The last line of decode picks entries and scales them: leave that out, return all.",
+    ),
+    wrong=(
+        lambda network, activation: _tensor(network, tiny.relu),
+        lambda network, activation: _tensor(network, activation, acts=lambda k: k > 0),
+        lambda network, activation: _tensor(network, activation, acts=lambda k: False),
+        lambda network, activation: activation(_tensor(network, activation)),
+        lambda network, activation: _tensor(network, activation, flip=True),
+        lambda network, activation: network.decode(),
+        lambda network, activation: _tensor(network, activation).data,
+        lambda network, activation: tiny.Tensor(_tensor(network, activation).data),
+    ),
+    tolerance=1e-5,
+    ask=asking.decoded,
+)
+def any_activation(answer, rng):
+    """Odd and even numbers of sites, one to three layers, three activations."""
+    for sides, depth in (((2, 2, 2), 1), ((4, 2, 2), 2), ((4, 4, 2), 3)):
+        for name, activation in asking.ACTIVATIONS.items():
+            network = tiny.ADTN(*sides, depth=depth, rng=rng)
+            tried = f"{network.num_sites} sites, depth {depth}, activation {name}"
+            got = answer(sides, depth, [gates.data for gates in network.columns], name)
+            yield tried, _tensor(network, activation).data, got
+
+
 # --- the smallest network ------------------------------------------------------------------------
 
 
@@ -99,48 +146,3 @@ def smallest_network(answer, rng):
     logits = tiny.fc2(split.images, network.decode(), *map(tiny.Tensor, others)).data
     percent = 100 * float(np.mean(logits.argmax(axis=1) == split.labels))
     yield f"{percent:.1f} % of the validation digits: at least 93 %", True, percent >= 93
-
-
-# --- any activation ------------------------------------------------------------------------------
-
-
-def _tensor(network, activation, acts=lambda k: k > 0 and k % 2 == 0, flip=False):
-    """The right answer, and with the options wrong ones."""
-    state = tiny.Tensor(np.eye(1, 1 + network.num_sites % 2))
-    for k, gates in enumerate(network.columns):
-        state = activation(state) if acts(k) else state
-        for n, i in enumerate(range(k % 2, network.num_sites - 1, 2)):
-            gate = tiny.reshape(tiny.getitem(gates, index=n), shape=(4, -1))
-            pair = tiny.reshape(state, shape=(2**i, gate.data.shape[1], -1))
-            square = flip and gate.data.shape[1] == 4
-            pattern = "aqb,qp->apb" if square else "aqb,pq->apb"
-            state = tiny.contract(pair, gate, pattern=pattern)
-    return tiny.reshape(state, shape=-1)
-
-
-@exercise(
-    "any activation",
-    hints=(
-        "Copy the loop of decode. Which line holds tiny.relu?",
-        "Before columns 2, 4, … a layer begins: there, and not at k = 0, the activation acts.",
-        "The last line of decode picks entries and scales them: leave that out, return all.",
-    ),
-    wrong=(
-        lambda network, activation: _tensor(network, tiny.relu),
-        lambda network, activation: _tensor(network, activation, acts=lambda k: k > 0),
-        lambda network, activation: _tensor(network, activation, acts=lambda k: False),
-        lambda network, activation: activation(_tensor(network, activation)),
-        lambda network, activation: _tensor(network, activation, flip=True),
-        lambda network, activation: network.decode(),
-    ),
-    tolerance=1e-5,
-    ask=asking.decoded,
-)
-def any_activation(answer, rng):
-    """Odd and even numbers of sites, one to three layers, three activations."""
-    for sides, depth in (((2, 2, 2), 1), ((4, 2, 2), 2), ((4, 4, 2), 3)):
-        for name, activation in asking.ACTIVATIONS.items():
-            network = tiny.ADTN(*sides, depth=depth, rng=rng)
-            tried = f"{network.num_sites} sites, depth {depth}, activation {name}"
-            got = answer(sides, depth, [gates.data for gates in network.columns], name)
-            yield tried, _tensor(network, activation).data, got

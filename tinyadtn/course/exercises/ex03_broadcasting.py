@@ -71,80 +71,6 @@ def check_unbroadcast(answer, rng):
         yield f"the adjoint identity, {large} and {small}", identity, np.sum(np.asarray(got) * b)
 
 
-# --- softmax cross-entropy -----------------------------------------------------------------------
-
-
-def softmax(logits):
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def without_the_mean(logits, labels):
-    out = softmax(logits)
-    out[np.arange(len(labels)), labels] -= 1
-    return out
-
-
-def probabilities_only(logits, labels):
-    return softmax(logits) / len(labels)
-
-
-def sign_turned(logits, labels):
-    return -without_the_mean(logits, labels) / len(labels)
-
-
-def softmax_along_the_batch(logits, labels):
-    e = np.exp(logits - logits.max(axis=0))
-    out = e / e.sum(axis=0)
-    out[np.arange(len(labels)), labels] -= 1
-    return out / len(labels)
-
-
-def overflows(logits, labels):
-    e = np.exp(logits)
-    out = e / e.sum(axis=1, keepdims=True)
-    out[np.arange(len(labels)), labels] -= 1
-    return out / len(labels)
-
-
-def loss(logits, labels):
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    total = np.log(np.exp(shifted).sum(axis=1))
-    return np.mean(total - shifted[np.arange(len(labels)), labels])
-
-
-@exercise(
-    "cross-entropy",
-    hints=(
-        "Through log-softmax: dL/d(log p) is -1/n at the label of each row, 0 elsewhere.",
-        "Put that into the gradient of log-softmax, g - softmax · Σg. What is Σg in each row?",
-        "(softmax(logits) - one_hot(labels)) / n; take the largest logit of each row off first.",
-    ),
-    wrong=(
-        without_the_mean,
-        probabilities_only,
-        sign_turned,
-        softmax_along_the_batch,
-        overflows,
-    ),
-    tolerance=1e-8,
-)
-def check_cross_entropy(answer, rng):
-    sizes = sorted(rng.integers(2, 6, size=(15, 2)).tolist(), key=np.prod)
-    for n, classes in sizes:
-        logits, labels = rng.normal(scale=2, size=(n, classes)), rng.integers(classes, size=n)
-        right, h = np.zeros((n, classes)), 1e-3
-        for place in np.ndindex(n, classes):
-            e = np.zeros((n, classes))
-            e[place] = h
-            at = [loss(logits + k * e, labels) for k in (1, -1, 2, -2)]
-            right[place] = (8 * (at[0] - at[1]) - (at[2] - at[3])) / (12 * h)
-        yield f"{n} rows, {classes} classes", right, answer(logits, labels)
-    sure, labels = np.array([[1000.0, 0.0], [0.0, -1000.0]]), np.array([1, 0])
-    right = np.array([[0.5, -0.5], [0.0, 0.0]])
-    yield "logits of 1000: nothing overflows", right, answer(sure, labels)
-
-
 # --- the gradient of a contraction ---------------------------------------------------------------
 
 
@@ -233,6 +159,80 @@ def check_einsum(answer, rng):
     patterns = ["i,i->", "ik,k->i", "ik,kj->ij", "kj,ik->ji"]
     patterns += [random_pattern(rng, count, shared) for count in counts]
     yield from contraction_cases(answer, rng, patterns)
+
+
+# --- softmax cross-entropy -----------------------------------------------------------------------
+
+
+def softmax(logits):
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def without_the_mean(logits, labels):
+    out = softmax(logits)
+    out[np.arange(len(labels)), labels] -= 1
+    return out
+
+
+def probabilities_only(logits, labels):
+    return softmax(logits) / len(labels)
+
+
+def sign_turned(logits, labels):
+    return -without_the_mean(logits, labels) / len(labels)
+
+
+def softmax_along_the_batch(logits, labels):
+    e = np.exp(logits - logits.max(axis=0))
+    out = e / e.sum(axis=0)
+    out[np.arange(len(labels)), labels] -= 1
+    return out / len(labels)
+
+
+def overflows(logits, labels):
+    e = np.exp(logits)
+    out = e / e.sum(axis=1, keepdims=True)
+    out[np.arange(len(labels)), labels] -= 1
+    return out / len(labels)
+
+
+def loss(logits, labels):
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    total = np.log(np.exp(shifted).sum(axis=1))
+    return np.mean(total - shifted[np.arange(len(labels)), labels])
+
+
+@exercise(
+    "cross-entropy",
+    hints=(
+        "Through log-softmax: dL/d(log p) is -1/n at the label of each row, 0 elsewhere.",
+        "Put that into the gradient of log-softmax, g - softmax · Σg. What is Σg in each row?",
+        "(softmax(logits) - one_hot(labels)) / n; take the largest logit of each row off first.",
+    ),
+    wrong=(
+        without_the_mean,
+        probabilities_only,
+        sign_turned,
+        softmax_along_the_batch,
+        overflows,
+    ),
+    tolerance=1e-8,
+)
+def check_cross_entropy(answer, rng):
+    sizes = sorted(rng.integers(2, 6, size=(15, 2)).tolist(), key=np.prod)
+    for n, classes in sizes:
+        logits, labels = rng.normal(scale=2, size=(n, classes)), rng.integers(classes, size=n)
+        right, h = np.zeros((n, classes)), 1e-3
+        for place in np.ndindex(n, classes):
+            e = np.zeros((n, classes))
+            e[place] = h
+            at = [loss(logits + k * e, labels) for k in (1, -1, 2, -2)]
+            right[place] = (8 * (at[0] - at[1]) - (at[2] - at[3])) / (12 * h)
+        yield f"{n} rows, {classes} classes", right, answer(logits, labels)
+    sure, labels = np.array([[1000.0, 0.0], [0.0, -1000.0]]), np.array([1, 0])
+    right = np.array([[0.5, -0.5], [0.0, 0.0]])
+    yield "logits of 1000: nothing overflows", right, answer(sure, labels)
 
 
 # --- any pattern ---------------------------------------------------------------------------------

@@ -122,7 +122,8 @@ def check_diagnosis(answer, rng):
         raise UnexpectedResultError("A dict is expected, with a line of the list for A, B and C.")
     named = answer if isinstance(answer, dict) else {}
     letters = list(rng.permutation(list(CULPRITS)))
-    for letter in sorted(letters, key=lambda letter: named.get(letter) is None):  # those last
+    # Those without an answer come last, in the order of the alphabet.
+    for letter in sorted(letters, key=lambda letter: letter if named.get(letter) is None else ""):
         given = named.get(letter)
         if given is not None and given not in SUSPECTS:
             raise UnexpectedResultError(f"run {letter}: {given!r} is not a line of the list.")

@@ -17,7 +17,6 @@ import numpy as np
 
 from ...autodiff.arrays import array_module
 from ...autodiff.engine import op
-from ...errors import GraphError, ShapeError
 from ..wirings import Pairs
 from .pair_cores import FirstLayer
 from .wall_windows import BLOCK_SITES, TAIL_SITES, WindowGroup, window_spans
@@ -69,8 +68,8 @@ def tensor_and_backward(
     gates act on |00⟩ only, so they store one column of their matrix. The others are (k, 4, 4),
     new[p] = Σ_q gate[p, q] old[q], 4 = two sites, the left one first. Site 0 is the highest bit of
     T's index. All arrays share one dtype. ``activation`` is a name in ``ACTIVATIONS``.
-    The backward function takes dL/dT and returns one gradient per column. If depth > 1 it runs once
-    (GraphError after that), because the gradients overwrite the stored states.
+    The backward function takes dL/dT and returns one gradient per column. It runs once, because the
+    gradients overwrite the stored states.
 
     >>> pair = np.eye(2)[None]                    # one first gate: |00⟩ becomes |00⟩ + |11⟩
     >>> tensor, backward = tensor_and_backward([pair, np.empty((0, 4, 4))], 2, "relu")
@@ -79,7 +78,6 @@ def tensor_and_backward(
     >>> backward(np.arange(4.0))[0]
     array([[[0., 1.], [2., 3.]]])
     """
-    _check_columns(columns, num_sites)
     first_layer, cut = FirstLayer(columns[0], columns[1], num_sites), num_sites // 2 | 1
     halves = [(0, cut), (cut, num_sites)]  # an odd cut: the bond is 2
     (left, left_backward), (right, right_backward) = map(first_layer.product, halves)
@@ -94,8 +92,6 @@ def tensor_and_backward(
             state = group.forward(state)
 
     def backward(g: np.ndarray) -> list[np.ndarray]:
-        if len(columns) > 2 and not window_groups:
-            raise GraphError("backward has run and freed what it needs: contract the wall again")
         xp = array_module(g)
         grads = [xp.empty_like(column) for column in columns]
         g = xp.asarray(g, left.dtype)
@@ -127,14 +123,6 @@ def peak_floats(num_sites: int, depth: int) -> int:
     return (
         states * 2**num_sites + blocks * 2 ** min(num_sites, TAIL_SITES) + chain + depth * windows
     )
-
-
-def _check_columns(columns: Sequence[np.ndarray], num_sites: int) -> None:
-    counts = [num_sites // 2, (num_sites - 1) // 2] * (len(columns) // 2)
-    wanted = [(count, 4, 4) if i else (count, 2, 2) for i, count in enumerate(counts)]
-    shapes = [column.shape for column in columns]
-    if not shapes or shapes != wanted:
-        raise ShapeError(f"a wall of {num_sites} sites takes columns {wanted}, got {shapes}")
 
 
 @op(joint=True)
