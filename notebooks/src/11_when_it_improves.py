@@ -322,7 +322,8 @@ teach.states("7.4", both, within=0.05)
 # ### Exercise: one more run
 #
 # Decide whether a reported accuracy may be one more run: at most `STUDENT_T` times this error away
-# from the mean of at least three runs.
+# from the mean of at least three runs. By hand: 97.2, 97.4 and 97.6 have $s = 0.2$ and the error
+# 0.23. The factor is 4.3, so anything up to 98.4 may be one more run.
 
 
 # %%
@@ -350,6 +351,9 @@ teach.reveal(my_guess_gao, bool(one_more_run(runs, 99.17)))
 # %% compare
 teach.states("2,860", size, always=True)
 teach.states("99.01", np.mean(runs), always=True)
+error = np.std([97.2, 97.4, 97.6], ddof=1) * np.sqrt(1 + 1 / 3)
+teach.states("0.23", error, always=True)
+teach.states("98.4", 97.4 + 4.3 * error, always=True)
 
 # %% [markdown]
 # It may. So nothing speaks against the report, and a single reported figure allows no more than
