@@ -1,7 +1,7 @@
 """The networks whose first layers made the features of the head studies: how they were trained.
 
 TINYADTN_DATA=FOLDER python tests/bench/trained_networks.py runs/*/best.npz   # a minute or two;
-                                                                             # writes trained.json
+                                                                             # adds to trained.json
 python tests/bench/trained_networks.py --table                 # prints what stands there
 python tests/bench/trained_networks.py --vgg16-epochs          # its VGG-16, and vgg16_end_to_end's
 
@@ -47,6 +47,8 @@ def record(path: str) -> dict[str, Any]:
 
 HEAD = [
     "",
+    "hidden layers",
+    "optimizer",
     "epochs",
     "crops and flips",
     "peak learning rate",
@@ -64,6 +66,8 @@ def cells(record: dict[str, Any]) -> list[str]:
     plan, last = record["plan"], record["history"][-1]
     return [
         record["config"]["model"],
+        ", ".join(map(str, record["config"]["widths"])) or "none",
+        plan["optimizer"],
         f"{plan['epochs']}",
         "yes" if plan["augment"] else "no",
         f"{plan['learning_rate']:g}",
@@ -92,7 +96,9 @@ def main(words: list[str]) -> None:
         return
     if not words or words[0].startswith("-"):
         sys.exit(__doc__)
-    records = [record(path) for path in words]
+    known = {each["features"]["sha256"]: each for each in json.loads(FILE.read_text("utf-8"))}
+    known |= {each["features"]["sha256"]: each for each in map(record, words)}
+    records = list(known.values())
     FILE.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     print(table(records))
 
