@@ -13,9 +13,10 @@ import tinyadtn as ta
 from tinyadtn.cli import train_command
 from tinyadtn.cli.main import main
 from tinyadtn.cli.parser import build_parser
+from tinyadtn.cli.recipes import recipe
 from tinyadtn.files.state import read_state, write_state
 from tinyadtn.nn.surgery import named_layers
-from tinyadtn.training.runs import planned
+from tinyadtn.training.runs import TrainingPlan, planned
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +48,8 @@ def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
     assert printed[0].startswith("lenet5, 61,706 trainable parameters, on Data(")
     assert "MiB of memory (images" in printed[1]
     assert printed[2] == (
-        "1 epoch of 2 steps, peak learning rate 0.001; saves in runs/train every 5 minutes and "
-        "after every epoch"
+        "1 epoch of 2 steps, peak learning rate 0.001 with adam; saves in runs/train every 5 "
+        "minutes and after every epoch"
     )
     assert read_state("runs/train/last.npz")[1]["plan"]["augment"] is True
 
@@ -203,6 +204,29 @@ def test_a_stopped_run_says_that_it_was_on_the_gpu(cuda, tiny, monkeypatch, caps
 def test_encoded_layers_have_a_default_rate_of_their_own(tiny, words, rate):
     assert main(["train", *words, "--data", tiny, "--epochs", "1", "--quiet"]) == 0
     assert planned("runs/train/last.npz")[0].learning_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "added"),
+    [
+        (["vgg16"], {}, {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 16, "augment": True}),
+        (["vgg16"], {"optimizer": "sgd", "augment": False}, {"learning_rate": 0.1}),
+        (["vgg16"], {"optimizer": "adam"}, {}),
+        (["vgg16"], {"loss": len}, {"weight_decay": 5e-3}),
+        (["alexnet"], {}, {}),
+        (["alexnet", "--encode", "fc1=1"], {}, {}),
+        (["lenet5", "--encode", "fc1=1"], {}, {"learning_rate": 0.03}),
+    ],
+)
+def test_the_recipe_of_a_network_fills_what_is_not_given(words, given, added):
+    options = build_parser().parse_args(["train", *words])
+    images = np.random.default_rng(0).random((10, 3, 32, 32), np.float32)
+    photos = ta.Split(images, np.arange(10))
+    found = recipe(options, given, ta.Data(photos, photos, photos, range(10)))
+    assert added.items() <= found.items() and not found.keys() & given.keys()
+    assert bool(added) == bool(found)
+    assert ("label_smoothing" in found) == (found.get("clip") == 5 and "loss" not in given)
+    TrainingPlan(**{name: value for name, value in given.items() if name != "loss"} | found)
 
 
 PARTS = """

@@ -30,8 +30,9 @@ from .checkpoint_commands import (
 )
 from .compress_command import compress_model
 from .encode_option import KINDS, encoding_text, layer_text
+from .recipes import ENCODED_RATE, VGG16
 from .sweep_command import run_sweep
-from .train_command import ENCODED_RATE, train_model
+from .train_command import train_model
 
 Option = tuple[str, dict[str, Any]]  # the arguments of ``add_argument``
 Value = Callable[[str], Any] | Iterable[Any]  # a function that reads the text, or the choices
@@ -66,32 +67,36 @@ ALWAYS = [
 ]
 
 
-RATES = f"{TrainingPlan.learning_rate}; {ENCODED_RATE} for fc2 and lenet5 with --encode"
-
-
-def of_plan(name: str, help: str, value: Value) -> Option:
+def of_plan(name: str, help: str, value: Value, also: str = "") -> Option:
     """Return an option of ``TrainingPlan``, whose default is only in the help.
 
     A resumed run keeps its plan, so an option that is not given must be None.
     """
-    default = getattr(TrainingPlan, name[2:].replace("-", "_"))
+    field = name[2:].replace("-", "_")
+    default = getattr(TrainingPlan, field)
     shown = "no limit" if default is None else default
-    return option(name, help if "(default" in help else f"{help} (default: {shown})", value)
+    own = f"; {VGG16[field]} for vgg16" if field in VGG16 else ""
+    return option(name, f"{help} (default: {shown}{also}{own})", value)
 
 
 OWN = {kind: f"{', '.join(sorted(known))}, or module:name" for kind, known in KNOWN.items()}
+AUGMENT = (
+    "crop and mirror training images at random; not for digits "
+    "(default: no; yes for colour images in vgg16)"
+)
+ENCODED_ONLY = f"; {ENCODED_RATE} for fc2 and lenet5 with --encode"
 PLAN = [  # one for each field of ``TrainingPlan``
     of_plan("--epochs", "number of passes over the training data", positive),
     of_plan("--batch-size", "images per step", positive),
     of_plan("--optimizer", f"update rule: {OWN['optimizer']}", str),
-    of_plan("--learning-rate", f"peak learning rate (default: {RATES})", rate),
+    of_plan("--learning-rate", "peak learning rate", rate, ENCODED_ONLY),
     of_plan("--schedule", f"learning-rate schedule: {OWN['schedule']}", str),
     of_plan("--loss", f"training loss: {OWN['loss']}", str),
     of_plan("--momentum", "momentum of sgd", float),
     of_plan("--weight-decay", "decoupled weight decay, times the learning rate", float),
     of_plan("--clip", "largest norm of the gradients of all parameters together", rate),
     of_plan("--label-smoothing", "share of the target that all classes divide equally", float),
-    flag("--augment", "crop and mirror training images at random; not for digits", default=None),
+    flag("--augment", AUGMENT, action=argparse.BooleanOptionalAction, default=None),
     flag("--drop-last", "leave out the last batch of an epoch if it is smaller", default=None),
     of_plan("--seed", "seed of every random draw", whole),
 ]

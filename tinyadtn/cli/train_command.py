@@ -23,13 +23,11 @@ from ..training.runs import TrainingPlan, planned
 from ..training.train import SAVE_MINUTES, train
 from .inputs import network_for, own_words
 from .outputs import check_free
+from .recipes import recipe
 from .signals import interruption
 from .terminal import as_typed, program, say, say_next, words_of
 
 FEW_STEPS = 100  # of training; a network has hardly left its initialization
-# With ADTNs of depth 1 to 8, fc2 and lenet5 are best at rates of 0.02 to 0.04
-# (data/results/collapse.md), 30 times that of dense networks.
-ENCODED_RATE = 0.03
 
 
 def train_model(options: Namespace) -> int:
@@ -38,8 +36,6 @@ def train_model(options: Namespace) -> int:
     plan_options = [field.name for field in fields(TrainingPlan)]
     given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
     given |= {kind: training_part(given[kind]) for kind in KNOWN if kind in given}
-    if options.encode and options.model in ("fc2", "lenet5") and not options.resume:
-        given.setdefault("learning_rate", ENCODED_RATE)
     data, model, plan = (_run_to_resume if options.resume else _new_run)(options, given)
     model = placed(model, options.device)
     # train() checks its arguments when it is called, before anything is printed.
@@ -51,7 +47,7 @@ def train_model(options: Namespace) -> int:
     say(
         f"{plan.epochs} {'epoch' if plan.epochs == 1 else 'epochs'} of "
         f"{per_epoch:,} steps, peak learning rate "
-        f"{plan.learning_rate:g}; saves in {options.out} every "
+        f"{plan.learning_rate:g} with {plan.optimizer}; saves in {options.out} every "
         f"{options.save_minutes:g} minutes and after every epoch"
         + (f"; resumes {options.resume}" if options.resume else "")
     )
@@ -77,12 +73,17 @@ def train_model(options: Namespace) -> int:
 
 
 def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:
-    """Return the data, the named network with encoded layers, and the plan; check the memory."""
-    plan = TrainingPlan(**given)
+    """Return the data, the named network with encoded layers, and the plan; check the memory.
+
+    What the network's own recipe adds to the plan is added to ``given``.
+    """
+    TrainingPlan(**given)  # a wrong option is found before data are read
     options.out, options.data = options.out or "runs/train", options.data or "mnist-5k"
     last = Path(options.out) / "last.npz"
     check_free(options, *STATES, hint=f", resume it (--resume {last})" if last.exists() else "")
     data = load_data(options.data)
+    given |= recipe(options, given, data)
+    plan = TrainingPlan(**given)
     check_memory(training_memory(network_for(options, data, None), data, plan))
     return data, network_for(options, data, plan.seed), plan
 
