@@ -1,5 +1,6 @@
 """The command line: exit codes, errors in one line, and the commands for a checkpoint."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -120,14 +121,14 @@ def test_errors_are_one_line_and_an_exit_code(arguments, code, words, tmp_path, 
         ["compress", "fc2", "--site-dim", "0"],
     ],
 )
-def test_usage_errors_exit_with_2_and_two_lines(arguments, capsys):
+def test_usage_errors_exit_with_2_and_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
-    error, hint = capsys.readouterr().err.splitlines()
+    (error,) = capsys.readouterr().err.splitlines()
     command = "tinyadtn train" if arguments[:1] == ["train"] else "tinyadtn"
     assert error.startswith(command) and ": error: " in error
-    assert hint.startswith("(all options: tinyadtn") and hint.endswith(" --help)")
+    assert re.search(r"\(options: tinyadtn( train| compress)? --help\)$", error)
 
 
 @pytest.mark.parametrize(("option", "least"), [("--epochs", 1), ("--batch-size", 1), ("--seed", 0)])

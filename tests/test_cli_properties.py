@@ -156,6 +156,7 @@ COMMANDS = {
             option("--wiring", choice("brick_wall", "tree")),
             option("--site-dim", NUMBER),
             option("--dense", FILE),
+            option("--widths", st.lists(NUMBER, max_size=2)),
             option("--encode", some(ENCODE)),
             option("--dense-epochs", NUMBER),
             option("--fit-steps", NUMBER),
@@ -178,7 +179,13 @@ COMMANDS = {
     ),
     "evaluate": (
         [FILE.map(lambda f: [f])],
-        [option("--data", DATA), option("--split", choice("train", "test", "validation")), DEVICE],
+        [
+            *(option("--data", DATA), DEVICE),
+            option("--split", choice("train", "test", "validation")),
+            option("--network", choice("fc2", "lenet5", "no:where")),
+            option("--widths", st.lists(NUMBER, max_size=2)),
+            option("--encode", some(ENCODE)),
+        ],
     ),
     "features": (
         [FILE.map(lambda f: [f]), MADE.map(lambda f: ["--out", f])],

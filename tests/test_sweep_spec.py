@@ -200,7 +200,7 @@ def test_rows_can_be_chosen_by_pattern():
         ("encode.fc1 = {encoding = 'ADTN', dept = 2}", r"'dept'; did you mean depth\?"),
         ("encode.fc1 = {encoding = 'LowRank', depth = 2}", "LowRank: unknown 'depth'"),
         ("encode.fc1 = {encoding = 'LowRank', rank = 2, axes = [1]}", "unknown 'axes'"),
-        ("encode.fc1 = 'MixT'", "MixT needs modes and width"),
+        ("encode.fc1 = 'LowRank'", "LowRank needs rank"),
         ("encode.fc1 = 'Part'", "encoding cannot be 'Part'"),
         ("encode.fc1 = {encoding = ['ADTN']}", "encoding cannot be"),
         (

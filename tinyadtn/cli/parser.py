@@ -218,9 +218,7 @@ class _Parser(argparse.ArgumentParser):
 
         The usage is left out: with thirty options it hides the message.
         """
-        self.exit(
-            2, f"{self.prog}: error: {printable(message)}\n(all options: {self.prog} --help)\n"
-        )
+        self.exit(2, f"{self.prog}: error: {printable(message)} (options: {self.prog} --help)\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
