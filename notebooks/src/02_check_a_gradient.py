@@ -124,8 +124,8 @@ error_against_step(steps, panels)
 
 # %%
 for name, errors in panels.items():
-    best = ", ".join(f"{label} {e.min():.0e}" for label, e in errors.items())
-    print(f"{name}, smallest error: {best}")
+    smallest = ", ".join(f"{label} {e.min():.0e}" for label, e in errors.items())
+    print(f"{name}, smallest error: {smallest}")
 
 # %% [markdown]
 # The right panel is why **gradients in float32 are never checked by differences**: six digits is
