@@ -55,7 +55,6 @@ def fit_by_variable_projection(
     optimizer = Adam(weight.parameters(), clip=1.0)
     schedule = OneCycle(peak=learning_rate, steps=steps)
     before = whole = weight.arrays()
-    best = 1.0
     errors: list[float] = []
     bar = progress(
         range(steps + 1),
@@ -67,18 +66,16 @@ def fit_by_variable_projection(
         for step in bar:
             overlap, square = inner_products(weight, direction, step)
             loss = 1 - overlap * overlap / square
-            whole, best = weight.arrays(), norm * overlap.item() / square.item()
+            best = weight.scale.dtype.type(norm * overlap.item() / square.item())
+            whole = {**weight.arrays(), "scale": before["scale"] * best}
             errors.append(math.sqrt(max(loss.item(), 0.0)))
             if step < steps:
                 descend(loss, optimizer, schedule(step))
-    except BaseException as error:
-        if isinstance(error, NonFiniteError):
-            whole, best = before, 1.0
         weight.load_arrays(whole)
+    except BaseException as error:
+        weight.load_arrays(before if isinstance(error, NonFiniteError) else whole)
         optimizer.zero_grad()
         raise
-    finally:
-        weight.scale = Tensor(weight.scale.data * weight.scale.dtype.type(best))
     return errors
 
 
