@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..checks import require_number
-from ..errors import DTypeError, ShapeError
+from ..errors import DataFileError, DTypeError, ShapeError
 from ..files.datafile import CHUNK
 from .image_checks import require_channels_first, without_mask
 
@@ -26,7 +26,7 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     20 MB of memory for any number of images. If all pixels of a channel are equal, its standard
     deviation is set to 1, so that normalization makes it zero. Use the *training* images, and the
     same result for all splits. ``ShapeError`` for other shapes and for images without pixels,
-    ``DTypeError`` for integers.
+    ``DTypeError`` for integers, ``DataFileError`` for pixels that are not finite.
 
     >>> mean, std = channel_statistics(np.float32([[[[0, 1]], [[0.5, 0.5]]]]))
     >>> mean.tolist(), std.tolist()
@@ -52,6 +52,8 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         part -= means[-1][:, None, None]
         variances.append(np.square(part, out=part).mean(axis=(0, 2, 3)))
     mean = np.average(means, 0, sizes)
+    if not np.isfinite(mean).all():
+        raise DataFileError("channel_statistics: pixels are not finite; replace NaN and infinity")
     # Within the parts and between them: in Σ x²/N - mean², a small spread would drown in rounding.
     std = np.sqrt(np.average(variances + (means - mean) ** 2, 0, sizes)).astype(np.float32)
     constant = images.min(axis=(0, 2, 3)) == images.max(axis=(0, 2, 3))
