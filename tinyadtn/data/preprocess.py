@@ -49,11 +49,11 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         part = images[start : start + step].astype(np.float64)
         sizes.append(len(part))
         means.append(part.mean(axis=(0, 2, 3)))
+        if not np.isfinite(means[-1]).all():
+            raise DataFileError("channel_statistics: pixels must be finite; replace NaN and inf")
         part -= means[-1][:, None, None]
         variances.append(np.square(part, out=part).mean(axis=(0, 2, 3)))
     mean = np.average(means, 0, sizes)
-    if not np.isfinite(mean).all():
-        raise DataFileError("channel_statistics: pixels are not finite; replace NaN and infinity")
     # Within the parts and between them: in Σ x²/N - mean², a small spread would drown in rounding.
     std = np.sqrt(np.average(variances + (means - mean) ** 2, 0, sizes)).astype(np.float32)
     constant = images.min(axis=(0, 2, 3)) == images.max(axis=(0, 2, 3))
