@@ -121,7 +121,8 @@ def train(
         run = Run(model, settings, optimizer, RunState(), identity, folder)
     run.plan.steps_per_epoch(len(data.train))  # ValueError if there is no step
     labels = data.train.labels
-    if run.plan.loss == "softmax_cross_entropy" and (labels == labels[:1]).all():
+    one_class = len(labels) > 1 and (labels == labels[0]).all()
+    if one_class and run.plan.loss == "softmax_cross_entropy":
         raise TinyADTNError(
             f"all {len(labels):,} training images have the label {labels[0]}: there is nothing to "
             "tell apart. Take images of several classes; files are often sorted by class"
