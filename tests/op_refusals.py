@@ -127,6 +127,11 @@ REFUSED: list[tuple[str, Callable, tuple, dict, type, str | None]] = [
     ("pad", ta.pad, _zeros((2, 3)), {"pad_width": 1.5}, ShapeError, "from 0, got 1.5"),
     ("pad", ta.pad, _zeros((2, 3)), {"pad_width": (1, 2, 3)}, ShapeError, r"\(2, 3\).*broadcast"),
     *(
+        (f.__name__, f, _zeros((2,)), {"labels": np.array([0, 1], kind)}, DTypeError, "numbers")
+        for f in (ta.binary_cross_entropy_with_logits,)
+        for kind in (complex, object, str)
+    ),
+    *(
         (f.__name__, f, _zeros((2, 3)), {"labels": labels}, ShapeError, words)
         for f in (ta.binary_cross_entropy_with_logits,)
         for labels, words in [

@@ -269,6 +269,14 @@ def test_a_size_may_be_a_number_of_numpy():
     np.testing.assert_array_equal(y.data, ta.conv2d(x, weight, stride=2, padding=(1, 0)).data)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, bool])
+def test_whole_numbers_become_floats_and_do_not_wrap_around(dtype):
+    """As in the other ops of images; in uint8, 200 + 200 is 144."""
+    x = np.full((1, 1, 2, 2), 200).astype(dtype)
+    y = ta.conv2d(x, np.ones((1, 1, 2, 2), dtype))
+    assert y.dtype == np.float32 and y.item() == 4 * float(x.max())
+
+
 # --- blocks and memory ---------------------------------------------------------------------------
 
 

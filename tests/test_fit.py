@@ -1,12 +1,15 @@
 """Stage (a): bringing the decoded weight close to a given one."""
 
+import contextlib
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_interrupts import Interrupter
 
 import tinyadtn as ta
+from tinyadtn.autodiff.modes import recording
 from tinyadtn.errors import DTypeError, NonFiniteError, ShapeError, TinyADTNError
 
 
@@ -68,6 +71,45 @@ def test_an_interrupted_fit_leaves_its_last_whole_step(call, monkeypatch):
     assert distance(weight, target) == pytest.approx(errors[whole], rel=1e-4)
     assert all(p.grad is None and p.data.flags.writeable for p in weight.parameters())
     del stopped
+
+
+def test_an_interrupt_at_the_end_of_a_fit_leaves_the_scale_that_is_best():
+    target = smooth_target((16, 16))
+    fit(ta.ADTN((16, 16), 2, rng=0), target, steps=2)  # fills caches
+    with Interrupter() as count:
+        errors = fit(ta.ADTN((16, 16), 2, rng=0), target, steps=2)
+    for line in range(count.lines - 60, count.lines):
+        weight = ta.ADTN((16, 16), 2, rng=0)
+        with contextlib.suppress(KeyboardInterrupt), Interrupter(line):
+            fit(weight, target, steps=2)
+        assert distance(weight, target) == pytest.approx(errors[-1], rel=1e-4), line
+
+
+CLOSED = {
+    "LowRank": lambda: ta.LowRank((6, 8), 2, rng=0),
+    "TensorTrain": lambda: ta.TensorTrain((6, 8), ((2, 3), (4, 2)), ranks=2, rng=0),
+    "MixT": lambda: ta.MixT((8, 8), ((2, 4), (4, 2)), width=2, rng=0),
+    "Pruned": lambda: ta.Pruned((6, 8), 0.5, rng=0),
+}
+
+
+@pytest.mark.parametrize("make", CLOSED.values(), ids=list(CLOSED))
+def test_an_interrupted_fit_in_closed_form_changes_all_arrays_or_none(make):
+    weight = make()
+    target = smooth_target(weight.shape)
+    states = [contents(weight)]
+    with Interrupter() as count:
+        weight.fit(target)
+    states.append(contents(weight))
+    for line in range(1, count.lines + 1):
+        weight = make()
+        with contextlib.suppress(KeyboardInterrupt), Interrupter(line):
+            weight.fit(target)
+        assert contents(weight) in states and recording.get(), line
+
+
+def contents(weight):
+    return {name: array.tobytes() for name, array in weight.arrays().items()}
 
 
 def test_no_other_scale_is_better():

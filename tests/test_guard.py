@@ -341,7 +341,7 @@ def test_an_array_in_the_place_of_one_that_is_gone_is_guarded_for_itself():
     y = leaf(np.ones(3)) + 0.0
     place, z = id(y.data), y + 0.0
     del y  # its node lives on behind z, and still has to release what it made read-only
-    others = [np.ones(3) for _ in range(100)]
+    others = [np.ones(3) for _ in range(10_000)]
     (array,) = (other for other in others if id(other) == place)
     w = needed(array) * 2
     with READ_ONLY:

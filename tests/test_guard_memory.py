@@ -275,7 +275,7 @@ def test_an_op_of_ones_own_may_return_strided_windows():
             del y
         z.backward(np.ones((3, 2)))
         assert x.grad.tolist() == [0, 4, 8, 6] and x.data.flags.writeable
-        assert not keep or y.data.flags.writeable
+        assert not keep or not y.data.flags.writeable  # an op gets its arguments read-only
 
 
 def test_a_model_from_a_pickle_computes_gradients():

@@ -23,13 +23,40 @@ def test_the_memory_limit_is_not_beyond_the_machine(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])
 def test_the_memory_limit_is_not_beyond_the_container(file, monkeypatch, tmp_path):
-    monkeypatch.setattr("tinyadtn.limits.CONTAINER", tmp_path)
+    monkeypatch.setattr("tinyadtn.limits.CONTAINER", tmp_path / "none")
     machine = memory_limit()
     (tmp_path / "memory").mkdir()
     (tmp_path / file).write_text("max\n")
+    monkeypatch.setattr("tinyadtn.limits.CONTAINER", tmp_path)
     assert memory_limit() == machine
     (tmp_path / file).write_text("4000000\n")
     assert memory_limit() == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("entry", "file"),
+    [("0::/job/step", "job/memory.max"), ("4:memory:/job", "memory/job/memory.limit_in_bytes")],
+)
+def test_the_memory_limit_is_not_beyond_a_job_of_a_cluster(entry, file, monkeypatch, tmp_path):
+    """The limit may be that of a parent of the process's control group."""
+    (tmp_path / "groups").write_text(f"9:name=systemd:/else\n{entry}\n")
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(f"{2**20}\n")
+    monkeypatch.setattr("tinyadtn.limits.CONTAINER", tmp_path)
+    monkeypatch.setattr("tinyadtn.limits.GROUPS", tmp_path / "groups")
+    assert memory_limit() == 2**20 * 3 // 4
+
+
+def test_the_memory_limit_is_not_beyond_that_of_the_shell():
+    resource = pytest.importorskip("resource")
+    code = "from tinyadtn.limits import memory_limit; print(memory_limit())"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32)),
+    )
+    assert int(found.stdout) <= 2**32 * 3 // 4
 
 
 def test_what_does_not_fit_in_memory_is_refused_with_the_way_out(monkeypatch):

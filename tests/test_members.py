@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn.errors import TinyADTNError
 from tinyadtn.nn.surgery import dense
 
 X = np.random.default_rng(0).random((2, 5), np.float32)
@@ -360,3 +361,12 @@ def test_threads_share_a_model():
         thread.join(60)
     for one in found:
         np.testing.assert_array_equal(one, expected)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_two_tensors_of_one_name_are_rejected_before_one_is_lost(nested):
+    """A training run saves arrays() without save()."""
+    module = ta.Linear(2, 2, rng=0)
+    module.parts = {"a.b": ones(1), "a": {"b": ones(2)}} if nested else {1: ones(1), "1": ones(2)}
+    with pytest.raises(TinyADTNError, match="two tensors are called parts"):
+        module.arrays()

@@ -368,6 +368,13 @@ def test_a_nan_wins_and_gets_the_gradient(name, nan_first):
     assert x.grad.tolist() == ([3, 0] if nan_first else [0, 3])
 
 
+@pytest.mark.parametrize("shape", [(2,), (2, 3)])
+def test_a_nan_in_relu_gets_the_gradient(shape):
+    x = ta.Tensor(np.full(shape, np.nan), requires_grad=True)
+    ta.relu(x).backward(np.ones(shape))
+    assert (x.grad == 1).all()
+
+
 def test_two_nans_share_as_equals_do():
     x = ta.Tensor(np.array([np.nan, np.nan]), requires_grad=True)
     ta.maximum(x[0], x[1]).backward(3.0)

@@ -1,5 +1,7 @@
 """What an op of one's own may receive and return, and the errors for everything else."""
 
+import collections
+
 import numpy as np
 import pytest
 
@@ -155,6 +157,47 @@ def test_other_errors_of_a_vjp_stay_as_they_are():
         broken(leaf(1.0)).backward()
 
 
+# --- an op that writes into its arguments ---------------------------------------------------------
+
+
+def scale_in_place(a):
+    a *= 2
+    return a
+
+
+def write_through_a_view(a):
+    a.reshape(-1)[0] = 0
+    return a.copy()
+
+
+@pytest.mark.parametrize("write", [scale_in_place, write_through_a_view])
+def test_an_op_that_writes_into_an_argument_is_refused_by_name(write):
+    """Also where no gradient is needed: the array may be the caller's."""
+
+    @op
+    def writer(a):
+        return write(a), lambda g: g * 2
+
+    x, array = leaf(1.0, 2), np.array([1.0, 2])
+    for argument in (x, x + 1, array):
+        with pytest.raises(GraphError, match=r"writer writes into.*g \* 2 instead of g \*= 2"):
+            writer(argument)
+    assert x.data.tolist() == array.tolist() == [1, 2] and array.flags.writeable
+
+
+@pytest.mark.parametrize("view_of", [lambda a: a, lambda a: a[::-1], lambda a: a.reshape(1, 2)])
+def test_a_result_that_is_a_view_of_an_argument_can_be_written_as_before(view_of):
+    @op
+    def same(a):
+        return view_of(a), lambda g: view_of(g).reshape(2)
+
+    array = np.array([1.0, 2])
+    same(array).numpy()[...] = 5
+    assert array.tolist() == [5, 5]
+    array.setflags(write=False)
+    assert not same(array).numpy().flags.writeable
+
+
 # --- gradients and values of the wrong shape or type ----------------------------------------------
 
 
@@ -211,7 +254,11 @@ def test_a_joint_op_gives_a_list_of_all_gradients(shares):
         careless(leaf(1.0, 2.0), leaf(1.0, 2.0)).sum().backward()
 
 
-@pytest.mark.parametrize("value", [2.0, [2.0], None])
+class OfAnotherLibrary:
+    dtype = "float32"
+
+
+@pytest.mark.parametrize("value", [2.0, [2.0], None, OfAnotherLibrary()])
 def test_a_value_that_is_no_array_is_refused_by_name(value):
     @op
     def careless(a):
@@ -221,13 +268,27 @@ def test_a_value_that_is_no_array_is_refused_by_name(value):
         careless(leaf(1.0))
 
 
-def test_a_list_that_changes_after_the_call_does_not_change_the_gradient():
+@pytest.mark.parametrize("kind", [list, collections.deque, collections.UserList])
+def test_a_list_that_changes_after_the_call_does_not_change_the_gradient(kind):
     @op
     def scaled(a, *, factors):
         return a * factors[0], lambda g: g * factors[0]
 
-    x, factors = ta.Tensor([1.0, 2.0], requires_grad=True), [3.0, 4.0]
+    x, factors = ta.Tensor([1.0, 2.0], requires_grad=True), kind([3.0, 4.0])
     loss = scaled(x, factors=factors).sum()
     factors[0] = 100.0
     loss.backward()
     np.testing.assert_array_equal(x.grad, [3, 3])
+
+
+def test_an_array_in_a_deque_is_protected_as_in_a_list():
+    @op
+    def scaled(a, *, factors):
+        return a * factors[0], lambda g: g * factors[0]
+
+    x, factor = leaf(1.0, 2), np.array([3.0, 4])
+    y = scaled(x, factors=collections.deque([factor], maxlen=1))
+    with pytest.raises(ValueError, match="read-only"):
+        factor[0] = 9
+    y.sum().backward()
+    assert x.grad.tolist() == [3, 4] and factor.flags.writeable

@@ -10,7 +10,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.data.splits import batches
-from tinyadtn.errors import NonFiniteError
+from tinyadtn.errors import NonFiniteError, TinyADTNError
 from tinyadtn.files.state import read_state
 from tinyadtn.training.evaluate import Evaluation
 
@@ -34,6 +34,17 @@ def small_data(train=300, validation=100):
 @pytest.fixture(scope="module")
 def data():
     return small_data()
+
+
+def test_images_of_one_class_are_rejected_unless_the_loss_is_your_own(data):
+    """The first images of a file that is sorted by class: their accuracy would be 100 %."""
+    rows = np.flatnonzero(data.train.labels == 3)
+    sorted_data = replace(data, train=ta.Split(data.train.images[rows], data.train.labels[rows]))
+    with pytest.raises(
+        TinyADTNError, match=r"training images have the label 3: .* several classes"
+    ):
+        ta.train(net(), sorted_data)
+    next(ta.train(net(), sorted_data, loss=lambda logits, labels: (logits * logits).mean()))
 
 
 def net(seed=0):

@@ -5,26 +5,49 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import os
 from pathlib import Path
 
 from .errors import SizeLimitError
 
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux lists the limits of a container
+GROUPS = Path("/proc/self/cgroup")
 ALWAYS = 8 * 2**20  # bytes that any file may become
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # of glibc's mallopt
 GROWTH = 50  # times its size on disk: images compress to a fifth, zeros to a thousandth
 
 
 def memory_limit() -> int:
-    """Return the bytes that may be used: three quarters of the memory of machine or container."""
+    """Return the bytes that may be used: three quarters of what the system allows this process.
+
+    That is the smallest limit of the machine, of ``ulimit -v``, and of a container or a job of a
+    cluster.
+    """
     limits = []
     with contextlib.suppress(AttributeError, ValueError, OSError):  # not every system reports it
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # a container's, old and new
-        with contextlib.suppress(ValueError, OSError):
-            limits.append(int((CONTAINER / file).read_text()))
+    with contextlib.suppress(ImportError):  # Windows
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        limits += [limit] if limit != resource.RLIM_INFINITY else []
+    for file in _limit_files(CONTAINER, GROUPS):
+        with contextlib.suppress(ValueError, OSError):  # "max" is no limit
+            limits.append(int(file.read_text()))
     return min(limits, default=10 * 2**30) * 3 // 4
+
+
+@functools.cache
+def _limit_files(container: Path, groups: Path) -> list[Path]:
+    """Return the files with the limits of this process: of its control groups and their parents."""
+    lines = groups.read_text().splitlines() if groups.exists() else []
+    found = []
+    for root, file in ((container, "memory.max"), (container / "memory", "memory.limit_in_bytes")):
+        for line in ("::", *lines):  # number, controllers, path of the group
+            folder = root / line.split(":", 2)[2].lstrip("/")
+            found += [part / file for part in (folder, *folder.parents) if (part / file).is_file()]
+    return list(dict.fromkeys(found))
 
 
 def fits_memory(needed: int) -> bool:

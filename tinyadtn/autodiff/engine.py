@@ -142,11 +142,13 @@ class Node:
 def op(function: Any = None, *, joint: bool = False) -> Any:
     """Turn a function on arrays into a function on Tensors that records its gradient.
 
-    The function takes its arrays as positional arguments and all options by keyword. It returns
-    its value, then for each array a function ``g -> dL/d(array)`` where ``g = dL/d(value)``. That
-    function returns a new array, ``g`` or a view, and never changes ``g``. The engine sums over
-    broadcast axes. With ``joint=True`` one function returns the list of all gradients. An option
-    has no gradient, so a tensor that requires one is rejected there.
+    The function takes its arrays, which are read-only, as positional arguments and all options by
+    keyword. It returns its value, then for each array a function ``g -> dL/d(array)`` where
+    ``g = dL/d(value)``. That function returns a new array, ``g`` or a view, and never changes
+    ``g``. The engine sums over broadcast axes. With ``joint=True`` one function returns the list of
+    all gradients. An option has no gradient, so a tensor that requires one is rejected there. Only
+    arguments and options are protected until backward: an array that the function reads from
+    anywhere else (a global variable, an attribute) must not change before.
 
     >>> @op
     ... def cube(a):

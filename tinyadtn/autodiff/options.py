@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ def option(value: Any) -> Any:
 
     A VJP may use the option long after the call. The guard makes arrays read-only until then. It
     cannot do that to lists, dicts and other objects that share their memory, so they are copied.
+    Any other object with arrays inside is passed on: nobody may change it until backward has run.
     Raises GraphError for a tensor that requires a gradient, because an option gets none.
     """
     if type(value) in _PLAIN:
@@ -42,7 +43,9 @@ def option(value: Any) -> Any:
         twin.update({key: option(part) for key, part in value.items()})
         return twin
     require_no_mask(value)
-    return new_array(value) if shares_memory(value) and not isinstance(value, np.ndarray) else value
+    if shares_memory(value) and not isinstance(value, np.ndarray):
+        return new_array(value)
+    return list(map(option, value)) if isinstance(value, MutableSequence) else value  # a deque
 
 
 def leaves(value: Any) -> Iterator[Any]:

@@ -6,6 +6,7 @@ understand ``engine``.
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import inspect
 import math
@@ -34,6 +35,7 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
     """
     name, most = function.__name__.strip("_"), _most_arrays(function)
     of_user = str(function.__module__).partition(".")[0] != __name__.partition(".")[0]
+    call = _reading(function, name) if of_user else function
 
     def evaluate(arguments: tuple, options: dict) -> tuple:
         if len(arguments) > most or (most == math.inf and str in map(type, arguments)):
@@ -46,7 +48,7 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
         if options:
             options = {k: option(v) for k, v in options.items()}
         try:
-            result = function(*arrays, **options)
+            result = call(*arrays, **options)
             value, *vjps = result if isinstance(result, tuple) else (result,)
         except ValueError as error:
             if not (_is_about_shapes(error) and _numpy_raised(error)):
@@ -59,7 +61,10 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             raise
         if of_user:
             _require_value_and_vjps(value, vjps, arrays, name, joint)
-            vjps = [_reading(vjp, name) for vjp in vjps]
+            vjps = [_reading(vjp, f"a VJP of {name}") for vjp in vjps]
+            if isinstance(value, np.ndarray) and not value.flags.writeable:
+                with contextlib.suppress(ValueError):  # a view of an argument, as it was before
+                    value.setflags(write=True)
         if value.dtype is not (dtype := arrays[0].dtype) and dtype.kind == "f":
             if value.dtype.kind != "f":
                 raise DTypeError(f"{name} must return floats for floats, it returned {value.dtype}")
@@ -77,7 +82,7 @@ def _require_value_and_vjps(value: Any, vjps: list, arrays: list, name: str, joi
             f"{'one function for all gradients' if joint else 'a function for each array'}: "
             f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
         )
-    if not hasattr(value, "dtype"):
+    if not hasattr(getattr(value, "dtype", None), "kind"):  # torch's dtypes have none
         raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
 
 
@@ -106,24 +111,29 @@ def _numpy_raised(error: ValueError) -> bool:
     return module in ("numpy", "cupy") or not raised
 
 
-def _reading(vjp: Callable, name: str) -> Callable:
-    """Return the VJP of a user's op with a read-only g: other gradients are computed from it."""
+def _reading(function: Callable, name: str) -> Callable:
+    """Return a user's function, called with arrays that are read-only, because others need them."""
 
-    def call(g: Array) -> Any:
-        if type(g) is np.ndarray:
-            g = g.view()
-            g.setflags(write=False)
+    def call(*arrays: Array, **options: Any) -> Any:
         try:
-            return vjp(g)
+            return function(*map(_read_only, arrays), **options)
         except ValueError as error:
             if "read-only" not in str(error):
                 raise
             raise GraphError(
-                f"a VJP of {name} writes into g, or into an array of the forward pass, which "
-                "others need; compute a new array: g * 2 instead of g *= 2"
+                f"{name} writes into g, or into an array of the forward pass, which others need; "
+                "compute a new array: g * 2 instead of g *= 2"
             ) from error
 
     return call
+
+
+def _read_only(array: Array) -> Any:
+    """Return a view that cannot be written; an array on a GPU stays as it is."""
+    if type(array) is np.ndarray:
+        array = array.view()
+        array.setflags(write=False)
+    return array
 
 
 def _most_arrays(function: Any) -> float:

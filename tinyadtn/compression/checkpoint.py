@@ -64,9 +64,6 @@ def _require_loadable(model: Module, arrays: dict[str, Any], config: Any) -> Non
         text = name.encode(errors="ignore").decode()  # without lone surrogates
         if outside or taken or "\0" in name or text != name:
             raise TinyADTNError(f"{name!r} cannot be the name of an array in a file; rename it")
-    if len(arrays) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise TinyADTNError(f"two tensors are called {twice}: a file holds only one of them")
     for name, layer in named_layers(model).items():
         if isinstance(layer.weight, PrecomputedFactors) or (
             name in (config or {}).get("encodings", {}) and isinstance(layer.weight, Tensor)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..checks import require_number
-from ..errors import DTypeError, ShapeError
+from ..errors import DataFileError, DTypeError, ShapeError
 from ..files.datafile import CHUNK
 from .image_checks import require_channels_first, without_mask
 
@@ -26,7 +26,7 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     20 MB of memory for any number of images. If all pixels of a channel are equal, its standard
     deviation is set to 1, so that normalization makes it zero. Use the *training* images, and the
     same result for all splits. ``ShapeError`` for other shapes and for images without pixels,
-    ``DTypeError`` for integers.
+    ``DTypeError`` for integers, ``DataFileError`` for pixels that are not finite.
 
     >>> mean, std = channel_statistics(np.float32([[[[0, 1]], [[0.5, 0.5]]]]))
     >>> mean.tolist(), std.tolist()
@@ -49,6 +49,8 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         part = images[start : start + step].astype(np.float64)
         sizes.append(len(part))
         means.append(part.mean(axis=(0, 2, 3)))
+        if not np.isfinite(means[-1]).all():
+            raise DataFileError("channel_statistics: pixels must be finite; replace NaN and inf")
         part -= means[-1][:, None, None]
         variances.append(np.square(part, out=part).mean(axis=(0, 2, 3)))
     mean = np.average(means, 0, sizes)

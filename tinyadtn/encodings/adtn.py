@@ -59,7 +59,8 @@ class ADTN(ByFactors, Encoding):
       decoded weight the standard deviation of a dense initialization, √(2/fan_in).
     - ``normalized``: gates are directions, T is divided by its rms if M > 1, and the last gate
       gives the norm, so that no training step can make the weight vanish or explode (see
-      ``scale``). False is the *plain* parametrization of the paper, W = scale·T.
+      ``scale``). A gate that was set to 0 has no direction, so its gradient may be NaN. False is
+      the *plain* parametrization of the paper, W = scale·T.
     - ``rng``: without it, the ADTN has shapes only.
 
     Raises SizeLimitError, before anything is allocated, if the tensor needs more than this

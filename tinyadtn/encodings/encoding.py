@@ -17,7 +17,7 @@ import numpy as np
 
 from ..autodiff.arrays import as_array, to_numpy
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..checks import to_builtin
 from ..errors import NonFiniteError, ShapeError, TinyADTNError, nearest
 from ..limits import require_memory
@@ -182,6 +182,7 @@ def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
     return target, norm
 
 
+@isolated
 def relative_error(encoding: Encoding, target: Any) -> float:
     """Return ‖W - target‖ / ‖target‖ for the decoded weight W."""
     target, norm = checked_target(encoding, target)

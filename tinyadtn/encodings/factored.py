@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module
+from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import no_grad
 from ..decode_free.by_factors import ByFactors
@@ -62,9 +62,12 @@ class FactoredEncoding(ByFactors, Encoding):
         # All factors get entries of the same size, as at initialization, so that steps match.
         sizes = [math.sqrt(float((f * f).mean())) for f in found]
         common = math.prod(size * norm ** (1 / len(found)) for size in sizes) ** (1 / len(found))
-        for factor, values, size in zip(self._factors(), found, sizes):
-            xp = array_module(factor.data)
-            factor.data = xp.asarray(values * (common / size), dtype=factor.dtype)
+        self.load_arrays(
+            {
+                name: (values * (common / size)).astype(factor.dtype)
+                for (name, factor), values, size in zip(self.named_tensors(), found, sizes)
+            }
+        )
         return [relative_error(self, target)]
 
     def _factors(self) -> list[Tensor]:

@@ -56,7 +56,6 @@ def fit_by_variable_projection(
     optimizer = Adam(self.parameters(), clip=1.0)
     schedule = OneCycle(peak=learning_rate, steps=steps)
     before = whole = self.arrays()
-    best = 1.0
     errors: list[float] = []
     bar = progress(
         range(steps + 1),
@@ -68,20 +67,16 @@ def fit_by_variable_projection(
         for step in bar:
             overlap, square = inner_products(self, direction, step)
             loss = 1 - overlap * overlap / square
-            whole, best = self.arrays(), norm * overlap.item() / square.item()
+            best = self.scale.dtype.type(norm * overlap.item() / square.item())
+            whole = {**self.arrays(), "scale": before["scale"] * best}
             errors.append(math.sqrt(max(loss.item(), 0.0)))
             if step < steps:
-                loss.backward()
-                optimizer.step(schedule(step))
-                optimizer.zero_grad()
-    except BaseException as error:
-        if isinstance(error, NonFiniteError):
-            whole, best = before, 1.0
+                descend(loss, optimizer, schedule(step))
         self.load_arrays(whole)
+    except BaseException as error:
+        self.load_arrays(before if isinstance(error, NonFiniteError) else whole)
         optimizer.zero_grad()
         raise
-    finally:
-        self.scale = Tensor(self.scale.data * self.scale.dtype.type(best))
     return errors
 
 
@@ -97,3 +92,10 @@ def inner_products(weight: ADTN, direction: Any, step: int) -> tuple[Tensor, Ten
             "another rng or leaky_relu"
         )
     return overlap, square
+
+
+def descend(loss: Tensor, optimizer: Adam, learning_rate: float) -> None:
+    """Take one optimization step of the gates."""
+    loss.backward()
+    optimizer.step(learning_rate)
+    optimizer.zero_grad()

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, asarray_like
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
 from ..autodiff.modes import no_grad
 from ..checks import to_builtin
@@ -133,9 +133,8 @@ class MixT(Encoding):
             errors.append(float(np.linalg.norm(rest)) / norm)
             if errors[-1] > (1 - 1e-6) * errors[-2]:
                 break
-        for parameter_, gate in zip(self.gates, gates):
-            values = (count * gate).astype(parameter_.dtype)
-            parameter_.data = asarray_like(values, parameter_.data)
+        fitted = [(count * gate).astype(old.dtype) for gate, old in zip(gates, self.gates)]
+        self.load_arrays({name: gate for (name, _), gate in zip(self.named_tensors(), fitted)})
         return errors[1:]
 
     def _match_start(self) -> None:

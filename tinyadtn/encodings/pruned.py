@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, ShapeOnly, array_module, asarray_like
+from ..autodiff.arrays import Array, ShapeOnly, array_module
 from ..autodiff.engine import Tensor, op
 from ..checks import require_number
 from ..nn.parameters import Seed, he_std, parameter
@@ -82,8 +82,7 @@ class Pruned(Encoding):
         first = flat.size - self.values.size
         chosen = np.sort(np.argpartition(np.abs(flat), first)[first:])
         values = flat[chosen].astype(self.values.dtype)
-        self.values.data = asarray_like(values, self.values.data)
-        self.places = Tensor(asarray_like(self._packed(chosen), self.places.data))
+        self.load_arrays({"values": values, "places": self._packed(chosen)})
         return [relative_error(self, target)]
 
     def _packed(self, indices: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..decode_free.chain import LARGE, standard_deviation
 from ..errors import NonFiniteError
 from ..nn.parameters import Shape, he_std
@@ -92,6 +92,7 @@ def match_scale(weight: ADTN, rng: np.random.Generator) -> None:
     raise NonFiniteError(f"100 random starts of {weight!r} decode to zero; try leaky_relu")
 
 
+@isolated
 @no_grad()
 def spread(weight: ADTN) -> float:
     """Return the standard deviation of the weight's entries.

@@ -25,7 +25,7 @@ from ..autodiff.arrays import (
     to_device,
 )
 from ..autodiff.engine import Tensor
-from ..errors import ShapeError
+from ..errors import ShapeError, TinyADTNError
 from .members import Holder, is_parameter, member_paths, require_findable, walk, without_graphs
 from .parameters import Seed, Shape, checked_array
 
@@ -129,7 +129,12 @@ class Module(Holder):
     def arrays(self) -> dict[str, np.ndarray]:
         """Return copies of all parameters and buffers by name, as ``load_arrays`` takes them."""
         require_findable(self)
-        return {name: tensor.numpy().copy() for name, tensor in self.named_tensors()}
+        found: dict[str, np.ndarray] = {}
+        for name, tensor in self.named_tensors():
+            if name in found:  # the keys 1 and "1" of a dict, for example
+                raise TinyADTNError(f"two tensors are called {name}, so one would be lost: rename")
+            found[name] = tensor.numpy().copy()
+        return found
 
     def load_arrays(self, arrays: dict[str, Any]) -> None:
         """Set all parameters and buffers from arrays with the same names and shapes.

@@ -5,7 +5,8 @@ function on arrays returns the value and one function per array, which maps g = 
 gradient of that array. Broadcasting follows NumPy; the engine sums over broadcast axes. If two
 elements are equal, ``maximum`` and ``minimum`` give each half of the gradient; relu'(0) = abs'(0)
 = 0. A NaN wins every comparison: it is the result, and it gets the gradient (as in ``max``, ``min``
-and ``max_pool2d``).
+and ``max_pool2d``). Integers are computed as in NumPy: in their dtype, in which they wrap around
+(200 + 100 is 44 in uint8), or in float32 where results are fractional.
 
 Values and gradients are accurate to a few units in the last place. A product or quotient can leave
 the range of normal floating-point values (1e-38 to 3e38 in float32, 2e-308 to 2e308 in float64).
@@ -158,7 +159,8 @@ def relu(a: Array) -> Any:
     """c = max(a, 0)."""
     xp = array_module(a)
     zeros = xp.zeros(a.shape[-1:], a.dtype)  # up to NumPy 2.4, a Python 0 here takes twice the time
-    return xp.maximum(a, zeros), lambda g: g * (a > 0)
+    c = xp.maximum(a, zeros)
+    return c, lambda g: g * (c != 0)  # the same as a > 0, except that NaN gets its gradient
 
 
 @op

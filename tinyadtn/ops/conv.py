@@ -9,7 +9,7 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-from ..autodiff.arrays import Array
+from ..autodiff.arrays import Array, as_float
 from ..autodiff.engine import op
 from ..errors import ShapeError
 from .fast import blocked_conv, winograd
@@ -51,7 +51,7 @@ def conv2d(
     (2, 4, 4, 5)
     """
     window = conv_window(x.shape, weight.shape, stride, padding, dilation, groups)
-    image = batch_innermost(x)  # (c, h, w, n)
+    image, weight = batch_innermost(as_float(x)), as_float(weight)  # image (c, h, w, n)
     if winograd.applies(image, weight, window, groups):
         return winograd.conv2d(image, weight, window)
     if blocked_conv.applies(image, window):

@@ -62,7 +62,10 @@ def binary_cross_entropy_with_logits(logits: Array, *, labels: Array) -> Any:
     0.693...
     """
     xp, a = array_module(logits), as_float(logits)
-    t = asarray_like(labels, a).astype(a.dtype)
+    t = asarray_like(labels, a)
+    if t.dtype.kind not in "fiub":
+        raise DTypeError(f"labels must be numbers from 0 to 1, got {t.dtype}")
+    t = t.astype(a.dtype)
     if t.shape != a.shape or a.size == 0:
         raise ShapeError(
             f"logits and labels need one shape and an element, got {a.shape}, {t.shape}"

@@ -120,6 +120,13 @@ def train(
         identity = data.identity() if folder else None
         run = Run(model, settings, optimizer, RunState(), identity, folder)
     run.plan.steps_per_epoch(len(data.train))  # ValueError if there is no step
+    labels = data.train.labels
+    one_class = len(labels) > 1 and (labels == labels[0]).all()
+    if one_class and run.plan.loss == "softmax_cross_entropy":
+        raise TinyADTNError(
+            f"all {len(labels):,} training images have the label {labels[0]}: there is nothing to "
+            "tell apart. Take images of several classes; files are often sorted by class"
+        )
     if run.plan.augment and data.origin is not None:
         raise TinyADTNError("augment crops and mirrors images; these are features: leave it out")
     return _steps(run, data, save_minutes)
