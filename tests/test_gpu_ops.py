@@ -223,10 +223,11 @@ def test_the_layout_of_one_layer_goes_up_once(cuda):
 def test_the_target_of_a_fit_goes_up_once(cuda):
     if not hasattr(cuda, "traffic"):
         pytest.skip("CuPy does not count transfers")
-    weight = ta.to_device(ADTN((4, 8), 1, order="output_first", rng=0), "cuda")
+    weight = ta.to_device(ADTN((8, 16), 1, order="output_first", rng=0), "cuda")
+    assert 8 * 16 not in [gates.data.size for gates in weight.columns]
     cuda.traffic.clear()
-    weight.fit(np.ones((4, 8)), steps=3, show_progress=False)
-    assert cuda.traffic.up.count(4 * 8) == 1
+    weight.fit(np.ones((8, 16)), steps=3, show_progress=False)
+    assert cuda.traffic.up.count(8 * 16) == 1
 
 
 # --- optimisers ----------------------------------------------------------------------------------

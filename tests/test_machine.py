@@ -47,6 +47,20 @@ def test_the_memory_limit_is_not_beyond_a_job_of_a_cluster(entry, file, monkeypa
     assert memory_limit() == 2**20 * 3 // 4
 
 
+def test_a_process_that_may_not_read_its_control_groups_has_the_limit_of_the_machine(
+    monkeypatch, tmp_path
+):
+    def reject(path, *_, **__):
+        raise PermissionError(path)
+
+    monkeypatch.setattr("tinyadtn.limits.CONTAINER", tmp_path)
+    before = memory_limit()
+    monkeypatch.setattr("tinyadtn.limits.GROUPS", tmp_path / "groups")
+    (tmp_path / "groups").write_text("0::/job")
+    monkeypatch.setattr(type(tmp_path), "read_text", reject)
+    assert memory_limit() == before
+
+
 def test_the_memory_limit_is_not_beyond_that_of_the_shell():
     resource = pytest.importorskip("resource")
     code = "from tinyadtn.limits import memory_limit; print(memory_limit())"

@@ -41,8 +41,9 @@ def memory_limit() -> int:
 @functools.cache
 def _limit_files(container: Path, groups: Path) -> list[Path]:
     """Return the files with the limits of this process: of its control groups and their parents."""
-    lines = groups.read_text().splitlines() if groups.exists() else []
-    found = []
+    lines, found = [], []
+    with contextlib.suppress(OSError):  # no Linux, or a process that may not read it
+        lines = groups.read_text().splitlines()
     for root, file in ((container, "memory.max"), (container / "memory", "memory.limit_in_bytes")):
         for line in ("::", *lines):  # number, controllers, path of the group
             folder = root / line.split(":", 2)[2].lstrip("/")
