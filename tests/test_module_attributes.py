@@ -66,6 +66,9 @@ HIDING = {
     "object with slots": Slotted,
     "UserList": lambda part: collections.UserList([part]),
     "UserDict": lambda part: collections.UserDict(a=part),
+    "read-only dict": lambda part: types.MappingProxyType({"a": part}),
+    "values of a dict": lambda part: {"a": part}.values(),
+    "keys of a dict": lambda part: {part: "a"},
     "deque in a list": lambda part: [{"a": collections.deque([part])}],
     "list in a set's object": lambda part: {Slotted([part])},
 }
@@ -91,6 +94,34 @@ def test_a_parameter_that_would_be_missed_is_rejected(place, hidden):
 def test_a_parameter_in_slots_is_rejected():
     with pytest.raises(TypeError, match=r"WithSlots.weight.*\(2, 3\) in __slots__"):
         WithSlots()
+
+
+@pytest.mark.parametrize("place", [lambda part: part, lambda part: [part], *HIDING.values()])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_parameter_of_the_class_is_rejected(hidden, place):
+    class Shared(Holding):
+        weight = place(HIDDEN[hidden]())
+
+    class Derived(Shared):
+        pass
+
+    for kind in (Shared, Derived):
+        with pytest.raises(TypeError, match=r"weight holds .* in the class.*in __init__"):
+            kind(None)
+
+
+def test_an_attribute_of_the_instance_replaces_that_of_the_class():
+    class Default(ta.Module):
+        weight = ones(2, 3)
+        constant = ta.Tensor(X)  # not a parameter
+
+        def __init__(self):
+            self.weight = ones(2, 5)
+
+        def forward(self, x, *, training, rng):
+            return x @ self.weight.T
+
+    assert Default().num_parameters == 10 and names(Default()) == ["weight"]
 
 
 @pytest.mark.parametrize("place", HIDING)

@@ -11,7 +11,7 @@ import collections
 import copy
 import functools
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MappingView
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,7 @@ def member_paths(path: str, part: Any, above: tuple[int, ...] = ()) -> list[str]
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.random.Generator)
 _ATOMS = frozenset(_PLAIN)
+_ITERABLE = (list, tuple, set, frozenset, collections.deque, MappingView)
 _CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 
@@ -113,9 +114,9 @@ def _inside(part: Any) -> list[Any]:
     found = [*getattr(part, "__dict__", {}).values(), *_slots(part).values()]
     if isinstance(part, functools.partial):
         found += [*part.args, *part.keywords.values()]
-    elif isinstance(part, dict):
-        found += part.values()
-    elif isinstance(part, (list, tuple, set, frozenset, collections.deque)):
+    elif isinstance(part, (dict, types.MappingProxyType)):
+        found += [*part.keys(), *part.values()]
+    elif isinstance(part, _ITERABLE):
         found += part
     return [x for x in found if type(x) not in _ATOMS]  # quick, for long lists of numbers
 
@@ -130,6 +131,16 @@ def _slots(part: Any) -> dict[str, Any]:
     return found
 
 
+def _of_class(holder: Holder) -> dict[str, Any]:
+    """Return the attributes that a module has from its class, without those it has itself."""
+    kinds = type(holder).__mro__
+    found: dict[str, Any] = {}
+    for kind in reversed(kinds[: kinds.index(Holder)]):
+        found |= vars(kind)
+    skipped = (*_CODE, types.MemberDescriptorType)  # methods; slots, which ``_slots`` reads
+    return {k: x for k, x in found.items() if not isinstance(x, skipped) and k not in vars(holder)}
+
+
 def require_findable(module: Holder) -> None:
     """Raise TypeError for a parameter, in an object inside the module, that the walk would miss."""
     modules, known = [module], set()
@@ -140,14 +151,17 @@ def require_findable(module: Holder) -> None:
             known.add(id(part))
     seen: dict[int, Any] = {id(part): part for part in modules}
     for holder in modules:
-        for name, part in {**vars(holder), **_slots(holder)}.items():
+        inherited = _of_class(holder)
+        for name, part in {**inherited, **vars(holder), **_slots(holder)}.items():
             for tensor in tensors_in(part, seen):
                 if is_parameter(tensor) and id(tensor) not in known:
                     where = "__slots__" if tensor is part else f"a {type(part).__name__}"
+                    where = "the class" if name in inherited else where
                     raise TypeError(
                         f"{type(holder).__name__}.{name} holds a parameter of shape {tensor.shape} "
                         f"in {where}, where it would be neither trained nor saved. Parameters and "
-                        "layers must be in attributes of a Module, or in lists, tuples and dicts"
+                        "layers must be in attributes that a Module assigns in __init__, or in "
+                        "lists, tuples and dicts there"
                     )
 
 
