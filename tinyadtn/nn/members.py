@@ -83,7 +83,7 @@ def member_paths(path: str, part: Any, above: tuple[int, ...] = ()) -> list[str]
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.random.Generator)
 _ATOMS = frozenset(_PLAIN)
-_ITERABLE = (list, tuple, set, frozenset, collections.deque, MappingView)
+_ITERABLE: Any = (list, tuple, set, frozenset, collections.deque, MappingView)
 _CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 
@@ -131,14 +131,15 @@ def _slots(part: Any) -> dict[str, Any]:
     return found
 
 
-def _of_class(holder: Holder) -> dict[str, Any]:
-    """Return the attributes that a module has from its class, without those it has itself."""
-    kinds = type(holder).__mro__
-    found: dict[str, Any] = {}
-    for kind in reversed(kinds[: kinds.index(Holder)]):
-        found |= vars(kind)
-    skipped = (*_CODE, types.MemberDescriptorType)  # methods; slots, which ``_slots`` reads
-    return {k: x for k, x in found.items() if not isinstance(x, skipped) and k not in vars(holder)}
+def require_no_parameter_in_class(kind: type) -> None:
+    """Raise TypeError for a parameter in an attribute of a class, where the walk does not look."""
+    for base in kind.__mro__:
+        for name, part in vars(base).items():
+            if any(map(is_parameter, tensors_in(part))):
+                raise TypeError(
+                    f"{kind.__name__}.{name} holds a parameter in the class, where it would be "
+                    "neither trained nor saved. Assign it in __init__: each model has its own"
+                )
 
 
 def require_findable(module: Holder) -> None:
@@ -151,17 +152,14 @@ def require_findable(module: Holder) -> None:
             known.add(id(part))
     seen: dict[int, Any] = {id(part): part for part in modules}
     for holder in modules:
-        inherited = _of_class(holder)
-        for name, part in {**inherited, **vars(holder), **_slots(holder)}.items():
+        for name, part in {**vars(holder), **_slots(holder)}.items():
             for tensor in tensors_in(part, seen):
                 if is_parameter(tensor) and id(tensor) not in known:
                     where = "__slots__" if tensor is part else f"a {type(part).__name__}"
-                    where = "the class" if name in inherited else where
                     raise TypeError(
                         f"{type(holder).__name__}.{name} holds a parameter of shape {tensor.shape} "
                         f"in {where}, where it would be neither trained nor saved. Parameters and "
-                        "layers must be in attributes that a Module assigns in __init__, or in "
-                        "lists, tuples and dicts there"
+                        "layers must be in attributes of a Module, or in lists, tuples and dicts"
                     )
 
 
