@@ -8,7 +8,7 @@ import pytest
 from test_train import net, part, small_data, values
 
 import tinyadtn as ta
-from tinyadtn.errors import DataFileError, TinyADTNError
+from tinyadtn.errors import DataFileError, DTypeError, ShapeError, TinyADTNError
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,38 @@ def test_a_split_of_nothing_cannot_be_judged(data):
 def test_a_batch_has_at_least_one_image(size, data):
     with pytest.raises(TinyADTNError, match="batch_size"):
         ta.evaluate(net(), data.test, batch_size=size)
+
+
+@pytest.mark.parametrize("size", ["8", 2.5, None, True])
+def test_a_batch_size_is_a_whole_number(size, data):
+    with pytest.raises(ValueError, match="batch_size must be a whole number, got"):
+        ta.evaluate(net(), data.test, batch_size=size)
+
+
+def test_the_loss_may_be_given_by_its_name(data):
+    model = net()
+    named = ta.evaluate(model, data.test, loss="softmax_cross_entropy")
+    assert named == ta.evaluate(model, data.test)
+    with pytest.raises(ValueError, match="did you mean softmax_cross_entropy"):
+        ta.evaluate(model, data.test, loss="softmax_crossentropy")
+
+
+def test_a_list_of_no_images_is_rejected_and_an_empty_batch_has_no_rows(data):
+    with pytest.raises(ShapeError, match=r"no images.*\(0, c, h, w\)"):
+        ta.predict(net(), [])
+    assert ta.predict(net(), data.test.images[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize("spec", [None, 1, 2], ids=["dense", "factors", "decoded"])
+def test_a_model_called_with_bytes_is_rejected(spec, data):
+    model = net() if spec is None else ta.compress(net(), {"fc1": spec}, rng=0)
+    pixels = np.round(data.test.images * 255).astype(np.uint8)
+    for images in (pixels, ta.Tensor(pixels)):
+        with pytest.raises(DTypeError, match=r"divide them by 255.*ta\.predict"):
+            model(images)
+    with pytest.raises(DTypeError, match="divide them by 255"):
+        ta.Conv2d(1, 2, 3, rng=0)(pixels)
+    assert model(np.ones_like(pixels, dtype=np.int64)).shape == (len(pixels), 10)
 
 
 def test_a_network_that_diverged_is_never_right(data):

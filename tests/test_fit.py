@@ -89,6 +89,7 @@ CLOSED = {
     "LowRank": lambda: ta.LowRank((6, 8), 2, rng=0),
     "TensorTrain": lambda: ta.TensorTrain((6, 8), ((2, 3), (4, 2)), ranks=2, rng=0),
     "MixT": lambda: ta.MixT((8, 8), ((2, 4), (4, 2)), width=2, rng=0),
+    "Update": lambda: trained_update((6, 8)),
     "Pruned": lambda: ta.Pruned((6, 8), 0.5, rng=0),
 }
 
@@ -106,6 +107,13 @@ def test_an_interrupted_fit_in_closed_form_changes_all_arrays_or_none(make):
         with contextlib.suppress(KeyboardInterrupt), Interrupter(line):
             weight.fit(target)
         assert contents(weight) in states and recording.get(), line
+
+
+def trained_update(shape):
+    """Return a weight whose gain is not 0 any more."""
+    weight = ta.Update(shape, of=ta.LowRank.like(2), rng=0)
+    weight.load_arrays({**weight.arrays(), "gain": np.ones(1)})
+    return weight
 
 
 def contents(weight):

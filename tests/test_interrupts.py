@@ -360,3 +360,12 @@ def test_an_update_that_makes_a_parameter_infinite_is_reported_without_a_folder_
         ta.errors.NonFiniteError, match=r"last update: .*fc1\.weight.* is not finite"
     ):
         list(ta.train(net(), data, epochs=1, batch_size=300, **options))
+
+
+def test_an_empty_name_of_a_folder_is_rejected(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TinyADTNError, match=r"folder is empty.*or \. for this one"):
+        ta.train(net(), data, epochs=1, out="")
+    assert list(tmp_path.iterdir()) == []
+    next(ta.train(net(), data, epochs=1, out="."))
+    assert list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """The switches (no_grad, detect_anomaly, unprotected): nesting, exceptions, generators, threads."""
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import threading
@@ -9,10 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_interrupts import Interrupter
 
 import tinyadtn as ta
+from tinyadtn.autodiff import modes
 from tinyadtn.autodiff.engine import op
 from tinyadtn.autodiff.modes import isolated, looking_for_nan, protecting, recording
+from tinyadtn.compression import timing
+from tinyadtn.draw.matrices import cut_spectrum
 from tinyadtn.errors import NonFiniteError
 
 X = ta.Tensor(np.array([1.0, 2.0]), requires_grad=True)
@@ -415,3 +420,48 @@ def test_no_switch_outlives_the_call_of_an_isolated_function():
     with pytest.raises(KeyboardInterrupt):
         interrupted(None)
     assert (recording.get(), looking_for_nan.get(), protecting.get()) == (True, False, True)
+
+
+ENCODED = ta.compress(ta.Sequential(fc=ta.Linear(4, 4, rng=0)), {"fc": 1}, rng=0)
+SWITCHING = {
+    "a start": lambda: ta.LowRank((6, 8), 2, rng=0),
+    "a start of MixT": lambda: ta.MixT((8, 8), ((2, 4), (4, 2)), width=2, rng=0),
+    "a start of an ADTN": lambda: ta.ADTN((4, 4), 1, rng=0),
+    "decompress": lambda: ta.decompress(ENCODED),
+    "summary": lambda: ta.summary(ta.Sequential(own=Around()), (4,)),
+    "timings": lambda: timing._timing("fc", ENCODED.fc, ta.Tensor(np.ones((2, 4), np.float32))),
+    "cut_spectrum": lambda: cut_spectrum(ta.ADTN((4, 4), 1, rng=0)),
+    "evaluate": lambda: ta.predict(ENCODED, np.ones((2, 4), np.float32)),
+}
+
+
+class Around(ta.Module):
+    """A module of the user around a layer."""
+
+    def __init__(self):
+        self.fc = ta.Linear(4, 4, rng=0)
+
+    def forward(self, x, *, training, rng):
+        return self.fc(x)
+
+
+class InTheSwitches(Interrupter):
+    """Sends SIGINT at the k-th line of the file of the switches."""
+
+    def __call__(self, frame, event, argument):
+        there = frame.f_code.co_filename == modes.__file__
+        return super().__call__(frame, event, argument) if there else None
+
+
+@pytest.mark.parametrize("switching", SWITCHING.values(), ids=list(SWITCHING))
+def test_ctrl_c_in_a_switch_leaves_recording_switched_on(switching, monkeypatch):
+    monkeypatch.setattr(timing, "FEWEST", 1)
+    monkeypatch.setattr(timing, "SECONDS", 0.0)
+    with InTheSwitches() as count:
+        switching()
+    assert count.lines > 0
+    for line in range(1, count.lines + 1):
+        with contextlib.suppress(KeyboardInterrupt), InTheSwitches(line):
+            switching()
+        token = recording.set(True)  # for the tests that follow
+        assert token.old_value is not False, line

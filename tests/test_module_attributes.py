@@ -66,6 +66,9 @@ HIDING = {
     "object with slots": Slotted,
     "UserList": lambda part: collections.UserList([part]),
     "UserDict": lambda part: collections.UserDict(a=part),
+    "read-only dict": lambda part: types.MappingProxyType({"a": part}),
+    "values of a dict": lambda part: {"a": part}.values(),
+    "keys of a dict": lambda part: {part: "a"},
     "deque in a list": lambda part: [{"a": collections.deque([part])}],
     "list in a set's object": lambda part: {Slotted([part])},
 }
@@ -91,6 +94,31 @@ def test_a_parameter_that_would_be_missed_is_rejected(place, hidden):
 def test_a_parameter_in_slots_is_rejected():
     with pytest.raises(TypeError, match=r"WithSlots.weight.*\(2, 3\) in __slots__"):
         WithSlots()
+
+
+@pytest.mark.parametrize("place", [lambda part: part, lambda part: [part], *HIDING.values()])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_parameter_of_the_class_is_rejected(hidden, place):
+    class Mixin:
+        weight = place(HIDDEN[hidden]())
+
+    with pytest.raises(TypeError, match=r"Own.weight holds .* in the class.*in __init__"):
+
+        class Own(Holding):
+            weight = Mixin.weight
+
+    with pytest.raises(TypeError, match=r"Mixed.weight holds .* in the class"):
+
+        class Mixed(Mixin, Holding):
+            pass
+
+
+def test_other_attributes_of_a_class_may_be_anything():
+    class Constants(Holding):
+        config, constant, sizes = None, ta.Tensor(X), [1, 2]
+        teacher = staticmethod(lambda: Holding(None))
+
+    assert Constants(None).num_parameters == 18
 
 
 @pytest.mark.parametrize("place", HIDING)

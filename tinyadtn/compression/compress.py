@@ -16,7 +16,7 @@ import numpy as np
 
 from ..autodiff.arrays import device_of
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding, Recipe
 from ..encodings.joint import SharedWeight, joint_axes, joint_shape
@@ -166,6 +166,7 @@ def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed)
         ) from error
 
 
+@isolated
 def decompress(model: Module) -> Any:
     """Return the dense model with the weights that the encodings decode to.
 

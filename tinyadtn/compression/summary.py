@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential, naming
@@ -85,6 +85,7 @@ def summary(model: Sequential, image: Shape | None = None) -> ModelSummary:
     )
 
 
+@isolated
 def _through(layer: Module, shape: Shape) -> tuple[Shape, int]:
     """Return the shape of the output for one input of shape ``shape``, and the multiply-adds."""
     if not any(_is_composed(part) for part in [layer, *dict(layer.named_modules()).values()]):

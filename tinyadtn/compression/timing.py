@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..decode_free.precomputed import decoded, route_of
 from ..errors import TinyADTNError
 from ..limits import require_memory
@@ -72,6 +72,7 @@ def timings(model: Sequential, batch_size: int, image: Shape | None = None) -> I
         yield _timing(name, layer, Tensor(rng.standard_normal((batch_size, *before), np.float32)))
 
 
+@isolated
 @no_grad()
 def _timing(name: str, layer: Any, x: Tensor) -> Timing:
     twin = layer.copy()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..encodings.adtn import ADTN
 from ..errors import NonFiniteError, ShapeError, TinyADTNError
 from .style import SIGNED, Figure, new_figure, require_labelled, styles
@@ -82,6 +82,7 @@ def _rows_as_images(
                 axes.set_ylabel(label, fontsize=9, rotation=0, ha="right", va="center")
 
 
+@isolated
 def cut_spectrum(weight: ADTN, cut: int | None = None) -> np.ndarray:
     """Return the singular values of T between the first ``cut`` sites and the others, in float64.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..decode_free.by_factors import ByFactors
 from ..decode_free.chain import LARGE, standard_deviation
 from ..limits import require_memory
@@ -85,6 +85,7 @@ class FactoredEncoding(ByFactors, Encoding):
         generator = None if rng is None else np.random.default_rng(rng)
         return (parameter(shape, 1.0, generator) for shape in shapes)
 
+    @isolated
     def _match_start(self, rng: Seed) -> None:
         """Scale all factors equally, to give the weight the standard deviation of a dense one."""
         if rng is None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..checks import to_builtin
 from ..decode_free.chain import LARGE
 from ..errors import ShapeError
@@ -137,6 +137,7 @@ class MixT(Encoding):
         self.load_arrays({name: gate for (name, _), gate in zip(self.named_tensors(), fitted)})
         return errors[1:]
 
+    @isolated
     def _match_start(self) -> None:
         """Scale the gates, to give the weight the standard deviation of a dense one."""
         n = math.prod(self.shape)

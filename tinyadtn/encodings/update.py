@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import asarray_like
 from ..autodiff.engine import Tensor
 from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
@@ -87,6 +86,5 @@ class Update(Encoding):
     def fit(self, target: Any) -> list[float]:
         """Copy the target to W₀ and set the gain to 0. Return a list with one relative error."""
         found, _ = checked_target(self, target)
-        self.base = Tensor(asarray_like(found.astype(self.base.dtype), self.base.data))
-        self.gain.data = self.gain.data * 0
+        self.load_arrays({**self.arrays(), "base": found, "gain": np.zeros(1)})
         return [relative_error(self, target)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..errors import TinyADTNError
 from ..nn import layers, norm_layers
 from ..nn.parameters import Shape
@@ -63,6 +63,7 @@ def add_layer(graph: Graph, name: str, layer: Any, shape: Shape) -> None:
     LAYERS[type(layer)](graph, name, layer, shape)
 
 
+@isolated
 @no_grad()
 def _inputs(graph: Graph, name: str, layer: layers.Linear | layers.Conv2d) -> list[str]:
     """Return the last result, the weight and the bias, if there is one."""

@@ -11,7 +11,7 @@ import collections
 import copy
 import functools
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MappingView
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,7 @@ def member_paths(path: str, part: Any, above: tuple[int, ...] = ()) -> list[str]
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.random.Generator)
 _ATOMS = frozenset(_PLAIN)
+_ITERABLE: Any = (list, tuple, set, frozenset, collections.deque, MappingView)
 _CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 
@@ -113,9 +114,9 @@ def _inside(part: Any) -> list[Any]:
     found = [*getattr(part, "__dict__", {}).values(), *_slots(part).values()]
     if isinstance(part, functools.partial):
         found += [*part.args, *part.keywords.values()]
-    elif isinstance(part, dict):
-        found += part.values()
-    elif isinstance(part, (list, tuple, set, frozenset, collections.deque)):
+    elif isinstance(part, (dict, types.MappingProxyType)):
+        found += [*part.keys(), *part.values()]
+    elif isinstance(part, _ITERABLE):
         found += part
     return [x for x in found if type(x) not in _ATOMS]  # quick, for long lists of numbers
 
@@ -128,6 +129,17 @@ def _slots(part: Any) -> dict[str, Any]:
             if isinstance(slot, types.MemberDescriptorType):
                 found[name] = getattr(part, name, None)
     return found
+
+
+def require_no_parameter_in_class(kind: type) -> None:
+    """Raise TypeError for a parameter in an attribute of a class, where the walk does not look."""
+    for base in kind.__mro__:
+        for name, part in vars(base).items():
+            if any(map(is_parameter, tensors_in(part))):
+                raise TypeError(
+                    f"{kind.__name__}.{name} holds a parameter in the class, where it would be "
+                    "neither trained nor saved. Assign it in __init__: each model has its own"
+                )
 
 
 def require_findable(module: Holder) -> None:

@@ -26,7 +26,15 @@ from ..autodiff.arrays import (
 )
 from ..autodiff.engine import Tensor
 from ..errors import ShapeError, TinyADTNError
-from .members import Holder, is_parameter, member_paths, require_findable, walk, without_graphs
+from .members import (
+    Holder,
+    is_parameter,
+    member_paths,
+    require_findable,
+    require_no_parameter_in_class,
+    walk,
+    without_graphs,
+)
 from .parameters import Seed, Shape, checked_array
 
 
@@ -59,6 +67,7 @@ class Module(Holder):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        require_no_parameter_in_class(cls)
         if inspect.isfunction(vars(cls).get("forward")):
             _require_keywords(cls)
         if "__init__" in vars(cls):

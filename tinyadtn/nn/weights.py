@@ -11,14 +11,17 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..autodiff.engine import Tensor
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..limits import fits_memory
 from ..ops.contract import contract
 from ..ops.conv import conv2d
 from .module import Module
 from .parameters import Shape
 
+BYTES = np.dtype(np.uint8)  # comparing with it is faster than with numpy.uint8
 SMALL = 2**20  # entries of a weight that fits into the memory of every machine
 
 
@@ -34,6 +37,7 @@ class Geometry:
 
 def linear(x: Tensor, weight: Tensor | Weight, bias: Tensor | None) -> Tensor:
     """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o]."""
+    _reject_bytes(x)
     if not isinstance(weight, Tensor):
         return weight.linear(x, bias)
     y = contract(x, weight, pattern="ni,oi->no")
@@ -44,10 +48,21 @@ def convolution(
     x: Tensor, weight: Tensor | Weight, bias: Tensor | None, geometry: Geometry
 ) -> Tensor:
     """y = conv2d(x, weight) + bias[o]."""
+    _reject_bytes(x)
     if not isinstance(weight, Tensor):
         return weight.convolution(x, bias, geometry)
     y = conv2d(x, weight, **vars(geometry))
     return y if bias is None else y + bias.reshape(-1, 1, 1)
+
+
+def _reject_bytes(x: Tensor) -> None:
+    """Raise DTypeError for pixels of 0 … 255, because networks are trained on pixels in [0, 1]."""
+    if x.dtype == BYTES:
+        raise DTypeError(
+            "a layer got uint8, which are pixels of 0 to 255: divide them by 255, "
+            "images.astype(numpy.float32) / 255, or call ta.predict(model, images), which does; "
+            "for other numbers write x.astype(numpy.float32)"
+        )
 
 
 class Weight(Module):

@@ -18,6 +18,7 @@ def var(a: Array, *, axis: Any = None, keepdims: bool = False, ddof: int = 0) ->
     """c = Σ (a - mean a)² / (n - ddof) over the given axes, n being their number of elements.
 
     ``ddof=0`` is NumPy's default; torch's is 1, which gives the unbiased estimate of a sample.
+    The squares of float32 elements above 1e19 overflow to inf, as in NumPy: convert to float64.
 
     >>> var([1.0, 3.0]).item(), var([1.0, 3.0], ddof=1).item()
     (1.0, 2.0)
@@ -27,7 +28,11 @@ def var(a: Array, *, axis: Any = None, keepdims: bool = False, ddof: int = 0) ->
 
 
 def std(a: Array, *, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """c = √var(a). Where all elements are equal, the gradient is 0, as in torch."""
+    """c = √var(a). Where all elements are equal, the gradient is 0, as in torch.
+
+    No square overflows. The sum of float32 elements near 3e38 does, as in NumPy, and gives inf or
+    NaN: convert to float64.
+    """
     centred, freedom = _centred(a, axis, ddof)
     return norm(centred, axis=axis, keepdims=keepdims) / math.sqrt(freedom)
 

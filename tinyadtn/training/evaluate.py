@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from ..autodiff.arrays import array_module, as_array
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import isolated
+from ..checks import require_number
 from ..data.image_checks import require_channels_first, require_pixels
 from ..data.splits import Data, Split
 from ..decode_free.precomputed import decoded
@@ -42,12 +44,14 @@ def evaluate(
 ) -> Evaluation:
     """Return mean loss and accuracy over a split. Encoded weights are decoded once.
 
-    The loss is in nats. Another ``loss`` is a function of (logits, labels), as for ``train``.
+    The loss is in nats. Another ``loss`` is a function of (logits, labels), or a name, as for
+    ``train``.
     """
     if not isinstance(split, Split):
         raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")
     if len(split) == 0:
         raise ShapeError("there are no images in this split to judge by")
+    require_number("batch_size", batch_size, numbers.Integral)
     if batch_size < 1:
         raise ShapeError(f"evaluate needs batch_size >= 1, got {batch_size}")
     total = correct = 0.0
@@ -92,7 +96,10 @@ def _as_images(images: Any) -> Any:
             f"predict needs an array of images (n, c, h, w), got {type(images).__name__}; "
             + hint.get(type(images), "give numpy.stack of your images")
         )
-    return as_array(images)
+    images = as_array(images)
+    if images.shape == (0,):
+        raise ShapeError("predict got no images; an empty batch has the shape (0, c, h, w)")
+    return images
 
 
 def _pixels(model: Module, images: Any) -> Any:

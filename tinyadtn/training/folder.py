@@ -21,6 +21,8 @@ _open_here: weakref.WeakValueDictionary[Path, RunFolder] = weakref.WeakValueDict
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:
     """Create the folder if necessary, and test that files can be written in it; return its path."""
+    if not os.fspath(folder):
+        raise TinyADTNError("the name of the folder is empty; name a folder, or . for this one")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):

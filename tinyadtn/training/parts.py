@@ -130,6 +130,7 @@ def schedule_of(make: Any, peak: float, steps: int) -> Callable[[int], float]:
 
 def loss_of(make: Any, label_smoothing: float = 0.0) -> Callable[[Tensor, Any], Tensor]:
     """Return a loss as a function of (logits, labels); it raises unless the value is one number."""
+    make = LOSSES.get(make, make) if isinstance(make, str) else make
     if make is softmax_cross_entropy:
         return lambda logits, labels: make(logits, labels=labels, label_smoothing=label_smoothing)
     name = name_of("loss", make)

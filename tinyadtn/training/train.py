@@ -107,7 +107,7 @@ def train(
             f"train needs Data with all splits, got {type(data).__name__}; ta.load_data makes it"
         )
     _require_known(plan)
-    if out is not None and not overwrite and not _continues_in(out, resume):
+    if out and not overwrite and not _continues_in(out, resume):
         last = Path(out) / "last.npz"
         hint = f", replace it with overwrite=True, or continue it with resume={str(last)!r}"
         require_free(Path(out), hint=hint)
