@@ -50,7 +50,10 @@ def test_every_run_of_a_study_is_recorded(path):
     assert len(lines) == 1 + len({run.label for run in spec.runs})
 
 
-@pytest.mark.parametrize("name", ["vgg16_heads", "vgg16_rates", "two_heads"])
+HEADS = [f"vgg16_{name}" for name in ("heads", "rates", "sgd_heads", "sgd_rates")]
+
+
+@pytest.mark.parametrize("name", [*HEADS, "two_heads"])
 def test_it_is_recorded_how_the_networks_behind_the_features_were_trained(name):
     trained = json.loads((FOLDER / "trained.json").read_text(encoding="utf-8"))
     known = {network["features"]["sha256"] for network in trained}
