@@ -1,4 +1,4 @@
-"""What a command reads: a checkpoint, and the data that it was trained on."""
+"""What a command works on: a checkpoint or a named network, and its data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..studies.networks import build_for
 from ..studies.parts import is_own, recipe_of
 from ..training.runs import data_in
 from .encode_option import by_layer
-from .terminal import as_typed
+from .terminal import as_typed, words_of
 
 
 def widths_of(options: Namespace) -> dict[str, Any]:
@@ -50,9 +50,7 @@ def own_words(options: Namespace) -> list[str]:
     encodings = [entry["encoding"] for entry in by_layer(options.encode).values()]
     if not any(map(is_own, [options.model, *encodings])):
         return []
-    widths = ["--widths", *map(str, options.widths)] if options.widths is not None else []
-    encode = ["--encode", *options.encode] if options.encode else []
-    return ["--network", options.model, *widths, *encode]
+    return ["--network", options.model, *words_of(options, {"widths": None, "encode": ()})]
 
 
 def load_finite(path: str, device: str = "cpu", into: Any = None) -> Any:
