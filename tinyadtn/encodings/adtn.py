@@ -1,8 +1,8 @@
 """ADTN: a weight as an automatically differentiable tensor network.
 
 This file is the definition: options, sites, gates, contraction into T, and T as the weight. Other
-files have the details: ``scale`` (initialization), ``fit`` (to a given weight), ``costs`` (memory,
-multiply-adds, factors).
+files have the details: ``scale`` (initialization), ``fit`` (to a given weight), ``costs`` (memory
+and multiply-adds).
 """
 
 from __future__ import annotations
