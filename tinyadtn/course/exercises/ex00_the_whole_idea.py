@@ -130,7 +130,7 @@ def smallest_network(answer, rng):
     if scale is None or columns is None or others is None:
         yield "my_smallest", 0, None
         return
-    # An array as scale, or one bias for each image, would be parameters that nobody counts.
+    # An array as scale, or one bias for each image, would be parameters that are not counted.
     shapes = [np.shape(array) for array in (scale, *others)]
     names = "scale is one number, and b1, W2 and b2 have the shapes (256,), (10, 256) and (10,)"
     fits = shapes == [(), (256,), (10, 256), (10,)]
