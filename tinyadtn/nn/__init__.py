@@ -6,6 +6,6 @@ layers, and ``models`` defines the six networks as tables that read like their p
 ``optim`` and ``schedules``: how an optimizer updates parameters from their gradients.
 
 ``parameters`` draws initial values; ``norm_layers`` has the layers that normalize. At first skip
-``members`` (what belongs to a module), ``surgery`` (replacing weights, freezing parameters) and
-``devices`` (to a GPU and back).
+``members`` (what belongs to a module), ``optim_checks`` (what an optimizer checks), ``surgery``
+(replacing weights, freezing parameters) and ``devices`` (to a GPU and back).
 """
