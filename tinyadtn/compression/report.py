@@ -17,7 +17,7 @@ from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..tables import format_table
-from .configure import require_model, stored_in
+from .encoded_model import require_model, stored_in
 from .timing import HEAD, Timing, timings
 
 
