@@ -14,7 +14,7 @@ from test_gpu_ops import assert_same
 from test_train import small_data, values
 
 import tinyadtn as ta
-from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.errors import DeviceError, GraphError, NonFiniteError
 from tinyadtn.files.state import read_state
 from tinyadtn.nn.devices import placed

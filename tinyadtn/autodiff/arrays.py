@@ -5,56 +5,17 @@ Other files never name CuPy: they ask ``array_module`` for ``xp`` and call ``xp.
 
 from __future__ import annotations
 
-import math
 import sys
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from ..errors import DeviceError, DTypeError, GraphError, ShapeError
+from ..errors import DeviceError, DTypeError, ShapeError
+from .shape_only import ShapeOnly
 
 Array = Any  # numpy.ndarray, or cupy.ndarray on a GPU
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # one object each, while native
-
-
-@dataclass(frozen=True, eq=False)
-class ShapeOnly(np.lib.mixins.NDArrayOperatorsMixin):
-    """The ``data`` of a tensor that has a shape and a dtype but no values: it takes no memory.
-
-    torch calls such a tensor a meta tensor; jax has ``ShapeDtypeStruct``. Models that are built
-    without ``rng`` consist of them. Any operation that needs values raises GraphError.
-
-    >>> ShapeOnly((2**20, 2**20), np.dtype(np.float32)).nbytes
-    4398046511104
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    device: str = "cpu"  # where loaded values will be placed
-
-    ndim = property(lambda self: len(self.shape))
-    size = property(lambda self: math.prod(self.shape))
-    nbytes = property(lambda self: self.size * self.dtype.itemsize)
-
-    def copy(self, order: str = "K") -> ShapeOnly:
-        """Return the same object, because nothing can change it."""
-        return self
-
-    def _has_no_values(self, *_: Any, **__: Any) -> NoReturn:
-        raise GraphError(
-            f"a tensor of shape {self.shape} has no values: this model has shapes only; build it "
-            "with rng=0, or load weights into it"
-        )
-
-    def __getattr__(self, name: str) -> Any:  # all other attributes of arrays
-        if name.startswith("__"):
-            raise AttributeError(name)
-        self._has_no_values()
-
-    __array__ = __array_ufunc__ = __array_function__ = _has_no_values
-    __getitem__ = __setitem__ = __len__ = __bool__ = __float__ = _has_no_values
 
 
 def array_module(array: Array) -> ModuleType:
@@ -186,48 +147,6 @@ def differentiable(array: Array) -> Any:
 def own_copy(array: Array) -> Any:
     """Return a copy in the same memory order; an array without values stays as it is."""
     return array.copy(order="K")
-
-
-def sum_over(array: Array, axes: tuple[int, ...], keepdims: bool = False) -> Any:
-    """Return Σ over some axes, with an error that grows with the log of the number of terms.
-
-    NumPy adds pairwise along an axis that is contiguous in memory. Along any other axis it adds one
-    term after another, which loses 1 % of 10⁶ equal terms in float32. So a long axis is summed in
-    blocks of 16, and then the totals of the blocks are summed.
-
-    >>> thirds = np.full((3**12, 2), 1 / 3, np.float32)
-    >>> bool((abs(sum_over(thirds, (0,)) / 3**11 - 1) < 1e-6).all())
-    True
-    """
-    whole = len(axes) == array.ndim and array.flags.c_contiguous
-    if whole or math.prod([array.shape[k] for k in axes]) <= 16 or array.dtype.kind != "f":
-        return array.sum(axis=axes, keepdims=keepdims)
-    inner, stride = [], array.dtype.itemsize  # axes that together are contiguous
-    for axis in sorted(axes, key=lambda k: abs(array.strides[k])):
-        if array.strides[axis] == stride:
-            inner.append(axis)
-            stride *= array.shape[axis]
-    if len(inner) == len(axes):
-        return array.sum(axis=axes, keepdims=keepdims)
-    total = array.sum(axis=tuple(inner), keepdims=True) if inner else array
-    for axis in axes:
-        if axis not in inner:
-            total = _sum_along(total, axis)
-    return total if keepdims else total.squeeze(axes)
-
-
-def _sum_along(array: Array, axis: int) -> Any:
-    """Return Σ along one axis, which stays as an axis of length 1."""
-    n = array.shape[axis]
-    if n <= 16:
-        return array.sum(axis=axis, keepdims=True)
-    shape, before, end = array.shape, (slice(None),) * axis, n - n % 16
-    first, rest = (*before, slice(end)), (*before, slice(end, n))
-    blocks = array[first].reshape(*shape[:axis], -1, 16, *shape[axis + 1 :])
-    total = _sum_along(blocks.sum(axis=axis + 1), axis)
-    if end < n:
-        total += array[rest].sum(axis=axis, keepdims=True)
-    return total
 
 
 def as_float(array: Array) -> Any:

@@ -19,9 +19,10 @@ from numpy import ndarray
 
 from . import rules
 from .arraylike import ArrayLike
-from .arrays import FLOAT32, Array, as_array, sum_over
+from .arrays import FLOAT32, Array, as_array
 from .guard import locked, protect
 from .modes import looking_for_nan, recording
+from .sums import sum_over
 
 _clock = itertools.count()
 

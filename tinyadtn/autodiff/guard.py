@@ -41,8 +41,7 @@ class Hold:
 
     __slots__ = ("__weakref__", "arrays")
 
-    def __init__(self) -> None:
-        self.arrays: list[weakref.ref] = []
+    arrays: list[weakref.ref]
 
 
 class Snapshot:
@@ -68,6 +67,8 @@ _lock = threading.RLock()
 _dereference = operator.methodcaller("__call__")
 _alive: Any = functools.partial(operator.is_not, None)
 _make_writeable = operator.methodcaller("setflags", True)
+_go_through: Any = dict.fromkeys
+_partial, _reference = functools.partial, weakref.ref  # a look-up less for each array
 
 
 def _new_lock() -> None:
@@ -137,6 +138,8 @@ def _keep_no_array(vjps: Any) -> bool:
 
 
 def _hold_all(needed: list[Any], node: Any) -> None:
+    if len(_holds) > _most:
+        _forget()
     for array in needed:
         if isinstance(array, np.ndarray):  # CuPy arrays cannot be made read-only
             _hold(array, node)
@@ -154,7 +157,10 @@ def _hold(array: Array, node: Any) -> None:
         if not (flags.writeable and (flags.owndata or _owns_a_buffer(owner))):
             node.snapshots = (*node.snapshots, Snapshot(array))
             return
-        hold = _new_hold(owner)
+        hold, reference = Hold(), _reference(owner)
+        hold.arrays = arrays = [reference]
+        writeable = map(_make_writeable, filter(_alive, map(_dereference, arrays)))
+        _holds[id(owner)] = reference, _reference(hold, _partial(_go_through, writeable))
         owner.setflags(False)
     node.holds.append(hold)
     while array is not owner:
@@ -168,18 +174,6 @@ def _owner(array: Array) -> Any:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
-
-
-def _new_hold(owner: Array) -> Hold:
-    """Return a new Hold of the array, with the callback that makes its arrays writeable again."""
-    hold, reference = Hold(), weakref.ref(owner)
-    hold.arrays.append(reference)
-    writeable = map(_make_writeable, filter(_alive, map(_dereference, hold.arrays)))
-    if len(_holds) > _most:
-        _forget()
-    callback = functools.partial(dict.fromkeys, writeable)  # goes through all
-    _holds[id(owner)] = reference, weakref.ref(hold, callback)
-    return hold
 
 
 def _forget() -> None:

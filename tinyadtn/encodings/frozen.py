@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from ..autodiff.engine import Tensor
 from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
-from .encoding import Counts, Encoding, check_size, checked_shape
+from .counts import Counts
+from .encoding import Encoding, check_size, checked_shape
 
 
 class Frozen(Encoding):

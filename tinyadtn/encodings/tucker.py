@@ -16,7 +16,8 @@ from ..errors import ShapeError
 from ..nn.parameters import Seed
 from ..ops.contract import contract
 from ..tensor_networks.sites import Axes
-from .encoding import Cost, checked_shape
+from .counts import Cost
+from .encoding import checked_shape
 from .factored import FactoredEncoding
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, sum_over
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
+from ..autodiff.sums import sum_over
 from ..errors import ShapeError
 from .arguments import axes_of, shape_of
 
