@@ -93,18 +93,10 @@ class ADTN(ByFactors, Encoding):
         normalized: bool = True,
         rng: Seed = None,
     ):
-        options: dict[str, Any] = {
-            "shape": shape,
-            "depth": depth,
-            "activation": activation,
-            "wiring": wiring,
-            "order": order,
-            "axes": axes,
-            "site_dim": site_dim,
-            "start": start,
-            "normalized": normalized,
-        }
-        options = checked_options(options)
+        options = checked_options(
+            shape=shape, depth=depth, activation=activation, wiring=wiring, order=order,
+            axes=axes, site_dim=site_dim, start=start, normalized=normalized,
+        )  # fmt: skip
         self.shape, self.depth = options["shape"], options["depth"]
         self.activation, self.wiring = options["activation"], options["wiring"]
         self.start, self.normalized = options["start"], options["normalized"]
@@ -246,7 +238,7 @@ class ADTN(ByFactors, Encoding):
         )
 
 
-def checked_options(options: dict[str, Any]) -> dict[str, Any]:
+def checked_options(**options: Any) -> dict[str, Any]:
     """Return the options of an ADTN in Python's own types, ready for JSON. Raise if one is wrong.
 
     ``assign_sites`` and ``columns_of`` check the values that depend on the shape.

@@ -144,23 +144,28 @@ def require_no_parameter_in_class(kind: type) -> None:
 
 def require_findable(module: Holder) -> None:
     """Raise TypeError for a parameter, in an object inside the module, that the walk would miss."""
-    modules, known = [module], set()
-    for _, part, *_ in walk(module):
-        if isinstance(part, Holder):
-            modules.append(part)
-        else:
-            known.add(id(part))
+    known = {id(part) for _, part, *_ in walk(module)}
+    for tensor in tensors_in(module):
+        if is_parameter(tensor) and id(tensor) not in known:
+            raise TypeError(_hidden(module, tensor))
+
+
+def _hidden(module: Holder, tensor: Tensor) -> str:
+    """Return the message for a parameter that the walk misses, with the attribute that holds it."""
+    modules = [module, *(part for _, part, *_ in walk(module) if isinstance(part, Holder))]
     seen: dict[int, Any] = {id(part): part for part in modules}
-    for holder in modules:
-        for name, part in {**vars(holder), **_slots(holder)}.items():
-            for tensor in tensors_in(part, seen):
-                if is_parameter(tensor) and id(tensor) not in known:
-                    where = "__slots__" if tensor is part else f"a {type(part).__name__}"
-                    raise TypeError(
-                        f"{type(holder).__name__}.{name} holds a parameter of shape {tensor.shape} "
-                        f"in {where}, where it would be neither trained nor saved. Parameters and "
-                        "layers must be in attributes of a Module, or in lists, tuples and dicts"
-                    )
+    holder, name, part = next(
+        (holder, name, part)
+        for holder in modules
+        for name, part in {**vars(holder), **_slots(holder)}.items()
+        if any(inside is tensor for inside in tensors_in(part, seen))
+    )
+    where = "__slots__" if tensor is part else f"a {type(part).__name__}"
+    return (
+        f"{type(holder).__name__}.{name} holds a parameter of shape {tensor.shape} in {where}, "
+        "where it would be neither trained nor saved. Parameters and layers must be in attributes "
+        "of a Module, or in lists, tuples and dicts"
+    )
 
 
 def without_graphs(attributes: dict[str, Any]) -> dict[str, Any]:
