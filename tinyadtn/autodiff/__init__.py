@@ -8,7 +8,6 @@ errors; ``op_errors`` has those about ops that a user wrote. ``options`` copies 
 somebody could change. ``dtypes`` promotes dtypes. ``arraylike`` is the half of Tensor that has
 nothing to do with gradients (shape, item, numpy, printing), ``op_methods`` the list of its methods.
 ``arrays`` is the only file in which NumPy and CuPy differ; ``shape_only`` is an array without
-values, ``sums`` adds many numbers accurately. ``modes`` has the switches no_grad, detect_anomaly
-and unprotected. ``guard`` makes arrays read-only while a graph needs them. ``anomaly`` finds the op
-that produced the first NaN.
+values. ``modes`` has the switches no_grad, detect_anomaly and unprotected. ``guard`` makes arrays
+read-only while a graph needs them. ``anomaly`` finds the op that produced the first NaN.
 """

@@ -19,10 +19,9 @@ from numpy import ndarray
 
 from . import rules
 from .arraylike import ArrayLike
-from .arrays import FLOAT32, Array, as_array
+from .arrays import FLOAT32, Array, as_array, sum_over
 from .guard import locked, protect
 from .modes import looking_for_nan, recording
-from .sums import sum_over
 
 _clock = itertools.count()
 

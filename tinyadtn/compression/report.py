@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
-from ..encodings.counts import Counts
-from ..encodings.encoding import Encoding
+from ..encodings.encoding import Counts, Encoding
 from ..encodings.storage import group_by_encoding, storage_of
 from ..files.npz import write_npz
 from ..nn.module import Module

@@ -12,8 +12,7 @@ from typing import Any
 
 from ..checks import to_builtin
 from ..encodings.adtn import ADTN
-from ..encodings.counts import Cost
-from ..encodings.encoding import Encoding, Recipe, checked_shape
+from ..encodings.encoding import Cost, Encoding, Recipe, checked_shape
 from ..encodings.frozen import Frozen
 from ..encodings.low_rank import LowRank
 from ..encodings.mixt import MixT

@@ -31,8 +31,7 @@ from ..tensor_networks.starts import STARTS, draw_gates
 from ..tensor_networks.wall import build_wall
 from ..tensor_networks.wirings import WIRINGS, Pairs, columns_of
 from . import costs
-from .counts import Counts
-from .encoding import Encoding, Recipe
+from .encoding import Counts, Encoding, Recipe
 from .fit import fit_by_variable_projection
 from .scale import match_scale, norm_of_last, unit_gates, with_norm
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..limits import require_memory
 from ..tensor_networks.counting import peak_floats
 from ..tensor_networks.fast import fast_wall, one_layer
-from .counts import Cost
+from .encoding import Cost
 
 if TYPE_CHECKING:
     from .adtn import ADTN

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from ..autodiff.engine import Tensor
 from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
-from .counts import Counts
-from .encoding import Encoding, check_size, checked_shape
+from .encoding import Counts, Encoding, check_size, checked_shape
 
 
 class Frozen(Encoding):

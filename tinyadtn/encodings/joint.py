@@ -21,8 +21,7 @@ from ..checks import to_builtin
 from ..errors import ShapeError
 from ..nn.parameters import Shape, he_std
 from ..tensor_networks.sites import Axes
-from .counts import Cost, Counts
-from .encoding import Encoding
+from .encoding import Cost, Counts, Encoding
 
 
 class SharedWeight(Encoding):

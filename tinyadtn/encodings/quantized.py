@@ -16,9 +16,8 @@ from ..nn.parameters import Seed
 from ..nn.surgery import with_changed
 from ..nn.weights import Geometry
 from ..tensor_networks.sites import Axes
-from .counts import Cost, Counts
 from .dense import Dense
-from .encoding import Encoding, relative_error
+from .encoding import Cost, Counts, Encoding, relative_error
 from .inner import Inner, inner_encoding
 
 HALF = 16  # bits: a float16, which needs no scale

@@ -28,8 +28,7 @@ from ..errors import ShapeError
 from ..nn.parameters import Seed
 from ..ops.contract import contract
 from ..tensor_networks.sites import Axes
-from .counts import Cost
-from .encoding import checked_shape
+from .encoding import Cost, checked_shape
 from .factored import FactoredEncoding
 
 Modes = Sequence[Sequence[int]]

@@ -12,9 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autodiff.arrays import Array, array_module
+from ..autodiff.arrays import Array, array_module, sum_over
 from ..autodiff.engine import op
-from ..autodiff.sums import sum_over
 from .patterns import Product, exchanged, parse, steps_of
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module
+from ..autodiff.arrays import Array, array_module, sum_over
 from ..autodiff.dtypes import to_common_dtype
 from ..autodiff.engine import Tensor, op
-from ..autodiff.sums import sum_over
 from ..checks import require_number
 from ..errors import ShapeError
 from .arguments import axis_of, require_result_fits

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, as_float
+from ..autodiff.arrays import Array, array_module, as_float, sum_over
 from ..autodiff.engine import op
-from ..autodiff.sums import sum_over
 from ..errors import ShapeError
 from .windows import (
     Padding,

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module
+from ..autodiff.arrays import Array, array_module, sum_over
 from ..autodiff.engine import Tensor, op
-from ..autodiff.sums import sum_over
 from ..errors import ShapeError
 from .arguments import axes_of, shape_of
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autodiff.arrays import Array, array_module, as_float
+from ..autodiff.arrays import Array, array_module, as_float, sum_over
 from ..autodiff.engine import op
-from ..autodiff.sums import sum_over
 from .arguments import axis_of
 from .reductions import rows_over
 

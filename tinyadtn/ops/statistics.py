@@ -6,9 +6,8 @@ import math
 import numbers
 from typing import Any
 
-from ..autodiff.arrays import Array, array_module, as_float
+from ..autodiff.arrays import Array, array_module, as_float, sum_over
 from ..autodiff.engine import Tensor, op
-from ..autodiff.sums import sum_over
 from ..checks import require_number
 from ..errors import ShapeError
 from .arguments import axes_of, float_tensor

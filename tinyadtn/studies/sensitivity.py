@@ -12,8 +12,7 @@ from ..compression.encoded_model import require_model
 from ..compression.fitting import fit as fit_encodings
 from ..compression.report import report
 from ..data.splits import Data
-from ..encodings.counts import Counts
-from ..encodings.encoding import Encoding, Recipe
+from ..encodings.encoding import Counts, Encoding, Recipe
 from ..errors import TinyADTNError
 from ..nn.module import Module
 from ..nn.surgery import named_layers
