@@ -17,7 +17,7 @@ from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
 from ..studies.networks import build_for
 from ..studies.parts import is_own, recipe_of
-from ..training.runs import data_in
+from ..training.resume import data_in
 from .encode_option import by_layer
 from .terminal import as_typed, words_of
 

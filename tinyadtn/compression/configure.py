@@ -20,10 +20,11 @@ from ..encodings.tensor_train import TensorTrain
 from ..encodings.tucker import Tucker
 from ..encodings.update import Update
 from ..errors import ShapeError, TinyADTNError
-from ..nn.models import MODELS, image_shape
+from ..nn.models import MODELS
 from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.surgery import layer_named, with_frozen, with_weights
+from ..nn.tables import image_shape
 
 ENCODINGS: dict[str, Callable[..., Encoding]] = {
     **{kind.__name__: kind for kind in (ADTN, LowRank, TensorTrain, Tucker, MixT, Frozen)},

@@ -28,8 +28,9 @@ from ..training.evaluate import evaluate
 from ..training.features import sha256_of
 from ..training.memory import TrainingMemory, check_memory, training_memory
 from ..training.parts import KNOWN
+from ..training.plan import TrainingPlan
 from ..training.progress_bar import with_progress
-from ..training.runs import TrainingPlan, versions
+from ..training.runs import versions
 from ..training.train import train
 from ..training.vanish import reject_diverged
 from .configuration import PLAN, Config

@@ -31,8 +31,10 @@ from ..nn.module import Module
 from ..nn.optim import Optimizer
 from .evaluate import Evaluation, evaluate
 from .folder import RunFolder, require_free
-from .interrupts import interrupts_held, saved_if_interrupted
-from .runs import Run, RunState, TrainingPlan, resume_run
+from .interrupts import interrupts_held
+from .plan import TrainingPlan
+from .resume import resume_run
+from .runs import Run, RunState
 from .vanish import norms_of_encoded, reject_diverged, reject_vanished, with_overflow
 
 # Separate random streams, so that dropout and augmentation draw independently from one seed.
@@ -168,11 +170,11 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
                 _update(run, images, labels, learning_rate(state.step), epoch)
                 if state.step < (epoch + 1) * per_epoch:
                     _save_if_due(run, save_minutes)
-                    with saved_if_interrupted(run.save_if_mine):
+                    with run.saved_if_interrupted():
                         yield _last_step(state, epoch, total, learning_rate)
             reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
             step = _end_epoch(run, data, _last_step(state, epoch, total, learning_rate))
-            with saved_if_interrupted(run.save_if_mine):
+            with run.saved_if_interrupted():
                 yield step
     except (GeneratorExit, KeyboardInterrupt, SystemExit) as left:
         traceback.clear_frames(left.__traceback__)  # an interrupted op holds its arrays
