@@ -212,7 +212,9 @@ SIZE = option("--size", "cut pictures to a square of this many pixels a side", p
 IMPORT = [SOURCE, SIZE, NPZ_OUT, REPLACE]
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
     def error(self, message: str) -> NoReturn:
         """Print the message, without control characters; exit with code 2.
 
@@ -223,13 +225,13 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with all commands and their options."""
-    parser = _Parser(
+    parser = Parser(
         prog="tinyadtn",
         description="Compress neural networks with tensor networks, in plain NumPy.",
         epilog='Begin with "tinyadtn compress fc2": two minutes, on bundled MNIST digits.',
     )
     parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
-    add = _adder(parser.add_subparsers(metavar="COMMAND", required=True))
+    add = adder(parser.add_subparsers(metavar="COMMAND", required=True))
     add("train", train_model, TRAIN, "train a network, dense or encoded")
     add("compress", compress_model, COMPRESS, "train, encode and fine-tune a network, and compare")
     add("evaluate", evaluate_model, EVALUATE, "print the loss and accuracy of a model")
@@ -241,7 +243,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("draw", draw_model, DRAW, "draw a model's ADTNs and their spectra")
     add("sweep", run_sweep, SWEEP, "do the runs of a TOML file; continue a sweep that was stopped")
     data = add("data", None, [], "list, download, show or import data sets")
-    add = _adder(data.add_subparsers(metavar="list | get | show | import", required=True))
+    add = adder(data.add_subparsers(metavar="list | get | show | import", required=True))
     add("list", data_commands.list_data, [], "list the data sets and where they are")
     add("get", data_commands.get_data, [DATASET], "download a data set and check its contents")
     add("show", data_commands.show_data, [SOURCE, SIZE], "print sizes, classes, mean and hash")
@@ -249,7 +251,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _adder(actions: Any) -> Callable[..., argparse.ArgumentParser]:
+def adder(actions: Any) -> Callable[..., argparse.ArgumentParser]:
     """Return a function that adds one command with its function, its options and its help."""
 
     def add(name: str, run: Any, options: list[Option], summary: str) -> argparse.ArgumentParser:
