@@ -12,8 +12,8 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def _code_of(arguments: Sequence[str] | None, parser: Callable[[], ArgumentParse
         keep_freed_memory()
         options = _parsed(arguments, parser)
         debug = options.debug
-        with stopping_gently():
+        with handling(_interrupt, signal.SIGTERM, signal.SIGHUP):
             code = options.run(options) or 0
         flush_output()  # a full disk may be noticed only here
         return code
@@ -109,15 +109,9 @@ def explained(error: BaseException) -> str:
     return shortened(printable(text)) or type(error).__name__
 
 
-@contextmanager
-def stopping_gently() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP (a closed terminal) raise KeyboardInterrupt, as SIGINT does."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with handling(interrupt, signal.SIGTERM, signal.SIGHUP):
-        yield
+def _interrupt(*_: Any) -> None:
+    """Stop the command as Ctrl-C does, at SIGTERM or SIGHUP (a closed terminal)."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
