@@ -410,9 +410,9 @@ teach.states("2,001", reverse_count, always=True)
 #
 # ## Exercise: an order without recursion
 #
-# `recursive_order` calls itself once for each step of the longest path. Python allows only a limited
-# number of such calls inside each other, often a thousand. But a long program easily has 5,000
-# steps in a row:
+# `recursive_order` calls itself once for each step of the longest path. Python allows only a
+# limited number of such calls inside each other, often a thousand. But a long program easily has
+# 5,000 steps in a row:
 
 # %%
 x = z = Value(0.1)
