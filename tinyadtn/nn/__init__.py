@@ -9,3 +9,12 @@ layers, and ``models`` defines the six networks as tables that read like their p
 ``members`` (what belongs to a module), ``surgery`` (replacing weights, freezing parameters) and
 ``devices`` (to a GPU and back).
 """
+
+from typing import TYPE_CHECKING
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> None:
+        """Raise AttributeError; torch's ``nn.Linear`` is ``ta.Linear`` here."""
+        hint = "" if name.startswith("_") else f"; layers and ops are in the package: ta.{name}"
+        raise AttributeError(f"module 'tinyadtn.nn' has no attribute {name!r}{hint}")

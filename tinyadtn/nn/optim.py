@@ -20,7 +20,7 @@ from ..autodiff.arrays import Array, array_module, asarray_like, device_of, to_n
 from ..autodiff.engine import Tensor
 from ..autodiff.options import leaves
 from ..checks import require_number
-from ..errors import GraphError, ShapeError, TinyADTNError
+from ..errors import GraphError, ShapeError, TinyADTNError, explained
 from .parameters import checked_array
 
 CHUNK = 2**16  # elements of a parameter that are updated at a time, so that they stay in cache
@@ -329,6 +329,7 @@ class SGD(Optimizer):
 
     slots = ("velocity",)
 
+    @explained()
     def __init__(
         self,
         parameters: Iterable[Tensor],
@@ -368,6 +369,7 @@ class Adam(Optimizer):
 
     slots = ("mean", "square")
 
+    @explained()
     def __init__(
         self,
         parameters: Iterable[Tensor],
