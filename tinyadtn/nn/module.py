@@ -25,7 +25,7 @@ from ..autodiff.arrays import (
     to_device,
 )
 from ..autodiff.engine import Tensor
-from ..errors import ShapeError, TinyADTNError
+from ..errors import ShapeError, TinyADTNError, require_call
 from .members import (
     Holder,
     is_parameter,
@@ -222,7 +222,11 @@ def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def noting(self: Module, *arguments: Any, **options: Any) -> None:
-        init(self, *arguments, **options)
+        try:
+            init(self, *arguments, **options)
+        except TypeError:
+            require_call(init, (self, *arguments), options, type(self).__name__)
+            raise
         if type(self).__init__ is noting:  # and not the __init__ of a base class
             _note_members(self)
 
