@@ -55,6 +55,11 @@ class ArrayLike(OpMethods):
 
     @requires_grad.setter
     def requires_grad(self, wish: bool) -> None:
+        if not isinstance(wish, (bool, np.bool_)):  # Tensor(values, dtype), as in NumPy
+            raise TypeError(
+                f"requires_grad must be True or False, got {wish!r:.60}; values of another dtype: "
+                "Tensor(numpy.array(values, dtype))"
+            )
         if wish and not self._requires_grad:
             self._data = own_copy(differentiable(self._data))
         self._requires_grad = bool(wish)  # type: ignore[misc]  # a slot of Tensor

@@ -50,7 +50,7 @@ def own_words(options: Namespace) -> list[str]:
     encodings = [entry["encoding"] for entry in by_layer(options.encode).values()]
     if not any(map(is_own, [options.model, *encodings])):
         return []
-    return ["--network", options.model, *words_of(options, {"widths": None, "encode": ()})]
+    return ["--network", options.model, *words_of(options, "widths", "encode")]
 
 
 def load_finite(path: str, device: str = "cpu", into: Any = None) -> Any:

@@ -6,10 +6,9 @@ import os
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ..tables import printable
 
@@ -30,11 +29,11 @@ def say_next(*words: str) -> None:
     say(f"\nNext: {as_typed([program(), *words])}")
 
 
-def words_of(options: Namespace, defaults: Mapping[str, Any]) -> list[str]:
-    """Return the words of the options that do not have their default, as a user types them."""
+def words_of(options: Namespace, *names: str) -> list[str]:
+    """Return the words of those options that do not have their default, as a user types them."""
     words = []
-    for name, default in defaults.items():
-        if (value := getattr(options, name)) != default:
+    for name in names:
+        if (value := getattr(options, name)) != options.defaults[name]:
             values = value if isinstance(value, list) else [] if value is True else [value]
             words += [f"--{name.replace('_', '-')}", *map(str, values)]
     return words

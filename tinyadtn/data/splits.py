@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import require_number
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, explained
 from ..files.datafile import SPLITS
 from .card import DataCard
 from .image_checks import (
@@ -149,6 +149,7 @@ class Data:
         return f"Data({self.name}: {sizes}; images {shape}; {len(self.classes)} classes)"
 
 
+@explained()
 def batches(
     split: Split, size: int, *, seed: int, epoch: int, skip: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -22,22 +22,16 @@ from ..ops.pool import pool_window
 from ..ops.windows import SlidingWindow, window_over
 
 
-@dataclass(frozen=True)
-class Node:
-    """One operator: y = operator(inputs), with constant options."""
-
-    operator: str
-    inputs: list[str]
-    output: str
-    options: dict[str, Any]
-
-
 @dataclass
 class Graph:
-    """The nodes so far, the constants by name, and the name of the last result."""
+    """The nodes so far, the constants by name, and the name of the last result.
 
+    ``make_node`` is that of ``onnx.helper``.
+    """
+
+    make_node: Callable[..., Any]
     dtype: Any
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[Any] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     last: str = "images"
 
@@ -47,9 +41,9 @@ class Graph:
         return name
 
     def add(self, output: str, operator: str, inputs: list[str], **options: Any) -> str:
-        """Add a node and return the name of its result, which becomes the last one."""
+        """Add a node with constant options and return the name of its result, now the last one."""
         self.last = f"{output}.out"
-        self.nodes.append(Node(operator, inputs, self.last, options))
+        self.nodes.append(self.make_node(operator, inputs, [self.last], name=self.last, **options))
         return self.last
 
 

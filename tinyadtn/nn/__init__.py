@@ -10,3 +10,12 @@ updates parameters from their gradients.
 skip ``members`` (what belongs to a module), ``optim_checks`` (what an optimizer checks),
 ``surgery`` (replacing weights, freezing parameters) and ``devices`` (to a GPU and back).
 """
+
+from typing import TYPE_CHECKING
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> None:
+        """Raise AttributeError; torch's ``nn.Linear`` is ``ta.Linear`` here."""
+        hint = "" if name.startswith("_") else f"; layers and ops are in the package: ta.{name}"
+        raise AttributeError(f"module 'tinyadtn.nn' has no attribute {name!r}{hint}")

@@ -20,7 +20,7 @@ import numpy as np
 from ..autodiff.arrays import as_array, asarray_like, device_of, to_device
 from ..autodiff.engine import Tensor
 from ..autodiff.shape_only import ShapeOnly
-from ..errors import ShapeError, TinyADTNError
+from ..errors import ShapeError, TinyADTNError, require_call
 from .members import (
     Holder,
     is_parameter,
@@ -217,7 +217,11 @@ def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def noting(self: Module, *arguments: Any, **options: Any) -> None:
-        init(self, *arguments, **options)
+        try:
+            init(self, *arguments, **options)
+        except TypeError:
+            require_call(init, (self, *arguments), options, type(self).__name__)
+            raise
         if type(self).__init__ is noting:  # and not the __init__ of a base class
             _note_members(self)
 

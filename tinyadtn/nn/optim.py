@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module, asarray_like, to_numpy
 from ..autodiff.engine import Tensor
+from ..errors import explained
 from .optim_checks import (
     FirstUpdate,
     checked_parameters,
@@ -181,6 +182,7 @@ class SGD(Optimizer):
 
     slots = ("velocity",)
 
+    @explained()
     def __init__(
         self,
         parameters: Iterable[Tensor],
@@ -220,6 +222,7 @@ class Adam(Optimizer):
 
     slots = ("mean", "square")
 
+    @explained()
     def __init__(
         self,
         parameters: Iterable[Tensor],

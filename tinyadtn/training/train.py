@@ -26,7 +26,7 @@ from ..autodiff.engine import Tensor
 from ..autodiff.modes import detect_anomaly, isolated
 from ..data.preprocess import crop_and_flip
 from ..data.splits import Data, batches
-from ..errors import NonFiniteError, TinyADTNError, nearest
+from ..errors import NonFiniteError, TinyADTNError, explained, nearest
 from ..nn.module import Module
 from ..nn.optim import Optimizer
 from .evaluate import Evaluation, evaluate
@@ -65,6 +65,7 @@ class TrainStep:
         }
 
 
+@explained("; name each option, as epochs=5; load_data((images, labels)) makes data")
 def train(
     model: Module,
     data: Data,
