@@ -124,18 +124,16 @@ def require_as_before(optimizer: Optimizer) -> None:
             )
         for state in (arrays[k] for arrays in memory):
             if _described(p.data) != _described(state):
+                now, before = ("{} {} on {}".format(*_described(a)) for a in (p.data, state))
                 raise ShapeError(
-                    f"parameter {k} is {_shown(p.data)} now, and was {_shown(state)} "
-                    "when the optimizer was made: nothing was changed; make a new optimizer"
+                    f"parameter {k} is {now} now, and was {before} when the optimizer was made: "
+                    "nothing was changed; make a new optimizer"
                 )
 
 
 def _described(array: Array) -> tuple:
+    """Return what an array and its state have in common."""
     return array.shape, array.dtype, device_of(array)
-
-
-def _shown(array: Array) -> str:
-    return f"{array.shape} {array.dtype} on {device_of(array)}"
 
 
 def checked_state(optimizer: Optimizer, state: Any) -> tuple[int, dict[str, np.ndarray]]:
