@@ -40,9 +40,8 @@ def walk(
     above = (*above, id(part))
     inside = [(key, child) for key, child in _items(part) if isinstance(child, _WALKED)]
     if isinstance(part, Holder):
-        holder, path, members = part, "", part._members
-        if members is not None and any(key not in members for key, _ in inside):
-            inside.sort(key=lambda item: item[0] not in members)
+        holder, path, members = part, "", part._members or ()
+        inside.sort(key=lambda item: item[0] not in members)
     for key, child in inside:
         if id(child) in above:
             continue
@@ -174,13 +173,15 @@ def without_graphs(attributes: dict[str, Any]) -> dict[str, Any]:
     An attribute that holds one, at any depth, becomes a copy. Its other tensors, and modules, are
     the same objects.
     """
+    computed = [
+        name
+        for name, part in attributes.items()
+        if any(tensor.node is not None for tensor in tensors_in(part, into_modules=False))
+    ]
     same: dict[int, Any] = {}  # what deepcopy does not copy
-    computed = set()
-    for name, part in attributes.items():
+    for name in computed:
         seen: dict[int, Any] = {}
-        for tensor in tensors_in(part, seen, into_modules=False):
+        for tensor in tensors_in(attributes[name], seen, into_modules=False):
             same[id(tensor)] = tensor if tensor.node is None else tensor.detach()
-            if tensor.node is not None:
-                computed.add(name)
         same |= {id(x): x for x in seen.values() if isinstance(x, Holder)}
-    return {k: copy.deepcopy(v, same) if k in computed else v for k, v in attributes.items()}
+    return attributes | {name: copy.deepcopy(attributes[name], same) for name in computed}

@@ -80,14 +80,10 @@ class TrainingPlan:
         make = self.part("optimizer")
         if "optimizer" in self._own:
             return optimizer_of(make, model.parameters(), self.learning_rate, self._limits)
-        own = {"momentum": self.momentum} if self.optimizer == "sgd" else {}
-        return make(
-            model.parameters(),
-            self.learning_rate,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            **own,
-        )
+        options: dict[str, Any] = {"weight_decay": self.weight_decay, "clip": self.clip}
+        if self.optimizer == "sgd":
+            options["momentum"] = self.momentum
+        return make(model.parameters(), self.learning_rate, **options)
 
     def steps_per_epoch(self, images: int) -> int:
         """Return the number of batches of so many images; ValueError if ``drop_last`` leaves none.
