@@ -7,6 +7,7 @@ the other parameters if the caller asks for it.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import numbers
 from collections.abc import Mapping
 from types import EllipsisType
@@ -157,7 +158,7 @@ def _encode(layers: Mapping[str, Any], shape: Shape, axes: Axes, value: Any, rng
 def _recipe(name: str, value: Any) -> Recipe:
     """Return the recipe that a value of the spec stands for: a depth, a class, or a recipe."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return ADTN.like(depth=int(value))
+        return functools.partial(ADTN, depth=int(value))
     if isinstance(value, type) and issubclass(value, Encoding):
         return value.like()
     if not callable(value):
