@@ -55,6 +55,14 @@ def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
     assert read_state("runs/train/last.npz")[1]["plan"]["augment"] is True
 
 
+def test_train_encodes_layers_jointly(tiny):
+    job = ["train", "fc2", "--data", tiny, "--encode", "fc1+fc2=2", "--epochs", "1", "--quiet"]
+    assert main([*job, "--out", "both"]) == 0
+    model = ta.load("both/last.npz")
+    assert model.fc1.weight.whole is model.fc2.weight.whole
+    assert main([*job[:4], "--out", "both", "--resume", "both/last.npz", "--quiet"]) == 0
+
+
 def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):
     train = ["train", "lenet5", "--data", tiny, "--quiet"]
     assert main([*train, "--epochs", "2", "--encode", "conv2=1", "fc*=2"]) == 0

@@ -9,14 +9,14 @@ import numpy as np
 
 from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
-from ..compression.compress import compress
 from ..data.labels import numbers_as_names
 from ..data.loading import load_data
 from ..data.splits import Data
 from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
 from ..studies.networks import build_for
-from ..studies.parts import is_own, recipe_of
+from ..studies.parts import is_own
+from ..studies.run import encoded
 from ..training.resume import data_in
 from .encode_option import by_layer
 from .terminal import as_typed, words_of
@@ -37,9 +37,8 @@ def widths_of(options: Namespace) -> dict[str, Any]:
 
 def network_for(options: Namespace, data: Data, seed: int | None) -> Any:
     """Return the named network with --widths and --encode; no seed gives shapes only."""
-    spec = {layer: recipe_of(entry) for layer, entry in by_layer(options.encode).items()}
     model = build_for(data, options.model, seed, **widths_of(options))
-    return compress(model, spec, rng=seed) if spec else model
+    return encoded(model, {"encode": by_layer(options.encode)}, seed)
 
 
 def own_words(options: Namespace) -> list[str]:

@@ -104,7 +104,8 @@ PLAN = [  # one for each field of ``TrainingPlan``
 ]
 ENCODE = (
     "layers to encode: with the depth of an ADTN, as in fc1=1 conv4_*=2, or with an encoding "
-    f"({', '.join(KINDS)}, or module:name) and its options, as in fc1=TensorTrain:ranks=4"
+    f"({', '.join(KINDS)}, or module:name) and its options, as in fc1=TensorTrain:ranks=4; "
+    "fc1+fc2=2 is one ADTN for both"
 )
 ENCODES = option(
     "--encode", ENCODE, checked(layer_encoding), (), nargs="+", metavar="LAYER=ENCODING"

@@ -15,27 +15,21 @@ from ..nn import layers, norm_layers, pool_layers
 from ..nn.sequential import Sequential
 from ..ops.pool import pool_window
 from ..ops.windows import SlidingWindow, window_over
-from .torch_part import Part
+from .torch_part import Part, counterpart
 from .torch_weights import decoder
 
 
-class TorchSequential(Part):
-    """The layers one after another."""
-
-    def __init__(self, ours: Sequential, made: dict[int, Any]):
-        super().__init__(ours, made)
-        for name, layer in ours.layers():
-            try:
-                self.add_module(name, layer_in_torch(layer, made))
-            except KeyError as error:  # "type" is a name of torch's own
-                raise TinyADTNError(
-                    f"torch has another use for the name {name!r}: give this layer another name"
-                ) from error
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for layer in self._modules.values():
-            x = layer(x)
-        return x
+def sequential(ours: Sequential, made: dict[int, Any]) -> nn.Sequential:
+    """Return the layers one after another."""
+    theirs = nn.Sequential()
+    for name, layer in ours.layers():
+        try:
+            theirs.add_module(name, layer_in_torch(layer, made))
+        except KeyError as error:  # "type" is a name of torch's own
+            raise TinyADTNError(
+                f"torch has another use for the name {name!r}: give this layer another name"
+            ) from error
+    return theirs
 
 
 class TorchWeighted(Part):
@@ -165,7 +159,7 @@ class TorchLocalContrastNorm(Part):
 
 
 LAYERS: dict[type, Any] = {
-    Sequential: TorchSequential,
+    Sequential: sequential,
     layers.Linear: TorchLinear,
     layers.Conv2d: TorchConv2d,
     pool_layers.MaxPool2d: TorchPool2d,
@@ -182,11 +176,5 @@ LAYERS: dict[type, Any] = {
 
 def layer_in_torch(layer: Any, made: dict[int, Any]) -> nn.Module:
     """Return the torch module that computes what the layer does; a shared layer is made once."""
-    if type(layer) not in LAYERS:
-        raise TinyADTNError(
-            f"{type(layer).__name__} has no counterpart in torch; there is one for "
-            f"{', '.join(kind.__name__ for kind in LAYERS)}"
-        )
-    if id(layer) not in made:
-        made[id(layer)] = LAYERS[type(layer)](layer, made)
-    return made[id(layer)]
+    names = ", ".join(kind.__name__ for kind in LAYERS)
+    return counterpart(LAYERS, layer, made, f"there is one for {names}")

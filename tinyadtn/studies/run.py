@@ -106,7 +106,7 @@ def encoded_and_fitted(
     network: Module, config: Config, seed: int, show: bool = False
 ) -> tuple[Module, dict[str, float]]:
     """Return the network with its layers encoded, and the error of each fit."""
-    model = _encoded(network, config, seed)
+    model = encoded(network, config, seed)
     errors = fit(model, network, show_progress=show, **config["fit"]) if "fit" in config else {}
     return model, {layer: each[-1] for layer, each in errors.items()}
 
@@ -174,7 +174,7 @@ def network_of(config: Config, data: Data, seed: int | None) -> Module:
     return trained
 
 
-def _encoded(network: Module, config: Config, seed: int | None) -> Module:
+def encoded(network: Module, config: Config, seed: int | None) -> Module:
     """Return the network with its layers encoded: "fc1 fc2" separately, "fc1+fc2" jointly."""
     spec: dict[Any, Any] = {}
     for names, options in config.get("encode", {}).items():
@@ -223,7 +223,7 @@ def check(config: Config) -> Preview:
 
 def check_shapes(config: Config, data: Data, network: Module) -> tuple[Module, TrainingMemory]:
     """Encode a network of shapes only and return the memory that its training needs."""
-    model = _encoded(network, config, None)
+    model = encoded(network, config, None)
     if "fit" in config:
         fittable(model)  # raises before the dense network is trained
     if "freeze" in config:
