@@ -272,20 +272,27 @@ rows_as_images(weights, "Eight rows of the decoded weight, before training")
 # %% [markdown]
 # ## Exercise: change the activation
 #
-# Here is the method that applies all gates, column by column. Write `my_tensor(network,
-# activation)`: the same contraction, with the given activation instead of `relu`. Leave out the
-# last line, which picks entries and scales them. Return the array T of all $2^Q$ entries as one
-# axis, where $Q$ is the number of sites. Write `tiny.` in front of the functions of the page, and
-# `network` for `self`.
-#
-# Two lines need a word. `np.eye(1, 1 + Q % 2)` is the state before the first gate: (1) if $Q$ is
-# even. If $Q$ is odd it is (1, 0), because the last site has no partner in the first column. And
-# `reshape(..., shape=(4, -1))` makes a gate a matrix: 4×1 in the first column, where it adds two
-# sites, and 4×4 in all others. Take care before the first gate: an activation need not leave 1
-# unchanged.
+# Here is the method that applies all gates, column by column. Its inner loop is the contraction of
+# two sites from above.
 
 # %%
 show(tiny.ADTN.decode)
+
+# %% [markdown]
+# Two lines need a word.
+#
+# - `np.eye(1, 1 + Q % 2)` is the state before the first gate: (1) if $Q$ is even. If $Q$ is odd it
+#   is (1, 0), because the last site has no partner in the first column.
+# - `reshape(..., shape=(4, -1))` makes a gate a matrix. In the first column it is 4×1, because it
+#   adds two sites. In all others it is 4×4.
+#
+# Write `my_tensor(network, activation)`: the same, with the given activation instead of `relu`.
+# Leave out the last line, which picks entries and scales them. Return the array T of all $2^Q$
+# entries as one axis, where $Q$ is the number of sites. Write `tiny.` in front of the functions of
+# the page, and `network` for `self`.
+#
+# Take care before the first gate. There, `decode` applies relu to 1, which changes nothing; another
+# activation would change it.
 
 
 # %%
