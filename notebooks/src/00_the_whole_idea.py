@@ -194,9 +194,9 @@ three = np.einsum("aqb,pq->apb", three.reshape(2, 4, 1), gate_2).ravel()
 print("after gate 2: ", three.round(2))
 
 # %% [markdown]
-# For three sites nothing is saved: 4 parameters of the first gate and 16 of the second, 20 in all,
-# have made 8 entries. But every further site doubles the entries, and one more gate adds only 16
-# parameters. This is where the compression comes from.
+# For three sites nothing is saved: 4 parameters of the first gate and 16 of the second have made 8
+# entries. But every further site doubles the entries, and one more gate adds only 16 parameters.
+# This is where the compression comes from.
 
 # %% [markdown]
 # ## Layers of gates
@@ -248,7 +248,6 @@ teach.states("436", count(networks[2]), always=True)
 teach.states("384", count(new_network(64, 2)), always=True)
 teach.states("32", 2**5, always=True)
 teach.states("16", gate_2.size, always=True)
-teach.states("20", gate_1[:, 0].size + gate_2.size, always=True)
 teach.states("500", len(data.validation), always=True)
 
 # %% [markdown]
