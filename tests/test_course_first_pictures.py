@@ -38,6 +38,23 @@ def test_adjoints_arrive_one_node_after_the_other():
     assert len(film.captions) == 4 and "v1 1, v2 1" in film.alt
 
 
+def test_no_arrow_passes_through_a_node():
+    rng = np.random.default_rng(0)
+    for count in range(2, 12):
+        order = [Node(1.0), Node(2.0)]
+        for _ in range(count):
+            order.append(Node(1.0, tuple(rng.choice(order, size=2)), (1.0, 1.0), "add"))
+        places, ways = graph._places(order)
+        assert len(ways) == 2 * count
+        for (node, k), way in ways.items():
+            assert (way[0], way[-1]) == (node.parents[k], node)
+            steps = np.diff([places[stop][0] for stop in way])
+            assert np.allclose(steps, graph.COLUMN)  # a stop in each column: none is jumped over
+        for x in {x for x, _ in places.values()}:
+            ys = sorted(y for other, y in places.values() if other == x)
+            assert min(np.diff(ys), default=1.0) > graph.HEIGHT
+
+
 def test_each_patch_becomes_a_column():
     image, kernel = np.arange(16.0).reshape(4, 4), np.array([[1.0, 2.0], [0.0, -1.0]])
     board = patches.Board(image, kernel, pixel=(1, 1))
