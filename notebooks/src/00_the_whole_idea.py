@@ -246,7 +246,6 @@ teach.reveal(my_guess_width_64, count(new_network(64, 2)))
 # %% compare
 teach.states("436", count(networks[2]), always=True)
 teach.states("384", count(new_network(64, 2)), always=True)
-teach.states("32", 2**5, always=True)
 teach.states("16", gate_2.size, always=True)
 teach.states("500", len(data.validation), always=True)
 

@@ -179,10 +179,11 @@ def _edge(
         bend = [points[-1] + half, place - half, place]
         points += [*bend, *(np.add(place, [f * WIDTH, 0]) for f in (1 / 3, 2 / 3, 1))]
     points = points[:-3]  # the way through the child's box
-    style = {"color": ADJOINT, "linewidth": 2.4} if loud else {"color": REFERENCE, "linewidth": 1.0}
+    color, linewidth = (ADJOINT, 2.4) if loud else (REFERENCE, 1.0)
     path = Path(points[::-1] if loud else points, [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1))
-    head = {"arrowstyle": "-|>", "mutation_scale": 10, "zorder": 2}
-    axes.add_patch(FancyArrowPatch(path=path, **head, **style))
+    arrow = FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=10, zorder=2)
+    arrow.set(color=color, linewidth=linewidth)
+    axes.add_patch(arrow)
     if loud:  # the slope is written on the last bend, the two of a node apart from each other
         t = (0.72, 0.3)[k]
         weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
