@@ -197,8 +197,7 @@ print("after gate 2: ", three.round(2))
 # For three sites nothing is saved: 4 parameters of the first gate and 16 of the second have made 8
 # entries. But every further site doubles the entries, and one more gate adds only 16 parameters.
 # This is where the compression comes from.
-
-# %% [markdown]
+#
 # ## Layers of gates
 #
 # A **layer** of the network applies a gate to every pair of neighbours. It has two *columns* of
@@ -250,8 +249,8 @@ teach.states("16", gate_2.size, always=True)
 teach.states("500", len(data.validation), always=True)
 
 # %% [markdown]
-# A quarter of the width makes the parameters only a little fewer, 384 instead of 436. Only two
-# sites are gone, and with them two gates of each kind.
+# A quarter of the width makes the parameters only a little fewer, 384 instead of 436. Two sites are
+# gone, and with them one gate of each column: one with 4 parameters and three with 16.
 #
 # ## What the network can draw
 #
@@ -318,7 +317,8 @@ my_tensor = teach.check("any activation", my_tensor)
 # %% [markdown]
 # ## The rest of the page
 #
-# Three parts are left to read.
+# Three larger parts are left to read. What is not printed here are other operations, written like
+# the sine, and `main`, whose loop follows below.
 #
 # - `__init__` makes an ADTN. It counts the sites, draws random gates, and finds `index`: where each
 #   entry of the weight stands in T. In which order the sites of rows, columns and outputs stand is
