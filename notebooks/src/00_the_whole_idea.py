@@ -194,11 +194,10 @@ three = np.einsum("aqb,pq->apb", three.reshape(2, 4, 1), gate_2).ravel()
 print("after gate 2: ", three.round(2))
 
 # %% [markdown]
-# For three sites nothing is saved: 4 parameters of the first gate and 16 of the second, 20 in all,
-# have made 8 entries. But every further site doubles the entries, and one more gate adds only 16
-# parameters. This is where the compression comes from.
-
-# %% [markdown]
+# For three sites nothing is saved: 4 parameters of the first gate and 16 of the second have made 8
+# entries. But every further site doubles the entries, and one more gate adds only 16 parameters.
+# This is where the compression comes from.
+#
 # ## Layers of gates
 #
 # A **layer** of the network applies a gate to every pair of neighbours. It has two *columns* of
@@ -246,14 +245,12 @@ teach.reveal(my_guess_width_64, count(new_network(64, 2)))
 # %% compare
 teach.states("436", count(networks[2]), always=True)
 teach.states("384", count(new_network(64, 2)), always=True)
-teach.states("32", 2**5, always=True)
 teach.states("16", gate_2.size, always=True)
-teach.states("20", gate_1[:, 0].size + gate_2.size, always=True)
 teach.states("500", len(data.validation), always=True)
 
 # %% [markdown]
-# A quarter of the width makes the parameters only a little fewer, 384 instead of 436. Only two
-# sites are gone, and with them two gates of each kind.
+# A quarter of the width makes the parameters only a little fewer, 384 instead of 436. Two sites are
+# gone, and with them one gate of each column: one with 4 parameters and three with 16.
 #
 # ## What the network can draw
 #
@@ -272,20 +269,27 @@ rows_as_images(weights, "Eight rows of the decoded weight, before training")
 # %% [markdown]
 # ## Exercise: change the activation
 #
-# Here is the method that applies all gates, column by column. Write `my_tensor(network,
-# activation)`: the same contraction, with the given activation instead of `relu`. Leave out the
-# last line, which picks entries and scales them. Return the array T of all $2^Q$ entries as one
-# axis, where $Q$ is the number of sites. Write `tiny.` in front of the functions of the page, and
-# `network` for `self`.
-#
-# Two lines need a word. `np.eye(1, 1 + Q % 2)` is the state before the first gate: (1) if $Q$ is
-# even. If $Q$ is odd it is (1, 0), because the last site has no partner in the first column. And
-# `reshape(..., shape=(4, -1))` makes a gate a matrix: 4×1 in the first column, where it adds two
-# sites, and 4×4 in all others. Take care before the first gate: an activation need not leave 1
-# unchanged.
+# Here is the method that applies all gates, column by column. Its inner loop is the contraction of
+# two sites from above.
 
 # %%
 show(tiny.ADTN.decode)
+
+# %% [markdown]
+# Two lines need a word.
+#
+# - `np.eye(1, 1 + Q % 2)` is the state before the first gate: (1) if $Q$ is even. If $Q$ is odd it
+#   is (1, 0), because the last site has no partner in the first column.
+# - `reshape(..., shape=(4, -1))` makes a gate a matrix. In the first column it is 4×1, because it
+#   adds two sites. In all others it is 4×4.
+#
+# Write `my_tensor(network, activation)`: the same, with the given activation instead of `relu`.
+# Leave out the last line, which picks entries and scales them. Return the array T of all $2^Q$
+# entries as one axis, where $Q$ is the number of sites. Write `tiny.` in front of the functions of
+# the page, and `network` for `self`.
+#
+# Take care before the first gate. There, `decode` applies relu to 1, which changes nothing; another
+# activation would change it.
 
 
 # %%
@@ -313,7 +317,8 @@ my_tensor = teach.check("any activation", my_tensor)
 # %% [markdown]
 # ## The rest of the page
 #
-# Three parts are left to read.
+# Three larger parts are left to read. What is not printed here are other operations, written like
+# the sine, and `main`, whose loop follows below.
 #
 # - `__init__` makes an ADTN. It counts the sites, draws random gates, and finds `index`: where each
 #   entry of the weight stands in T. In which order the sites of rows, columns and outputs stand is

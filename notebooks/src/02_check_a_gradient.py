@@ -156,7 +156,8 @@ for name, errors in panels.items():
 # %% [markdown]
 # The right panel is why **gradients in float32 are never checked by differences**. Six digits is
 # the best case, at one lucky step. Farther left $x + h$ is rounded to $x$, and the difference is 0.
-# Check the code in float64, then compare float32 with *that*.
+# Check the code in float64, then compare float32 with *that*. The complex step reaches the last
+# digit here, too. But most code, relu among it, does not accept complex numbers.
 #
 # ## Many outputs: weigh them at random
 #

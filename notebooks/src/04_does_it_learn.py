@@ -10,8 +10,8 @@
 # wrong?
 #
 # **Study time** 90 minutes. **You need** notebook 03, above all its `Tensor`. **Afterwards you
-# can** write a training loop with SGD and Adam, test it in four ways, and name the bug of a run
-# from its curves.
+# can** write a training loop with SGD and Adam and test it in four ways. And you can name the bug
+# of a run from its curves.
 #
 # **Recap of notebook 03.** A `Tensor` is an array that remembers how it was computed, and a rule
 # gives one VJP for each input. The adjoint of copying is adding; the gradient of a contraction
@@ -362,9 +362,9 @@ teach.reveal(my_guess_shuffled_percent, 100 * chance)
 # ## Exercise: three broken runs
 #
 # Each of these runs has one bug. All three would pass a test that only asks whether the code runs.
-# For each run, the cell prints the loss of the first step, its mean over the last ten, and how much
-# of the last batch is read rightly. Last comes the norm of `p.grad` of the first matrix, in the
-# first step and in the last.
+# For each run, the cell prints the loss of the first step and its mean over the last ten. Then
+# comes how much of the last batch is read rightly. Last comes the norm of `p.grad` of the first
+# matrix, in the first step and in the last. The norm is the root of the sum of all squares.
 #
 # Name the bug of each run from the list. Ask: where does the loss start, where does it stop, and
 # does any gradient reach the first matrix?

@@ -10,8 +10,8 @@
 # since notebook 03.
 #
 # **Study time** 90 minutes. **You need** notebook 03: contractions, and the adjoint identity.
-# **Afterwards you can** write a convolution and a pooling layer with their gradients, predict their
-# output sizes, and say why LeNet-5 beats a larger network on digits.
+# **Afterwards you can** write a convolution and a pooling layer with their gradients, and predict
+# their output sizes. And you can say why LeNet-5 beats a larger network on digits.
 #
 # **Recap of notebook 04.** A network of two layers, `784-256-10`, learned to read about nine of ten
 # new digits. Its loss started at $\ln 10$, and with shuffled labels it learned nothing but the

@@ -14,8 +14,8 @@ from tinyadtn.draw.style import REFERENCE, new_figure, styles
 def loss_curves(curves: Mapping[str, Sequence[float]], *, classes: int = 10) -> Any:
     """The loss of every step, smoothed, against the loss of equal probabilities.
 
-    Each point is the mean over a window around its step. The window shrinks to the step itself at
-    both ends, so a curve starts at the first loss and ends at the last one.
+    Each point is the mean over a window around its step. The window begins with the first step
+    alone, so every curve starts where the loss starts.
     """
     figure = new_figure(7.5, 4.2, f"Loss by step, {_told(curves, classes)}")
     _curves(figure.add_subplot(), curves, classes)
@@ -51,18 +51,18 @@ def curves_and_misread(
 
 def _told(curves: Mapping[str, Sequence[float]], classes: int) -> str:
     ends = ", ".join(
-        f"{label} from {each[0]:.2f} to {each[-1]:.2f}" for label, each in curves.items()
+        f"{label} from {each[0]:.2f} to {smoothed(each)[-1]:.2f}" for label, each in curves.items()
     )
     return f"against ln {classes} = {math.log(classes):.2f}: {ends}."
 
 
 def smoothed(losses: Sequence[float]) -> np.ndarray:
-    """The mean over up to a fortieth of the steps around each step."""
-    count = len(losses)
-    step = np.arange(count)
-    reach = np.minimum(count // 80, np.minimum(step, count - 1 - step))
+    """The mean over a window of up to a fortieth of the steps around each step."""
+    step, last = np.arange(len(losses)), len(losses) - 1
+    reach = np.minimum(step, len(losses) // 80)  # the first loss stands alone
+    low, high = step - reach, np.minimum(step + reach, last)
     sums = np.concatenate([[0.0], np.cumsum(losses)])
-    return (sums[step + reach + 1] - sums[step - reach]) / (2 * reach + 1)
+    return (sums[high + 1] - sums[low]) / (high + 1 - low)
 
 
 def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> None:
