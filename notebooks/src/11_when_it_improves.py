@@ -378,9 +378,9 @@ teach.states("98.4", 97.4 + 4.3 * error, always=True)
 # rates. Most papers do not say so. Whoever tries more often has an advantage, even with a method
 # that changes nothing. How large is it?
 #
-# Take the ten runs from the beginning of this notebook, which are runs of *one* ADTN. Draw from them
-# several times and report the best. (A run can be drawn more than once.) The old method reports
-# its mean. The **gain** is the difference, on average over many such draws.
+# Take the ten runs from the beginning of this notebook, which are runs of *one* ADTN. Draw from
+# them several times and report the best. (A run can be drawn more than once.) The old method
+# reports its mean. The **gain** is the difference, on average over many such draws.
 #
 # ### Exercise: the best of several tries
 #
