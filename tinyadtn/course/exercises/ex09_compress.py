@@ -164,7 +164,8 @@ def bill(answer, rng):
         decode = adtn.sites.padded_size * terms
         right = 4 * adtn.num_parameters, decode, math.prod(adtn.shape)
         got = answer(adtn.num_sites, depth, outputs, inputs)
-        yield f"({outputs}, {inputs}), M = {depth}", right, got
+        case = f"Q = {adtn.num_sites}, M = {depth}, {outputs} outputs, {inputs} inputs"
+        yield case, right, got
 
 
 # --- tiny recipe ---------------------------------------------------------------------------------
