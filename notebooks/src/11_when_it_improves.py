@@ -462,6 +462,40 @@ print(f"{len(result):,} -> {len(result):,}: parameters {gates.size:,}, dense {le
 print(f"multiply-adds {gates.size // 16 * len(result):,}, dense {len(result) ** 2:,}")
 
 # %% [markdown]
+# The project trained such a layer in FC-2, next to other recipes (`data/results/fc1_bytes.md`).
+# These runs are shorter than those of notebook 09: two epochs, with three seeds. A window has w = 2
+# or 3 sites, and its sites have the modes of the tensor train, not only two values. Is MixT with
+# 1,680 parameters significantly better than a tensor train with 1,024?
+
+# %%
+my_guess_mixt = None  # "better", "worse" or "not significant"
+
+# %%
+labels = {
+    "dense": "dense",
+    "MixT, w = 3": "MixT learning_rate=0.04 width=3",
+    "MixT, w = 2": "MixT learning_rate=0.04 width=2",
+    "TT D=4": "tensor train ranks=4",
+    "frozen": "frozen",
+}
+short = {name: measured("fc1_bytes", label) for name, label in labels.items()}
+for name, (size, runs) in short.items():
+    print(f"{name:12} {size:8,} parameters   {np.mean(runs):5.2f} ± {np.std(runs, ddof=1):.2f} %")
+words = {1: "better", -1: "worse", 0: "not significant"}
+teach.reveal(my_guess_mixt, words[verdict(short["MixT, w = 2"][1], short["TT D=4"][1])])
+
+# %% compare
+teach.states("1,680", short["MixT, w = 2"][0], always=True)
+teach.states("1,024", short["TT D=4"][0], always=True)
+teach.states("25,088", short["MixT, w = 3"][0], always=True)
+assert verdict(short["MixT, w = 2"][1], short["TT D=4"][1]) == -1
+assert verdict(short["MixT, w = 3"][1], short["dense"][1]) == 0
+
+# %% [markdown]
+# It is worse, with more parameters. With 25,088 parameters MixT is not significantly different from
+# dense weights. This is our reading of an abstract, in a small network. It does not test the claim
+# about LLaMA2-7B.
+#
 # ### What we measured, in one table
 
 # %%
