@@ -31,6 +31,13 @@ def test_pictures_are_overwritten_only_if_asked_for(tiny, capsys):
     assert Path("p/singular_values.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_home_that_the_shell_left_in_an_option_is_the_home(tiny, tmp_path, monkeypatch, capsys):
+    """A shell replaces the ~ of ``--out ~/x``, and not that of ``--out=~/x``."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert main(["train", "fc2", "--data", tiny, "--epochs", "1", "--out=~/run", "--quiet"]) == 0
+    assert (tmp_path / "home" / "run" / "best.npz").exists() and not Path("~").exists()
+
+
 def test_train_evaluate_report_draw_predict(tiny, tmp_path, capsys):
     from PIL import Image
 

@@ -543,3 +543,17 @@ def test_a_sweep_that_is_stopped_goes_on_where_it_was(study, number):
     assert end.returncode == 0, end.stderr
     assert out.read_bytes().startswith(done[: done.rfind(b"\n") + 1])
     assert keys(out) == sorted(run.key for run in read_spec(path).runs)
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("", r"file or folder is empty; name one"),
+        ("~/r.jsonl", r"^~/r\.jsonl: ~ is not replaced; give os\.path\.expanduser\('~/r\.jsonl'\)"),
+    ],
+)
+def test_a_name_that_python_would_take_literally_is_rejected(out, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TinyADTNError, match=says):
+        ta.sweep({"network": "fc2", "epochs": 1, "rows": {"dense": {}}}, out)
+    assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..autodiff.arrays import require_device
 from ..errors import SizeLimitError, TinyADTNError
+from ..files.atomic import require_name
 from ..limits import memory_limit
 from ..progress import progress
 from ..tables import grouped, printable
@@ -141,6 +142,7 @@ def preview(spec: Spec) -> dict[str, Preview]:
 def results_path(spec: Spec, out: str | os.PathLike[str] | None) -> Path:
     """Return the path of the results file: ``out``, or by default next to the spec."""
     if out is not None:
+        require_name(out)
         return Path(out)
     if spec.path is None:
         raise TinyADTNError("name a file for the results: this spec is no file to put them beside")
