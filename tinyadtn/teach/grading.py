@@ -37,7 +37,8 @@ from .exercises import (
     right_answer,
 )
 from .judging import Verdict, judge
-from .sandbox import RemoteError, Sandbox
+from .messages import RemoteError
+from .sandbox import Sandbox
 from .slices import Answer, answers
 
 
