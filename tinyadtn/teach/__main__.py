@@ -51,22 +51,16 @@ def parser() -> Parser:
         prog="python -m tinyadtn.teach", description="The course: copies, editions, grading."
     )
     add = adder(parser.add_subparsers(metavar="COMMAND", required=True))
-    add("copy", _copy, [FOLDER], "copy the notebooks into a folder; existing files stay")
+    copy = add("copy", _edition, [FOLDER], "copy the notebooks into a folder; existing files stay")
+    copy.set_defaults(kind="copy")
     add("edition", _edition, [KIND, FOLDER], "write the student's or the teacher's edition")
     add("grade", _grade, GRADE, "grade all notebooks in a folder of copies")
     add("figures", _figures, [FOLDER, NUMBERS], "write the figures of the course as SVG and PDF")
     return parser
 
 
-def _copy(options: Namespace) -> None:
-    _report(*editions.write_copy(options.folder))
-
-
 def _edition(options: Namespace) -> None:
-    _report(*editions.write_edition(options.kind, options.folder))
-
-
-def _report(new: list[Path], stayed: list[Path]) -> None:
+    new, stayed = editions.write_edition(options.kind, options.folder)
     for path in new:
         say(path)
     if stayed:

@@ -41,6 +41,10 @@ class Exercise:
     solution: Any = None
     hints_given: int = field(default=0, compare=False)
 
+    def asked(self, answer: Any) -> Any:
+        """Return what the check is given for an answer: ``ask`` with it, if there is one."""
+        return answer if self.ask is None or answer is None else functools.partial(self.ask, answer)
+
 
 STUDENT_MARK = "STUDENT_EDITION.txt"  # a folder with this file shows no solutions
 _exercises: dict[str, Exercise] = {}

@@ -37,7 +37,8 @@ from .exercises import (
     right_answer,
 )
 from .judging import Verdict, judge
-from .sandbox import RemoteError, Sandbox
+from .messages import RemoteError
+from .sandbox import Sandbox
 from .slices import Answer, answers
 
 
@@ -213,8 +214,7 @@ def _alarm(seconds: float, error: Exception) -> Iterator[None]:
 def _asked(exercise: Exercise) -> Any:
     """Return the right answer as the check calls it, None if there is none."""
     right = right_answer(exercise.name)
-    right = getattr(right, "__wrapped__", right)
-    return partial(exercise.ask, right) if exercise.ask and right is not None else right
+    return exercise.asked(getattr(right, "__wrapped__", right))
 
 
 @cache
