@@ -438,8 +438,10 @@ teach.states("91.5", 91 + gain_of_tries([90, 92], 2), within=0.05, always=True)
 #
 # ### Exercise: a mixture of gates
 #
-# Apply such a layer. A gate on w sites is a $2^w \times 2^w$ matrix, and you have
-# written the case w = 2 in notebook 07.
+# Apply such a layer. A gate on w sites is a $2^w \times 2^w$ matrix, and you have written the case
+# w = 2 in notebook 07. By hand: with two sites and w = 1, x is a 2 × 2 table. Gate 0 acts on its
+# rows, `gates[0] @ x`, and gate 1 on its columns, `x @ gates[1].T`. The result is half of their
+# sum.
 
 
 # %%
