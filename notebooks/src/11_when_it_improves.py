@@ -439,7 +439,7 @@ teach.states("91.5", 91 + gain_of_tries([90, 92], 2), within=0.05, always=True)
 # ### Exercise: a mixture of gates
 #
 # Apply such a layer. A gate on w sites is a $2^w \times 2^w$ matrix, and you have written the case
-# w = 2 in notebook 07. By hand: with two sites and w = 1, x is a 2 × 2 table. Gate 0 acts on its
+# w = 2 in notebook 07. By hand: with two sites and w = 1, reshape x to 2 × 2. Gate 0 acts on its
 # rows, `gates[0] @ x`, and gate 1 on its columns, `x @ gates[1].T`. The result is half of their
 # sum.
 
@@ -473,25 +473,19 @@ print(f"multiply-adds {gates.size // 16 * len(result):,}, dense {len(result) ** 
 my_guess_mixt = None  # "better", "worse" or "not significant"
 
 # %%
-labels = {
-    "dense": "dense",
-    "MixT, w = 3": "MixT learning_rate=0.04 width=3",
-    "MixT, w = 2": "MixT learning_rate=0.04 width=2",
-    "TT D=4": "tensor train ranks=4",
-    "frozen": "frozen",
-}
-short = {name: measured("fc1_bytes", label) for name, label in labels.items()}
+names = ["dense", "MixT w=3", "MixT w=2", "TT D=4", "frozen"]
+short = {name: measured("fc1_bytes", name) for name in names}
 for name, (size, runs) in short.items():
-    print(f"{name:12} {size:8,} parameters   {np.mean(runs):5.2f} ± {np.std(runs, ddof=1):.2f} %")
+    print(f"{name:8} {size:8,} parameters   {np.mean(runs):5.2f} ± {np.std(runs, ddof=1):.2f} %")
 words = {1: "better", -1: "worse", 0: "not significant"}
-teach.reveal(my_guess_mixt, words[verdict(short["MixT, w = 2"][1], short["TT D=4"][1])])
+teach.reveal(my_guess_mixt, words[verdict(short["MixT w=2"][1], short["TT D=4"][1])])
 
 # %% compare
-teach.states("1,680", short["MixT, w = 2"][0], always=True)
+teach.states("1,680", short["MixT w=2"][0], always=True)
 teach.states("1,024", short["TT D=4"][0], always=True)
-teach.states("25,088", short["MixT, w = 3"][0], always=True)
-assert verdict(short["MixT, w = 2"][1], short["TT D=4"][1]) == -1
-assert verdict(short["MixT, w = 3"][1], short["dense"][1]) == 0
+teach.states("25,088", short["MixT w=3"][0], always=True)
+assert verdict(short["MixT w=2"][1], short["TT D=4"][1]) == -1
+assert verdict(short["MixT w=3"][1], short["dense"][1]) == 0
 
 # %% [markdown]
 # It is worse, with more parameters. With 25,088 parameters MixT is not significantly different from

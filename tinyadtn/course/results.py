@@ -25,6 +25,11 @@ SHORT_NAMES = {  # study -> short name of a row -> its label in the file
         "rank 4": "low rank rank=4",
         "dense": "dense learning_rate=0.01",
     },
+    "fc1_bytes": {
+        "MixT w=3": "MixT learning_rate=0.04 width=3",
+        "MixT w=2": "MixT learning_rate=0.04 width=2",
+        "TT D=4": "tensor train ranks=4",
+    },
     "lenet5_mnist": {
         "TT D=2": "tensor train D=2",
         "TT (Gao)": "tensor train D=4, 4, 2",
