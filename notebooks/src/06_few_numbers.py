@@ -150,7 +150,9 @@ teach.reveal(my_guess_random_rank, max(ranks["random"]))
 #
 # ## Exercise: the largest rank
 #
-# Which is the largest rank that a budget of parameters allows?
+# Which is the largest rank that a budget of parameters allows? By hand: for 2 rows and 3 columns,
+# rank 1 costs 5 parameters and rank 2 costs 10. So a budget of 9 allows rank 1. The rank never
+# exceeds the smaller side.
 
 
 # %%

@@ -72,8 +72,10 @@ print("G on each half:    ", np.concatenate([G @ state[:4], G @ state[4:]]))
 #
 # ## Exercise: apply a gate
 #
-# Write `apply_gate` for states of up to $2^{20}$ entries. The gate on sites 1 and 2 above must give
-# the same eight entries. A gate on sites 0 and 1 must not: there the pieces lie elsewhere.
+# Write `apply_gate` for states of up to $2^{20}$ entries. By hand, with three sites:
+# `apply_gate(state, G, 1)` must return the eight entries above, and its pieces are the entries
+# 0 to 3 and 4 to 7. For a gate on sites 0 and 1 the pieces lie elsewhere. Site 2 keeps its bit, so
+# one piece has the entries 0, 2, 4, 6, and the other the entries 1, 3, 5, 7.
 
 
 # %%

@@ -21,7 +21,7 @@ import numpy as np
 import tinyadtn as ta
 from tinyadtn import teach
 from tinyadtn.course.pictures import budgets
-from tinyadtn.course.results import measured
+from tinyadtn.course.results import measured, table
 
 SEEDS = teach.pick((0, 1, 2), (0, 1))
 data = ta.load_data("mnist-5k")
@@ -245,21 +245,7 @@ teach.states("92", mean["dense"], within=1.5)
 names = ["frozen", "ADTN M=1", "ADTN M=2", "ADTN M=4", "larger sites"]
 names += ["TT D=2", "TT D=4", "rank 1", "rank 4", "dense"]
 long = {name: measured("fc1_budgets", name) for name in names}
-
-
-def table(short, long):
-    """Print parameters, and mean ± standard deviation of short and long runs, one row per name."""
-    print("               parameters   yours, short (%)    long runs (%)")
-    for name, (size, _) in (short | long).items():
-        cells = []
-        for rows in (short, long):
-            _, percents = rows.get(name, (0, []))
-            spread = np.std(percents, ddof=1) if len(percents) > 1 else 0
-            cells.append(f"{np.mean(percents):.1f} ± {spread:.1f}" if percents else "")
-        print(f"{name:14} {size:10,} {cells[0]:>17} {cells[1]:>17}")
-
-
-table(short, long)
+table(short, long)  # mean ± standard deviation over the seeds
 
 # %% compare
 average = {name: np.mean(percents) for name, (_, percents) in long.items()}
