@@ -56,7 +56,7 @@ def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
     try:
         content = config.get("content", {})
         data, known["data"] = _data(config["data"], content.get("data"))
-        network = _network_to_encode(config, seed, data, known["data"]["sha256"], device)
+        network = _network_to_encode(config, seed, data, known["data"]["all_sha256"], device)
         if isinstance(config.get("dense"), str):
             known["dense_sha256"] = sha256_of(network)
             _require_content(config["dense"], known["dense_sha256"], content.get("dense"))
@@ -87,10 +87,10 @@ def loaded(source: str) -> tuple[Data, dict[str, Any]]:
 def _data(source: str, sha256: str | None) -> tuple[Data, dict[str, Any]]:
     """Return ``loaded(source)``; read again if the cached data do not have the hash."""
     data, identity = loaded(source)
-    if sha256 not in (None, identity["sha256"]):
+    if sha256 not in (None, identity["all_sha256"]):
         loaded.cache_clear()
         data, identity = loaded(source)
-        _require_content(source, identity["sha256"], sha256)
+        _require_content(source, identity["all_sha256"], sha256)
     return data, identity
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..compression.checkpoint import take_weights
+from ..data.splits import hash_of
 from ..errors import CheckpointError
 from ..files.state import read_state
 from ..nn.module import Module
@@ -39,6 +40,11 @@ def resume_run(
             raise CheckpointError(
                 f"{path}: was trained on {describe_data(meta['data'])}, these are "
                 f"{describe_data(data)}; give the data that it began with"
+            )
+        if hash_of(meta["data"], meta["data"]) != hash_of(data, meta["data"]):
+            raise CheckpointError(
+                f"{path}: its run began with other validation or test images than these of "
+                f"{data['name']}; give the data that it began with"
             )
         state = RunState.from_file(meta["training"], plan.batch_size)
         per_epoch = plan.steps_per_epoch(data["images"])
