@@ -169,7 +169,7 @@ ZOO = [
         "test_to_torch::test_dense_values_go_back_into_the_torch_network_that_they_came_from"),
     bug("torch's words are not read at the second name of a batch normalization",
         "return [self(path) for path, part, *_ in walk(model) if id(part) in known]",
-        "return [TorchNames(Module(), None)(p) for p, part, *_ in walk(model) if id(part) in known]",
+        "return [TorchNames(Module(), {})(p) for p, part, *_ in walk(model) if id(part) in known]",
         "test_to_torch::test_a_shared_batch_normalization_goes_to_torch_and_back"),
     bug("NaN comes in from torch",
         'if arrays[o].dtype.kind == "f"}',
