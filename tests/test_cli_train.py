@@ -16,7 +16,8 @@ from tinyadtn.cli.parser import build_parser
 from tinyadtn.cli.recipes import recipe
 from tinyadtn.files.state import read_state, write_state
 from tinyadtn.nn.surgery import named_layers
-from tinyadtn.training.runs import TrainingPlan, planned
+from tinyadtn.training.plan import TrainingPlan
+from tinyadtn.training.resume import planned
 
 
 @pytest.fixture(autouse=True)

@@ -87,11 +87,16 @@ print(f"{20 * 2} parameters became {result.size:,} entries")
 # ## A cut shows what a recipe cannot do
 #
 # For two sites we looked at a 2 × 2 table. For more sites, **cut** the row of sites in two. The
-# bits on the left of the cut number the rows of a matrix, and the others number its columns.
+# bits on the left of the cut number the rows of a matrix, and the others number its columns. With
+# four sites and a cut in the middle, rows and columns are 00, 01, 10, 11.
 #
-# The **rank** r of that matrix is the smallest number of products (left pattern) × (right pattern)
-# whose sum is T. It is the number of singular values above 0. In a picture, the two halves are
-# joined by one line, the **bond**. Its size is r, and we sum over it.
+# Every matrix is a sum of products, (a vector over rows) × (a vector over columns):
+#
+# $$T[\text{left}, \text{right}] = \sum_{k=1}^{r} L[\text{left}, k]\; R[k, \text{right}].$$
+#
+# The smallest r for which this is possible is the **rank**. It is the number of singular values
+# above 0. In a picture, the two halves L and R are joined by one line, the **bond**. It is the
+# index k, over which we sum, and its size is r.
 
 # %%
 legs.draw(legs.whole(4), legs.cut(4, 2))
@@ -132,17 +137,22 @@ teach.reveal(my_guess_random_rank, max(ranks["random"]))
 #
 # ## How much rank does a trained weight need?
 #
-# Train FC-2 as in notebook 04 and take its first weight W, 256 × 784. Keep the r largest singular
-# values and set the others to zero. Eckart and Young (1936) proved that no matrix of rank r is
-# closer. The **relative error** is then the root of the sum of squares that were left out, divided
-# by the norm of W.
+# Train FC-2 as in notebook 04 and take its first weight W, with 256 rows and 784 columns. Keep its
+# r largest singular values and set the others to zero. Eckart and Young (1936) proved that no
+# matrix $W_r$ of rank r is closer. With the singular values $s_1 \ge s_2 \ge \ldots$ and the norm
+# ‖W‖, the root of the sum of all squared entries, the **relative error** is
+#
+# $$\frac{\|W_r-W\|}{\|W\|} = \sqrt{\frac{s_{r+1}^2 + s_{r+2}^2 + \ldots}{s_1^2 + s_2^2 +
+# \ldots}}.$$
 #
 # First the price. A matrix of rank r is stored as two factors, of `rows × r` and `r × columns`
 # entries.
 #
 # ## Exercise: the largest rank
 #
-# Which is the largest rank that a budget of parameters allows?
+# Which is the largest rank that a budget of parameters allows? By hand: for 2 rows and 3 columns,
+# rank 1 costs 5 parameters and rank 2 costs 10. So a budget of 9 allows rank 1. The rank never
+# exceeds the smaller side.
 
 
 # %%
@@ -197,6 +207,10 @@ print(f"{needed * (256 + 784):,} parameters in the two factors, {W.size:,} in W"
 # %% compare
 teach.states("200,704", W.size, always=True)
 
+# %% [markdown]
+# Check the formula with rank 16, and compare with the library. `ta.LowRank` holds two such factors.
+# Its method `fit(W)` brings them close to W and returns a list with the relative error.
+
 # %%
 left, right = my_low_rank(W, 16)
 mine = np.linalg.norm(left @ right - W) / np.linalg.norm(W)
@@ -211,19 +225,57 @@ print(f"rank 16: my error {mine:.5f}, the library's {theirs:.5f}, by the rule {e
 #
 # One cut leaves two large factors. So cut those factors again, until each site stands alone. Each
 # piece is called a **core**, and neighbouring cores are joined by a bond of size D, the **bond
-# dimension**. The chain is a **tensor train** (TT). For a matrix each core gets an output leg and
-# an input leg, and physicists call that a matrix product operator (MPO).
+# dimension**. The chain is a **tensor train** (TT).
 #
-# Here 256 rows are split as 4·4·4·4, and 784 columns as 4·7·7·4. These factors are called output
-# **modes** and input modes:
+# For a matrix each core gets two legs, one for the output (the row) and one for the input (the
+# column). Physicists call that a matrix product operator (MPO). Take a 4 × 4 matrix. Its row number
+# has two bits $o_1 o_2$, and its column number two bits $i_1 i_2$. The first core gets the first
+# bit of both, and the second core the second bit of both. In the picture, output legs point up and
+# input legs down.
+
+# %%
+legs.draw(legs.train([(2, 2), (2, 2)]))
+
+# %% [markdown]
+# So before the cut the axes must be sorted from $o_1 o_2 i_1 i_2$ to $o_1 i_1 o_2 i_2$. This
+# changes the rank. As an example take the matrix that `np.kron` makes: one 2 × 2 block, multiplied
+# by the four entries of another.
+
+# %%
+small = np.kron([[1, 2], [3, 4]], [[5, 6], [7, 8]])
+print(small)
+print("rank of the matrix:", rank(my_cut(small, 2)))
+
+# %%
+my_guess_sorted = None  # the rank at the cut in the middle, after the axes are sorted
+
+# %%
+in_order = small.reshape(2, 2, 2, 2).transpose(0, 2, 1, 3)
+teach.reveal(my_guess_sorted, rank(my_cut(in_order, 2)))
+
+# %% [markdown]
+# As a matrix it has full rank, so two low-rank factors would save nothing. As a tensor train a bond
+# of size 1 is enough: the two cores are the two blocks, with 8 parameters instead of 16. Which
+# recipe is cheap depends on where it cuts.
+#
+# The modes need not be 2. For W, 256 rows are split as $4 \cdot 4 \cdot 4 \cdot 4$, and 784 columns
+# as $4 \cdot 7 \cdot 7 \cdot 4$: a row number has four digits from 0 to 3. These factors are called
+# output **modes** and input modes:
 
 # %%
 legs.draw(legs.train([(4, 4), (4, 7), (4, 7), (4, 4)]))
 
 # %% [markdown]
-# One SVD splits off one core. Say that `rest` has the shape `(left, n, right)`: a bond to the
-# left, the legs of this core, and everything that comes later. As a matrix with `left · n` rows it
-# is split into a core of shape `(left, n, D)` and a new rest of shape `(D, right)`.
+# A core has (left bond) · (output mode) · (input mode) · (right bond) entries, and the two outer
+# bonds have size 1. With D = 2 the four cores have together
+#
+# $$1 \cdot 16 \cdot 2 + 2 \cdot 28 \cdot 2 + 2 \cdot 28 \cdot 2 + 2 \cdot 16 \cdot 1 = 288.$$
+#
+# A bond must be as large as the rank at its cut. If it is smaller, only the largest singular values
+# are kept, and the others become the error. One SVD splits off one core. Say that `rest` has the
+# shape `(left, n, right)`: a bond to the left, the legs of this core, and everything that comes
+# later. As a matrix with `left · n` rows it is split into a core of shape `(left, n, D)` and a new
+# rest of shape `(D, right)`.
 #
 # ## Exercise: split off a core
 #
@@ -252,9 +304,8 @@ split_core = teach.check("split core", split_core)
 
 
 # %% [markdown]
-# A whole tensor train is this step in a loop. The matrix has its output axes first, then its input
-# axes. A core needs one of each, so the axes are sorted as $o_1 i_1 o_2 i_2 \ldots$ beforehand.
-# `my_chain` is the way back: contract from left to right, and sort the axes again.
+# A whole tensor train is this step in a loop, after the axes are sorted. `my_chain` is the way
+# back: contract from left to right, and sort the axes again.
 
 
 # %%
@@ -284,7 +335,7 @@ def my_chain(cores, out_modes, in_modes):
 
 # %% [markdown]
 # Now compress W. Guess first: with D = 4, which is about a thousand parameters, what is the
-# relative error? (0 means a perfect copy, and 1 is what a matrix of zeros reaches.)
+# relative error? (0 means a perfect copy, and a matrix of zeros reaches 1.)
 
 # %%
 my_guess_error = None  # from 0 to 1
@@ -305,7 +356,7 @@ teach.reveal(my_guess_error, found[4])
 teach.states("0.99", found[4], within=0.01)
 
 # %% [markdown]
-# The error is 0.99, so the tensor train has captured almost nothing of W. More bonds help slowly.
+# The error is 0.99, so the tensor train has captured almost nothing of W. Larger bonds help slowly.
 #
 # ## The picture to keep
 #
@@ -342,10 +393,12 @@ teach.states("0.93", curves["random"][16], within=0.02)
 #
 # ## Challenge: a small tensor train
 #
-# The smooth bell with 64 rows and 64 columns. Rank 3 stores 384 parameters and is far from it.
-# **Do better: at most 300 parameters, and a relative error below 0.01.** Choose output modes and
-# input modes, each with the product 64, and a bond. Your answer is a tuple, for example
-# `(8, 8), (8, 8), 2`.
+# Take the smooth bell with 64 rows and 64 columns. Rank 3 stores 384 parameters and is far from it.
+# **Do better: at most 300 parameters, and a relative error below 0.01.**
+#
+# Choose output modes, input modes and a bond. Output modes have the product 64, and so have input
+# modes. Your answer is a tuple, for example `(8, 8), (8, 8), 2`. Count its parameters first. You
+# may try answers with your own `my_tensor_train` and `my_chain`, or with the check.
 
 # %%
 z, budget, most = np.linspace(0, 1, 64), 300, 0.01

@@ -47,13 +47,16 @@ print("G |00⟩ =", G @ zero)
 # On a longer row of sites a gate acts on two neighbours and leaves the others alone:
 #
 # $$\text{new}[\ldots p\,q \ldots] = \sum_{rs} G[pq, rs]\; \text{state}[\ldots r\,s \ldots]$$
+#
+# Here r and s are the bits of the two sites before the gate, and p and q those after it. The pair
+# pq numbers the four rows of G as 00, 01, 10, 11, and rs its columns. The dots are all other bits.
 
 # %%
 legs.draw(legs.gate(6, 2))
 
 # %% [markdown]
-# For three sites we can still write the whole matrix. The gate on sites 1 and 2 is a Kronecker
-# product with the identity: two copies of G along the diagonal, one for each value of site 0.
+# For three sites we can still write the whole matrix. For a gate on sites 1 and 2 it has two copies
+# of G along the diagonal, one for each value of site 0. (This is a Kronecker product.)
 
 # %%
 state = np.arange(8.0)
@@ -69,7 +72,10 @@ print("G on each half:    ", np.concatenate([G @ state[:4], G @ state[4:]]))
 #
 # ## Exercise: apply a gate
 #
-# Write `apply_gate` for states of up to $2^{20}$ entries.
+# Write `apply_gate` for states of up to $2^{20}$ entries. By hand, with three sites:
+# `apply_gate(state, G, 1)` must return the eight entries above, and its pieces are the entries
+# 0 to 3 and 4 to 7. For a gate on sites 0 and 1 the pieces lie elsewhere. Site 2 keeps its bit, so
+# one piece has the entries 0, 2, 4, 6, and the other the entries 1, 3, 5, 7.
 
 
 # %%
@@ -89,10 +95,10 @@ apply_gate = teach.check("apply gate", apply_gate)
 # %% [markdown]
 # ## Column, layer, depth
 #
-# - A **column** is a set of gates that do not overlap: on sites (0, 1), (2, 3), … or on (1, 2),
-#   (3, 4), ….
-# - A **TN layer** (tensor-network layer) is two columns, one of each kind. It joins every site to
-#   its neighbours.
+# - A **column** is a set of gates that do not overlap. There are two kinds: gates on sites (0, 1),
+#   (2, 3), …, and gates on sites (1, 2), (3, 4), ….
+# - A **TN layer** (tensor-network layer) is one column of each kind. It joins every site to its
+#   neighbours.
 # - The **depth** M (`depth`) is the number of TN layers. Between two layers a ReLU acts on all
 #   $2^Q$ entries.
 #
@@ -106,6 +112,9 @@ legs.draw(legs.brick_wall(6, 1), legs.brick_wall(6, 2))
 # A box shows how many parameters its gate stores. White gates belong to the very first column.
 # They meet |00⟩ and nothing else, so only one of their four columns is used and stored: 4
 # parameters. All others store 16.
+#
+# In code, `columns` is a list of arrays, one for each column. The first has the shape (gates, 2,
+# 2): it holds what each gate answers to |00⟩. All others have the shape (gates, 4, 4).
 
 
 # %%
@@ -125,16 +134,21 @@ def my_wall(columns, num_sites):
 
 
 # %% [markdown]
-# Compare with the library. Three options are used here. `order="output_first"` puts the bits of
-# the output before those of the input. `rng=3` draws random gates. `normalized=False` makes a
-# **plain** ADTN, which is exactly the network that you see. All ADTNs of this course are plain. The
-# library's default is *normalized*, and notebook 08 says what that changes.
+# Compare with the library, for a weight of shape (16, 16). It has 8 sites: four bits number its
+# rows, which are the outputs, and four its columns, the inputs. Three options are used here.
+#
+# - `order="output_first"` puts the bits of the output before those of the input;
+# - `rng=3` draws random gates;
+# - `normalized=False` makes a **plain** ADTN, which is exactly the network that you see.
+#
+# All ADTNs of this course are plain. The library's default is *normalized*, and notebook 08 says
+# what that changes.
 
 # %%
 adtn = ta.ADTN((16, 16), depth=2, order="output_first", normalized=False, rng=3)
 columns = [column.numpy().astype(np.float64) for column in adtn.columns]
 states = list(my_wall(columns, adtn.num_sites))
-*_, last = adtn.steps()  # the library's states, column by column
+*_, last = adtn.steps()  # the library's state after every column; we need the last one
 print(f"{adtn.num_parameters} parameters became {states[-1].size} entries")
 print("largest difference to the library:", np.abs(states[-1] - last.state.numpy()).max())
 
@@ -143,9 +157,12 @@ print("largest difference to the library:", np.abs(states[-1] - last.state.numpy
 #
 # ## Watch it grow
 #
-# The player shows the state as a 16 × 16 matrix, gate by gate: from |0…0⟩, a single 1, to T. Two
-# guesses before you press play. Which share of the entries is 0 after the ReLU? And does the ReLU
-# make the rank larger, smaller, or neither?
+# The player shows the state as a 16 × 16 matrix, gate by gate: from |0…0⟩, a single 1, to T. Sites
+# 0 to 3 number the rows, and sites 4 to 7 the columns. So the matrix belongs to the cut in the
+# middle.
+#
+# Two guesses before you press play. Which share of the entries is 0 after the ReLU? And does the
+# ReLU make the rank larger, smaller, or neither?
 
 # %%
 my_guess_share = None  # from 0 to 1
@@ -165,7 +182,7 @@ print("ranks from the start to the end:", ranks)
 
 # %% [markdown]
 # The four gates of the first column fill the whole matrix, and it still has rank 1. In the second
-# column, one gate sits across the line between rows and columns, and the rank becomes 4.
+# column, the gate on sites 3 and 4 is across the cut, and the rank becomes 4.
 #
 # The ReLU is different. It sets about half of the entries to 0, and the rank becomes *larger*. A
 # gate treats all values of the other sites alike. The ReLU looks at one entry at a time, knows
@@ -176,25 +193,28 @@ print("ranks from the start to the end:", ranks)
 # Papers count differently. For Q sites and depth M:
 #
 # - **stored**: 4 parameters for a gate of the very first column, 16 for every other gate;
-# - **effective** (`live` in the code): stored parameters that can change T at all. If Q is odd,
-#   the last gate of layer 1 meets a site that is still |0⟩, so half of its columns multiply zeros;
+# - **effective** (`live` in the code): stored parameters that can change T at all;
 # - **full gates**: 16 for every gate.
 #
-# Count the boxes of the two pictures above before you write a formula.
+# Stored and effective differ only if Q is odd. Take Q = 3 and M = 1: one gate on sites (0, 1), and
+# one on (1, 2). Site 2 is still |0⟩ when the second gate comes, so half of its columns multiply
+# zeros. That happens once, in layer 1, whatever the depth. The counts are $4 + 16 = 20$ stored, 12
+# effective, and $32$.
 #
 # ## Exercise: three counts
 #
-# Write the three counts.
+# Write the three counts. First count the boxes of the two pictures above: for Q = 6 and M = 1 they
+# store $3 \cdot 4 + 2 \cdot 16 = 44$ parameters. How many for M = 2?
 
 
 # %%
 def three_counts(num_sites, depth):
-    """Return (stored, effective, full gates) of a brick wall whose T is used whole."""
+    """Return (stored, effective, full gates) of a brick wall with ``depth`` TN layers."""
 
 
 # %% solution: three counts
 def three_counts(num_sites, depth):
-    """Return (stored, effective, full gates) of a brick wall whose T is used whole."""
+    """Return (stored, effective, full gates) of a brick wall with ``depth`` TN layers."""
     full = 16 * depth * (num_sites - 1)
     stored = full - 12 * (num_sites // 2)
     return stored, stored - 8 * (num_sites % 2), full
@@ -207,24 +227,43 @@ for num_sites in (12, 18, 21, 24):
     stored, effective, full = three_counts(num_sites, 1)
     print(f"{num_sites:2} {2**num_sites:12,}   {stored:6}  {effective:9}  {full:10}")
 
+# %% [markdown]
+# The growth is the point: one site more doubles the entries, and adds about 16 parameters per
+# layer.
+#
+# And FC-2's first weight, whose sides are not powers of two? Each side gets as many bits as it
+# needs:
+
+# %%
+fc1 = ta.ADTN((256, 784), depth=2)  # without rng: shapes only
+print(f"rows: 256 = 2^8; columns: 784, more than 2^9 = {2**9} and at most 2^10 = {2**10}")
+print(f"{fc1.num_sites} sites, {fc1.num_parameters} parameters, T has {2**18:,} entries")
+
 # %% compare
-teach.states("436", three_counts(18, 2)[0], always=True)
+teach.states("436", fc1.num_parameters, always=True)
+teach.states("240", 2**10 - 784, always=True)
 
 # %% [markdown]
-# FC-2's first layer needs 18 sites, and with two TN layers it stores 436 parameters. The growth is
-# the point: one site more doubles the entries, and adds 16 parameters per layer.
+# T has the shape (256, 1024), and its last 240 columns are cut off. This is called **padding**. So
+# FC-2's first layer needs 18 sites, and with two TN layers it stores 436 parameters.
 #
 # ## What such a network can never become
 #
-# Take away the ReLU, and cut T somewhere. In each column there is one gate across the cut, or
-# none. A gate across it is a sum of at most 4 products (matrix on the left site) × (matrix on the
-# right site), one for each of the 2 · 2 entries of the left matrix. So it can multiply the rank by
-# 4. A gate of the very first column only answers |00⟩, with a 2 × 2 table. It can multiply the rank
-# by 2. And no rank exceeds the smaller side of its matrix.
+# Take away the ReLU, and cut T somewhere. In each column there is one gate across the cut, or none.
+# By which factor can that gate raise the rank? Cut the gate itself, as in notebook 06:
+#
+# - Sort its four bits: p and r belong to the left site, q and s to the right one. As a matrix with
+#   rows pr and columns qs, the gate is 4 × 4. So it is a sum of at most 4 products of a left part
+#   and a right part. **It can multiply the rank by 4.**
+# - A gate of the very first column only answers |00⟩. It has the bits p and q alone, which make a
+#   2 × 2 table. **It can multiply the rank by 2.**
+#
+# And no rank exceeds the smaller side of its matrix: `2**cut` rows, `2**(num_sites - cut)` columns.
 #
 # ## Exercise: a bound on the rank
 #
-# Write the largest rank that T can have at a cut, without a ReLU.
+# Write the largest rank that T can have at a cut, without a ReLU. By hand: for M = 1 and Q = 6 the
+# picture above gives the ranks 2, 4, 2, 4, 2 at the cuts 1 to 5.
 
 
 # %%
@@ -253,8 +292,9 @@ for depth in (1, 2, 3):
 # changed is a matrix on the sites of the cone.
 #
 # To see it, let every gate be a rotation (an orthogonal matrix). A rotation on one side of a cut
-# does not change its singular values. So we replace one gate of layer 1 by another rotation: the
-# gate on sites 5 and 6, in the second column. Which of the 11 cuts change?
+# does not change its singular values. We replace one gate of layer 1 by another rotation: the gate
+# on sites 5 and 6, in the second column. There are 12 sites. At which of the 11 cuts do the
+# singular values change?
 
 
 # %%
@@ -309,9 +349,9 @@ for name, values in (("without ReLU", before), ("with ReLU", with_relu[0])):
 # has rank 4. **Write gates whose T is the identity matrix**, with rows $b_0 b_1$ and columns
 # $b_2 b_3$.
 #
-# Give the first column as an array (2, 2, 2), what two gates answer to |00⟩, and the second column
-# as an array (1, 4, 4). Hint: T must be 1 where $b_0 = b_2$ and $b_1 = b_3$. Which pairs of sites
-# does the first column join?
+# Return the list `columns` of this network, as `my_wall` takes it. The first array has the shape
+# (2, 2, 2), and the second the shape (1, 4, 4). Hint: T must be 1 where $b_0 = b_2$ and
+# $b_1 = b_3$. Which pairs of sites does the first column join?
 
 
 # %%

@@ -76,6 +76,9 @@ gate_backward = teach.check("gate backward", gate_backward)
 #
 # Go forward and write a tape: before every gate and every ReLU, keep the state that it acts on.
 # Then read the tape backward. A ReLU passes g on where its input was positive.
+#
+# As in notebook 07, `columns` is a list with one array per column. The first column stores only
+# what each gate answers to |00⟩, so `np.pad` adds the three columns that are never used.
 
 
 # %%
@@ -108,8 +111,9 @@ def my_backward(columns, tape, g):
 
 
 # %% [markdown]
-# Compare with the library, on a *plain* ADTN (`normalized=False`): its weight is T times one fixed
-# factor, `scale`.
+# Compare with the library, on a *plain* ADTN (`normalized=False`): its weight is W = `scale` · T,
+# with one fixed factor. So dL/dT = `scale` · dL/dW. To send the same dL/dT into both, the library's
+# `backward` gets dL/dT divided by `scale`.
 
 # %%
 adtn = ta.ADTN((16, 16), depth=2, order="output_first", normalized=False, rng=0)
@@ -126,8 +130,8 @@ for ours, column in zip(mine, adtn.columns):
 
 # %% [markdown]
 # They agree to the rounding of float32. Watch the gradient flow back. It starts at the top as
-# dL/dT, and each orange gate has just received its own gradient. At the ReLU the gradient is set
-# to zero wherever the ReLU had zeros.
+# dL/dT. The orange gate has just received its own gradient, and the picture on the right is what is
+# passed on to the state below it. At the ReLU the gradient becomes 0 wherever the ReLU had zeros.
 
 # %%
 walls.film(8, 2, [state.reshape(16, 16) for state in flow], backward=True)
@@ -136,13 +140,16 @@ walls.film(8, 2, [state.reshape(16, 16) for state in flow], backward=True)
 # ## One equation for all gates
 #
 # Double one gate, and T doubles, because each gate appears once in every product, and a ReLU lets
-# a positive factor through. T is *homogeneous* in each gate A. For such functions Euler's theorem
-# gives, for any loss,
+# a positive factor through. T is *homogeneous* in each gate A.
 #
-# $$\langle A, dL/dA\rangle = \langle T, dL/dT\rangle,$$
+# Now replace A by cA, so that T becomes cT. How fast does the loss change with c, at c = 1? The
+# chain rule answers it in two ways. Seen from the gate, A changes in the direction A, and the slope
+# is ⟨A, dL/dA⟩. Here ⟨ , ⟩ multiplies entry by entry and adds. Seen from the result, T changes in
+# the direction T. So for any loss, as Euler found,
 #
-# where ⟨ , ⟩ multiplies entry by entry and adds. The right side mentions no particular gate. What
-# does that say about the left sides of all gates?
+# $$\langle A, dL/dA\rangle = \langle T, dL/dT\rangle.$$
+#
+# The right side mentions no particular gate. What does that say about the left sides of all gates?
 
 # %%
 my_guess_euler = None  # "all equal", "all different", "equal within a column"
@@ -161,8 +168,9 @@ teach.reveal(my_guess_euler, "all equal" if np.allclose(euler, T @ dT) else "not
 # ## The obvious fit, and how it fails
 #
 # The target W is the first weight of an FC-2 with 64 hidden units. It has 50,176 entries, on 16
-# sites. Its norm ‖W‖, the root of the sum of all squares, is made 1. The obvious loss is the
-# squared distance ‖T−W‖². We start with random gates and ‖T‖ = 1, and let Adam work.
+# sites. We divide it by its norm ‖W‖, the root of the sum of all squares, so its norm is 1. The
+# obvious loss is the squared distance ‖T−W‖². We start with random gates and ‖T‖ = 1, and let Adam
+# work.
 #
 # Before that: what is the distance at the start, when T is unrelated to W?
 
@@ -222,8 +230,10 @@ teach.states("0.002", by_distance["norm"].min(), within=0.003)
 #
 # ## Exercise: the best scale
 #
-# Find the number c for which ‖cT−W‖ is smallest, and the relative error ‖cT−W‖ / ‖W‖
-# that remains.
+# Find the number c for which ‖cT−W‖ is smallest, and the relative error ‖cT−W‖ / ‖W‖ that remains.
+#
+# By hand: for T = (1, 0) and W = (3, 4) the best c is 3. What remains is (0, 4), and the relative
+# error is $4/5$. T and W are arrays of one shape, and c may be negative.
 
 
 # %%
@@ -277,8 +287,9 @@ for depth in (1, 2, 4):
 
 # %% [markdown]
 # No formula for the average helps, since a typical draw is far from the average. So the library
-# measures: it decodes once, and stores one factor, `scale`, that is not trained. It gives the
-# weight the size of a dense initialization, for every draw.
+# measures: it *decodes* once, which means that it computes W from the gates. Then it stores one
+# factor, `scale`, that is not trained. It gives the weight the size of a dense initialization, for
+# every draw.
 #
 # Training can still shrink all gates together, as in the left picture above, and at a large
 # learning rate a network may never recover. The library's default, the **normalized** ADTN,
@@ -380,7 +391,7 @@ teach.states("4", 100 * (1 - errors["random"][0] ** 2), within=2)
 # That is more than for random entries, where it explains about 4 %, and far from a copy.
 #
 # **Random: no, and no recipe can.** The ADTN explains a little more than its share of the
-# parameters, because it may choose *which* directions it explains. The other recipes may, too.
+# parameters, because it may choose *which* directions it explains. So may the other recipes.
 #
 # **Smooth: yes.** It explains more than 99 %, where rank 4 explains 91 % with four times the
 # parameters. Neighbouring entries are alike, so the low bits of row and column hardly matter. The
@@ -393,9 +404,9 @@ teach.states("4", 100 * (1 - errors["random"][0] ** 2), within=2)
 #
 # ## Challenge
 #
-# One gradient has been changed. You get the gates, their gradients, T and dL/dT of an ADTN with
-# ReLU. **Find the gate whose gradient is wrong, without computing any gradient.** Return its
-# column and its place in that column.
+# One gradient has been changed. You get the gates and their gradients, both as lists of columns,
+# and T and dL/dT of an ADTN with ReLU. **Find the gate whose gradient is wrong, without computing
+# any gradient.** Return (k, j), its column and its place in that column, both counted from 0.
 
 
 # %%

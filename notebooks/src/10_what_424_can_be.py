@@ -7,7 +7,7 @@
 #
 # **How do 424 parameters come about, and which matrices can they be?**
 #
-# **Study time** 85 minutes. **You need** notebooks 06, 07 and 08. **Afterwards you can** check a
+# **Study time** 95 minutes. **You need** notebooks 06, 07 and 08. **Afterwards you can** check a
 # published parameter count, find the independent parameters among the stored ones, and prove that
 # an ADTN of depth 1 has rank 4 if its outputs come first.
 #
@@ -31,9 +31,9 @@ rng = np.random.default_rng(0)
 # ## The two layers
 #
 # VGG-16 for images of 32 × 32 pixels ends in linear layers 512 → 4096 → 4096 → 10. The first two
-# are the large ones, with 9 + 12 = 21 and 12 + 12 = 24 sites. Notebook 07 counts an ADTN of depth
-# M on Q sites as `16*M*(Q - 1) - 12*(Q // 2)` stored parameters. Compute it for both layers at M =
-# 1, by hand.
+# are the large ones. Since $512 = 2^9$ and $4096 = 2^{12}$, they have $9 + 12 = 21$ and
+# $12 + 12 = 24$ sites, without padding. Notebook 07 counts an ADTN of depth M on Q sites as
+# `16*M*(Q - 1) - 12*(Q // 2)` stored parameters. Compute it for both layers at M = 1, by hand.
 
 # %%
 my_guess_count = None  # stored parameters of both layers together
@@ -69,7 +69,9 @@ teach.states("2.3", rows["whole model"].ratio, always=True)
 #
 # ## Exercise: all readings that fit
 #
-# Find all pairs of ADTNs, of one common depth, that store a given total.
+# Find all pairs of ADTNs, of one common depth M ≥ 1, that store a given total. `most_sites` limits
+# the sites of each. For example, a total of $24$ and at most 4 sites: only (1, 2, 3) fits, since 2
+# sites store 4 parameters and 3 sites $20$.
 
 
 # %%
@@ -149,9 +151,9 @@ A, B = np.array([1.0, 2.0]), np.array([3.0, 4.0])
 print(np.outer(A, B).ravel(), np.outer(2 * A, B / 2).ravel())
 
 # %% [markdown]
-# Other parameters, the same table. With a larger bond the factor 2 becomes a matrix X, and one
-# half becomes its inverse. This is called **gauge freedom**. Of the four stored parameters above
-# only three are *independent*: the table can move in three directions.
+# Other parameters, the same table. With a larger bond the factor 2 becomes an invertible matrix X,
+# and one half becomes its inverse. This is called **gauge freedom**. Of the four stored parameters
+# above only three are *independent*: the table can move in three directions.
 
 # %%
 legs.draw(legs.gauge())
@@ -185,18 +187,21 @@ for shape in ((4, 4), (4, 8), (8, 8), (8, 16), (16, 16), (16, 32)):
 
 # %% [markdown]
 # Many stored parameters are not independent. For VGG-16 the matrix of derivatives would have
-# millions of rows, so we look for a formula. Up to Q = 4, every one of the $2^Q$ entries is free.
-# From five sites on, cut at the odd places 3, 5, …, where the rank is at most 2 (notebook 07). So
-# the ADTN is a tensor train of bond 2:
+# millions of rows, so we look for a formula. With four sites, every one of the 16 entries is free.
+# From five sites on, cut at the odd places, where the rank is at most 2 (notebook 07). So the ADTN
+# is a tensor train of bond 2:
 #
-# - its cores hold 3, 2, …, 2 bits, and the last one 3 bits, or 2 bits if Q is odd;
-# - a core with n bits has $2^n$ entries times the sizes of its bonds;
-# - each of its bonds of size 2 has a gauge matrix X with 2 · 2 entries, which must be subtracted.
+# - The cuts are at 3, 5, 7, …. (At 1 the core would be 2 × 2, and all of it gauge.)
+# - So the cores hold 3, 2, …, 2 bits. The last one holds 3 bits, or 2 bits if Q is odd.
+# - A core with n bits has $2^n$ entries times the sizes of its bonds.
+# - Each bond of size 2 has a gauge matrix X with 2 · 2 entries, which must be subtracted.
 #
 # ## Exercise: count the independent parameters
 #
-# Write the formula for Q ≥ 5, and test it with the table above. For example Q = 6
-# has two cores of 3 bits and one bond: 8 · 2 + 2 · 8 − 4 = 28.
+# Write the formula for Q ≥ 5, and test it with the table above. Two examples by hand:
+#
+# - Q = 6: two cores of 3 bits and one bond, $8 \cdot 2 + 2 \cdot 8 - 4 = 28$;
+# - Q = 7: cores of 3, 2 and 2 bits, $8 \cdot 2 + 2 \cdot 4 \cdot 2 + 2 \cdot 4 - 2 \cdot 4 = 32$.
 
 
 # %%
@@ -228,8 +233,8 @@ teach.states("252", both, always=True)
 teach.states("172", 424 - both, always=True)
 
 # %% [markdown]
-# Written out, the formula is 6·Q − 8 if Q is even, and 6·Q − 10 if Q is odd: about 6 parameters
-# per site, where 10 are stored.
+# Written out, the formula is 6·Q − 8 if Q is even, and 6·Q − 10 if Q is odd. That is about 6
+# parameters per site, where 10 are stored.
 #
 # Of the 424 parameters, 252 are independent. The other 172 are like the choice of an origin:
 # stored, trained, and without an effect that others could not have. That does not weaken the
@@ -246,22 +251,62 @@ legs.draw(legs.brick_wall(8, 1), legs.two_halves(4, 4))
 
 # %% [markdown]
 # Leave G out for a moment. The left half of the network makes a vector $l$ over the output's
-# sites. The right half makes a vector $r$ over the input's sites. T is their product. Call the
-# last output bit s and the first input bit t, before G acts, and call them p and q after it. All
-# other output bits are a, and all other input bits are b. Then
+# sites. The right half makes a vector $r$ over the input's sites. T is their product. Now name the
+# bits, as in the picture:
+#
+# - s is the last output bit before G acts, and p is the same bit after it;
+# - t is the first input bit before G acts, and q is the same bit after it;
+# - a stands for all other output bits, and b for all other input bits.
+#
+# Then
 #
 # $$T[ap, qb] = \sum_{s,t} G[pq, st]\, l[as]\, r[tb].$$
 #
-# Now collect everything that lies on the right of the cut, except p, which is an output:
+# The sum over t involves G and r alone. Do it first, and call the result B:
 #
 # $$T[ap, qb] = \sum_{s} l[as]\; B[ps, qb], \qquad B[ps, qb] = \sum_t G[pq, st]\, r[tb].$$
 #
-# The pair (p, s) has 2 · 2 = 4 values, so B has 4 rows. The matrix A that belongs to it has 4
-# columns (x, s), where x hands p over to B: $A[ap, xs] = l[as]$ if $x = p$, and 0 otherwise. So
-# **W = A·B, with 4 columns in A and 4 rows in B**, whatever the gates are.
+# The pair (p, s) has 2 · 2 = 4 values, so B has 4 rows. But p is also an output, and must be in A.
+# So A has 4 columns (x, s), and x hands p over to B: $A[ap, xs] = l[as]$ if $x = p$, and 0
+# otherwise. **W = A·B, with 4 columns in A and 4 rows in B**, whatever the gates are.
 
 # %%
 legs.draw(legs.rank_four(4, 4))
+
+# %% [markdown]
+# ## Exercise: the two factors
+#
+# Write A and B. You get three arrays: $l$ as `left` with the axes a and s, $r$ as `right` with the
+# axes t and b, and `G` with the axes p, q, s and t. Every axis has the size 2, except a and b.
+#
+# Return A as a matrix with rows ap and four columns, and B as a matrix with four rows and columns
+# qb. Here are small random arrays to try it on:
+
+# %%
+left, right, G = rng.normal(size=(3, 2)), rng.normal(size=(2, 5)), rng.normal(size=(2, 2, 2, 2))
+T = np.einsum("pqst,as,tb->apqb", G, left, right).reshape(6, 10)  # what A @ B must be
+print("T has the shape", T.shape, "and the rank", np.linalg.matrix_rank(T))
+
+
+# %%
+def two_factors(left, right, G):
+    """Return A (2a, 4) and B (4, 2b) whose product is T."""
+
+
+# %% solution: two factors
+def two_factors(left, right, G):
+    """Return A (2a, 4) and B (4, 2b) whose product is T."""
+    A = np.einsum("as,px->apxs", left, np.eye(2)).reshape(-1, 4)
+    B = np.einsum("xqst,tb->xsqb", G, right).reshape(4, -1)
+    return A, B
+
+
+# %%
+two_factors = teach.check("two factors", two_factors)
+
+# %% [markdown]
+# What remains is to compute $l$ and $r$ from the gates. This is the contraction of notebook 07,
+# without the gate across the cut.
 
 
 # %%
@@ -277,22 +322,22 @@ def half(pairs, gates, num_sites):
     return state
 
 
+# %%
 def my_factors(adtn, cut):
     """Return A (2^cut, 4) and B (4, 2^(Q-cut)) with W = A·B: depth 1, output first, even cut."""
     pairs, gates = (column.numpy() for column in adtn.columns)
     k = cut // 2
     left = half(pairs[:k], gates[: k - 1], cut).reshape(-1, 2)
     right = half(pairs[k:], gates[k:], adtn.num_sites - cut).reshape(2, -1)
-    G = gates[k - 1].reshape(2, 2, 2, 2)
-    A = np.einsum("as,px->apxs", left, np.eye(2, dtype=np.float32)).reshape(2**cut, 4)
-    B = np.einsum("xqst,tb->xsqb", G, right).reshape(4, -1)
-    return A * adtn.scale.numpy(), B
+    A, B = two_factors(left, right, gates[k - 1].reshape(2, 2, 2, 2))
+    return A.astype(np.float32) * adtn.scale.numpy(), B
 
 
 # %% [markdown]
 # Check it on both layers of VGG-16, for ADTNs with random gates. The singular values of A·B are
-# those of a 4 × 4 matrix: write A as orthonormal columns times a 4 × 4 matrix (a QR decomposition),
-# and $B^T$ likewise. What remains is the product of the two small matrices.
+# those of a 4 × 4 matrix. A QR decomposition writes A as orthonormal columns times a 4 × 4 matrix,
+# and $B^T$ likewise. Orthonormal columns do not change singular values, so the product of the two
+# small matrices has them all.
 
 # %%
 adtns = {
@@ -334,9 +379,9 @@ print(f"FC-2, depth 1: output first {np.mean(first):.1f} %, interleaved {np.mean
 teach.states("21", np.mean(turns) - np.mean(first), always=True)
 
 # %% [markdown]
-# Interleaved, the same count has full rank, though few directions are strong. The abstract does
-# not say which order the paper used. In the project's long runs of FC-2 it made a difference of 21
-# percentage points at depth 1.
+# Interleaved, as many parameters give full rank, though few directions are strong. The abstract
+# does not say which order the paper used. In the project's long runs of FC-2 the order made a
+# difference of 21 percentage points at depth 1.
 #
 # ## What rank 4 gives back
 #
@@ -378,9 +423,9 @@ teach.states("512", W.size / (A.size + B.size), always=True)
 # ## Challenge
 #
 # Outputs first gives rank 4, and interleaved gives 64. **Find an order of the 12 sites for which a
-# weight of 64 × 64 has rank 16.** The sites 0 to 5 are the output's bits, and 6 to 11 the input's.
-# Your answer is a list of these twelve, from left to right. Hint: count the gates that are across
-# a border between output sites and input sites.
+# weight of 64 × 64 has rank 16.** Sites 0 to 5 are the output's bits, and sites 6 to 11 the
+# input's. Your answer is a list of these twelve, from left to right. Hint: by which factor does a
+# border between output sites and input sites raise the rank? It depends on its place.
 
 # %%
 order_of_rank_16 = None  # for example [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], which has rank 4

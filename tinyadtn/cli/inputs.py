@@ -11,13 +11,13 @@ from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
 from ..data.labels import numbers_as_names
 from ..data.loading import load_data
-from ..data.splits import Data
+from ..data.splits import Data, hash_of
 from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
 from ..studies.networks import build_for
 from ..studies.parts import is_own
 from ..studies.run import encoded
-from ..training.runs import data_in
+from ..training.resume import data_in
 from .encode_option import by_layer
 from .terminal import as_typed, words_of
 
@@ -106,7 +106,8 @@ def data_for(options: Namespace) -> Data:
             f"{error}. {options.checkpoint} names these data; a path in it begins at the folder "
             "where it was trained. Give them with --data"
         ) from error
-    if not options.data and known.get("sha256") not in (None, data.identity()["sha256"]):
+    before, now = (hash_of(identity, known) for identity in (known, data.identity()))
+    if not options.data and before not in (None, now):
         raise DataFileError(
             f"{name} has changed since {options.checkpoint} was trained on it (another SHA-256); "
             f"to use it as it is now, add {as_typed(['--data', name])}"

@@ -14,7 +14,7 @@ from ..tensor_networks.orders import ORDERS
 from ..tensor_networks.starts import STARTS
 from ..tensor_networks.wirings import WIRINGS
 from ..training.parts import KNOWN
-from ..training.runs import TrainingPlan
+from ..training.plan import TrainingPlan
 from ..training.train import SAVE_MINUTES
 from ..version import __version__
 from . import checkpoint_commands as checkpoint

@@ -55,11 +55,12 @@ def _naming_stdout() -> Iterator[None]:
 
 
 def as_typed(words: Iterable[str]) -> str:
-    r"""Return the words as a line for the shell, quoted where necessary.
+    r"""Return the words as a line for the shell, quoted where necessary; a file -x becomes ./-x.
 
     >>> print(as_typed(["ls", "my digits", "\x1b[31mred"]))
     ls 'my digits' $'\x1b\x5b\x33\x31\x6d\x72\x65\x64'
     """
+    words = [f"./{word}" if word[:1] == "-" != word[1:2] else word for word in words]
     return " ".join(shlex.quote(word) if word.isprintable() else _spelled(word) for word in words)
 
 

@@ -18,8 +18,9 @@ from ..training.evaluate import evaluate
 from ..training.folder import STATES
 from ..training.memory import check_memory, training_memory
 from ..training.parts import KNOWN
+from ..training.plan import TrainingPlan
 from ..training.progress_bar import with_progress
-from ..training.runs import TrainingPlan, planned
+from ..training.resume import planned
 from ..training.train import train
 from .inputs import network_for, own_words
 from .outputs import check_free

@@ -6,7 +6,7 @@
   ``ex07_brick_wall``, ``ex08_imitation``, ``ex09_compress``, ``ex10_what_424_can_be``,
   ``ex11_when_it_improves``. ``zoo`` holds planted bugs and ``broken`` broken training runs.
 - ``player``: pictures of a process with play, step and slider.
-- ``results``: reads the project's measured runs.
+- ``results``: reads the project's measured runs, and prints a table of runs.
 - ``pictures/``: the larger pictures. ``page`` and ``rows`` belong to 00; ``graph`` and ``line`` to
   01; ``steps`` to 02; ``stretch``, ``letters`` and ``learning`` to 03 and 04; ``patches`` to 05;
   ``cuts``, ``walls``, ``fits``, ``budgets`` and ``claims`` to 06 to 09 and 11, in this order.

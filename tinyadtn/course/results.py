@@ -1,10 +1,12 @@
-"""The project's measured runs, under short names, for notebooks that compare with them."""
+"""The project's measured runs, under short names, and a table of them for the notebooks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..data.catalogue import BUNDLED
 from ..errors import DataFileError
@@ -22,6 +24,11 @@ SHORT_NAMES = {  # study -> short name of a row -> its label in the file
         "rank 1": "low rank rank=1",
         "rank 4": "low rank rank=4",
         "dense": "dense learning_rate=0.01",
+    },
+    "fc1_bytes": {
+        "MixT w=3": "MixT learning_rate=0.04 width=3",
+        "MixT w=2": "MixT learning_rate=0.04 width=2",
+        "TT D=4": "tensor train ranks=4",
     },
     "lenet5_mnist": {
         "TT D=2": "tensor train D=2",
@@ -64,6 +71,28 @@ def measured(study: str, label: str, layers: Sequence[str] = ("fc1",)) -> tuple[
 def _runs(study: str) -> list[dict[str, Any]]:
     text = (FOLDER / f"{study}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
+
+
+Runs = Mapping[str, tuple[int, list[float]]]  # name -> parameters, test accuracy of each run in %
+
+
+def table(short: Runs, long: Runs) -> None:
+    """Print parameters, and mean ± standard deviation of short and long runs, one row per name.
+
+    >>> table({"mine": (164, [91.0, 92.0])}, {"dense": (200_704, [98.3])})
+                   parameters   yours, short (%)    long runs (%)
+    mine                  164        91.5 ± 0.7
+    dense             200,704                                98.3
+    """
+    print("               parameters   yours, short (%)    long runs (%)")
+    for name, (size, _) in {**short, **long}.items():
+        line = f"{name:14} {size:10,}"
+        for rows in (short, long):
+            _, percents = rows.get(name, (0, []))
+            text = f"{np.mean(percents):.1f}" if percents else ""
+            text += f" ± {np.std(percents, ddof=1):.1f}" if len(percents) > 1 else ""
+            line += f"{text:>18}"
+        print(line.rstrip())
 
 
 def trained_once(model: str) -> float:

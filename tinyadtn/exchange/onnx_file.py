@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compression.configure import image_of
+from ..compression.encoded_model import image_of
 from ..errors import SizeLimitError, TinyADTNError
 from ..files.atomic import replacing
 from ..nn.parameters import Shape

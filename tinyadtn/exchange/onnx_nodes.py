@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autodiff.modes import isolated, no_grad
 from ..errors import TinyADTNError
-from ..nn import layers, norm_layers
+from ..nn import layers, norm_layers, pool_layers
 from ..nn.parameters import Shape
 from ..nn.surgery import dense
 from ..ops.conv import conv2d
@@ -92,7 +92,7 @@ def _pool(graph: Graph, name: str, layer: Any, shape: Shape) -> None:
     window = pool_window((1, *shape), **layer._options())
     options = _sides(window)
     options["pads"][2:] = [_covered(window, axis) for axis in (0, 1)]
-    if isinstance(layer, layers.MaxPool2d):
+    if isinstance(layer, pool_layers.MaxPool2d):
         graph.add(name, "MaxPool", [graph.last], **options)
         return
     # Zeros in the padding count as pixels, but not those beyond it that ceil_mode reads.
@@ -182,8 +182,8 @@ def _contrast(graph: Graph, name: str, layer: norm_layers.LocalContrastNorm, sha
 LAYERS: dict[type, Callable[..., None]] = {
     layers.Linear: _linear,
     layers.Conv2d: _conv,
-    layers.MaxPool2d: _pool,
-    layers.AvgPool2d: _pool,
+    pool_layers.MaxPool2d: _pool,
+    pool_layers.AvgPool2d: _pool,
     layers.Flatten: _flatten,
     layers.ReLU: _relu,
     norm_layers.Normalize: _normalize,

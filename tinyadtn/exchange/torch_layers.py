@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ..autodiff.engine import Tensor
 from ..errors import TinyADTNError
-from ..nn import layers, norm_layers
+from ..nn import layers, norm_layers, pool_layers
 from ..nn.sequential import Sequential
 from ..ops.pool import pool_window
 from ..ops.windows import SlidingWindow, window_over
@@ -84,9 +84,9 @@ def padded(
 class TorchPool2d(nn.Module):
     """The largest value of each window, or the mean."""
 
-    def __init__(self, ours: layers.MaxPool2d | layers.AvgPool2d, made: dict[int, Any]):
+    def __init__(self, ours: pool_layers.MaxPool2d | pool_layers.AvgPool2d, made: dict[int, Any]):
         super().__init__()
-        self.options, self.is_max = ours._options(), isinstance(ours, layers.MaxPool2d)
+        self.options, self.is_max = ours._options(), isinstance(ours, pool_layers.MaxPool2d)
         if not self.is_max and self.options["dilation"] not in (1, (1, 1)):
             raise TinyADTNError(f"torch has no avg_pool2d with dilation, got {ours!r}")
 
@@ -162,8 +162,8 @@ LAYERS: dict[type, Any] = {
     Sequential: sequential,
     layers.Linear: TorchLinear,
     layers.Conv2d: TorchConv2d,
-    layers.MaxPool2d: TorchPool2d,
-    layers.AvgPool2d: TorchPool2d,
+    pool_layers.MaxPool2d: TorchPool2d,
+    pool_layers.AvgPool2d: TorchPool2d,
     layers.Flatten: lambda ours, made: nn.Flatten(),
     layers.ReLU: lambda ours, made: nn.ReLU(),
     norm_layers.Normalize: TorchNormalize,

@@ -1,4 +1,4 @@
-"""Checks of notebook 10: ADTNs that store a total, independent parameters, and an order."""
+"""Checks of notebook 10: ADTNs that store a total, independent parameters, A·B, and an order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyadtn import ADTN, independent_numbers
 from tinyadtn.teach import exercise
+from tinyadtn.teach.exercises import parts
 
 # --- pairs storing -------------------------------------------------------------------------------
 
@@ -58,11 +59,10 @@ def pairs_storing(answer, rng):
         if got is None:
             yield f"total {total}", right, None
         got = [tuple(found) for found in got]
-        for kind, pairs in (
-            ("a pair that does not fit", [found for found in got if found not in right]),
-            ("a pair that is missing", [found for found in right if found not in got]),
-        ):
-            yield f"total {total}: {kind}", "none", str(pairs[0]) if pairs else "none"
+        extra = [f"{found} is in the list, and does not fit" for found in got if found not in right]
+        missing = [f"{found} fits, and is missing" for found in right if found not in got]
+        problem = (extra + missing + ["no problem"])[0]
+        yield f"total {total}, at most 24 sites", "no problem", problem
         yield f"total {total}: the pairs, sorted, each once", str(right), str(got)
 
 
@@ -103,6 +103,55 @@ def independent_parameters(answer, rng):
     """The rank of the matrix of derivatives, as the library computes it."""
     for num_sites in (5, 6, 7, 8, 9, 10):
         yield f"Q = {num_sites}", _counted(num_sites), answer(num_sites)
+
+
+# --- two factors ---------------------------------------------------------------------------------
+
+
+def _factors(left, right, gate, *, first="as,px->apxs", second="xqst,tb->xsqb"):
+    a = np.einsum(first, left, np.eye(2)).reshape(-1, 4)
+    return a, np.einsum(second, gate, right).reshape(4, -1)
+
+
+def _whole(left, right, gate):
+    return np.einsum("pqst,as,tb->apqb", gate, left, right).reshape(2 * len(left), -1)
+
+
+def _without_p(left, right, gate):
+    later = np.einsum("xqst,tb->sxqb", gate, right)
+    return np.repeat(left, 2, axis=0), later.reshape(2, -1)
+
+
+@exercise(
+    "two factors",
+    hints=(
+        "B has the axes p, s, q, b before the reshape: sum over t with np.einsum.",
+        "A has the axes a, p, x, s before the reshape: left[a, s] times np.eye(2)[p, x].",
+        'np.einsum("as,px->apxs", left, np.eye(2)) and np.einsum("xqst,tb->xsqb", G, right).',
+    ),
+    wrong=(
+        lambda *given: _factors(*given, first="as,px->apsx"),  # in another order than the rows of B
+        lambda *given: _factors(*given, first="as,px->paxs"),
+        lambda *given: _factors(*given, second="xqts,tb->xsqb"),
+        lambda *given: _factors(*given, second="qxst,tb->xsqb"),
+        lambda *given: _factors(*given, second="xqst,tb->xsbq"),
+        _without_p,
+        lambda *given: (_whole(*given), np.eye(_whole(*given).shape[1])),
+    ),
+)
+def two_factors(answer, rng):
+    """The shapes, and the product, which is all that is asked for."""
+    for rows, columns in ((1, 1), (1, 2), (2, 1), (3, 5), (8, 4)):
+        left, right = rng.normal(size=(rows, 2)), rng.normal(size=(2, columns))
+        gate = rng.normal(size=(2, 2, 2, 2))
+        case = f"left of shape {left.shape} and right of shape {right.shape}"
+        first, second = parts(answer(left, right, gate), 2)
+        if first is None or second is None:
+            yield case, True, None
+        yield f"{case}: shape of A", str((2 * rows, 4)), str(np.shape(first))
+        yield f"{case}: shape of B", str((4, 2 * columns)), str(np.shape(second))
+        product = np.asarray(first) @ np.asarray(second)
+        yield f"{case}: A @ B", _whole(left, right, gate), product
 
 
 # --- order of rank 16 ----------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""Checks of notebook 11: a verdict over seeds, four recipes, and how many runs are needed."""
+"""Checks of notebook 11: a verdict over seeds, one for each paper, and how many runs are needed."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import cache
 
@@ -60,14 +61,18 @@ def verdict(answer, rng):
     for n, s in ((3, 0.3), (5, 0.3), (10, 0.3), (5, 0.003)):
         runs = rng.normal(95, s, size=(1500, 2, n))
         alarms = np.mean([answer(list(a), list(b)) != 0 for a, b in runs])
-        yield f"{n} runs each, no difference: an alarm in 8 % or fewer", True, alarms <= 0.08
+        case = (
+            f"{n} runs each, no difference: alarms in {100 * alarms:.0f} %, at most 8 are allowed"
+        )
+        yield case, True, alarms <= 0.08
     for n, apart, s in ((3, 12, 0.3), (5, 5, 0.3), (10, 3, 0.3), (5, 5, 0.003)):
         runs = rng.normal(95, s, size=(200, 2, n))
-        case = f"{n} runs each, standard deviation {s}"
-        seen = [answer(list(a + s * apart), list(b)) for a, b in runs]
-        yield f"{case}, a is {s * apart:g} above b: seen in 80 %", True, np.mean(seen) >= 0.8
-        seen = [answer(list(a), list(b + s * apart)) for a, b in runs]
-        yield f"{case}, b is {s * apart:g} above a: seen in 80 %", True, np.mean(seen) <= -0.8
+        for sign, order in ((1, "a is {} above b"), (-1, "b is {} above a")):
+            moved = runs + sign * s * apart * np.array([[[0.5], [-0.5]]])
+            seen = np.mean([answer(list(a), list(b)) == sign for a, b in moved])
+            case = f"{n} runs each, standard deviation {s}, {order.format(f'{s * apart:g}')}"
+            case = f"{case}: {sign} in {100 * seen:.0f} %, at least 80 are expected"
+            yield case, True, seen >= 0.8
 
 
 # --- train parameters ----------------------------------------------------------------------------
@@ -149,6 +154,45 @@ def one_more_run(answer, rng):
             reported = round(mean + share * limit, 3)
             got = answer(list(runs), reported)
             yield f"runs {runs}, reported {reported}", abs(share) < 1, got
+
+
+# --- gain of tries -------------------------------------------------------------------------------
+
+
+def _gain(runs, tries):
+    draws = list(itertools.product(runs, repeat=tries))
+    return float(np.mean([max(draw) for draw in draws]) - np.mean(runs))
+
+
+def _without_return(runs, tries):  # each run at most once
+    draws = list(itertools.combinations(runs, min(tries, len(runs))))
+    return float(np.mean([max(draw) for draw in draws]) - np.mean(runs))
+
+
+@exercise(
+    "gain of tries",
+    hints=(
+        "Simulation: the largest of each row of a table (20_000, tries) that rng.choice draws.",
+        "Formula: all tries are among the k lowest of n runs with the probability (k / n)**tries.",
+        "The best is run k, in order, with the probability (k / n)**tries - ((k - 1) / n)**tries.",
+    ),
+    wrong=(
+        lambda runs, tries: max(runs) - float(np.mean(runs)),
+        lambda runs, tries: _gain(runs, 1),
+        lambda runs, tries: _gain(runs, tries + 1),
+        lambda runs, tries: _gain(runs, tries) + float(np.mean(runs)),  # not the difference
+        lambda runs, tries: tries * float(np.std(runs, ddof=1)),
+        _without_return,
+    ),
+    tolerance=0.03,  # a simulation passes
+)
+def gain_of_tries(answer, rng):
+    """The average over all possible draws, one by one."""
+    cases = [([90.0, 92.0], 2), ([90.0, 92.0], 1), ([90.0, 92.0], 3)]
+    for n, tries in ((3, 2), (4, 2), (4, 4), (5, 3)):
+        cases.append(([round(float(x), 1) for x in rng.normal(95, 0.8, size=n)], tries))
+    for runs, tries in cases:
+        yield f"runs {runs}, best of {tries}", _gain(runs, tries), answer(list(runs), tries)
 
 
 # --- mixture -------------------------------------------------------------------------------------

@@ -122,10 +122,10 @@ def cut(num_sites: int, place: int) -> Diagram:
 
 
 def train(sizes: Sequence[tuple[int, int]]) -> Diagram:
-    """Return a tensor train of a matrix: each core has an output leg, an input leg and bonds."""
-    diagram = Diagram("tensor train of a matrix: outputs up, inputs down")
+    """Return a tensor train of a matrix: each core has an output leg up, an input leg down."""
+    diagram = Diagram(f"tensor train, {len(sizes)} cores")
     for k, (out_size, in_size) in enumerate(sizes):
-        diagram.box(1.7 * k, 1.7 * k, 0, f"core {k + 1}" if len(sizes) < 3 else f"$C_{k + 1}$")
+        diagram.box(1.7 * k, 1.7 * k, 0, f"$C_{k + 1}$")
         diagram.leg(1.7 * k, 0.3, 1, f"{out_size}")
         diagram.leg(1.7 * k, -0.3, -1, f"{in_size}")
         if k:
