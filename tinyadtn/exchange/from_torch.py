@@ -44,13 +44,13 @@ def load_from_torch(model: Module, network: Any, *, names: Mapping[str, str] | N
     """
     require_model("load_from_torch", model)
     state = state_of(network)
-    names = _checked_names(names)
-    modules = modules_named(model, names)
-    wanted = _torch_names(model, modules, names, state)
+    theirs_of = TorchNames(model, names, state)
+    every = {ours: theirs_of(ours) for ours, _ in model.named_tensors()}
+    wanted = {o: t for o, t in every.items() if t in state or not theirs_of.is_normalize(o)}
     missing = [ours for ours, theirs in wanted.items() if theirs not in state]
     if missing:
         raise ShapeError(_about_missing(model, wanted, missing, state))
-    left = state.keys() - {*wanted.values(), *_shared(model, modules, names, state)}
+    left = state.keys() - {*wanted.values(), *theirs_of.shared(model)}
     left = {name for name in left if not name.endswith("num_batches_tracked")}
     if left:
         raise ShapeError(f"the model has no place for {_listed(left)}; it has {_listed(wanted)}")
@@ -86,56 +86,52 @@ def state_of(network: Any) -> dict[str, Any]:
     return {str(name): value for name, value in state.items()}
 
 
-def _checked_names(names: Mapping[str, str] | None) -> dict[str, str]:
-    if not isinstance(names, (Mapping, type(None))) or not all(
-        isinstance(name, str) for pair in (names or {}).items() for name in pair
-    ):
-        raise TinyADTNError(
-            "names must be a dict from our names to torch's, such as "
-            f'{{"conv1": "features.0"}}, got {names!r}'
-        )
-    return dict(names or {})
-
-
 def _fits(array: np.ndarray, dtype: Any) -> bool:
     with np.errstate(over="ignore"):
         return array.dtype.kind != "f" or bool(np.isfinite(array.astype(dtype)).all())
 
 
-def _torch_names(
-    model: Module, modules: Mapping[str, Any], names: Mapping[str, str], state: Mapping[str, Any]
-) -> dict[str, str]:
-    """Return torch's name for every tensor of the model that is loaded."""
-    wanted = {}
-    for ours, _ in model.named_tensors():
-        theirs = torch_name(ours, modules, names, state)
-        if theirs in state or not isinstance(modules.get(ours.rpartition(".")[0]), Normalize):
-            wanted[ours] = theirs
-    return wanted
+class TorchNames:
+    """torch's name of each tensor of a model, by ours: ``TorchNames(model, names)("fc1.weight")``.
 
-
-def modules_named(model: Module, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the modules of the model by name; TinyADTNError if ``names`` has another name."""
-    modules = dict(model.named_modules())
-    for layer in names:
-        if layer not in modules:
-            raise TinyADTNError(f"names: the model has no layer {layer!r}{nearest(layer, modules)}")
-    return modules
-
-
-def torch_name(
-    ours: str, modules: Mapping[str, Any], names: Mapping[str, str], state: Container[str] = ()
-) -> str:
-    """Return torch's name of a tensor: the name of its layer, or of a module around it, is mapped.
-
-    The tensors of a batch normalization get torch's words, unless ``state`` has ours.
+    The name of a layer, or of a module around it, is mapped by ``names``. The tensors of a batch
+    normalization get torch's words, unless ``state`` has ours. TinyADTNError if ``names`` has a
+    layer that the model does not have.
     """
-    layer, _, part = ours.rpartition(".")
-    outer = max((n for n in names if ours.startswith(f"{n}.")), key=len, default=layer)
-    theirs = (names.get(outer, outer) + ours[len(outer) :]).removeprefix(".")
-    if isinstance(modules.get(layer), BatchNorm2d) and theirs not in state:
-        theirs = theirs.removesuffix(part) + TORCH_WORDS.get(part, part)
-    return theirs
+
+    def __init__(
+        self, model: Module, names: Mapping[str, str] | None, state: Container[str] = ()
+    ) -> None:
+        if not isinstance(names, (Mapping, type(None))) or not all(
+            isinstance(name, str) for pair in (names or {}).items() for name in pair
+        ):
+            raise TinyADTNError(
+                "names must be a dict from our names to torch's, such as "
+                f'{{"conv1": "features.0"}}, got {names!r}'
+            )
+        self.names, self._state = dict(names or {}), state
+        self._modules = dict(model.named_modules())
+        for layer in self.names:
+            if layer not in self._modules:
+                near = nearest(layer, self._modules)
+                raise TinyADTNError(f"names: the model has no layer {layer!r}{near}")
+
+    def __call__(self, ours: str) -> str:
+        layer, _, part = ours.rpartition(".")
+        outer = max((n for n in self.names if ours.startswith(f"{n}.")), key=len, default=layer)
+        theirs = (self.names.get(outer, outer) + ours[len(outer) :]).removeprefix(".")
+        if isinstance(self._modules.get(layer), BatchNorm2d) and theirs not in self._state:
+            theirs = theirs.removesuffix(part) + TORCH_WORDS.get(part, part)
+        return theirs
+
+    def is_normalize(self, ours: str) -> bool:
+        """Return whether a tensor is of a ``Normalize``, which torch's networks do not have."""
+        return isinstance(self._modules.get(ours.rpartition(".")[0]), Normalize)
+
+    def shared(self, model: Module) -> list[str]:
+        """Return torch's names of all tensors; one that several layers share is listed at each."""
+        known = {id(tensor) for _, tensor in model.named_tensors()}
+        return [self(path) for path, part, *_ in walk(model) if id(part) in known]
 
 
 def _about_missing(
@@ -157,15 +153,6 @@ def _about_missing(
     if isinstance(weight, Weight):
         return message + "its layer is encoded: load dense weights before ta.compress and ta.fit"
     return message + 'map other names of layers with names={"conv1": "features.0"}'
-
-
-def _shared(
-    model: Module, modules: Mapping[str, Any], names: Mapping[str, str], state: Mapping[str, Any]
-) -> list[str]:
-    """Return torch's names of all tensors; one that several layers share is listed at each."""
-    known = {id(tensor) for _, tensor in model.named_tensors()}
-    paths = [path for path, part, *_ in walk(model) if id(part) in known]
-    return [torch_name(path, modules, names, state) for path in paths]
 
 
 def _array(name: str, value: Any) -> np.ndarray:

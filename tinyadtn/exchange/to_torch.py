@@ -10,8 +10,7 @@ from ..autodiff.engine import Tensor
 from ..compression.compress import decompress
 from ..nn.members import walk
 from ..nn.module import Module
-from ..nn.norm_layers import Normalize
-from .from_torch import modules_named, torch_name
+from .from_torch import TorchNames
 from .optional import optional
 
 if TYPE_CHECKING:
@@ -46,14 +45,11 @@ def to_torch_state(
 
     TinyADTNError if torch is not installed, and for a name that the model does not have.
     """
-    torch, names = optional("torch"), dict(names or {})
-    dense = decompress(model)
-    modules = modules_named(dense, names)
+    torch, dense = optional("torch"), decompress(model)
+    theirs_of = TorchNames(dense, names)
     state = {}
     for ours, tensor, *_ in walk(dense):
-        layer = ours.rpartition(".")[0]
-        skipped = isinstance(modules.get(layer), Normalize) and layer not in names
+        skipped = theirs_of.is_normalize(ours) and ours.rpartition(".")[0] not in theirs_of.names
         if isinstance(tensor, Tensor) and not skipped:
-            values = torch.from_numpy(to_numpy(tensor.data).copy())
-            state[torch_name(ours, modules, names)] = values
+            state[theirs_of(ours)] = torch.from_numpy(to_numpy(tensor.data).copy())
     return state
