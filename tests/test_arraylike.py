@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.errors import DTypeError, GraphError, ShapeError
 
 

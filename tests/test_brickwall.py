@@ -18,7 +18,7 @@ from tinyadtn.tensor_networks.gates import (
     network_tensor,
 )
 from tinyadtn.tensor_networks.wall import build_wall
-from tinyadtn.tensor_networks.wirings import WIRINGS
+from tinyadtn.tensor_networks.wirings import WIRINGS, columns_of
 
 SIGMA = {
     "relu": lambda x: np.where(x > 0, x, 0.0),
@@ -106,7 +106,7 @@ def test_a_column_of_mixed_gates_becomes_one_column_a_kind():
 @pytest.mark.parametrize("pairs", [((0, 1), (1, 2)), ((0, 0),), ((0, 4),), ((-1, 0),)])
 def test_gates_of_a_column_need_different_sites_that_exist(pairs):
     with pytest.raises(ShapeError, match="0 … 3"):
-        build_wall([pairs], [2] * 4, 1)
+        columns_of([pairs], 4)
 
 
 # --- one gate ------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import tinyadtn as ta
 from tinyadtn.errors import CheckpointError, GraphError, TinyADTNError
 from tinyadtn.files.atomic import replacing
 from tinyadtn.files.state import read_state, write_state
-from tinyadtn.training.runs import TrainingPlan
+from tinyadtn.training.plan import TrainingPlan
 
 
 def values(model):

@@ -1,6 +1,7 @@
 """The command line: exit codes, errors in one line, and the commands for a checkpoint."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def test_pictures_are_overwritten_only_if_asked_for(tiny, capsys):
     assert [path.name for path in Path("p").iterdir()] == ["singular_values.png"]
     assert main(["draw", "small.npz", "--out", "p", "--overwrite"]) == 0
     assert Path("p/singular_values.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_home_that_the_shell_left_in_an_option_is_the_home(tiny, tmp_path, monkeypatch, capsys):
+    """A shell replaces the ~ of ``--out ~/x``, and not that of ``--out=~/x``."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert main(["train", "fc2", "--data", tiny, "--epochs", "1", "--out=~/run", "--quiet"]) == 0
+    assert (tmp_path / "home" / "run" / "best.npz").exists() and not Path("~").exists()
+
+
+def test_the_next_command_works_although_the_folder_is_called_like_an_option(tiny, capsys):
+    assert main(["train", "fc2", "--data", tiny, "--epochs", "1", "--out=-run", "--quiet"]) == 0
+    words = shlex.split(capsys.readouterr().out.rpartition("Next: tinyadtn ")[2])
+    assert words == ["evaluate", "./-run/best.npz"] and main(words) == 0
 
 
 def test_train_evaluate_report_draw_predict(tiny, tmp_path, capsys):

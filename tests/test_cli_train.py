@@ -16,7 +16,8 @@ from tinyadtn.cli.parser import build_parser
 from tinyadtn.cli.recipes import recipe
 from tinyadtn.files.state import read_state, write_state
 from tinyadtn.nn.surgery import named_layers
-from tinyadtn.training.runs import TrainingPlan, planned
+from tinyadtn.training.plan import TrainingPlan
+from tinyadtn.training.resume import planned
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,14 @@ def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
         "minutes and after every epoch"
     )
     assert read_state("runs/train/last.npz")[1]["plan"]["augment"] is True
+
+
+def test_train_encodes_layers_jointly(tiny):
+    job = ["train", "fc2", "--data", tiny, "--encode", "fc1+fc2=2", "--epochs", "1", "--quiet"]
+    assert main([*job, "--out", "both"]) == 0
+    model = ta.load("both/last.npz")
+    assert model.fc1.weight.whole is model.fc2.weight.whole
+    assert main([*job[:4], "--out", "both", "--resume", "both/last.npz", "--quiet"]) == 0
 
 
 def test_train_takes_encoded_layers_and_goes_on_with_them(tiny, capsys):

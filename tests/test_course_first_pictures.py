@@ -38,6 +38,23 @@ def test_adjoints_arrive_one_node_after_the_other():
     assert len(film.captions) == 4 and "v1 1, v2 1" in film.alt
 
 
+def test_no_arrow_passes_through_a_node():
+    rng = np.random.default_rng(0)
+    for count in range(2, 12):
+        order = [Node(1.0), Node(2.0)]
+        for _ in range(count):
+            order.append(Node(1.0, tuple(rng.choice(order, size=2)), (1.0, 1.0), "add"))
+        places, ways = graph._places(order)
+        assert len(ways) == 2 * count
+        for (node, k), way in ways.items():
+            assert (way[0], way[-1]) == (node.parents[k], node)
+            steps = np.diff([places[stop][0] for stop in way])
+            assert np.allclose(steps, graph.COLUMN)  # a stop in each column: none is jumped over
+        for x in {x for x, _ in places.values()}:
+            ys = sorted(y for other, y in places.values() if other == x)
+            assert min(np.diff(ys), default=1.0) > graph.HEIGHT
+
+
 def test_each_patch_becomes_a_column():
     image, kernel = np.arange(16.0).reshape(4, 4), np.array([[1.0, 2.0], [0.0, -1.0]])
     board = patches.Board(image, kernel, pixel=(1, 1))
@@ -64,8 +81,15 @@ def test_a_loss_is_drawn_at_its_step():
     axes = learning.loss_curves({"a": np.linspace(2, 1, 20)}).axes[0]
     assert list(axes.lines[-1].get_xdata()) == list(range(1, 21))
     assert all(tick == round(tick) for tick in axes.get_xticks())
-    smoothed = learning.loss_curves({"a": np.ones(240)}).axes[0].lines[-1].get_xdata()
-    assert smoothed[0] == 3.5 and smoothed[-1] == 237.5  # the middle of 6 steps, 1 to 6 first
+
+
+def test_a_smoothed_curve_starts_at_the_first_loss():
+    losses = np.random.default_rng(0).normal(2, 0.3, size=240)
+    figure = learning.loss_curves({"a": losses})
+    drawn = figure.axes[0].lines[-1].get_ydata()
+    assert len(drawn) == 240 and figure.axes[0].get_ylabel() == "loss, smoothed"
+    assert np.allclose(drawn[[0, 120, -1]], [losses[0], losses[117:124].mean(), losses[-4:].mean()])
+    assert f"a from {losses[0]:.2f} to {losses[-4:].mean():.2f}" in figure.get_label()
 
 
 def test_the_middle_letter_joins_the_nodes():

@@ -128,7 +128,7 @@ DEFAULTS = {
     },
     "to_torch_state": {"names": None},
     "train": {"out": None, "resume": None, "overwrite": False, "save_minutes": 5.0},
-    "training.runs.TrainingPlan": {
+    "training.plan.TrainingPlan": {
         "epochs": 10,
         "batch_size": 128,
         "optimizer": "adam",

@@ -14,11 +14,12 @@ from test_gpu_ops import assert_same
 from test_train import small_data, values
 
 import tinyadtn as ta
-from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.errors import DeviceError, GraphError, NonFiniteError
 from tinyadtn.files.state import read_state
 from tinyadtn.nn.devices import placed
-from tinyadtn.training.runs import Run, RunState, TrainingPlan
+from tinyadtn.training.plan import TrainingPlan
+from tinyadtn.training.runs import Run, RunState
 from tinyadtn.training.train import _update
 
 BATCH = np.random.default_rng(3).random((6, 1, 28, 28), np.float32)

@@ -1,6 +1,7 @@
 """Checkpoints that somebody edited, hashes and all: refused as what they are, never believed."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import tinyadtn as ta
 from tinyadtn.cli.main import main
 from tinyadtn.errors import DTypeError
 from tinyadtn.files.state import read_state, write_state
-from tinyadtn.training.runs import RunState, TrainingPlan
+from tinyadtn.training.plan import TrainingPlan
+from tinyadtn.training.runs import RunState
 
 HUGE = 10**400  # an int that JSON can say and float64 cannot
 ENTRY = {
@@ -166,4 +168,4 @@ def test_a_plan_and_a_state_refuse_what_no_run_has():
         for value in odd:
             if value not in (7, 10**12, HUGE) or name != "step":  # how many there are is the plan's
                 with pytest.raises(ValueError, match=name):
-                    RunState(**{name: value})
+                    RunState.from_file({**asdict(RunState()), name: value}, 100)

@@ -9,7 +9,7 @@ from test_brickwall import oracle
 from test_sites import positions_by_digits
 
 import tinyadtn as ta
-from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.compression.configure import build_encoding
 from tinyadtn.errors import GraphError, ShapeError, SizeLimitError
 from tinyadtn.tensor_networks.wirings import WIRINGS

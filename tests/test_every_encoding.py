@@ -10,7 +10,7 @@ from encoding_refusals import REFUSED
 from encoding_table import ROWS
 
 import tinyadtn as ta
-from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.compression.configure import build_encoding
 from tinyadtn.encodings.encoding import Encoding
 from tinyadtn.errors import GraphError, ShapeError

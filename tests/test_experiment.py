@@ -39,21 +39,23 @@ def test_every_training_is_clipped_and_has_its_own_rate(data, monkeypatch):
 
 
 def test_the_control_trains_everything_but_the_encoded_weights(data):
-    (outcome,) = experiment.run_experiment(data, settings(), show_progress=False)
-    control, start = outcome.models["frozen"], build_for(data, "fc2", 0)
+    models, _ = experiment.run_experiment(data, settings(), show_progress=False)
+    control, start = models["frozen"], build_for(data, "fc2", 0)
     assert [name for name, _ in control.named_parameters()] == ["fc1.bias", "fc2.bias"]
     assert np.any(control.fc1.bias.data != start.fc1.bias.data)
-    assert outcome.models["fine-tuned"].num_parameters == 436 + 280 + 256 + 10
+    assert models["fine-tuned"].num_parameters == 436 + 280 + 256 + 10
 
 
 def test_a_network_trained_before_is_used_and_left_as_it_was(data):
     dense = ta.models.fc2(rng=7)
     before = dense.arrays()
-    (outcome,) = experiment.run_experiment(data, settings(), trained=dense, show_progress=False)
-    assert outcome.models["dense"] is dense and not outcome.records["dense"]["history"]
+    models, records = experiment.run_experiment(
+        data, settings(), trained=dense, show_progress=False
+    )
+    assert models["dense"] is dense and not records[0]["history"]
     for name, array in dense.arrays().items():
         np.testing.assert_array_equal(array, before[name], err_msg=name)
-    row = next(r for r in experiment.accuracy_table([outcome]).splitlines() if "dense" in r)
+    row = next(r for r in experiment.accuracy_table(records).splitlines() if "dense" in r)
     assert row.split()[2] == "–"  # no epochs of its own
 
 
@@ -67,9 +69,9 @@ def test_a_network_that_is_encoded_in_any_way_is_not_compressed_again(data, spec
 @pytest.mark.parametrize("trained", [None, ta.models.fc2(rng=7)], ids=["new", "trained before"])
 def test_all_candidates_live_on_the_device(cuda, data, trained):
     there = settings(device="cuda", epochs=1)
-    (outcome,) = experiment.run_experiment(data, there, trained=trained, show_progress=False)
-    assert list(outcome.models) == list(there.configurations())
-    for name, model in outcome.models.items():
+    models, _ = experiment.run_experiment(data, there, trained=trained, show_progress=False)
+    assert list(models) == list(there.configurations())
+    for name, model in models.items():
         assert {type(t.data) for _, t in model.named_tensors()} == {cuda.ndarray}, name
 
 
@@ -86,7 +88,7 @@ def test_a_file_that_cannot_be_written_costs_no_other(data, tmp_path, monkeypatc
 
     monkeypatch.setattr(experiment_files, "save_with", full)
     with pytest.raises(OSError, match="No space left") as error:
-        experiment_files.write_all(tmp_path, data, chosen, outcomes)
+        list(experiment_files.write_all(tmp_path, data, chosen, *outcomes))
     assert error.value.filename == str(tmp_path / "random-start.npz")
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {"gates.npz", "results.json", "fine-tuned.npz"}
@@ -96,20 +98,20 @@ def test_a_file_that_cannot_be_written_costs_no_other(data, tmp_path, monkeypatc
 def test_the_rows_are_those_of_a_sweep_and_give_its_results(data, monkeypatch):
     """``fine-tuned`` continues with the fit of ``fitted only``, which a sweep does once more."""
     chosen = settings()
-    (outcome,) = experiment.run_experiment(data, chosen, show_progress=False)
+    models, records = experiment.run_experiment(data, chosen, show_progress=False)
     monkeypatch.setattr(sweep_run, "loaded", lambda _: (data, data.identity()))
     sweep_run._trained_dense.cache_clear()
-    for row, config in chosen.configurations().items():
-        result, record = sweep_run.run_one(config, 0), outcome.records[row]
+    for record, (row, config) in zip(records, chosen.configurations().items(), strict=True):
+        result = {"row": row, "seed": 0, **sweep_run.run_one(config, 0)}
         assert result["status"] == "done", result
         assert {name: result[name] for name in record} == record
-    encoded = [outcome.models[row].fc1.weight.arrays() for row in ("fitted only", "fine-tuned")]
+    encoded = [models[row].fc1.weight.arrays() for row in ("fitted only", "fine-tuned")]
     assert any((encoded[0][name] != array).any() for name, array in encoded[1].items())
 
 
 def test_layers_can_be_encoded_jointly(data, tmp_path):
     chosen = experiment.Settings("fc2", {"fc1+fc2": 1}, 1, 1, 2)
     outcomes = experiment.run_experiment(data, chosen, show_progress=False)
-    files = experiment_files.write_all(tmp_path, data, chosen, outcomes)
-    assert files["weights.png"].startswith("fc1, ") and files["brick_wall.png"].endswith("fc1+fc2")
+    files = list(experiment_files.write_all(tmp_path, data, chosen, *outcomes))
+    assert {"gates.npz", "weights.png", "brick_wall.png"} < set(files)
     assert ta.load(tmp_path / "fine-tuned.npz").fc1.weight.whole.depth == 1

@@ -366,6 +366,10 @@ def test_an_empty_name_of_a_folder_is_rejected(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TinyADTNError, match=r"folder is empty.*or \. for this one"):
         ta.train(net(), data, epochs=1, out="")
+    with pytest.raises(
+        TinyADTNError, match=r"^~/runs: ~ is not replaced; give os\.path\.expanduser"
+    ):
+        ta.train(net(), data, epochs=1, out="~/runs")
     assert list(tmp_path.iterdir()) == []
     next(ta.train(net(), data, epochs=1, out="."))
     assert list(tmp_path.iterdir())

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.compression.configure import build
-from tinyadtn.encodings.joint import group_by_encoding, joint_axes, joint_shape
+from tinyadtn.encodings.joint import joint_axes, joint_shape
+from tinyadtn.encodings.storage import group_by_encoding
 from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.nn.parameters import he_std
 from tinyadtn.studies.experiment_files import walls

@@ -8,7 +8,7 @@ import pytest
 
 import tinyadtn as ta
 from tinyadtn.errors import ShapeError
-from tinyadtn.nn import layers, norm_layers, sequential
+from tinyadtn.nn import layers, norm_layers, pool_layers, sequential
 
 
 def small_network():
@@ -52,7 +52,7 @@ def batch_of(shape, n=2):
 def test_every_layer_is_listed_here():
     public = {
         name
-        for module in (layers, norm_layers, sequential)
+        for module in (layers, norm_layers, pool_layers, sequential)
         for name, thing in vars(module).items()
         if isinstance(thing, type) and thing.__module__ == module.__name__
         if not name.startswith("_")

@@ -10,7 +10,7 @@ import tinyadtn as ta
 from tinyadtn.errors import SizeLimitError
 from tinyadtn.training import memory
 from tinyadtn.training.memory import check_memory, training_memory
-from tinyadtn.training.runs import TrainingPlan
+from tinyadtn.training.plan import TrainingPlan
 
 
 def images_and_labels(rng, count, shape):

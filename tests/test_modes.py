@@ -422,8 +422,22 @@ def test_no_switch_outlives_the_call_of_an_isolated_function():
     assert (recording.get(), looking_for_nan.get(), protecting.get()) == (True, False, True)
 
 
+def test_a_switch_works_without_with_and_in_an_exit_stack():
+    switch = ta.no_grad()
+    assert switch.__enter__() is switch and not records()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ta.no_grad())
+        assert not records()
+    assert not records()
+    assert not switch.__exit__(KeyError, KeyError(), None) and records()
+
+
 ENCODED = ta.compress(ta.Sequential(fc=ta.Linear(4, 4, rng=0)), {"fc": 1}, rng=0)
 SWITCHING = {
+    "a with block": lambda: enter(ta.no_grad()),
+    "a decorated function": ta.no_grad()(lambda: X * 2),
+    "a decorated generator": lambda: list(ta.ADTN((4, 4), 1, rng=0).steps()),
+    "decoded": lambda: enter(ta.decoded(ENCODED)),
     "a start": lambda: ta.LowRank((6, 8), 2, rng=0),
     "a start of MixT": lambda: ta.MixT((8, 8), ((2, 4), (4, 2)), width=2, rng=0),
     "a start of an ADTN": lambda: ta.ADTN((4, 4), 1, rng=0),
@@ -433,6 +447,11 @@ SWITCHING = {
     "cut_spectrum": lambda: cut_spectrum(ta.ADTN((4, 4), 1, rng=0)),
     "evaluate": lambda: ta.predict(ENCODED, np.ones((2, 4), np.float32)),
 }
+
+
+def enter(switch):
+    with switch as inside:
+        return inside
 
 
 class Around(ta.Module):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyadtn as ta
-from tinyadtn.autodiff.arrays import ShapeOnly
+from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.errors import GraphError, ShapeError, TinyADTNError
 from tinyadtn.nn.surgery import named_layers, with_weights
 

@@ -269,6 +269,7 @@ def test_a_wrong_diagnosis_is_told_before_a_missing_one():
         ("topological order", lambda root: [root], "have the parents [[1], [2], [3], []]"),
         ("topological order", lambda root: root, "It should return a list of nodes."),
         ("sine", np.sin, "NumPy's functions take arrays, not Tensors"),
+        ("sine", tiny.op(lambda a: np.sin(a)), "returns a value and one VJP"),
         ("any activation", lambda network, act: np.ones(8), "A tiny.Tensor is expected"),
     ],
 )

@@ -1,5 +1,6 @@
 """Folders of pictures: modes, colours, sizes, damaged files."""
 
+import shlex
 import sys
 import tracemalloc
 from pathlib import Path
@@ -10,6 +11,7 @@ from own_data import NAMES, X, Y, same, some, write_pictures
 from PIL import Image
 
 import tinyadtn as ta
+from tinyadtn.cli.main import main
 from tinyadtn.data import picture_files
 from tinyadtn.data.picture import read_digit
 from tinyadtn.errors import DataFileError, SizeLimitError
@@ -244,3 +246,16 @@ def test_relative_paths_are_those_of_the_working_directory(tmp_path, monkeypatch
     assert ta.load_data("pets").name == "pets"
     monkeypatch.chdir(tmp_path / "data" / "pets")
     assert len(ta.load_data("../pets").train) == len(ta.load_data(Path("..") / "pets").train)
+
+
+def test_the_command_that_scales_pictures_can_be_copied_from_the_message(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("my pets; 2")
+    write_pictures(folder, X, Y)
+    Image.new("L", (7, 9)).save(folder / str(Y[0]) / "other.png")
+    with pytest.raises(DataFileError) as raised:
+        ta.load_data(folder)
+    words = shlex.split(str(raised.value).rpartition("or tinyadtn ")[2])
+    assert (
+        main([*words, "--quiet"]) == 0 and ta.load_data("pictures.npz").train.images.shape[3] == 32
+    )

@@ -221,6 +221,17 @@ def stopped(data, tmp_path):
     return tmp_path / "last.npz"
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_other_validation_or_test_images_are_refused_where_they_are_known(split, data, stopped):
+    changed = replace(getattr(data, split), labels=getattr(data, split).labels[::-1].copy())
+    other = replace(data, **{split: changed})
+    refused(net(), other, stopped, "other validation or test images than these of")
+    arrays, meta = read_state(stopped)
+    del meta["data"]["all_sha256"]  # as in a file of an older version
+    write_state(stopped, arrays, meta)
+    assert len(list(ta.train(net(), other, resume=stopped))) == 8
+
+
 def refused(model, data, path, says, **options):
     before = values(model)
     with pytest.raises(CheckpointError, match=says):

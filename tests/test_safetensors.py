@@ -174,7 +174,7 @@ def test_what_could_not_be_loaded_is_not_written(path):
 def test_without_the_package(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    with pytest.raises(TinyADTNError, match=r"pip install 'tinyadtn\[safetensors\]'"):
+    with pytest.raises(TinyADTNError, match=r"pip install safetensors$"):
         ta.save_safetensors(path, ta.models.fc2(rng=0))
-    with pytest.raises(TinyADTNError, match=r"pip install 'tinyadtn\[safetensors\]'"):
+    with pytest.raises(TinyADTNError, match=r"pip install safetensors$"):
         ta.load_safetensors(path)

@@ -157,7 +157,7 @@ def test_results_on_other_data_of_the_same_name_are_refused_before_anything_runs
     with pytest.raises(TinyADTNError) as refusal:
         ta.sweep(spec_for(tiny), out, executor=executor, show_progress=False)
     for data in (first["data"], now):
-        assert f"(SHA-256 {data['sha256'][:8]}…)" in str(refusal.value)
+        assert f"(SHA-256 {data['all_sha256'][:8]}…)" in str(refusal.value)
     assert f"{out}: has runs on data {tiny}" in str(refusal.value) and "--out" in str(refusal.value)
     assert executor.calls == done and out.read_bytes() == before
     # Records of other data, and those from before data were recorded, are no reason to refuse.
@@ -166,6 +166,30 @@ def test_results_on_other_data_of_the_same_name_are_refused_before_anything_runs
     out.write_text(json.dumps(first) + "\n" + json.dumps(other) + "\n")
     ta.sweep(spec_for(tiny), out, executor=executor, show_progress=False)
     assert executor.calls == done + 6 and lines(out)[-1]["data"] == now
+
+
+@pytest.mark.parametrize("split", ["train", "t10k"])
+def test_results_with_other_test_images_are_refused_and_old_ones_are_compared(
+    split, tiny, tmp_path
+):
+    out, executor = tmp_path / "r.jsonl", Patient()
+    spec = spec_for(tiny, epochs=0, rows={"dense": {}})
+    ta.sweep(spec, out, executor=executor, show_progress=False)
+    whole, old = out.read_text(), []
+    for line in lines(out):  # as they were when only the training images had a hash
+        del line["data"]["all_sha256"]
+        old.append(json.dumps(line) + "\n")
+    file = Path(tiny, f"{split}-images-idx3-ubyte")
+    file.write_bytes(file.read_bytes()[:-1] + b"\x07")
+    for text, noticed in ((whole, True), ("".join(old), split == "train")):
+        out.write_text(text)
+        with (
+            contextlib.nullcontext()
+            if not noticed
+            else pytest.raises(TinyADTNError, match=f"has runs on data {re.escape(tiny)}")
+        ):
+            ta.sweep(spec, out, executor=executor, show_progress=False)
+    assert executor.calls == 2
 
 
 def test_another_dense_network_of_the_same_name_is_refused(tiny, tmp_path):
@@ -543,3 +567,17 @@ def test_a_sweep_that_is_stopped_goes_on_where_it_was(study, number):
     assert end.returncode == 0, end.stderr
     assert out.read_bytes().startswith(done[: done.rfind(b"\n") + 1])
     assert keys(out) == sorted(run.key for run in read_spec(path).runs)
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("", r"file or folder is empty; name one"),
+        ("~/r.jsonl", r"^~/r\.jsonl: ~ is not replaced; give os\.path\.expanduser\('~/r\.jsonl'\)"),
+    ],
+)
+def test_a_name_that_python_would_take_literally_is_rejected(out, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TinyADTNError, match=says):
+        ta.sweep({"network": "fc2", "epochs": 1, "rows": {"dense": {}}}, out)
+    assert list(tmp_path.iterdir()) == []

@@ -356,11 +356,11 @@ def test_a_dense_file_that_is_not_finite_is_no_result(tiny, tmp_path):
 def test_a_worker_that_remembers_other_data_reads_them_again_or_says_so(tiny):
     forget()
     config = config_of(tiny)
-    old = run_one(config, 0)["data"]["sha256"]
+    old = run_one(config, 0)["data"]["all_sha256"]
     file = Path(tiny, "train-images-idx3-ubyte")
     file.write_bytes(file.read_bytes()[:-1] + b"\x07")
-    new = ta.load_data(tiny).identity()["sha256"]
-    assert run_one({**config, "content": {"data": new}}, 0)["data"]["sha256"] == new
+    new = ta.load_data(tiny).identity()["all_sha256"]
+    assert run_one({**config, "content": {"data": new}}, 0)["data"]["all_sha256"] == new
     gone = run_one({**config, "content": {"data": old}}, 0)
     assert gone["status"] == "failed" and "not the one that the sweep began with" in gone["error"]
 

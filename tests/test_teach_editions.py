@@ -170,7 +170,7 @@ def test_git_sees_nothing_of_a_students_work():
 
 def test_a_course_that_is_not_there(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(editions, "course_folders", lambda: [tmp_path])
-    assert run("copy", tmp_path / "mine") == 1
+    assert run("copy", tmp_path / "mine") == 3
     assert "error: the course's notebooks are not installed" in capsys.readouterr().err
 
 
@@ -208,7 +208,7 @@ player(square, ["one", "two", "three"], alt="A square moves.")
         svg = (tmp_path / "slides" / name).read_text(encoding="utf-8")
         assert "MIT licence" in svg and "CC BY-SA 3.0" in svg and "A square" in svg
     assert (tmp_path / "slides" / "01_squares_2.pdf").read_bytes().count(b"/Type /Page ") == 3
-    assert run("figures", tmp_path / "slides", "07") == 1
+    assert run("figures", tmp_path / "slides", "07") == 3
     assert "no notebook has the number 07" in capsys.readouterr().err
 
 

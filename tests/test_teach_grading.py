@@ -156,7 +156,7 @@ def test_results_are_not_overwritten(tmp_path):
     write_copies(tmp_path / "copies", 1, tmp_path)
     (tmp_path / "marks.csv").write_text("the teacher's notes", encoding="utf-8")
     done = teach(tmp_path, "grade", "copies", "--csv", "marks.csv")
-    assert done.returncode == 1 and "marks.csv exists" in done.stderr
+    assert done.returncode == 2 and "marks.csv is there already" in done.stderr
     assert (tmp_path / "marks.csv").read_text(encoding="utf-8") == "the teacher's notes"
     assert teach(tmp_path, "grade", "copies", "--csv", "marks.csv", "--overwrite").returncode == 0
     assert "root,right,20,20," in (tmp_path / "marks.csv").read_text(encoding="utf-8")

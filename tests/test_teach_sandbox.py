@@ -16,8 +16,8 @@ from hypothesis.extra import numpy as arrays
 from tinyadtn.course import exercises as course_exercises
 from tinyadtn.errors import DataFileError
 from tinyadtn.teach.exercises import AnswerError
-from tinyadtn.teach.messages import pack, unpack
-from tinyadtn.teach.sandbox import Remote, RemoteError, Sandbox
+from tinyadtn.teach.messages import Remote, RemoteError, pack, unpack
+from tinyadtn.teach.sandbox import Sandbox
 from tinyadtn.teach.slices import answers, needed_by, parsed, without_magics
 
 # --- messages ------------------------------------------------------------------------------------
@@ -126,8 +126,32 @@ def test_an_error_of_the_check_reaches_the_answer(sandbox):
     def function(x):
         raise KeyError("no")
 
-    with pytest.raises(RemoteError, match="RuntimeError: KeyError: 'no'"):
+    with pytest.raises(RemoteError, match=r"^KeyError: 'no'"):
         sandbox.answer([SOURCE], "fails")(function)
+    source = "def seen(f):\n    try: f(1)\n    except RuntimeError as error: return error.raised"
+    assert sandbox.answer([source], "seen")(function) == ("KeyError", "'no'", "")
+
+
+def test_an_error_of_the_answer_goes_through_a_function_of_the_check(sandbox):
+    """The check calls the answer from a function that the answer calls."""
+    source = "def outer(f):\n    return f(1)\ndef inner(x):\n    return x[0]"
+    inner = sandbox.answer([source], "inner")
+    with pytest.raises(RemoteError, match="TypeError") as error:
+        sandbox.answer([source], "outer")(lambda x: inner(x))
+    assert error.value.raised[2] == "return x[0]"
+    assert sandbox.answer([source], "outer")(lambda x: inner([x, 2])) == 1
+
+
+def test_a_message_that_nobody_asked_for_is_not_the_next_answer(sandbox):
+    later = (
+        "import os, threading, time\n"
+        "def later():\n    time.sleep(0.2)\n    for k in range(3, 12):\n"
+        "        try: os.write(k, b'{\"result\": 7}\\n')\n        except OSError: pass\n"
+        "threading.Thread(target=later).start()"
+    )
+    assert sandbox.answer([later], "1") == 1
+    time.sleep(2)
+    assert sandbox.answer([], "2") == 2
 
 
 def test_changes_of_an_argument_are_seen(sandbox):

@@ -54,10 +54,11 @@ from .exchange.to_torch import to_torch, to_torch_state
 from .exchange.torchvision import from_torchvision
 from .nn import models
 from .nn.devices import to_device
-from .nn.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
+from .nn.layers import Conv2d, Flatten, Linear, ReLU
 from .nn.module import Module
 from .nn.norm_layers import BatchNorm2d, Dropout, LocalContrastNorm, LocalResponseNorm, Normalize
 from .nn.optim import SGD, Adam
+from .nn.pool_layers import AvgPool2d, MaxPool2d
 from .nn.schedules import Cosine, OneCycle
 from .nn.sequential import Sequential
 from .nn.surgery import freeze

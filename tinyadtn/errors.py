@@ -7,11 +7,14 @@ states what is wrong, the values, and what to do.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from .tables import printable, shortened
+
+F = TypeVar("F", bound=Callable)
 
 
 class TinyADTNError(Exception):
@@ -80,13 +83,48 @@ def unknown_option(name: str, function: Any, options: Iterable[str]) -> str:
 
 def by_keyword(name: str, function: Any, arguments: tuple) -> str:
     """Return the message for an option that was passed by position."""
+    texts = [repr(a) for a in arguments if isinstance(a, str)]
+    got = " and ".join(texts) or len(arguments)
+    return f"{name} {_takes(function)}; got {got} by position"
+
+
+def _takes(function: Any) -> str:
     parameters = inspect.signature(function).parameters.values()
     by_name = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
     options = [f"{p.name}=" for p in by_name if p.kind is p.KEYWORD_ONLY]
-    arrays = [str(p).partition(":")[0] for p in parameters if p not in by_name]
-    texts = [repr(a) for a in arguments if isinstance(a, str)]
-    return (
-        f"{name} takes {', '.join(arrays)} by position"
-        + (f" and {', '.join(options)} by keyword" if options else "")
-        + f"; got {' and '.join(texts) or len(arguments)} by position"
-    )
+    others = [str(p).partition(":")[0] for p in parameters if p not in by_name and p.name != "self"]
+    places = f"{', '.join(others)} by position" if others else "nothing by position"
+    return f"takes {places}" + (f" and {', '.join(options)} by keyword" if options else "")
+
+
+def explained(hint: str = "") -> Callable[[F], F]:
+    """Decorate a function: the TypeError for a call that does not fit names what it takes.
+
+    >>> explained()(lambda x, *, axis: 0)(1, 2)
+    Traceback (most recent call last):
+    TypeError: <lambda> takes x by position and axis= by keyword: too many positional arguments
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> Any:
+            try:
+                return function(*arguments, **options)
+            except TypeError:
+                require_call(function, arguments, options, hint=hint)
+                raise
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def require_call(
+    function: Any, arguments: tuple, options: dict[str, Any], name: str = "", hint: str = ""
+) -> None:
+    """Raise TypeError, with what the function takes, for a call that does not fit."""
+    try:
+        inspect.signature(function).bind(*arguments, **options)
+    except TypeError as error:
+        name = name or function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+        raise TypeError(f"{name} {_takes(function)}: {error}{hint}") from None

@@ -8,9 +8,9 @@
 # not. The obvious step is the wrong one, the obvious test misses a bug, and there are checks that
 # are far sharper and far cheaper.
 #
-# **Study time** 75 minutes. **You need** notebook 01, NumPy, and the Taylor expansion to second
-# order. **Afterwards you can** choose the step of a difference, write a gradient check that finds
-# planted bugs, and prove a linear backward pass right without any step.
+# **Study time** 90 minutes. **You need** notebook 01, NumPy, and the Taylor expansion to third
+# order. **Afterwards you can** choose the step of a difference and write a gradient check that
+# finds planted bugs. And you can prove a linear backward pass right without any step.
 #
 # **Recap of notebook 01.** A `Value` remembers its parents and a slope for each, and one backward
 # sweep gives the derivative for every input. A rule with a wrong slope would give a wrong gradient
@@ -59,6 +59,7 @@ for power in range(-2, -17, -2):
 best = min(range(-16, 0), key=lambda power: relative_error(my_forward, 10.0**power))
 teach.reveal(my_guess_power, best)
 
+
 # %% [markdown]
 # ## Two errors that pull in opposite directions
 #
@@ -68,16 +69,24 @@ teach.reveal(my_guess_power, best)
 # by $h$ then magnifies the error of the last one. That costs about $\varepsilon/h$ with
 # $\varepsilon = 2\cdot10^{-16}$, the **rounding error**, and it grows.
 #
-# The sum of both is smallest near $h = \sqrt{\varepsilon}$. So this formula gives half of the
-# digits at best.
+# The sum of both is smallest where they are about equal: $h \approx \varepsilon/h$, near $h =
+# \sqrt{\varepsilon}$. So this formula gives half of the digits at best.
 #
-# Three formulas do better:
+# ## Three formulas that do better
 #
-# - *Central*: go both ways. The terms with $h$ cancel, and the error starts with $h^2$.
-# - *Five points*: combine two central differences, so that the next term cancels too. The error
-#   starts with $h^4$.
-# - *Complex step*: move $x$ by $ih$. The slope then appears in the imaginary part, and no
-#   difference is taken. But every step of the program must accept complex numbers.
+# All three come from the Taylor expansion
+#
+# $$f(x + h) = f + h f' + \tfrac{h^2}{2} f'' + \tfrac{h^3}{6} f''' + \dots$$
+#
+# - *Central*: go both ways. In $f(x+h) - f(x-h) = 2h f' + \tfrac{h^3}{3} f''' + \dots$ the terms
+#   with $h^2$ have cancelled. After the division by $2h$ the error starts with $h^2$.
+# - *Five points*: with twice the step, that error is four times as large. So 4 times the quotient
+#   of step $h$, minus that of step $2h$, is $3 f'$, and the error cancels. What is left starts with
+#   $h^4$.
+# - *Complex step*: put $ih$ in place of $h$. In $f(x+ih) = f + ih f' - \tfrac{h^2}{2} f'' - \dots$
+#   the slope stands in the imaginary part, alone except for a term with $h^3$. Take that part and
+#   divide by $h$. No difference is taken, so no digits are lost. But every step of the program must
+#   accept complex numbers.
 
 
 # %%
@@ -86,8 +95,7 @@ def my_central(f, x, h):
 
 
 def my_five_point(f, x, h):
-    near, far = f(x + h) - f(x - h), f(x + 2 * h) - f(x - 2 * h)
-    return (8 * near - far) / (12 * h)
+    return (4 * my_central(f, x, h) - my_central(f, x, 2 * h)) / 3
 
 
 def my_complex_step(f, x, h):
@@ -102,24 +110,42 @@ methods = {
 }
 
 # %% [markdown]
+# Predict: at which power of ten is the error of each difference smallest? Its two errors are then
+# about equal. For example, central has $h^2 \approx \varepsilon/h$. Halves such as `-7.5` are
+# allowed.
+
+# %%
+my_guess_central = None
+my_guess_five_points = None
+
+# %%
+steps = 10.0 ** np.arange(-16, 0.01, 0.5)
+panels = {}
+for kind in (np.float64, np.float32):
+    panels[kind.__name__] = {
+        label: np.array([relative_error(method, kind(h), kind(0.7)) for h in steps])
+        for label, method in methods.items()
+    }
+best_power = {
+    label: np.log10(steps[errors.argmin()]) for label, errors in panels["float64"].items()
+}
+teach.reveal(my_guess_central, round(best_power["central"], 1))
+teach.reveal(my_guess_five_points, round(best_power["five points"], 1))
+
+# %% [markdown]
+# In general, an error $h^k$ meets $\varepsilon/h$ at $h = \varepsilon^{1/(k+1)}$. Since
+# $\varepsilon \approx 10^{-16}$, this is near $10^{-5}$ for the error $h^2$, and near $10^{-3}$ for
+# $h^4$. The better the formula, the *larger* its best step.
+#
 # ## The picture to keep
 #
 # Read it from the right. Each curve falls along a straight line; on logarithmic axes its steepness
 # is the power of $h$. Then the three differences meet the rounding error, which rises to the left
 # with steepness $-1$ for all of them. The bottom of each V is the best that the formula can do. The
-# complex step takes no difference, so it has no V: it falls to the last digit and stays there. An
-# error of exactly 0 is drawn at the bottom.
+# complex step first lies on the curve of central. It has no V: it falls to the last digit and stays
+# there. An error of exactly 0 is drawn at the bottom.
 
 # %%
-steps = 10.0 ** np.arange(-16, 0.01, 0.5)
-panels = {}
-for name in ("float64", "float32"):
-    number = np.dtype(name).type
-    panels[name] = {
-        label: np.array([relative_error(method, number(h), number(0.7)) for h in steps])
-        for label, method in methods.items()
-        if not (name == "float32" and label == "complex step")
-    }
 error_against_step(steps, panels)
 
 # %%
@@ -128,9 +154,10 @@ for name, errors in panels.items():
     print(f"{name}, smallest error: {smallest}")
 
 # %% [markdown]
-# The right panel is why **gradients in float32 are never checked by differences**: six digits is
-# the best case, at one lucky step. On its left $x + h$ is rounded to $x$, and the difference is 0.
-# Check the code in float64, then compare float32 with *that*.
+# The right panel is why **gradients in float32 are never checked by differences**. Six digits is
+# the best case, at one lucky step. Farther left $x + h$ is rounded to $x$, and the difference is 0.
+# Check the code in float64, then compare float32 with *that*. The complex step reaches the last
+# digit here, too. But most code, relu among it, does not accept complex numbers.
 #
 # ## Many outputs: weigh them at random
 #
@@ -144,12 +171,17 @@ for name, errors in panels.items():
 
 
 # %%
-def my_numerical_vjp(function, x, g, h=1e-3):
+def slope_along(function, x, v, h=1e-3):
+    """How fast the result of the function moves, if x moves in the direction v."""
+    return my_five_point(lambda t: function(x + t * v), 0.0, h)
+
+
+def my_numerical_vjp(function, x, g):
     measured = np.zeros(x.shape)
     for place in np.ndindex(x.shape):
-        e = np.zeros(x.shape)
-        e[place] = 1.0
-        measured[place] = np.sum(g * my_five_point(lambda t, e=e: function(x + t * e), 0.0, h))
+        one_element = np.zeros(x.shape)
+        one_element[place] = 1.0
+        measured[place] = np.sum(g * slope_along(function, x, one_element))
     return measured
 
 
@@ -188,8 +220,8 @@ for name, weights in (("g = 1", np.ones(6)), ("a random g", g)):
 #
 # ## Cheaper: one direction instead of every element
 #
-# A million elements would need four million runs. But if we move all elements at once, along a
-# random direction $v$, two numbers must agree:
+# With four runs for each element, a million elements would need four million runs. But if we move
+# all elements at once, along a random direction $v$, two numbers must agree:
 #
 # $$\frac{\langle g,\, f(x + hv) - f(x - hv)\rangle}{2h} \;=\;
 # \langle \text{vjp}(x, g),\, v\rangle.$$
@@ -209,7 +241,7 @@ my_guess_right = None
 # %%
 def my_directional_error(function, vjp, x, rng, h=1e-5):
     g, v = rng.normal(size=np.shape(function(x))), rng.normal(size=x.shape)
-    measured = np.sum(g * my_central(lambda t: function(x + t * v), 0.0, h))
+    measured = np.sum(g * (function(x + h * v) - function(x - h * v))) / (2 * h)
     claimed = vjp(x, g)
     scale = np.linalg.norm(claimed) * np.linalg.norm(v) + abs(measured)
     return abs(measured - np.sum(claimed * v)) / scale
@@ -239,8 +271,8 @@ teach.reveal(my_guess_right, f"{right:.0e}")
 # ## Sharper: the adjoint identity
 #
 # Where the function is linear in `x` (a matrix product, a sum, a convolution), no step is needed at
-# all. Then $f(x + hv) - f(x - hv)$ is exactly $2h f(v)$, and the identity above becomes, with $x$
-# in place of $v$,
+# all. Then $f(x + hv) - f(x - hv)$ is exactly $2h f(v)$. With $x$ in place of $v$, the identity
+# above becomes
 #
 # $$\langle g, f(x)\rangle = \langle \text{vjp}(g), x\rangle .$$
 #

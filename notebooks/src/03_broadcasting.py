@@ -9,7 +9,7 @@
 # The first answer is one word, the second is one sentence. At the end of this notebook they carry a
 # whole network, which learns to read digits.
 #
-# **Study time** 100 minutes. **You need** NumPy arrays with axes and shapes, and notebooks 01 and
+# **Study time** 120 minutes. **You need** NumPy arrays with axes and shapes, and notebooks 01 and
 # 02. **Afterwards you can** write a `Tensor` for whole arrays, undo any broadcasting, and write
 # down the gradient of any contraction.
 #
@@ -129,7 +129,8 @@ class Tensor:
         self.data = np.asarray(data, dtype=np.float64)
         self.parents, self.vjps = parents, vjps
         self.grad = np.zeros(self.data.shape)
-        self.number = Tensor.made = Tensor.made + 1
+        Tensor.made += 1
+        self.number = Tensor.made  # this is the n-th Tensor
 
 
 def my_op(rule):
@@ -442,7 +443,8 @@ for name in arrays:
 #
 # As in notebook 01, each step moves every parameter against its gradient. Each step looks at the
 # next 64 digits. All of it is your own code: `Tensor`, the rules, `unbroadcast`, `einsum_vjp`,
-# `my_backward`.
+# `my_backward`. The parameters start at half of the arrays above, because smaller scores bring the
+# first loss nearer to that of equal probabilities.
 #
 # Guess: after 20 steps, how many percent of the validation digits, which it has never seen, does
 # the network read rightly?
@@ -462,7 +464,7 @@ def my_step(parameters, images, labels, rate):
 
 
 # %%
-parameters, losses = {name: array / 2 for name, array in arrays.items()}, []  # small scores first
+parameters, losses = {name: array / 2 for name, array in arrays.items()}, []
 for k in range(20):
     batch = slice(64 * k, 64 * (k + 1))
     images = data.train.images[batch].reshape(64, 784)

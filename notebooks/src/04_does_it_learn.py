@@ -10,8 +10,8 @@
 # wrong?
 #
 # **Study time** 90 minutes. **You need** notebook 03, above all its `Tensor`. **Afterwards you
-# can** write a training loop with SGD and Adam, test it in four ways, and name the bug of a run
-# from its curves.
+# can** write a training loop with SGD and Adam and test it in four ways. And you can name the bug
+# of a run from its curves.
 #
 # **Recap of notebook 03.** A `Tensor` is an array that remembers how it was computed, and a rule
 # gives one VJP for each input. The adjoint of copying is adding; the gradient of a contraction
@@ -30,7 +30,7 @@ from tinyadtn.course.pictures.learning import curves_and_misread, loss_curves
 
 data = ta.load_data("mnist-5k")
 train = data.train
-print({name: len(getattr(data, name)) for name in ("train", "validation", "test")})
+print(f"{len(train)} digits to train, {len(data.validation)} to validate, {len(data.test)} to test")
 ta.draw.digits(train.images[:10], [f"this is a {n}" for n in train.labels[:10]])
 
 # %% compare
@@ -54,7 +54,8 @@ class Tensor:
     def __init__(self, data, parents=(), vjps=()):
         self.data, self.grad = np.asarray(data), 0.0
         self.parents, self.vjps = parents, vjps
-        self.number = Tensor.made = Tensor.made + 1
+        Tensor.made += 1
+        self.number = Tensor.made
 
 
 def my_op(rule):
@@ -307,14 +308,15 @@ class MyAdam:
     """An update that remembers two running means for each parameter."""
 
     def __init__(self, rate=1e-3):
-        self.rate, self.t, self.memory = rate, 0, {}
+        self.rate, self.t, self.means = rate, 0, {}
 
     def __call__(self, parameters):
         self.t += 1
         for k, p in enumerate(parameters):
-            means = self.memory.get(k, (0 * p.data, 0 * p.data))
-            p.data[...], *means = adam_step(p.data, p.grad, *means, self.t, self.rate)
-            self.memory[k] = means
+            m, v = self.means.get(k, (0 * p.data, 0 * p.data))  # both start at 0
+            new, m, v = adam_step(p.data, p.grad, m, v, self.t, self.rate)
+            p.data[...] = new
+            self.means[k] = m, v
 
 
 # %% [markdown]
@@ -360,9 +362,9 @@ teach.reveal(my_guess_shuffled_percent, 100 * chance)
 # ## Exercise: three broken runs
 #
 # Each of these runs has one bug. All three would pass a test that only asks whether the code runs.
-# For each run, the cell prints the loss of the first step, its mean over the last ten, and how much
-# of the last batch is read rightly. Last comes the norm of `p.grad` of the first matrix, in the
-# first step and in the last.
+# For each run, the cell prints the loss of the first step and its mean over the last ten. Then
+# comes how much of the last batch is read rightly. Last comes the norm of `p.grad` of the first
+# matrix, in the first step and in the last. The norm is the root of the sum of all squares.
 #
 # Name the bug of each run from the list. Ask: where does the loss start, where does it stop, and
 # does any gradient reach the first matrix?

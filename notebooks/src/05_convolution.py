@@ -10,8 +10,8 @@
 # since notebook 03.
 #
 # **Study time** 90 minutes. **You need** notebook 03: contractions, and the adjoint identity.
-# **Afterwards you can** write a convolution and a pooling layer with their gradients, predict their
-# output sizes, and say why LeNet-5 beats a larger network on digits.
+# **Afterwards you can** write a convolution and a pooling layer with their gradients, and predict
+# their output sizes. And you can say why LeNet-5 beats a larger network on digits.
 #
 # **Recap of notebook 04.** A network of two layers, `784-256-10`, learned to read about nine of ten
 # new digits. Its loss started at $\ln 10$, and with shuffled labels it learned nothing but the
@@ -23,6 +23,7 @@ import numpy as np
 import tinyadtn as ta
 from tinyadtn import teach
 from tinyadtn.course.pictures.patches import sliding_patches
+from tinyadtn.course.pictures.rows import rows_as_images
 
 rng = np.random.default_rng(0)
 
@@ -46,9 +47,10 @@ def plain_convolution(image, kernel):
     return out
 
 
-image = np.array([[0, 0, 1, 2, 0, 0], [0, 1, 3, 3, 0, 0], [0, 2, 1, 3, 0, 0],
-                  [0, 0, 0, 3, 1, 0], [0, 0, 1, 3, 2, 0], [0, 0, 2, 3, 1, 0]], float)  # fmt: skip
+rows = ("001200", "013300", "021300", "000310", "001320", "002310")  # a digit for each pixel
+image = np.array([[float(pixel) for pixel in row] for row in rows])
 sobel = np.array([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
+print(image)
 print(plain_convolution(image, sobel))
 
 # %% [markdown]
@@ -166,7 +168,15 @@ teach.states("16", matrix.shape[0], always=True)
 
 # %% [markdown]
 # Nine weights, used over and over: that is what it means that all windows are read with the same
-# weights.
+# weights. To see where they stand, read the first two rows of the matrix as images.
+
+# %%
+print(matrix[:2].reshape(2, 6, 6).astype(int))
+
+# %% [markdown]
+# Each row of the matrix is the kernel at one place, with zeros around it. In the next row it has
+# moved by one pixel. This is the disguise: `my_im2col` never builds this large matrix, most of
+# which is 0.
 #
 # ## Exercise: col2im, the way back
 #
@@ -239,7 +249,7 @@ for stride in (1, 2):
 # A **max-pool** passes on the largest pixel of each window, channel by channel. Backward, the
 # largest pixel gets the adjoint, the others get nothing. In AlexNet the windows are 3 wide and move
 # by 2, so *one pixel can be the largest of two windows*. Write `max_pool_vjp(x, g, k, stride)`: the
-# adjoint of `x`. Loops are fine.
+# adjoint of `x`. Loops are fine. In the check, no window has two largest pixels.
 
 
 # %%
@@ -277,8 +287,26 @@ print(f"gradient off by {distance:.0e}; the same as the library's: {same.all()}"
 # ## LeNet-5
 #
 # LeNet-5 is two convolutions, each followed by a relu and a max-pool, and then three linear layers
-# (LeCun and others, 1998). To show that nothing else is in it, run its weights through your own
-# functions.
+# (LeCun and others, 1998). A convolution has windows of 5, and only the first has a padding, of 2.
+# The windows of a pool are 2 wide and move by 2.
+#
+# Predict: the second convolution has 16 kernels. How many values of an image of 28×28 pixels reach
+# the first linear layer?
+
+# %%
+my_guess_values_left = None
+
+# %%
+side = 28
+for padding in (2, 0):
+    after_convolution = output_size(side, 5, padding=padding)
+    after_pool = output_size(after_convolution, 2, stride=2)
+    print(f"side {side} -> {after_convolution} -> {after_pool}")
+    side = after_pool
+teach.reveal(my_guess_values_left, 16 * side**2)
+
+# %% [markdown]
+# To show that nothing else is in LeNet-5, run its weights through your own functions.
 
 
 # %%
@@ -355,17 +383,15 @@ teach.states("91", fc2_digits, within=2)
 #
 # ## What the first layer looks for
 #
-# The first row shows the six kernels of the first layer, of 5×5 pixels each: black is positive,
-# white is negative. The second row shows what each computes from one digit, after the relu. Some
-# maps are dark inside the stroke, others along one of its edges.
+# The first row shows the six kernels of the first layer, of 5×5 pixels each. Yellow is positive,
+# blue is negative, and grey is 0. The second row shows what each computes from one digit, after the
+# relu. Some maps are bright inside the stroke, others along one of its edges.
 
 # %%
-digit = data.test.images[:1]
-maps = np.maximum(ta.conv2d(digit, model.conv1.weight, padding=2).numpy()[0], 0)
-kernels = np.kron(model.conv1.weight.data[:, 0], np.ones((5, 5)))
-kernels = np.pad(0.5 + kernels / (2 * abs(kernels).max()), ((0, 0), (1, 2), (1, 2)))
-titles = [f"kernel {k}" for k in range(1, 7)] + [f"its map {k}" for k in range(1, 7)]
-ta.draw.digits(np.concatenate([kernels, maps / maps.max()]), titles)
+digit = np.pad(data.test.images[:1], ((0, 0), (0, 0), (2, 2), (2, 2)))
+maps = np.maximum(my_conv(digit, model.conv1.weight.data)[0][0], 0)
+kernels = model.conv1.weight.data[:, 0]
+rows_as_images({"kernel": kernels, "its map": maps}, "The first layer of LeNet-5, trained")
 
 # %% [markdown]
 # ## Challenge: find the kernel

@@ -1,9 +1,9 @@
-"""The networks whose first layers made the features of the head studies: how they were trained.
+"""Networks trained for hours: those whose features the head studies use, and VGG-16 end to end.
 
 TINYADTN_DATA=FOLDER python tests/bench/trained_networks.py runs/*/best.npz   # a minute or two;
                                                                              # adds to trained.json
 python tests/bench/trained_networks.py --table                 # prints what stands there
-python tests/bench/trained_networks.py --vgg16-epochs          # its VGG-16, and vgg16_end_to_end's
+python tests/bench/trained_networks.py --vgg16-epochs 6        # of vgg16_end_to_end: 6 or 16 epochs
 
 Each checkpoint is one of `tinyadtn train`; the test split is judged here.
 """
@@ -36,6 +36,11 @@ def record(path: str) -> dict[str, Any]:
         "plan": meta["plan"],
         "data": meta["data"],
         "versions": meta["versions"],
+        "encoded": {
+            row.name.removesuffix(".weight"): row.counts.stored
+            for row in ta.report(model).rows
+            if row.name.removesuffix(".weight") in model.config.get("encodings", {})
+        },
         "features": {
             "before": BEFORE,
             "sha256": sha256_of(layers_before(model, BEFORE)),
@@ -66,7 +71,7 @@ def cells(record: dict[str, Any]) -> list[str]:
     plan, last = record["plan"], record["history"][-1]
     return [
         record["config"]["model"],
-        ", ".join(map(str, record["config"]["widths"])) or "none",
+        hidden_layers(record),
         plan["optimizer"],
         f"{plan['epochs']}",
         "yes" if plan["augment"] else "no",
@@ -77,22 +82,35 @@ def cells(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def epochs(records: list[dict[str, Any]]) -> str:
-    """Validation accuracy after every epoch, of dense VGG-16 and of those trained end to end."""
-    dense = next(record for record in records if record["config"]["model"] == "vgg16")
-    others = read_records(FILE.with_name("vgg16_end_to_end.jsonl")).values()
-    histories = {"dense": dense["history"], **{run["label"]: run["history"] for run in others}}
+def hidden_layers(record: dict[str, Any]) -> str:
+    """The widths of the hidden layers, and the parameters that they are encoded in."""
+    widths = ", ".join(map(str, record["config"]["widths"])) or "none"
+    encoded = record.get("encoded")
+    return f"{widths} in {sum(encoded.values()):,}" if encoded else widths
+
+
+def epochs(records: list[dict[str, Any]], number: int) -> str:
+    """Validation accuracy after every epoch, of the VGG-16 that were trained for that many."""
+    ours = [record for record in records if record["config"]["model"] == "vgg16"]
+    runs = read_records(FILE.with_name("vgg16_end_to_end.jsonl")).values()
+    histories = [
+        *((f"hidden layers: {hidden_layers(record)}", record["history"]) for record in ours),
+        *((run["label"], run["history"]) for run in runs),
+    ]
     rows = [
         [label, *(f"{100 * epoch['validation_accuracy']:.1f}" for epoch in history)]
-        for label, history in histories.items()
+        for label, history in histories
+        if len(history) == number
     ]
-    return format_markdown([["epoch", *(str(k + 1) for k in range(len(dense["history"])))], *rows])
+    return format_markdown([["epoch", *map(str, range(1, number + 1))], *rows])
 
 
 def main(words: list[str]) -> None:
-    printers = {"--table": table, "--vgg16-epochs": epochs}
-    if len(words) == 1 and words[0] in printers:
-        print(printers[words[0]](json.loads(FILE.read_text(encoding="utf-8"))))
+    if words == ["--table"]:
+        print(table(json.loads(FILE.read_text(encoding="utf-8"))))
+        return
+    if len(words) == 2 and words[0] == "--vgg16-epochs":
+        print(epochs(json.loads(FILE.read_text(encoding="utf-8")), int(words[1])))
         return
     if not words or words[0].startswith("-"):
         sys.exit(__doc__)

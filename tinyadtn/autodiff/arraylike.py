@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ..errors import DeviceError, GraphError, ShapeError
-from .arrays import (
-    Array,
-    ShapeOnly,
-    as_array,
-    device_of,
-    differentiable,
-    own_copy,
-    to_numpy,
-)
+from .arrays import Array, as_array, device_of, differentiable, own_copy, to_numpy
 from .modes import recording
-
-Method = Callable[..., Any]
+from .op_methods import OpMethods
+from .shape_only import ShapeOnly
 
 
 def _rebuild(kind: Any, values: Array, requires_grad: bool) -> Any:
@@ -29,7 +21,7 @@ def _rebuild(kind: Any, values: Array, requires_grad: bool) -> Any:
     return kind(values if requires_grad else own_copy(values), requires_grad)
 
 
-class ArrayLike:
+class ArrayLike(OpMethods):
     """The array half of ``Tensor``; the other half, differentiation, is in ``engine``."""
 
     __slots__ = ()
@@ -63,6 +55,11 @@ class ArrayLike:
 
     @requires_grad.setter
     def requires_grad(self, wish: bool) -> None:
+        if not isinstance(wish, (bool, np.bool_)):  # Tensor(values, dtype), as in NumPy
+            raise TypeError(
+                f"requires_grad must be True or False, got {wish!r:.60}; values of another dtype: "
+                "Tensor(numpy.array(values, dtype))"
+            )
         if wish and not self._requires_grad:
             self._data = own_copy(differentiable(self._data))
         self._requires_grad = bool(wish)  # type: ignore[misc]  # a slot of Tensor
@@ -194,52 +191,3 @@ class ArrayLike:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise GraphError("a tensor is never changed in place; build a new one with ta.where")
-
-    if TYPE_CHECKING:  # given by the engine and by ops.py; written down for type checkers
-
-        def __init__(self, data: Any, requires_grad: bool = False) -> None: ...
-
-        __add__: Method
-        __radd__: Method
-        __sub__: Method
-        __rsub__: Method
-        __mul__: Method
-        __rmul__: Method
-        __truediv__: Method
-        __rtruediv__: Method
-        __pow__: Method
-        __rpow__: Method
-        __matmul__: Method
-        __rmatmul__: Method
-        __neg__: Method
-        __abs__: Method
-        __getitem__: Method
-        __pos__: Method
-        sum: Method
-        mean: Method
-        max: Method
-        min: Method
-        prod: Method
-        var: Method
-        std: Method
-        norm: Method
-        logsumexp: Method
-        exp: Method
-        log: Method
-        sqrt: Method
-        sin: Method
-        cos: Method
-        abs: Method
-        tanh: Method
-        sigmoid: Method
-        relu: Method
-        clip: Method
-        softmax: Method
-        log_softmax: Method
-        cumsum: Method
-        reshape: Method
-        transpose: Method
-        flatten: Method
-        squeeze: Method
-        expand_dims: Method
-        T: Any

@@ -59,7 +59,7 @@ class Tensor(ArrayLike):
         self._grad: Array = None
         self.node: Node | None = None
         if requires_grad:
-            self.requires_grad = True
+            self.requires_grad = requires_grad
 
     def backward(self, gradient: Any = None) -> None:
         """Add dL/d(leaf) to ``.grad`` of every leaf that this tensor L was computed from.

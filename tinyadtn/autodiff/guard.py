@@ -34,17 +34,14 @@ from .options import leaves
 
 
 class Hold:
-    """The arrays that a node made read-only; it exists as long as a node needs them.
+    """The arrays in one piece of memory that nodes made read-only: its owner and views of it.
 
-    Only nodes keep references to it. ``arrays`` are weak references to arrays that own their memory
-    and to views of them. An array that a second node needs moves to a separate Hold, which the
-    first Hold keeps in ``parts``.
+    Only nodes keep references to it, so it exists as long as a node needs one of the arrays.
     """
 
-    __slots__ = ("__weakref__", "arrays", "parts")
+    __slots__ = ("__weakref__", "arrays")
 
     arrays: list[weakref.ref]
-    parts: list[Hold]
 
 
 class Snapshot:
@@ -70,6 +67,8 @@ _lock = threading.RLock()
 _dereference = operator.methodcaller("__call__")
 _alive: Any = functools.partial(operator.is_not, None)
 _make_writeable = operator.methodcaller("setflags", True)
+_go_through: Any = dict.fromkeys
+_partial, _reference = functools.partial, weakref.ref  # a look-up less for each array
 
 
 def _new_lock() -> None:
@@ -139,13 +138,14 @@ def _keep_no_array(vjps: Any) -> bool:
 
 
 def _hold_all(needed: list[Any], node: Any) -> None:
-    reference = None  # to the Hold of arrays that no earlier node needs
+    if len(_holds) > _most:
+        _forget()
     for array in needed:
         if isinstance(array, np.ndarray):  # CuPy arrays cannot be made read-only
-            reference = _hold(array, node, reference)
+            _hold(array, node)
 
 
-def _hold(array: Array, node: Any, reference: Any) -> Any:
+def _hold(array: Array, node: Any) -> None:
     """Let the node hold the owner of the array's memory, and make both read-only."""
     owner = array if array.base is None else _owner(array)
     entry = _holds.get(id(owner))
@@ -153,60 +153,27 @@ def _hold(array: Array, node: Any, reference: Any) -> Any:
     if hold is None:
         flags = owner.flags
         if not (flags.writeable or array.flags.writeable):
-            return reference  # the caller made it read-only, so it stays read-only
+            return  # the caller made it read-only, so it stays read-only
         if not (flags.writeable and (flags.owndata or _owns_a_buffer(owner))):
             node.snapshots = (*node.snapshots, Snapshot(array))
-            return reference
-        if reference is None:
-            node.holds.append(Hold())
-            reference = _with_callback(node.holds[-1])
-        hold, known = reference(), weakref.ref(owner)
-        _holds[id(owner)] = known, reference
-        hold.arrays.append(known)
+            return
+        hold, reference = Hold(), _reference(owner)
+        hold.arrays = arrays = [reference]
+        writeable = map(_make_writeable, filter(_alive, map(_dereference, arrays)))
+        _holds[id(owner)] = reference, _reference(hold, _partial(_go_through, writeable))
         owner.setflags(False)
-    elif entry and entry[1] is not reference:
-        hold = _shared(hold, owner)
-        node.holds.append(hold)
+    node.holds.append(hold)
     while array is not owner:
         if array.flags.writeable:
             hold.arrays.append(weakref.ref(array))
             array.setflags(False)
         array = array.base
-    return reference
 
 
 def _owner(array: Array) -> Any:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
-
-
-def _with_callback(hold: Hold) -> weakref.ref:
-    """Return a reference to a new Hold that makes its arrays writeable when the Hold is deleted."""
-    hold.arrays = []
-    writeable = map(_make_writeable, filter(_alive, map(_dereference, hold.arrays)))
-    if len(_holds) > _most:
-        _forget()
-    return weakref.ref(hold, functools.partial(dict.fromkeys, writeable))  # goes through all
-
-
-def _shared(hold: Hold, owner: Array) -> Hold:
-    """Return a Hold of only this array and its views."""
-    mine: list[weakref.ref] = []
-    others: list[weakref.ref] = []
-    for reference in hold.arrays:
-        array = reference()
-        if array is not None:
-            (mine if _owner(array) is owner else others).append(reference)
-    if not others:
-        return hold
-    part = Hold()
-    reference = _with_callback(part)
-    part.arrays.extend(mine)
-    hold.parts = [*getattr(hold, "parts", []), part]
-    _holds[id(owner)] = mine[0], reference
-    hold.arrays[:] = others
-    return part
 
 
 def _forget() -> None:

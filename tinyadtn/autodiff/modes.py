@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
+import operator
+from collections import deque
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar, copy_context
+from itertools import islice
 from typing import Any, TypeVar
 
 # A ContextVar rather than a global: every thread and every asyncio task has its own setting.
@@ -21,8 +25,8 @@ F = TypeVar("F", bound=Callable)
 def isolated(function: F) -> F:
     """Decorate a function so that no switch which it sets outlives its call.
 
-    Ctrl-C may fall into the end of a ``with no_grad()`` block, before it sets back what was there.
-    Without this, nothing would be recorded any more in that session.
+    A debugger may interrupt at the end of a ``with no_grad()`` block, before the switch is set
+    back, and so may Ctrl-C in Python 3.10. Then nothing would be recorded any more in that session.
     """
 
     @functools.wraps(function)
@@ -30,6 +34,29 @@ def isolated(function: F) -> F:
         return copy_context().run(function, *args, **kwargs)
 
     return call  # type: ignore[return-value]
+
+
+class _Compiled:
+    """A method that ``with`` finds as a compiled function, into which Ctrl-C cannot fall.
+
+    Python raises KeyboardInterrupt between the lines of Python functions. In the first or last line
+    of a switch, nothing would be recorded any more in that session.
+    """
+
+    def __init__(self, function: Callable[[Any], Callable]):
+        self.function = function
+
+    def __get__(self, switch: Any, kind: Any = None) -> Any:
+        return self if switch is None else self.function(switch)
+
+    def __call__(self, switch: Any, *exception: Any) -> Any:
+        return self.function(switch)(*exception)  # as contextlib.ExitStack calls it
+
+
+class _End(io.IOBase):
+    """The end of a block: the compiled ``__exit__`` of a file calls ``close`` and nothing else."""
+
+    closed: Any = True  # nothing is to be closed when the object is deleted
 
 
 class _Switch(ContextDecorator):
@@ -41,13 +68,23 @@ class _Switch(ContextDecorator):
     def __init__(self) -> None:
         self._before: list[bool] = []
 
-    def __enter__(self) -> _Switch:
-        self._before.append(self.variable.get())
-        self.variable.set(self.value)
+    def _inside(self) -> Any:
+        """Return what ``with switch as …`` assigns."""
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.variable.set(self._before.pop())
+    @_Compiled
+    def __enter__(self) -> Callable:
+        keep = functools.partial(self._before.append, self.variable.get())
+        switch = functools.partial(self.variable.set, self.value)
+        calls = map(operator.methodcaller("__call__"), [keep, switch, [self._inside()].pop])
+        return functools.partial(next, islice(calls, 2, None))  # all three; returns the last result
+
+    @_Compiled
+    def __exit__(self) -> Callable:
+        switch_back = map(self.variable.set, map(list.pop, [self._before]))
+        end = _End()
+        end.close = functools.partial(deque(maxlen=0).extend, switch_back)  # type: ignore
+        return end.__exit__
 
     def _recreate_cm(self) -> _Switch:
         return type(self)()  # each call of a decorated function restores its own earlier value
@@ -56,21 +93,21 @@ class _Switch(ContextDecorator):
         if not inspect.isgeneratorfunction(function):
             return super().__call__(function)
 
-        # A generator runs in its caller's context, so the switch must be off at every yield.
+        # A generator runs in its caller's context, so this one gets a context of its own.
         @functools.wraps(function)
         def stepwise(*args: Any, **kwargs: Any) -> Any:
-            generator, sent, thrown = function(*args, **kwargs), None, None
+            context, generator = copy_context(), function(*args, **kwargs)
+            context.run(self.variable.set, self.value)
+            advance, what = generator.send, None
             while True:
                 try:
-                    with type(self)():
-                        item = generator.send(sent) if thrown is None else generator.throw(thrown)
+                    item = context.run(advance, what)
                 except StopIteration as end:
                     return end.value
-                sent = thrown = None
                 try:
-                    sent = yield item
+                    advance, what = generator.send, (yield item)
                 except BaseException as error:
-                    thrown = error
+                    advance, what = generator.throw, error
 
         return stepwise
 

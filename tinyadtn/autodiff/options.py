@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import GraphError
 from .arraylike import ArrayLike
-from .arrays import ShapeOnly, array_module, new_array, require_no_mask
+from .arrays import array_module, new_array, require_no_mask
 from .modes import recording
+from .shape_only import ShapeOnly
 
 _PLAIN = frozenset({bool, int, float, str, slice, type(None), type(...), np.ndarray})
 

@@ -7,10 +7,8 @@ understand ``engine``.
 from __future__ import annotations
 
 import contextlib
-import dis
 import inspect
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +20,7 @@ from .arraylike import ArrayLike
 from .arrays import Array, array_module, require_no_mask
 from .dtypes import to_common_dtype
 from .modes import looking_for_nan
+from .op_errors import is_about_shapes, numpy_raised, reading, require_value_and_vjps, shown
 from .options import option
 
 # --- forward -------------------------------------------------------------------------------------
@@ -35,7 +34,7 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
     """
     name, most = function.__name__.strip("_"), _most_arrays(function)
     of_user = str(function.__module__).partition(".")[0] != __name__.partition(".")[0]
-    call = _reading(function, name) if of_user else function
+    call = reading(function, name) if of_user else function
 
     def evaluate(arguments: tuple, options: dict) -> tuple:
         if len(arguments) > most or (most == math.inf and str in map(type, arguments)):
@@ -51,7 +50,7 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             result = call(*arrays, **options)
             value, *vjps = result if isinstance(result, tuple) else (result,)
         except ValueError as error:
-            if not (_is_about_shapes(error) and _numpy_raised(error)):
+            if not (is_about_shapes(error) and numpy_raised(error)):
                 raise
             shapes = ", ".join(str(a.shape) for a in arrays)
             raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
@@ -60,8 +59,8 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
                 raise TypeError(message) from error
             raise
         if of_user:
-            _require_value_and_vjps(value, vjps, arrays, name, joint)
-            vjps = [_reading(vjp, f"a VJP of {name}") for vjp in vjps]
+            require_value_and_vjps(value, vjps, arrays, name, joint)
+            vjps = [reading(vjp, f"a VJP of {name}") for vjp in vjps]
             if isinstance(value, np.ndarray) and not value.flags.writeable:
                 with contextlib.suppress(ValueError):  # a view of an argument, as it was before
                     value.setflags(write=True)
@@ -72,68 +71,6 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
         return arrays, options, value, vjps[0] if joint else vjps
 
     return evaluate
-
-
-def _require_value_and_vjps(value: Any, vjps: list, arrays: list, name: str, joint: bool) -> None:
-    """Raise TypeError unless an op returned an array and a function for each array."""
-    if len(vjps) != (1 if joint else len(arrays)) or not all(map(callable, vjps)):
-        raise TypeError(
-            f"{name} must return its value and "
-            f"{'one function for all gradients' if joint else 'a function for each array'}: "
-            f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
-        )
-    if not hasattr(getattr(value, "dtype", None), "kind"):  # torch's dtypes have none
-        raise TypeError(f"{name} must return an array as its value, got {_shown(value)}")
-
-
-# NumPy raises a plain ValueError if shapes do not fit; these are the words of its messages.
-_SHAPES = re.compile(
-    "could not be broadcast|could not broadcast|cannot broadcast|core dimension|cannot reshape"
-    "|not aligned|shape mismatch|must match exactly|must have (the )?same|zero-size array"
-    "|axes don't match|an empty sequence|cannot be squeezed"
-)
-
-
-def _is_about_shapes(error: ValueError) -> bool:
-    """Return whether the error has the words of NumPy's errors about shapes."""
-    if isinstance(error, IndexError):  # NumPy's AxisError is both
-        return True
-    return type(error) is ValueError and _SHAPES.search(str(error)) is not None
-
-
-def _numpy_raised(error: ValueError) -> bool:
-    """Return whether NumPy raised the error, and not a ``raise`` statement of the op itself."""
-    place: Any = error.__traceback__
-    while place.tb_next is not None:
-        place = place.tb_next
-    module = str(place.tb_frame.f_globals.get("__name__")).partition(".")[0]
-    raised = place.tb_frame.f_code.co_code[place.tb_lasti] == dis.opmap["RAISE_VARARGS"]
-    return module in ("numpy", "cupy") or not raised
-
-
-def _reading(function: Callable, name: str) -> Callable:
-    """Return a user's function, called with arrays that are read-only, because others need them."""
-
-    def call(*arrays: Array, **options: Any) -> Any:
-        try:
-            return function(*map(_read_only, arrays), **options)
-        except ValueError as error:
-            if "read-only" not in str(error):
-                raise
-            raise GraphError(
-                f"{name} writes into g, or into an array of the forward pass, which others need; "
-                "compute a new array: g * 2 instead of g *= 2"
-            ) from error
-
-    return call
-
-
-def _read_only(array: Array) -> Any:
-    """Return a view that cannot be written; an array on a GPU stays as it is."""
-    if type(array) is np.ndarray:
-        array = array.view()
-        array.setflags(write=False)
-    return array
 
 
 def _most_arrays(function: Any) -> float:
@@ -164,11 +101,13 @@ def root_of(tensor: Any) -> Any:
 
 def first_cotangent(tensor: Any, gradient: Any) -> Array:
     """Return dL/d(tensor), where backward begins: 1, or the caller's, in the tensor's dtype."""
-    if gradient is None and tensor.size != 1:
-        raise ShapeError(f"backward() of a tensor {tensor.shape} needs gradient= of that shape")
     data = tensor._data
-    g = array_module(data).ones_like(data) if gradient is None else gradient
-    g = to_common_dtype([data, g._data if isinstance(g, ArrayLike) else g], [True, False])[1]
+    if gradient is None:
+        if tensor.size != 1:
+            raise ShapeError(f"backward() of a tensor {tensor.shape} needs gradient= of that shape")
+        return array_module(data).ones_like(data)
+    g = gradient._data if isinstance(gradient, ArrayLike) else gradient
+    g = to_common_dtype([data, g], [True, False])[1]
     g = _in_dtype(g, tensor.dtype)
     if g.shape != tensor.shape:
         raise ShapeError(f"gradient has shape {g.shape}, the tensor has {tensor.shape}")
@@ -199,7 +138,7 @@ def joint_shares(node: Any, g: Array) -> list:
     if not isinstance(shares, (list, tuple)) or len(shares) != n:
         raise GraphError(
             f"{node.name} is joint: its VJP must return a list of {n} gradients, "
-            f"got {_shown(shares)}"
+            f"got {shown(shares)}"
         )
     twice = n > len(set(map(id, shares)))
     return [share.copy() if hasattr(share, "dtype") and twice else share for share in shares]
@@ -208,7 +147,7 @@ def joint_shares(node: Any, g: Array) -> list:
 def array(share: Any, node: Any, k: int) -> Array:
     """Return the gradient of argument ``k``; GraphError if it is not an array."""
     if isinstance(share, ArrayLike) or not hasattr(share, "dtype"):
-        raise GraphError(f"{_gradient(node, k)} must be an array, its VJP returned {_shown(share)}")
+        raise GraphError(f"{_gradient(node, k)} must be an array, its VJP returned {shown(share)}")
     require_no_mask(share)
     return share
 
@@ -264,10 +203,6 @@ def retain(tensor: Any, g: Array, gradients: dict) -> None:
 def _lies_well(gradient: Array, data: Array) -> bool:
     """Return whether the memory order is that of the leaf, or the usual one."""
     return gradient.flags.c_contiguous or gradient.strides == data.strides
-
-
-def _shown(value: Any) -> str:
-    return f"{value!r:.60}" + ("; is a return missing?" if value is None else "")
 
 
 def _in_dtype(array: Array, dtype: Any) -> Array:

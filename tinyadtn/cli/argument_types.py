@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 
 from ..errors import nearest
 from ..nn.models import MODELS
@@ -11,11 +12,11 @@ from ..studies.parts import is_own
 
 
 def path(text: str) -> str:
-    """Return the name of a file, a folder or a data set."""
+    """Return the name of a file, a folder or a data set; a shell leaves the ~ of --out=~/x."""
     # An empty text is often an unset shell variable, so it must not mean the default.
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"expected a file, a folder or a name, got {text!r}")
-    return text
+    return os.path.expanduser(text)  # noqa: PTH111 - Path would drop the / of dir/
 
 
 def network(text: str) -> str:

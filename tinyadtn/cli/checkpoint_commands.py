@@ -26,7 +26,7 @@ from ..studies.sensitivity import sensitivity
 from ..training.evaluate import evaluate, predict
 from ..training.features import features, layers_before
 from ..training.folder import writable_folder
-from ..training.runs import data_in
+from ..training.resume import data_in
 from .encode_option import encoding
 from .inputs import (
     class_names,

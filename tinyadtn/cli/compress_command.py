@@ -40,29 +40,33 @@ def compress_model(options: Namespace) -> None:
     )
     shapes = experiment.check(data, settings, dense)
     options.out = options.out or f"runs/compress-{options.model.replace(':', '-')}"
-    pictures = (f"{name}.png" for name in experiment_files.PICTURES)
-    check_free(options, *experiment_files.FILES, *pictures)
+    check_free(options, *experiment_files.FILES)
     folder = writable_folder(options.out)  # before training
     _check_room(folder, 12 * shapes.num_parameters)
     say(f"{options.model} on {data}")
     try:
-        outcomes = experiment.run_experiment(
+        models, records = experiment.run_experiment(
             data, settings, trained=dense, show_progress=not options.quiet
         )
     except KeyboardInterrupt:
         say("\nnothing was saved: results are written when all candidates are done")
         raise
-    try:
-        files = experiment_files.write_all(folder, data, settings, outcomes)  # printing may fail
+    try:  # printing may fail
+        files = [*experiment_files.write_all(folder, data, settings, models, records)]
     finally:  # print also if writing failed
-        say(f"\nWhat is stored\n\n{report(outcomes[0].models['fine-tuned'])}")
-        say(f"\nWhat it achieves\n\n{experiment.accuracy_table(outcomes)}")
+        say(f"\nWhat is stored\n\n{report(models['fine-tuned'])}")
+        say(f"\nWhat it achieves\n\n{experiment.accuracy_table(records)}")
     error = 100 * math.sqrt(0.1 * 0.9 / len(data.test))
     say(f"\nfrozen is the control: random, untrained weights in {', '.join(settings.encode)}.")
     say(f"The standard error of 90 % on {len(data.test):,} test images is {error:.1f} points.")
-    say(f"\n{folder}/\n  " + "\n  ".join(f"{file:22} {what}" for file, what in files.items()))
+    say(f"\n{folder}/")
+    for file in files:
+        size = (folder / file).stat().st_size
+        say(f"  {file:20}{size:>11,} bytes  {experiment_files.FILES[file]}")
+    if files[-1].endswith(".npz"):
+        say("  no pictures: pip install matplotlib pillow")
     small = f"{folder}/fine-tuned.npz"
-    if "digit-*.png" in files and not own_words(options):
+    if "digit-0.png" in files and not own_words(options):
         asked = as_typed([program(), "predict", f"{folder}/"]) + "digit-*.png"
         say(f"\nNext: {asked} {as_typed(['--model', small])}")
     elif options.encode or not is_own(options.model):

@@ -64,18 +64,6 @@ def encoding(text: str) -> Entry:
         ) from error
 
 
-def encoding_text(text: str) -> str:
-    """Return the text if ``encoding`` takes it."""
-    encoding(text)
-    return text
-
-
-def layer_text(text: str) -> str:
-    """Return the text if ``layer_encoding`` takes it."""
-    layer_encoding(text)
-    return text
-
-
 def _entry(node: ast.expr) -> Entry:
     """Return the encoding of a call, ``TensorTrain(ranks=4)``, or of a name, ``Frozen``."""
     call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])

@@ -9,15 +9,15 @@ import numpy as np
 
 from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
-from ..compression.compress import compress
 from ..data.labels import numbers_as_names
 from ..data.loading import load_data
-from ..data.splits import Data
+from ..data.splits import Data, hash_of
 from ..errors import DataFileError, NonFiniteError, TinyADTNError
 from ..nn.devices import placed
 from ..studies.networks import build_for
-from ..studies.parts import is_own, recipe_of
-from ..training.runs import data_in
+from ..studies.parts import is_own
+from ..studies.run import encoded
+from ..training.resume import data_in
 from .encode_option import by_layer
 from .terminal import as_typed, words_of
 
@@ -37,9 +37,8 @@ def widths_of(options: Namespace) -> dict[str, Any]:
 
 def network_for(options: Namespace, data: Data, seed: int | None) -> Any:
     """Return the named network with --widths and --encode; no seed gives shapes only."""
-    spec = {layer: recipe_of(entry) for layer, entry in by_layer(options.encode).items()}
     model = build_for(data, options.model, seed, **widths_of(options))
-    return compress(model, spec, rng=seed) if spec else model
+    return encoded(model, {"encode": by_layer(options.encode)}, seed)
 
 
 def own_words(options: Namespace) -> list[str]:
@@ -50,7 +49,7 @@ def own_words(options: Namespace) -> list[str]:
     encodings = [entry["encoding"] for entry in by_layer(options.encode).values()]
     if not any(map(is_own, [options.model, *encodings])):
         return []
-    return ["--network", options.model, *words_of(options, {"widths": None, "encode": ()})]
+    return ["--network", options.model, *words_of(options, "widths", "encode")]
 
 
 def load_finite(path: str, device: str = "cpu", into: Any = None) -> Any:
@@ -107,7 +106,8 @@ def data_for(options: Namespace) -> Data:
             f"{error}. {options.checkpoint} names these data; a path in it begins at the folder "
             "where it was trained. Give them with --data"
         ) from error
-    if not options.data and known.get("sha256") not in (None, data.identity()["sha256"]):
+    before, now = (hash_of(identity, known) for identity in (known, data.identity()))
+    if not options.data and before not in (None, now):
         raise DataFileError(
             f"{name} has changed since {options.checkpoint} was trained on it (another SHA-256); "
             f"to use it as it is now, add {as_typed(['--data', name])}"

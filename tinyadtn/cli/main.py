@@ -11,9 +11,9 @@ import io
 import os
 import signal
 import sys
-from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,27 +39,29 @@ EXIT_CODES: list[tuple[type[BaseException], int]] = [
 ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+def main(
+    arguments: Sequence[str] | None = None, parser: Callable[[], ArgumentParser] = build_parser
+) -> int:
+    """Run one command and return its exit code; ``parser`` makes the parser of the commands."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by 2>&-, so the next file would get its number
             setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without "±" is not an error
     try:
-        return _code_of(arguments)
+        return _code_of(arguments, parser)
     finally:
         for stream in (sys.stdout, sys.stderr):
             _discard_if_full(stream)
 
 
-def _code_of(arguments: Sequence[str] | None) -> int:
+def _code_of(arguments: Sequence[str] | None, parser: Callable[[], ArgumentParser]) -> int:
     debug = False
     try:
         keep_freed_memory()
-        options = _parsed(arguments)
+        options = _parsed(arguments, parser)
         debug = options.debug
-        with stopping_gently():
+        with handling(_interrupt, signal.SIGTERM, signal.SIGHUP):
             code = options.run(options) or 0
         flush_output()  # a full disk may be noticed only here
         return code
@@ -75,9 +77,9 @@ def _code_of(arguments: Sequence[str] | None) -> int:
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
 
 
-def _parsed(arguments: Sequence[str] | None) -> Namespace:
+def _parsed(arguments: Sequence[str] | None, parser: Callable[[], ArgumentParser]) -> Namespace:
     try:
-        return build_parser().parse_args(arguments)
+        return parser().parse_args(arguments)
     except SystemExit:  # after --help, --version or a wrong option
         flush_output()
         raise
@@ -107,15 +109,9 @@ def explained(error: BaseException) -> str:
     return shortened(printable(text)) or type(error).__name__
 
 
-@contextmanager
-def stopping_gently() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP (a closed terminal) raise KeyboardInterrupt, as SIGINT does."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with handling(interrupt, signal.SIGTERM, signal.SIGHUP):
-        yield
+def _interrupt(*_: Any) -> None:
+    """Stop the command as Ctrl-C does, at SIGTERM or SIGHUP (a closed terminal)."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

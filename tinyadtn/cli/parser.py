@@ -14,22 +14,14 @@ from ..tensor_networks.orders import ORDERS
 from ..tensor_networks.starts import STARTS
 from ..tensor_networks.wirings import WIRINGS
 from ..training.parts import KNOWN
-from ..training.runs import TrainingPlan
+from ..training.plan import TrainingPlan
 from ..training.train import SAVE_MINUTES
 from ..version import __version__
+from . import checkpoint_commands as checkpoint
 from . import data_commands
 from .argument_types import network, path, positive, rate, whole
-from .checkpoint_commands import (
-    draw_model,
-    evaluate_model,
-    export_model,
-    predict_image,
-    print_report,
-    try_layers,
-    write_features,
-)
 from .compress_command import compress_model
-from .encode_option import KINDS, encoding_text, layer_text
+from .encode_option import KINDS, encoding, layer_encoding
 from .recipes import ENCODED_RATE, VGG16
 from .sweep_command import run_sweep
 from .train_command import train_model
@@ -43,6 +35,16 @@ def option(name: str, help: str, value: Value, default: Any = None, **rest: Any)
     kind = {"type": value} if callable(value) else {"choices": list(value)}
     shown = " (default: %(default)s)" if default not in (None, ()) and "default" not in help else ""
     return name, {"help": help + shown, "default": default, **kind, **rest}
+
+
+def checked(parse: Callable[[str], Any]) -> Callable[[str], str]:
+    """Return a function that returns a text unchanged if ``parse`` takes it."""
+
+    def text_of(text: str) -> str:
+        parse(text)
+        return text
+
+    return text_of
 
 
 def flag(name: str, help: str, **rest: Any) -> Option:
@@ -102,9 +104,12 @@ PLAN = [  # one for each field of ``TrainingPlan``
 ]
 ENCODE = (
     "layers to encode: with the depth of an ADTN, as in fc1=1 conv4_*=2, or with an encoding "
-    f"({', '.join(KINDS)}, or module:name) and its options, as in fc1=TensorTrain:ranks=4"
+    f"({', '.join(KINDS)}, or module:name) and its options, as in fc1=TensorTrain:ranks=4; "
+    "fc1+fc2=2 is one ADTN for both"
 )
-ENCODES = option("--encode", ENCODE, layer_text, (), nargs="+", metavar="LAYER=ENCODING")
+ENCODES = option(
+    "--encode", ENCODE, checked(layer_encoding), (), nargs="+", metavar="LAYER=ENCODING"
+)
 ONE_LAYER = "depth of an ADTN, or another encoding with its options, such as LowRank:rank=8"
 WIDTHS = option(
     "--widths",
@@ -149,7 +154,7 @@ COMPRESS = [
 ]
 SENSITIVITY = [
     *(CHECKPOINT, DATA),
-    option("--encode", ONE_LAYER, encoding_text, "2", metavar="ENCODING"),
+    option("--encode", ONE_LAYER, checked(encoding), "2", metavar="ENCODING"),
     option("--layers", "pattern of the layers to try", str, "*", metavar="PATTERN"),
     option("--epochs", "epochs of training after the fit (default: 0)", whole, 0),
     option("--learning-rate", "peak learning rate of these epochs", rate, ENCODED_RATE),
@@ -212,7 +217,9 @@ SIZE = option("--size", "cut pictures to a square of this many pixels a side", p
 IMPORT = [SOURCE, SIZE, NPZ_OUT, REPLACE]
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
     def error(self, message: str) -> NoReturn:
         """Print the message, without control characters; exit with code 2.
 
@@ -223,25 +230,34 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with all commands and their options."""
-    parser = _Parser(
+    parser = Parser(
         prog="tinyadtn",
         description="Compress neural networks with tensor networks, in plain NumPy.",
         epilog='Begin with "tinyadtn compress fc2": two minutes, on bundled MNIST digits.',
     )
     parser.add_argument("--version", action="version", version=f"tinyadtn {__version__}")
-    add = _adder(parser.add_subparsers(metavar="COMMAND", required=True))
+    add = adder(parser.add_subparsers(metavar="COMMAND", required=True))
     add("train", train_model, TRAIN, "train a network, dense or encoded")
     add("compress", compress_model, COMPRESS, "train, encode and fine-tune a network, and compare")
-    add("evaluate", evaluate_model, EVALUATE, "print the loss and accuracy of a model")
-    add("features", write_features, FEATURES, "store the output of a model's first layers")
-    add("export", export_model, EXPORT, "write a model for other programs")
-    add("sensitivity", try_layers, SENSITIVITY, "encode one layer at a time, and compare")
-    add("predict", predict_image, PREDICT, "predict the class of a picture")
-    add("report", print_report, REPORT, "print parameters and bytes of a model's weights")
-    add("draw", draw_model, DRAW, "draw a model's ADTNs and their spectra")
+    add("evaluate", checkpoint.evaluate_model, EVALUATE, "print the loss and accuracy of a model")
+    add(
+        "features",
+        checkpoint.write_features,
+        FEATURES,
+        "store the output of a model's first layers",
+    )
+    add("export", checkpoint.export_model, EXPORT, "write a model for other programs")
+    add(
+        "sensitivity", checkpoint.try_layers, SENSITIVITY, "encode one layer at a time, and compare"
+    )
+    add("predict", checkpoint.predict_image, PREDICT, "predict the class of a picture")
+    add(
+        "report", checkpoint.print_report, REPORT, "print parameters and bytes of a model's weights"
+    )
+    add("draw", checkpoint.draw_model, DRAW, "draw a model's ADTNs and their spectra")
     add("sweep", run_sweep, SWEEP, "do the runs of a TOML file; continue a sweep that was stopped")
     data = add("data", None, [], "list, download, show or import data sets")
-    add = _adder(data.add_subparsers(metavar="list | get | show | import", required=True))
+    add = adder(data.add_subparsers(metavar="list | get | show | import", required=True))
     add("list", data_commands.list_data, [], "list the data sets and where they are")
     add("get", data_commands.get_data, [DATASET], "download a data set and check its contents")
     add("show", data_commands.show_data, [SOURCE, SIZE], "print sizes, classes, mean and hash")
@@ -249,15 +265,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _adder(actions: Any) -> Callable[..., argparse.ArgumentParser]:
+def adder(actions: Any) -> Callable[..., argparse.ArgumentParser]:
     """Return a function that adds one command with its function, its options and its help."""
 
     def add(name: str, run: Any, options: list[Option], summary: str) -> argparse.ArgumentParser:
         description = summary[0].upper() + summary[1:] + "."
         command = actions.add_parser(name, help=summary, description=description)
-        for words, settings in [*(ALWAYS if run else []), *options]:
-            command.add_argument(words, **settings)
-        command.set_defaults(run=run)
+        every = [*(ALWAYS if run else []), *options]
+        added = [command.add_argument(words, **settings) for words, settings in every]
+        command.set_defaults(run=run, defaults={a.dest: a.default for a in added})
         return command
 
     return add

@@ -12,27 +12,16 @@ from ..errors import TinyADTNError
 from ..studies.results import Record, read_records
 from ..studies.spec import Spec, read_spec
 from ..studies.sweep import check_executor, preview, results_path, sweep
-from ..studies.table import DIGITS, by_label, pivot_table, plot, preview_table, table
+from ..studies.table import by_label, pivot_table, plot, preview_table, table
 from ..studies.workers import dask_executor
 from ..tables import printable
 from ..training.folder import writable_folder
 from .outputs import check_picture
 from .terminal import as_typed, program, say, words_of
 
-# The options that a command to copy repeats, unless they have these values.
-DEFAULTS = {
-    "out": None,
-    "rows": (),
-    "executor": None,
-    "workers": None,
-    "blas_threads": None,
-    "device": "cpu",
-    "best": False,
-    "markdown": False,
-    "pivot": None,
-    "split": None,
-    "digits": DIGITS,
-}
+# The options that a command to copy repeats, unless they have their defaults.
+WHAT, WHERE = ("out", "rows"), ("executor", "workers", "blas_threads", "device")
+SHOWN = ("best", "markdown", "pivot", "split", "digits")
 
 
 def run_sweep(options: Namespace) -> int:
@@ -117,7 +106,9 @@ def _do(options: Namespace, spec: Spec, out: Path) -> dict[str, Record]:
 
 def _again(options: Namespace, *more: str) -> str:
     """Return the command that does the remaining runs."""
-    return as_typed([program(), "sweep", options.spec, *words_of(options, DEFAULTS), *more])
+    return as_typed(
+        [program(), "sweep", options.spec, *words_of(options, *WHAT, *WHERE, *SHOWN), *more]
+    )
 
 
 def _tell_failures(options: Namespace, spec: Spec, records: dict[str, Record]) -> int:

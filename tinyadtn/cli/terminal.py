@@ -6,10 +6,9 @@ import os
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ..tables import printable
 
@@ -30,11 +29,11 @@ def say_next(*words: str) -> None:
     say(f"\nNext: {as_typed([program(), *words])}")
 
 
-def words_of(options: Namespace, defaults: Mapping[str, Any]) -> list[str]:
-    """Return the words of the options that do not have their default, as a user types them."""
+def words_of(options: Namespace, *names: str) -> list[str]:
+    """Return the words of those options that do not have their default, as a user types them."""
     words = []
-    for name, default in defaults.items():
-        if (value := getattr(options, name)) != default:
+    for name in names:
+        if (value := getattr(options, name)) != options.defaults[name]:
             values = value if isinstance(value, list) else [] if value is True else [value]
             words += [f"--{name.replace('_', '-')}", *map(str, values)]
     return words
@@ -56,11 +55,12 @@ def _naming_stdout() -> Iterator[None]:
 
 
 def as_typed(words: Iterable[str]) -> str:
-    r"""Return the words as a line for the shell, quoted where necessary.
+    r"""Return the words as a line for the shell, quoted where necessary; a file -x becomes ./-x.
 
     >>> print(as_typed(["ls", "my digits", "\x1b[31mred"]))
     ls 'my digits' $'\x1b\x5b\x33\x31\x6d\x72\x65\x64'
     """
+    words = [f"./{word}" if word[:1] == "-" != word[1:2] else word for word in words]
     return " ".join(shlex.quote(word) if word.isprintable() else _spelled(word) for word in words)
 
 

@@ -18,9 +18,10 @@ from ..training.evaluate import evaluate
 from ..training.folder import STATES
 from ..training.memory import check_memory, training_memory
 from ..training.parts import KNOWN
+from ..training.plan import TrainingPlan
 from ..training.progress_bar import with_progress
-from ..training.runs import TrainingPlan, planned
-from ..training.train import SAVE_MINUTES, train
+from ..training.resume import planned
+from ..training.train import train
 from .inputs import network_for, own_words
 from .outputs import check_free
 from .recipes import recipe
@@ -124,4 +125,4 @@ def _to_go_on(options: Namespace) -> str:
     own = {kind: name for kind in KNOWN if is_own(name := getattr(options, kind))}
     words += [word for kind, name in own.items() for word in (f"--{kind}", name)]
     words += own_words(options)[2:]  # without the network, which is named already
-    return as_typed([*words, *words_of(options, {"device": "cpu", "save_minutes": SAVE_MINUTES})])
+    return as_typed([*words, *words_of(options, "device", "save_minutes")])

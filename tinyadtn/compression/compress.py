@@ -7,6 +7,7 @@ the other parameters if the caller asks for it.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import numbers
 from collections.abc import Mapping
 from types import EllipsisType
@@ -26,7 +27,7 @@ from ..nn.parameters import Seed, Shape, cast_and_move
 from ..nn.sequential import naming
 from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
-from .configure import check_shape, encoded, require_model, set_config, stored_in
+from .encoded_model import check_shape, encoded, require_model, set_config, stored_in
 
 # Keys are the name of a layer, a pattern, or a tuple of these.
 Spec = Mapping[Any, "int | Encoding | Recipe"]
@@ -66,8 +67,13 @@ def compress(
     layers = named_layers(model)
     weights: dict[str, Encoding] = {}
     for key, names in _resolve(spec, layers).items():
-        for group in [names] if isinstance(key, tuple) else [[name] for name in names]:
-            weights |= _encode({name: layers[name] for name in group}, spec[key], rng)
+        chosen = {name: layers[name] for name in names}
+        if isinstance(key, tuple):
+            weights |= _encode_jointly(chosen, spec[key], rng)
+            continue
+        for name, layer in chosen.items():
+            shape, axes = tuple(layer.weight.shape), getattr(layer, "axes", None)
+            weights[name] = _encode({name: layer}, shape, axes, spec[key], rng)
     small = encoded(model.copy(), weights)
     if train_others:
         return small
@@ -116,28 +122,25 @@ def _matching(layers: Mapping[str, Any], pattern: str) -> list[str]:
     return names
 
 
-def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
-    """Return the encoding of a layer's weight, or one for several layers as a part for each.
+def _encode_jointly(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encoding]:
+    """Return one encoding for the weights of several layers, as a part for each."""
+    shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
+    together = [*shapes.values()]
+    axes = joint_axes(together, [getattr(layer, "axes", None) for layer in layers.values()])
+    whole = _encode(layers, joint_shape(together), axes, value, rng)
+    return {name: SharedWeight(whole, k, shapes) for k, name in enumerate(layers)}
+
+
+def _encode(layers: Mapping[str, Any], shape: Shape, axes: Axes, value: Any, rng: Seed) -> Encoding:
+    """Return an encoding of that shape, which replaces the weights of the layers.
 
     ``value`` is a depth, an encoding or a recipe.
     """
     name = "+".join(layers)
-    shapes = {n: tuple(layer.weight.shape) for n, layer in layers.items()}
-    axes = [getattr(layer, "axes", None) for layer in layers.values()]
-    shape, joint = joint_shape([*shapes.values()]), len(layers) > 1
     if isinstance(value, Encoding):
         whole = value.copy()  # a copy, so that neither the caller nor other layers share it
     else:
-        is_depth = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        recipe = ADTN.like(depth=int(value)) if is_depth else value
-        if isinstance(value, type) and issubclass(value, Encoding):
-            recipe = value.like()
-        if not callable(recipe):
-            raise TinyADTNError(
-                f"{name}: {value!r} is not a depth, an encoding or a recipe, {EXAMPLE}"
-            )
-        structure = joint_axes([*shapes.values()], axes) if joint else axes[0]
-        whole = _call_recipe(name, recipe, shape, structure, rng)
+        whole = _call_recipe(name, _recipe(name, value), shape, axes, rng)
     if not isinstance(whole, Encoding):
         raise TinyADTNError(f"{name}: the recipe returned {type(whole).__name__}, not an encoding")
     if not hasattr(whole, "shape"):
@@ -149,7 +152,18 @@ def _encode(layers: Mapping[str, Any], value: Any, rng: Seed) -> dict[str, Encod
     for _, tensor in whole.named_tensors():
         own = dtype if tensor.dtype.kind == "f" else tensor.dtype  # indices stay integers
         tensor.data = cast_and_move(tensor, own, device_of(replaced[0].data))
-    return {n: SharedWeight(whole, k, shapes) if joint else whole for k, n in enumerate(layers)}
+    return whole
+
+
+def _recipe(name: str, value: Any) -> Recipe:
+    """Return the recipe that a value of the spec stands for: a depth, a class, or a recipe."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return functools.partial(ADTN, depth=int(value))
+    if isinstance(value, type) and issubclass(value, Encoding):
+        return value.like()
+    if not callable(value):
+        raise TinyADTNError(f"{name}: {value!r} is not a depth, an encoding or a recipe, {EXAMPLE}")
+    return value
 
 
 def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed) -> Any:

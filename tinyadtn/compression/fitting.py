@@ -8,11 +8,12 @@ from typing import Any
 
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
-from ..encodings.joint import SharedWeight, group_by_encoding, storage_of
+from ..encodings.joint import SharedWeight
+from ..encodings.storage import group_by_encoding, storage_of
 from ..errors import TinyADTNError
 from ..nn.module import Module
 from ..nn.surgery import dense, layer_named
-from .configure import check_shape
+from .encoded_model import check_shape
 
 
 def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[float]]:
@@ -31,16 +32,16 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     (6, 1, True)
     """
     groups = fittable(model)
-    fits = {name: storage_of(next(iter(group.values()))).fit for name, group in groups.items()}
-    takes = {name: _options(storage_of(next(iter(g.values())))) for name, g in groups.items()}
+    wholes = {name: storage_of(next(iter(group.values()))) for name, group in groups.items()}
+    takes = {name: _options(whole) for name, whole in wholes.items()}
     known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
     if not options.keys() <= known:
         raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
     targets = {name: _target(group, dense_model) for name, group in groups.items()}
     errors = {}
-    for name, fit_to in fits.items():
+    for name, whole in wholes.items():
         given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
-        errors[name] = fit_to(targets[name], **given)
+        errors[name] = whole.fit(targets[name], **given)
     return errors
 
 

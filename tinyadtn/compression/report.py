@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, replace
@@ -11,13 +12,13 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..encodings.encoding import Counts, Encoding
-from ..encodings.joint import group_by_encoding, storage_of
+from ..encodings.storage import group_by_encoding, storage_of
 from ..files.npz import write_npz
 from ..nn.module import Module
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..tables import format_table
-from .configure import require_model, stored_in
+from .encoded_model import require_model, stored_in
 from .timing import HEAD, Timing, timings
 
 
@@ -154,30 +155,7 @@ def _sum(name: str, counts: Iterable[Counts], tensors: Mapping[str, Tensor]) -> 
 
 def npz_bytes(tensors: Mapping[str, Tensor]) -> int:
     """Return the size of an uncompressed ``.npz`` file with these tensors, without writing it."""
-    file = _Nowhere()
-    # Zeros take as many bytes as the values, and a tensor may have a shape only.
-    zeros = {k: np.broadcast_to(t.dtype.type(0), t.shape) for k, t in tensors.items()}
-    write_npz(file, zeros)
-    return file.length
-
-
-class _Nowhere:
-    """A file that stores only its length."""
-
-    length = position = 0
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self.position
-
-    def seek(self, position: int) -> None:
-        """Move to the position."""
-        self.position = position
-
-    def write(self, data: Any) -> None:
-        """Advance by the length of ``data``."""
-        self.position += memoryview(data).nbytes
-        self.length = max(self.length, self.position)
-
-    def flush(self) -> None:
-        """Do nothing, because nothing is buffered."""
+    file = io.BytesIO()
+    # A file of elements without bytes (V0) has headers of the same length, and no content.
+    write_npz(file, {name: np.empty(tensor.shape, "V0") for name, tensor in tensors.items()})
+    return file.tell() + sum(tensor.size * tensor.dtype.itemsize for tensor in tensors.values())

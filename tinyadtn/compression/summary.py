@@ -15,7 +15,7 @@ from ..nn.parameters import Shape
 from ..nn.sequential import Sequential, naming
 from ..nn.surgery import with_weights
 from ..tables import format_table
-from .configure import image_of
+from .encoded_model import image_of
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..nn.layers import Conv2d, Linear
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..nn.surgery import dense
-from .configure import image_of
+from .encoded_model import image_of
 
 SECONDS = 0.2  # duration of the repetitions, after one call for warm-up
 FEWEST = 3

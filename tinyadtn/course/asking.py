@@ -31,6 +31,10 @@ def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> A
     try:
         result = answer(given)
     except TypeError as error:
+        if "cannot unpack" in str(error):
+            raise UnexpectedResultError(
+                "The function inside tiny.op returns a value and one VJP: lambda a: (value, vjp)."
+            ) from None
         if "ufunc" not in str(error):
             raise
         raise UnexpectedResultError(

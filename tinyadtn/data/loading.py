@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataFileError
+from ..errors import DataFileError, explained
 from ..files.datafile import CHUNK, SPLITS
 from ..limits import require_memory
 from .catalogue import KNOWN, locate
@@ -29,6 +29,7 @@ FROM_TORCH = (
 )
 
 
+@explained("; arrays are one argument, load_data((images, labels))")
 def load_data(
     source: str | os.PathLike[str] | Mapping | Sequence | Split | Data = "mnist-5k",
     *,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import shlex
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -158,9 +159,8 @@ def _require_content(folder: Path, paths: list[Path], pixels: int) -> None:
 
 def _scaled(folder: Path) -> str:
     """Return how to scale the pictures of a folder."""
-    return (
-        f"load_data(folder, size=32), or tinyadtn data import {folder} --size 32 --out pictures.npz"
-    )
+    command = f"tinyadtn data import {shlex.quote(str(folder))} --size 32 --out pictures.npz"
+    return f"load_data(folder, size=32), or {command}"
 
 
 def _common_shape(folder: Path, paths: list[Path], size: int | None) -> tuple[int, int, int]:

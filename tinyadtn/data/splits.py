@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import require_number
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, explained
 from ..files.datafile import SPLITS
 from .card import DataCard
 from .image_checks import (
@@ -110,13 +110,17 @@ class Data:
     def identity(self) -> dict[str, Any]:
         """Return the name, and the number and SHA-256 of the training images, to store with a run.
 
-        The hash covers pixels and labels, so it distinguishes data of the same size. Names of
-        classes are added unless they are numbers, and for features the ``origin``.
+        The hash covers pixels and labels, so it distinguishes data of the same size. ``all_sha256``
+        covers all three splits. Names of classes are added unless they are numbers, and for
+        features the ``origin``.
         """
-        digest = hashlib.sha256(repr(self.train.images.shape).encode())
-        for array in (self.train.images, self.train.labels):
-            digest.update(np.ascontiguousarray(array).data)
-        found = {"name": self.name, "images": len(self.train), "sha256": digest.hexdigest()}
+        digest, hashes = hashlib.sha256(repr(self.train.images.shape).encode()), []
+        for split in (self.train, self.validation, self.test):
+            for array in (split.images, split.labels):
+                digest.update(np.ascontiguousarray(array).data)
+            hashes.append(digest.hexdigest())
+        found = {"name": self.name, "images": len(self.train)}
+        found |= {"sha256": hashes[0], "all_sha256": hashes[-1]}
         if self.classes != numbers_as_names(len(self.classes)):
             found["classes"] = list(self.classes)
         return found if self.origin is None else {**found, "origin": self.origin}
@@ -149,6 +153,15 @@ class Data:
         return f"Data({self.name}: {sizes}; images {shape}; {len(self.classes)} classes)"
 
 
+def hash_of(identity: dict[str, Any], like: dict[str, Any]) -> Any:
+    """Return the SHA-256 in an identity that can be compared with another one.
+
+    Files of older versions have only that of the training images.
+    """
+    return identity.get("all_sha256" if "all_sha256" in like else "sha256")
+
+
+@explained()
 def batches(
     split: Split, size: int, *, seed: int, epoch: int, skip: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

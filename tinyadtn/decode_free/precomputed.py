@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..autodiff.arrays import Array
 from ..autodiff.engine import Tensor
-from ..autodiff.modes import no_grad
+from ..autodiff.modes import isolated, no_grad
 from ..errors import TinyADTNError
 from ..nn.layers import Conv2d, Linear
 from ..nn.module import Module
@@ -76,8 +75,7 @@ def route_of(layer: Any, batch: int | None = None, shape: Shape = ()) -> Any:
     return rule.conv_route(weight, in_pixels, out_pixels, layer.groups)
 
 
-@contextmanager
-def decoded(model: Module) -> Iterator[Any]:
+class decoded(no_grad):  # noqa: N801
     """Compute every encoded weight once, for many batches: ``with decoded(model) as ready:``.
 
     Inside the block nothing is recorded, as in ``no_grad``. Each layer gets a Tensor, or
@@ -94,20 +92,32 @@ def decoded(model: Module) -> Iterator[Any]:
     ...     type(ready.fc1.weight).__name__, type(ready.fc2.weight).__name__
     ('PrecomputedFactors', 'Tensor')
     """
-    with no_grad():
-        layers = {"": model, **named_layers(model)}
 
-        def precomputed(name: str, weight: Array) -> Any:
-            if isinstance(weight, PrecomputedFactors):
-                return weight
-            if isinstance(weight, Weight) and not (hasattr(weight, "chain") or weight.fits()):
-                return weight  # applied as it is, because it cannot be decoded
-            layer: Any = layers.get(name.rpartition(".")[0])
-            route = None if layer is None else route_of(layer)
-            if route is None:
-                return None
-            # Copies: a factor may be a parameter itself, which an optimizer changes in place.
-            tensors = [Tensor(factor.data.copy()) for factor in along(route, weight)]
-            return PrecomputedFactors(weight.shape, weight.label, route, tensors)
+    def __init__(self, model: Module) -> None:
+        super().__init__()
+        self._model = model
 
-        yield with_tensors(model, precomputed)
+    def _inside(self) -> Any:
+        return _ready(self._model)
+
+
+@isolated
+@no_grad()
+def _ready(model: Module) -> Any:
+    """Return the model with precomputed weights and factors."""
+    layers = {"": model, **named_layers(model)}
+
+    def precomputed(name: str, weight: Array) -> Any:
+        if isinstance(weight, PrecomputedFactors):
+            return weight
+        if isinstance(weight, Weight) and not (hasattr(weight, "chain") or weight.fits()):
+            return weight  # applied as it is, because it cannot be decoded
+        layer: Any = layers.get(name.rpartition(".")[0])
+        route = None if layer is None else route_of(layer)
+        if route is None:
+            return None
+        # Copies: a factor may be a parameter itself, which an optimizer changes in place.
+        tensors = [Tensor(factor.data.copy()) for factor in along(route, weight)]
+        return PrecomputedFactors(weight.shape, weight.label, route, tensors)
+
+    return with_tensors(model, precomputed)

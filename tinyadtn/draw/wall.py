@@ -16,6 +16,11 @@ from .style import FRESH_GATE, GATE, SIGMA, SITES, Figure, new_figure
 LINE = 0.26  # inches from one site to the next, the unit of both axes
 SLOT = 1.5  # units from one gate of a site to its next
 WAIST = 0.12  # units: half the width of a gate at sites that pass through it
+BOX: dict[str, Any] = {"edgecolor": "black", "zorder": 2}
+MEANINGS = {  # colour and meaning of a gate by whether its sites are untouched
+    True: (FRESH_GATE, "gate on |00⟩: stores one column"),
+    False: (GATE, "gate: stores its whole matrix"),
+}
 
 
 def brick_wall(weight: ADTN) -> Figure:
@@ -56,7 +61,10 @@ def brick_wall(weight: ADTN) -> Figure:
         _draw_sigma(axes, SLOT * (slot + 0.5), weight)
     for number, middle in enumerate(plan.layers, start=1):
         axes.text(SLOT * middle, -0.8, f"layer {number}", ha="center", va="bottom", fontsize=9)
-    _draw_legend(figure, weight)
+    handles, labels = axes.get_legend_handles_labels()
+    meanings = dict(zip(labels, handles))  # each once
+    place = {"loc": "outside lower center", "ncols": 3, "fontsize": 8, "frameon": False}
+    figure.legend(meanings.values(), meanings.keys(), **place)
     return figure
 
 
@@ -151,14 +159,15 @@ def _draw_gate(axes: Any, gate: _Gate) -> None:
     """Draw a box on the gate's two sites, narrow where other sites pass between them."""
     from matplotlib.patches import Polygon
 
-    x, color = SLOT * (gate.slot + 0.5), FRESH_GATE if gate.column.fresh else GATE
+    x = SLOT * (gate.slot + 0.5)
+    color, label = MEANINGS[gate.column.fresh]
     near = gate.bottom == gate.top + 1
     edge = [(0.5, gate.top - 0.3), (0.5, gate.bottom + 0.3)]  # half widths, from top to bottom
     if not near:
         upper, lower = gate.top + 0.3, gate.bottom - 0.3
         edge[1:1] = [(0.5, upper), (WAIST, upper), (WAIST, lower), (0.5, lower)]
     outline = [(x + half, y) for half, y in edge] + [(x - half, y) for half, y in reversed(edge)]
-    axes.add_patch(Polygon(outline, facecolor=color, edgecolor="black", zorder=2, gid="gate"))
+    axes.add_patch(Polygon(outline, facecolor=color, label=label, gid="gate", **BOX))
     for passing in range(gate.top + 1, gate.bottom):
         colour = axes.lines[passing].get_color()
         across = [x - 1.2 * WAIST, x + 1.2 * WAIST]
@@ -173,25 +182,8 @@ def _draw_sigma(axes: Any, x: float, weight: ADTN) -> None:
     from matplotlib.patches import Rectangle
 
     box = (x - 0.35, -0.5), 0.7, weight.num_sites
-    axes.add_patch(Rectangle(*box, facecolor=SIGMA, edgecolor="black", zorder=2, gid="sigma"))
+    label = f"σ = {weight.activation}, on all entries"
+    axes.add_patch(Rectangle(*box, facecolor=SIGMA, label=label, gid="sigma", **BOX))
     middle = (weight.num_sites - 1) / 2
     style = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 8, "zorder": 4}
     axes.text(x, middle, weight.activation, **style)
-
-
-def _draw_legend(figure: Figure, weight: ADTN) -> None:
-    from matplotlib.patches import Patch
-
-    meanings = [
-        (FRESH_GATE, "gate on |00⟩: stores one column"),
-        (GATE, "gate: stores its whole matrix"),
-        (SIGMA, f"σ = {weight.activation}, on all entries"),
-    ]
-    used = {FRESH_GATE if column.fresh else GATE for column in weight.wall}
-    used |= {SIGMA} if weight.depth > 1 else set()
-    handles = [
-        Patch(facecolor=color, edgecolor="black", label=label)
-        for color, label in meanings
-        if color in used
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)

@@ -29,7 +29,7 @@ from ..tensor_networks.gates import ContractionStep, contraction_steps, network_
 from ..tensor_networks.sites import Axes, assign_sites
 from ..tensor_networks.starts import STARTS, draw_gates
 from ..tensor_networks.wall import build_wall
-from ..tensor_networks.wirings import WIRINGS, Pairs
+from ..tensor_networks.wirings import WIRINGS, Pairs, columns_of
 from . import costs
 from .encoding import Counts, Encoding, Recipe
 from .fit import fit_by_variable_projection
@@ -92,26 +92,17 @@ class ADTN(ByFactors, Encoding):
         normalized: bool = True,
         rng: Seed = None,
     ):
-        options: dict[str, Any] = {
-            "shape": shape,
-            "depth": depth,
-            "activation": activation,
-            "wiring": wiring,
-            "order": order,
-            "axes": axes,
-            "site_dim": site_dim,
-            "start": start,
-            "normalized": normalized,
-        }
-        options = checked_options(options)
+        options = checked_options(
+            shape=shape, depth=depth, activation=activation, wiring=wiring, order=order,
+            axes=axes, site_dim=site_dim, start=start, normalized=normalized,
+        )  # fmt: skip
         self.shape, self.depth = options["shape"], options["depth"]
         self.activation, self.wiring = options["activation"], options["wiring"]
         self.start, self.normalized = options["start"], options["normalized"]
         self.sites = assign_sites(
             self.shape, options["axes"], options["site_dim"], options["order"]
         )
-        named = isinstance(self.wiring, str)
-        pairs = WIRINGS[self.wiring](self.num_sites) if named else self.wiring
+        pairs = columns_of(self.wiring, self.num_sites)
         self.wall = build_wall(pairs, self.sites.wall_dims, 1)  # one layer, for the size check
         costs.check_size(self, by_factors=True)
         self.wall = build_wall(pairs, self.sites.wall_dims, self.depth)
@@ -246,10 +237,10 @@ class ADTN(ByFactors, Encoding):
         )
 
 
-def checked_options(options: dict[str, Any]) -> dict[str, Any]:
+def checked_options(**options: Any) -> dict[str, Any]:
     """Return the options of an ADTN in Python's own types, ready for JSON. Raise if one is wrong.
 
-    ``assign_sites`` and ``build_wall`` check the values that depend on the shape.
+    ``assign_sites`` and ``columns_of`` check the values that depend on the shape.
     """
     normalized = options["normalized"]
     if not isinstance(normalized, (bool, np.bool_)):

@@ -72,7 +72,7 @@ def fit_by_variable_projection(
             errors.append(math.sqrt(max(loss.item(), 0.0)))
             if step < steps:
                 descend(loss, optimizer, schedule(step))
-        self.load_arrays(whole)
+        self.scale.data = asarray_like(whole["scale"], self.scale.data)
     except BaseException as error:
         self.load_arrays(before if isinstance(error, NonFiniteError) else whole)
         optimizer.zero_grad()

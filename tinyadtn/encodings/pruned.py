@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, ShapeOnly, array_module
+from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
+from ..autodiff.shape_only import ShapeOnly
 from ..checks import require_number
 from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes

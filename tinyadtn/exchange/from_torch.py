@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autodiff.arrays import require_no_mask
 from ..autodiff.engine import Tensor
-from ..compression.configure import require_model
+from ..compression.encoded_model import require_model
 from ..errors import NonFiniteError, ShapeError, TinyADTNError, nearest
 from ..nn.members import walk
 from ..nn.module import Module

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compression.configure import image_of
+from ..compression.encoded_model import image_of
 from ..errors import SizeLimitError, TinyADTNError
 from ..files.atomic import replacing
 from ..nn.parameters import Shape
@@ -39,7 +39,8 @@ def save_onnx(path: str | os.PathLike[str], model: Sequential, image: Shape | No
     if not isinstance(model, Sequential):
         raise TinyADTNError(f"save_onnx needs a Sequential, got {type(model).__name__}")
     image = tuple(image_of(model, image))
-    graph = Graph(np.result_type(np.float32, *(t.dtype for _, t in model.named_parameters())))
+    dtype = np.result_type(np.float32, *(t.dtype for _, t in model.named_parameters()))
+    graph = Graph(onnx.helper.make_node, dtype)
     for name, layer, before, _ in model.innermost(image):
         add_layer(graph, name, layer, before)
     size = sum(array.nbytes for array in graph.constants.values())
@@ -56,11 +57,7 @@ def _built(onnx: Any, graph: Graph, image: Shape, output: Shape) -> Any:
     """Return the graph as a checked ``onnx.ModelProto``."""
     make = onnx.helper
     kind = make.np_dtype_to_tensor_dtype(graph.dtype)
-    nodes = [
-        make.make_node(node.operator, node.inputs, [node.output], name=node.output, **node.options)
-        for node in graph.nodes
-    ]
-    nodes.append(make.make_node("Identity", [graph.last], ["logits"], name="logits"))
+    nodes = [*graph.nodes, make.make_node("Identity", [graph.last], ["logits"], name="logits")]
     constants = [onnx.numpy_helper.from_array(a, name) for name, a in graph.constants.items()]
     inputs = [make.make_tensor_value_info("images", kind, ["n", *image])]
     outputs = [make.make_tensor_value_info("logits", kind, ["n", *output])]

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autodiff.modes import isolated, no_grad
 from ..errors import TinyADTNError
-from ..nn import layers, norm_layers
+from ..nn import layers, norm_layers, pool_layers
 from ..nn.parameters import Shape
 from ..nn.surgery import dense
 from ..ops.conv import conv2d
@@ -22,22 +22,16 @@ from ..ops.pool import pool_window
 from ..ops.windows import SlidingWindow, window_over
 
 
-@dataclass(frozen=True)
-class Node:
-    """One operator: y = operator(inputs), with constant options."""
-
-    operator: str
-    inputs: list[str]
-    output: str
-    options: dict[str, Any]
-
-
 @dataclass
 class Graph:
-    """The nodes so far, the constants by name, and the name of the last result."""
+    """The nodes so far, the constants by name, and the name of the last result.
 
+    ``make_node`` is that of ``onnx.helper``.
+    """
+
+    make_node: Callable[..., Any]
     dtype: Any
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[Any] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     last: str = "images"
 
@@ -47,9 +41,9 @@ class Graph:
         return name
 
     def add(self, output: str, operator: str, inputs: list[str], **options: Any) -> str:
-        """Add a node and return the name of its result, which becomes the last one."""
+        """Add a node with constant options and return the name of its result, now the last one."""
         self.last = f"{output}.out"
-        self.nodes.append(Node(operator, inputs, self.last, options))
+        self.nodes.append(self.make_node(operator, inputs, [self.last], name=self.last, **options))
         return self.last
 
 
@@ -98,7 +92,7 @@ def _pool(graph: Graph, name: str, layer: Any, shape: Shape) -> None:
     window = pool_window((1, *shape), **layer._options())
     options = _sides(window)
     options["pads"][2:] = [_covered(window, axis) for axis in (0, 1)]
-    if isinstance(layer, layers.MaxPool2d):
+    if isinstance(layer, pool_layers.MaxPool2d):
         graph.add(name, "MaxPool", [graph.last], **options)
         return
     # Zeros in the padding count as pixels, but not those beyond it that ceil_mode reads.
@@ -188,8 +182,8 @@ def _contrast(graph: Graph, name: str, layer: norm_layers.LocalContrastNorm, sha
 LAYERS: dict[type, Callable[..., None]] = {
     layers.Linear: _linear,
     layers.Conv2d: _conv,
-    layers.MaxPool2d: _pool,
-    layers.AvgPool2d: _pool,
+    pool_layers.MaxPool2d: _pool,
+    pool_layers.AvgPool2d: _pool,
     layers.Flatten: _flatten,
     layers.ReLU: _relu,
     norm_layers.Normalize: _normalize,

@@ -17,8 +17,7 @@ def optional(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        extra = name.partition(".")[0]
+        package = name.partition(".")[0]
         raise TinyADTNError(
-            f"this needs {extra}, which cannot be imported ({error}); "
-            f"pip install 'tinyadtn[{extra}]'"
+            f"this needs {package}, which cannot be imported ({error}); pip install {package}"
         ) from error

@@ -11,31 +11,25 @@ from torch.nn import functional
 
 from ..autodiff.engine import Tensor
 from ..errors import TinyADTNError
-from ..nn import layers, norm_layers
+from ..nn import layers, norm_layers, pool_layers
 from ..nn.sequential import Sequential
 from ..ops.pool import pool_window
 from ..ops.windows import SlidingWindow, window_over
-from .torch_part import Part
+from .torch_part import Part, counterpart
 from .torch_weights import decoder
 
 
-class TorchSequential(Part):
-    """The layers one after another."""
-
-    def __init__(self, ours: Sequential, made: dict[int, Any]):
-        super().__init__(ours, made)
-        for name, layer in ours.layers():
-            try:
-                self.add_module(name, layer_in_torch(layer, made))
-            except KeyError as error:  # "type" is a name of torch's own
-                raise TinyADTNError(
-                    f"torch has another use for the name {name!r}: give this layer another name"
-                ) from error
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for layer in self._modules.values():
-            x = layer(x)
-        return x
+def sequential(ours: Sequential, made: dict[int, Any]) -> nn.Sequential:
+    """Return the layers one after another."""
+    theirs = nn.Sequential()
+    for name, layer in ours.layers():
+        try:
+            theirs.add_module(name, layer_in_torch(layer, made))
+        except KeyError as error:  # "type" is a name of torch's own
+            raise TinyADTNError(
+                f"torch has another use for the name {name!r}: give this layer another name"
+            ) from error
+    return theirs
 
 
 class TorchWeighted(Part):
@@ -90,9 +84,9 @@ def padded(
 class TorchPool2d(nn.Module):
     """The largest value of each window, or the mean."""
 
-    def __init__(self, ours: layers.MaxPool2d | layers.AvgPool2d, made: dict[int, Any]):
+    def __init__(self, ours: pool_layers.MaxPool2d | pool_layers.AvgPool2d, made: dict[int, Any]):
         super().__init__()
-        self.options, self.is_max = ours._options(), isinstance(ours, layers.MaxPool2d)
+        self.options, self.is_max = ours._options(), isinstance(ours, pool_layers.MaxPool2d)
         if not self.is_max and self.options["dilation"] not in (1, (1, 1)):
             raise TinyADTNError(f"torch has no avg_pool2d with dilation, got {ours!r}")
 
@@ -165,11 +159,11 @@ class TorchLocalContrastNorm(Part):
 
 
 LAYERS: dict[type, Any] = {
-    Sequential: TorchSequential,
+    Sequential: sequential,
     layers.Linear: TorchLinear,
     layers.Conv2d: TorchConv2d,
-    layers.MaxPool2d: TorchPool2d,
-    layers.AvgPool2d: TorchPool2d,
+    pool_layers.MaxPool2d: TorchPool2d,
+    pool_layers.AvgPool2d: TorchPool2d,
     layers.Flatten: lambda ours, made: nn.Flatten(),
     layers.ReLU: lambda ours, made: nn.ReLU(),
     norm_layers.Normalize: TorchNormalize,
@@ -182,11 +176,5 @@ LAYERS: dict[type, Any] = {
 
 def layer_in_torch(layer: Any, made: dict[int, Any]) -> nn.Module:
     """Return the torch module that computes what the layer does; a shared layer is made once."""
-    if type(layer) not in LAYERS:
-        raise TinyADTNError(
-            f"{type(layer).__name__} has no counterpart in torch; there is one for "
-            f"{', '.join(kind.__name__ for kind in LAYERS)}"
-        )
-    if id(layer) not in made:
-        made[id(layer)] = LAYERS[type(layer)](layer, made)
-    return made[id(layer)]
+    names = ", ".join(kind.__name__ for kind in LAYERS)
+    return counterpart(LAYERS, layer, made, f"there is one for {names}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from ..autodiff.engine import Tensor
+from ..errors import TinyADTNError
 
 
 class Part(nn.Module):
@@ -46,6 +48,17 @@ class Part(nn.Module):
             self.register_parameter(name, copied(value, made))
         else:
             self.register_buffer(name, copied(value, made).data)
+
+
+def counterpart(
+    table: Mapping[type, Any], ours: Any, made: dict[int, Any], advice: str
+) -> nn.Module:
+    """Return what the table makes of one of our modules; what several layers share is made once."""
+    if type(ours) not in table:
+        raise TinyADTNError(f"{type(ours).__name__} has no counterpart in torch; {advice}")
+    if id(ours) not in made:
+        made[id(ours)] = table[type(ours)](ours, made)
+    return made[id(ours)]
 
 
 def copied(tensor: Tensor, made: dict[int, Any]) -> nn.Parameter:

@@ -23,10 +23,9 @@ from ..encodings.quantized import HALF, LARGEST, Quantized
 from ..encodings.tensor_train import TensorTrain
 from ..encodings.tucker import Tucker
 from ..encodings.update import Update
-from ..errors import TinyADTNError
 from ..limits import require_memory
 from .torch_adtn import ADTNWeight
-from .torch_part import Part
+from .torch_part import Part, counterpart
 
 
 class LowRankWeight(Part):
@@ -178,17 +177,11 @@ DECODERS: dict[type, Any] = {
 
 def decoder(weight: Any, made: dict[int, Any]) -> nn.Module:
     """Return the module that decodes the weight of an encoding."""
-    if type(weight) not in DECODERS:
-        raise TinyADTNError(
-            f"{type(weight).__name__} has no counterpart in torch; decode it first, "
-            "ta.to_torch(ta.decompress(model))"
-        )
     if not weight.fits():
         require_memory(
             f"a weight of shape {weight.shape}, which torch forms,",
             weight.peak_bytes(),
             "use a smaller layer",
         )
-    if id(weight) not in made:
-        made[id(weight)] = DECODERS[type(weight)](weight, made)
-    return made[id(weight)]
+    advice = "decode it first, ta.to_torch(ta.decompress(model))"
+    return counterpart(DECODERS, weight, made, advice)

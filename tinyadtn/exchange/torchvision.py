@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ShapeError
-from ..nn.layers import Flatten, MaxPool2d, ReLU
-from ..nn.models import Table, block, conv, fully_connected, network, vgg16
+from ..nn.layers import Flatten, ReLU
+from ..nn.models import vgg16
 from ..nn.norm_layers import Dropout, Normalize
+from ..nn.pool_layers import MaxPool2d
 from ..nn.sequential import Sequential
+from ..nn.tables import Table, block, conv, fully_connected, network
 from .from_torch import load_from_torch, state_of
 
 ALEXNET = (64, 192, 384, 256, 256)  # the channels after each convolution

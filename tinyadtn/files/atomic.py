@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..errors import TinyADTNError
 from .npz import is_stream
 
 
@@ -64,6 +65,15 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[Any]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def require_name(path: str | os.PathLike[str]) -> None:
+    """Raise TinyADTNError for an empty name, and for a ~, which would become a folder called ~."""
+    text = os.fspath(path)
+    if not text:  # as a shell gives a variable that is not set
+        raise TinyADTNError("the name of the file or folder is empty; name one, or . for this one")
+    if os.path.expanduser(text) != text:  # noqa: PTH111 - Path has no text with "."
+        raise TinyADTNError(f"{text}: ~ is not replaced; give os.path.expanduser({text!r})")
 
 
 def lock(descriptor: int) -> bool | None:

@@ -40,9 +40,8 @@ def walk(
     above = (*above, id(part))
     inside = [(key, child) for key, child in _items(part) if isinstance(child, _WALKED)]
     if isinstance(part, Holder):
-        holder, path, members = part, "", part._members
-        if members is not None and any(key not in members for key, _ in inside):
-            inside.sort(key=lambda item: item[0] not in members)
+        holder, path, members = part, "", part._members or ()
+        inside.sort(key=lambda item: item[0] not in members)
     for key, child in inside:
         if id(child) in above:
             continue
@@ -144,23 +143,28 @@ def require_no_parameter_in_class(kind: type) -> None:
 
 def require_findable(module: Holder) -> None:
     """Raise TypeError for a parameter, in an object inside the module, that the walk would miss."""
-    modules, known = [module], set()
-    for _, part, *_ in walk(module):
-        if isinstance(part, Holder):
-            modules.append(part)
-        else:
-            known.add(id(part))
+    known = {id(part) for _, part, *_ in walk(module)}
+    for tensor in tensors_in(module):
+        if is_parameter(tensor) and id(tensor) not in known:
+            raise TypeError(_hidden(module, tensor))
+
+
+def _hidden(module: Holder, tensor: Tensor) -> str:
+    """Return the message for a parameter that the walk misses, with the attribute that holds it."""
+    modules = [module, *(part for _, part, *_ in walk(module) if isinstance(part, Holder))]
     seen: dict[int, Any] = {id(part): part for part in modules}
-    for holder in modules:
-        for name, part in {**vars(holder), **_slots(holder)}.items():
-            for tensor in tensors_in(part, seen):
-                if is_parameter(tensor) and id(tensor) not in known:
-                    where = "__slots__" if tensor is part else f"a {type(part).__name__}"
-                    raise TypeError(
-                        f"{type(holder).__name__}.{name} holds a parameter of shape {tensor.shape} "
-                        f"in {where}, where it would be neither trained nor saved. Parameters and "
-                        "layers must be in attributes of a Module, or in lists, tuples and dicts"
-                    )
+    holder, name, part = next(
+        (holder, name, part)
+        for holder in modules
+        for name, part in {**vars(holder), **_slots(holder)}.items()
+        if any(inside is tensor for inside in tensors_in(part, seen))
+    )
+    where = "__slots__" if tensor is part else f"a {type(part).__name__}"
+    return (
+        f"{type(holder).__name__}.{name} holds a parameter of shape {tensor.shape} in {where}, "
+        "where it would be neither trained nor saved. Parameters and layers must be in attributes "
+        "of a Module, or in lists, tuples and dicts"
+    )
 
 
 def without_graphs(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -169,13 +173,15 @@ def without_graphs(attributes: dict[str, Any]) -> dict[str, Any]:
     An attribute that holds one, at any depth, becomes a copy. Its other tensors, and modules, are
     the same objects.
     """
+    computed = [
+        name
+        for name, part in attributes.items()
+        if any(tensor.node is not None for tensor in tensors_in(part, into_modules=False))
+    ]
     same: dict[int, Any] = {}  # what deepcopy does not copy
-    computed = set()
-    for name, part in attributes.items():
+    for name in computed:
         seen: dict[int, Any] = {}
-        for tensor in tensors_in(part, seen, into_modules=False):
+        for tensor in tensors_in(attributes[name], seen, into_modules=False):
             same[id(tensor)] = tensor if tensor.node is None else tensor.detach()
-            if tensor.node is not None:
-                computed.add(name)
         same |= {id(x): x for x in seen.values() if isinstance(x, Holder)}
-    return {k: copy.deepcopy(v, same) if k in computed else v for k, v in attributes.items()}
+    return attributes | {name: copy.deepcopy(attributes[name], same) for name in computed}

@@ -17,15 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import (
-    ShapeOnly,
-    as_array,
-    asarray_like,
-    device_of,
-    to_device,
-)
+from ..autodiff.arrays import as_array, asarray_like, device_of, to_device
 from ..autodiff.engine import Tensor
-from ..errors import ShapeError, TinyADTNError
+from ..autodiff.shape_only import ShapeOnly
+from ..errors import ShapeError, TinyADTNError, require_call
 from .members import (
     Holder,
     is_parameter,
@@ -222,7 +217,11 @@ def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def noting(self: Module, *arguments: Any, **options: Any) -> None:
-        init(self, *arguments, **options)
+        try:
+            init(self, *arguments, **options)
+        except TypeError:
+            require_call(init, (self, *arguments), options, type(self).__name__)
+            raise
         if type(self).__init__ is noting:  # and not the __init__ of a base class
             _note_members(self)
 
@@ -272,23 +271,6 @@ def _require_member(name: str, value: Any) -> None:
             f"{name} must be a Tensor or a Module, got {type(value).__name__}; write "
             "ta.Tensor(values, requires_grad=True), or change all values with load_arrays"
         )
-
-
-def changed(part: Any, change: Callable[[Any, Any], Any]) -> Any:
-    """Apply ``change(key, item)`` to the items of a dict, list or tuple; itself if none is new."""
-    if isinstance(part, dict):
-        items = {key: change(key, item) for key, item in part.items()}
-        if all(items[key] is part[key] for key in part):
-            return part
-        twin = copy.copy(part)
-        twin.update(items)
-        return twin
-    if isinstance(part, (list, tuple)):
-        new = [change(key, item) for key, item in enumerate(part)]
-        if all(one is other for one, other in zip(new, part)):
-            return part
-        return part._make(new) if hasattr(part, "_make") else type(part)(new)
-    return part
 
 
 def require_fitting(model: Module, arrays: dict[str, Any]) -> None:

@@ -8,20 +8,26 @@ A schedule is a function of the step number alone, so a resumed run needs no sta
 from __future__ import annotations
 
 import math
-import numbers
-import warnings
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, asarray_like, device_of, to_numpy
+from ..autodiff.arrays import Array, array_module, asarray_like, to_numpy
 from ..autodiff.engine import Tensor
-from ..autodiff.options import leaves
-from ..checks import require_number
-from ..errors import GraphError, ShapeError, TinyADTNError
-from .parameters import checked_array
+from ..errors import explained
+from .optim_checks import (
+    FirstUpdate,
+    checked_parameters,
+    checked_state,
+    is_own,
+    read_only,
+    require_as_before,
+    require_betas,
+    require_limits,
+    require_new_gradients,
+)
 
 CHUNK = 2**16  # elements of a parameter that are updated at a time, so that they stay in cache
 
@@ -60,7 +66,7 @@ class Optimizer:
         self.weight_decay = weight_decay
         self.clip = clip
         self._require_options(learning_rate)
-        self.parameters = _checked(parameters)
+        self.parameters = checked_parameters(parameters)
         self.count = 0
         self._used: list[Any] = []  # weak references to the gradients of the last step
         self.memory = [
@@ -84,22 +90,16 @@ class Optimizer:
         """
         lr = self.learning_rate if learning_rate is None else learning_rate
         self._require_options(lr)
-        if self._waiting():
-            raise GraphError(
-                "no parameter has a new gradient: call backward() on the loss before the "
-                "optimizer's step"
-            )
-        self._require_as_before()
+        require_new_gradients(self.parameters, self._used)
+        require_as_before(self)
         self._used = [weakref.ref(p.grad) for p in self.parameters if type(p.grad) is np.ndarray]
-        unsaved = self._unsaved() if self.count == 0 else {}
-        of_user = type(self).update.__module__ != __name__
-        before = [p.data.copy() for p in self.parameters] if of_user and self.count == 0 else []
+        first = FirstUpdate(self) if self.count == 0 and is_own(self, "update") else None
         shrink = self._clipping()
         self.count += 1
         for k, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
-            if _read_only(p.data):
+            if read_only(p.data):
                 p.data = p.data[...]  # a tensor copies what is assigned to it
             memory = (arrays[k] for arrays in self.memory)
             for data, gradient, *remembered in _chunks(p.data, p.grad, *memory):
@@ -113,19 +113,8 @@ class Optimizer:
                         f"{type(self).__name__}.update must change data in place and return "
                         "nothing: data -= change"
                     )
-        if self.count == 1 and self._unsaved() != unsaved:
-            found = self._unsaved()
-            changed = [name for name, value in found.items() if unsaved.get(name) != value]
-            arrays = [name for name in changed if any(type(v) is bytes for v in found[name])]
-            lost = (
-                f"{type(self).__name__}.{(arrays or changed)[0]} is state that state() does not "
-                "return, so that a resumed run would begin without it"
-            )
-            if arrays:
-                raise TinyADTNError(f"{lost}: name its arrays in slots")
-            warnings.warn(f"{lost}; self.count has the number of the step", stacklevel=2)
-        if before and lr > 0 and any(p.grad is not None and p.grad.any() for p in self.parameters):
-            self._require_changes(before)
+        if first is not None:
+            first.check(self, lr)
 
     def _require_options(self, learning_rate: float) -> None:
         """Raise ValueError for options that cannot be used; the caller may have changed them."""
@@ -137,69 +126,6 @@ class Optimizer:
         A large parameter comes in flat parts, so this must treat every element independently.
         """
         raise TypeError(f"{type(self).__name__} has no update(); write one, or use SGD or Adam")
-
-    def _unsaved(self) -> dict[str, list[Any]]:
-        """Return the arrays (their bytes) and numbers that ``state`` does not return, by name."""
-        if type(self).state is not Optimizer.state:
-            return {}
-        found: dict[str, list[Any]] = {}
-        for name in sorted(vars(self).keys() - {"parameters", "memory", "count", "_used"}):
-            for value in leaves(vars(self)[name]):
-                if isinstance(value, (np.ndarray, numbers.Number)):
-                    kept = value.tobytes() if isinstance(value, np.ndarray) else value
-                    found.setdefault(name, []).append(kept)
-        return found
-
-    def _require_changes(self, before: list[Array]) -> None:
-        """Raise an error, or warn, if the first ``update`` of a subclass was without effect."""
-        name = f"{type(self).__name__}.update"
-        zero = [s for s, a in zip(self.slots, self.memory) if not any(array.any() for array in a)]
-        same = all((p.data == old).all() for p, old in zip(self.parameters, before))
-        if same and len(zero) == len(self.slots):
-            raise TinyADTNError(
-                f"{name} changed nothing: write data -= change; data = data - change makes a new "
-                "array, which is lost"
-            )
-        for slot in zero:
-            warnings.warn(
-                f"{name} left {slot} at zero: write {slot}[...] = new; {slot} = new makes a new "
-                "array, which is lost",
-                stacklevel=3,
-            )
-
-    def _waiting(self) -> bool:
-        """Return whether there is no gradient, or only old ones while a graph needs parameters."""
-        if all(p.grad is None for p in self.parameters):
-            return True
-        if not any(_read_only(p.data) for p in self.parameters):
-            return False
-        old = [gradient() for gradient in self._used]
-        return all(any(p.grad is g for g in (None, *old)) for p in self.parameters)
-
-    def _require_as_before(self) -> None:
-        """Raise an error for a parameter whose array no longer fits its gradient or its state."""
-        for slot, arrays in zip(self.slots, self.memory):
-            if len(arrays) != len(self.parameters):
-                raise TinyADTNError(
-                    f"{slot} has arrays for {len(arrays)} parameters, and there are "
-                    f"{len(self.parameters)} now: nothing was changed; make a new optimizer"
-                )
-        for k, p in enumerate(self.parameters):
-            if p.grad is not None and p.grad.shape != p.shape:
-                raise ShapeError(
-                    f"parameter {k} has shape {p.shape}, its gradient {p.grad.shape}: nothing was "
-                    "changed"
-                )
-            for state in (arrays[k] for arrays in self.memory):
-                if (
-                    p.shape != state.shape
-                    or p.dtype != state.dtype
-                    or device_of(p.data) != device_of(state)
-                ):
-                    raise ShapeError(
-                        f"parameter {k} is {_described(p.data)} now, and was {_described(state)} "
-                        "when the optimizer was made: nothing was changed; make a new optimizer"
-                    )
 
     def _clipping(self) -> float:
         if self.clip is None:
@@ -221,18 +147,7 @@ class Optimizer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from a saved state; nothing is changed unless everything fits."""
-        now = self.state()
-        if not isinstance(state, dict):
-            raise TypeError(f"a state is a dict, as state() returns it; got {type(state).__name__}")
-        if now.keys() != state.keys() or any(np.shape(now[k]) != np.shape(state[k]) for k in now):
-            raise ShapeError(
-                f"this state is for another optimizer or model: {sorted(state)} with shapes "
-                f"{[np.shape(a) for a in state.values()]}"
-            )
-        count = np.asarray(state["count"])
-        if count.dtype.kind not in "iu" or count < 0:
-            raise ValueError(f"count must be a whole number from 0 up, got {state['count']}")
-        found = {k: checked_array(k, array, "f") for k, array in state.items() if k != "count"}
+        count, found = checked_state(self, state)
         memory = [
             [
                 asarray_like(np.array(found[f"{slot}.{k}"], array.dtype), array)
@@ -241,46 +156,7 @@ class Optimizer:
             for slot, arrays in zip(self.slots, self.memory)
         ]
         # One call sets both, so that Ctrl-C cannot set only one.
-        vars(self).update(count=int(count), memory=memory)
-
-
-def _checked(parameters: Any) -> list[Tensor]:
-    """Return the parameters as a list, if an optimizer can update each of them."""
-    advice = "an optimizer takes a list of tensors, such as model.parameters()"
-    if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
-        raise TypeError(f"{advice}; got one {type(parameters).__name__}")
-    tensors = list(parameters)
-    if not tensors:
-        raise TinyADTNError(f"{advice}; got none: is the model frozen, or a generator used up?")
-    places: dict[int, int] = {}
-    for k, p in enumerate(tensors):
-        if not isinstance(p, Tensor):
-            raise TypeError(f"{advice}; parameter {k} is a {type(p).__name__}")
-        which = f"parameter {k}, of shape {p.shape},"
-        if p.node is not None:
-            raise GraphError(
-                f"{which} is not a leaf: {p.node.name} computed it, and an update would be lost. "
-                "Give the tensors that it was computed from, or make a leaf of its values: "
-                "ta.Tensor(x.numpy(), requires_grad=True)"
-            )
-        if not p.requires_grad:
-            raise GraphError(
-                f"{which} requires no gradient, so nothing would update it; make it with "
-                "requires_grad=True, or leave it out"
-            )
-        if id(p) in places:
-            raise TinyADTNError(f"{which} is parameter {places[id(p)]} once more; give it once")
-        places[id(p)] = k
-    return tensors
-
-
-def _described(array: Array) -> str:
-    return f"{array.shape} {array.dtype} on {device_of(array)}"
-
-
-def _read_only(array: Array) -> bool:
-    """Return whether the array is read-only, because a graph needs it; never for CuPy's arrays."""
-    return not getattr(array.flags, "writeable", True)
+        vars(self).update(count=count, memory=memory)
 
 
 def _chunks(*arrays: Array) -> Iterator[tuple[Any, ...]]:
@@ -292,29 +168,6 @@ def _chunks(*arrays: Array) -> Iterator[tuple[Any, ...]]:
     flat = [a.reshape(-1) for a in arrays]
     for start in range(0, flat[0].size, CHUNK):
         yield tuple(a[start : start + CHUNK] for a in flat)
-
-
-def require_limits(
-    *,
-    learning_rate: float = 0.0,
-    momentum: float = 0.0,
-    weight_decay: float = 0.0,
-    clip: float | None = None,
-) -> None:
-    """Raise ValueError for options that are not numbers, or that would prevent learning."""
-    require_number("learning_rate", learning_rate)
-    require_number("momentum", momentum)
-    require_number("weight_decay", weight_decay)
-    if clip is not None:
-        require_number("clip", clip)
-    if not 0 <= learning_rate < math.inf:
-        raise ValueError(f"learning_rate must be 0 or more and finite, got {learning_rate}")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum must be from 0 to below 1, got {momentum}")
-    if not 0 <= weight_decay < math.inf:
-        raise ValueError(f"weight_decay must be 0 or more, got {weight_decay}")
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip must be above 0, got {clip}")
 
 
 class SGD(Optimizer):
@@ -329,6 +182,7 @@ class SGD(Optimizer):
 
     slots = ("velocity",)
 
+    @explained()
     def __init__(
         self,
         parameters: Iterable[Tensor],
@@ -368,6 +222,7 @@ class Adam(Optimizer):
 
     slots = ("mean", "square")
 
+    @explained()
     def __init__(
         self,
         parameters: Iterable[Tensor],
@@ -383,16 +238,7 @@ class Adam(Optimizer):
 
     def _require_options(self, learning_rate: float) -> None:
         super()._require_options(learning_rate)
-        betas, epsilon = self.betas, self.epsilon
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ValueError(f"betas must be two numbers, such as (0.9, 0.999), got {betas!r}")
-        for name, value in (("betas", betas[0]), ("betas", betas[1]), ("epsilon", epsilon)):
-            require_number(name, value)
-        if not all(0 <= beta < 1 for beta in betas) or not 0 <= epsilon < math.inf:
-            raise ValueError(
-                f"betas must be from 0 to below 1, and epsilon 0 or more and finite, got {betas} "
-                f"and {epsilon}"
-            )
+        require_betas(self.betas, self.epsilon)
 
     def update(self, data: Array, gradient: Array, lr: float, *memory: Any) -> None:
         """Update m and v, then p ← p - lr·m̂ / (√v̂ + ε), in place."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import ShapeOnly, require_no_mask, to_device, to_numpy
+from ..autodiff.arrays import require_no_mask, to_device, to_numpy
 from ..autodiff.engine import Tensor
+from ..autodiff.shape_only import ShapeOnly
 from ..errors import DTypeError, SizeLimitError
 
 Seed = int | np.random.Generator | None

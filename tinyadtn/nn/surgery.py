@@ -10,7 +10,7 @@ from typing import Any
 from ..autodiff.engine import Tensor
 from ..errors import TinyADTNError
 from .members import walk
-from .module import Module, changed
+from .module import Module
 from .weights import decoded
 
 
@@ -72,7 +72,24 @@ def _rebuilt(
         above[id(part)] = twin
         vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
         return twin
-    return changed(part, below)
+    return _changed(part, below)
+
+
+def _changed(part: Any, change: Callable[[Any, Any], Any]) -> Any:
+    """Apply ``change(key, item)`` to the items of a dict, list or tuple; itself if none is new."""
+    if isinstance(part, dict):
+        items = {key: change(key, item) for key, item in part.items()}
+        if all(items[key] is part[key] for key in part):
+            return part
+        twin = copy.copy(part)
+        twin.update(items)
+        return twin
+    if isinstance(part, (list, tuple)):
+        new = [change(key, item) for key, item in enumerate(part)]
+        if all(one is other for one, other in zip(new, part)):
+            return part
+        return part._make(new) if hasattr(part, "_make") else type(part)(new)
+    return part
 
 
 def with_tensors(

@@ -4,7 +4,8 @@ Read them in this order. Any file after ``contract`` can be read alone.
 
 - ``basic``: arithmetic, elementwise functions, matmul. Its first lines show how an op is written.
 - ``reductions`` and ``shapes``: sum, mean, max; reshape, transpose, indexing.
-- ``contract``: tensor contraction, the op that tensor networks consist of.
+- ``contract``: tensor contraction, the op that tensor networks consist of; ``patterns`` reads the
+  letters.
 - ``softmax``; ``loss``: cross-entropy and accuracy; ``dropout``.
 - ``windows``, then ``conv``, ``conv_transpose`` and ``pool``: a window slides over an image.
 - ``norm``: batch normalization; ``local_norm``: two older methods.

@@ -10,10 +10,11 @@ import numpy as np
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor
 from ..checks import require_number
-from ..errors import GraphError
+from ..errors import GraphError, explained
 from .arguments import float_tensor
 
 
+@explained()
 def dropout(x: Array, *, rate: float, rng: int | np.random.Generator | None) -> Tensor:
     """y = x / (1 - rate) with probability 1 - rate, else 0, so that the mean of y is x.
 

@@ -14,15 +14,17 @@ from ..autodiff.arrays import Array, array_module, sum_over
 from ..autodiff.dtypes import to_common_dtype
 from ..autodiff.engine import Tensor, op
 from ..checks import require_number
-from ..errors import ShapeError
+from ..errors import ShapeError, explained
 from .arguments import axis_of, require_result_fits
 
 
+@explained()
 def concatenate(*arrays: Any, axis: int = 0) -> Tensor:
     """Join arrays (or one list of arrays) one after another along an axis."""
     return _concatenate(*_listed(arrays), axis=axis)
 
 
+@explained()
 def stack(*arrays: Any, axis: int = 0) -> Tensor:
     """Join arrays of one shape (or one list of them) along a new axis."""
     return _stack(*_listed(arrays), axis=axis)

@@ -143,13 +143,9 @@ Tensor.__array_function__ = _array_function
 
 def _reduction(function: Any) -> Any:
     def method(self: Tensor, axis: Any = None, keepdims: bool = False, **more: Any) -> Tensor:
-        if more.keys() - {"ddof"}:  # as np.sum(x) calls x.sum(axis=None, out=None)
+        if "out" in more:  # np.sum(x) calls x.sum(axis=None, out=None)
             name = function.__name__
-            remedy = f"; NumPy knows no gradients: write ta.{name}(x) for np.{name}(x)"
-            raise TypeError(
-                f"{name} of a tensor takes axis= and keepdims=, got {', '.join(more)}"
-                + (remedy if "out" in more else "")
-            )
+            raise TypeError(f"NumPy knows no gradients: write ta.{name}(x) for np.{name}(x)")
         return function(self, axis=axis, keepdims=keepdims, **more)
 
     method.__doc__ = function.__doc__
@@ -187,16 +183,16 @@ Tensor.tanh = tanh
 Tensor.sigmoid = sigmoid
 Tensor.relu = relu
 Tensor.clip = lambda self, min=-math.inf, max=math.inf: clip(self, min=min, max=max)
-Tensor.softmax = lambda self, axis=-1: softmax(self, axis=axis)
-Tensor.log_softmax = lambda self, axis=-1: log_softmax(self, axis=axis)
-Tensor.cumsum = lambda self, axis: cumsum(self, axis=axis)
+Tensor.softmax = lambda self, axis=-1, **more: softmax(self, axis=axis, **more)
+Tensor.log_softmax = lambda self, axis=-1, **more: log_softmax(self, axis=axis, **more)
+Tensor.cumsum = lambda self, axis=None, **more: cumsum(self, axis=axis, **more)
 
 Tensor.reshape = lambda self, *shape: reshape(self, shape=_lengths(shape))
 Tensor.transpose = lambda self, *axes: transpose(self, axes=_lengths(axes) if axes else None)
 Tensor.T = property(transpose)
 Tensor.flatten = _flatten
-Tensor.squeeze = lambda self, axis=None: squeeze(self, axis=axis)
-Tensor.expand_dims = lambda self, axis: expand_dims(self, axis=axis)
+Tensor.squeeze = lambda self, axis=None, **more: squeeze(self, axis=axis, **more)
+Tensor.expand_dims = lambda self, axis=None, **more: expand_dims(self, axis=axis, **more)
 
 
 # --- methods of other libraries ------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module, sum_over
 from ..autodiff.engine import Tensor, op
-from ..errors import ShapeError
+from ..errors import ShapeError, explained
 from .arguments import axes_of, shape_of
 
 
@@ -31,6 +31,7 @@ def sum(a: Array, *, axis: Any = None, keepdims: bool = False) -> Any:
     return sum_over(a, axes, keepdims), grad_a
 
 
+@explained()
 def mean(a: Array, *, axis: Any = None, keepdims: bool = False) -> Tensor:
     """c = Σ a / n over the given axes, n being the number of elements summed."""
     shape = shape_of(a)

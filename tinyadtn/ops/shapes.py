@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module, asarray_like
 from ..autodiff.engine import Tensor, op
-from ..errors import ShapeError
+from ..errors import ShapeError, explained
 from .arguments import axes_of, axis_of, shape_of
 
 
@@ -35,6 +35,7 @@ def transpose(a: Array, *, axes: tuple[int, ...] | None = None) -> Any:
     return a.transpose(order), lambda g: g.transpose(np.argsort(order).tolist())
 
 
+@explained()
 def squeeze(a: Array, *, axis: Any = None) -> Tensor:
     """Remove axes of length 1 (all of them by default)."""
     shape = shape_of(a)
@@ -44,6 +45,7 @@ def squeeze(a: Array, *, axis: Any = None) -> Tensor:
     return reshape(a, shape=tuple(n for k, n in enumerate(shape) if k not in lone))
 
 
+@explained()
 def expand_dims(a: Array, *, axis: int) -> Tensor:
     """Insert an axis of length 1, so that it is axis number ``axis`` of the result."""
     shape = shape_of(a)

@@ -9,11 +9,12 @@ from typing import Any
 from ..autodiff.arrays import Array, array_module, as_float, sum_over
 from ..autodiff.engine import Tensor, op
 from ..checks import require_number
-from ..errors import ShapeError
+from ..errors import ShapeError, explained
 from .arguments import axes_of, float_tensor
 from .reductions import mean, sum
 
 
+@explained()
 def var(a: Array, *, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """c = Σ (a - mean a)² / (n - ddof) over the given axes, n being their number of elements.
 
@@ -27,6 +28,7 @@ def var(a: Array, *, axis: Any = None, keepdims: bool = False, ddof: int = 0) ->
     return sum(centred * centred, axis=axis, keepdims=keepdims) / freedom
 
 
+@explained()
 def std(a: Array, *, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """c = √var(a). Where all elements are equal, the gradient is 0, as in torch.
 

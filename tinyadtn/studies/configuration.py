@@ -24,7 +24,7 @@ from ..encodings.adtn import ADTN
 from ..errors import TinyADTNError, nearest
 from ..nn.models import MODELS
 from ..training.parts import KNOWN as TRAINING_PARTS
-from ..training.runs import TrainingPlan
+from ..training.plan import TrainingPlan
 from .parts import GIVEN, encoding_named, is_own, network_named, training_part
 
 Config = dict[str, Any]

@@ -21,9 +21,10 @@ from ..data.splits import Data
 from ..errors import TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
-from ..tables import format_table, spread
+from ..tables import format_table, grouped, spread
 from .configuration import Config
 from .networks import check_dense
+from .results import Record
 from .run import check_shapes, encoded_and_fitted, network_of, trained_and_evaluated
 from .spec import read_spec
 
@@ -65,27 +66,37 @@ class Settings:
         return {run.row: run.config for run in spec.runs}
 
 
-@dataclass
-class Outcome:
-    """The networks of one seed and their records, as a sweep has them, by row."""
-
-    seed: int
-    models: dict[str, Module]
-    records: dict[str, dict[str, Any]]
-
-
 def run_experiment(
     data: Data, settings: Settings, *, trained: Module | None = None, show_progress: bool = True
-) -> list[Outcome]:
+) -> tuple[dict[str, Module], list[Record]]:
     """Train and evaluate all five networks for every seed.
 
-    If ``trained`` is given, it is the dense network of every seed. Wrong settings raise an error
+    Return the networks of the first seed by row, and all records, as a sweep has them. If
+    ``trained`` is given, it is the dense network of every seed. Wrong settings raise an error
     before the first step.
     """
     check(data, settings, trained)
-    return [
-        _train_all(data, settings, trained, seed, show_progress) for seed in range(settings.seeds)
-    ]
+    first: dict[str, Module] = {}
+    records: list[Record] = []
+    rows = settings.configurations()
+    for seed in range(settings.seeds):
+        models: dict[str, Module] = {}
+        untrained = placed(network_of(rows["dense"], data, seed), settings.device)
+        errors: dict[str, float] = {}
+        for row, config in rows.items():
+            if row == "dense" and trained is not None:
+                model, config = placed(trained, settings.device), {**config, "epochs": 0}
+            elif row == "fine-tuned":  # the fit is that of the row before
+                model = models["fitted only"].copy()
+            else:
+                start = models["dense"] if "dense" in config else untrained.copy()
+                model, errors = encoded_and_fitted(start, config, seed, show_progress)
+            label = f"{row} (seed {seed})" if show_progress else ""
+            record = trained_and_evaluated(model, config, seed, data, label)
+            models[row] = model
+            records.append({"row": row, "seed": seed, "fit_error": errors, **record})
+        first = first or models
+    return first, records
 
 
 def check(data: Data, settings: Settings, trained: Module | None) -> Module:
@@ -102,33 +113,11 @@ def check(data: Data, settings: Settings, trained: Module | None) -> Module:
     return shapes
 
 
-def _train_all(
-    data: Data, settings: Settings, trained: Module | None, seed: int, show: bool
-) -> Outcome:
-    models: dict[str, Module] = {}
-    records: dict[str, dict[str, Any]] = {}
-    rows = settings.configurations()
-    untrained = placed(network_of(rows["dense"], data, seed), settings.device)
-    for row, config in rows.items():
-        errors: dict[str, float] = {}
-        if row == "dense" and trained is not None:
-            model, config = placed(trained, settings.device), {**config, "epochs": 0}
-        elif row == "fine-tuned":  # the fit is that of the row before
-            model, errors = models["fitted only"].copy(), records["fitted only"]["fit_error"]
-        else:
-            start = models["dense"] if "dense" in config else untrained.copy()
-            model, errors = encoded_and_fitted(start, config, seed, show)
-        label = f"{row} (seed {seed})" if show else ""
-        record = trained_and_evaluated(model, config, seed, data, label)
-        models[row], records[row] = model, {"fit_error": errors, **record}
-    return Outcome(seed, models, records)
-
-
-def accuracy_table(outcomes: list[Outcome]) -> str:
+def accuracy_table(records: list[Record]) -> str:
     """Return a table of the accuracies of every network, mean ± standard deviation over seeds."""
     rows = [["", "trainable parameters", "epochs", "validation", "test"]]
-    for name, first in outcomes[0].records.items():
-        shares = [[o.records[name][split] for o in outcomes] for split in ("validation", "test")]
-        epochs = str(len(first["history"]) or "–")
-        rows.append([name, f"{first['trained']:,}", epochs, *map(spread, shares)])
+    for name, same in grouped(records, lambda record: record["row"]).items():
+        shares = [[record[split] for record in same] for split in ("validation", "test")]
+        epochs = str(len(same[0]["history"]) or "–")
+        rows.append([name, f"{same[0]['trained']:,}", epochs, *map(spread, shares)])
     return format_table(rows)

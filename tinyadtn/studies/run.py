@@ -19,7 +19,7 @@ from ..compression.report import report
 from ..data.loading import load_data
 from ..data.splits import Data
 from ..encodings.encoding import Encoding
-from ..encodings.joint import group_by_encoding
+from ..encodings.storage import group_by_encoding
 from ..errors import DataFileError, TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
@@ -28,8 +28,9 @@ from ..training.evaluate import evaluate
 from ..training.features import sha256_of
 from ..training.memory import TrainingMemory, check_memory, training_memory
 from ..training.parts import KNOWN
+from ..training.plan import TrainingPlan
 from ..training.progress_bar import with_progress
-from ..training.runs import TrainingPlan, versions
+from ..training.runs import versions
 from ..training.train import train
 from ..training.vanish import reject_diverged
 from .configuration import PLAN, Config
@@ -55,7 +56,7 @@ def run_one(config: Config, seed: int, device: str = "cpu") -> dict[str, Any]:
     try:
         content = config.get("content", {})
         data, known["data"] = _data(config["data"], content.get("data"))
-        network = _network_to_encode(config, seed, data, known["data"]["sha256"], device)
+        network = _network_to_encode(config, seed, data, known["data"]["all_sha256"], device)
         if isinstance(config.get("dense"), str):
             known["dense_sha256"] = sha256_of(network)
             _require_content(config["dense"], known["dense_sha256"], content.get("dense"))
@@ -86,10 +87,10 @@ def loaded(source: str) -> tuple[Data, dict[str, Any]]:
 def _data(source: str, sha256: str | None) -> tuple[Data, dict[str, Any]]:
     """Return ``loaded(source)``; read again if the cached data do not have the hash."""
     data, identity = loaded(source)
-    if sha256 not in (None, identity["sha256"]):
+    if sha256 not in (None, identity["all_sha256"]):
         loaded.cache_clear()
         data, identity = loaded(source)
-        _require_content(source, identity["sha256"], sha256)
+        _require_content(source, identity["all_sha256"], sha256)
     return data, identity
 
 
@@ -105,7 +106,7 @@ def encoded_and_fitted(
     network: Module, config: Config, seed: int, show: bool = False
 ) -> tuple[Module, dict[str, float]]:
     """Return the network with its layers encoded, and the error of each fit."""
-    model = _encoded(network, config, seed)
+    model = encoded(network, config, seed)
     errors = fit(model, network, show_progress=show, **config["fit"]) if "fit" in config else {}
     return model, {layer: each[-1] for layer, each in errors.items()}
 
@@ -173,7 +174,7 @@ def network_of(config: Config, data: Data, seed: int | None) -> Module:
     return trained
 
 
-def _encoded(network: Module, config: Config, seed: int | None) -> Module:
+def encoded(network: Module, config: Config, seed: int | None) -> Module:
     """Return the network with its layers encoded: "fc1 fc2" separately, "fc1+fc2" jointly."""
     spec: dict[Any, Any] = {}
     for names, options in config.get("encode", {}).items():
@@ -222,7 +223,7 @@ def check(config: Config) -> Preview:
 
 def check_shapes(config: Config, data: Data, network: Module) -> tuple[Module, TrainingMemory]:
     """Encode a network of shapes only and return the memory that its training needs."""
-    model = _encoded(network, config, None)
+    model = encoded(network, config, None)
     if "fit" in config:
         fittable(model)  # raises before the dense network is trained
     if "freeze" in config:

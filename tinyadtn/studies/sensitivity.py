@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compression.compress import compress
-from ..compression.configure import require_model
+from ..compression.encoded_model import require_model
 from ..compression.fitting import fit as fit_encodings
 from ..compression.report import report
 from ..data.splits import Data

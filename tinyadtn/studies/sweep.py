@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..autodiff.arrays import require_device
+from ..data.splits import hash_of
 from ..errors import SizeLimitError, TinyADTNError
+from ..files.atomic import require_name
 from ..limits import memory_limit
 from ..progress import progress
 from ..tables import grouped, printable
@@ -75,7 +77,7 @@ def sweep(
             if file.repaired:
                 print(printable(file.repaired))
             runs = [_with_content(run, previews[run.label]) for run in plan.runs]
-            _refuse_other_content(file, runs)
+            _refuse_other_content(file, runs, previews)
             todo = _sharing(run for run in runs if not _is_done(run, file.records, retry_failed))
             if executor is None:
                 results = on_processes(todo, device, workers, blas_threads or 1)
@@ -141,6 +143,7 @@ def preview(spec: Spec) -> dict[str, Preview]:
 def results_path(spec: Spec, out: str | os.PathLike[str] | None) -> Path:
     """Return the path of the results file: ``out``, or by default next to the spec."""
     if out is not None:
+        require_name(out)
         return Path(out)
     if spec.path is None:
         raise TinyADTNError("name a file for the results: this spec is no file to put them beside")
@@ -161,24 +164,27 @@ def _is_done(run: PlannedRun, records: Mapping[str, Record], retry_failed: bool)
 
 
 def _with_content(run: PlannedRun, known: Preview) -> PlannedRun:
-    hashes = {"data": known.data["sha256"], "dense": known.dense_sha256}
+    hashes = {"data": known.data["all_sha256"], "dense": known.dense_sha256}
     return replace(run, content={name: sha for name, sha in hashes.items() if sha is not None})
 
 
-def _refuse_other_content(file: ResultsFile, runs: Iterable[PlannedRun]) -> None:
+def _refuse_other_content(
+    file: ResultsFile, runs: Iterable[PlannedRun], previews: Mapping[str, Preview]
+) -> None:
     """Compare the hashes in each record, because a file of the same name may have changed.
 
     An old record without a hash is not compared and counts as done.
     """
-    now = {f"{kind} {run.config[kind]}": run.content[kind] for run in runs for kind in run.content}
+    now = {run.config["data"]: previews[run.label].data for run in runs}
+    networks = {str(run.config.get("dense")): run.content.get("dense") for run in runs}
     for record in file.records.values():
         data, dense = record.get("data", {}), record["config"].get("dense")
-        before = {
-            f"data {data.get('name')}": data.get("sha256"),
-            f"dense {dense}": record.get("dense_sha256"),
+        name = data.get("name")
+        hashes = {
+            f"data {name}": (hash_of(data, data), hash_of(now.get(name, {}), data)),
+            f"dense {dense}": (record.get("dense_sha256"), networks.get(str(dense))),
         }
-        for name, sha256 in before.items():
-            found = now.get(name)
+        for name, (sha256, found) in hashes.items():
             if sha256 and found and sha256 != found:
                 raise TinyADTNError(
                     f"{file.path}: has runs on {name} (SHA-256 {sha256[:8]}…), but that is "

@@ -40,18 +40,16 @@ none, and teach.hint leaves out the last hint.
 """
 
 
-def write_copy(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Write the notebooks into the folder; return the files that are new, and those that stayed."""
-    return _write(folder, {f"{s.stem}.ipynb": notebook(read_cells(s)) for s in sources()})
-
-
 def write_edition(kind: str, folder: Path) -> tuple[list[Path], list[Path]]:
-    """Write the "student" or the "teacher" edition; return what is new, and what stayed."""
-    solved = {"student": False, "teacher": True}[kind]
+    """Write a "copy" of the notebooks, or the "student" or "teacher" edition, into the folder.
+
+    Return the files that are new, and those that stayed.
+    """
+    solved = kind == "teacher"
     files = {f"{s.stem}.ipynb": notebook(read_cells(s), solved=solved) for s in sources()}
     if solved:
         files["exercises.md"] = exercise_list()
-    else:
+    if kind == "student":
         files[STUDENT_MARK] = STUDENT_TEXT.format(wheel=wheel_name())
     return _write(folder, files)
 

@@ -31,14 +31,14 @@ from ..tables import format_table, grouped, printable
 from .exercises import (
     AnswerError,
     Exercise,
-    NotFoundError,
     course_folders,
     find_exercise,
     load_exercises,
     right_answer,
 )
 from .judging import Verdict, judge
-from .sandbox import RemoteError, Sandbox
+from .messages import RemoteError
+from .sandbox import Sandbox
 from .slices import Answer, answers
 
 
@@ -213,12 +213,8 @@ def _alarm(seconds: float, error: Exception) -> Iterator[None]:
 
 def _asked(exercise: Exercise) -> Any:
     """Return the right answer as the check calls it, None if there is none."""
-    try:
-        right = right_answer(exercise.name)
-    except NotFoundError:
-        return None
-    right = getattr(right, "__wrapped__", right)
-    return partial(exercise.ask, right) if exercise.ask else right
+    right = right_answer(exercise.name)
+    return exercise.asked(getattr(right, "__wrapped__", right))
 
 
 @cache

@@ -1,6 +1,6 @@
 """The process in which the answers of one student run: it defines answers and calls them.
 
-It knows no right value and gives no verdict. It reads requests of the grader (`sandbox`) from its
+It knows no right value and gives no verdict. It reads calls of the grader (`sandbox`) from its
 standard input and writes results to its standard output; what an answer prints goes nowhere.
 
 ``confine`` limits memory and processor time, and rejects files of the course's solutions, writing
@@ -25,7 +25,7 @@ import numpy as np
 from .. import teach
 from .exercises import UnexpectedResultError
 from .judging import CHANGES, is_changed, name_error
-from .messages import pack, unpack
+from .messages import End
 
 try:
     import resource
@@ -43,16 +43,20 @@ CHANGING = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "sh
 
 
 def main() -> None:
-    """Serve requests until the grader closes the pipe."""
+    """Do the calls of the grader until it closes the pipe."""
     settings = json.loads(sys.argv[1])
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    end = Inside()
+    end.reader, end.writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    end.kept = [define]
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(nowhere, number)
     for name in ("check", "hint", "reveal", "solution", "states", "status"):
         setattr(teach, name, _silent)
     confine(settings["megabytes"], settings["seconds"], settings["hidden"])
-    Server(requests, replies).run()
+    end.send({})  # ready
+    with suppress(EOFError):
+        end.serve()
 
 
 def _silent(name: Any = None, answer: Any = None, **options: Any) -> Any:
@@ -106,91 +110,43 @@ def _writes(flags: int) -> bool:
     return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND))
 
 
-class Callback:
-    """A function of the grader: calling it asks the grader for the result."""
+class Inside(End):
+    """The end in the process of the answer."""
 
-    def __init__(self, server: Server, number: int) -> None:
-        self._server, self.number = server, number
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return self._server.ask_back(self.number, arguments, options)
-
-
-class Server:
-    """Answers "define" and "call"; objects that are not plain values stay in ``kept``."""
-
-    def __init__(self, requests: Any, replies: Any) -> None:
-        self._requests, self._replies = requests, replies
-        self._kept: list[Any] = []
-
-    def run(self) -> None:
-        self._send({"result": None})  # ready
-        while request := self._receive():
-            what, *content = request
-            try:
-                self._send({"result": self._pack(getattr(self, what)(*content))})
-            except BaseException as error:
-                kind, text, line = name_error(error)
-                self._send({"error": [kind, text[:2000], line[:200]]})
-
-    def define(self, source: list[str], expression: str, ask: str) -> Any:
-        """Run the statements, and return the value of the expression: the answer.
-
-        A statement that fails does not stop the others: the answer may not need it.
-        """
-        name = f"notebook_{len(self._kept)}"
-        module = types.ModuleType(name)
-        sys.modules[name] = module
-        module.__dict__["display"] = _silent
-        first_error: BaseException | None = None
-        for number, statement in enumerate(source):
-            file = f"<{name}, {number}>"
-            linecache.cache[file] = (len(statement), None, statement.splitlines(True), file)
-            try:
-                exec(compile(statement, file, "exec"), module.__dict__)
-            except BaseException as error:
-                first_error = first_error or error
+    def reply(self, function: Any, arguments: Any, options: Any) -> dict[str, Any]:
         try:
-            answer = eval(expression, module.__dict__)
+            before = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+            result = function(*arguments, **options)
+            if any(map(is_changed, before, arguments)):
+                raise UnexpectedResultError(CHANGES)
+            return {"result": self.pack(result)}
         except BaseException as error:
-            raise first_error or error from None
-        if ask and answer is not None and answer is not NotImplemented:
-            folder, _, function = ask.partition(":")
-            return partial(getattr(importlib.import_module(folder), function), answer)
-        return answer
+            kind, text, line = name_error(error)
+            return {"error": [kind, text[:2000], line[:200]]}
 
-    def call(self, number: int, arguments: tuple, options: dict) -> Any:
-        """Call a kept object; an array that it is given must stay as it is."""
-        before = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-        result = self._kept[number](*arguments, **options)
-        if any(map(is_changed, before, arguments)):
-            raise UnexpectedResultError(CHANGES)
-        return result
 
-    def ask_back(self, number: int, arguments: tuple, options: dict) -> Any:
-        self._send({"callback": number, "with": self._pack((arguments, options))})
-        state, value = self._receive()
-        if state == "error":
-            raise RuntimeError(value)
-        return value
+def define(source: list[str], expression: str, ask: str) -> Any:
+    """Run the statements, and return the value of the expression: the answer.
 
-    def _pack(self, value: Any) -> Any:
-        return pack(value, self._refer)
-
-    def _refer(self, value: Any) -> dict[str, Any]:
-        if isinstance(value, Callback):
-            return {"yours": value.number}
-        self._kept.append(value)
-        return {"object": len(self._kept) - 1, "type": type(value).__name__}
-
-    def _receive(self) -> Any:
-        """Return the next message of the grader, None at the end."""
-        line = self._requests.readline()
-        return unpack(json.loads(line), self._find) if line else None
-
-    def _find(self, form: dict[str, Any]) -> Any:
-        return self._kept[form["yours"]] if "yours" in form else Callback(self, form["object"])
-
-    def _send(self, message: dict[str, Any]) -> None:
-        self._replies.write(json.dumps(message).encode("utf-8") + b"\n")
-        self._replies.flush()
+    A statement that fails does not stop the others: the answer may not need it.
+    """
+    name = f"notebook_{len(sys.modules)}"
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    module.__dict__["display"] = _silent
+    first_error: BaseException | None = None
+    for number, statement in enumerate(source):
+        file = f"<{name}, {number}>"
+        linecache.cache[file] = (len(statement), None, statement.splitlines(True), file)
+        try:
+            exec(compile(statement, file, "exec"), module.__dict__)
+        except BaseException as error:
+            first_error = first_error or error
+    try:
+        answer = eval(expression, module.__dict__)
+    except BaseException as error:
+        raise first_error or error from None
+    if ask and answer is not None and answer is not NotImplemented:
+        folder, _, function = ask.partition(":")
+        return partial(getattr(importlib.import_module(folder), function), answer)
+    return answer

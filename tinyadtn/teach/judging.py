@@ -47,11 +47,7 @@ def judge(
     """Return the verdict on an answer; errors of the answer, of type ``catch``, are part of it."""
     if answer is None or answer is NotImplemented:
         return Verdict("not done yet", "Write it in the cell above and run both again.")
-    asked, right_asked = answer, right_answer
-    if exercise.ask is not None:
-        asked = functools.partial(exercise.ask, answer)
-        right_asked = right_answer and functools.partial(exercise.ask, right_answer)
-    calls = Calls(asked, right_asked)
+    calls = Calls(exercise.asked(answer), exercise.asked(right_answer))
     passed, worst, problem = 0, 0.0, ""
     try:
         with np.errstate(all="ignore"):

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,43 +25,17 @@ from typing import Any
 
 import numpy as np
 
-from ..tables import printable
 from .exercises import AnswerError, solution_files
 from .judging import name_error
-from .messages import pack, unpack
+from .messages import End, MessageError, RemoteError
 
 PACKAGE = Path(__file__).parents[1]
 STARTING = 120  # seconds in which the process must have started
-LONGEST = 64 * 2**20  # bytes of one message
+DEFINE = 0  # the number of the function ``inside.define``
 HIDDEN = ("/proc", "/sys", "/dev/mem")
 
 
-class RemoteError(Exception):
-    """An error that the answer raised; ``raised`` has its type, text and line."""
-
-    def __init__(self, raised: Any) -> None:
-        kind, text, line = (printable(str(part)) for part in raised)
-        self.raised = (kind, text, line)
-        super().__init__(f"{kind}: {text}")
-
-
-class Remote:
-    """An object of the other process. It can be called and sent back."""
-
-    is_remote = True
-    __slots__ = ("_number", "_sandbox", "_type")
-
-    def __init__(self, sandbox: Sandbox, number: int, kind: str) -> None:
-        self._sandbox, self._number, self._type = sandbox, number, kind
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return self._sandbox.ask("call", self._number, arguments, options)
-
-    def __repr__(self) -> str:
-        return f"<an object of type {self._type}>"
-
-
-class Sandbox:
+class Sandbox(End):
     """One process for the answers of one student, started when it is needed.
 
     ``seconds`` limits the time for one answer, with all cases of its check; ``megabytes`` limits
@@ -76,11 +48,8 @@ class Sandbox:
         self.seconds, self.megabytes = seconds, megabytes
         self.hidden = [*HIDDEN, *map(str, hidden), *map(str, solution_files())]
         self._process: subprocess.Popen | None = None
-        self._replies: queue.Queue[bytes] = queue.Queue()
         self._folder: tempfile.TemporaryDirectory | None = None
-        self._mine: list[Any] = []
         self._seeds = np.random.default_rng()
-        self._end = 0.0
 
     def __enter__(self) -> Sandbox:
         return self
@@ -94,39 +63,44 @@ class Sandbox:
         ``source`` are statements; ``ask`` is the function of an exercise that calls the answer
         with plain values. The time limit of the answer starts here.
         """
-        if not self._replies.empty():  # messages that nobody asked for
-            self.close()
+        if self._process is not None:
+            self._end_watch()
+            if self._process.poll() is not None or self._has_spoken():
+                self.close()
         if self._process is None:
             self._start()
-        self._end = time.monotonic() + self.seconds
+        self._watch(self.seconds)
         name = "" if ask is None else f"{ask.__module__}:{ask.__name__}"
-        return self.ask("define", source, expression, name)
+        return self.call(DEFINE, (source, expression, name), {})
 
-    def ask(self, what: str, *content: Any) -> Any:
-        """Send a request; call functions of this side as the other one asks; return the result."""
-        self._send((what, *content))
-        while True:
-            message = self._receive()
-            if "error" in message:
-                raise RemoteError(message["error"])
-            try:
-                if "result" in message:
-                    return unpack(message["result"], self._find)
-                function = self._mine[message["callback"]]
-                arguments, options = unpack(message["with"], self._find)
-            except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
-                raise self.unreadable() from error
-            self._call_back(function, arguments, options)
-
-    def _call_back(self, function: Any, arguments: Any, options: Any) -> None:
+    def call(self, number: int, arguments: tuple, options: dict[str, Any]) -> Any:
+        if self._process is None:
+            raise AnswerError("Its process has ended.")
         try:
-            reply = ("result", function(*arguments, **options))
-        except (RemoteError, AnswerError):
+            return super().call(number, arguments, options)
+        except (OSError, EOFError):
+            raise self._ended() from None
+        except MessageError as error:
+            self.close()
+            raise AnswerError("Its process sent a message that cannot be read.") from error
+
+    def reply(self, function: Any, arguments: Any, options: Any) -> dict[str, Any]:
+        try:
+            return {"result": self.pack(function(*arguments, **options))}
+        except AnswerError:  # there is nobody left to reply to
             raise
         except Exception as error:
-            kind, text, _ = name_error(error)
-            reply = ("error", f"{kind}: {text}")
-        self._send(reply)
+            kind, text, line = name_error(error)
+            # A line of the check is not for the answer.
+            return {"error": [kind, text, line if isinstance(error, RemoteError) else ""]}
+
+    def refer(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, np.random.Generator):  # another: nobody can compute which cases follow
+            return {"generator": int(self._seeds.integers(2**63))}
+        if not callable(value):
+            kind = type(value).__name__
+            raise TypeError(f"a check passes plain values and functions to an answer, not a {kind}")
+        return super().refer(value)
 
     # --- the process ------------------------------------------------------------------------------
 
@@ -148,7 +122,7 @@ class Sandbox:
             "OMP_NUM_THREADS": "1",
         }
         program = "from tinyadtn.teach.inside import main; main()"
-        process = subprocess.Popen(
+        self._process = subprocess.Popen(
             [sys.executable, "-c", program, json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -157,55 +131,46 @@ class Sandbox:
             env=environment,
             start_new_session=True,
         )
-        self._process, self._replies, self._mine = process, queue.Queue(), []
-        reader = threading.Thread(target=_read, args=(process.stdout, self._replies), daemon=True)
-        reader.start()
-        self._end = time.monotonic() + STARTING
-        self._receive()  # it has imported everything
-
-    def _send(self, request: Any) -> None:
-        if self._process is None or self._process.stdin is None:
-            raise AnswerError("Its process has ended.")
-        line = json.dumps(pack(request, self._refer)).encode() + b"\n"
-        # A process that does not read would block the pipe, and this one with it.
-        watch = threading.Timer(max(0.0, self._end - time.monotonic()), _kill, [self._process])
-        watch.start()
-        try:
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-        except OSError:
-            raise self._ended() from None
-        finally:
-            watch.cancel()
-
-    def _receive(self) -> dict[str, Any]:
-        try:
-            line = self._replies.get(timeout=max(0.0, self._end - time.monotonic()))
-        except queue.Empty:
-            raise self._ended() from None
-        if not line:
+        self.reader, self.writer, self.kept = self._process.stdout, self._process.stdin, []
+        self._watch(STARTING)
+        if not self.reader.readline():  # it has imported everything
             raise self._ended()
-        try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            message = None
-        if not isinstance(message, dict):
-            raise self.unreadable()
-        return message
+        self._end_watch()
 
-    def unreadable(self) -> AnswerError:
-        """End a process that does not keep to the protocol."""
-        self.close()
-        return AnswerError("Its process sent a message that cannot be read.")
+    def _watch(self, seconds: float) -> None:
+        """End the process after so many seconds: then nobody waits for it any more."""
+
+        def end(process: subprocess.Popen) -> None:
+            self._is_late = True
+            _kill(process)
+
+        self._is_late = False
+        self._watcher = threading.Timer(seconds, end, [self._process])
+        self._watcher.daemon = True
+        self._watcher.start()
+
+    def _end_watch(self) -> None:
+        self._watcher.cancel()
+        self._watcher.join()
+
+    def _has_spoken(self) -> bool:
+        """Return whether the process has sent a message that nobody asked for."""
+        if not hasattr(os, "set_blocking"):  # Windows
+            return False
+        os.set_blocking(self.reader.fileno(), False)
+        try:
+            return bool(self.reader.peek(1))
+        finally:
+            os.set_blocking(self.reader.fileno(), True)
 
     def _ended(self) -> AnswerError:
         """Say how the process ended; the next answer starts a new one."""
-        process, late = self._process, time.monotonic() >= self._end
-        if process is not None and not late:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(2)  # it is ending by itself: how?
+        process = self._process
+        with suppress(subprocess.TimeoutExpired):
+            if process is not None:
+                process.wait(2)  # it is ending: how?
         self.close()
-        if late:
+        if self._is_late:
             return AnswerError(f"It did not finish within {self.seconds:g} s.")
         code = process.returncode if process else 0
         if code < 0:
@@ -216,41 +181,15 @@ class Sandbox:
     def close(self) -> None:
         """End the process and remove its folder."""
         if self._process is not None:
+            self._watcher.cancel()
             _kill(self._process)
-            for pipe in (self._process.stdin, self._process.stdout):
+            for pipe in (self.reader, self.writer):
                 with suppress(OSError):
-                    if pipe is not None:
-                        pipe.close()
+                    pipe.close()
             self._process = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
-
-    # --- references -------------------------------------------------------------------------------
-
-    def _refer(self, value: Any) -> dict[str, int]:
-        if isinstance(value, Remote):
-            return {"yours": value._number}
-        if isinstance(value, np.random.Generator):  # another: nobody can compute which cases follow
-            return {"generator": int(self._seeds.integers(2**63))}
-        if not callable(value):
-            kind = type(value).__name__
-            raise TypeError(f"a check passes plain values and functions to an answer, not a {kind}")
-        self._mine.append(value)
-        return {"object": len(self._mine) - 1}
-
-    def _find(self, form: dict[str, Any]) -> Any:
-        if "yours" in form:
-            return self._mine[form["yours"]]
-        return Remote(self, int(form["object"]), printable(str(form.get("type", "")))[:80])
-
-
-def _read(pipe: Any, replies: queue.Queue[bytes]) -> None:
-    """Put every line of the process into the queue, and b"" at the end."""
-    with suppress(OSError, ValueError):  # the pipe was closed
-        while line := pipe.readline(LONGEST):
-            replies.put(line)
-    replies.put(b"")
 
 
 def _kill(process: subprocess.Popen) -> None:

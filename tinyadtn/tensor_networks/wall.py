@@ -17,9 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..errors import ShapeError
 from .wirings import Pairs
 
 
@@ -46,7 +44,6 @@ class Column:
 
 def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) -> list[Column]:
     """Return all columns for depth M. A wiring column with gates of several shapes is split."""
-    _check_wiring(wiring, len(site_dims))
     touched: set[int] = set()
     wall: list[Column] = []
     for layer in range(1, depth + 1):
@@ -57,24 +54,4 @@ def build_wall(wiring: Sequence[Pairs], site_dims: Sequence[int], depth: int) ->
                 kinds.setdefault((fresh, (site_dims[i], site_dims[j])), []).append((i, j))
             wall += [Column(layer, tuple(p), *kind) for kind, p in kinds.items()]
             touched.update(site for pair in pairs for site in pair)
-    if not wall:
-        raise ShapeError(f"a wiring needs at least one gate, got {list(wiring)}")
     return wall
-
-
-def _check_wiring(wiring: Any, num_sites: int) -> None:
-    """Raise ShapeError unless it is a list of columns, each a list of pairs of different sites."""
-    for column in wiring if isinstance(wiring, (list, tuple)) else [wiring]:
-        pairs: Any = column if isinstance(column, (list, tuple)) else [None]
-        if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs) or not all(
-            isinstance(site, int) for pair in pairs for site in pair
-        ):
-            raise ShapeError(
-                "a wiring is a list of columns, each a list of pairs of sites, such as "
-                f"[[(0, 1), (2, 3)], [(1, 2)]]; got {column!r}"
-            )
-        sites = [site for pair in pairs for site in pair]
-        if len(set(sites)) < len(sites) or not all(0 <= site < num_sites for site in sites):
-            raise ShapeError(
-                f"a column's gates must act on different sites of 0 … {num_sites - 1}, got {column}"
-            )

@@ -36,7 +36,10 @@ sides (tested for all four).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import ShapeError
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -110,3 +113,31 @@ WIRINGS: dict[str, Callable[[int], list[Pairs]]] = {
     "tree": tree,
     "butterfly": butterfly,
 }
+
+
+def columns_of(wiring: str | Sequence[Pairs], num_sites: int) -> Sequence[Pairs]:
+    """Return the columns of one TN layer, for a wiring that is a name or a list of columns."""
+    if isinstance(wiring, str):
+        return WIRINGS[wiring](num_sites)
+    _require_wiring(wiring, num_sites)
+    return wiring
+
+
+def _require_wiring(wiring: Any, num_sites: int) -> None:
+    """Raise ShapeError unless it is a list of columns, each a list of pairs of different sites."""
+    for column in wiring if isinstance(wiring, (list, tuple)) else [wiring]:
+        pairs: Any = column if isinstance(column, (list, tuple)) else [None]
+        if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs) or not all(
+            isinstance(site, int) for pair in pairs for site in pair
+        ):
+            raise ShapeError(
+                "a wiring is a list of columns, each a list of pairs of sites, such as "
+                f"[[(0, 1), (2, 3)], [(1, 2)]]; got {column!r}"
+            )
+        sites = [site for pair in pairs for site in pair]
+        if len(set(sites)) < len(sites) or not all(0 <= site < num_sites for site in sites):
+            raise ShapeError(
+                f"a column's gates must act on different sites of 0 … {num_sites - 1}, got {column}"
+            )
+    if not any(wiring):
+        raise ShapeError(f"a wiring needs at least one gate, got {list(wiring)}")

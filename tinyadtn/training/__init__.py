@@ -4,7 +4,8 @@ Read in this order:
 
 - ``train``: the training loop, a generator.
 - ``evaluate``: loss, accuracy and predictions of a model.
-- ``runs``: the plan and the state of a run, saved and resumed; ``folder``: the folder of its files.
+- ``start``: the checks before the first step; ``plan``: the options of a run; ``runs``: its state,
+  saved to files; ``resume``: read from them; ``folder``: the folder of these files.
 
 The other files may be skipped at first: ``parts`` (optimizers and schedules, also those of the
 user), ``interrupts`` (Ctrl-C at any point), ``vanish`` (parameters that diverged, weights whose

@@ -16,7 +16,7 @@ from ..checks import require_number
 from ..data.image_checks import require_channels_first, require_pixels
 from ..data.splits import Data, Split
 from ..decode_free.precomputed import decoded
-from ..errors import ShapeError
+from ..errors import ShapeError, explained
 from ..nn.module import Module
 from ..ops.loss import accuracy, softmax_cross_entropy
 from ..ops.softmax import softmax
@@ -34,6 +34,7 @@ class Evaluation:
     count: int
 
 
+@explained("; Split(images, labels) makes a split of arrays")
 @isolated
 def evaluate(
     model: Module,
@@ -66,6 +67,7 @@ def evaluate(
     return Evaluation(total / len(split), correct / len(split), len(split))
 
 
+@explained()
 @isolated
 def predict(model: Module, images: Any) -> np.ndarray:
     """Return class probabilities (n, classes) of images (n, c, h, w), of uint8 or in [0, 1].

@@ -12,7 +12,7 @@ import weakref
 from pathlib import Path
 
 from ..errors import TinyADTNError
-from ..files.atomic import lock
+from ..files.atomic import lock, require_name
 
 STATES = ("last.npz", "best.npz", "previous.npz")
 
@@ -21,8 +21,7 @@ _open_here: weakref.WeakValueDictionary[Path, RunFolder] = weakref.WeakValueDict
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:
     """Create the folder if necessary, and test that files can be written in it; return its path."""
-    if not os.fspath(folder):
-        raise TinyADTNError("the name of the folder is empty; name a folder, or . for this one")
+    require_name(folder)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):

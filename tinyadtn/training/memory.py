@@ -20,7 +20,7 @@ from ..limits import require_memory
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from .evaluate import EVALUATION_BATCH
-from .runs import TrainingPlan
+from .plan import TrainingPlan
 
 GIB = 2**30
 

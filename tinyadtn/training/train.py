@@ -15,9 +15,8 @@ import os
 import time
 import traceback
 from collections.abc import Generator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,13 +25,13 @@ from ..autodiff.engine import Tensor
 from ..autodiff.modes import detect_anomaly, isolated
 from ..data.preprocess import crop_and_flip
 from ..data.splits import Data, batches
-from ..errors import NonFiniteError, TinyADTNError, nearest
+from ..errors import NonFiniteError, explained
 from ..nn.module import Module
 from ..nn.optim import Optimizer
 from .evaluate import Evaluation, evaluate
-from .folder import RunFolder, require_free
-from .interrupts import interrupts_held, saved_if_interrupted
-from .runs import Run, RunState, TrainingPlan, resume_run
+from .interrupts import interrupts_held
+from .runs import Run, RunState
+from .start import started
 from .vanish import norms_of_encoded, reject_diverged, reject_vanished, with_overflow
 
 # Separate random streams, so that dropout and augmentation draw independently from one seed.
@@ -63,6 +62,7 @@ class TrainStep:
         }
 
 
+@explained("; name each option, as epochs=5; load_data((images, labels)) makes data")
 def train(
     model: Module,
     data: Data,
@@ -102,52 +102,8 @@ def train(
     >>> len(losses), losses[-1] < losses[0]
     (28, True)
     """
-    if not isinstance(data, Data):
-        raise TypeError(
-            f"train needs Data with all splits, got {type(data).__name__}; ta.load_data makes it"
-        )
-    _require_known(plan)
-    if out and not overwrite and not _continues_in(out, resume):
-        last = Path(out) / "last.npz"
-        hint = f", replace it with overwrite=True, or continue it with resume={str(last)!r}"
-        require_free(Path(out), hint=hint)
-    folder = None if out is None else RunFolder(out)
-    if resume is not None:
-        run = resume_run(resume, model, data.identity(), plan, folder)
-    else:
-        settings = TrainingPlan(**plan)
-        optimizer = settings.optimizer_for(model)
-        identity = data.identity() if folder else None
-        run = Run(model, settings, optimizer, RunState(), identity, folder)
-    run.plan.steps_per_epoch(len(data.train))  # ValueError if there is no step
-    labels = data.train.labels
-    one_class = len(labels) > 1 and (labels == labels[0]).all()
-    if one_class and run.plan.loss == "softmax_cross_entropy":
-        raise TinyADTNError(
-            f"all {len(labels):,} training images have the label {labels[0]}: there is nothing to "
-            "tell apart. Take images of several classes; files are often sorted by class"
-        )
-    if run.plan.augment and data.origin is not None:
-        raise TinyADTNError("augment crops and mirrors images; these are features: leave it out")
+    run = started(model, data, plan, out, resume, overwrite)
     return _steps(run, data, save_minutes)
-
-
-def _require_known(plan: dict[str, Any]) -> None:
-    """Raise TypeError, with the likely name, for an option that ``train`` does not have."""
-    known = [field.name for field in fields(TrainingPlan)]
-    for name in plan.keys() - set(known):
-        hint = "; did you mean learning_rate?" if name == "lr" else nearest(name, known)
-        if name in ("loss_fn", "criterion"):
-            hint = "; did you mean loss?"
-        raise TypeError(
-            f"train has no option {name!r}{hint} (it takes {', '.join(known)}, out, resume, "
-            "overwrite and save_minutes)"
-        )
-
-
-def _continues_in(out: str | os.PathLike[str], resume: str | os.PathLike[str] | None) -> bool:
-    """Return whether the file to resume from lies in the folder ``out``."""
-    return resume is not None and Path(resume).resolve().parent == Path(out).resolve()
 
 
 def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, None, None]:
@@ -168,11 +124,11 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
                 _update(run, images, labels, learning_rate(state.step), epoch)
                 if state.step < (epoch + 1) * per_epoch:
                     _save_if_due(run, save_minutes)
-                    with saved_if_interrupted(run.save_if_mine):
+                    with run.saved_if_interrupted():
                         yield _last_step(state, epoch, total, learning_rate)
             reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
             step = _end_epoch(run, data, _last_step(state, epoch, total, learning_rate))
-            with saved_if_interrupted(run.save_if_mine):
+            with run.saved_if_interrupted():
                 yield step
     except (GeneratorExit, KeyboardInterrupt, SystemExit) as left:
         traceback.clear_frames(left.__traceback__)  # an interrupted op holds its arrays

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.path import Path
 
 from tinyadtn.course.player import player
 from tinyadtn.draw.style import ADJOINT, REFERENCE, VALUE, new_figure
 
 WIDTH, HEIGHT = 1.9, 0.72  # of a node's box
-COLUMN, ROW = 3.5, 1.55  # from node to node
-BEND = 1.05  # of an arrow that passes a node
+COLUMN, ROW, LANE = 3.5, 1.55, 0.95  # from node to node, and from an arrow to what it passes
 DARK = "#8A3B00"  # adjoints in writing
 SIGNS = {"add": "+", "multiply": "×", "negative": "−", "log": "ln", "logarithm": "ln"}
 
@@ -72,24 +73,16 @@ def backward_moments(root: Any, order: list[Any], names: dict[Any, str]) -> list
 
 def draw_moment(moment: Moment, order: list[Any], names: dict[Any, str]) -> Any:
     """The graph of one moment as a figure; all moments of a graph have the same size."""
-    places = _places(order)
+    places, ways = _places(order)
     span_x = max(x for x, _ in places.values()) + WIDTH
     span_y = max(y for _, y in places.values()) + HEIGHT
-    edges = [
-        (node, slope, k, places[parent], places[node])
-        for node in order
-        for k, (parent, slope) in enumerate(zip(node.parents, node.slopes))
-    ]
-    bends = [BEND * (end[0] - start[0] > 1.1 * COLUMN) for *_, start, end in edges]
-    margin = 0.45 + 0.65 * (max(bends) > 0)
     width = min(12.0, 0.85 * (span_x + 0.6))
     font = 11.5 * width / (0.85 * (span_x + 0.6))
-    height = width * (span_y + 2 * margin) / (span_x + 0.6)
+    height = width * (span_y + 0.9) / (span_x + 0.6)
     figure = new_figure(width, height, moment.caption)
     axes = figure.add_subplot()
-    for (node, slope, k, start, end), bend in zip(edges, bends):
-        up = 1 if start[1] >= span_y / 2 - HEIGHT else -1  # around the nodes between
-        _edge(axes, start, end, slope, k, bend=up * bend, loud=node is moment.speaker, font=font)
+    for (node, k), way in ways.items():
+        _edge(axes, [places[stop] for stop in way], node.slopes[k], k, node is moment.speaker, font)
     for node in order:
         _box(axes, node, places[node], moment, font)
         sign = SIGNS.get(node.op, node.op)
@@ -97,27 +90,45 @@ def draw_moment(moment: Moment, order: list[Any], names: dict[Any, str]) -> Any:
         x, y = places[node]
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
         axes.text(x, y + HEIGHT + 0.1, label, fontsize=font, va="bottom", zorder=5, bbox=paper)
-    axes.set(xlim=(-0.3, span_x + 0.3), ylim=(-margin, span_y + margin), aspect="equal")
+    axes.set(xlim=(-0.3, span_x + 0.3), ylim=(-0.3, span_y + 0.6), aspect="equal")
     axes.axis("off")
     return figure
 
 
-def _places(order: list[Any]) -> dict[Any, tuple[float, float]]:
-    """Column: the longest way from an input. Row: the middle of the parents' rows."""
+def _places(order: list[Any]) -> tuple[dict[Any, tuple[float, float]], dict[Any, list[Any]]]:
+    """Where each stop stands, and the stops of each arrow (node, k) from its k-th parent to it.
+
+    A stop is a node, or a place (node, k, column) where an arrow passes a column. A node's column
+    is the longest way from an input. In a column, all stand near the stops before them.
+    """
     column: dict[Any, int] = {}
     for node in order:
         column[node] = 1 + max((column[p] for p in node.parents), default=-1)
-    columns = [[n for n in order if column[n] == c] for c in range(max(column.values()) + 1)]
-    tallest = max(map(len, columns))
-    places: dict[Any, tuple[float, float]] = {}
-    for c, nodes in enumerate(columns):
-        middle = (tallest - 1) / 2 * ROW
-        for k, node in enumerate(nodes):
-            y = middle + ((len(nodes) - 1) / 2 - k) * ROW
-            if len(nodes) == 1 and len(node.parents) == 1:
-                y = places[node.parents[0]][1]
-            places[node] = (c * COLUMN, y)
-    return places
+    columns: list[list[Any]] = [[] for _ in range(1 + max(column.values()))]
+    ways: dict[Any, list[Any]] = {}
+    for node in order:
+        columns[column[node]].append(node)
+        for k, parent in enumerate(node.parents):
+            passed = [(node, k, c) for c in range(column[parent] + 1, column[node])]
+            ways[node, k] = [parent, *passed, node]
+            for stop in passed:
+                columns[stop[2]].append(stop)
+    before: dict[Any, list[Any]] = {}
+    for way in ways.values():
+        for first, second in pairwise(way):
+            before.setdefault(second, []).append(first)
+    height: dict[Any, float] = {}
+    for stops in columns:
+        wish = {s: float(np.mean([height[b] for b in before.get(s, [])] or [0.0])) for s in stops}
+        stops.sort(key=lambda stop: -wish[stop])
+        at = [0.0]
+        for pair in pairwise(stops):
+            at.append(at[-1] - (LANE if any(isinstance(stop, tuple) for stop in pair) else ROW))
+        shift = np.mean(list(wish.values())) - np.mean(at)
+        height.update(zip(stops, np.add(at, shift)))
+    lowest = min(height.values())
+    places = {s: (c * COLUMN, height[s] - lowest) for c, stops in enumerate(columns) for s in stops}
+    return places, ways
 
 
 def _box(axes: Any, node: Any, place: tuple[float, float], moment: Moment, font: float) -> None:
@@ -157,28 +168,25 @@ def _box(axes: Any, node: Any, place: tuple[float, float], moment: Moment, font:
 
 
 def _edge(
-    axes: Any, start: Any, end: Any, slope: float, k: int, *, bend: float, loud: bool, font: float
+    axes: Any, stops: list[tuple[float, float]], slope: float, k: int, loud: bool, font: float
 ) -> None:
     """From parent to child; when the child passes its adjoint on, the arrow is turned."""
-    tail = np.array([start[0] + WIDTH, start[1] + HEIGHT / 2])
-    head = np.array([end[0], end[1] + HEIGHT * (0.7 - 0.4 * k)])
-    length = float(np.hypot(*(head - tail)))
-    curve = f"arc3,rad={(1 if loud else -1) * 2 * bend / length}"
-    style = {"color": ADJOINT, "linewidth": 2.4} if loud else {"color": REFERENCE, "linewidth": 1.0}
-    axes.annotate(
-        "",
-        xy=tail if loud else head,
-        xytext=head if loud else tail,
-        arrowprops={
-            **{"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "connectionstyle": curve},
-            **style,
-        },
-        zorder=2,
-    )
-    if loud:
-        far = ((1.0, 0.5)[k] if bend == 0 else 1.2) / length  # where the slope is written
-        place = (1 - far) * head + far * tail + [0, 4 * far * (1 - far) * bend]
-        place[1] += 0.22 * (abs(head[1] - tail[1]) < 0.4 and bend == 0)
+    middles = np.add(stops, [0, HEIGHT / 2])
+    middles[-1, 1] += HEIGHT * (0.2 - 0.4 * k)
+    points = [np.add(middles[0], [WIDTH, 0])]
+    for place in middles[1:]:  # level where the arrow leaves a column and where it enters the next
+        half = [(place[0] - points[-1][0]) / 2, 0]
+        bend = [points[-1] + half, place - half, place]
+        points += [*bend, *(np.add(place, [f * WIDTH, 0]) for f in (1 / 3, 2 / 3, 1))]
+    points = points[:-3]  # the way through the child's box
+    color, linewidth = (ADJOINT, 2.4) if loud else (REFERENCE, 1.0)
+    path = Path(points[::-1] if loud else points, [Path.MOVETO] + [Path.CURVE4] * (len(points) - 1))
+    arrow = FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=10, zorder=2)
+    arrow.set(color=color, linewidth=linewidth)
+    axes.add_patch(arrow)
+    if loud:  # the slope is written on the last bend, the two of a node apart from each other
+        t = (0.72, 0.3)[k]
+        weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
         middle = {"ha": "center", "va": "center", "fontsize": font, "zorder": 6}
-        axes.text(*place, f"× {slope:.3g}", bbox=paper, **middle)
+        axes.text(*np.dot(weights, points[-4:]), f"× {slope:.3g}", bbox=paper, **middle)

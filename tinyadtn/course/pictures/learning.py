@@ -12,7 +12,11 @@ from tinyadtn.draw.style import REFERENCE, new_figure, styles
 
 
 def loss_curves(curves: Mapping[str, Sequence[float]], *, classes: int = 10) -> Any:
-    """The loss of every step, smoothed, against the loss of equal probabilities."""
+    """The loss of every step, smoothed, against the loss of equal probabilities.
+
+    Each point is the mean over a window around its step. The window begins with the first step
+    alone, so every curve starts where the loss starts.
+    """
     figure = new_figure(7.5, 4.2, f"Loss by step, {_told(curves, classes)}")
     _curves(figure.add_subplot(), curves, classes)
     return figure
@@ -46,8 +50,19 @@ def curves_and_misread(
 
 
 def _told(curves: Mapping[str, Sequence[float]], classes: int) -> str:
-    last = ", ".join(f"{label} {np.mean(losses[-20:]):.2f}" for label, losses in curves.items())
-    return f"against ln {classes} = {math.log(classes):.2f}; at the end: {last}."
+    ends = ", ".join(
+        f"{label} from {each[0]:.2f} to {smoothed(each)[-1]:.2f}" for label, each in curves.items()
+    )
+    return f"against ln {classes} = {math.log(classes):.2f}: {ends}."
+
+
+def smoothed(losses: Sequence[float]) -> np.ndarray:
+    """The mean over a window of up to a fortieth of the steps around each step."""
+    step, last = np.arange(len(losses)), len(losses) - 1
+    reach = np.minimum(step, len(losses) // 80)  # the first loss stands alone
+    low, high = step - reach, np.minimum(step + reach, last)
+    sums = np.concatenate([[0.0], np.cumsum(losses)])
+    return (sums[high + 1] - sums[low]) / (high + 1 - low)
 
 
 def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> None:
@@ -56,12 +71,12 @@ def _curves(axes: Any, curves: Mapping[str, Sequence[float]], classes: int) -> N
     axes.axhline(chance, color=REFERENCE, linewidth=1.2, label=label)
     top = 1.15 * chance
     for (label, losses), style in zip(curves.items(), styles(len(curves))):
-        window = max(1, len(losses) // 40)
-        smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+        smooth = smoothed(losses)
         top = max(top, 1.05 * float(smooth.max()))
-        at = 1 + np.arange(len(smooth)) + (window - 1) / 2  # the first step is 1
+        at = np.arange(1, len(smooth) + 1)
         axes.plot(at, smooth, markevery=max(1, len(smooth) // 8), label=label, **style)
-    axes.set(xlabel="step", ylabel="loss")
+    many = max(map(len, curves.values())) >= 80
+    axes.set(xlabel="step", ylabel="loss, smoothed" if many else "loss")
     axes.locator_params(axis="x", integer=True)
     axes.set_ylim(0, top)
     axes.grid(alpha=0.3)

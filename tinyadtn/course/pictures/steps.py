@@ -44,7 +44,7 @@ def error_against_step(steps: np.ndarray, panels: Mapping[str, Mapping[str, np.n
         axes.annotate(
             f"spacing of {name} numbers",
             (steps.max(), epsilon),
-            xytext=(2, -12),
+            xytext=(2, -12 if name == "float64" else -34),  # below the complex step
             textcoords="offset points",
             ha="right",
             fontsize=9,

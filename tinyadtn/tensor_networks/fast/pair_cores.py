@@ -42,10 +42,8 @@ class FirstLayer:
     ) -> list[np.ndarray]:
         """Return the gradients of ``first`` and ``second``, for spans that share no site."""
         xp = array_module(self.first)
-        grad_cores, grad_first = (
-            xp.zeros(self.cores.shape, self.first.dtype),
-            xp.zeros_like(self.first),
-        )
+        grad_cores = xp.zeros(self.cores.shape, self.first.dtype)
+        grad_first = xp.zeros_like(self.first)
         for span, span_grads in zip(spans, grads):
             views = self._tensors(span, grad_cores, right_end(grad_first, self.num_sites))
             for view, grad in zip(views, span_grads):
