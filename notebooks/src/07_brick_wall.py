@@ -228,7 +228,7 @@ for num_sites in (12, 18, 21, 24):
     print(f"{num_sites:2} {2**num_sites:12,}   {stored:6}  {effective:9}  {full:10}")
 
 # %% [markdown]
-# The growth is the point: one site more doubles the entries, and adds about 16 parameters per
+# The growth is the point: one site more doubles the entries, and adds at most 16 parameters per
 # layer.
 #
 # And FC-2's first weight, whose sides are not powers of two? Each side gets as many bits as it
