@@ -18,7 +18,7 @@ from ..ops.pool import avg_pool2d, max_pool2d, pool_window, require_pool
 from ..ops.windows import Padding, Size, sliding
 from .module import Module
 from .parameters import Seed, Shape, he_std, parameter
-from .weights import Geometry, convolution, linear
+from .weights import Geometry, convolution, linear, reject_bytes
 
 Batch = tuple[Any, ...]  # a shape with the batch axis first: an integer, or the letter n
 
@@ -235,6 +235,7 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return the mean of each window, (n, c, oh, ow), for x (n, c, h, w)."""
+        reject_bytes(x)
         return avg_pool2d(x, **self._options())
 
 
