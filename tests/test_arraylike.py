@@ -307,3 +307,12 @@ def test_tensor_of_tensor_and_detach_are_cut_off():
     x = leaf(1.0)
     for cut in (ta.Tensor(x * 2), (x * 2).detach()):
         assert not cut.requires_grad and cut.node is None
+
+
+def test_a_gradient_does_not_outlive_the_shape_of_its_tensor():
+    """An array of shape (3,) and the next gradient, of shape (1,), would have been added."""
+    w = ta.Tensor(np.ones(3), requires_grad=True)
+    (w * w).sum().backward()
+    w.data = np.full(1, 2.0)
+    (w * w).sum().backward()
+    np.testing.assert_array_equal(w.grad, [4.0])

@@ -83,6 +83,10 @@ def test_a_model_called_with_bytes_is_rejected(spec, data):
             model(images)
     with pytest.raises(DTypeError, match="divide them by 255"):
         ta.Conv2d(1, 2, 3, rng=0)(pixels)
+    firsts = [ta.Normalize(1), ta.BatchNorm2d(1), ta.LocalResponseNorm(), ta.LocalContrastNorm()]
+    for first in (*firsts, ta.AvgPool2d(2), ta.Dropout(0.5)):  # these would return floats
+        with pytest.raises(DTypeError, match="divide them by 255"):
+            ta.Sequential(first=first)(pixels, training=True, rng=0)
     assert model(np.ones_like(pixels, dtype=np.int64)).shape == (len(pixels), 10)
 
 

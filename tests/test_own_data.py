@@ -101,6 +101,7 @@ def test_arrays_that_are_no_data_set_are_refused_with_the_way_out(arrays, says, 
         (X.astype(np.int8), "found int8; give"),
         (np.int64(X) * 300, "found int64; give"),
         (X // 128, r"largest value of these is 1; .*images\.astype\(numpy\.float32\)"),
+        (X // 16, r"largest value of these is 15; .*images\.astype\(numpy\.float32\) / 15"),
         (X.astype(complex), "found complex128; give"),
     ],
 )
@@ -109,6 +110,18 @@ def test_advice_for_a_dtype_changes_no_pixel(images, says):
         ta.load_data((images, Y))
     with pytest.raises(DataFileError, match=says):
         ta.Split(images[:, None], Y)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_splits_of_different_scales_are_rejected(split):
+    floats = X.astype(np.float32) / 255
+    pairs = {"train": (floats, Y), "test": (X_TEST.astype(np.float32) / 255, Y_TEST)}
+    pairs[split] = (pairs[split][0] / 255, pairs[split][1])
+    with pytest.raises(
+        DataFileError, match=rf"largest pixel of {split} is 0\.0039.*in the same way"
+    ):
+        ta.load_data(pairs)
+    ta.load_data({"train": (X, Y), "test": (X_TEST.astype(np.float32) / 255, Y_TEST)})
 
 
 @pytest.mark.parametrize(

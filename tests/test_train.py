@@ -511,3 +511,17 @@ def test_a_weight_that_collapses_is_named_with_the_remedy(data, tmp_path, factor
                 kept = (tmp_path / "last.npz").read_bytes()
                 model.fc1.weight.columns[-1].data *= np.float32(factor)
     assert (tmp_path / "last.npz").read_bytes() == kept
+
+
+def test_a_parameter_that_forward_appends_to_a_list_is_named(data):
+    class Grows(ta.Module):
+        def __init__(self):
+            self.fc, self.gains = ta.Linear(784, 10, rng=0), []
+
+        def forward(self, x, *, training, rng):
+            if not self.gains:
+                self.gains.append(ta.Tensor(np.ones(10, np.float32), requires_grad=True))
+            return self.fc(x.flatten(1)) * self.gains[0]
+
+    with pytest.raises(TinyADTNError, match=r"gains\.0, of shape \(10,\), was added during"):
+        list(ta.train(Grows(), data, epochs=1))

@@ -125,11 +125,12 @@ def require_pixels(images: Any, what: str) -> None:
 
 
 def require_bytes(images: Any, what: str) -> None:
-    """Raise ``DataFileError`` for uint8 images of 0 and 1, which would be divided by 255."""
+    """Raise ``DataFileError`` for uint8 images of 0 to 1 or 16, which would be divided by 255."""
+    top = images.max() if images.dtype == np.uint8 and images.size else 0
     _require(
-        images.dtype != np.uint8 or images.size == 0 or images.max() != 1,
-        f"{what}: images of uint8 are divided by 255, and the largest value of these is 1; for "
-        "images of 0 and 1 give images.astype(numpy.float32)",
+        not 1 <= top <= 16,
+        f"{what}: images of uint8 are divided by 255, and the largest value of these is {top}; "
+        f"if that is white, give images.astype(numpy.float32) / {top}",
     )
 
 
@@ -177,8 +178,8 @@ def require_names(labels: np.ndarray, what: str, classes: Sized) -> None:
     )
 
 
-def check_together(pairs: Mapping[str, Pair], name: str) -> None:
-    """Raise ``DataFileError`` for splits of other shapes, and for the same images in two splits."""
+def check_together(pairs: Mapping[str, Pair], name: str, *, features: bool) -> None:
+    """Raise ``DataFileError`` for other shapes or scales, or the same images, in two splits."""
     train_shape = pairs["train"][0].shape[1:]
     for split, (images, _) in pairs.items():
         _require(
@@ -186,7 +187,14 @@ def check_together(pairs: Mapping[str, Pair], name: str) -> None:
             f"{name}: {split} images are {images.shape[1:]}, training images {train_shape}; give "
             "all splits the same shape",
         )
+    tops = {s: x.max() / (255 if x.dtype == np.uint8 else 1) for s, (x, _) in pairs.items()}
     for one, other in combinations(pairs, 2):
+        low, high = sorted((one, other), key=tops.__getitem__)
+        _require(
+            features or not 0 < 100 * tops[low] < tops[high],
+            f"{name}: the largest pixel of {low} is {tops[low]:.3g}, and of {high} it is "
+            f"{tops[high]:.3g} (white is 1); scale all splits in the same way",
+        )
         _require(
             not np.array_equal(pairs[one][0], pairs[other][0]),
             f"{name}: {one} and {other} hold the same images; a result on images that were trained "

@@ -147,7 +147,7 @@ def _from_pairs(
     checked = {s: check_pair(pairs[s], f"{name}: {s}", features=features) for s in pairs}
     if classes is None:
         classes = numbers_as_names(int(checked["train"][1].max()) + 1)
-    check_together(checked, name)
+    check_together(checked, name, features=features)
     # A class with a name may have no images, because its labels are intended.
     if classes == numbers_as_names(len(classes)):
         require_every_class(checked, name)

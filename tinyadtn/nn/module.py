@@ -53,6 +53,9 @@ class Module(Holder):
     A name like ``fc1.weight.columns.0`` is the path to a tensor through attributes and lists.
     ``config`` describes how to build the module again (``ta.load`` does).
 
+    ``module(x)`` takes x as it is, whatever its scale: ``ta.predict`` scales or rejects pixels of 0
+    to 255, and a layer rejects only uint8.
+
     >>> import tinyadtn as ta
     >>> [name for name, _ in ta.models.fc2(rng=0).named_parameters()]
     ['fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias']

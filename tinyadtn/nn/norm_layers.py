@@ -17,6 +17,7 @@ from ..ops.norm import batch_norm
 from .layers import require_channels, require_image, require_widths
 from .module import Module
 from .parameters import Seed, Shape
+from .weights import reject_bytes
 
 
 class _PerChannel(Module):
@@ -55,6 +56,7 @@ class Normalize(_PerChannel):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return (x - mean) / std for x (n, c, h, w)."""
+        reject_bytes(x)
         require_channels(self, self.channels, x.shape)
         return (x - self.mean.reshape(-1, 1, 1)) / self.std.reshape(-1, 1, 1)
 
@@ -90,6 +92,7 @@ class BatchNorm2d(_PerChannel):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return y (n, c, h, w) for x of the same shape; in training, update the buffers."""
+        reject_bytes(x)
         require_channels(self, self.channels, x.shape)
         count = x.size // self.channels
         if training and count < 2:
@@ -135,6 +138,7 @@ class LocalResponseNorm(_ForImages):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return y (n, c, h, w) for x of the same shape."""
+        reject_bytes(x)
         return local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha, beta=self.beta)
 
 
@@ -147,6 +151,7 @@ class LocalContrastNorm(_ForImages):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return y (n, c, h, w) for x of the same shape."""
+        reject_bytes(x)
         return local_contrast_norm(x, size=self.size)
 
 
@@ -162,4 +167,5 @@ class Dropout(Module):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return x with random elements set to 0 in training, otherwise x itself."""
+        reject_bytes(x)
         return dropout(x, rate=self.rate, rng=rng) if training and self.rate else x

@@ -9,6 +9,7 @@ from ..ops.pool import avg_pool2d, max_pool2d, pool_window, require_pool
 from ..ops.windows import Padding, Size
 from .module import Module
 from .parameters import Seed, Shape
+from .weights import reject_bytes
 
 
 class _Pool2d(Module):
@@ -58,4 +59,5 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Return the mean of each window, (n, c, oh, ow), for x (n, c, h, w)."""
+        reject_bytes(x)
         return avg_pool2d(x, **self._options())

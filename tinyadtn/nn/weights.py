@@ -37,7 +37,7 @@ class Geometry:
 
 def linear(x: Tensor, weight: Tensor | Weight, bias: Tensor | None) -> Tensor:
     """y[n,o] = Σ_i x[n,i] · weight[o,i] + bias[o]."""
-    _reject_bytes(x)
+    reject_bytes(x)
     if not isinstance(weight, Tensor):
         return weight.linear(x, bias)
     y = contract(x, weight, pattern="ni,oi->no")
@@ -48,14 +48,14 @@ def convolution(
     x: Tensor, weight: Tensor | Weight, bias: Tensor | None, geometry: Geometry
 ) -> Tensor:
     """y = conv2d(x, weight) + bias[o]."""
-    _reject_bytes(x)
+    reject_bytes(x)
     if not isinstance(weight, Tensor):
         return weight.convolution(x, bias, geometry)
     y = conv2d(x, weight, **vars(geometry))
     return y if bias is None else y + bias.reshape(-1, 1, 1)
 
 
-def _reject_bytes(x: Tensor) -> None:
+def reject_bytes(x: Tensor) -> None:
     """Raise DTypeError for pixels of 0 … 255, because networks are trained on pixels in [0, 1]."""
     if x.dtype == BYTES:
         raise DTypeError(

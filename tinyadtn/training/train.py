@@ -115,6 +115,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     run.saved_at = time.monotonic()
     run.optimizer.zero_grad()
     norms = norms_of_encoded(run.model)
+    names = {name for name, _ in run.model.named_parameters()}
     try:
         for epoch in range(len(state.history), plan.epochs):
             done = state.step - epoch * per_epoch  # above 0 if a run resumes inside an epoch
@@ -126,6 +127,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
                     _save_if_due(run, save_minutes)
                     with run.saved_if_interrupted():
                         yield _last_step(state, epoch, total, learning_rate)
+            _require_known_parameters(run.model, names)
             reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
             step = _end_epoch(run, data, _last_step(state, epoch, total, learning_rate))
             with run.saved_if_interrupted():
@@ -137,6 +139,16 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     finally:
         if run.folder is not None:
             run.folder.close()
+
+
+def _require_known_parameters(model: Module, names: set[str]) -> None:
+    """Raise TinyADTNError for a parameter that the optimizer does not have."""
+    for name, parameter in model.named_parameters():
+        if name not in names:
+            raise TinyADTNError(
+                f"{name}, of shape {parameter.shape}, was added during the training, so that the "
+                "optimizer does not train it, and no file fits the model; create it in __init__"
+            )
 
 
 def _last_step(state: RunState, epoch: int, total: int, learning_rate: Any) -> TrainStep:
