@@ -25,7 +25,7 @@ from ..autodiff.engine import Tensor
 from ..autodiff.modes import detect_anomaly, isolated
 from ..data.preprocess import crop_and_flip
 from ..data.splits import Data, batches
-from ..errors import NonFiniteError, explained
+from ..errors import NonFiniteError, TinyADTNError, explained
 from ..nn.module import Module
 from ..nn.optim import Optimizer
 from .evaluate import Evaluation, evaluate
