@@ -215,7 +215,7 @@ def test_a_weight_that_would_not_fit_into_memory():
 
 def test_without_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(TinyADTNError, match=r"pip install 'tinyadtn\[torch\]'"):
+    with pytest.raises(TinyADTNError, match="pip install torch"):
         ta.to_torch(ta.models.fc2(rng=0))
 
 
