@@ -309,10 +309,13 @@ def test_tensor_of_tensor_and_detach_are_cut_off():
         assert not cut.requires_grad and cut.node is None
 
 
-def test_a_gradient_does_not_outlive_the_shape_of_its_tensor():
-    """An array of shape (3,) and the next gradient, of shape (1,), would have been added."""
+def test_a_gradient_is_not_added_to_one_of_another_shape():
+    """An array of shape (3,) and the next gradient, of shape (1,), were added."""
     w = ta.Tensor(np.ones(3), requires_grad=True)
     (w * w).sum().backward()
     w.data = np.full(1, 2.0)
+    with pytest.raises(GraphError, match=r"gradient \(3,\) .* has shape \(1,\) now: set its grad"):
+        (w * w).sum().backward()
+    w.grad = None
     (w * w).sum().backward()
     np.testing.assert_array_equal(w.grad, [4.0])

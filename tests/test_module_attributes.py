@@ -240,3 +240,14 @@ def test_subclasses_of_arrays_are_loaded_as_plain_copies(tmp_path):
     assert type(model.bias.data) is np.ndarray
     assert not np.shares_memory(model.bias.data, mapped)
     np.testing.assert_array_equal(model(X).data, model(X.view(np.recarray)).data)
+
+
+@pytest.mark.parametrize("arrays", [None, [], ta.models.fc2()])
+def test_load_arrays_takes_a_dict(arrays):
+    with pytest.raises(TypeError, match=r"a dict of arrays by name, such as other\.arrays\(\)"):
+        ta.models.fc2(rng=0).load_arrays(arrays)
+
+
+def test_true_is_no_width():
+    with pytest.raises(ta.errors.ShapeError, match="Linear needs whole numbers of 1 or more"):
+        ta.Linear(3, True, rng=0)

@@ -72,10 +72,10 @@ def study(tiny, tmp_path, monkeypatch):
     before, path = set(sys.modules), list(sys.path)
     folder = tmp_path / "study"
     folder.mkdir()
-    (folder / "parts.py").write_text(PARTS)
-    (folder / "wrong.py").write_text(WRONG)
+    (folder / "parts.py").write_text(PARTS, encoding="utf-8")
+    (folder / "wrong.py").write_text(WRONG, encoding="utf-8")
     (folder / "broken.py").write_text("1 +")
-    (folder / "study.toml").write_text(f"data = {tiny!r}\n{SPEC}")
+    (folder / "study.toml").write_text(f"data = {tiny!r}\n{SPEC}", encoding="utf-8")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     yield folder
@@ -86,7 +86,7 @@ def study(tiny, tmp_path, monkeypatch):
 
 
 def row(text, study, tiny):
-    (study / "one.toml").write_text(f"data = {tiny!r}\n[rows.a]\n{text}\n")
+    (study / "one.toml").write_text(f"data = {tiny!r}\n[rows.a]\n{text}\n", encoding="utf-8")
     return read_spec(study / "one.toml")
 
 
@@ -232,7 +232,7 @@ def test_another_module_of_the_same_name_is_not_taken_for_this_one(study, tiny, 
     row("network = 'parts:two_layers'", study, tiny)
     other = tmp_path / "other"
     other.mkdir()
-    (other / "parts.py").write_text(PARTS)
+    (other / "parts.py").write_text(PARTS, encoding="utf-8")
     with pytest.raises(TinyADTNError, match=r"another module called parts .*rename the file"):
         row("network = 'parts:two_layers'", other, tiny)
 

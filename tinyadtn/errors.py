@@ -102,7 +102,7 @@ def explained(hint: str = "") -> Callable[[F], F]:
 
     >>> explained()(lambda x, *, axis: 0)(1, 2)
     Traceback (most recent call last):
-    TypeError: <lambda> takes x by position and axis= by keyword: too many positional arguments
+    TypeError: <lambda> takes x by position and axis= by keyword: takes 1 ...
     """
 
     def decorate(function: F) -> F:
@@ -110,8 +110,8 @@ def explained(hint: str = "") -> Callable[[F], F]:
         def call(*arguments: Any, **options: Any) -> Any:
             try:
                 return function(*arguments, **options)
-            except TypeError:
-                require_call(function, arguments, options, hint=hint)
+            except TypeError as error:
+                require_call(function, arguments, options, error, hint=hint)
                 raise
 
         return call  # type: ignore[return-value]
@@ -120,11 +120,12 @@ def explained(hint: str = "") -> Callable[[F], F]:
 
 
 def require_call(
-    function: Any, arguments: tuple, options: dict[str, Any], name: str = "", hint: str = ""
+    function: Any, arguments: tuple, options: dict, error: TypeError, name: str = "", hint: str = ""
 ) -> None:
-    """Raise TypeError, with what the function takes, for a call that does not fit."""
+    """Raise TypeError, with what the function takes, if the error is that a call does not fit."""
     try:
         inspect.signature(function).bind(*arguments, **options)
-    except TypeError as error:
+    except TypeError:
         name = name or function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
-        raise TypeError(f"{name} {_takes(function)}: {error}{hint}") from None
+        problem = str(error).partition("() ")[2] or error
+        raise TypeError(f"{name} {_takes(function)}: {problem}{hint}") from None

@@ -46,8 +46,6 @@ class ArrayLike(OpMethods):
     def data(self, values: Any) -> None:
         if values is not self._data:  # `x.data -= step` assigns the array that is there already
             array = as_array(values._data if isinstance(values, ArrayLike) else values)
-            if self._grad is not None and self._grad.shape != array.shape:
-                self._grad = None  # of another shape, so nothing can be added to it
             self._data = own_copy(differentiable(array)) if self._requires_grad else array
 
     @property

@@ -183,6 +183,11 @@ def owned(share: Array, g: Array, leaf: Any) -> Array:
     A new array is kept as it is. The cotangent itself, a view and a read-only array are copied. An
     array with another memory order than the leaf's is copied, too.
     """
+    if share.shape != leaf._data.shape:
+        raise GraphError(
+            f"a gradient {share.shape} of an earlier backward() does not fit the tensor, whose "
+            f"data has shape {leaf._data.shape} now: set its grad to None"
+        )
     new = type(share) is np.ndarray and share.base is None and share is not g
     if new and share.flags.writeable and _lies_well(share, leaf._data):
         return share

@@ -157,7 +157,8 @@ def _encoded(weight: Any) -> str:
 
 def require_widths(layer: Module, *widths: int) -> None:
     """Raise ShapeError unless every width is an integer of 1 or more."""
-    if not all(isinstance(n, numbers.Integral) and n >= 1 for n in widths):
+    whole = (isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in widths)
+    if not all(whole) or min(widths) < 1:
         got = ", ".join(map(str, widths))
         raise ShapeError(f"{type(layer).__name__} needs whole numbers of 1 or more, got {got}")
 

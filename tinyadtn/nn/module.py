@@ -12,7 +12,7 @@ import inspect
 import math
 import reprlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -151,6 +151,11 @@ class Module(Holder):
         model of shapes only (``rng=None``) has no dtype yet: it becomes float64 as a whole if any
         of its weights without values gets a float64 array.
         """
+        if not isinstance(arrays, Mapping):
+            raise TypeError(
+                "load_arrays takes a dict of arrays by name, such as other.arrays(); got "
+                f"{type(arrays).__name__}"
+            )
         loaded = {name: checked_array(name, array, "fiub") for name, array in arrays.items()}
         require_fitting(self, loaded)
         tensors = dict(self.named_tensors())
@@ -222,8 +227,8 @@ def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
     def noting(self: Module, *arguments: Any, **options: Any) -> None:
         try:
             init(self, *arguments, **options)
-        except TypeError:
-            require_call(init, (self, *arguments), options, type(self).__name__)
+        except TypeError as error:
+            require_call(init, (self, *arguments), options, error, type(self).__name__)
             raise
         if type(self).__init__ is noting:  # and not the __init__ of a base class
             _note_members(self)
