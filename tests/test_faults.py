@@ -440,7 +440,7 @@ def test_a_signal_to_compress_says_that_nothing_was_saved(number, digits, tmp_pa
         "def hang(*_, **__):\n"
         "    print('begun', flush=True)\n"
         "    while True: time.sleep(0.01)\n"
-        "e._train_all = hang"
+        "e.trained_and_evaluated = hang"
     )
     process = child(["compress", "fc2", "--data", digits, "--out", "run"], tmp_path, begin)
     for line in process.stdout:

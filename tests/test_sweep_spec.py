@@ -12,7 +12,7 @@ from tinyadtn.compression.configure import ENCODINGS
 from tinyadtn.errors import SizeLimitError, TinyADTNError
 from tinyadtn.studies.configuration import configuration
 from tinyadtn.studies.results import _key_of
-from tinyadtn.studies.run import _encoded, check
+from tinyadtn.studies.run import check, encoded
 from tinyadtn.studies.spec import DOTTED, read_spec
 from tinyadtn.studies.sweep import preview
 
@@ -167,7 +167,7 @@ def test_the_order_of_the_sites_may_be_written_out(tmp_path):
     for run, order in zip(spec.runs, orders):
         line = {"config": json.loads(json.dumps(run.config)), "seed": run.seed}
         assert _key_of(line) == run.key
-        wall = _encoded(ta.models.fc2(), line["config"], None).fc1.weight
+        wall = encoded(ta.models.fc2(), line["config"], None).fc1.weight
         assert wall.options()["order"] == (order if order == "output_first" else tuple(order))
     with pytest.raises(TinyADTNError, match="order must hold each of 0 … 17 once"):
         content = {"network": "fc2", "rows": {"a": {"encode": {"fc1": SHORT_ORDER}}}}
