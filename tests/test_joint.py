@@ -9,8 +9,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.compression.configure import build
-from tinyadtn.encodings.joint import joint_axes, joint_shape
-from tinyadtn.encodings.storage import group_by_encoding
+from tinyadtn.encodings.joint import group_by_encoding, joint_axes, joint_shape
 from tinyadtn.errors import ShapeError, TinyADTNError
 from tinyadtn.nn.parameters import he_std
 from tinyadtn.studies.experiment_files import walls

@@ -226,6 +226,15 @@ def test_a_step_before_backward_is_refused_and_changes_nothing():
     assert optimizer.count == 2
 
 
+def test_two_steps_may_use_the_same_gradient():
+    a = ta.Tensor([1.0, 2.0], requires_grad=True)
+    optimizer = ta.SGD([a], 0.25)
+    (a * a).sum().backward()
+    optimizer.step()
+    optimizer.step()  # no graph is waiting for its backward
+    np.testing.assert_array_equal(a.data, [0, 0])
+
+
 def test_a_graph_that_was_left_behind_stops_no_step_and_keeps_its_numbers():
     """That of a notebook's cell that failed, say: its traceback keeps it alive."""
     a = ta.Tensor([1.0, 2.0], requires_grad=True)

@@ -413,8 +413,10 @@ def test_a_count_that_is_not_saved_warns():
             self.steps += 1
             data -= lr * gradient
 
-    with pytest.warns(UserWarning, match=r"Counting.steps is state.*self.count has the number"):
+    says = r"Counting.steps is state.*self.count has the number"
+    with pytest.warns(UserWarning, match=says) as warned:
         assert stepped(Counting) == [0, 0]
+    assert warned[0].filename == __file__  # the line that calls step
 
 
 class Lost(Optimizer):
@@ -441,5 +443,7 @@ def test_an_update_without_effect_is_rejected(monkeypatch):
     w.grad = np.zeros(2, np.float32)
     Lost([w], 0.5).step()  # a gradient of 0
     monkeypatch.setattr(Lost, "in_place", True)
-    with pytest.warns(UserWarning, match=r"Lost.update left mean at zero: write mean\[...\] = new"):
+    says = r"Lost.update left mean at zero: write mean\[...\] = new"
+    with pytest.warns(UserWarning, match=says) as warned:
         assert stepped(Lost) == [0, 0]
+    assert warned[0].filename == __file__

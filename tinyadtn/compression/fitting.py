@@ -8,8 +8,7 @@ from typing import Any
 
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
-from ..encodings.joint import SharedWeight
-from ..encodings.storage import group_by_encoding, storage_of
+from ..encodings.joint import SharedWeight, group_by_encoding, storage_of
 from ..errors import TinyADTNError
 from ..nn.module import Module
 from ..nn.surgery import dense, layer_named

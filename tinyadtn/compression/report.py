@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..encodings.encoding import Counts, Encoding
-from ..encodings.storage import group_by_encoding, storage_of
+from ..encodings.joint import group_by_encoding, storage_of
 from ..files.npz import write_npz
 from ..nn.module import Module
 from ..nn.parameters import Shape

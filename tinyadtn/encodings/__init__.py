@@ -9,6 +9,6 @@ Read ``encoding`` (what all encodings have in common) and ``adtn`` (the deep ten
 accuracy against bytes. ``update`` adds an encoding to a frozen dense weight. ``inner`` makes the
 encoding inside another one.
 
-At first skip ``joint`` (one encoding for several layers), ``storage`` (which encoding stores which
-layers) and ``independent`` (how many of the stored parameters are independent).
+At first skip ``joint`` (one encoding for several layers) and ``independent`` (how many of the
+stored parameters are independent).
 """

@@ -17,7 +17,7 @@ from ..compression.checkpoint import save_with
 from ..compression.report import report
 from ..data.splits import Data
 from ..encodings.adtn import ADTN
-from ..encodings.storage import group_by_encoding, storage_of
+from ..encodings.joint import group_by_encoding, storage_of
 from ..files.atomic import replacing
 from ..files.npz import write_npz
 from ..nn.module import Module

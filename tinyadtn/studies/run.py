@@ -19,7 +19,7 @@ from ..compression.report import report
 from ..data.loading import load_data
 from ..data.splits import Data
 from ..encodings.encoding import Encoding
-from ..encodings.storage import group_by_encoding
+from ..encodings.joint import group_by_encoding
 from ..errors import DataFileError, TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
