@@ -25,6 +25,7 @@ def leaf(*values):
         {"clip": 0.0},
         {"clip": -1.0},
         {"weight_decay": -0.1},
+        {"weight_decay": 11.0},  # times 0.1: each step would change the signs
         {"momentum": -0.1},
         {"momentum": 1.0},
     ],
@@ -32,6 +33,22 @@ def leaf(*values):
 def test_options_that_undo_learning_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         ta.SGD([ta.Tensor([1.0], requires_grad=True)], **{"learning_rate": 0.1, **options})
+
+
+def test_a_decay_that_makes_parameters_zero_is_the_limit():
+    w = ta.Tensor([1.0], requires_grad=True)
+    w.grad = np.zeros(1, np.float32)
+    ta.SGD([w], 0.125, weight_decay=8.0).step()
+    assert w.data == 0
+
+
+def test_a_learning_rate_set_by_torchs_name_is_used():
+    w = ta.Tensor([1.0], requires_grad=True)
+    optimizer = ta.SGD([w], 0.1)
+    optimizer.lr = 0.5
+    w.grad = np.ones(1, np.float32)
+    optimizer.step()
+    assert w.data == 0.5 and optimizer.lr == optimizer.learning_rate == 0.5
 
 
 def test_the_frame_alone_is_no_optimiser():

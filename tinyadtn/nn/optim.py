@@ -73,6 +73,15 @@ class Optimizer:
             [array_module(p.data).zeros_like(p.data) for p in self.parameters] for _ in self.slots
         ]
 
+    @property
+    def lr(self) -> float:
+        """Another name of ``learning_rate``, PyTorch's; setting it sets ``learning_rate``."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.learning_rate = value
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes for copies and pickles, without references to gradients in use."""
         return {**vars(self), "_used": []}

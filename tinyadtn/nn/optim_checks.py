@@ -37,6 +37,12 @@ def require_limits(*, clip: float | None = None, **options: float) -> None:
         most, words = LIMITS[name]
         if not 0 <= value < most:
             raise ValueError(f"{name} must be {words}, got {value}")
+    rate, decay = options.get("learning_rate", 0), options.get("weight_decay", 0)
+    if rate * decay > 1:
+        raise ValueError(
+            f"weight_decay {decay} at learning_rate {rate} shrinks a parameter by {rate * decay:.3g} "
+            "times its size, so that every step changes its sign; their product must be at most 1"
+        )
     if clip is not None:
         require_number("clip", clip)
         if not clip > 0:
