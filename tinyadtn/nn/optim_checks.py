@@ -40,8 +40,8 @@ def require_limits(*, clip: float | None = None, **options: float) -> None:
     rate, decay = options.get("learning_rate", 0), options.get("weight_decay", 0)
     if rate * decay > 1:
         raise ValueError(
-            f"weight_decay {decay} at learning_rate {rate} shrinks a parameter by {rate * decay:.3g} "
-            "times its size, so that every step changes its sign; their product must be at most 1"
+            f"weight_decay {decay} times learning_rate {rate} must be at most 1: above it, every "
+            "step changes the sign of the parameters"
         )
     if clip is not None:
         require_number("clip", clip)
