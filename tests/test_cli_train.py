@@ -1,6 +1,7 @@
 """The command train: encoded layers, memory, stopping and resuming."""
 
 import contextlib
+import re
 import subprocess
 import sys
 import threading
@@ -53,6 +54,15 @@ def test_train_says_what_it_will_take_before_it_starts(tiny, capsys):
         "minutes and after every epoch"
     )
     assert read_state("runs/train/last.npz")[1]["plan"]["augment"] is True
+
+
+def test_train_says_which_classes_no_validation_image_has(tmp_path, capsys):
+    images = np.random.default_rng(0).random((24, 12, 12), np.float32)
+    labels = np.array(["cat", "dog"])[(np.arange(24) > 21).astype(int)]  # 2 dogs
+    np.savez(tmp_path / "pets.npz", images=images, labels=labels)
+    assert main(["train", "fc2", "--data", "pets.npz", "--epochs", "1", "--quiet"]) == 0
+    says = r"of the \d+ validation images none is of dog: the validation accuracy"
+    assert re.search(says, capsys.readouterr().out)
 
 
 def test_train_encodes_layers_jointly(tiny):

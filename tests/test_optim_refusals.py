@@ -464,3 +464,30 @@ def test_an_update_without_effect_is_rejected(monkeypatch):
     with pytest.warns(UserWarning, match=says) as warned:
         assert stepped(Lost) == [0, 0]
     assert warned[0].filename == __file__
+
+
+class LostData(Optimizer):
+    """Momentum that remembers, and whose update is lost."""
+
+    slots = ("mean",)
+
+    def update(self, data, gradient, lr, *memory):
+        (mean,) = memory
+        mean += gradient
+        data = data - lr * mean
+
+
+def test_a_lost_update_with_good_slots_warns():
+    with pytest.warns(UserWarning, match=r"LostData.update changed no parameter: write data -= ch"):
+        stepped(LostData)
+
+
+def test_torchs_name_of_an_option_names_ours():
+    with pytest.raises(TypeError, match=r"did you mean learning_rate\?"):
+        ta.Adam([leaf(1.0)], lr=1e-3)
+    with pytest.raises(TypeError, match=r"did you mean kernel\?"):
+        ta.Conv2d(1, 2, kernel_size=3)
+    with pytest.raises(TypeError, match=r"did you mean axis\?"):
+        leaf(1.0, 2.0).sum(dim=0)
+    with pytest.raises(TypeError, match=r"did you mean keepdims\?"):
+        ta.sum(leaf(1.0, 2.0), axis=0, keepdim=True)

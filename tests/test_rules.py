@@ -222,6 +222,15 @@ def test_an_op_that_lacks_a_gradient_is_refused_by_name(joint):
         forgetful(leaf(1.0), leaf(2.0))
 
 
+def test_an_op_that_returns_a_gradient_itself_is_told_what_cannot_be_called():
+    @op
+    def eager(a):
+        return a * 2, np.full_like(a, 2)
+
+    with pytest.raises(TypeError, match=r"of which ndarray cannot be called"):
+        eager(leaf(1.0))
+
+
 @pytest.mark.parametrize(
     ("vjp", "said"),
     [

@@ -60,13 +60,25 @@ class SizeLimitError(TinyADTNError, MemoryError):
     """A tensor would not fit in memory; raised before anything is allocated."""
 
 
+THEIRS = {  # PyTorch's names of options, and ours
+    "lr": "learning_rate",
+    "kernel_size": "kernel",
+    "dim": "axis",
+    "keepdim": "keepdims",
+    "eps": "epsilon",
+    **dict.fromkeys(("loss_fn", "criterion"), "loss"),
+}
+
+
 def nearest(name: Any, known: Iterable[str]) -> str:
     """Return a hint with the known name that is nearest to an unknown one, or "".
 
-    >>> nearest("fc11", ["conv1", "fc1"]), nearest("norm", ["fc1"])
-    ('; did you mean fc1?', '')
+    >>> nearest("fc11", ["conv1", "fc1"]), nearest("norm", ["fc1"]), nearest("dim", ["axis"])
+    ('; did you mean fc1?', '', '; did you mean axis?')
     """
-    near = difflib.get_close_matches(str(name), known, 1)
+    known = list(known)
+    ours = THEIRS.get(str(name))
+    near = [ours] if ours in known else difflib.get_close_matches(str(name), known, 1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -78,7 +90,9 @@ def unknown_option(name: str, function: Any, options: Iterable[str]) -> str:
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     unknown = [option for option in options if option not in known]
     there = f"it has {', '.join(f'{option}=' for option in known)}" if known else "it has none"
-    return f"{name} has no option {unknown[0]!r} ({there})" if unknown else ""
+    if not unknown:
+        return ""
+    return f"{name} has no option {unknown[0]!r} ({there}){nearest(unknown[0], known)}"
 
 
 def by_keyword(name: str, function: Any, arguments: tuple) -> str:
@@ -128,4 +142,6 @@ def require_call(
     except TypeError:
         name = name or function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
         problem = str(error).partition("() ")[2] or error
-        raise TypeError(f"{name} {_takes(function)}: {problem}{hint}") from None
+        known = inspect.signature(function).parameters
+        near = "".join(nearest(option, known) for option in options if option not in known)
+        raise TypeError(f"{name} {_takes(function)}: {problem}{near}{hint}") from None

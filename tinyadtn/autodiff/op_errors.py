@@ -16,10 +16,12 @@ from .arrays import Array
 def require_value_and_vjps(value: Any, vjps: list, arrays: list, name: str, joint: bool) -> None:
     """Raise TypeError unless an op returned an array and a function for each array."""
     if len(vjps) != (1 if joint else len(arrays)) or not all(map(callable, vjps)):
+        others = [type(vjp).__name__ for vjp in vjps if not callable(vjp)]
         raise TypeError(
             f"{name} must return its value and "
             f"{'one function for all gradients' if joint else 'a function for each array'}: "
             f"for {len(arrays)} arrays it returned {len(vjps)} things behind the value"
+            + (f", of which {', '.join(others)} cannot be called" if others else "")
         )
     if not hasattr(getattr(value, "dtype", None), "kind"):  # torch's dtypes have none
         raise TypeError(f"{name} must return an array as its value, got {shown(value)}")

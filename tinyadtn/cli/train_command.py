@@ -7,6 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..autodiff.arrays import require_device
 from ..compression.checkpoint import load
 from ..data.loading import load_data
@@ -56,9 +58,12 @@ def train_model(options: Namespace) -> int:
         say(
             f"{total} steps are few to learn from: a smaller --batch-size or more --epochs has more"
         )
+    _say_what_validation_lacks(data)
+    bar: Any = with_progress(steps, options.model, not options.quiet)
     with interruption() as asked_to_stop:
-        for _ in with_progress(steps, options.model, not options.quiet):
+        for _ in bar:
             if asked_to_stop.is_set():
+                bar.close()  # first, or it would be drawn once more below the text
                 steps.close()  # saves last.npz
                 say(f"stopped and saved; go on with\n  {_to_go_on(options)}")
                 return 130
@@ -71,6 +76,17 @@ def train_model(options: Namespace) -> int:
     say("test it once you are done choosing")
     say_next("evaluate", str([*kept, options.resume][0]), *own_words(options))
     return 0
+
+
+def _say_what_validation_lacks(data: Data) -> None:
+    """Print the classes that no validation image has: best.npz is chosen without them."""
+    count = np.bincount(data.validation.labels, minlength=len(data.classes))
+    if missing := [name for name, images in zip(data.classes, count) if not images]:
+        say(
+            f"of the {len(data.validation):,} validation images none is of {', '.join(missing[:5])}"
+            f"{', …' if missing[5:] else ''}: the validation accuracy, which chooses best.npz, "
+            "says nothing about them"
+        )
 
 
 def _new_run(options: Namespace, given: dict[str, Any]) -> tuple[Data, Any, TrainingPlan]:

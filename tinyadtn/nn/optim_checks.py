@@ -202,6 +202,12 @@ class FirstUpdate:
                 f"{name} changed nothing: write data -= change; data = data - change makes a new "
                 "array, which is lost"
             )
+        if same:  # such as an optimizer that updates at every other step
+            warnings.warn(
+                f"the first {name} changed no parameter: write data -= change; "
+                "data = data - change makes a new array, which is lost",
+                stacklevel=4,
+            )
         for slot in zero:
             warnings.warn(
                 f"{name} left {slot} at zero: write {slot}[...] = new; {slot} = new makes a new "

@@ -31,7 +31,8 @@ OTHER_NAMES = {  # methods of PyTorch and Keras, and what to write here
     **dict.fromkeys(("save", "save_weights"), "ta.save(path, model)"),
     "state_dict": "model.arrays(), or ta.save(path, model)",
     "summary": "ta.summary(model)",
-    **dict.fromkeys(("to", "cuda", "cpu"), 'ta.to_device(model, "cuda")'),
+    **dict.fromkeys(("to", "cuda"), 'ta.to_device(model, "cuda")'),
+    "cpu": 'ta.to_device(model, "cpu")',
     "zero_grad": "optimizer.zero_grad()",
 }
 

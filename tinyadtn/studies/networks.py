@@ -22,7 +22,10 @@ def build_for(data: Data, model: str, seed: int | None, **options: Any) -> Any:
     """
     _, channels, height, width = data.train.images.shape
     if height != width:
-        raise ShapeError(f"the networks take square images, these are {height}×{width}; pad them")
+        raise ShapeError(
+            f"the networks take square images, these are {height}×{width}; pad them, or import "
+            "pictures with a size: tinyadtn data import FOLDER --size 32 --out FILE"
+        )
     build = network_named(model)
     built = build(len(data.classes), width, channels=channels, rng=seed, **options)
     if not isinstance(built, Sequential):

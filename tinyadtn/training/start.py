@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -55,16 +56,27 @@ def started(
     return run
 
 
+class WarnIfUnused:
+    """Held by the generator of ``train``: warns if it is dropped before its first step."""
+
+    warn = True
+
+    def __del__(self) -> None:
+        if self.warn:
+            warnings.warn(
+                "nothing was trained: ta.train yields the steps one by one, so it needs a loop, "
+                "for step in ta.train(model, data): print(step.loss)",
+                stacklevel=2,
+            )
+
+
 def _require_known(plan: dict[str, Any]) -> None:
     """Raise TypeError, with the likely name, for an option that ``train`` does not have."""
     known = [field.name for field in fields(TrainingPlan)]
     for name in plan.keys() - set(known):
-        hint = "; did you mean learning_rate?" if name == "lr" else nearest(name, known)
-        if name in ("loss_fn", "criterion"):
-            hint = "; did you mean loss?"
         raise TypeError(
-            f"train has no option {name!r}{hint} (it takes {', '.join(known)}, out, resume, "
-            "overwrite and save_minutes)"
+            f"train has no option {name!r}{nearest(name, known)} (it takes {', '.join(known)}, out, "
+            "resume, overwrite and save_minutes)"
         )
 
 
