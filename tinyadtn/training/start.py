@@ -74,9 +74,10 @@ def _require_known(plan: dict[str, Any]) -> None:
     """Raise TypeError, with the likely name, for an option that ``train`` does not have."""
     known = [field.name for field in fields(TrainingPlan)]
     for name in plan.keys() - set(known):
+        others = "out, resume, overwrite and save_minutes"
         raise TypeError(
-            f"train has no option {name!r}{nearest(name, known)} (it takes {', '.join(known)}, out, "
-            "resume, overwrite and save_minutes)"
+            f"train has no option {name!r}{nearest(name, known)} (it takes {', '.join(known)}, "
+            f"{others})"
         )
 
 
