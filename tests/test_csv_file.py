@@ -129,3 +129,10 @@ def test_a_csv_file_takes_a_bounded_multiple_of_its_size(tmp_path, monkeypatch):
     monkeypatch.setattr("tinyadtn.limits.memory_limit", lambda: 8 * size - 1)
     with pytest.raises(SizeLimitError, match=r"own\.csv needs"):
         ta.load_data(path)
+
+
+def test_a_table_of_files_asks_for_the_folder_of_pictures(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text("file,label\na.png,cat\nb.png,dog\n", encoding="utf-8")
+    with pytest.raises(DataFileError, match=r"'a.png' \(give the folder of the pictures.* line 2"):
+        ta.load_data(path)

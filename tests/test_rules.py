@@ -157,6 +157,16 @@ def test_other_errors_of_a_vjp_stay_as_they_are():
         broken(leaf(1.0)).backward()
 
 
+def test_a_vjp_whose_shapes_do_not_fit_is_named():
+    @op
+    def product(a, b):
+        return a @ b, lambda g: g @ b, lambda g: a.T @ g  # the first lacks .T
+
+    x, w = leaf(*np.ones((2, 3))), leaf(*np.ones((3, 4)))
+    with pytest.raises(ShapeError, match=r"a VJP of product of shapes \(2, 4\): matmul"):
+        product(x, w).sum().backward()
+
+
 # --- an op that writes into its arguments ---------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphError
+from ..errors import GraphError, ShapeError
 from .arrays import Array
 
 
@@ -59,6 +59,9 @@ def reading(function: Callable, name: str) -> Callable:
         try:
             return function(*map(_read_only, arrays), **options)
         except ValueError as error:
+            if is_about_shapes(error) and numpy_raised(error):
+                shapes = ", ".join(str(array.shape) for array in arrays)
+                raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
             if "read-only" not in str(error):
                 raise
             raise GraphError(

@@ -174,5 +174,5 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 def _listed(names: Any) -> str:
     """Return the names as text, at most eight of them."""
-    first = sorted(names)[:8]
+    first = sorted(names)[:8] or ["nothing"]
     return printable(", ".join(first)) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
