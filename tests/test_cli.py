@@ -11,6 +11,7 @@ import pytest
 import tinyadtn as ta
 from tinyadtn.cli import data_commands
 from tinyadtn.cli.main import build_parser, main
+from tinyadtn.cli.terminal import program
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
@@ -222,3 +223,15 @@ def test_export_names_the_endings(tiny, capsys):
     ta.save("small.npz", ta.models.fc2(hidden=4, rng=0))
     assert main(["export", "small.npz", "--out", "small.h5"]) == 2
     assert ".onnx, .safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a script ends in .exe")
+def test_a_command_to_copy_begins_with_the_shortest_name_that_works(tmp_path, monkeypatch):
+    script = tmp_path / "tinyadtn"
+    script.write_text("#!/bin/sh\n", encoding="utf-8")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    monkeypatch.setenv("PATH", "")
+    assert program() == str(script)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == "tinyadtn"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,9 @@ def say(text: object) -> None:
 
 def program() -> str:
     """Return the name by which this program was called, for commands that users copy."""
-    return sys.argv[0] if Path(sys.argv[0]).name == "tinyadtn" else "tinyadtn"
+    called = sys.argv[0]
+    found = called == shutil.which("tinyadtn") or Path(called).name != "tinyadtn"
+    return "tinyadtn" if found else called
 
 
 def say_next(*words: str) -> None:
