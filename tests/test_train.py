@@ -527,12 +527,6 @@ def test_a_parameter_that_forward_appends_to_a_list_is_named(data):
         list(ta.train(Grows(), data, epochs=1))
 
 
-def test_a_run_without_a_loop_warns_that_nothing_was_trained(data):
-    with pytest.warns(UserWarning, match=r"nothing was trained.*for step in ta.train"):
-        ta.train(ta.models.fc2(rng=0), data, epochs=1)
-    next(ta.train(ta.models.fc2(rng=0), data, epochs=1))  # a loop that is left at once
-
-
 @pytest.mark.parametrize("name", ["lr", "criterion", "loss_fn", "learning_rat"])
 def test_an_option_of_another_name_names_ours(data, name):
     with pytest.raises(TypeError, match=r"did you mean (learning_rate|loss)\?"):

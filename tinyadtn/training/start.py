@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -54,20 +53,6 @@ def started(
     if run.plan.augment and data.origin is not None:
         raise TinyADTNError("augment crops and mirrors images; these are features: leave it out")
     return run
-
-
-class WarnIfUnused:
-    """Held by the generator of ``train``: warns if it is dropped before its first step."""
-
-    warn = True
-
-    def __del__(self) -> None:
-        if self.warn:
-            warnings.warn(
-                "nothing was trained: ta.train yields the steps one by one, so it needs a loop, "
-                "for step in ta.train(model, data): print(step.loss)",
-                stacklevel=2,
-            )
 
 
 def _require_known(plan: dict[str, Any]) -> None:

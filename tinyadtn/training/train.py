@@ -31,7 +31,7 @@ from ..nn.optim import Optimizer
 from .evaluate import Evaluation, evaluate
 from .interrupts import interrupts_held
 from .runs import Run, RunState
-from .start import WarnIfUnused, started
+from .start import started
 from .vanish import norms_of_encoded, reject_diverged, reject_vanished, with_overflow
 
 # Separate random streams, so that dropout and augmentation draw independently from one seed.
@@ -75,7 +75,7 @@ def train(
 ) -> Generator[TrainStep, None, None]:
     """Minimize the loss of the model on ``data.train``, in place; yield each step.
 
-    This is a generator: without a loop around it nothing is trained, and it warns.
+    This is a generator: without a loop around it nothing is trained.
 
     Options and defaults are those of ``TrainingPlan``: epochs=10, batch_size=128, optimizer="adam"
     (or "sgd"), learning_rate=1e-3 (the peak learning rate), schedule="one_cycle" (or "cosine",
@@ -105,14 +105,11 @@ def train(
     (28, True)
     """
     run = started(model, data, plan, out, resume, overwrite)
-    return _steps(run, data, save_minutes, WarnIfUnused())
+    return _steps(run, data, save_minutes)
 
 
-def _steps(
-    run: Run, data: Data, save_minutes: float, unused: WarnIfUnused
-) -> Generator[TrainStep, None, None]:
+def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, None, None]:
     """Loop over epochs and batches, starting at the run's current step; yield each step."""
-    unused.warn = False  # somebody asked for the first step
     plan, state = run.plan, run.state
     per_epoch = plan.steps_per_epoch(len(data.train))
     total = plan.epochs * per_epoch
