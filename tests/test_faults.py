@@ -394,6 +394,18 @@ def test_a_signal_ends_the_step_saves_and_tells_how_to_go_on(
         same_state(out / file, uninterrupted / file)
 
 
+def test_the_bar_ends_before_the_text_of_an_interrupted_run(digits, tmp_path):
+    shown = [word for word in plan(digits) if word != "--quiet"]
+    process = child([*shown, "--out", "run"], tmp_path, "sys.stderr = sys.stdout" + SLOWLY)
+    for line in process.stdout:
+        if line.endswith("step 5\n"):  # which may follow the bar
+            process.send_signal(signal.SIGINT)
+            break
+    out, _ = process.communicate(timeout=60)
+    bar, text = out.split("stopped and saved; go on with\n")
+    assert "fc2:" in bar and bar.endswith("\n") and "fc2:" not in text
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_that_the_caller_ignores_stops_nothing(number, digits, uninterrupted, tmp_path):
     """A job in the background of a shell ignores SIGINT, one under nohup SIGHUP."""
