@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,24 @@ _SHAPES = re.compile(
 )
 
 
-def is_about_shapes(error: ValueError) -> bool:
+def error_about_shapes(error: ValueError, name: str, arrays: Sequence[Array]) -> ShapeError | None:
+    """Return an error of NumPy about shapes as one that names the function and the shapes.
+
+    None for any other error, and for one that a ``raise`` statement of the function raised.
+    """
+    if not (_is_about_shapes(error) and _numpy_raised(error)):
+        return None
+    return ShapeError(f"{name} of shapes {', '.join(str(a.shape) for a in arrays)}: {error}")
+
+
+def _is_about_shapes(error: ValueError) -> bool:
     """Return whether the error has the words of NumPy's errors about shapes."""
     if isinstance(error, IndexError):  # NumPy's AxisError is both
         return True
     return type(error) is ValueError and _SHAPES.search(str(error)) is not None
 
 
-def numpy_raised(error: ValueError) -> bool:
+def _numpy_raised(error: ValueError) -> bool:
     """Return whether NumPy raised the error, and not a ``raise`` statement of the op itself."""
     place: Any = error.__traceback__
     while place.tb_next is not None:
@@ -59,9 +69,8 @@ def reading(function: Callable, name: str) -> Callable:
         try:
             return function(*map(_read_only, arrays), **options)
         except ValueError as error:
-            if is_about_shapes(error) and numpy_raised(error):
-                shapes = ", ".join(str(array.shape) for array in arrays)
-                raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
+            if found := error_about_shapes(error, name, arrays):
+                raise found from error
             if "read-only" not in str(error):
                 raise
             raise GraphError(

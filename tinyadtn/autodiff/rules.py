@@ -20,7 +20,7 @@ from .arraylike import ArrayLike
 from .arrays import Array, array_module, require_no_mask
 from .dtypes import to_common_dtype
 from .modes import looking_for_nan
-from .op_errors import is_about_shapes, numpy_raised, reading, require_value_and_vjps, shown
+from .op_errors import error_about_shapes, reading, require_value_and_vjps, shown
 from .options import option
 
 # --- forward -------------------------------------------------------------------------------------
@@ -50,10 +50,9 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             result = call(*arrays, **options)
             value, *vjps = result if isinstance(result, tuple) else (result,)
         except ValueError as error:
-            if not (is_about_shapes(error) and numpy_raised(error)):
-                raise
-            shapes = ", ".join(str(a.shape) for a in arrays)
-            raise ShapeError(f"{name} of shapes {shapes}: {error}") from error
+            if found := error_about_shapes(error, name, arrays):
+                raise found from error
+            raise
         except TypeError as error:
             if message := unknown_option(name, function, options):
                 raise TypeError(message) from error
