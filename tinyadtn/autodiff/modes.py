@@ -60,7 +60,15 @@ class _End(io.IOBase):
 
 
 class _Switch(ContextDecorator):
-    """Set one variable for the length of a ``with`` block or of a decorated function."""
+    """Set one variable for the length of a ``with`` block or of a decorated function.
+
+    ``__enter__`` keeps what was there, sets the value, and returns the switch; ``__exit__`` sets
+    back what was there. Both do it in compiled functions alone:
+
+        self._before.append(self.variable.get())      self.variable.set(self._before.pop())
+        self.variable.set(self.value)
+        return self._inside()
+    """
 
     variable: ContextVar[bool]
     value: bool
