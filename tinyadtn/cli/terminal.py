@@ -23,8 +23,8 @@ def say(text: object) -> None:
 def program() -> str:
     """Return the name by which this program was called, for commands that users copy."""
     called = sys.argv[0]
-    found = called == shutil.which("tinyadtn") or Path(called).name != "tinyadtn"
-    return "tinyadtn" if found else called
+    needs_folder = Path(called).name == "tinyadtn" and called != shutil.which("tinyadtn")
+    return called if needs_folder else "tinyadtn"
 
 
 def say_next(*words: str) -> None:

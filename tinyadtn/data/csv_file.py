@@ -21,6 +21,7 @@ from ..errors import DataFileError
 from ..files.datafile import opened
 from ..limits import require_memory
 from .image_checks import MAX_CLASSES
+from .picture_files import ENDINGS
 from .usual_names import LABELS
 
 LABEL_NAMES = (*LABELS, "class")
@@ -91,7 +92,7 @@ def _explained(error: Exception, has_head: bool) -> str:
     ):
         text, row, place = found[1], int(found[2]) + 1 + has_head, found[3]
         what = "a missing value" if not text.strip() else f"{text!r}, which is not a number,"
-        if re.search(r"\.(png|jpe?g|bmp|gif|tiff?)$", text.strip(), re.IGNORECASE):
+        if text.strip().lower().endswith(ENDINGS):
             what = f"{text!r} (give the folder of the pictures, with one folder per class inside)"
         return f"{what} in line {row}, column {place}"
     if found := re.search(r"from (\d+) to (\d+) at row (\d+)", problem):
