@@ -55,9 +55,9 @@ HEAD = [
     "hidden layers",
     "optimizer",
     "epochs",
-    "crops and flips",
-    "peak learning rate",
-    "loss at the end",
+    "crops, flips",
+    "peak rate",
+    "last loss",
     "validation",
     "test",
 ]
@@ -89,20 +89,28 @@ def hidden_layers(record: dict[str, Any]) -> str:
     return f"{widths} in {sum(encoded.values()):,}" if encoded else widths
 
 
+def label(record: dict[str, Any]) -> str:
+    """What became of the hidden layers."""
+    if not record["config"]["widths"]:
+        return "layers removed"
+    encoded = record.get("encoded")
+    return f"{sum(encoded.values()):,} parameters" if encoded else "dense"
+
+
 def epochs(records: list[dict[str, Any]], number: int) -> str:
     """Validation accuracy after every epoch, of the VGG-16 that were trained for that many."""
     ours = [record for record in records if record["config"]["model"] == "vgg16"]
     runs = read_records(FILE.with_name("vgg16_end_to_end.jsonl")).values()
     histories = [
-        *((f"hidden layers: {hidden_layers(record)}", record["history"]) for record in ours),
+        *((label(record), record["history"]) for record in ours),
         *((run["label"], run["history"]) for run in runs),
     ]
-    rows = [
-        [label, *(f"{100 * epoch['validation_accuracy']:.1f}" for epoch in history)]
-        for label, history in histories
+    columns = [
+        [name, *(f"{100 * epoch['validation_accuracy']:.1f}" for epoch in history)]
+        for name, history in histories
         if len(history) == number
     ]
-    return format_markdown([["epoch", *map(str, range(1, number + 1))], *rows])
+    return format_markdown([*zip(["epoch", *map(str, range(1, number + 1))], *columns)])
 
 
 def main(words: list[str]) -> None:
