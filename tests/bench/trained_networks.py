@@ -53,13 +53,13 @@ def record(path: str) -> dict[str, Any]:
 HEAD = [
     "",
     "hidden layers",
+    "validation",
+    "test",
     "optimizer",
     "epochs",
     "crops, flips",
     "peak rate",
     "last loss",
-    "validation",
-    "test",
 ]
 
 
@@ -72,13 +72,13 @@ def cells(record: dict[str, Any]) -> list[str]:
     return [
         record["config"]["model"],
         hidden_layers(record),
+        f"{last['validation_accuracy']:.2%}",
+        f"{record['test']:.2%}",
         plan["optimizer"],
         f"{plan['epochs']}",
         "yes" if plan["augment"] else "no",
         f"{plan['learning_rate']:g}",
         f"{last['loss']:.2f}",
-        f"{last['validation_accuracy']:.2%}",
-        f"{record['test']:.2%}",
     ]
 
 
