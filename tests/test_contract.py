@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from memory_peak import peak_of
 from test_ops import gradients
 
 import tinyadtn as ta
@@ -163,6 +164,15 @@ def test_a_tensor_train_of_many_axes(rng):
         for core, index in zip(cores, place):
             product = product @ core[:, index]
         np.testing.assert_allclose(full[place], product.sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("pattern", ["ab,bc,cd->ad", "ab,bc,cd,de->ae", "ab,cb,cd,ed->ae"])
+def test_the_gradients_of_a_chain_are_as_cheap_as_the_chain(pattern, rng):
+    """Their largest product has as many entries as that of the forward pass, not n⁴."""
+    n = 30
+    matrices = [ta.Tensor(rng.normal(size=(n, n)), requires_grad=True) for _ in pattern.split(",")]
+    result = ta.contract(*matrices, pattern=pattern).sum()
+    assert peak_of(result.backward) < 20 * matrices[0].data.nbytes
 
 
 def test_spaces_are_allowed_and_no_operand_is_refused(rng):

@@ -38,16 +38,20 @@ def contract(*operands: Any, pattern: str) -> Any:
     if repeats:
         return _on_diagonals(operands, inputs, output)
 
+    *products, result = _products(operands, inputs, output)
+
     def grad_of(k: int) -> Any:
         def grad_operand(g: Array) -> Any:
-            others = [*operands[:k], *operands[k + 1 :]]
+            # From the last operand back to k, then what the forward pass had before k: as in
+            # backpropagation, no product is larger than those of the forward pass.
+            others = [g, *operands[:k:-1], *products[:k][-1:]]
             letters, wanted = exchanged(inputs, output, k)
-            share = _contract([*others, g], letters, wanted)
+            share = _products(others, letters, wanted)[-1]
             return _stretched(share, wanted, inputs[k], operands[k].shape)
 
         return grad_operand
 
-    return _contract(list(operands), inputs, output), *map(grad_of, range(len(operands)))
+    return result, *map(grad_of, range(len(operands)))
 
 
 def _on_diagonals(operands: tuple, inputs: tuple[str, ...], output: str) -> tuple:
@@ -72,12 +76,14 @@ def _on_diagonals(operands: tuple, inputs: tuple[str, ...], output: str) -> tupl
     return value, *map(grad_of, range(len(operands)))
 
 
-def _contract(operands: list, inputs: tuple[str, ...], output: str) -> Any:
-    """Contract the operands two at a time, from the left."""
-    result, letters = operands[0], inputs[0]
+def _products(operands: Any, inputs: tuple[str, ...], output: str) -> list:
+    """Multiply from the left: the first operand, its product with the second, …, the result."""
+    products, letters = [operands[0]], inputs[0]
     for operand, step in zip(operands[1:], steps_of(inputs, output)):
-        result, letters = _multiply(result, operand, step), step.result
-    return _sum_and_reorder(result, letters, output)
+        products.append(_multiply(products[-1], operand, step))
+        letters = step.result
+    products[-1] = _sum_and_reorder(products[-1], letters, output)
+    return products
 
 
 def _stretched(share: Array, letters: str, all_letters: str, shape: tuple[int, ...]) -> Any:

@@ -73,10 +73,12 @@ def _written_out(pattern: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[lis
 def exchanged(inputs: tuple[str, ...], output: str, k: int) -> tuple[tuple[str, ...], str]:
     """Return the letters of a contraction for the gradient of operand k: its operands, its result.
 
-    The operands are the others and g. Letters that only operand k has are left out. The operand was
-    summed over them before any product, so its gradient is constant along them: see ``_stretched``.
+    Its operands are g, those after k from the last one, and the product of those before k. Letters
+    that only operand k has are left out. The operand was summed over them before any product, so
+    its gradient is constant along them: see ``_stretched``.
     """
-    letters = (*inputs[:k], *inputs[k + 1 :], output)
+    before = [inputs[0], *[step.result for step in steps_of(inputs, output)]][:k][-1:]
+    letters = (output, *inputs[:k:-1], *before)
     return letters, "".join(a for a in inputs[k] if any(a in other for other in letters))
 
 
