@@ -1,11 +1,14 @@
 """Methods and operators of a Tensor are the ops, and NumPy's functions name them."""
 
+import contextlib
+import operator
 import re
 
 import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn.errors import GraphError
 from tinyadtn.ops import other_names
 
 X = np.array([[0.5, 2.0, 1.0], [3.0, 0.25, 4.0]])
@@ -45,6 +48,39 @@ def test_methods_take_the_axis_by_position_as_numpy_does():
     np.testing.assert_array_equal(x.clip(1, 2).data, X.clip(1, 2))
     np.testing.assert_array_equal(x.cumsum(1).data, X.cumsum(1))
     np.testing.assert_allclose(x.softmax(0).data.sum(0), 1)
+
+
+IN_PLACE = {
+    "+": operator.iadd,
+    "-": operator.isub,
+    "*": operator.imul,
+    "/": operator.itruediv,
+    "**": operator.ipow,
+    "@": operator.imatmul,
+}
+
+
+@pytest.mark.parametrize("sign", IN_PLACE)
+@pytest.mark.parametrize("recording", [True, False])
+def test_a_parameter_is_not_replaced_by_an_update_in_place(sign, recording):
+    """``w -= 0.1 * w.grad`` would bind the name w to a new tensor, and train nothing."""
+    model = ta.models.fc2(rng=0)
+    weight, before = model.fc1.weight, model.fc1.weight.data.copy()
+    error = pytest.raises(GraphError, match=re.escape(f"write w.data {sign}= …"))
+    with contextlib.nullcontext() if recording else ta.no_grad(), error:
+        model.fc1.weight = IN_PLACE[sign](model.fc1.weight, before.T)
+    assert model.fc1.weight is weight and model.num_parameters == 203_530
+    np.testing.assert_array_equal(weight.data, before)
+
+
+@pytest.mark.parametrize("sign", IN_PLACE)
+def test_any_other_tensor_is_replaced_by_an_update_in_place(sign):
+    x = ta.Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    for start in (x * 1, ta.Tensor(x.data)):
+        total = IN_PLACE[sign](start, x)
+        np.testing.assert_array_equal(total.data, eval(f"a {sign} a", {"a": x.data}))
+        total.sum().backward()
+        np.testing.assert_array_equal(start.data, x.data)
 
 
 def test_abs_flatten_and_unary_plus():

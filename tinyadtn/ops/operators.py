@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
+from ..errors import GraphError
 from . import basic, trigonometric
 from .arguments import axis_of
 from .basic import (
@@ -60,6 +61,28 @@ Tensor.__rmul__ = _swapped(multiply)
 Tensor.__rtruediv__ = _swapped(divide)
 Tensor.__rpow__ = _swapped(power)
 Tensor.__rmatmul__ = _swapped(matmul)
+
+
+def _in_place(function: Any, sign: str) -> Any:
+    def method(self: Tensor, other: Any) -> Tensor:
+        if self._requires_grad and self.node is None:
+            raise GraphError(
+                f"w {sign}= … would make a new tensor and not change w, which requires a gradient: "
+                f"write w.data {sign}= … to change it, or w = w {sign} … for a new tensor"
+            )
+        return function(self, other)
+
+    return method
+
+
+# ``total += x`` makes a new tensor. Of a parameter that is a mistake: ``w -= 0.1 * w.grad`` would
+# train nothing.
+Tensor.__iadd__ = _in_place(add, "+")
+Tensor.__isub__ = _in_place(subtract, "-")
+Tensor.__imul__ = _in_place(multiply, "*")
+Tensor.__itruediv__ = _in_place(divide, "/")
+Tensor.__ipow__ = _in_place(power, "**")
+Tensor.__imatmul__ = _in_place(matmul, "@")
 
 Tensor.__pos__ = lambda self: self
 Tensor.__neg__ = lambda self: negative(self)
