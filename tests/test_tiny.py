@@ -122,6 +122,7 @@ def test_it_trains_both_and_says_how_well(capsys):
     data = ta.load_data("mnist-5k")
     some = SimpleNamespace(images=data.test.images[:200], labels=data.test.labels[:200])
     tiny.main(SimpleNamespace(train=data.train, test=some), steps=3)
-    dense, adtn = capsys.readouterr().out.splitlines()
+    begins, dense, then, adtn = capsys.readouterr().out.splitlines()
+    assert (begins, then) == ("dense trains for 3 steps …", "ADTN  trains for 3 steps …")
     assert dense.startswith("dense fc1 200,704 parameters, accuracy ")
     assert adtn.startswith("ADTN  fc1     436 parameters, accuracy ")
