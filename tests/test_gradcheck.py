@@ -385,7 +385,7 @@ def test_measured_gradient_of_a_known_function():
 def test_a_function_that_draws_other_numbers_in_every_call_is_named():
     """Its gradient is right for the numbers that it drew, and no quotient can measure that."""
     generator = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="two results for the same arguments.* give it a seed"):
+    with pytest.raises(ValueError, match=r"two results for the same arguments.* give it a seed"):
         check_vjp(lambda x: ta.dropout(x, rate=0.5, rng=generator), np.ones(5))
     check_vjp(lambda x: ta.dropout(x, rate=0.5, rng=0), np.ones(5), method="linear")
     with np.errstate(invalid="ignore"), pytest.raises(GradientMismatchError, match="nan"):
