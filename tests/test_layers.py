@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import image_references as images
 import numpy as np
@@ -303,3 +304,27 @@ def test_layers_are_copied_and_pickled_after_use(layer, again):
         for training in (False, True):
             expected = layer.copy()(x, training=training, rng=1).data
             np.testing.assert_array_equal(twin(x, training=training, rng=1).data, expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (4, 2), (1, 2), (1, 1, 2), (1,), ()])
+def test_a_bias_of_another_shape_does_not_broadcast(shape):
+    """(2, 1) did for a batch of one, with a result of two rows, and for a batch of two."""
+    bias = ta.Tensor(np.ones(shape, np.float32), requires_grad=True)
+    for layer, image in ((ta.Linear(3, 2, rng=0), (3,)), (ta.Conv2d(3, 2, 1, rng=0), (3, 4, 4))):
+        layer.bias = bias
+        for n in (1, 2, 4):
+            with pytest.raises(ShapeError, match=rf"bias \(out,\) .* and {re.escape(str(shape))}"):
+                layer(np.ones((n, *image), np.float32))
+        small = ta.compress(ta.Sequential(layer=layer), {"layer": ta.LowRank.like(1)}, rng=0)
+        with pytest.raises(ShapeError, match=r"layer: .* and a bias \(out,\)"):
+            small(np.ones((1, *image), np.float32))
+
+
+@pytest.mark.parametrize(
+    "weight", [None, ta.Tensor(np.ones(3)), ta.Linear(3, 2, rng=0), ta.Tensor(np.ones((2, 3, 1)))]
+)
+def test_a_weight_that_cannot_be_one_is_named(weight):
+    for layer, image in ((ta.Linear(3, 2, rng=0), (3,)), (ta.Conv2d(3, 2, 1, rng=0), (3, 4, 4))):
+        layer.weight = weight
+        with pytest.raises(ShapeError, match=f"{type(layer).__name__} needs a weight with . axes"):
+            layer(np.ones((1, *image), np.float32))

@@ -192,6 +192,45 @@ def test_every_task_has_its_own_setting():
     assert asyncio.run(both()) == [False, True]
 
 
+def test_a_decorated_coroutine_switches_from_beginning_to_end():
+    @ta.no_grad()
+    async def work():
+        """Its text stays."""
+        before = records()
+        await asyncio.sleep(0)
+        return before, records()
+
+    async def other():
+        return records()
+
+    async def both():
+        return await asyncio.gather(work(), other())
+
+    assert asyncio.run(both()) == [(False, False), True]
+    assert inspect.iscoroutinefunction(work) and work.__doc__ == "Its text stays."
+
+
+@pytest.mark.parametrize("switch", [ta.no_grad, ta.detect_anomaly, ta.unprotected])
+def test_a_decorator_rejects_what_it_would_not_change(switch):
+    async def steps():
+        yield records()
+
+    class Model:
+        def forward(self):
+            return records()
+
+    with pytest.raises(TypeError, match=f"{switch.__name__} cannot decorate a class, .*Model"):
+        switch()(Model)
+    with pytest.raises(TypeError, match=r"cannot decorate an async generator, .*steps: write with"):
+        switch()(steps)
+
+
+@pytest.mark.parametrize("switch", [ta.no_grad, ta.detect_anomaly, ta.unprotected])
+def test_a_decorator_without_parentheses_is_rejected(switch):
+    with pytest.raises(TypeError, match=rf"{switch.__name__} takes nothing: write .*\(\)$"):
+        switch(records)
+
+
 # --- detect_anomaly ------------------------------------------------------------------------------
 
 

@@ -507,3 +507,27 @@ def test_arrays_that_could_not_all_be_loaded_change_nothing(monkeypatch, error):
         model.load_arrays(other.arrays())
     for name, array in model.arrays().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+DIGITS = ta.load_data("mnist-5k")
+FUNCTIONS_OF_A_MODEL = {
+    "train": lambda model: ta.train(model, DIGITS),
+    "evaluate": lambda model: ta.evaluate(model, DIGITS.test),
+    "predict": lambda model: ta.predict(model, DIGITS.test.images),
+    "compress": lambda model: ta.compress(model, {"fc1": 1}, rng=0),
+    "decompress": ta.decompress,
+    "decoded": ta.decoded,
+    "fit": lambda model: ta.fit(model, ta.models.fc2(rng=0)),
+    "freeze": lambda model: ta.freeze(model, "*"),
+    "report": ta.report,
+    "save": lambda model: ta.save("never.npz", model),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS_OF_A_MODEL)
+@pytest.mark.parametrize("model", [ta.models.fc2, ta.Linear, None, "fc2", np.ones(3)], ids=str)
+def test_every_function_of_a_model_rejects_anything_else(name, model):
+    hint = r"; call it first: (fc2|Linear)\(rng=0\)" if callable(model) else ""
+    says = rf"^{name}(\(path, model\))? needs a Module, got {type(model).__name__}{hint}$"
+    with pytest.raises(TypeError, match=says):
+        FUNCTIONS_OF_A_MODEL[name](model)

@@ -91,9 +91,18 @@ def test_a_parameter_that_would_be_missed_is_rejected(place, hidden):
         ta.Sequential(inner=model)
 
 
+class LayerInSlots(ta.Module):
+    __slots__ = ("fc",)
+
+    def __init__(self):
+        self.fc = ta.Linear(3, 2, rng=0)
+
+
 def test_a_parameter_in_slots_is_rejected():
     with pytest.raises(TypeError, match=r"WithSlots.weight.*\(2, 3\) in __slots__"):
         WithSlots()
+    with pytest.raises(TypeError, match=r"LayerInSlots.fc.*\(2,\) in __slots__"):
+        LayerInSlots()
 
 
 @pytest.mark.parametrize("place", [lambda part: part, lambda part: [part], *HIDING.values()])

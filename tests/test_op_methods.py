@@ -83,6 +83,14 @@ def test_any_other_tensor_is_replaced_by_an_update_in_place(sign):
         np.testing.assert_array_equal(start.data, x.data)
 
 
+@pytest.mark.parametrize(
+    "call", [lambda x: x.clip(0, 1, 2), lambda x: x.flatten(start_dim=1), lambda x: x.sum(0, 1, 2)]
+)
+def test_a_method_that_is_called_wrongly_has_its_name_in_the_message(call):
+    with pytest.raises(TypeError, match=r"^Tensor\.(clip|flatten|sum)\(\) "):
+        call(ta.Tensor(X))
+
+
 def test_abs_flatten_and_unary_plus():
     x = ta.Tensor(-X, requires_grad=True)
     np.testing.assert_array_equal(x.abs().data, X)
@@ -102,6 +110,7 @@ def test_abs_flatten_and_unary_plus():
         (lambda x: np.var(x, axis=0), r"write ta\.var\(x\)"),
         (lambda x: np.prod(x), r"write ta\.prod\(x\)"),
         (lambda x: np.cosh(x), r"write np\.cosh\(x\.numpy\(\)\)"),
+        (lambda x: np.add.reduce(x), r"write np\.add\.reduce\(x\.numpy\(\)\)"),
     ],
 )
 def test_functions_of_numpy_name_the_op(function, words):

@@ -349,3 +349,10 @@ def test_integers_become_floats_where_results_are_fractional():
     for function in (ta.std, ta.var, ta.norm, ta.logsumexp, ta.sin, ta.log1p, ta.arctan, ta.clip):
         assert function(a).dtype == np.float32
     assert ta.prod(a).dtype == ta.cumsum(a, axis=0).dtype == ta.stack(a, a).dtype == a.dtype
+
+
+@pytest.mark.parametrize("condition", ["yes", None, np.array(["a", ""]), np.array([1, None])])
+def test_a_condition_is_boolean_or_a_number(condition):
+    with pytest.raises(DTypeError, match=r"where needs booleans as its condition, got (<U|object)"):
+        ta.where(condition, np.ones(2), np.zeros(2))
+    assert ta.where([1, 0], np.ones(2), np.zeros(2)).data.tolist() == [1, 0]

@@ -1,6 +1,7 @@
 """What an op of one's own may receive and return, and the errors for everything else."""
 
 import collections
+import functools
 
 import numpy as np
 import pytest
@@ -311,3 +312,28 @@ def test_an_array_in_a_deque_is_protected_as_in_a_list():
         factor[0] = 9
     y.sum().backward()
     assert x.grad.tolist() == [3, 4] and factor.flags.writeable
+
+
+def test_a_partial_function_and_a_callable_object_become_ops():
+    def scaled(a, *, by):
+        return a * by, lambda g: g * by
+
+    class Doubled:
+        def __call__(self, a):
+            return scaled(a, by=2)
+
+    for function in (functools.partial(scaled, by=2), Doubled()):
+        x = ta.Tensor([1.0, 2.0], requires_grad=True)
+        ta.op(function)(x).backward([1.0, 3.0])
+        assert x.grad.tolist() == [2, 6]
+    for wrong in (True, "double"):
+        with pytest.raises(TypeError, match="op decorates a function, got"):
+            ta.op(wrong)
+
+
+def test_backward_of_what_no_grad_computed_says_why():
+    x = ta.Tensor([1.0], requires_grad=True)
+    with ta.no_grad():
+        loss = x * 2
+    with pytest.raises(GraphError, match=r"nothing to differentiate: .* under no_grad\(\)"):
+        loss.backward()

@@ -71,8 +71,12 @@ def test_a_single_step_has_the_peak(make):
     ],
 )
 def test_short_and_one_sided_schedules_stay_between_zero_and_the_peak(schedule):
+    """Before the first step and after the last one, the learning rate is theirs."""
     rates = [schedule(k) for k in range(schedule.steps + 1)]
     assert all(0 <= rate <= 1 for rate in rates)
+    last = schedule(max(schedule.steps - 1, 0))
+    assert [schedule(k) for k in (schedule.steps, 10**9)] == [last, last]
+    assert schedule(-1) == rates[0]
 
 
 @pytest.mark.parametrize("warmup", [-0.1, 2, math.nan])

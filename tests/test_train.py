@@ -226,6 +226,9 @@ def test_gradients_from_before_do_not_count(data):
         ({"seed": 0.5}, "seed must be a whole number, got 0.5"),
         ({"seed": None}, "seed must be a whole number, got None"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"save_minutes": "5"}, "save_minutes must be a number, got '5'"),
+        ({"save_minutes": None}, "save_minutes must be a number, got None"),
+        ({"save_minutes": math.nan}, "save_minutes must be 0 or more, got nan"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused_at_the_call(options, says, data):
@@ -525,6 +528,21 @@ def test_a_parameter_that_forward_appends_to_a_list_is_named(data):
 
     with pytest.raises(TinyADTNError, match=r"gains\.0, of shape \(10,\), was added during"):
         list(ta.train(Grows(), data, epochs=1))
+
+
+def test_a_layer_that_is_replaced_in_the_loop_is_named(data):
+    """The optimizer has the parameters of the old layer, so the new one would stay as it is."""
+    model = net()
+    with pytest.raises(TinyADTNError, match=r"fc2\.weight, .* was replaced during .*load_arrays"):
+        for step in ta.train(model, data, epochs=2):
+            if step.step == 1:
+                model.fc2 = ta.Linear(8, 10, rng=1)
+    model, arrays = net(), net(seed=1).fc2.arrays()
+    for step in ta.train(model, data, epochs=1):
+        if step.step == 1:
+            model.fc2.load_arrays(arrays)
+            kept = model.fc2.weight.data.copy()
+    assert (model.fc2.weight.data != kept).all()
 
 
 @pytest.mark.parametrize("name", ["lr", "criterion", "loss_fn", "learning_rat"])

@@ -160,7 +160,7 @@ def op(function: Any = None, *, joint: bool = False) -> Any:
     """
     if function is None:
         return functools.partial(op, joint=joint)
-    name, evaluate = function.__name__.strip("_"), rules.checked(function, joint)
+    name, evaluate = rules.checked(function, joint)
 
     @functools.wraps(function)
     def apply(*arguments: Any, **options: Any) -> Tensor:

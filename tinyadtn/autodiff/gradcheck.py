@@ -173,11 +173,11 @@ def check_vjp(
     ...     return a**3, lambda g: g * 2 * a
     >>> check_vjp(wrong, np.array([1.0]))
     Traceback (most recent call last):
-    tinyadtn.autodiff.gradcheck.GradientMismatchError: wrong, argument 0 at (0,): gradient ...
+    tinyadtn.autodiff.gradcheck.GradientMismatchError: wrong, argument 1 at (0,): gradient ...
     """
     _require_options(method, step, tolerance)
     arrays = tuple(map(as_array, arrays))
-    for k, array in enumerate(arrays):
+    for k, array in enumerate(arrays, 1):
         if array.dtype != np.float64:
             raise DTypeError(
                 f"argument {k} is {array.dtype}: difference quotients need float64 (float32 is "
@@ -189,6 +189,12 @@ def check_vjp(
     if not isinstance(output, Tensor):
         raise TypeError(f"{name} must return a Tensor, got a {type(output).__name__}")
     value = output.numpy()
+    again = function(*map(Tensor, arrays), **options).numpy()
+    if again.shape != value.shape or not np.allclose(value, again, equal_nan=True):
+        raise ValueError(
+            f"{name} gave two results for the same arguments: if it draws random numbers, give it "
+            "a seed, which draws the same ones in every call, and not a generator"
+        )
     cotangent = np.asarray(np.random.default_rng(seed).normal(size=value.shape))
     cotangent.setflags(write=False)  # a VJP that changes it would change that of others
     gradients = vjp(function, arrays, cotangent, **options)
@@ -229,7 +235,7 @@ def _largest_difference(
                 relative = _relative(expected, again, error / limit)
         if relative > limit:
             raise GradientMismatchError(
-                f"{name}, argument {probe.argument} at {tuple(map(int, place))}: "
+                f"{name}, argument {probe.argument + 1} at {tuple(map(int, place))}: "
                 f"gradient {gradient[place]:.12g}, measured {measured.value:.12g}"
             )
         worst = max(worst, relative)
@@ -261,6 +267,6 @@ def _adjoint_error(name, k, cotangent, value, gradient, array, limit) -> float:
     error = abs(forward - backward) / (size or 1.0)
     if not error <= limit:
         raise GradientMismatchError(
-            f"{name}, argument {k}: ⟨g, f(x)⟩ = {forward:.12g}, ⟨vjp(g), x⟩ = {backward:.12g}"
+            f"{name}, argument {k + 1}: ⟨g, f(x)⟩ = {forward:.12g}, ⟨vjp(g), x⟩ = {backward:.12g}"
         )
     return error

@@ -73,7 +73,9 @@ class _Switch(ContextDecorator):
     variable: ContextVar[bool]
     value: bool
 
-    def __init__(self) -> None:
+    def __init__(self, *given: Any) -> None:
+        if given:
+            raise TypeError(f"{type(self).__name__} takes nothing: write {type(self).__name__}()")
         self._before: list[bool] = []
 
     def _inside(self) -> Any:
@@ -98,6 +100,21 @@ class _Switch(ContextDecorator):
         return type(self)()  # each call of a decorated function restores its own earlier value
 
     def __call__(self, function: Any) -> Any:
+        if isinstance(function, type) or inspect.isasyncgenfunction(function):
+            what = "a class" if isinstance(function, type) else "an async generator"
+            name = type(self).__name__
+            raise TypeError(
+                f"{name} cannot decorate {what}, {function.__qualname__}: write with {name}(): "
+                "around the lines inside, or decorate the functions inside"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with self._recreate_cm():
+                    return await function(*args, **kwargs)
+
+            return awaited
         if not inspect.isgeneratorfunction(function):
             return super().__call__(function)
 
@@ -123,7 +140,7 @@ class _Switch(ContextDecorator):
 class no_grad(_Switch):  # noqa: N801 - it reads as a statement
     """Switch recording off: results need no gradient, and no memory is kept for one.
 
-    A ``with`` block, or a decorator of functions and generators.
+    A ``with`` block, or a decorator of functions, coroutines and generators.
 
     >>> import tinyadtn as ta
     >>> x = ta.Tensor([1.0, 2.0], requires_grad=True)

@@ -26,13 +26,17 @@ from .options import option
 # --- forward -------------------------------------------------------------------------------------
 
 
-def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
-    """Wrap an op's function on arrays in checks; return a function of (arguments, options).
+def checked(function: Any, joint: bool) -> tuple[str, Callable[[tuple, dict], tuple]]:
+    """Wrap an op's function on arrays in checks; return its name and one of (arguments, options).
 
-    It returns four values: the arrays, in one float dtype; the options, with Tensors replaced by
-    their arrays; the value, an array; and the VJPs, one for each array, or one for all if joint.
+    That function returns four values: the arrays, in one float dtype; the options, with Tensors
+    replaced by their arrays; the value, an array; and the VJPs, one for each array, or one for all
+    if joint.
     """
-    name, most = function.__name__.strip("_"), _most_arrays(function)
+    if not callable(function):
+        raise TypeError(f"op decorates a function, got {function!r:.60}; write @op(joint=True)")
+    name = getattr(function, "__name__", type(function).__name__).strip("_")
+    most = _most_arrays(function)
     of_user = str(function.__module__).partition(".")[0] != __name__.partition(".")[0]
     call = reading(function, name) if of_user else function
 
@@ -69,7 +73,7 @@ def checked(function: Any, joint: bool) -> Callable[[tuple, dict], tuple]:
             value = _in_dtype(value, dtype)  # older NumPy widens 0-d float32
         return arrays, options, value, vjps[0] if joint else vjps
 
-    return evaluate
+    return name, evaluate
 
 
 def _most_arrays(function: Any) -> float:
@@ -94,7 +98,10 @@ def look(value: Array, name: str, arrays: list) -> str:
 def root_of(tensor: Any) -> Any:
     """Return the node that backward begins with; GraphError if the tensor has none."""
     if tensor.node is None:
-        raise GraphError("nothing to differentiate: not computed from a tensor that requires_grad")
+        raise GraphError(
+            "nothing to differentiate: not computed from a tensor that requires_grad, or computed "
+            "under no_grad()"
+        )
     return tensor.node
 
 

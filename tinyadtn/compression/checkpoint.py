@@ -15,7 +15,7 @@ from ..autodiff.engine import Tensor
 from ..decode_free.precomputed import PrecomputedFactors
 from ..errors import CheckpointError, DTypeError, TinyADTNError
 from ..files.state import META, read_state, write_state
-from ..nn.module import Module, require_fitting
+from ..nn.module import Module, require_fitting, require_model
 from ..nn.surgery import named_layers
 from .configure import build, has_own_encoding, is_known
 
@@ -47,8 +47,7 @@ def save_with(path: str | os.PathLike[str], model: Module, about: dict[str, Any]
 
 def to_save(model: Module) -> tuple[dict[str, Any], Any]:
     """Return the arrays and the configuration; raise for a model that could not be loaded."""
-    if not isinstance(model, Module):
-        raise TypeError(f"save(path, model) needs a Module, got {type(model).__name__}")
+    require_model("save(path, model)", model)
     config = model.config if is_known(model.config) else None
     arrays = model.arrays()
     _require_loadable(model, arrays, config)

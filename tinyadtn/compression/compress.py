@@ -22,12 +22,12 @@ from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding, Recipe
 from ..encodings.joint import SharedWeight, joint_axes, joint_shape
 from ..errors import TinyADTNError
-from ..nn.module import Module
+from ..nn.module import Module, require_model
 from ..nn.parameters import Seed, Shape, cast_and_move
 from ..nn.sequential import naming
 from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
-from .encoded_model import check_shape, encoded, require_model, set_config, stored_in
+from .encoded_model import check_shape, encoded, set_config, stored_in
 
 # Keys are the name of a layer, a pattern, or a tuple of these.
 Spec = Mapping[Any, "int | Encoding | Recipe"]

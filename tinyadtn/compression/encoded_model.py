@@ -21,18 +21,6 @@ def image_of(model: Module, image: Shape | None) -> Shape:
     return image_shape(model.config) if image is None else image
 
 
-def require_model(who: str, model: Any) -> None:
-    """Raise TypeError, which says what to do, unless the model is a Module."""
-    if isinstance(model, Module):
-        return
-    hint = ""
-    if callable(model) and hasattr(model, "__name__"):
-        hint = f"; call it first: {model.__name__}(rng=0)"
-    elif hasattr(model, "state_dict"):
-        hint = "; load the weights of a torch network into a model with ta.load_from_torch"
-    raise TypeError(f"{who} needs a Module, got {type(model).__name__}{hint}")
-
-
 def stored_in(weight: Any) -> dict[str, Tensor]:
     """Return the tensors that store a layer's weight, by name: the weight, or its encoding's."""
     return {"weight": weight} if isinstance(weight, Tensor) else dict(weight.named_tensors())

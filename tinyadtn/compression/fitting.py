@@ -10,7 +10,7 @@ from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
 from ..encodings.joint import SharedWeight, group_by_encoding, storage_of
 from ..errors import TinyADTNError
-from ..nn.module import Module
+from ..nn.module import Module, require_model
 from ..nn.surgery import dense, layer_named
 from .encoded_model import check_shape
 
@@ -30,6 +30,8 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     >>> len(errors["fc1"]), len(errors["fc2"]), errors["fc2"][0] < 1e-5  # rank 10 is all of fc2
     (6, 1, True)
     """
+    require_model("fit", model)
+    require_model("fit", dense_model)
     groups = fittable(model)
     wholes = {name: storage_of(next(iter(group.values()))) for name, group in groups.items()}
     takes = {name: _options(whole) for name, whole in wholes.items()}

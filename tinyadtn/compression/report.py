@@ -14,11 +14,11 @@ from ..autodiff.engine import Tensor
 from ..encodings.encoding import Counts, Encoding
 from ..encodings.joint import group_by_encoding, storage_of
 from ..files.npz import write_npz
-from ..nn.module import Module
+from ..nn.module import Module, require_model
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..tables import format_table
-from .encoded_model import require_model, stored_in
+from .encoded_model import stored_in
 from .timing import HEAD, Timing, timings
 
 

@@ -12,7 +12,7 @@ from ..autodiff.engine import Tensor
 from ..autodiff.modes import isolated, no_grad
 from ..errors import TinyADTNError
 from ..nn.layers import Conv2d, Linear
-from ..nn.module import Module
+from ..nn.module import Module, require_model
 from ..nn.parameters import Shape
 from ..nn.surgery import named_layers, with_tensors
 from ..nn.weights import Weight
@@ -95,6 +95,7 @@ class decoded(no_grad):  # noqa: N801
 
     def __init__(self, model: Module) -> None:
         super().__init__()
+        require_model("decoded", model)
         self._model = model
 
     def _inside(self) -> Any:

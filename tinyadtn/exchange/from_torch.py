@@ -9,10 +9,9 @@ import numpy as np
 
 from ..autodiff.arrays import require_no_mask
 from ..autodiff.engine import Tensor
-from ..compression.encoded_model import require_model
 from ..errors import NonFiniteError, ShapeError, TinyADTNError, nearest
 from ..nn.members import walk
-from ..nn.module import Module
+from ..nn.module import Module, require_model
 from ..nn.norm_layers import BatchNorm2d, Normalize
 from ..nn.weights import Weight
 from ..tables import printable

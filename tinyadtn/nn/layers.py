@@ -71,6 +71,7 @@ class Linear(Module):
         return (self.weight.shape[0],)
 
     def _require(self, batch: Batch) -> None:
+        require_parameters(self, 2)
         if batch[1:] != (self.weight.shape[1],):
             raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
 
@@ -136,6 +137,7 @@ class Conv2d(Module):
         return (self.weight.shape[0], *window.outputs)
 
     def _require(self, batch: Batch) -> None:
+        require_parameters(self, 4)
         require_channels(self, self.weight.shape[1] * self.groups, batch)
 
     def multiply_adds(self, shape: Shape) -> int:
@@ -155,11 +157,24 @@ def _encoded(weight: Any) -> str:
     return "" if isinstance(weight, Tensor) else f", {weight.label}"
 
 
+def require_parameters(layer: Any, axes: int) -> None:
+    """Raise ShapeError if a weight or bias that was assigned later does not fit.
+
+    A bias of another shape could broadcast: (out, 1) does for a batch of one or of ``out`` images.
+    """
+    weight, bias = (getattr(p, "shape", None) for p in (layer.weight, layer.bias))
+    if weight is None or len(weight) != axes or bias not in (None, (weight[0],)):
+        raise ShapeError(
+            f"{type(layer).__name__} needs a weight with {axes} axes, (out, in, …), and a bias "
+            f"(out,) or None; got shapes {weight} and {bias}"
+        )
+
+
 def require_widths(layer: Module, *widths: int) -> None:
     """Raise ShapeError unless every width is an integer of 1 or more."""
     whole = (isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in widths)
     if not all(whole) or min(widths) < 1:
-        got = ", ".join(map(str, widths))
+        got = ", ".join(map(repr, widths))
         raise ShapeError(f"{type(layer).__name__} needs whole numbers of 1 or more, got {got}")
 
 

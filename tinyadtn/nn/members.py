@@ -159,7 +159,7 @@ def _hidden(module: Holder, tensor: Tensor) -> str:
         for name, part in {**vars(holder), **_slots(holder)}.items()
         if any(inside is tensor for inside in tensors_in(part, seen))
     )
-    where = "__slots__" if tensor is part else f"a {type(part).__name__}"
+    where = "__slots__" if name in _slots(holder) else f"a {type(part).__name__}"
     return (
         f"{type(holder).__name__}.{name} holds a parameter of shape {tensor.shape} in {where}, "
         "where it would be neither trained nor saved. Parameters and layers must be in attributes "

@@ -281,6 +281,18 @@ def _require_member(name: str, value: Any) -> None:
         )
 
 
+def require_model(who: str, model: Any) -> None:
+    """Raise TypeError, which says what to do, unless the model is a Module."""
+    if isinstance(model, Module):
+        return
+    hint = ""
+    if callable(model) and hasattr(model, "__name__"):
+        hint = f"; call it first: {model.__name__}(rng=0)"
+    elif hasattr(model, "state_dict"):
+        hint = "; load the weights of a torch network into a model with ta.load_from_torch"
+    raise TypeError(f"{who} needs a Module, got {type(model).__name__}{hint}")
+
+
 def require_fitting(model: Module, arrays: dict[str, Any]) -> None:
     """Raise ShapeError for arrays with other names or shapes than those of the model."""
     tensors = dict(model.named_tensors())

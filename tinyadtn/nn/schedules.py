@@ -40,6 +40,7 @@ class OneCycle:
 
     def __call__(self, step: int) -> float:
         last = max(self.steps - 1, 0)
+        step = min(max(step, 0), last)
         turn = self.warmup * last
         if min(turn, last - turn) < 8:
             turn = round(turn)
@@ -71,7 +72,8 @@ class Cosine:
             raise ValueError(f"floor must not be above peak={self.peak}, got {self.floor}")
 
     def __call__(self, step: int) -> float:
-        return _half_cosine(self.peak, self.floor, step / max(self.steps - 1, 1))
+        last = max(self.steps - 1, 0)
+        return _half_cosine(self.peak, self.floor, min(step, last) / (last or 1))
 
 
 def _half_cosine(start: float, end: float, progress: float) -> float:

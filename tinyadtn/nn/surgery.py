@@ -10,7 +10,7 @@ from typing import Any
 from ..autodiff.engine import Tensor
 from ..errors import TinyADTNError
 from .members import walk
-from .module import Module
+from .module import Module, require_model
 from .weights import decoded
 
 
@@ -131,6 +131,7 @@ def freeze(model: Module, *patterns: str) -> Any:
     >>> [name for name, _ in model.named_parameters()]
     ['fc2.weight', 'fc2.bias']
     """
+    require_model("freeze", model)
     if not patterns:
         raise TinyADTNError('freeze needs a pattern that says what; "*" freezes everything')
     trained = {id(tensor): name for name, tensor in model.named_parameters()}

@@ -211,6 +211,8 @@ def clip(a: Array, *, min: float = -math.inf, max: float = math.inf) -> Any:
 @op
 def _where(a: Array, b: Array, *, condition: Array) -> Any:
     xp, condition = array_module(a), asarray_like(condition, a)
+    if condition.dtype.kind not in "biuf":
+        raise DTypeError(f"where needs booleans as its condition, got {condition.dtype}")
     value = xp.where(condition, a, b)
     return value, lambda g: xp.where(condition, g, 0), lambda g: xp.where(condition, 0, g)
 

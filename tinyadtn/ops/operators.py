@@ -128,7 +128,7 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *arguments: Any, **optio
     """Handle ``array * tensor``; reject NumPy functions such as ``np.exp(tensor)``."""
     if method == "__call__" and ufunc in _UFUNCS and not options:
         return _UFUNCS[ufunc](*arguments)
-    name = ufunc.__name__
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
     if "out" in options:
         remedy = "an array cannot hold a gradient: write a = a + x for a += x"
     elif method == "__call__" and (hasattr(basic, name) or hasattr(trigonometric, name)):
@@ -237,3 +237,7 @@ class _Elsewhere:
 
 for _name in {*OURS, *FUNCTIONS} - {*dir(Tensor)}:
     setattr(Tensor, _name, _Elsewhere(_name))
+
+for _name, _method in vars(Tensor).items():  # else a message speaks of <lambda>()
+    if getattr(_method, "__module__", None) == __name__ and hasattr(_method, "__qualname__"):
+        _method.__name__, _method.__qualname__ = _name, f"Tensor.{_name}"

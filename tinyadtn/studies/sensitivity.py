@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compression.compress import compress
-from ..compression.encoded_model import require_model
 from ..compression.fitting import fit as fit_encodings
 from ..compression.report import report
 from ..data.splits import Data
 from ..encodings.encoding import Counts, Encoding, Recipe
 from ..errors import TinyADTNError
-from ..nn.module import Module
+from ..nn.module import Module, require_model
 from ..nn.surgery import named_layers
 from ..tables import format_table
 from ..training.evaluate import evaluate

@@ -17,7 +17,7 @@ from ..data.image_checks import require_channels_first, require_pixels
 from ..data.splits import Data, Split
 from ..decode_free.precomputed import decoded
 from ..errors import ShapeError, explained
-from ..nn.module import Module
+from ..nn.module import Module, require_model
 from ..ops.loss import accuracy, softmax_cross_entropy
 from ..ops.softmax import softmax
 from .parts import loss_of
@@ -48,6 +48,7 @@ def evaluate(
     The loss is in nats. Another ``loss`` is a function of (logits, labels), or a name, as for
     ``train``.
     """
+    require_model("evaluate", model)
     if not isinstance(split, Split):
         raise TypeError(f"evaluate needs one Split, as data.test; got {type(split).__name__}")
     if len(split) == 0:
@@ -77,6 +78,7 @@ def predict(model: Module, images: Any) -> np.ndarray:
     other numbers, unless the model is for features or a module of your own. ``TypeError`` for a
     Split, a generator or None.
     """
+    require_model("predict", model)
     images = _as_images(images)
     with decoded(model) as ready:
         parts = range(0, max(1, len(images)), EVALUATION_BATCH)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..data.splits import Data
 from ..errors import TinyADTNError, nearest
-from ..nn.module import Module
+from ..nn.module import Module, require_model
 from .folder import RunFolder, require_free
 from .plan import TrainingPlan
 from .resume import resume_run
@@ -25,6 +25,7 @@ def started(
     overwrite: bool,
 ) -> Run:
     """Return the run that ``train`` describes, with the model; nothing is computed yet."""
+    require_model("train", model)
     if not isinstance(data, Data):
         raise TypeError(
             f"train needs Data with all splits, got {type(data).__name__}; ta.load_data makes it"

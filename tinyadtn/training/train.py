@@ -23,6 +23,7 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import detect_anomaly, isolated
+from ..checks import require_number
 from ..data.preprocess import crop_and_flip
 from ..data.splits import Data, batches
 from ..errors import NonFiniteError, TinyADTNError, explained
@@ -104,6 +105,9 @@ def train(
     >>> len(losses), losses[-1] < losses[0]
     (28, True)
     """
+    require_number("save_minutes", save_minutes)
+    if not save_minutes >= 0:
+        raise ValueError(f"save_minutes must be 0 or more, got {save_minutes}")
     run = started(model, data, plan, out, resume, overwrite)
     return _steps(run, data, save_minutes)
 
@@ -117,7 +121,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
     run.saved_at = time.monotonic()
     run.optimizer.zero_grad()
     norms = norms_of_encoded(run.model)
-    names = {name for name, _ in run.model.named_parameters()}
+    known = dict(run.model.named_parameters())
     try:
         for epoch in range(len(state.history), plan.epochs):
             done = state.step - epoch * per_epoch  # above 0 if a run resumes inside an epoch
@@ -129,7 +133,7 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
                     _save_if_due(run, save_minutes)
                     with run.saved_if_interrupted():
                         yield _last_step(state, epoch, total, learning_rate)
-            _require_known_parameters(run.model, names)
+            _require_known_parameters(run.model, known)
             reject_vanished(run.model, norms, f"epoch {epoch + 1}, step {state.step}")
             step = _end_epoch(run, data, _last_step(state, epoch, total, learning_rate))
             with run.saved_if_interrupted():
@@ -143,13 +147,16 @@ def _steps(run: Run, data: Data, save_minutes: float) -> Generator[TrainStep, No
             run.folder.close()
 
 
-def _require_known_parameters(model: Module, names: set[str]) -> None:
+def _require_known_parameters(model: Module, known: dict[str, Tensor]) -> None:
     """Raise TinyADTNError for a parameter that the optimizer does not have."""
     for name, parameter in model.named_parameters():
-        if name not in names:
+        if known.get(name) is not parameter:
+            done, advice = "added", "create it in __init__"
+            if name in known:
+                done, advice = "replaced", "change values with load_arrays, or call train again"
             raise TinyADTNError(
-                f"{name}, of shape {parameter.shape}, was added during the training, so that the "
-                "optimizer does not train it, and no file fits the model; create it in __init__"
+                f"{name}, of shape {parameter.shape}, was {done} during the training, so that the "
+                f"optimizer does not train it; {advice}"
             )
 
 
