@@ -1,16 +1,18 @@
-"""A model whose weights are encoded: its weights, its configuration, and checks on both."""
+"""A model whose weights are encoded: what stores its weights, its configuration, and checks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..autodiff.engine import Tensor
 from ..encodings.encoding import Encoding
+from ..encodings.joint import SharedWeight
 from ..errors import ShapeError, TinyADTNError
 from ..nn.module import Module
 from ..nn.parameters import Shape
-from ..nn.surgery import with_weights
+from ..nn.surgery import named_layers, with_weights
 from ..nn.tables import image_shape
 
 
@@ -19,6 +21,33 @@ def image_of(model: Module, image: Shape | None) -> Shape:
     if image is None and model.config is None:
         raise TinyADTNError("say what images this model takes: image=(c, h, w)")
     return image_shape(model.config) if image is None else image
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A tensor or an encoding, and the weights that it stores, {layer: weight}.
+
+    Layers with parts of one joint encoding, or with the same weight, have the same storage. Their
+    names are joined in ``name``, such as "conv4_2+conv4_3".
+    """
+
+    storage: Any
+    weights: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The names of the layers, joined with "+"."""
+        return "+".join(self.weights)
+
+
+def stored_weights(model: Module) -> list[StoredWeight]:
+    """Return what stores the weights of a model, each storage once, in the order of the layers."""
+    found: dict[int, StoredWeight] = {}
+    for name, layer in named_layers(model).items():
+        weight = layer.weight
+        storage = weight.whole if isinstance(weight, SharedWeight) else weight
+        found.setdefault(id(storage), StoredWeight(storage, {})).weights[name] = weight
+    return [*found.values()]
 
 
 def stored_in(weight: Any) -> dict[str, Tensor]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding
-from ..encodings.joint import SharedWeight, group_by_encoding, storage_of
+from ..encodings.joint import SharedWeight
 from ..errors import TinyADTNError
 from ..nn.module import Module, require_model
 from ..nn.surgery import dense, layer_named
-from .encoded_model import check_shape
+from .encoded_model import StoredWeight, check_shape, stored_weights
 
 
 def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[float]]:
@@ -32,32 +32,32 @@ def fit(model: Module, dense_model: Module, **options: Any) -> dict[str, list[fl
     """
     require_model("fit", model)
     require_model("fit", dense_model)
-    groups = fittable(model)
-    wholes = {name: storage_of(next(iter(group.values()))) for name, group in groups.items()}
-    takes = {name: _options(whole) for name, whole in wholes.items()}
-    known = set(inspect.signature(ADTN.fit).parameters).union(*takes.values()) - {"self", "target"}
+    encoded = fittable(model)
+    takes = [_options(weight.storage) for weight in encoded]
+    known = set(inspect.signature(ADTN.fit).parameters).union(*takes) - {"self", "target"}
     if not options.keys() <= known:
         raise TypeError(f"fit takes {', '.join(sorted(known))}; got {', '.join(options)}")
-    targets = {name: _target(group, dense_model) for name, group in groups.items()}
+    targets = [_target(weight.weights, dense_model) for weight in encoded]
     errors = {}
-    for name, whole in wholes.items():
-        given = {k: v for k, v in {"label": f"fit {name}", **options}.items() if k in takes[name]}
-        errors[name] = whole.fit(targets[name], **given)
+    for weight, target, taken in zip(encoded, targets, takes):
+        given = {"label": f"fit {weight.name}", **options}
+        own = {name: value for name, value in given.items() if name in taken}
+        errors[weight.name] = weight.storage.fit(target, **own)
     return errors
 
 
-def fittable(model: Module) -> dict[str, dict[str, Encoding]]:
-    """Return the encodings that can be fitted, as ``group_by_encoding``; raise if there is none."""
-    groups = {
-        name: weights
-        for name, weights in group_by_encoding(model).items()
-        if all(hasattr(storage_of(w), "fit") and w.parameters() for w in weights.values())
-    }
-    if not groups:
+def fittable(model: Module) -> list[StoredWeight]:
+    """Return the encodings that can be fitted; TinyADTNError if there is none."""
+    found = [
+        weight
+        for weight in stored_weights(model)
+        if hasattr(weight.storage, "fit") and weight.storage.parameters()
+    ]
+    if not found:
         raise TinyADTNError(
             "nothing to fit: the first model holds no encoding that can be (are the two swapped?)"
         )
-    return groups
+    return found
 
 
 def _options(encoding: Any) -> set[str]:

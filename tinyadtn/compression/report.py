@@ -12,13 +12,12 @@ import numpy as np
 
 from ..autodiff.engine import Tensor
 from ..encodings.encoding import Counts, Encoding
-from ..encodings.joint import group_by_encoding, storage_of
 from ..files.npz import write_npz
 from ..nn.module import Module, require_model
 from ..nn.parameters import Shape
 from ..nn.sequential import Sequential
 from ..tables import format_table
-from .encoded_model import stored_in
+from .encoded_model import StoredWeight, stored_in, stored_weights
 from .timing import HEAD, Timing, timings
 
 
@@ -106,22 +105,22 @@ def report(
     whole model                203,530     982   982  207.3×     31 %          7,158
     """
     require_model("report", model)
-    weights = [_StoredWeight(*group) for group in group_by_encoding(model).items()]
-    encoded = [weight for weight in weights if isinstance(weight.storage, Encoding)]
-    rows = [weight.row() for weight in weights]
-    if len(encoded) > 1:
-        inside = {id(tensor) for weight in encoded for tensor in weight.tensors.values()}
-        own = {name: tensor for name, tensor in model.named_tensors() if id(tensor) in inside}
-        rows.append(_sum("encoded weights", [weight.counts for weight in encoded], own))
-    # All other parameters, trainable or frozen, each counted once.
-    inside = {id(tensor) for weight in weights for tensor in weight.tensors.values()}
+    weights = stored_weights(model)
+    rows = [_row(weight) for weight in weights]
     tensors, frozen = dict(model.named_tensors()), (model.config or {}).get("frozen", ())
+    encoded = [weight for weight in weights if isinstance(weight.storage, Encoding)]
+    if len(encoded) > 1:
+        inside = _ids(encoded)
+        own = {name: tensor for name, tensor in tensors.items() if id(tensor) in inside}
+        rows.append(_sum("encoded weights", map(_counts, encoded), own))
+    # All other parameters, trainable or frozen, each counted once.
+    inside = _ids(weights)
     biases = sum(
         tensor.size
         for name, tensor in tensors.items()
         if (tensor.requires_grad or name in frozen) and id(tensor) not in inside
     )
-    counts = [*(weight.counts for weight in weights), Counts(*[biases] * 5)]
+    counts = [*map(_counts, weights), Counts(*[biases] * 5)]
     rows.append(_sum("whole model", counts, tensors))
     timed: tuple[Timing, ...] = ()
     if timing and isinstance(model, Sequential):
@@ -129,23 +128,22 @@ def report(
     return Report(tuple(rows), timed, batch_size if timing else None)
 
 
-class _StoredWeight:
-    """The storage of one layer's weight, or of several that share it: tensors and counts."""
+def _ids(weights: Iterable[StoredWeight]) -> set[int]:
+    return {id(tensor) for weight in weights for tensor in stored_in(weight.storage).values()}
 
-    def __init__(self, name: str, weights: Mapping[str, Any]):
-        self.name, self.storage = name, storage_of(next(iter(weights.values())))
-        self.tensors, n = stored_in(self.storage), math.prod(self.storage.shape)
-        dense = isinstance(self.storage, Tensor)
-        counts = Counts(n, n, n, n, n) if dense else self.storage.counts()
-        size = sum(math.prod(weight.shape) for weight in weights.values())
-        self.counts = replace(counts, dense=size)
 
-    def row(self) -> ReportRow:
-        """Return the line of the report for this weight."""
-        label = self.storage.label if isinstance(self.storage, Encoding) else "dense"
-        if self.counts.stored and not any(t.requires_grad for t in self.tensors.values()):
-            label += ", frozen"
-        return ReportRow(f"{self.name}.weight", label, self.counts, npz_bytes(self.tensors))
+def _counts(weight: StoredWeight) -> Counts:
+    storage, n = weight.storage, math.prod(weight.storage.shape)
+    counts = Counts(n, n, n, n, n) if isinstance(storage, Tensor) else storage.counts()
+    return replace(counts, dense=sum(math.prod(w.shape) for w in weight.weights.values()))
+
+
+def _row(weight: StoredWeight) -> ReportRow:
+    counts, tensors = _counts(weight), stored_in(weight.storage)
+    label = weight.storage.label if isinstance(weight.storage, Encoding) else "dense"
+    if counts.stored and not any(tensor.requires_grad for tensor in tensors.values()):
+        label += ", frozen"
+    return ReportRow(f"{weight.name}.weight", label, counts, npz_bytes(tensors))
 
 
 def _sum(name: str, counts: Iterable[Counts], tensors: Mapping[str, Tensor]) -> ReportRow:

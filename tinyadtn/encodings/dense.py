@@ -9,7 +9,8 @@ from ..autodiff.arrays import asarray_like
 from ..autodiff.engine import Tensor
 from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
-from .encoding import Encoding, check_size, checked_shape, checked_target, relative_error
+from .encoding import Encoding, check_size, checked_shape
+from .fit import checked_target, relative_error
 
 
 class Dense(Encoding):

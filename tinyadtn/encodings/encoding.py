@@ -13,13 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ..autodiff.arrays import as_array, to_numpy
-from ..autodiff.engine import Tensor
-from ..autodiff.modes import isolated, no_grad
 from ..checks import to_builtin
-from ..errors import NonFiniteError, ShapeError, TinyADTNError, nearest
+from ..errors import ShapeError, TinyADTNError, nearest
 from ..limits import require_memory
 from ..nn.parameters import Seed, Shape
 from ..nn.weights import Weight
@@ -167,25 +162,3 @@ def check_size(encoding: Encoding) -> None:
             encoding.peak_bytes(),
             "use a smaller weight",
         )
-
-
-def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
-    """Return the weight to fit and its norm; raise for another shape, or a norm of 0 or inf."""
-    target = to_numpy(target.data if isinstance(target, Tensor) else as_array(target))
-    if target.shape != encoding.shape:
-        raise ShapeError(
-            f"the target has shape {target.shape}, this {type(encoding).__name__} {encoding.shape}"
-        )
-    norm = math.sqrt(float((target.astype(np.float64) ** 2).sum()))
-    if not 0 < norm < math.inf:
-        raise NonFiniteError(f"the target needs a finite norm above 0, it is {norm}")
-    return target, norm
-
-
-@isolated
-def relative_error(encoding: Encoding, target: Any) -> float:
-    """Return ‖W - target‖ / ‖target‖ for the decoded weight W."""
-    target, norm = checked_target(encoding, target)
-    with no_grad():
-        left = encoding.decode().numpy().astype(np.float64) - target
-    return math.sqrt(float((left * left).sum())) / norm

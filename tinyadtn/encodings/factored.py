@@ -20,7 +20,8 @@ from ..decode_free.by_factors import ByFactors
 from ..decode_free.chain import LARGE, standard_deviation
 from ..limits import require_memory
 from ..nn.parameters import Seed, he_std, parameter
-from .encoding import Encoding, check_size, checked_target, relative_error
+from .encoding import Encoding, check_size
+from .fit import checked_target, relative_error
 
 
 class FactoredEncoding(ByFactors, Encoding):

@@ -1,9 +1,10 @@
-"""Fit an ADTN to a given weight by variable projection: train the gates, compute the scale.
+"""Fit an encoding to a given weight: the error that is left, and the fit of an ADTN.
 
-Let W be the decoded weight. For given gates the best factor on W has a closed form,
-⟨W, target⟩ / ⟨W, W⟩. It leaves the relative error √(1 - cos²), where cos is the cosine of the angle
-between W and the target. So the gates maximize cos², and the scale is computed at the end. With the
-distance ‖W - target‖ as the loss, a random initialization would first be pulled towards W = 0.
+An ADTN is fitted by variable projection: train the gates, compute the scale. Let W be the decoded
+weight. For given gates the best factor on W has a closed form, ⟨W, target⟩ / ⟨W, W⟩. It leaves the
+relative error √(1 - cos²), where cos is the cosine of the angle between W and the target. So the
+gates maximize cos², and the scale is computed at the end. With the distance ‖W - target‖ as the
+loss, a random initialization would first be pulled towards W = 0.
 
 The closest W is short: its norm is cos·‖target‖. A trained weight is nearly random, so with a few
 hundred parameters cos is about 0.1 to 0.3, and the output of the layer is small at first. A plain
@@ -18,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autodiff.arrays import asarray_like
+from ..autodiff.arrays import as_array, asarray_like, to_numpy
 from ..autodiff.engine import Tensor
-from ..errors import NonFiniteError
+from ..autodiff.modes import isolated, no_grad
+from ..errors import NonFiniteError, ShapeError
 from ..nn.optim import Adam
 from ..nn.schedules import OneCycle
 from ..progress import progress
-from .encoding import checked_target
 
 if TYPE_CHECKING:
     from .adtn import ADTN
+    from .encoding import Encoding
 
 
 def fit_by_variable_projection(
@@ -99,3 +101,28 @@ def descend(loss: Tensor, optimizer: Adam, learning_rate: float) -> None:
     loss.backward()
     optimizer.step(learning_rate)
     optimizer.zero_grad()
+
+
+# --- the target of any fit ------------------------------------------------------------------------
+
+
+def checked_target(encoding: Encoding, target: Any) -> tuple[np.ndarray, float]:
+    """Return the weight to fit and its norm; raise for another shape, or a norm of 0 or inf."""
+    target = to_numpy(target.data if isinstance(target, Tensor) else as_array(target))
+    if target.shape != encoding.shape:
+        raise ShapeError(
+            f"the target has shape {target.shape}, this {type(encoding).__name__} {encoding.shape}"
+        )
+    norm = math.sqrt(float((target.astype(np.float64) ** 2).sum()))
+    if not 0 < norm < math.inf:
+        raise NonFiniteError(f"the target needs a finite norm above 0, it is {norm}")
+    return target, norm
+
+
+@isolated
+def relative_error(encoding: Encoding, target: Any) -> float:
+    """Return ‖W - target‖ / ‖target‖ for the decoded weight W."""
+    target, norm = checked_target(encoding, target)
+    with no_grad():
+        left = encoding.decode().numpy().astype(np.float64) - target
+    return math.sqrt(float((left * left).sum())) / norm

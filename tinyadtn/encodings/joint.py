@@ -19,9 +19,7 @@ import numpy as np
 from ..autodiff.engine import Tensor
 from ..checks import to_builtin
 from ..errors import ShapeError
-from ..nn.module import Module
 from ..nn.parameters import Shape, he_std
-from ..nn.surgery import named_layers
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, Counts, Encoding
 
@@ -138,19 +136,3 @@ def joint_axes(shapes: Sequence[Shape], axes: Sequence[Axes]) -> Axes:
     structures = {None if one is None else to_builtin(one)[1:] for one in axes}
     structure = structures.pop()
     return (first, *structure) if inner and structure and not structures else None
-
-
-def group_by_encoding(model: Module) -> dict[str, dict[str, Any]]:
-    """Group the weights by their encoding: {"conv4_2+conv4_3": {"conv4_2": …, "conv4_3": …}, …}.
-
-    Layers with parts of the same whole, or with the same weight, are in one group.
-    """
-    groups: dict[int, dict[str, Any]] = {}
-    for name, layer in named_layers(model).items():
-        groups.setdefault(id(storage_of(layer.weight)), {})[name] = layer.weight
-    return {"+".join(group): group for group in groups.values()}
-
-
-def storage_of(weight: Any) -> Any:
-    """Return the encoding or tensor that stores a weight: the whole for a part, else itself."""
-    return weight.whole if isinstance(weight, SharedWeight) else weight

@@ -30,7 +30,8 @@ from ..errors import ShapeError
 from ..limits import require_memory
 from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
-from .encoding import Cost, Encoding, check_size, checked_shape, checked_target
+from .encoding import Cost, Encoding, check_size, checked_shape
+from .fit import checked_target
 from .tensor_train import Modes, checked_modes
 
 Window = tuple[np.ndarray, np.ndarray]  # (rest, gate's outputs) and (rest, gate's inputs) of W

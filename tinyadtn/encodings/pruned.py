@@ -14,7 +14,8 @@ from ..autodiff.shape_only import ShapeOnly
 from ..checks import require_number
 from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
-from .encoding import Counts, Encoding, check_size, checked_shape, checked_target, relative_error
+from .encoding import Counts, Encoding, check_size, checked_shape
+from .fit import checked_target, relative_error
 
 
 class Pruned(Encoding):

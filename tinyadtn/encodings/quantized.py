@@ -17,7 +17,8 @@ from ..nn.surgery import with_changed
 from ..nn.weights import Geometry
 from ..tensor_networks.sites import Axes
 from .dense import Dense
-from .encoding import Cost, Counts, Encoding, relative_error
+from .encoding import Cost, Counts, Encoding
+from .fit import relative_error
 from .inner import Inner, inner_encoding
 
 HALF = 16  # bits: a float16, which needs no scale

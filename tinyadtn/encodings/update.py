@@ -11,7 +11,8 @@ import numpy as np
 from ..autodiff.engine import Tensor
 from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
-from .encoding import Cost, Counts, Encoding, check_size, checked_target, relative_error
+from .encoding import Cost, Counts, Encoding, check_size
+from .fit import checked_target, relative_error
 from .inner import Inner, inner_encoding
 
 

@@ -67,17 +67,6 @@ def _items(part: Any) -> Iterable[tuple[Any, Any]]:
     return vars(part).items() if isinstance(part, Holder) else enumerate(part)
 
 
-def member_paths(path: str, part: Any, above: tuple[int, ...] = ()) -> list[str]:
-    """Return the paths to modules, and to tensors that were not computed, in an attribute."""
-    if isinstance(part, Holder) or (isinstance(part, Tensor) and part.node is None):
-        return [path]
-    if not isinstance(part, (dict, list, tuple)) or id(part) in above:
-        return []
-    above = (*above, id(part))
-    inside = [p for key, x in _items(part) for p in member_paths(f"{path}.{key}", x, above)]
-    return [path, *inside] if inside else []
-
-
 # --- objects that the walk does not enter --------------------------------------------------------
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.random.Generator)

@@ -24,7 +24,6 @@ from ..errors import ShapeError, TinyADTNError, require_call
 from .members import (
     Holder,
     is_parameter,
-    member_paths,
     require_findable,
     require_no_parameter_in_class,
     walk,
@@ -237,8 +236,11 @@ def _noting_members(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _note_members(module: Module) -> None:
-    noted = [p for name, part in vars(module).items() for p in member_paths(name, part)]
-    vars(module)["_members"] = frozenset(noted)
+    vars(module)["_members"] = None  # so that the walk finds buffers too
+    inside = [(path, part) for _, part, holder, path in walk(module) if holder is module]
+    noted = {path for path, part in inside if isinstance(part, Module) or part.node is None}
+    # A list counts as a member, too, if it holds one.
+    vars(module)["_members"] = frozenset(noted | {path.partition(".")[0] for path in noted})
     require_findable(module)
 
 

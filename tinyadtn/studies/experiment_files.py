@@ -14,10 +14,10 @@ import numpy as np
 
 from .. import draw
 from ..compression.checkpoint import save_with
+from ..compression.encoded_model import stored_weights
 from ..compression.report import report
 from ..data.splits import Data
 from ..encodings.adtn import ADTN
-from ..encodings.joint import group_by_encoding, storage_of
 from ..files.atomic import replacing
 from ..files.npz import write_npz
 from ..nn.module import Module
@@ -94,9 +94,7 @@ def _write(path: Path, write: Callable[[Any], Any]) -> str:
 
 def walls(model: Module) -> dict[str, ADTN]:
     """Return {layer: ADTN} of a model; an ADTN that several layers share is included once."""
-    groups = group_by_encoding(model).items()
-    stored = {name: storage_of(next(iter(weights.values()))) for name, weights in groups}
-    return {name: weight for name, weight in stored.items() if isinstance(weight, ADTN)}
+    return {w.name: w.storage for w in stored_weights(model) if isinstance(w.storage, ADTN)}
 
 
 def _pictures(

@@ -14,12 +14,12 @@ from typing import Any
 
 from ..compression.checkpoint import load
 from ..compression.compress import compress
+from ..compression.encoded_model import stored_weights
 from ..compression.fitting import fit, fittable
 from ..compression.report import report
 from ..data.loading import load_data
 from ..data.splits import Data
 from ..encodings.encoding import Encoding
-from ..encodings.joint import group_by_encoding
 from ..errors import DataFileError, TinyADTNError
 from ..nn.devices import placed
 from ..nn.module import Module
@@ -265,11 +265,7 @@ def stored_numbers(model: Module) -> dict[str, Any]:
     return {
         "stored": {row.name.removesuffix(".weight"): row.counts.stored for row in rows},
         "bytes": {row.name.removesuffix(".weight"): row.counts.stored_bytes for row in rows},
-        "encoded": [
-            name
-            for name, weights in group_by_encoding(model).items()
-            if isinstance(next(iter(weights.values())), Encoding)
-        ],
+        "encoded": [w.name for w in stored_weights(model) if isinstance(w.storage, Encoding)],
         "model": whole.counts.stored,
         "trained": model.num_parameters,
     }
