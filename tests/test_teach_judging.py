@@ -82,8 +82,11 @@ def test_an_error_shows_what_the_answer_was_called_with():
     message = judge(exercise(cases), lambda array, shape: array.reshape(shape), 0).message
     assert "cannot reshape array of size 2" in message
     assert message.endswith(" It was called with an array (2,), (1,).")
-    many = judge(exercise(lambda f, rng: iter([("a list", 1, f([1]))])), lambda numbers: 1 / 0, 0)
-    assert "It was called with" not in many.message
+    lists = exercise(lambda answer, rng: iter([("a", 1, answer([9.5, 2], [0.1] * 20))]))
+    message = judge(lists, lambda a, b: 1 / 0, 0).message
+    assert message.endswith(" It was called with [9.5, 2], a list of 20 values.")
+    other = judge(exercise(lambda f, rng: iter([("a", 1, f({}))])), lambda table: 1 / 0, 0)
+    assert "It was called with" not in other.message
     indirect = exercise(cases, ask=lambda answer, *arguments: answer(*arguments))
     message = judge(indirect, lambda array, shape: array.reshape(shape), 0).message
     assert message.startswith("It raises") and "It was called with" not in message

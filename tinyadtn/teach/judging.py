@@ -123,7 +123,9 @@ class Calls:
         for value in self._arguments:
             if isinstance(value, np.ndarray):
                 words.append(f"an array {value.shape}")
-            elif isinstance(value, (int, float, str, tuple)):
+            elif isinstance(value, (list, tuple)) and len(str(value)) > 40:
+                words.append(f"a {type(value).__name__} of {len(value)} values")
+            elif isinstance(value, (int, float, str, list, tuple)):
                 words.append(_quoted(value))
             else:
                 return ""
@@ -136,12 +138,12 @@ class Calls:
         if not is_property or (self.last and self.last[0] is got):
             return f"For {tried}: {found}"  # the answer itself is compared
         sentence = f"Not fulfilled: {tried}." if right is True else f"For {tried}: {found}"
-        if not callable(self.answer):  # not the beginning of large arrays, which helps nobody
-            given = _quoted(self.answer)
-            return sentence if given.endswith(" …") else f"{sentence} Your answer is {given}."
-        return (
-            f"{sentence} Your function returned {_quoted(self.last[0])}." if self.last else sentence
-        )
+        words, values = "Your function returned", self.last
+        if not callable(self.answer):
+            words, values = "Your answer is", (self.answer,)
+        given = _quoted(values[0]) if values else " …"
+        # Not the beginning of something large, which helps nobody.
+        return sentence if given.endswith(" …") else f"{sentence} {words} {given}."
 
 
 def copied(value: Any) -> Any:
