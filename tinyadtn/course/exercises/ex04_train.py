@@ -158,6 +158,7 @@ def always_zero():
         "h = 8, 20 epochs of Adam at 3e-3 reach about 0.9; seeds differ by one percentage point.",
     ),
     wrong=(random_network(8), random_network(256), always_zero(), random_network(8, scale=0.0)),
+    last=True,
 )
 def check_small_network(answer, rng):
     if isinstance(answer, (int, float, dict, np.ndarray)):
