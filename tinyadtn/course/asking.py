@@ -43,7 +43,7 @@ def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> A
             "NumPy's functions take arrays, not Tensors: call them inside tiny.op(lambda a: ...)."
         ) from None
     if result is None or result is NotImplemented:
-        return result, result
+        return result
     _check_tensor(result)
     if not all(callable(vjp) for _, vjp in result.sources):
         raise UnexpectedResultError("A VJP is a function: lambda g: ...")

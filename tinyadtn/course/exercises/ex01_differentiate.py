@@ -200,9 +200,6 @@ def check_order(answer, rng):
         if len(parents) <= 6:
             name = f"the graph whose nodes 0 (the root), 1, … have the parents {parents}"
         order = answer(parents)
-        if order is None or order is NotImplemented:
-            yield name, 0, order
-            return
         place = {node: k for k, node in enumerate(order)}
         once = sorted(order) == list(range(len(parents)))
         yield f"{name}: every node is there, once", True, once
@@ -265,9 +262,6 @@ def check_lowest(answer, rng):
         start = tuple(float(x + s) for x, s in zip((p, q), rng.choice([-1.0, 1.0], 2)))
         u, v = parts(answer(bowl((c, d), (p, q), float(rng.normal()), calls), start), 2)
         name = f"the bowl {c:.2f} (u - {p:.2f})² + {d:.2f} (v - {q:.2f})²".replace("- -", "+ ")
-        if u is None or v is None:
-            yield name, 0, None
-            return
         yield f"{name}: {calls[0]} runs, at most 100", True, calls[0] <= 100
         near = abs(u - p) + abs(v - q) < 0.01
         yield f"{name}: within 0.01 of the lowest place, ({p:.3f}, {q:.3f})", True, near

@@ -59,9 +59,6 @@ def check_unbroadcast(answer, rng):
     for large, small in [((2,), (1,)), ((2, 3), (3,)), *pairs]:
         g, b = rng.normal(size=large), rng.normal(size=small)
         got = answer(g, small)
-        if got is None or got is NotImplemented:
-            yield f"{large} back to {small}", 0, got
-            return
         # np.add.at adds up what belongs to one number, wherever it was copied to
         right = np.zeros(b.size)
         owner = np.broadcast_to(np.arange(b.size).reshape(small), large)

@@ -283,8 +283,6 @@ def runs_needed(answer, rng):
         s = float(10 ** rng.uniform(-2, 1))
         n = answer(ratio * s, s)
         case = f"d = {ratio} s"
-        if n is None:
-            yield case, 3, None
         yield f"{case}: a whole number from 3 to 10", True, n in range(3, 11)
         n = min(max(int(n), 3), 10)
         found, before = _power(ratio, n), _power(ratio, n - 1) if n > 3 else 0.0
