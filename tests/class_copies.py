@@ -76,7 +76,7 @@ KINDS = {
     ),
     "wrong": ("def root(x):\n    return x / 2", WRONG, "For x = "),
     "wrong shape": ("def root(x):\n    return np.ones(3)", WRONG, "the shape should be ()"),
-    "not begun": ("def root(x):\n    pass", OPEN, "it returns None"),
+    "not begun": ("def root(x):\n    pass", OPEN, "It returns None."),
     "not implemented": ("def root(x):\n    raise NotImplementedError", OPEN, "NotImplementedError"),
     "a word": ("def root(x):\n    return 'two'", WRONG, "not 'two' (str)"),
     "an error": ("def root(x):\n    return x[3]", WRONG, "(in the line: return x[3])"),

@@ -85,6 +85,7 @@ def test_a_film_needs_a_matrix_for_each_step():
         (legs.two_halves(4, 3), 7, 0),
         (legs.rank_four(4, 3), 7, 2),
         (legs.gauge(), 2, 3),
+        (legs.cores((3, 2, 2)), 7, 2),
     ],
     ids=lambda value: value.title if isinstance(value, legs.Diagram) else "",
 )

@@ -258,7 +258,7 @@ def test_a_wrong_diagnosis_is_told_before_a_missing_one():
 @pytest.mark.parametrize(
     ("name", "answer", "said"),
     [
-        ("sine", lambda x: tiny.relu, "A tiny.Tensor is expected, not one function."),
+        ("sine", lambda x: tiny.relu, "A tiny.Tensor is expected, not a value of type function."),
         ("sine", tiny.op(lambda a: (np.sin(a), np.cos(a))), "A VJP is a function"),
         ("smallest network", 0.93, "arrays_of(network, others) is expected."),
         ("diagnosis", {"A": "uphill"}, "run A: 'uphill' is not a line of the list."),

@@ -121,7 +121,7 @@ def interrupted(x):
         (lambda x: 2 * x * (1 + 1e-15), "right. 5 cases, largest difference "),
         (None, "not done yet"),
         (NotImplemented, "not done yet"),
-        (stub, "not done yet. For x = "),
+        (stub, "not done yet. It returns None.\n"),
         (not_implemented, "not done yet"),
         (todo, "not done yet. It raises NotImplementedError"),
         (explodes, "wrong. It raises IndexError: index 17 is out of bounds"),

@@ -137,11 +137,21 @@ def test_the_table_has_points_of_six():
     rows += [Row("Ada", "01", "d", "wrong", 0, 1, "")]
     rows += [Row("Ada", "02", "a", "wrong", 0, 1, ""), Row("Bob", "01", "a", "right", 1, 1, "")]
     rows += [Row("Bob", "01", name, "wrong", 0, 1, "") for name in "bcde"]
-    assert [line.split() for line in grading.as_table(rows).splitlines()[-3:]] == [
+    _, totals, exercises = grading.as_table(rows).split("\n\n")
+    assert [line.split() for line in totals.splitlines()[1:]] == [
         ["Ada", "01", "3", "4", "6.0"],
         ["Ada", "02", "0", "1", "0.0"],
         ["Bob", "01", "1", "5", "1.5"],
     ]
+    # what most of the class could not do comes first
+    assert exercises.split("\n")[0].split() == ["exercise", "right", "of"]
+    found = [line.split() for line in exercises.splitlines()[1:]]
+    assert found == [list("d02"), list("e01"), list("b12"), list("c12"), list("a23")]
+
+
+def test_a_message_that_is_cut_ends_in_dots():
+    row = Row("Ada", "01", "a", "wrong", 0, 1, 120 * "x")
+    assert f" {100 * 'x'} …" in grading.as_table([row])
 
 
 def test_a_student_cannot_read_the_copies_of_others(tmp_path):
@@ -165,9 +175,11 @@ def test_results_are_not_overwritten(tmp_path):
 def test_a_folder_without_notebooks_is_an_error(tmp_path):
     (tmp_path / ".ipynb_checkpoints").mkdir()
     (tmp_path / ".ipynb_checkpoints" / "01.ipynb").write_text("{}", encoding="utf-8")
-    for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(DataFileError, match="no notebooks in"):
-            grading.find_copies(folder)
+    (tmp_path / "file").touch()
+    folders = {"": "no notebooks in ", "none": "none does not exist: ", "file": "file is a file: "}
+    for name, message in folders.items():
+        with pytest.raises(DataFileError, match=message):
+            grading.grade(tmp_path / name)  # before the first row is asked for
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ my_guess_b = None
 a, b = tiny.Tensor(3.0, requires_grad=True), tiny.Tensor(4.0, requires_grad=True)
 y = a * b + a
 y.backward()
-teach.reveal(my_guess_a, a.grad)
-teach.reveal(my_guess_b, b.grad)
+teach.reveal(my_guess_a, a.grad, "a")
+teach.reveal(my_guess_b, b.grad, "b")
 
 # %% [markdown]
 # ## An operation is its value and its VJPs
@@ -162,7 +162,7 @@ w = tiny.Tensor(rng.normal(size=(4, 3)), requires_grad=True)
 result = tiny.contract(x, w, pattern="ni,oi->no")
 result.backward()  # from a gradient of ones
 by_the_rule = np.einsum("ni,no->oi", x.data, np.ones((5, 4)))
-print("largest difference:", np.abs(w.grad - by_the_rule).max())
+print(f"largest difference: {np.abs(w.grad - by_the_rule).max():.0e}")
 
 # %% [markdown]
 # ## A gate
@@ -238,9 +238,9 @@ def count(network):
 
 
 networks = {M: new_network(256, M) for M in (1, 2, 4)}
-teach.reveal(my_guess_depth_1, count(networks[1]))
-teach.reveal(my_guess_depth_4, count(networks[4]))
-teach.reveal(my_guess_width_64, count(new_network(64, 2)))
+teach.reveal(my_guess_depth_1, count(networks[1]), "depth 1")
+teach.reveal(my_guess_depth_4, count(networks[4]), "depth 4")
+teach.reveal(my_guess_width_64, count(new_network(64, 2)), "width 64")
 
 # %% compare
 teach.states("436", count(networks[2]), always=True)

@@ -340,8 +340,8 @@ for _ in range(20):
     z = z + z
 my_backward(z)
 steps = sum(len(node.parents) for node in recursive_order(z))
-teach.reveal(my_guess_paths, x.grad)  # every path contributes 1 · 1 · … · 1
-teach.reveal(my_guess_steps, steps)
+teach.reveal(my_guess_paths, x.grad, "paths")  # every path contributes 1 · 1 · … · 1
+teach.reveal(my_guess_steps, steps, "steps")
 
 # %% compare
 teach.states("1,048,576", x.grad, always=True)
@@ -395,8 +395,8 @@ my_guess_reverse = None
 one_by_one = [forward_mode(order, weight) for weight in weights]
 my_backward(neuron)
 reverse_count = sum(len(node.parents) for node in order)
-teach.reveal(my_guess_forward, sum(count for _, count in one_by_one))
-teach.reveal(my_guess_reverse, reverse_count)
+teach.reveal(my_guess_forward, sum(count for _, count in one_by_one), "forward")
+teach.reveal(my_guess_reverse, reverse_count, "reverse")
 largest = max(abs(w.grad - speed) for w, (speed, _) in zip(weights, one_by_one))
 print(f"largest difference between the two modes: {largest:.0e}")
 

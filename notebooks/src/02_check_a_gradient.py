@@ -129,8 +129,8 @@ for kind in (np.float64, np.float32):
 best_power = {
     label: np.log10(steps[errors.argmin()]) for label, errors in panels["float64"].items()
 }
-teach.reveal(my_guess_central, round(best_power["central"], 1))
-teach.reveal(my_guess_five_points, round(best_power["five points"], 1))
+teach.reveal(my_guess_central, round(best_power["central"], 1), "central")
+teach.reveal(my_guess_five_points, round(best_power["five points"], 1), "five points")
 
 # %% [markdown]
 # In general, an error $h^k$ meets $\varepsilon/h$ at $h = \varepsilon^{1/(k+1)}$. Since
@@ -261,8 +261,8 @@ def one_forgotten(x, g):
 x = rng.normal(size=10_000)
 right = my_directional_error(np.tanh, tanh_vjp, x, rng)
 seen = np.median([my_directional_error(np.tanh, one_forgotten, x, rng) for _ in range(50)])
-teach.reveal(my_guess_bug, f"{seen:.0e}")
-teach.reveal(my_guess_right, f"{right:.0e}")
+teach.reveal(my_guess_bug, f"{seen:.0e}", "with the bug")
+teach.reveal(my_guess_right, f"{right:.0e}", "without it")
 
 # %% [markdown]
 # Small, but far above what the right one shows. With a tolerance just above rounding, the bug is

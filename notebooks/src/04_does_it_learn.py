@@ -246,8 +246,8 @@ begun = time.perf_counter()
 _, losses = my_train(train.images, train.labels, my_sgd, epochs=1)
 seconds = time.perf_counter() - begun
 difference = max(abs(a - b) for a, b in zip(own_losses, losses))
-teach.reveal(my_guess_factor, round(own_seconds / seconds, 1))
-teach.reveal(my_guess_difference, difference)
+teach.reveal(my_guess_factor, round(own_seconds / seconds, 1), "times faster")
+teach.reveal(my_guess_difference, difference, "difference")
 
 # %% compare
 teach.states("28", len(losses), always=True)
@@ -333,8 +333,8 @@ end = {"SGD": np.mean(sgd_losses[-20:]), "Adam": np.mean(adam_losses[-20:])}
 right = {"SGD": my_accuracy(by_sgd, data.validation), "Adam": my_accuracy(by_adam, data.validation)}
 for name in end:
     print(f"{name}: training loss {end[name]:.3f}, validation accuracy {100 * right[name]:.1f} %")
-teach.reveal(my_guess_loss, min(end, key=end.get))
-teach.reveal(my_guess_digits, max(right, key=right.get))
+teach.reveal(my_guess_loss, min(end, key=end.get), "lower loss")
+teach.reveal(my_guess_digits, max(right, key=right.get), "more digits")
 
 # %% [markdown]
 # ## The control: shuffled labels
@@ -351,8 +351,8 @@ my_guess_shuffled_percent = None
 shuffled = np.random.default_rng(1).permutation(train.labels)
 misled, shuffled_losses = my_train(train.images, shuffled, MyAdam(), 3 * epochs)
 chance = my_accuracy(misled, data.validation)
-teach.reveal(my_guess_shuffled_loss, round(float(np.mean(shuffled_losses[-20:])), 2))
-teach.reveal(my_guess_shuffled_percent, 100 * chance)
+teach.reveal(my_guess_shuffled_loss, round(float(np.mean(shuffled_losses[-20:])), 2), "loss")
+teach.reveal(my_guess_shuffled_percent, 100 * chance, "accuracy in %")
 
 # %% [markdown]
 # The loss falls far below $\ln 10$ even here: the network learns the list by heart. The accuracy on

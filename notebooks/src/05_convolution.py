@@ -76,8 +76,8 @@ my_guess_lenet = None
 my_guess_alexnet = None
 
 # %%
-teach.reveal(my_guess_lenet, output_size(28, 5, padding=2))
-teach.reveal(my_guess_alexnet, output_size(227, 11, stride=4))
+teach.reveal(my_guess_lenet, output_size(28, 5, padding=2), "LeNet-5")
+teach.reveal(my_guess_alexnet, output_size(227, 11, stride=4), "AlexNet")
 
 # %% [markdown]
 # ## Lay the windows side by side
@@ -367,10 +367,10 @@ lenet_digits = trained_accuracy(model, data)
 fc2_digits = trained_accuracy(dense, data)
 lenet_shuffled = trained_accuracy(ta.models.lenet5(rng=0), shuffled)
 fc2_shuffled = trained_accuracy(ta.models.fc2(rng=0), shuffled)
-teach.reveal(my_guess_lenet_digits, lenet_digits)
-teach.reveal(my_guess_fc2_digits, fc2_digits)
-teach.reveal(my_guess_lenet_shuffled, lenet_shuffled)
-teach.reveal(my_guess_fc2_shuffled, fc2_shuffled)
+teach.reveal(my_guess_lenet_digits, lenet_digits, "LeNet-5, digits")
+teach.reveal(my_guess_fc2_digits, fc2_digits, "FC-2, digits")
+teach.reveal(my_guess_lenet_shuffled, lenet_shuffled, "LeNet-5, shuffled")
+teach.reveal(my_guess_fc2_shuffled, fc2_shuffled, "FC-2, shuffled")
 
 # %% compare
 teach.states("96", lenet_digits, within=1.5)

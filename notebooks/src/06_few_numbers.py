@@ -398,7 +398,8 @@ teach.states("0.93", curves["random"][16], within=0.02)
 #
 # Choose output modes, input modes and a bond. Output modes have the product 64, and so have input
 # modes. Your answer is a tuple, for example `(8, 8), (8, 8), 2`. Count its parameters first. You
-# may try answers with your own `my_tensor_train` and `my_chain`, or with the check.
+# may try answers with your own `my_tensor_train` and `my_chain`, or with the check. Trials find an
+# answer, and a reason explains it. Write one down: why may the bond of this matrix be so small?
 
 # %%
 z, budget, most = np.linspace(0, 1, 64), 300, 0.01

@@ -176,8 +176,8 @@ walls.film(8, 2, [state.reshape(16, 16) for state in states])
 # %%
 before, after = 7, 8  # the ReLU acts after the 4 + 3 gates of layer 1
 ranks = [int(np.linalg.matrix_rank(s.reshape(16, 16))) for s in states]
-teach.reveal(my_guess_share, np.mean(states[after] == 0))
-teach.reveal(my_guess_rank, "larger" if ranks[after] > ranks[before] else "not larger")
+teach.reveal(my_guess_share, np.mean(states[after] == 0), "share of zeros")
+teach.reveal(my_guess_rank, "larger" if ranks[after] > ranks[before] else "not larger", "rank")
 print("ranks from the start to the end:", ranks)
 
 # %% [markdown]

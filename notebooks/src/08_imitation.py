@@ -212,8 +212,8 @@ def my_fit(loss_of, steps, learning_rate=0.01):
 
 # %%
 by_distance = my_fit(lambda T: ((T - W) * (T - W)).sum(), teach.pick(300, 20))
-teach.reveal(my_guess_start, round(by_distance["distance"][0], 2))
-teach.reveal(my_guess_after, round(by_distance["distance"][10], 2))
+teach.reveal(my_guess_start, round(by_distance["distance"][0], 2), "at the start")
+teach.reveal(my_guess_after, round(by_distance["distance"][10], 2), "after 10 steps")
 print("smallest norm of T:", by_distance["norm"].min().round(4))
 
 # %% compare
@@ -354,8 +354,7 @@ for guess, name in (
     (my_guess_random, "random"),
     (my_guess_smooth, "smooth"),
 ):
-    print(f"{name:8}", end="")
-    teach.reveal(guess, bool(errors[name][0] < errors[name][2]))
+    teach.reveal(guess, bool(errors[name][0] < errors[name][2]), name)
 fits.race(races, W.size, depths=(1, 2, 4))
 
 # %% [markdown]

@@ -7,9 +7,9 @@
 #
 # **How much accuracy remains, with how many parameters, and what else is paid?**
 #
-# **Study time** 95 minutes; the cells run for about a minute. **You need** notebooks 04 and 08.
+# **Study time** 100 minutes; the cells run for about a minute. **You need** notebooks 04 and 08.
 # **Afterwards you can** put an encoding into a network, train it with a loop of your own, compare
-# it fairly with rivals and a control, and write the bill.
+# it fairly with rivals and a control of your own, and write the bill.
 #
 # **Recap of notebook 08.** Every gate has a gradient, and the gradient of the whole weight flows
 # back into it. One fixed factor, `scale`, gives a new ADTN the size of a dense weight. All ADTNs
@@ -77,11 +77,9 @@ def training_loop(model, images, labels, steps, learning_rate, rng):
 training_loop = teach.check("training loop", training_loop)
 
 # %% [markdown]
-# ## An ADTN in a network
+# ## An encoding in a network
 #
-# Three short functions: put an encoding into a copy of the network, count what is stored, and
-# build the **control**. *Frozen* is a random weight that is never trained, so nothing is stored
-# for it.
+# Two short functions put an encoding into a copy of the network, and count what is stored.
 
 
 # %%
@@ -101,23 +99,46 @@ def my_report(model):
     return found
 
 
+# %% [markdown]
+# ## Exercise: the control
+#
+# When a compressed network reads digits, is that due to the few parameters of the layer, or to the
+# other layers, which are trained as well? A **control** answers this. It is the same network with a
+# *frozen* layer: its weight is random and never trained, so nothing is stored for it.
+#
+# Write `my_frozen(model, layer, seed)`, which returns this network. The entries of the weight are
+# normal, with the standard deviation $\sqrt{2/n}$ for n inputs. `np.random.default_rng(seed)` draws
+# them. `my_compress` does the rest: it takes a `ta.Tensor` of float32 as well. Which option of
+# `ta.Tensor` says whether it is trained?
+
+
+# %%
 def my_frozen(model, layer, seed):
-    """Return the control: random entries as one layer's weight, which need no gradient."""
+    """Return the same network with random entries as one layer's weight, which is not trained."""
+
+
+# %% solution: frozen control
+def my_frozen(model, layer, seed):
+    """Return the same network with random entries as one layer's weight, which is not trained."""
     shape = getattr(model, layer).weight.shape
     values = np.sqrt(2 / shape[1]) * np.random.default_rng(seed).normal(size=shape)
-    return my_compress(model, layer, ta.Tensor(values.astype(np.float32)))
+    small = model.copy()
+    getattr(small, layer).weight = ta.Tensor(values.astype(np.float32))
+    return small
 
+
+# %%
+my_frozen = teach.check("frozen control", my_frozen)
 
 # %% [markdown]
-# The ADTN below has depth 2 and 18 sites. The option `axes` says that the 784 inputs are 28 rows of
-# 28 pixels, so that rows and columns get sites of their own: 5 bits each, for numbers up to $31$.
-# The default order of the sites, `mirrored`, lets outputs and inputs take turns. In the picture
-# below, the sites lie below each other, and the network is read from left to right. The lowest bit
-# of each number is called b0.
+# ## An ADTN in a network
 #
-# The library's report has three columns that may be new. *live* are the effective parameters of
-# notebook 07. *padding* is the share by which T is larger than the weight. *bytes on disk* is the
-# size of a file with the arrays of this row.
+# The ADTN below has depth 2 and 18 sites. The option `axes` says that the 784 inputs are 28 rows of
+# 28 pixels, so rows and columns get 5 bits each. The bits of outputs and inputs take turns, and b0
+# is the lowest bit of each number. Read the network from left to right.
+#
+# In the library's report, *live* are the effective parameters of notebook 07, and *padding* is the
+# share by which T is larger than the weight. *bytes on disk* is the size of a file with the row.
 
 # %%
 model = ta.models.fc2(rng=0)
@@ -213,8 +234,6 @@ def run(make, encodings, steps, rate, seed):
 
 # %%
 my_guess_164 = None  # in %
-
-# %%
 my_guess_frozen = None  # in %
 
 # %%
@@ -224,8 +243,8 @@ for name, (recipe, rate) in candidates.items():
     runs = [run(ta.models.fc2, encodings, STEPS, rate, seed) for seed in SEEDS]
     short[name] = ta.report(runs[0][0]).rows[0].counts.stored, [percent for _, percent in runs]
 mean = {name: np.mean(percents) for name, (_, percents) in short.items()}
-teach.reveal(my_guess_164, round(mean["ADTN M=1"], 1))
-teach.reveal(my_guess_frozen, round(mean["frozen"], 1))
+teach.reveal(my_guess_164, round(mean["ADTN M=1"], 1), "164 parameters")
+teach.reveal(my_guess_frozen, round(mean["frozen"], 1), "frozen")
 
 # %% compare
 teach.states("164", short["ADTN M=1"][0], always=True)
@@ -444,8 +463,12 @@ teach.states("802,816", 4 * apply, always=True)
 #
 # Any encoding of this notebook is allowed, with any options. The ADTNs of the table are too large,
 # so count the parameters of small tensor trains. Their modes may be 1 as well, and each bond may
-# have its own size: three bonds are `(1, 2, 1)`. What does *frozen* reach under the same
-# conditions?
+# have its own size: three bonds are `(1, 2, 1)`.
+#
+# Trials find an answer, and a reason explains it. Write one down before you try: if all bonds have
+# size 1, which pictures can a hidden unit look for? Which bond changes that?
+#
+# What does *frozen* reach under the same conditions?
 
 # %%
 percents = []

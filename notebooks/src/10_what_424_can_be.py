@@ -186,19 +186,28 @@ for shape in ((4, 4), (4, 8), (8, 8), (8, 16), (16, 16), (16, 32)):
     print(f"{adtn.num_sites:5}   {adtn.num_parameters:6}   {mine:6} {theirs:6}")
 
 # %% [markdown]
-# Many stored parameters are not independent. For VGG-16 the matrix of derivatives would have
-# millions of rows, so we look for a formula. With four sites, every one of the 16 entries is free.
-# From five sites on, cut at the odd places, where the rank is at most 2 (notebook 07). So the ADTN
-# is a tensor train of bond 2:
+# Many stored parameters are not independent. Guess from the table: how many of the 424 are?
+
+# %%
+my_guess_independent = None
+
+# %% [markdown]
+# For VGG-16 the matrix of derivatives would have millions of rows, so we look for a formula. With
+# four sites, every one of the 16 entries is free. From five sites on, cut at the odd places, where
+# the rank is at most 2 (notebook 07). So the ADTN is a tensor train of bond 2:
 #
 # - The cuts are at 3, 5, 7, …. (At 1 the core would be 2 × 2, and all of it gauge.)
 # - So the cores hold 3, 2, …, 2 bits. The last one holds 3 bits, or 2 bits if Q is odd.
 # - A core with n bits has $2^n$ entries times the sizes of its bonds.
 # - Each bond of size 2 has a gauge matrix X with 2 · 2 entries, which must be subtracted.
-#
+
+# %%
+legs.draw(legs.cores((3, 3)), legs.cores((3, 2, 2)))
+
+# %% [markdown]
 # ## Exercise: count the independent parameters
 #
-# Write the formula for Q ≥ 5, and test it with the table above. Two examples by hand:
+# Write the formula for Q ≥ 5, and test it with the table above. Two examples by hand, drawn here:
 #
 # - Q = 6: two cores of 3 bits and one bond, $8 \cdot 2 + 2 \cdot 8 - 4 = 28$;
 # - Q = 7: cores of 3, 2 and 2 bits, $8 \cdot 2 + 2 \cdot 4 \cdot 2 + 2 \cdot 4 - 2 \cdot 4 = 32$.
@@ -219,9 +228,6 @@ def independent_parameters(num_sites):
 
 
 # %%
-my_guess_independent = None  # of the 424 stored parameters, how many are independent?
-
-# %%
 independent_parameters = teach.check("independent parameters", independent_parameters)
 both = independent_parameters(21) + independent_parameters(24)
 teach.reveal(my_guess_independent, both)
@@ -237,9 +243,8 @@ teach.states("172", 424 - both, always=True)
 # parameters per site, where 10 are stored.
 #
 # Of the 424 parameters, 252 are independent. The other 172 are like the choice of an origin:
-# stored, trained, and without an effect that others could not have. That does not weaken the
-# claim, since a file of this form must store all 424. But it shows what these ADTNs are: tensor
-# trains of bond 2.
+# stored, trained, and without an effect that others could not have. A file of this form must store
+# all 424, so the claim stands. But it shows what these ADTNs are: tensor trains of bond 2.
 #
 # ## Rank 4
 #

@@ -30,6 +30,8 @@ def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> A
     given = tiny.Tensor(x, requires_grad=True)
     try:
         result = answer(given)
+        if isinstance(result, tiny.Tensor) and all(callable(vjp) for _, vjp in result.sources):
+            tiny.multiply(result, tiny.Tensor(factor)).backward()
     except TypeError as error:
         if "cannot unpack" in str(error):
             raise UnexpectedResultError(
@@ -41,11 +43,10 @@ def value_and_gradient(answer: Callable, x: np.ndarray, factor: np.ndarray) -> A
             "NumPy's functions take arrays, not Tensors: call them inside tiny.op(lambda a: ...)."
         ) from None
     if result is None or result is NotImplemented:
-        return result, result
+        return result
     _check_tensor(result)
     if not all(callable(vjp) for _, vjp in result.sources):
         raise UnexpectedResultError("A VJP is a function: lambda g: ...")
-    tiny.multiply(result, tiny.Tensor(factor)).backward()
     gradient = np.zeros_like(x) if given.grad is None else given.grad
     return result.data, gradient
 
@@ -72,7 +73,7 @@ def decoded(
 def _check_tensor(result: Any) -> None:
     if not isinstance(result, tiny.Tensor):
         kind = type(result).__name__
-        raise UnexpectedResultError(f"A tiny.Tensor is expected, not one {kind}.")
+        raise UnexpectedResultError(f"A tiny.Tensor is expected, not a value of type {kind}.")
 
 
 class Node:
@@ -124,6 +125,22 @@ def losses_and_parameters(
     if any(isinstance(loss, ta.Tensor) for loss in losses):
         raise UnexpectedResultError("It should yield numbers, loss.item(); it yields tensors.")
     return losses, {name: p.data for name, p in model.named_parameters()}
+
+
+def control(answer: Callable, layer: str, seed: int) -> Any:
+    """Return the weight of a control of 50-40-30, what is trained, and whether the model stayed."""
+    model = ta.Sequential(fc1=ta.Linear(50, 40, rng=1), fc2=ta.Linear(40, 30, rng=1))
+    before = {name: p.data.copy() for name, p in model.named_parameters()}
+    frozen = answer(model, layer, seed)
+    if frozen is None or frozen is NotImplemented:
+        return frozen
+    if not isinstance(frozen, ta.Module):
+        raise UnexpectedResultError("It should return the network: my_compress(...) makes it.")
+    now = dict(model.named_parameters())
+    stayed = before.keys() == now.keys() and all((now[n].data == before[n]).all() for n in now)
+    weight = getattr(frozen, layer).weight
+    weight = weight if isinstance(weight, ta.Tensor) else weight.decode()
+    return weight.data, ", ".join(name for name, _ in frozen.named_parameters()), stayed
 
 
 def recipe_parts(answer: Any) -> Any:

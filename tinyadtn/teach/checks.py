@@ -44,15 +44,20 @@ def pick(full: T, quick: T, /) -> T:
 # --- predict, then run ---------------------------------------------------------------------------
 
 
-def reveal(guess: Any, value: Any) -> None:
+def reveal(guess: Any, value: Any, what: str = "") -> None:
     """Print the value next to the guess; None means that the reader made no guess.
+
+    ``what`` names the value, where a cell reveals several.
 
     >>> reveal(None, 2.5)
     no guess; it is 2.5
     >>> reveal(2, 2.5)
     your guess: 2; it is 2.5
+    >>> reveal(2, 2.5, "depth 1")
+    depth 1: your guess: 2; it is 2.5
     """
-    print(f"{'no guess' if guess is None else f'your guess: {guess}'}; it is {short(value)}")
+    guessed = "no guess" if guess is None else f"your guess: {guess}"
+    print(f"{what}{': ' * bool(what)}{guessed}; it is {short(value)}")
 
 
 def states(text: str, value: Any, *, within: float = 0.0, always: bool = False) -> None:
@@ -89,14 +94,15 @@ _states: dict[str, str] = {}  # exercise -> state of its last check
 def check(name: str, answer: Any, *, seed: int = 0) -> Any:
     """Test the answer on many cases; print the verdict, and the largest difference or a wrong case.
 
-    Return the answer if it is right, else the solution of the course. No error stops the check.
+    Return the answer if it is right or nothing follows, else the solution of the course. No error
+    stops the check.
     """
     try:
         found = find_exercise(name)
     except NotFoundError as error:
         print(error)
         return answer
-    own = right_answer(name)
+    own = None if found.last else right_answer(name)
     if answer is not None and answer is own:
         print(f"{name}: this is the course's own. Run your cell again, then this one.")
         return answer

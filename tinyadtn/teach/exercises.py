@@ -39,6 +39,7 @@ class Exercise:
     tolerance: float
     ask: Callable | None = None
     solution: Any = None
+    last: bool = False
     hints_given: int = field(default=0, compare=False)
 
     def asked(self, answer: Any) -> Any:
@@ -58,6 +59,7 @@ def exercise(
     tolerance: float = 1e-9,
     ask: Callable | None = None,
     solution: Any = None,
+    last: bool = False,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check: a generator of cases (description, right result, result of the answer).
 
@@ -67,10 +69,12 @@ def exercise(
     returns plain values. The check gets this function in place of the answer, so that
     the answer can run in a process of its own (`sandbox`).
     ``solution`` is the right answer, if no solution cell in ``src/`` gives it.
+    ``last`` says that no later cell uses the answer. Then a notebook never runs the solution, which
+    may have to train a network.
     """
 
     def register(cases: CheckFunction) -> CheckFunction:
-        _exercises[name] = Exercise(name, cases, hints, wrong, tolerance, ask, solution)
+        _exercises[name] = Exercise(name, cases, hints, wrong, tolerance, ask, solution, last)
         return cases
 
     return register

@@ -17,7 +17,7 @@ import re
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -36,7 +36,7 @@ from .exercises import (
     load_exercises,
     right_answer,
 )
-from .judging import Verdict, judge
+from .judging import Verdict, judge, short
 from .messages import RemoteError
 from .sandbox import Sandbox
 from .slices import Answer, answers
@@ -70,14 +70,18 @@ class Limits:
 def grade(
     folder: Path, *, limits: Limits | None = None, jobs: int = 1, seed: int | None = None
 ) -> Iterator[Row]:
-    """Yield the rows of all copies in the folder, copy by copy, in alphabetical order.
+    """Return the rows of all copies in the folder, copy by copy, in alphabetical order.
 
     The cases are drawn with ``seed``, the same for all copies. By default it is a random number,
     so that no answer can be a table of the cases. ``jobs`` copies are graded at the same time.
     """
-    copies = find_copies(folder)
+    copies = find_copies(folder)  # now, so that a wrong folder is seen before the first row
     seed = secrets.randbits(32) if seed is None else seed
     one = partial(grade_copy, folder, limits=limits or Limits(), seed=seed)
+    return _in_order(one, copies, jobs)
+
+
+def _in_order(one: Callable[[Path], list[Row]], copies: list[Path], jobs: int) -> Iterator[Row]:
     if jobs == 1:
         for path in copies:
             yield from one(path)
@@ -89,7 +93,10 @@ def grade(
 
 def find_copies(folder: Path) -> list[Path]:
     """Return all notebooks in the folder and below it; DataFileError if there are none."""
-    found = sorted(folder.rglob("*.ipynb")) if folder.is_dir() else []
+    if not folder.is_dir():
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise DataFileError(f"{folder} {problem}: give the folder with the students' copies")
+    found = sorted(folder.rglob("*.ipynb"))
     inside = [(path, path.relative_to(folder).parts) for path in found]
     copies = [path for path, parts in inside if not any(p.startswith(".") for p in parts)]
     if not copies:
@@ -229,10 +236,10 @@ def _number_of_cases(name: str, seed: int) -> int:
 
 
 def as_table(rows: list[Row]) -> str:
-    """Return the rows as text, and below them the right exercises and the points of each copy."""
+    """Return all rows, the points of each copy, and how many copies have each exercise right."""
     head = ["student", "exercise", "passed", "state", "message"]
     lines = [
-        [row.student, row.exercise, f"{row.passed}/{row.cases}", row.state, row.message[:100]]
+        [row.student, row.exercise, f"{row.passed}/{row.cases}", row.state, short(row.message, 100)]
         for row in rows
     ]
     totals = [["student", "notebook", "right", "of", "points"]]
@@ -240,7 +247,16 @@ def as_table(rows: list[Row]) -> str:
         right = [row.state for row in own].count("right")
         points = f"{points_of_six(right, len(own)):.1f}"
         totals.append([*copy, str(right), str(len(own)), points])
-    return f"{format_table([head, *lines], left=5)}\n\n{format_table(totals, left=2)}"
+    # Fewest right answers first: what to discuss in class.
+    states = {
+        exercise: [row.state for row in own]
+        for exercise, own in grouped(rows, lambda row: row.exercise).items()
+        if exercise
+    }
+    counts = [[name, str(own.count("right")), str(len(own))] for name, own in states.items()]
+    counts.sort(key=lambda cells: int(cells[1]) / int(cells[2]))
+    tables = ([head, *lines], 5), (totals, 2), ([["exercise", "right", "of"], *counts], 1)
+    return "\n\n".join(format_table(table, left=left) for table, left in tables)
 
 
 def points_of_six(right: int, exercises: int) -> float:

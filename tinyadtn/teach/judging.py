@@ -27,6 +27,10 @@ CHANGES = "It changes an array that it is given. Return a new array."
 WRONG_FORM = ("AttributeError", "IndexError", "KeyError", "TypeError", "ValueError")
 
 
+class NothingReturnedError(AnswerError):
+    """An answer returned None or NotImplemented."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The result of a check. ``state`` is "right", "wrong" or "not done yet"."""
@@ -54,10 +58,8 @@ def judge(
             for tried, right, got in exercise.cases(calls.answer, np.random.default_rng(seed)):
                 if problem and not calls.smaller():
                     continue
-                if got is None or got is NotImplemented:
-                    if problem:
-                        break
-                    return _nothing_returned(answer, tried, got, passed)
+                if (got is None or got is NotImplemented) and not calls.last:
+                    return Verdict("not done yet", f"{tried}: no answer yet.", passed)
                 distance, found = compare(right, got, exercise.tolerance)
                 if found:
                     problem = calls.problem(tried, right, got, found)
@@ -70,8 +72,12 @@ def judge(
             check_file = exercise.cases.__code__.co_filename
             called_with = calls.in_words() if exercise.ask is None else ""
             message = _describe_error(error, answer, calls.last, called_with, check_file)
-            state = "not done yet" if message == NOT_IMPLEMENTED else "wrong"
-            return Verdict(state, message, passed)
+            is_empty = message == NOT_IMPLEMENTED
+            if isinstance(error, NothingReturnedError):
+                is_empty = passed == 0
+                missing = f"{error} Is a return missing? {called_with}".rstrip()
+                message = str(error) if is_empty else missing
+            return Verdict("not done yet" if is_empty else "wrong", message, passed)
     if problem:
         return Verdict("wrong", problem, passed)
     if passed == 0:
@@ -102,7 +108,10 @@ class Calls:
             # Copies: a check may compute the right result from its arrays after the call.
             given = [copied(argument) for argument in arguments]
             self.last = ()
-            self.last = (answer(*given, **options),)
+            result = answer(*given, **options)
+            if result is None or result is NotImplemented:
+                raise NothingReturnedError(f"It returns {result}.")
+            self.last = (result,)
             if any(map(is_changed, arguments, given)):
                 raise AnswerError(CHANGES)
             return self.last[0]
@@ -123,7 +132,9 @@ class Calls:
         for value in self._arguments:
             if isinstance(value, np.ndarray):
                 words.append(f"an array {value.shape}")
-            elif isinstance(value, (int, float, str, tuple)):
+            elif isinstance(value, (list, tuple)) and len(str(value)) > 40:
+                words.append(f"a {type(value).__name__} of {len(value)} values")
+            elif isinstance(value, (int, float, str, list, tuple)):
                 words.append(_quoted(value))
             else:
                 return ""
@@ -136,12 +147,12 @@ class Calls:
         if not is_property or (self.last and self.last[0] is got):
             return f"For {tried}: {found}"  # the answer itself is compared
         sentence = f"Not fulfilled: {tried}." if right is True else f"For {tried}: {found}"
-        if not callable(self.answer):  # not the beginning of large arrays, which helps nobody
-            given = _quoted(self.answer)
-            return sentence if given.endswith(" …") else f"{sentence} Your answer is {given}."
-        return (
-            f"{sentence} Your function returned {_quoted(self.last[0])}." if self.last else sentence
-        )
+        words, values = "Your function returned", self.last
+        if not callable(self.answer):
+            words, values = "Your answer is", (self.answer,)
+        given = _quoted(values[0]) if values else " …"
+        # Not the beginning of something large, which helps nobody.
+        return sentence if given.endswith(" …") else f"{sentence} {words} {given}."
 
 
 def copied(value: Any) -> Any:
@@ -249,15 +260,6 @@ def short(value: Any, most: int = 200) -> str:
 
 
 # --- sentences -----------------------------------------------------------------------------------
-
-
-def _nothing_returned(answer: Any, tried: str, got: Any, passed: int) -> Verdict:
-    if not callable(answer):
-        return Verdict("not done yet", f"{tried}: no answer yet.", passed)
-    tried = tried.partition(": ")[0]  # the case, without what was compared
-    if passed == 0:
-        return Verdict("not done yet", f"For {tried}, it returns {got}.")
-    return Verdict("wrong", f"For {tried}, it returns {got}. Is a return missing?", passed)
 
 
 def _describe_error(

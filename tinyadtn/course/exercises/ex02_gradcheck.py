@@ -8,22 +8,6 @@ from tinyadtn.teach import exercise
 # --- the bug that .sum() hides -------------------------------------------------------------------
 
 
-def not_a_bug(x, g):
-    return softmax_vjp(x, g)
-
-
-def seen_at_once(x, g):
-    return softmax(x) * g
-
-
-def passes_g_on(x, g):
-    return g
-
-
-def nearly_right(x, g):
-    return softmax_vjp(x, g) + 1e-13 * g
-
-
 @exercise(
     "hidden bug",
     hints=(
@@ -31,7 +15,12 @@ def nearly_right(x, g):
         "It is 0 everywhere, for a softmax always sums to 1. So which wrong formulas are 0 there?",
         "Zeros, always, would do. So would p * (g - g.mean()): it looks quite right, too.",
     ),
-    wrong=(not_a_bug, seen_at_once, passes_g_on, nearly_right),
+    wrong=(
+        lambda x, g: softmax_vjp(x, g),  # not a bug
+        lambda x, g: softmax(x) * g,  # seen at once
+        lambda x, g: g,  # passes g on
+        lambda x, g: softmax_vjp(x, g) + 1e-13 * g,  # nearly right
+    ),
 )
 def check_hidden_bug(answer, rng):
     for n in sorted(rng.integers(3, 9, size=20)):
@@ -65,14 +54,6 @@ def step_too_large(function, vjp, x, rng):
     return along_one_direction(function, vjp, x, rng.normal(size=np.shape(function(x))), rng, 0.1)
 
 
-def trusts_everybody(function, vjp, x, rng):
-    return True
-
-
-def trusts_nobody(function, vjp, x, rng):
-    return False
-
-
 def along_one_direction(function, vjp, x, g, rng, h, tolerance=1e-6):
     v = rng.normal(size=x.shape)
     measured = np.sum(g * (function(x + h * v) - function(x - h * v))) / (2 * h)
@@ -93,8 +74,8 @@ def along_one_direction(function, vjp, x, g, rng, h, tolerance=1e-6):
         absolute_tolerance,
         step_too_small,
         step_too_large,
-        trusts_everybody,
-        trusts_nobody,
+        lambda function, vjp, x, rng: True,  # trusts everybody
+        lambda function, vjp, x, rng: False,  # trusts nobody
     ),
 )
 def check_gradcheck(answer, rng):
@@ -136,10 +117,6 @@ def largest_gradient(function, vjp, x, rng):
     return int(np.argmax(np.abs(vjp(x, rng.normal(size=np.shape(function(x)))))))
 
 
-def always_the_first(function, vjp, x, rng):
-    return 0
-
-
 def off_by_one(function, vjp, x, rng):
     return (one_by_one(function, vjp, x, rng) + 1) % x.size
 
@@ -162,7 +139,7 @@ def sine_and_last(x, g):
         all_at_once,
         smallest_gradient,
         largest_gradient,
-        always_the_first,
+        lambda function, vjp, x, rng: 0,  # always the first
         off_by_one,
     ),
 )

@@ -59,9 +59,6 @@ def check_unbroadcast(answer, rng):
     for large, small in [((2,), (1,)), ((2, 3), (3,)), *pairs]:
         g, b = rng.normal(size=large), rng.normal(size=small)
         got = answer(g, small)
-        if got is None or got is NotImplemented:
-            yield f"{large} back to {small}", 0, got
-            return
         # np.add.at adds up what belongs to one number, wherever it was copied to
         right = np.zeros(b.size)
         owner = np.broadcast_to(np.arange(b.size).reshape(small), large)
@@ -92,14 +89,6 @@ def measured(pattern, a, b, g):
     )
 
 
-def only_for_matrices(pattern, a, b, g):
-    return g @ b.T, a.T @ g
-
-
-def forgets_g(pattern, a, b, g):
-    return einsum_with(pattern, a, b, np.ones_like(g))
-
-
 def letters_in_order(pattern, a, b, g):
     """The right letters, but sorted: some results come transposed."""
     x, y, z = split(pattern)
@@ -107,10 +96,6 @@ def letters_in_order(pattern, a, b, g):
         np.einsum(f"{z},{y}->{''.join(sorted(x))}", g, b),
         np.einsum(f"{x},{z}->{''.join(sorted(y))}", a, g),
     )
-
-
-def operands_exchanged(pattern, a, b, g):
-    return einsum_with(pattern, a, b, g)[::-1]
 
 
 def right_only_for_a(pattern, a, b, g):
@@ -151,7 +136,13 @@ def contraction_cases(answer, rng, patterns):
         "For a, exchange x and z: the operands are g with the letters z, and b with y.",
         'np.einsum(f"{z},{y}->{x}", g, b) is the adjoint of a. For b exchange y and z.',
     ),
-    wrong=(only_for_matrices, forgets_g, letters_in_order, operands_exchanged, right_only_for_a),
+    wrong=(
+        lambda pattern, a, b, g: (g @ b.T, a.T @ g),  # only for matrices
+        lambda pattern, a, b, g: einsum_with(pattern, a, b, np.ones_like(g)),  # forgets g
+        letters_in_order,
+        lambda pattern, a, b, g: einsum_with(pattern, a, b, g)[::-1],  # operands exchanged
+        right_only_for_a,
+    ),
 )
 def check_einsum(answer, rng):
     shared = ("ab", "az", "bz", "abz")
@@ -173,14 +164,6 @@ def without_the_mean(logits, labels):
     out = softmax(logits)
     out[np.arange(len(labels)), labels] -= 1
     return out
-
-
-def probabilities_only(logits, labels):
-    return softmax(logits) / len(labels)
-
-
-def sign_turned(logits, labels):
-    return -without_the_mean(logits, labels) / len(labels)
 
 
 def softmax_along_the_batch(logits, labels):
@@ -212,8 +195,8 @@ def loss(logits, labels):
     ),
     wrong=(
         without_the_mean,
-        probabilities_only,
-        sign_turned,
+        lambda logits, labels: softmax(logits) / len(labels),  # probabilities only
+        lambda logits, labels: -without_the_mean(logits, labels) / len(labels),  # sign turned
         softmax_along_the_batch,
         overflows,
     ),

@@ -36,17 +36,9 @@ def no_correction(p, g, m, v, t, rate):
     return p - rate * m / (np.sqrt(v) + 1e-8), m, v
 
 
-def betas_swapped(p, g, m, v, t, rate):
-    return step(p, g, m, v, t, rate, betas=(0.999, 0.9))
-
-
 def no_root(p, g, m, v, t, rate):
     m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
     return p - rate * (m / (1 - 0.9**t)) / (v / (1 - 0.999**t) + 1e-8), m, v
-
-
-def counts_from_zero(p, g, m, v, t, rate):
-    return step(p, g, m, v, t + 1, rate)
 
 
 def corrected_twice(p, g, m, v, t, rate):
@@ -63,10 +55,6 @@ def step(p, g, m, v, t, rate, betas=(0.9, 0.999)):
     return p - rate * (m / (1 - betas[0] ** t)) / (root + 1e-8), m, v
 
 
-def climbs(p, g, m, v, t, rate):
-    return step(p, -np.asarray(g), m, v, t, rate)
-
-
 @exercise(
     "adam",
     hints=(
@@ -76,7 +64,14 @@ def climbs(p, g, m, v, t, rate):
         "but give back the two as they were before that.",
         "p - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), then m and v",
     ),
-    wrong=(no_correction, betas_swapped, no_root, counts_from_zero, corrected_twice, climbs),
+    wrong=(
+        no_correction,
+        lambda p, g, m, v, t, rate: step(p, g, m, v, t, rate, betas=(0.999, 0.9)),  # betas swapped
+        no_root,
+        lambda p, g, m, v, t, rate: step(p, g, m, v, t + 1, rate),  # counts from zero
+        corrected_twice,
+        lambda p, g, m, v, t, rate: step(p, -np.asarray(g), m, v, t, rate),  # climbs
+    ),
     tolerance=1e-8,
 )
 def check_adam(answer, rng):
@@ -158,6 +153,7 @@ def always_zero():
         "h = 8, 20 epochs of Adam at 3e-3 reach about 0.9; seeds differ by one percentage point.",
     ),
     wrong=(random_network(8), random_network(256), always_zero(), random_network(8, scale=0.0)),
+    last=True,
 )
 def check_small_network(answer, rng):
     if isinstance(answer, (int, float, dict, np.ndarray)):

@@ -104,9 +104,6 @@ def check_col2im(answer, rng):
         x = rng.normal(size=shape)
         columns = rng.normal(size=im2col(x, kernel, stride).shape)
         got = answer(columns, shape, kernel, stride)
-        if got is None or got is NotImplemented:
-            yield f"shape {shape}", 0, got
-            return
         case = f"shape {shape}, k = {kernel}, stride {stride}"
         forward = np.sum(columns * im2col(x, kernel, stride))
         yield f"the shape of the result, {case}", shape, np.shape(got)

@@ -84,8 +84,6 @@ def split_core(answer, rng):
         rest = rng.normal(size=(left, n, right))
         case = f"a rest of shape {rest.shape}, bond {bond}"
         core, later = parts(answer(rest.copy(), bond), 2)
-        if core is None or later is None:
-            yield case, True, None
         size = min(bond, left * n, right)
         yield f"{case}: shape of the core", str((left, n, size)), str(np.shape(core))
         yield f"{case}: shape of the new rest", str((size, right)), str(np.shape(later))

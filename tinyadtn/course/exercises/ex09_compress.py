@@ -80,13 +80,68 @@ def training_loop(answer, rng):
         case = f"{steps} step{'s' * (steps > 1)}, first layer {'frozen' if frozen else 'an ADTN'}"
         right, right_parameters = asking.losses_and_parameters(_loop, *problem)
         got = answer(*problem)
-        if got is None:
-            yield case, right, None
         losses, parameters = got
         yield f"{case}: how many losses", len(right), len(losses)
         yield f"{case}: the losses", right, losses
         for name, values in right_parameters.items():
             yield f"{case}: {name} at the end", values, parameters[name]
+
+
+# --- frozen control ------------------------------------------------------------------------------
+
+
+def _frozen(model, layer, seed, *, copy=True, trained=False, std=None, fan=1, values=None):
+    small = model.copy() if copy else model
+    old = getattr(small, layer).weight
+    std = np.sqrt(2 / old.shape[fan]) if std is None else std
+    values = std * np.random.default_rng(seed).normal(size=old.shape) if values is None else values
+    getattr(small, layer).weight = ta.Tensor(np.float32(values), requires_grad=trained)
+    return small
+
+
+@exercise(
+    "frozen control",
+    hints=(
+        "getattr(model, layer).weight.shape is (outputs, inputs): draw as many normal entries.",
+        "Multiply by np.sqrt(2 / inputs). A ta.Tensor is trained only with requires_grad=True.",
+        "return my_compress(model, layer, ta.Tensor(values.astype(np.float32)))",
+    ),
+    wrong=(
+        lambda *given: _frozen(*given, trained=True),
+        lambda *given: _frozen(*given, copy=False),
+        lambda *given: _frozen(*given, std=1.0),
+        lambda *given: _frozen(*given, fan=0),
+        lambda *given: _frozen(*given, std=0.0),
+        lambda model, layer, seed: _frozen(model, layer, 0),  # every seed the same
+        lambda model, layer, seed: _frozen(model, layer, None),  # another one in each call
+        lambda model, layer, seed: _frozen(model, "fc1", seed),
+        lambda model, layer, seed: _frozen(
+            model, layer, 0, values=getattr(model, layer).weight.data
+        ),
+        lambda *given: _frozen(
+            *given, values=0.2 * np.random.default_rng(given[2]).normal(size=784)
+        ),
+        lambda model, layer, seed: model.copy(),
+    ),
+    ask=asking.control,
+)
+def frozen_control(answer, rng):
+    """What is trained, the size of the entries, one draw for each seed, and the model itself."""
+    names = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
+    seed = int(rng.integers(1000))
+    for layer, inputs in (("fc1", 50), ("fc2", 40)):
+        entries, trained, stayed = parts(answer(layer, seed), 3)
+        right = ", ".join(name for name in names if name != f"{layer}.weight")
+        yield f'layer "{layer}": what is trained', right, trained
+        yield f'layer "{layer}": the given network stays as it is', True, bool(stayed)
+        shape = (40, 50) if layer == "fc1" else (30, 40)
+        yield f'layer "{layer}": the shape of the weight', str(shape), str(np.shape(entries))
+        std, wanted = float(np.std(entries)), math.sqrt(2 / inputs)
+        case = f"{inputs} inputs: a standard deviation of about {wanted:.2f}, yours is {std:.2f}"
+        yield case, True, abs(std - wanted) < 0.1 * wanted
+        again, other = answer(layer, seed)[0], answer(layer, seed + 1)[0]
+        yield "the same seed again: the same entries", True, np.array_equal(again, entries)
+        yield "another seed: other entries", True, not np.array_equal(other, entries)
 
 
 # --- spend ---------------------------------------------------------------------------------------
@@ -210,8 +265,6 @@ def _score(recipe: Any) -> tuple[int, float]:
 def tiny_recipe(answer, rng):
     """Train FC-2 with it, four times for 150 steps."""
     given = answer()
-    if given is None:
-        yield "a recipe such as ta.ADTN.like(2)", True, None
     stored, percent = _score(asking.recipe_of(*given))
     most, least = "at most 100 parameters", "at least 92.5 %"
     yield "its size", most, most if stored <= 100 else f"{stored:,} parameters"

@@ -56,14 +56,11 @@ def pairs_storing(answer, rng):
     for total in totals:
         right = _search()(total, 24)
         got = answer(total, 24)
-        if got is None:
-            yield f"total {total}", right, None
         got = [tuple(found) for found in got]
-        extra = [f"{found} is in the list, and does not fit" for found in got if found not in right]
-        missing = [f"{found} fits, and is missing" for found in right if found not in got]
-        problem = (extra + missing + ["no problem"])[0]
-        yield f"total {total}, at most 24 sites", "no problem", problem
-        yield f"total {total}: the pairs, sorted, each once", str(right), str(got)
+        expected = [f"the list does not have {found}" for found in got if found not in right]
+        expected += [f"the list has {found}" for found in right if found not in got]
+        expected += ["the list is sorted, and has each pair once"]
+        yield f"total {total}, at most 24 sites: {expected[0]}", True, got == right
 
 
 # --- independent parameters ----------------------------------------------------------------------
@@ -146,8 +143,6 @@ def two_factors(answer, rng):
         gate = rng.normal(size=(2, 2, 2, 2))
         case = f"left of shape {left.shape} and right of shape {right.shape}"
         first, second = parts(answer(left, right, gate), 2)
-        if first is None or second is None:
-            yield case, True, None
         yield f"{case}: shape of A", str((2 * rows, 4)), str(np.shape(first))
         yield f"{case}: shape of B", str((4, 2 * columns)), str(np.shape(second))
         product = np.asarray(first) @ np.asarray(second)

@@ -188,6 +188,19 @@ def gauge() -> Diagram:
     return diagram
 
 
+def cores(bits: Sequence[int]) -> Diagram:
+    """Return a tensor train of bond 2 whose cores hold these numbers of bits."""
+    diagram, x = Diagram(f"Q = {sum(bits)}: cores of {', '.join(map(str, bits))} bits"), 0.0
+    for k, count in enumerate(bits):
+        diagram.box(x, x + count - 1, 0, f"$C_{k + 1}$")
+        for bit in range(count):
+            diagram.leg(x + bit, 0.3, 1)
+        if k:
+            diagram.bond(x - 1.16, x - 0.34, 0, "2")
+        x += count + 0.5
+    return diagram
+
+
 def rank_four(left: int, right: int) -> Diagram:
     """Return A and B of an ADTN of depth 1 with the outputs first: the bond has two lines."""
     diagram = Diagram("W = A·B: two lines of size 2 join them, so the rank is 4")
