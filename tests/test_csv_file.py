@@ -27,6 +27,43 @@ def test_the_columns_that_pandas_writes(tmp_path):
     same(ta.load_data(tmp_path / "own.csv"), ta.load_data((X, Y)))
 
 
+@pytest.mark.parametrize("index", [False, True])
+def test_the_columns_that_pandas_only_numbers_are_no_image(index, tmp_path):
+    rows = [",".join(map(str, range(37)))]  # DataFrame(array).to_csv(path, index=index)
+    rows += [",".join(map(str, (y, *x.ravel()))) for x, y in zip(X, Y)]
+    numbers = ["", *map(str, range(len(X)))]
+    rows = [f"{number},{row}" for number, row in zip(numbers, rows)] if index else rows
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    same(ta.load_data(tmp_path / "own.csv"), ta.load_data((X, Y)))
+
+
+def test_labels_as_numpy_writes_them_are_the_numbers(tmp_path):
+    labels = np.arange(72) % 12
+    images, _ = some(72)
+    np.savetxt(tmp_path / "own.csv", np.c_[labels, images.reshape(72, -1)], delimiter=",")
+    data = ta.load_data(tmp_path / "own.csv")
+    same(data, ta.load_data((images, labels)))
+    assert data.classes == tuple(map(str, range(12)))
+
+
+def test_one_long_label_does_not_make_every_label_long(tmp_path):
+    """As NumPy's text, each label would take four bytes for each character of the longest one."""
+    path = write_csv(tmp_path / "own.csv", X, ["x" * 10**6, *["short"] * 35])
+    tracemalloc.start()
+    ta.load_data(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6
+
+
+def test_a_file_without_labels_says_so(tmp_path):
+    rows = ["pixel" + ",pixel".join(map(str, range(36)))]
+    rows += [",".join(map(str, x.ravel())) for x in X]
+    (tmp_path / "test.csv").write_text("\n".join(rows))
+    with pytest.raises(DataFileError, match="36 numbers in a line, so it has pixels and no label"):
+        ta.load_data(tmp_path / "test.csv")
+
+
 def test_numbers_of_lines_that_pandas_wrote_twice_are_left_out(tmp_path):
     path = write_csv(tmp_path / "own.csv", X, Y)
     head, *lines = path.read_text().splitlines()
@@ -46,8 +83,9 @@ def test_a_folder_may_have_a_csv_file_for_each_split(tmp_path):
         ta.load_data(tmp_path)
 
 
-def test_the_only_csv_file_of_a_folder_may_have_any_name(tmp_path):
-    write_csv(tmp_path / "digits.csv", X, Y)
+@pytest.mark.parametrize("name", ["digits.csv", "DIGITS.CSV"])
+def test_the_only_csv_file_of_a_folder_may_have_any_name(name, tmp_path):
+    write_csv(tmp_path / name, X, Y)
     same(ta.load_data(tmp_path), ta.load_data((X, Y)))
 
 

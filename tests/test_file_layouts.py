@@ -55,6 +55,17 @@ def test_a_npz_file_is_compressed_as_numpy_does_it_or_refused(method, tmp_path):
 def test_the_ending_may_be_in_capitals(tmp_path):
     np.savez(tmp_path / "own.npz", x=X, y=Y)
     same(ta.load_data((tmp_path / "own.npz").rename(tmp_path / "OWN.NPZ")), ta.load_data((X, Y)))
+    for name, array in (("X", X), ("Y", Y)):
+        with (tmp_path / f"{name}.NPY").open("wb") as file:
+            np.save(file, array)
+    (tmp_path / "._X.NPY").write_bytes(b"what macOS adds to an archive")
+    same(ta.load_data(tmp_path), ta.load_data((X, Y)))
+
+
+def test_a_folder_with_an_archive_of_arrays_names_it(tmp_path):
+    np.savez(tmp_path / "mnist.npz", x=X, y=Y)
+    with pytest.raises(DataFileError, match=r"found mnist\.npz in it\. Name .*mnist\.npz itself"):
+        ta.load_data(tmp_path)
 
 
 @pytest.mark.parametrize("place", [".", "raw", "MNIST/raw", "FashionMNIST/raw"])

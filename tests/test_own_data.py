@@ -348,6 +348,13 @@ def test_images_of_different_shapes_are_named():
         ta.load_data((images, Y))
 
 
+def test_dicts_in_a_dict_are_refused():
+    with pytest.raises(DataFileError, match=r"train is a dict; give a pair \(images, labels\)"):
+        ta.load_data(
+            {"train": {"image": X, "label": Y}, "test": {"image": X_TEST, "label": Y_TEST}}
+        )
+
+
 def test_a_dataset_of_torch_is_refused_with_what_to_do():
     class Dataset:
         def __getitem__(self, k):

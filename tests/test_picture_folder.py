@@ -105,6 +105,19 @@ def test_photos_are_turned_as_their_camera_says(tmp_path):
     np.testing.assert_allclose(images[0, 0], image / 255, rtol=0, atol=0.1)
 
 
+@pytest.mark.parametrize("code", [0, 9, 65535])
+def test_a_turn_that_no_camera_means_is_ignored(code, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = code
+    image = np.uint8(np.arange(32).reshape(4, 8))
+    for k in range(12):
+        (tmp_path / str(k % 2)).mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / str(k % 2) / f"{k}.png", exif=exif)
+    np.testing.assert_array_equal(
+        ta.load_data(tmp_path).train.images[0, 0], np.float32(image) / 255
+    )
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "I;16"])
 def test_pictures_in_any_mode_are_turned(mode, tmp_path):
     exif = Image.Exif()
@@ -151,6 +164,37 @@ def test_folders_called_like_pictures_are_ignored(tmp_path):
     write_pictures(tmp_path, X, Y)
     (tmp_path / "0" / "old.png").mkdir()
     assert len(ta.load_data(tmp_path).train) == 28
+
+
+@pytest.mark.parametrize("names", [("train", "training"), ("test", "testing"), ("val", "valid")])
+def test_two_folders_of_one_split_are_not_guessed(names, tmp_path):
+    for name in dict.fromkeys(("train", *names)):
+        write_pictures(tmp_path / name, X, Y)
+    with pytest.raises(DataFileError, match=f"{' and '.join(names)} may both be meant for "):
+        ta.load_data(tmp_path)
+
+
+def test_a_class_called_train_is_not_guessed(tmp_path):
+    write_pictures(tmp_path, X, np.array(["bus", "car", "train"])[Y])
+    with pytest.raises(DataFileError, match=r"train: each class needs a folder.*if train is a cla"):
+        ta.load_data(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".HEIC", ".tif", ".avif"])
+def test_pictures_that_are_not_read_do_not_disappear(ending, tmp_path):
+    write_pictures(tmp_path, X, Y)
+    (tmp_path / "2" / f"more{ending}").write_bytes(b"a picture")
+    with pytest.raises(DataFileError, match=rf"more\{ending}: this format is not read; save"):
+        ta.load_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "format"), [(".jfif", "JPEG"), (".jpe", "JPEG"), (".pnm", "PPM")]
+)
+def test_rare_endings_of_the_formats_are_read(ending, format, tmp_path):
+    write_pictures(tmp_path, X, Y)
+    Image.fromarray(X[0]).save(tmp_path / "2" / f"more{ending}", format=format)
+    assert len(ta.load_data(tmp_path).train) == 29
 
 
 def test_a_folder_without_classes_says_what_is_in_it_and_what_is_needed(tmp_path):

@@ -30,6 +30,7 @@ LAYOUT = (
     "the pixels are those of a square grey image. Columns are separated by commas, semicolons or "
     "tabs. For colour images or other shapes use a .npz file"
 )
+FLOAT = re.compile(r"[0-9]{1,9}\.[0-9]{1,18}(e[+-]?[0-9]{1,2})?")  # as numpy.savetxt writes them
 LONGEST_LINE = 2**24  # characters
 
 
@@ -53,7 +54,10 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
         text = io.TextIOWrapper(file, encoding="utf-8-sig")
         try:
             head, delimiter = _head(text)
-            column = (_label_columns(head) or [0])[0]
+            # pandas numbers the lines, and names that column when it reads its own file.
+            unnamed = [k for k, n in enumerate(head) if not n or n.startswith("Unnamed: ")]
+            named = [k for k in range(len(head)) if k not in unnamed]
+            column = [*_label_columns(head), *named, 0][0]
             table = _table(text, delimiter, {column: lambda name: _number_of(name, names)})
         except (ValueError, csv.Error) as error:
             if len(names) > MAX_CLASSES:  # NumPy replaces the message of _number_of
@@ -63,13 +67,13 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise refusal(f"{table.shape[0]} lines with {table.shape[1]} columns")
     if len(names) == 1 < len(table) and not _label_columns(head):
         raise refusal(f"the same label, {next(iter(names))!r}, in the first column of every line")
-    labels = np.array(list(names))[table[:, column].astype(np.int64)]
+    labels = np.array(list(names), object)[table[:, column].astype(np.int64)]  # one may be long
     if all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names):
         labels = labels.astype(np.int64)
-    # pandas numbers the lines, and names that column when it reads its own file.
-    unnamed = [k for k, name in enumerate(head) if not name or name.startswith("Unnamed: ")]
     pixels = np.delete(table, [column, *unnamed], 1)
-    if pixels.shape[1] != math.isqrt(pixels.shape[1]) ** 2:
+    if not _is_square(pixels.shape[1]):
+        if _is_square(pixels.shape[1] + 1) and not _label_columns(head):
+            raise refusal(f"{pixels.shape[1] + 1} numbers in a line, so it has pixels and no label")
         others = [name for k, name in enumerate(head) if k not in (column, *unnamed)][:3]
         raise refusal(
             f"{pixels.shape[1]} pixels in a line, which is not a square number"
@@ -79,6 +83,10 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
         line, place = np.argwhere(~np.isfinite(pixels))[0]
         raise refusal(f"a pixel that is {pixels[line, place]} in image {line + 1}")
     return _bytes_if_whole(pixels), labels
+
+
+def _is_square(count: int) -> bool:
+    return math.isqrt(count) ** 2 == count
 
 
 def _explained(error: Exception, has_head: bool) -> str:
@@ -93,7 +101,10 @@ def _explained(error: Exception, has_head: bool) -> str:
         text, row, place = found[1], int(found[2]) + 1 + has_head, found[3]
         what = "a missing value" if not text.strip() else f"{text!r}, which is not a number,"
         if text.strip().lower().endswith(ENDINGS):
-            what = f"{text!r} (give the folder of the pictures, with one folder per class inside)"
+            what = (
+                f"{text!r} (give the folder of the pictures, with one folder per class and no CSV "
+                "file inside)"
+            )
         return f"{what} in line {row}, column {place}"
     if found := re.search(r"from (\d+) to (\d+) at row (\d+)", problem):
         row = int(found[3]) + has_head
@@ -109,6 +120,9 @@ def _head(text: io.TextIOWrapper) -> tuple[list[str], str]:
     columns = _label_columns(cells)
     if len(columns) > 1:
         raise ValueError(f"{len(columns)} columns of labels")
+    numbered = [str(k) for k in range(len(cells))]  # pandas' names of columns without a name
+    if cells in (numbered, ["", *numbered[:-1]]) and len(cells) > 1:
+        return cells, delimiter
     if not columns and sum(map(_is_number, cells)) >= len(cells) - 1:
         text.seek(0)
         return [], delimiter
@@ -147,8 +161,9 @@ def _number_of(name: str, names: dict[str, int]) -> int:
     if len(names) > MAX_CLASSES:
         raise ValueError(f"more than {MAX_CLASSES:,} different labels")
     name = name.strip()
-    whole = name.removesuffix(".0")  # 3.0 is the class 3
-    return names.setdefault(whole if whole.isdecimal() else name, len(names))
+    if FLOAT.fullmatch(name) and float(name).is_integer():  # 3.0 is the class 3
+        name = str(int(float(name)))
+    return names.setdefault(name, len(names))
 
 
 def _bytes_if_whole(values: np.ndarray) -> np.ndarray:

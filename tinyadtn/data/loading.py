@@ -140,6 +140,8 @@ def _from_pairs(
         raise DataFileError(
             f"{name}: expected train, test and perhaps validation, found {list(pairs)}"
         )
+    if dicts := [split for split, pair in pairs.items() if isinstance(pair, Mapping)]:
+        raise DataFileError(f"{name}: {dicts[0]} is a dict; give a pair (images, labels)")
     given = [pair for pair in pairs.values() if isinstance(pair, Split)]
     features = origin is not None or any(split.features for split in given)
     pairs = {s: (p.images, p.labels) if isinstance(p, Split) else p for s, p in pairs.items()}

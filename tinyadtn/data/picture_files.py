@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataFileError
+from ..files.datafile import files_in
 from ..files.npz import is_stream
 from ..limits import require_memory
+from ..tables import grouped
 from .usual_names import split_of
 
 MAX_BYTES = 2**25  # largest file
@@ -35,7 +37,12 @@ EMPTY, DRAWING = 2**25, 200  # a drawing compresses to a hundredth, an empty pag
 LARGE = 2048  # pixels per side to which a photo may be reduced
 # Otherwise Pillow would try all its formats, including PostScript, which starts Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".webp")
+ENDINGS = (
+    *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
+    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp"),
+)
+# Pictures that would be missed without a word if they were ignored as other files are.
+UNREAD = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes without colour
 
 
@@ -105,12 +112,10 @@ def read_picture_folder(folder: Path, size: int | None = None) -> dict[str, tupl
     Without subfolders such as ``train`` and ``test``, all are in the training split. Pictures are
     grey if all files are, else red, green and blue; transparent ones are put on white. With
     ``size``, each is cut to its middle square and scaled to size×size pixels. Other files, and
-    names that begin with a dot, are ignored. ``DataFileError`` for pictures of different sizes and
-    for broken ones.
+    names that begin with a dot, are ignored. ``DataFileError`` for pictures of different sizes, for
+    broken ones and other formats, and for two folders of one split.
     """
-    splits = {split: sub for sub in _subfolders(folder) if (split := split_of(sub.name))}
-    if "train" not in splits:
-        splits = {"train": folder}
+    splits = _splits(folder)
     files = {
         split: [(path, each.name) for each in _subfolders(root) for path in _pictures(each)]
         for split, root in splits.items()
@@ -137,13 +142,36 @@ def read_picture_folder(folder: Path, size: int | None = None) -> dict[str, tupl
     return result
 
 
+def _splits(folder: Path) -> dict[str, Path]:
+    """Return the folder of each split: all is for training if no subfolder is called train."""
+    named = grouped(_subfolders(folder), lambda each: split_of(each.name))
+    if "train" not in named:
+        return {"train": folder}
+    for split, some in named.items():
+        if split and len(some) > 1:
+            names = " and ".join(each.name for each in some)
+            raise DataFileError(f"{folder}: {names} may both be meant for {split}; move one away")
+    train = named["train"][0]
+    if not _subfolders(train) and _pictures(train):
+        raise DataFileError(
+            f"{train}: each class needs a folder in it, such as {train / 'cat' / '1.png'}; if "
+            "train is a class, give its folder another name"
+        )
+    return {split: some[0] for split, some in named.items() if split}
+
+
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found = (p for p in folder.iterdir() if p.suffix.lower() in ENDINGS)
-    return sorted(p for p in found if not (p.name.startswith(".") or p.is_dir()))
+    pictures = files_in(folder, *ENDINGS, *UNREAD)
+    for path in pictures:
+        if path.suffix.lower() in UNREAD:
+            raise DataFileError(
+                f"{path}: this format is not read; save it as PNG or JPEG, or move it out"
+            )
+    return pictures
 
 
 def _require_content(folder: Path, paths: list[Path], pixels: int) -> None:
@@ -181,7 +209,7 @@ def _common_shape(folder: Path, paths: list[Path], size: int | None) -> tuple[in
 
 def _size_and_grey(opened: Any) -> tuple[tuple[int, int], bool]:
     """Return (width, height), as the picture is to be seen, and whether it has no colour."""
-    turned = opened.getexif().get(0x0112, 1) >= 5  # by a quarter
+    turned = opened.getexif().get(0x0112) in (5, 6, 7, 8)  # by a quarter
     size = opened.size[::-1] if turned else opened.size
     if opened.mode != "P":
         return size, opened.mode in GREY

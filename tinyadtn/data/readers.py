@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, DataFileError, nearest
-from ..files.datafile import opened, refusal
+from ..files.datafile import files_in, opened, refusal
 from ..files.npz import read_npy, read_npz
 from ..files.state import META
 from . import idx
@@ -85,19 +85,22 @@ def _read_folder(folder: Path, size: int | None) -> Contents:
         if layout is None:
             return idx.read_idx_folder(place), None, None
         return *read_cifar(place, layout), None
-    if arrays := {path.stem: _read_array(path) for path in sorted(folder.glob("*.npy"))}:
+    if arrays := {path.stem: _read_array(path) for path in files_in(folder, ".npy")}:
         return *by_usual_names(arrays, str(folder)), None
-    if tables := sorted(folder.glob("*.csv")):
+    if tables := files_in(folder, ".csv"):
         return _read_tables(folder, tables), None, None
     if pictures := read_picture_folder(folder, size):
         return pictures, None, None
-    if any(any(folder.glob(place)) for place in ("data_batch_1", "*/data_batch_1")):
+    if any(
+        any(folder.glob(place)) for place in ("data_batch_1", "*/data_batch_1", "cifar-100-python")
+    ):
         hint = "CIFAR's Python version, pickles, which are never loaded; get the binary version"
         raise refusal(folder, f"one layout: {LAYOUTS}", hint)
     inside = sorted(path.name for path in folder.iterdir())
     listed = ", ".join(inside[:5]) + (", …" if inside[5:] else "") if inside else "nothing"
     loose = any(name.lower().endswith(ENDINGS) for name in inside)
     hint = f". Each class needs a folder, such as {folder / 'cat' / '1.png'}" if loose else ""
+    hint += f". Name {packed[0]} itself" if (packed := files_in(folder, ENDING)) else ""
     raise DataFileError(
         f"{folder}: expected files of one layout: {LAYOUTS}, found {listed} in it{hint}"
     )

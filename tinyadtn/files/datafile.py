@@ -38,6 +38,16 @@ def opened(path: Path, expected: str) -> Iterator[BufferedReader]:
         raise refusal(path, "a readable file", error.strerror or str(error)) from error
 
 
+def files_in(folder: Path, *endings: str) -> list[Path]:
+    """Return the files with these endings, also in capitals, without those that begin with a dot.
+
+    >>> files_in(Path(__file__).parent, ".csv", ".npy")
+    []
+    """
+    found = (p for p in folder.iterdir() if p.suffix.lower() in endings)
+    return sorted(p for p in found if not (p.name.startswith(".") or p.is_dir()))
+
+
 def _describe_other(path: Path) -> str:
     if path.is_dir():
         return "a folder"
