@@ -146,6 +146,26 @@ def test_usage_errors_exit_with_2_and_one_line(arguments, capsys):
     assert re.search(r"\(options: tinyadtn( train| compress)? --help\)$", error)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["train", "fc2", "--lr", "0.1"], "--lr 0.1; did you mean --learning-rate?"),
+        (["compress", "fc2", "--lr=0.1"], "--lr=0.1; did you mean --learning-rate?"),
+        (["sensitivity", "x.npz", "--epoch-s=3"], "--epoch-s=3; did you mean --epochs?"),
+        (["train", "fc2", "lenet5"], "lenet5"),
+        (["data", "show", "x.npz", "--sizes", "8"], "--sizes 8; did you mean --size?"),
+    ],
+)
+def test_an_unknown_option_gets_the_nearest_one_and_the_help_of_its_command(
+    arguments, error, capsys
+):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    command = "tinyadtn " + " ".join(arguments[: 1 + (arguments[0] == "data")])
+    expected = f"{command}: error: unrecognized arguments: {error} (options: {command} --help)\n"
+    assert capsys.readouterr().err == expected
+
+
 @pytest.mark.parametrize(("option", "least"), [("--epochs", 1), ("--batch-size", 1), ("--seed", 0)])
 @pytest.mark.parametrize("text", ["1.5", "-1", "many", "9" * 19])
 def test_a_whole_number_is_told_from_where_it_may_go_up(option, least, text, capsys):

@@ -75,11 +75,17 @@ def nearest(name: Any, known: Iterable[str]) -> str:
 
     >>> nearest("fc11", ["conv1", "fc1"]), nearest("norm", ["fc1"]), nearest("dim", ["axis"])
     ('; did you mean fc1?', '', '; did you mean axis?')
+    >>> nearest("--lr", ["--learning-rate"])
+    '; did you mean --learning-rate?'
     """
-    known = list(known)
-    ours = THEIRS.get(str(name))
-    near = [ours] if ours in known else difflib.get_close_matches(str(name), known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+
+    def plain(text: str) -> str:
+        return text.lstrip("-").replace("-", "_")
+
+    ours = {plain(each): each for each in known}
+    wanted = THEIRS.get(plain(str(name)))
+    near = [wanted] if wanted in ours else difflib.get_close_matches(plain(str(name)), ours, 1)
+    return f"; did you mean {ours[near[0]]}?" if near else ""
 
 
 def unknown_option(name: str, function: Any, options: Iterable[str]) -> str:

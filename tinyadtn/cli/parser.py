@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from ..errors import nearest
 from ..nn.models import MODELS
 from ..studies.table import DIGITS, SPLITS
 from ..tables import printable
@@ -218,7 +219,16 @@ IMPORT = [SOURCE, SIZE, NPZ_OUT, REPLACE]
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and name the help of the command that they are about."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return the options of one command; reject unknown ones with a hint."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            words = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+            hint = nearest(words[0], self._option_string_actions) if words else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print the message, without control characters; exit with code 2.
