@@ -13,7 +13,7 @@ import pytest
 from test_interrupts import Interrupter
 
 import tinyadtn as ta
-from tinyadtn.autodiff import modes
+from tinyadtn.autodiff import modes, switch
 from tinyadtn.autodiff.engine import op
 from tinyadtn.autodiff.modes import isolated, looking_for_nan, protecting, recording
 from tinyadtn.compression import timing
@@ -504,10 +504,10 @@ class Around(ta.Module):
 
 
 class InTheSwitches(Interrupter):
-    """Sends SIGINT at the k-th line of the file of the switches."""
+    """Sends SIGINT at the k-th line of the files of the switches."""
 
     def __call__(self, frame, event, argument):
-        there = frame.f_code.co_filename == modes.__file__
+        there = frame.f_code.co_filename in (modes.__file__, switch.__file__)
         return super().__call__(frame, event, argument) if there else None
 
 

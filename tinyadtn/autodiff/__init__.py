@@ -9,6 +9,6 @@ errors; ``op_errors`` has those about ops that a user wrote, and recognizes NumP
 the half of Tensor that has nothing to do with gradients (shape, item, numpy, printing);
 ``op_methods`` lists the methods that ``ops`` adds. ``arrays`` is the only file in which NumPy and
 CuPy differ; ``shape_only`` is an array without values. ``modes`` has the switches no_grad,
-detect_anomaly and unprotected. ``guard`` makes arrays read-only while a graph needs them.
-``anomaly`` finds the op that produced the first NaN.
+detect_anomaly and unprotected; ``switch`` says what a switch is. ``guard`` makes arrays read-only
+while a graph needs them. ``anomaly`` finds the op that produced the first NaN.
 """
