@@ -36,14 +36,16 @@ def softmax_cross_entropy(logits: Array, *, labels: Array, label_smoothing: floa
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponentials = xp.exp(shifted)
     others = total_of_others(exponentials, 1)
-    losses = xp.log1p(others)[:, 0] - shifted[picked]
+    losses = xp.log1p(others)[:, 0] - shifted[picked]  # ln Σ e^logits - logits[label]
     if label_smoothing:
         losses = losses + label_smoothing * (shifted[picked] - shifted.mean(axis=1))
 
     def grad_logits(g: Array) -> Any:
-        share = exponentials / (1 + others)
+        # (p - target) / n. At the label this is p - 1, which loses digits where p is almost 1:
+        # it is computed as minus the sum of the other p.
+        share = exponentials / (1 + others)  # p = softmax(logits)
         share[picked] = 0
-        share[picked] = -share.sum(axis=1)  # minus the other terms: p - 1 would cancel
+        share[picked] = -share.sum(axis=1)
         if label_smoothing:
             share[picked] += label_smoothing
             share -= label_smoothing / classes

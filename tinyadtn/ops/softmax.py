@@ -24,7 +24,8 @@ def softmax(a: Array, *, axis: int = -1) -> Any:
     p = e / _total(e, axis)
 
     def grad_a(g: Array) -> Any:
-        # p_i Σ_k p_k (g_i - g_k) depends on differences of g only: make g of the largest 0.
+        # p_i (g_i - Σ_k p_k g_k) depends on differences of g only, because Σ p = 1. So g of the
+        # largest is made 0, and what is subtracted is small.
         largest = xp.expand_dims(p.argmax(axis), axis)
         g = g - xp.take_along_axis(g, largest, axis)
         return p * (g - _total(g * p, axis))
@@ -43,7 +44,7 @@ def log_softmax(a: Array, *, axis: int = -1) -> Any:
     def grad_a(g: Array) -> Any:
         places = xp.arange(e.shape[axis]).reshape([-1] + [1] * (e.ndim - 1)).swapaxes(0, axis)
         largest = places == xp.expand_dims(e.argmax(axis), axis)
-        # g_i - p_i Σ_k g_k, which sums to 0: for a p near 1, minus the sum of the others.
+        # g_i - p_i Σ_k g_k. They sum to 0: where p is almost 1, it is minus the sum of the others.
         share = g - e / (1 + others) * _total(g, axis)
         sure = largest & (others < 1)
         share = xp.where(sure, 0, share)
