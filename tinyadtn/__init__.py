@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from . import draw
 from .autodiff.engine import Tensor, op
 from .autodiff.gradcheck import check_vjp
-from .autodiff.modes import detect_anomaly, no_grad, unprotected
+from .autodiff.modes import by_definition, detect_anomaly, no_grad, unprotected
 from .compression.checkpoint import load, save
 from .compression.compress import compress, decompress
 from .compression.fitting import fit
@@ -158,6 +158,7 @@ __all__ = [
     "batches",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
+    "by_definition",
     "channel_statistics",
     "check_vjp",
     "clip",

@@ -1,4 +1,4 @@
-"""Three switches of the engine: record ops, look for NaN, protect arrays."""
+"""Switches: record ops, look for NaN, protect arrays, take fast paths."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .switch import Switch
 recording: ContextVar[bool] = ContextVar("recording", default=True)
 looking_for_nan: ContextVar[bool] = ContextVar("looking_for_nan", default=False)
 protecting: ContextVar[bool] = ContextVar("protecting", default=True)
+fast: ContextVar[bool] = ContextVar("fast", default=True)
 
 F = TypeVar("F", bound=Callable)
 
@@ -72,3 +73,21 @@ class unprotected(Switch):  # noqa: N801
     """
 
     variable, value = protecting, False
+
+
+class by_definition(Switch):  # noqa: N801
+    """Take no fast path: every gate, patch and weight is computed as its definition says.
+
+    The values are the same up to rounding, and slower: a wall gate by gate, a convolution as one
+    product over all patches, a compressed weight decoded. With a breakpoint in
+    ``tensor_networks.gates.apply_gate`` you can then follow a wall through a network.
+
+    >>> import tinyadtn as ta
+    >>> weight = ta.ADTN((16, 16), depth=2, rng=0)
+    >>> with by_definition():
+    ...     plain = weight.decode().data
+    >>> bool(abs(weight.decode().data - plain).max() < 1e-6)
+    True
+    """
+
+    variable, value = fast, False

@@ -25,6 +25,7 @@ import math
 from typing import Any
 
 from ..autodiff.arrays import Array
+from ..autodiff.modes import fast
 from .chain import Chain
 from .cost import work
 from .row import ConvChain, conv_work, patches_work
@@ -40,7 +41,7 @@ def linear_route(weight: Array, batch: int, precomputed: bool = False) -> Any:
     """
     if hasattr(weight, "route"):  # factors that ``decoded`` computed have only this route
         return weight.route
-    chain = weight.chain(batch) if hasattr(weight, "chain") else None
+    chain = weight.chain(batch) if hasattr(weight, "chain") and fast.get() else None
     if chain is None:
         return None
     free, whole = chain.work(batch), work(batch, math.prod(weight.shape[1:]), weight.shape[0])
@@ -59,7 +60,7 @@ def conv_route(
     """
     if hasattr(weight, "route"):
         return weight.route
-    if not hasattr(weight, "chain"):
+    if not hasattr(weight, "chain") or not fast.get():
         return None
     route: Route | None = weight.row()
     if route is None and (chain := weight.chain(out_pixels)) is not None:

@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from ...autodiff.arrays import Array, array_module
+from ...autodiff.modes import fast
 from ..windows import SlidingWindow, batch_first, batch_innermost, blocks, col2im, im2col
 from .products import product
 from .scratch import scratch
@@ -21,7 +22,8 @@ from .scratch import scratch
 def applies(image: Array, window: SlidingWindow) -> bool:
     """Return whether the columns of ``image`` (c, h, w, n) are more than one block."""
     depth = len(image) * math.prod(window.kernel)
-    return len(list(itertools.islice(blocks(depth, window.outputs, image.shape[-1]), 2))) > 1
+    several = itertools.islice(blocks(depth, window.outputs, image.shape[-1]), 2)
+    return fast.get() and len(list(several)) > 1
 
 
 def conv2d(image: Array, weight: Array, window: SlidingWindow, groups: int) -> tuple[Any, ...]:

@@ -43,6 +43,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.arrays import Array
+from ...autodiff.modes import fast
 from .. import windows
 from ..windows import Pair, SlidingWindow, batch_first, batch_innermost, im2col
 from .products import product
@@ -140,7 +141,12 @@ def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> 
     ``image`` is (c, h, w, n).
     """
     plain = (window.stride, window.dilation, groups) == ((1, 1), (1, 1), 1)
-    if not plain or window.kernel != (3, 3) or max(*window.padding, *(window.after or (0, 0))) > 2:
+    if (
+        not fast.get()
+        or not plain
+        or window.kernel != (3, 3)
+        or max(*window.padding, *(window.after or (0, 0))) > 2
+    ):
         return False
     if type(image) is not np.ndarray or not image.dtype == weight.dtype == np.float32:
         return False
