@@ -1,11 +1,14 @@
 """Methods and operators of a Tensor are the ops, and NumPy's functions name them."""
 
+import contextlib
+import operator
 import re
 
 import numpy as np
 import pytest
 
 import tinyadtn as ta
+from tinyadtn.errors import GraphError
 from tinyadtn.ops import other_names
 
 X = np.array([[0.5, 2.0, 1.0], [3.0, 0.25, 4.0]])
@@ -154,3 +157,29 @@ def test_the_names_of_other_libraries_are_not_ours_and_those_of_ours_are():
 def test_a_wrong_option_raises_with_the_right_ones(function, says):
     with pytest.raises(TypeError, match=says):
         function(ta.Tensor(X))
+
+
+UPDATES = [operator.iadd, operator.isub, operator.imul, operator.itruediv]
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_update_of_a_parameter_that_would_be_lost_raises(update, recorded):
+    """As ``p -= rate * p.grad`` in a loop over parameters, which left them all as they were."""
+    w = ta.Tensor(X, requires_grad=True)
+    (w * w).sum().backward()
+    says = pytest.raises(GraphError, match=r"write w\.data -= step, or use an optimizer")
+    with contextlib.nullcontext() if recorded else ta.no_grad(), says:
+        update(w, w.grad)
+    np.testing.assert_array_equal(w.data, X)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_in_place_operators_make_a_new_tensor_with_a_gradient(update):
+    x, computed = ta.Tensor(X, requires_grad=True), ta.Tensor(X, requires_grad=True) * 2
+    for old in (x, computed, ta.Tensor(X)):
+        new = update(old, 2.0)
+        assert new is not old
+        np.testing.assert_array_equal(new.data, update(old.data.copy(), 2.0))
+    update(x, x).sum().backward()
+    assert x.grad.shape == x.shape

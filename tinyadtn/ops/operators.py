@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.engine import Tensor
+from ..errors import GraphError
 from . import basic, trigonometric
 from .arguments import axis_of
 from .basic import (
@@ -60,6 +61,26 @@ Tensor.__rmul__ = _swapped(multiply)
 Tensor.__rtruediv__ = _swapped(divide)
 Tensor.__rpow__ = _swapped(power)
 Tensor.__rmatmul__ = _swapped(matmul)
+
+
+def _in_place(function: Any) -> Any:
+    """``h += x`` is ``h = h + x``: a new tensor. For a parameter, that would lose an update."""
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        if self._grad is not None and self.node is None and self._requires_grad:
+            raise GraphError(
+                "w -= step, for a w with a gradient, would make a new tensor, and the parameter "
+                "would keep its values: write w.data -= step, or use an optimizer"
+            )
+        return function(self, other)
+
+    return method
+
+
+Tensor.__iadd__ = _in_place(add)
+Tensor.__isub__ = _in_place(subtract)
+Tensor.__imul__ = _in_place(multiply)
+Tensor.__itruediv__ = _in_place(divide)
 
 Tensor.__pos__ = lambda self: self
 Tensor.__neg__ = lambda self: negative(self)
