@@ -80,6 +80,7 @@ class Module(Holder):
             x = Tensor(array if first is None else asarray_like(array, first[1].data))
         elif is_parameter(x):
             x = x.reshape(x.shape)  # a result of an op, so that no module registers it as a buffer
+        rng = None if rng is None else np.random.default_rng(rng)  # one stream for all layers
         result = self.forward(x, training=training, rng=rng)
         if result is None or isinstance(result, np.ndarray):
             raise TypeError(

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from ..autodiff.engine import Tensor
 from ..errors import ShapeError, TinyADTNError
 from .module import Module
@@ -97,7 +95,6 @@ class Sequential(Module):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Apply the layers one after another."""
-        rng = None if rng is None else np.random.default_rng(rng)  # one stream for all the layers
         for name, layer in self.layers():
             with naming(name):
                 x = layer(x, training=training, rng=rng)
