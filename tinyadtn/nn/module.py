@@ -21,6 +21,7 @@ from ..autodiff.arrays import as_array, asarray_like, device_of, to_device
 from ..autodiff.engine import Tensor
 from ..autodiff.shape_only import ShapeOnly
 from ..errors import ShapeError, TinyADTNError, require_call
+from ..ops.other_names import OF_MODULES, Elsewhere
 from .members import (
     Holder,
     is_parameter,
@@ -203,6 +204,9 @@ class Module(Holder):
         )
         return f"{type(self).__name__}({inside})"
 
+
+for _name, _hint in OF_MODULES.items():
+    setattr(Module, _name, Elsewhere(_name, f"; write {_hint}"))
 
 _set_data: Any = Tensor.__dict__["_data"].__set__
 

@@ -36,7 +36,7 @@ from .basic import (
     tanh,
 )
 from .cumulative import cumsum, prod
-from .other_names import FUNCTIONS, OURS, other_name
+from .other_names import FUNCTIONS, OURS, Elsewhere, other_name
 from .reductions import max, mean, min, sum
 from .shapes import expand_dims, getitem, reshape, squeeze, transpose
 from .softmax import log_softmax, logsumexp, softmax
@@ -218,23 +218,8 @@ Tensor.expand_dims = lambda self, axis=None, **more: expand_dims(self, axis=axis
 
 # --- methods of other libraries ------------------------------------------------------------------
 
-
-class _Elsewhere:
-    """A method that is not here: reading it raises AttributeError, which says what to write.
-
-    ``Tensor.__getattr__`` would do this with less, but Python then reads every attribute slowly.
-    """
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def __get__(self, tensor: Any, kind: Any = None) -> Any:
-        hint = other_name(self.name)
-        raise AttributeError(f"'Tensor' object has no attribute {self.name!r}{hint}")
-
-
 for _name in {*OURS, *FUNCTIONS} - {*dir(Tensor)}:
-    setattr(Tensor, _name, _Elsewhere(_name))
+    setattr(Tensor, _name, Elsewhere(_name, other_name(_name)))
 
 for _name, _method in vars(Tensor).items():  # else a message speaks of <lambda>()
     if getattr(_method, "__module__", None) == __name__ and hasattr(_method, "__qualname__"):
