@@ -262,6 +262,19 @@ def test_two_dropouts_of_a_network_draw_different_masks_from_one_stream():
     np.testing.assert_array_equal(again, net(x, training=True, rng=0).data)
 
 
+def test_two_dropouts_of_an_own_module_draw_different_masks_from_one_seed():
+    class Two(ta.Module):
+        def __init__(self):
+            self.a, self.b = ta.Dropout(0.5), ta.Dropout(0.5)
+
+        def forward(self, x, *, training, rng):
+            return ta.stack(self.a(x, training, rng), self.b(x, training, rng))
+
+    first, second = Two()(np.ones((1, 2000)), training=True, rng=0).data
+    assert abs((first == second).mean() - 0.5) < 0.05  # one mask twice would agree everywhere
+    np.testing.assert_array_equal(first, ta.Dropout(0.5)(np.ones((1, 2000)), True, 0).data)
+
+
 def test_one_number_per_channel_has_no_variance():
     layer = ta.BatchNorm2d(3)
     with pytest.raises(ShapeError, match=r"BatchNorm2d needs 2 or more numbers.*\(1, 3, 1, 1\)"):

@@ -531,3 +531,38 @@ def test_every_function_of_a_model_rejects_anything_else(name, model):
     says = rf"^{name}(\(path, model\))? needs a Module, got {type(model).__name__}{hint}$"
     with pytest.raises(TypeError, match=says):
         FUNCTIONS_OF_A_MODEL[name](model)
+
+
+@pytest.mark.parametrize("model", [ta.Linear(3, 2, rng=0), ta.ReLU(), Normalise()], ids=repr)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("eval", r"write model\(images\)"),
+        ("state_dict", r"write model\.arrays\(\)"),
+        ("fit", "write for step in ta.train"),
+        ("cuda", r"write ta\.to_device"),
+    ],
+)
+def test_a_method_of_another_library_raises_with_ours(model, name, says):
+    kind = type(model).__name__
+    with pytest.raises(
+        AttributeError, match=rf"^'{kind}' object has no attribute '{name}'; {says}"
+    ):
+        getattr(model, name)
+
+
+def test_an_own_module_may_have_methods_of_these_names():
+    class Own(ta.Module):
+        def __init__(self):
+            self.train = 3
+
+        def fit(self):
+            return self.train
+
+        @property
+        def wrong(self):
+            return self.nowhere
+
+    assert Own().fit() == 3
+    with pytest.raises(AttributeError, match="'nowhere'"):  # and not 'wrong'
+        _ = Own().wrong

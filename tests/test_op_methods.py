@@ -66,6 +66,7 @@ def test_a_parameter_is_not_replaced_by_an_update_in_place(sign, recording):
     """``w -= 0.1 * w.grad`` would bind the name w to a new tensor, and train nothing."""
     model = ta.models.fc2(rng=0)
     weight, before = model.fc1.weight, model.fc1.weight.data.copy()
+    weight.grad = np.ones_like(before)
     error = pytest.raises(GraphError, match=re.escape(f"write w.data {sign}= …"))
     with contextlib.nullcontext() if recording else ta.no_grad(), error:
         model.fc1.weight = IN_PLACE[sign](model.fc1.weight, before.T)
@@ -76,7 +77,7 @@ def test_a_parameter_is_not_replaced_by_an_update_in_place(sign, recording):
 @pytest.mark.parametrize("sign", IN_PLACE)
 def test_any_other_tensor_is_replaced_by_an_update_in_place(sign):
     x = ta.Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    for start in (x * 1, ta.Tensor(x.data)):
+    for start in (x * 1, ta.Tensor(x.data), ta.Tensor(x.data, requires_grad=True)):
         total = IN_PLACE[sign](start, x)
         np.testing.assert_array_equal(total.data, eval(f"a {sign} a", {"a": x.data}))
         total.sum().backward()

@@ -21,6 +21,7 @@ from ..autodiff.arrays import as_array, asarray_like, device_of, to_device
 from ..autodiff.engine import Tensor
 from ..autodiff.shape_only import ShapeOnly
 from ..errors import ShapeError, TinyADTNError, require_call
+from ..ops.other_names import OF_MODULES, Elsewhere
 from .members import (
     Holder,
     is_parameter,
@@ -79,6 +80,7 @@ class Module(Holder):
             x = Tensor(array if first is None else asarray_like(array, first[1].data))
         elif is_parameter(x):
             x = x.reshape(x.shape)  # a result of an op, so that no module registers it as a buffer
+        rng = None if rng is None else np.random.default_rng(rng)  # one stream for all layers
         result = self.forward(x, training=training, rng=rng)
         if result is None or isinstance(result, np.ndarray):
             raise TypeError(
@@ -201,6 +203,9 @@ class Module(Holder):
         )
         return f"{type(self).__name__}({inside})"
 
+
+for _name, _hint in OF_MODULES.items():
+    setattr(Module, _name, Elsewhere(_name, f"; write {_hint}"))
 
 _set_data: Any = Tensor.__dict__["_data"].__set__
 

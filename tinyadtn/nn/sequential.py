@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from ..autodiff.engine import Tensor
 from ..errors import ShapeError, TinyADTNError
+from ..ops.other_names import OF_MODULES
 from .module import Module
 from .parameters import Seed, Shape
 
@@ -21,20 +20,6 @@ def naming(layer: str) -> Iterator[None]:
         yield
     except ShapeError as error:
         raise ShapeError(f"{layer}: {error}") from error
-
-
-OTHER_NAMES = {  # methods of PyTorch and Keras, and what to write here
-    **dict.fromkeys(("eval", "train"), "model(images), or model(images, training=True, rng=0)"),
-    "fit": "for step in ta.train(model, data): …",
-    "load_state_dict": "model.load_arrays(arrays), or ta.load(path)",
-    "predict": "ta.predict(model, images)",
-    **dict.fromkeys(("save", "save_weights"), "ta.save(path, model)"),
-    "state_dict": "model.arrays(), or ta.save(path, model)",
-    "summary": "ta.summary(model)",
-    **dict.fromkeys(("to", "cuda"), 'ta.to_device(model, "cuda")'),
-    "cpu": 'ta.to_device(model, "cpu")',
-    "zero_grad": "optimizer.zero_grad()",
-}
 
 
 class Sequential(Module):
@@ -64,7 +49,7 @@ class Sequential(Module):
 
     def __getattr__(self, name: str) -> Any:
         layers = ", ".join(name for name, _ in self.layers())
-        hint = f"; write {OTHER_NAMES[name]}" if name in OTHER_NAMES else ""
+        hint = f"; write {OF_MODULES[name]}" if name in OF_MODULES else ""
         raise AttributeError(f"no layer {name!r}; there is {layers}{hint}")
 
     def layers(self) -> Iterator[tuple[str, Module]]:
@@ -97,7 +82,6 @@ class Sequential(Module):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Apply the layers one after another."""
-        rng = None if rng is None else np.random.default_rng(rng)  # one stream for all the layers
         for name, layer in self.layers():
             with naming(name):
                 x = layer(x, training=training, rng=rng)

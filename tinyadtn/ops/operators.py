@@ -36,7 +36,7 @@ from .basic import (
     tanh,
 )
 from .cumulative import cumsum, prod
-from .other_names import FUNCTIONS, OURS, other_name
+from .other_names import FUNCTIONS, OURS, Elsewhere, other_name
 from .reductions import max, mean, min, sum
 from .shapes import expand_dims, getitem, reshape, squeeze, transpose
 from .softmax import log_softmax, logsumexp, softmax
@@ -65,9 +65,9 @@ Tensor.__rmatmul__ = _swapped(matmul)
 
 def _in_place(function: Any, sign: str) -> Any:
     def method(self: Tensor, other: Any) -> Tensor:
-        if self._requires_grad and self.node is None:
+        if self._grad is not None and self.node is None and self._requires_grad:
             raise GraphError(
-                f"w {sign}= … would make a new tensor and not change w, which requires a gradient: "
+                f"w {sign}= … would make a new tensor and not change w, which has a gradient: "
                 f"write w.data {sign}= … to change it, or w = w {sign} … for a new tensor"
             )
         return function(self, other)
@@ -75,8 +75,8 @@ def _in_place(function: Any, sign: str) -> Any:
     return method
 
 
-# ``total += x`` makes a new tensor. Of a parameter that is a mistake: ``w -= 0.1 * w.grad`` would
-# train nothing.
+# ``h += x`` makes a new tensor, as ``h = h + x`` does. Of a parameter that has a gradient it is a
+# mistake: ``w -= 0.1 * w.grad`` would train nothing.
 Tensor.__iadd__ = _in_place(add, "+")
 Tensor.__isub__ = _in_place(subtract, "-")
 Tensor.__imul__ = _in_place(multiply, "*")
@@ -220,23 +220,8 @@ Tensor.expand_dims = lambda self, axis=None, **more: expand_dims(self, axis=axis
 
 # --- methods of other libraries ------------------------------------------------------------------
 
-
-class _Elsewhere:
-    """A method that is not here: reading it raises AttributeError, which says what to write.
-
-    ``Tensor.__getattr__`` would do this with less, but Python then reads every attribute slowly.
-    """
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def __get__(self, tensor: Any, kind: Any = None) -> Any:
-        hint = other_name(self.name)
-        raise AttributeError(f"'Tensor' object has no attribute {self.name!r}{hint}")
-
-
 for _name in {*OURS, *FUNCTIONS} - {*dir(Tensor)}:
-    setattr(Tensor, _name, _Elsewhere(_name))
+    setattr(Tensor, _name, Elsewhere(_name, other_name(_name)))
 
 for _name, _method in vars(Tensor).items():  # else a message speaks of <lambda>()
     if getattr(_method, "__module__", None) == __name__ and hasattr(_method, "__qualname__"):

@@ -6,6 +6,8 @@ An unknown name of the package, or of a Tensor, raises AttributeError with the t
 
 from __future__ import annotations
 
+from typing import Any
+
 OURS = {
     **dict.fromkeys(("abs", "fabs"), "ta.absolute(x)"),
     **dict.fromkeys(("arcsin", "asin"), "ta.arctan2(x, ((1 - x) * (1 + x)) ** 0.5)"),
@@ -90,6 +92,19 @@ FUNCTIONS = [  # of the package, which are not methods of a Tensor
     *("softmax_cross_entropy", "stack", "subtract", "tan", "where"),
 ]
 
+OF_MODULES = {  # methods of modules in PyTorch and Keras
+    **dict.fromkeys(("eval", "train"), "model(images), or model(images, training=True, rng=0)"),
+    "fit": "for step in ta.train(model, data): …",
+    "load_state_dict": "model.load_arrays(arrays), or ta.load(path)",
+    "predict": "ta.predict(model, images)",
+    **dict.fromkeys(("save", "save_weights"), "ta.save(path, model)"),
+    "state_dict": "model.arrays(), or ta.save(path, model)",
+    "summary": "ta.summary(model)",
+    **dict.fromkeys(("to", "cuda"), 'ta.to_device(model, "cuda")'),
+    "cpu": 'ta.to_device(model, "cpu")',
+    "zero_grad": "optimizer.zero_grad()",
+}
+
 
 def other_name(name: str) -> str:
     """Return a hint with our way to write a function, or "".
@@ -99,3 +114,17 @@ def other_name(name: str) -> str:
     """
     ours = OURS.get(name, f"ta.{name}(x, …)" if name in FUNCTIONS else "")
     return f"; write {ours}" if ours else ""
+
+
+class Elsewhere:
+    """A method that is not here: reading it raises AttributeError, which says what to write.
+
+    ``__getattr__`` would do this with less. But Python then reads every attribute slowly, and an
+    AttributeError inside a property of the user would be replaced by one about the property.
+    """
+
+    def __init__(self, name: str, hint: str):
+        self.name, self.hint = name, hint
+
+    def __get__(self, owner: Any, kind: type) -> Any:
+        raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}{self.hint}")
