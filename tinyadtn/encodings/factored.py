@@ -71,9 +71,6 @@ class FactoredEncoding(ByFactors, Encoding):
         )
         return [relative_error(self, target)]
 
-    def _factors(self) -> list[Tensor]:
-        return [factor for _, factor in self.named_tensors()]
-
     def _draw(self, shapes: Sequence[tuple[int, ...]], rng: Seed) -> Iterator[Tensor]:
         """Yield random normal factors; SizeLimitError first if they exceed the memory."""
         stored = sum(map(math.prod, shapes))
@@ -96,7 +93,7 @@ class FactoredEncoding(ByFactors, Encoding):
                 std = float(self.decode().numpy().std(dtype=np.float64))
         else:
             std = standard_deviation(self.as_cores())
-        factors = self._factors()
+        factors = self.factors()
         if std > 0:  # a weight with a single entry has no standard deviation
             for factor in factors:
                 factor.data *= factor.dtype.type((he_std(self.shape) / std) ** (1 / len(factors)))
