@@ -185,7 +185,7 @@ def test_without_rng_there_are_shapes_only():
         ({"relu1": 1}, "'relu1'"),
         ({"fc1": 1, "fc*": 2}, "fc1 is named twice"),
         ({"fc1": 0}, "depth of 1 or more, got 0"),
-        ({"fc1": ta.Frozen((64, 16), rng=0)}, r"fc1 .*\(16, 64\).*\(64, 16\)"),
+        ({"fc1": ta.Frozen((64, 16), rng=0)}, r"fc1: .*\(16, 64\).*\(64, 16\)"),
         ({"fc1": lambda shape, axes, rng: ta.Frozen((2, 2), rng=rng)}, r"\(16, 64\).*\(2, 2\)"),
         ({"fc1": "2"}, "fc1.*'2'"),
         ({"fc1": None}, "fc1.*None"),

@@ -390,7 +390,7 @@ def test_patterns_in_a_tuple_and_a_ready_encoding():
         ({("fc1", "fc*"): 1}, "fc1 is named twice"),
         ({("fc1", "fc2"): 1, "fc2": 1}, "fc2 is named twice"),
         ({("fc1", "fc2"): 0}, "depth of 1 or more"),
-        ({("fc1", "fc2"): ta.ADTN((64, 64))}, r"fc1\+fc2 has a weight of shape \(2368,\)"),
+        ({("fc1", "fc2"): ta.ADTN((64, 64))}, r"fc1\+fc2: the weight has shape \(2368,\)"),
         ({("fc1", "fc2"): ta.LowRank.like(2)}, r"2 axes or more, got \(2368,\)"),
         ({("fc1", "fc2"): "1"}, r"fc1\+fc2.*'1'"),
     ],

@@ -39,6 +39,14 @@ def test_every_array_has_as_many_values_as_its_bits_can_hold(inner, bits):
             assert len(np.unique(np.rint(codes))) <= 2**bits - 1
 
 
+def test_the_inner_encoding_may_be_a_depth_a_class_or_a_recipe():
+    for of in (np.int64(2), ta.ADTN.like(2), ta.ADTN((40, 30), 2)):
+        assert ta.Quantized((40, 30), of=of).label == "ADTN M=2, 8 bits"
+    assert ta.Quantized((40, 30), of=ta.Dense).label == "all entries, 8 bits"
+    with pytest.raises(TinyADTNError, match=r"'ADTN' is not a depth.* such as ta.LowRank.like"):
+        ta.Quantized((40, 30), of="ADTN")
+
+
 def test_an_inner_encoding_that_contains_itself_is_rounded():
     inner = ta.LowRank((4, 3), 1, rng=0)
     expected = ta.Quantized((4, 3), 8, of=inner.copy()).decode().numpy()

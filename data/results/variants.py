@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 import tinyadtn as ta
-from tinyadtn.encodings.inner import inner_encoding
+from tinyadtn.encodings.recipe import encoding_for
 from tinyadtn.nn.surgery import with_changed
 from tinyadtn.tensor_networks.gates import apply_gate, product_state
 
@@ -73,7 +73,7 @@ class Averaged(ta.Encoding):
     config = None
 
     def __init__(self, shape, of, decay=0.98, *, axes=None, rng=None):
-        self.of = inner_encoding(of, shape, axes, rng)
+        self.of = encoding_for(of, shape, axes, rng)
         self.shape, self.decay, self.means = self.of.shape, decay, {}
 
     @property

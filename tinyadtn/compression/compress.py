@@ -7,8 +7,6 @@ the other parameters if the caller asks for it.
 from __future__ import annotations
 
 import fnmatch
-import functools
-import numbers
 from collections.abc import Mapping
 from types import EllipsisType
 from typing import Any
@@ -18,20 +16,18 @@ import numpy as np
 from ..autodiff.arrays import device_of
 from ..autodiff.engine import Tensor
 from ..autodiff.modes import isolated, no_grad
-from ..encodings.adtn import ADTN
 from ..encodings.encoding import Encoding, Recipe
 from ..encodings.joint import SharedWeight, joint_axes, joint_shape
+from ..encodings.recipe import EXAMPLE, encoding_for
 from ..errors import TinyADTNError
 from ..nn.module import Module, require_model
 from ..nn.parameters import Seed, Shape, cast_and_move
-from ..nn.sequential import naming
 from ..nn.surgery import named_layers, with_frozen, with_tensors, with_weights
 from ..tensor_networks.sites import Axes
-from .encoded_model import check_shape, encoded, set_config, stored_in
+from .encoded_model import encoded, set_config, stored_in
 
 # Keys are the name of a layer, a pattern, or a tuple of these.
 Spec = Mapping[Any, "int | Encoding | Recipe"]
-EXAMPLE = "such as ta.LowRank.like(8)"
 
 
 def compress(
@@ -137,15 +133,16 @@ def _encode(layers: Mapping[str, Any], shape: Shape, axes: Axes, value: Any, rng
     ``value`` is a depth, an encoding or a recipe.
     """
     name = "+".join(layers)
-    if isinstance(value, Encoding):
-        whole = value.copy()  # a copy, so that neither the caller nor other layers share it
-    else:
-        whole = _call_recipe(name, _recipe(name, value), shape, axes, rng)
-    if not isinstance(whole, Encoding):
-        raise TinyADTNError(f"{name}: the recipe returned {type(whole).__name__}, not an encoding")
-    if not hasattr(whole, "shape"):
-        raise TinyADTNError(f"{name}: {type(whole).__name__} has no shape; set it in __init__")
-    check_shape(name, shape, whole.shape)
+    try:
+        whole = encoding_for(value, shape, axes, rng)
+    except TinyADTNError as error:
+        raise type(error)(f"{name}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    except TypeError as error:
+        raise TinyADTNError(
+            f"{name}: {error}; a recipe is a function of (shape, axes=…, rng=…), {EXAMPLE}"
+        ) from error
     # dtype and device are those of the weights that it replaces.
     replaced = [t for layer in layers.values() for t in stored_in(layer.weight).values()]
     dtype = np.result_type(np.float32, *(tensor.dtype for tensor in replaced))
@@ -153,31 +150,6 @@ def _encode(layers: Mapping[str, Any], shape: Shape, axes: Axes, value: Any, rng
         own = dtype if tensor.dtype.kind == "f" else tensor.dtype  # indices stay integers
         tensor.data = cast_and_move(tensor, own, device_of(replaced[0].data))
     return whole
-
-
-def _recipe(name: str, value: Any) -> Recipe:
-    """Return the recipe that a value of the spec stands for: a depth, a class, or a recipe."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return functools.partial(ADTN, depth=int(value))
-    if isinstance(value, type) and issubclass(value, Encoding):
-        return value.like()
-    if not callable(value):
-        raise TinyADTNError(f"{name}: {value!r} is not a depth, an encoding or a recipe, {EXAMPLE}")
-    return value
-
-
-def _call_recipe(name: str, recipe: Recipe, shape: Shape, axes: Axes, rng: Seed) -> Any:
-    try:
-        with naming(name):
-            return recipe(shape, axes=axes, rng=rng)
-    except TinyADTNError:
-        raise
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-    except TypeError as error:
-        raise TinyADTNError(
-            f"{name}: {error}; a recipe is a function of (shape, axes=…, rng=…), {EXAMPLE}"
-        ) from error
 
 
 @isolated

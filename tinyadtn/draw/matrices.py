@@ -169,5 +169,5 @@ def _matrix(label: str, array: Any) -> np.ndarray:
     if array.ndim < 2 or not array.size:
         raise ShapeError(f"{label} needs two axes or more and an entry, its shape is {array.shape}")
     if not np.isfinite(array).all():
-        raise NonFiniteError(f"{label} holds NaN or infinity; a weight made without rng holds NaN")
+        raise NonFiniteError(f"{label} holds NaN or infinity")
     return array.reshape(len(array), -1)

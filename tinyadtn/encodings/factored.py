@@ -8,7 +8,7 @@ decomposition.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,6 @@ class FactoredEncoding(ByFactors, Encoding):
         )
         return [relative_error(self, target)]
 
-    def _factors(self) -> list[Tensor]:
-        return [factor for _, factor in self.named_tensors()]
-
     def _draw(self, shapes: Sequence[tuple[int, ...]], rng: Seed) -> Iterator[Tensor]:
         """Yield random normal factors; SizeLimitError first if they exceed the memory."""
         stored = sum(map(math.prod, shapes))
@@ -86,17 +83,26 @@ class FactoredEncoding(ByFactors, Encoding):
         generator = None if rng is None else np.random.default_rng(rng)
         return (parameter(shape, 1.0, generator) for shape in shapes)
 
-    @isolated
     def _match_start(self, rng: Seed) -> None:
-        """Scale all factors equally, to give the weight the standard deviation of a dense one."""
-        if rng is None:
-            return
-        if math.prod(self.shape) <= LARGE and self.fits():
-            with no_grad():
-                std = float(self.decode().numpy().std(dtype=np.float64))
-        else:
-            std = standard_deviation(self.as_cores())
-        factors = self._factors()
-        if std > 0:  # a weight with a single entry has no standard deviation
-            for factor in factors:
-                factor.data *= factor.dtype.type((he_std(self.shape) / std) ** (1 / len(factors)))
+        if rng is not None:
+            factors = self.factors()
+            match_std(self, factors, len(factors), lambda: standard_deviation(self.as_cores()))
+
+
+@isolated
+def match_std(
+    weight: Encoding, parts: Sequence[Tensor], degree: int, estimate: Callable[[], float]
+) -> None:
+    """Scale all parts equally, to give the weight the standard deviation of a dense one.
+
+    A common factor f on all parts is a factor f^degree on the weight. A weight that is too large to
+    decode has an estimate of its standard deviation.
+    """
+    if math.prod(weight.shape) <= LARGE and weight.fits():
+        with no_grad():
+            std = float(weight.decode().numpy().std(dtype=np.float64))
+    else:
+        std = estimate()
+    if std > 0:  # a weight with a single entry has no standard deviation
+        for part in parts:
+            part.data *= part.dtype.type((he_std(weight.shape) / std) ** (1 / degree))

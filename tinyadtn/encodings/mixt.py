@@ -23,14 +23,13 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module
 from ..autodiff.engine import Tensor, op
-from ..autodiff.modes import isolated, no_grad
 from ..checks import to_builtin
-from ..decode_free.chain import LARGE
 from ..errors import ShapeError
 from ..limits import require_memory
-from ..nn.parameters import Seed, he_std, parameter
+from ..nn.parameters import Seed, parameter
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, Encoding, check_size, checked_shape
+from .factored import match_std
 from .fit import checked_target
 from .tensor_train import Modes, checked_modes
 
@@ -83,7 +82,8 @@ class MixT(Encoding):
         generator = None if rng is None else np.random.default_rng(rng)
         self.gates = [parameter(gate, 1.0, generator) for gate in zip(outs, ins)]
         if generator is not None:
-            self._match_start()
+            places = self.cost().decode / math.prod(self.shape)
+            match_std(self, self.gates, 1, lambda: math.sqrt(places) / len(self.gates))
 
     @property
     def label(self) -> str:
@@ -137,18 +137,6 @@ class MixT(Encoding):
         fitted = [(count * gate).astype(old.dtype) for gate, old in zip(gates, self.gates)]
         self.load_arrays({name: gate for (name, _), gate in zip(self.named_tensors(), fitted)})
         return errors[1:]
-
-    @isolated
-    def _match_start(self) -> None:
-        """Scale the gates, to give the weight the standard deviation of a dense one."""
-        n = math.prod(self.shape)
-        if self.fits() and n <= LARGE:
-            with no_grad():
-                std = float(self.decode().numpy().std(dtype=np.float64))
-        else:  # its expectation
-            std = math.sqrt(self.cost().decode / n) / len(self.gates)
-        for gate in self.gates:
-            gate.data *= gate.dtype.type(he_std(self.shape) / std if std > 0 else 1)
 
 
 @functools.lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ from ..tensor_networks.sites import Axes
 from .dense import Dense
 from .encoding import Cost, Counts, Encoding
 from .fit import relative_error
-from .inner import Inner, inner_encoding
+from .recipe import Inner, encoding_for
 
 HALF = 16  # bits: a float16, which needs no scale
 LARGEST = 65504.0  # in float16
@@ -60,7 +60,7 @@ class Quantized(Encoding):
         self.bits = to_builtin(bits)
         if type(self.bits) is not int or not (2 <= self.bits <= 8 or self.bits == HALF):
             raise ValueError(f"bits must be 2 to 8, or 16 for float16, got {bits!r}")
-        self.of = inner_encoding(Dense if of is None else of, shape, axes, rng)
+        self.of = encoding_for(Dense if of is None else of, shape, axes, rng)
         self.shape = self.of.shape
         self.describe("Quantized", bits=self.bits, of=self.of.config)
 

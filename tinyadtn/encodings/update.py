@@ -13,7 +13,7 @@ from ..nn.parameters import Seed, he_std, parameter
 from ..tensor_networks.sites import Axes
 from .encoding import Cost, Counts, Encoding, check_size
 from .fit import checked_target, relative_error
-from .inner import Inner, inner_encoding
+from .recipe import Inner, encoding_for
 
 
 class Update(Encoding):
@@ -48,7 +48,7 @@ class Update(Encoding):
         rng: Seed = None,
     ):
         generator = None if rng is None else np.random.default_rng(rng)
-        self.of = inner_encoding(1 if of is None else of, shape, axes, generator)
+        self.of = encoding_for(1 if of is None else of, shape, axes, generator)
         self.shape = self.of.shape
         check_size(self)
         self.base = parameter(self.shape, he_std(self.shape), generator).detach()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase as fnmatch
+from types import MappingProxyType
 from typing import Any
 
 from ..autodiff.engine import Tensor
@@ -24,11 +25,9 @@ def with_weights(model: Module, change: Callable[[str, Any], Any]) -> Any:
 
     ``change(name, weight)`` returns the new weight of every layer.
     """
-
-    def is_weight(holder: Any, key: Any, _: Any) -> bool:
-        return key == "weight" and isinstance(holder, Module)
-
-    return _rebuilt(model, "", is_weight, change, {})
+    return _rebuilt(
+        model, "", lambda at, key, _: key == "weight" and isinstance(at, Module), change
+    )
 
 
 def with_changed(model: Module, change: Callable[[Tensor], Tensor]) -> Any:
@@ -36,11 +35,7 @@ def with_changed(model: Module, change: Callable[[Tensor], Tensor]) -> Any:
 
     Unlike parameters, the new tensors may be results of ops.
     """
-
-    def is_tensor(_holder: Any, _key: Any, child: Any) -> bool:
-        return isinstance(child, Tensor)
-
-    return _rebuilt(model, "", is_tensor, lambda _, tensor: change(tensor), {})
+    return _rebuilt(model, "", lambda *at: isinstance(at[-1], Tensor), lambda _, t: change(t))
 
 
 def _rebuilt(
@@ -48,17 +43,19 @@ def _rebuilt(
     path: str,
     chosen: Callable[[Any, Any, Any], bool],
     change: Callable[[str, Any], Any],
-    above: dict[int, Any],
+    above: Mapping[int, Any] = MappingProxyType({}),
 ) -> Any:
     """Return the part with ``change(path, child)`` for every child that is chosen.
 
     ``chosen`` gets the holder, the key and the child. ``above`` has what contains the part, and its
-    replacement.
+    replacement. A dict, list or tuple in which nothing is new stays the same object.
     """
     if not isinstance(part, (Module, dict, list, tuple)):
         return part
     if id(part) in above:
         return above[id(part)]
+    twin: Any = copy.copy(part) if isinstance(part, Module) else part
+    above = {**above, id(part): twin}
 
     def below(key: Any, child: Any) -> Any:
         inner = f"{path}.{key}" if path else str(key)
@@ -66,30 +63,18 @@ def _rebuilt(
             return change(inner, child)
         return _rebuilt(child, inner, chosen, change, above)
 
-    above = {**above, id(part): part}
     if isinstance(part, Module):
-        twin: Any = copy.copy(part)
-        above[id(part)] = twin
         vars(twin).update({key: below(key, child) for key, child in vars(part).items()})
         return twin
-    return _changed(part, below)
-
-
-def _changed(part: Any, change: Callable[[Any, Any], Any]) -> Any:
-    """Apply ``change(key, item)`` to the items of a dict, list or tuple; itself if none is new."""
+    old = part if isinstance(part, dict) else dict(enumerate(part))
+    new = {key: below(key, child) for key, child in old.items()}
+    if all(new[key] is old[key] for key in old):
+        return part
     if isinstance(part, dict):
-        items = {key: change(key, item) for key, item in part.items()}
-        if all(items[key] is part[key] for key in part):
-            return part
         twin = copy.copy(part)
-        twin.update(items)
+        twin.update(new)
         return twin
-    if isinstance(part, (list, tuple)):
-        new = [change(key, item) for key, item in enumerate(part)]
-        if all(one is other for one, other in zip(new, part)):
-            return part
-        return part._make(new) if hasattr(part, "_make") else type(part)(new)
-    return part
+    return part._make(new.values()) if hasattr(part, "_make") else type(part)([*new.values()])
 
 
 def with_tensors(

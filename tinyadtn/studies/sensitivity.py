@@ -92,12 +92,10 @@ def sensitivity(
             "ta.load_data returns, because the accuracy is that of data.validation"
         )
     known = named_layers(model)
-    names = fnmatch.filter(known, layers)
-    if not names:
-        raise TinyADTNError(f"no layer matches {layers!r}; there is {', '.join(known) or 'none'}")
     if any(isinstance(layer.weight, Encoding) for layer in known.values()):
         raise TinyADTNError("the network is compressed already; ta.decompress makes it dense again")
-    compress(model, dict.fromkeys(names, recipe), rng=seed)  # raises before anything is trained
+    compress(model, {layers: recipe}, rng=seed)  # raises before anything is trained
+    names = fnmatch.filter(known, layers)
 
     def accuracy(network: Any) -> float:
         if epochs:
