@@ -263,6 +263,11 @@ def test_a_wrong_diagnosis_is_told_before_a_missing_one():
         ("smallest network", 0.93, "arrays_of(network, others) is expected."),
         ("diagnosis", {"A": "uphill"}, "run A: 'uphill' is not a line of the list."),
         ("diagnosis", "uphill", "A dict is expected"),
+        (
+            "diagnosis",
+            {"C": "the step goes uphill"},
+            "if the step goes uphill, the loss rises from",
+        ),
         ("small network", 90, "Four arrays are expected"),
         ("training loop", lambda *given: [ta.Tensor(1.0)], "It should yield numbers, loss.item()"),
         ("small network", [np.ones(2)] * 4, "shapes (784, h)"),

@@ -122,8 +122,10 @@ def check_diagnosis(answer, rng):
         given = named.get(letter)
         if given is not None and given not in SUSPECTS:
             raise UnexpectedResultError(f"run {letter}: {given!r} is not a line of the list.")
-        named_right = None if given is None else given == CULPRITS[letter]
-        yield f"the right cause of run {letter}", True, named_right
+        if given is None:
+            yield f"the cause of run {letter}", True, None
+        case = f"run {letter}: if {given}, {SUSPECTS[given]}"
+        yield case, True, given == CULPRITS[letter]
 
 
 # --- a small network -----------------------------------------------------------------------------

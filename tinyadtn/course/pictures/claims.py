@@ -42,7 +42,7 @@ def claim_of_2023(claim: Mapping[str, float], lenet: Runs, heads: Runs, whole: R
     """Return the claim of arXiv 2305.06058 as rungs from the ground up, with our measurements."""
     once = f"VGG-16 once: 424 {whole['424'][0]:.2f} %, dense {whole['dense'][0]:.2f} %"
     lenet_means = f"{_mean(lenet['ADTN, 2,192']):.1f} %, dense {_mean(lenet['dense']):.1f} %"
-    controls = f"frozen {_mean(heads['frozen']):.1f} %, none {_mean(heads['removed']):.1f} %"
+    controls = f"frozen {_mean(heads['frozen']):.1f} %, removed {_mean(heads['removed']):.1f} %"
     return [
         Rung(
             "424 parameters are stored",
