@@ -235,8 +235,42 @@ def test_export_writes_what_the_ending_names(tiny, capsys, ending):
     assert main(export) == 0
     assert main(export) == 2 and "--overwrite" in capsys.readouterr().err
     assert main([*export, "--overwrite"]) == 0
+    assert main([*export[:-1], f"there/SMALL.{ending.upper()}"]) == 0
     if ending == "safetensors":
         assert ta.load_safetensors(export[-1]).num_parameters == model.num_parameters
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["draw", "--out", "file"], ["compress", "fc2", "--out", "file"],
+     ["sensitivity", "--out", "file/x.png"], ["sensitivity", "--out", "x.png", "--overwrite"],
+     ["export", "--out", "x.onnx", "--overwrite"], ["features", "--out", "file/x.npz"]],
+)  # fmt: skip
+def test_what_cannot_be_written_is_found_before_the_work(command, tiny, capsys, monkeypatch):
+    ta.save("small.npz", ta.compress(ta.models.fc2(hidden=4, rng=0), {"fc1": 1}, rng=0))
+    Path("file").write_text("precious")
+    Path("x.png").mkdir()
+    Path("x.onnx").mkdir()
+    for work in ("draw.brick_wall", "studies.experiment.run_experiment"):
+        monkeypatch.setattr(f"tinyadtn.{work}", None)
+    for work in ("sensitivity", "save_onnx", "features"):
+        monkeypatch.setattr(f"tinyadtn.cli.checkpoint_commands.{work}", None)
+    name, *words = command
+    if name != "compress":
+        words = ["small.npz", *words]
+    assert main([name, *words, *(["--data", tiny] if name not in ("draw", "export") else [])]) in (
+        2,
+        7,
+    )
+    assert re.search("error: .*(s a file, not|is) a folder; ", capsys.readouterr().err)
+    assert Path("file").read_text() == "precious"
+
+
+def test_options_of_a_network_that_the_file_has_are_an_error(tiny, capsys):
+    ta.save("small.npz", ta.models.fc2(hidden=4, rng=0))
+    for words in (["--widths", "9"], ["--encode", "fc1=2"]):
+        assert main(["evaluate", "small.npz", "--data", tiny, *words]) == 2
+        assert "--widths and --encode go with --network" in capsys.readouterr().err
 
 
 def test_export_names_the_endings(tiny, capsys):

@@ -122,6 +122,12 @@ def test_a_resumed_run_knows_its_data_and_refuses_another_network(tiny, capsys):
     assert f"Data({tiny}" in capsys.readouterr().out
     assert main(["evaluate", "runs/train/best.npz"]) == 0
     assert tiny in capsys.readouterr().out
+    assert main(["train", *again]) == 0
+    assert capsys.readouterr().out.startswith("fc2, 203,530 trainable parameters")
+    for words in (["--data", tiny], [*again, "--widths", "3"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["train", *words])
+        assert "tinyadtn train: error: name the NETWORK to train" in capsys.readouterr().err
     assert main(["train", "vgg16", *again]) == 2
     assert "holds fc2, not vgg16" in capsys.readouterr().err
     assert main(["train", "fc2", *again, "--encode", "fc1=1"]) == 2

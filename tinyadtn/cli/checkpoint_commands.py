@@ -48,6 +48,8 @@ def evaluate_model(options: Namespace) -> None:
     options.model, into = options.network, None
     if options.network:  # a file does not say which code of the user runs
         into = network_for(options, data_for(options), None)
+    elif options.encode or options.widths is not None:
+        raise TinyADTNError("--widths and --encode go with --network; other files have them")
     model = load_finite(options.checkpoint, options.device, into)
     data = data_for(options)
     require_same_classes(options.checkpoint, model, data)
@@ -79,7 +81,7 @@ def write_features(options: Namespace) -> None:
 
 def export_model(options: Namespace) -> None:
     """Write a checkpoint to the format that the ending of --out names."""
-    out, write = Path(options.out), EXPORTS.get(Path(options.out).suffix)
+    out, write = Path(options.out), EXPORTS.get(Path(options.out).suffix.lower())
     if write is None:
         raise TinyADTNError(f"--out {out} must end in one of {', '.join(EXPORTS)}")
     check_new(options.out, options.overwrite, options.checkpoint)
@@ -144,13 +146,14 @@ def try_layers(options: Namespace) -> None:
         check_picture(options.out, options.overwrite, options.checkpoint)
     model, data = load_finite(options.checkpoint), data_for(options)
     require_same_classes(options.checkpoint, model, data)
+    if options.out is not None:  # before the work
+        writable_folder(Path(options.out).parent)
     training = {"epochs": options.epochs, "learning_rate": options.learning_rate}
     found = sensitivity(
         model, data, recipe_of(encoding(options.encode)), layers=options.layers, **training
     )
     say(found)
     if options.out is not None:
-        writable_folder(Path(options.out).parent)
         draw.save(draw.sensitivity(found.drops), options.out)
         say(f"\n{options.out}")
     best = min(found.rows, key=lambda row: (row.drop, row.counts.stored - row.counts.dense))
@@ -178,11 +181,11 @@ def draw_model(options: Namespace) -> None:
         raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
     names = {name: f"{name}_brick_wall.png" for name in walls}
     check_free(options, *names.values(), "singular_values.png")
+    writable_folder(options.out)
     figures = {names[name]: draw.brick_wall(weight) for name, weight in walls.items()}
     spectra = {f"{n}, M={w.depth}": draw.cut_spectrum(w) for n, w in walls.items()}
     title = "T cut between the middle sites"
     figures["singular_values.png"] = draw.singular_values(spectra, title=title)
-    Path(options.out).mkdir(parents=True, exist_ok=True)
     for file, figure in figures.items():
         draw.save(figure, Path(options.out) / file)
         say(Path(options.out) / file)

@@ -15,6 +15,8 @@ def check_new(path: str, overwrite: bool, *sources: str | Path) -> Path:
     for source in sources:
         if os.path.realpath(path) == os.path.realpath(source):
             raise TinyADTNError(f"{path} would replace its source {source}; name another file")
+    if Path(path).is_dir():
+        raise TinyADTNError(f"{path} is a folder; add the name of a file")
     if Path(path).exists() and not overwrite:
         raise TinyADTNError(f"{path} is there already; name another file, or add --overwrite")
     return Path(path)

@@ -55,6 +55,13 @@ def flag(name: str, help: str, **rest: Any) -> Option:
 
 NETWORKS = f"{', '.join(sorted(MODELS))}, or module:name"
 NETWORK = option("model", NETWORKS, network, metavar="NETWORK")
+NETWORK_OR_RESUME = option(
+    "model",
+    f"{NETWORKS} (not needed with --resume, unless it is yours)",
+    network,
+    nargs="?",
+    metavar="NETWORK",
+)
 CHECKPOINT = option("checkpoint", "checkpoint, a .npz file of tinyadtn", path, metavar="CHECKPOINT")
 DATA_HELP = "a name that `tinyadtn data list` shows, a folder, a .npz or a .csv file"
 DATA = option("--data", f"{DATA_HELP} (default: what the checkpoint names, else mnist-5k)", path)
@@ -121,7 +128,7 @@ WIDTHS = option(
     metavar="WIDTH",
 )
 TRAIN = [
-    *(NETWORK, DATA, DEVICE, WIDTHS),
+    *(NETWORK_OR_RESUME, DATA, DEVICE, WIDTHS),
     *PLAN,
     option("--out", "folder for checkpoints (default: runs/train, or that of --resume)", path),
     OVERWRITE,
@@ -283,7 +290,8 @@ def adder(actions: Any) -> Callable[..., argparse.ArgumentParser]:
         command = actions.add_parser(name, help=summary, description=description)
         every = [*(ALWAYS if run else []), *options]
         added = [command.add_argument(words, **settings) for words, settings in every]
-        command.set_defaults(run=run, defaults={a.dest: a.default for a in added})
+        defaults = {a.dest: a.default for a in added}
+        command.set_defaults(run=run, defaults=defaults, error=command.error)
         return command
 
     return add

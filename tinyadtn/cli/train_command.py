@@ -36,6 +36,10 @@ FEW_STEPS = 100  # of training; a network has hardly left its initialization
 def train_model(options: Namespace) -> int:
     """Train a network, dense or with encoded layers; save the state if a signal stops it."""
     require_device(options.device)
+    if options.model is None and (
+        options.encode or options.widths is not None or not options.resume
+    ):
+        options.error("name the NETWORK to train; a run of --resume knows it, and its layers")
     plan_options = [field.name for field in fields(TrainingPlan)]
     given = {k: v for k in plan_options if (v := getattr(options, k)) is not None}
     given |= {kind: training_part(given[kind]) for kind in KNOWN if kind in given}
@@ -125,6 +129,7 @@ def _found(options: Namespace) -> Any:
     """Return the network in the file of --resume, which must be the named one."""
     model = load(options.resume)
     found = (model.config or {}).get("model")
+    options.model = options.model or found
     if found != options.model:
         raise TinyADTNError(f"{options.resume} holds {found}, not {options.model}; name that one")
     if options.encode or options.widths is not None:

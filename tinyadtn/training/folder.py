@@ -6,6 +6,7 @@ folder that holds an earlier run is rejected unless the caller passes ``overwrit
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import weakref
@@ -23,6 +24,10 @@ def writable_folder(folder: str | os.PathLike[str]) -> Path:
     """Create the folder if necessary, and test that files can be written in it; return its path."""
     require_name(folder)
     folder = Path(folder)
+    if not folder.is_dir() and os.path.lexists(folder):
+        raise NotADirectoryError(
+            errno.ENOTDIR, "Is a file, not a folder; choose another name", str(folder)
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
