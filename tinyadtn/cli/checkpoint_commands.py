@@ -18,6 +18,7 @@ from ..encodings.encoding import Encoding
 from ..errors import TinyADTNError
 from ..exchange.onnx_file import save_onnx
 from ..exchange.safetensors_file import save_safetensors
+from ..nn.layers import Linear
 from ..nn.models import MODELS
 from ..nn.surgery import named_layers
 from ..studies import experiment_files
@@ -74,7 +75,11 @@ def write_features(options: Namespace) -> None:
     made = features(model, options.before, data, show_progress=not options.quiet)
     save_features(out, made)
     say(f"{size_of(out)}: {made}")
-    say_next("train", "head", "--data", str(out))
+    names = list(dict(model.layers()))
+    later = names[names.index(options.before) :]
+    linear = [a for n, a in named_layers(model).items() if isinstance(a, Linear) and n in later]
+    widths = [str(layer.weight.shape[0]) for layer in linear[:-1]]
+    say_next("train", "head", "--data", str(out), "--widths", *widths)
 
 
 def export_model(options: Namespace) -> None:
