@@ -15,7 +15,7 @@ from ..compression.report import report
 from ..data.picture import load_picture
 from ..data.saved_data import require_ending, save_features
 from ..encodings.encoding import Encoding
-from ..errors import TinyADTNError
+from ..errors import CheckpointError, TinyADTNError
 from ..exchange.onnx_file import save_onnx
 from ..exchange.safetensors_file import save_safetensors
 from ..nn.layers import Linear
@@ -38,9 +38,10 @@ from .inputs import (
     require_same_classes,
 )
 from .outputs import check_free, check_new, check_picture, size_of
-from .terminal import say, say_next
+from .terminal import as_typed, program, say, say_next
 
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
+DEMO = ("compress", "fc2", "--out", "runs/demo")  # makes the network that predict takes by default
 EXPORTS: dict[str, Any] = {".onnx": save_onnx, ".safetensors": save_safetensors}
 
 
@@ -96,6 +97,12 @@ def export_model(options: Namespace) -> None:
 
 def predict_image(options: Namespace) -> None:
     """Print the class of each picture, with the three highest probabilities."""
+    require_device(options.device)
+    if options.model == options.defaults["model"] and not Path(options.model).exists():
+        raise CheckpointError(
+            f"{options.model}, the default of --model: there is no such file; make it with "
+            f"{as_typed([program(), *DEMO])}, or give --model"
+        )
     model = load_finite(options.model, options.device)
     size, channels = model.config["image_size"], model.config["channels"]
     if channels not in (1, 3):
