@@ -97,7 +97,8 @@ def run_experiment(
             else:
                 start = models["dense"] if "dense" in config else untrained.copy()
                 model, errors = encoded_and_fitted(start, config, seed, show_progress)
-            label = f"{row} (seed {seed})" if show_progress else ""
+            done = f"{len(records) + 1} of {len(rows) * settings.seeds}"
+            label = f"{row} ({done})" if show_progress else ""
             record = trained_and_evaluated(model, config, seed, data, label)
             models[row] = model
             if row == "dense" and keep_dense is not None:
