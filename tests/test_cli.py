@@ -98,6 +98,15 @@ def test_predict_refuses_a_network_for_neither_grey_nor_colour_images(tmp_path, 
     assert "2 channels" in capsys.readouterr().err
 
 
+def test_predict_says_how_to_make_the_network_that_it_takes_by_default(capsys):
+    assert main(["predict", "any.png"]) == 4
+    error = capsys.readouterr().err
+    assert "runs/demo/fine-tuned.npz, the default of --model" in error
+    assert "tinyadtn compress fc2 --out runs/demo" in error and "give --model" in error
+    assert main(["predict", "any.png", "--model", "mine.npz"]) == 4
+    assert "compress" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

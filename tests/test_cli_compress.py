@@ -1,6 +1,7 @@
 """The command compress: its files, its settings, a full disk."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections import namedtuple
@@ -106,6 +107,45 @@ def test_compress_takes_every_knob_of_an_adtn(tiny):
     assert main([*job, *asked, *SHORT]) == 0
     config = ta.load("out/fine-tuned.npz").fc2.weight.config
     assert {name: config[name] for name in knobs} == knobs
+
+
+def stopped_at(row, monkeypatch):
+    """Press Ctrl-C at the beginning of the training of a row."""
+    plain = experiment.trained_and_evaluated
+
+    def stop(model, config, seed, data, label):
+        if label.startswith(row):
+            raise KeyboardInterrupt
+        return plain(model, config, seed, data, label)
+
+    monkeypatch.setattr(experiment, "trained_and_evaluated", stop)
+
+
+def test_ctrl_c_keeps_the_dense_network_and_prints_the_command_that_goes_on(
+    tiny, monkeypatch, capsys
+):
+    epochs = ["--epochs", "1", "--dense-epochs", "2", "--fit-steps", "2", "--layers", "fc1"]
+    job = ["compress", "fc2", "--data", tiny, *epochs]
+    assert main([*job, "--out", "whole"]) == 0
+    with monkeypatch.context() as patch:
+        stopped_at("fine-tuned", patch)
+        assert main([*job, "--out", "my run", "--batch-size", "64"]) == 130
+        assert main([*job, "--out", "my run", "--overwrite"]) == 130
+    goes_on = capsys.readouterr().out.rpartition("tinyadtn ")[2]
+    assert [path.name for path in Path("my run").iterdir()] == ["dense.npz"]
+    assert main(shlex.split(goes_on)) == 0
+    whole, parts = (ta.load(f"{folder}/fine-tuned.npz").arrays() for folder in ("whole", "my run"))
+    assert whole.keys() == parts.keys()
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.parametrize("more", [["--seeds", "2"], ["--dense", "mine.npz"]])
+def test_ctrl_c_says_so_if_nothing_can_go_on(more, tiny, monkeypatch, capsys):
+    ta.save("mine.npz", ta.models.fc2(rng=0))
+    stopped_at("fine-tuned", monkeypatch)
+    job = ["compress", "fc2", "--data", tiny, "--epochs", "1", "--dense-epochs", "1"]
+    assert main([*job, "--fit-steps", "2", "--out", "run", *more]) == 130
+    assert "nothing was saved" in capsys.readouterr().out and not list(Path("run").iterdir())
 
 
 def test_an_earlier_run_is_not_overwritten_unasked(tiny, tmp_path, capsys):

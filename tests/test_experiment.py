@@ -1,6 +1,7 @@
 """The main job on few digits: what each candidate is, and how it was trained."""
 
 import errno
+import re
 
 import numpy as np
 import pytest
@@ -36,6 +37,13 @@ def test_every_training_is_clipped_and_has_its_own_rate(data, monkeypatch):
     assert [plan["clip"] for plan in plans] == [0.5] * 4
     assert [plan["learning_rate"] for plan in plans] == [2e-3, 3e-2, 3e-2, 3e-2]
     assert [plan["epochs"] for plan in plans] == [1, 2, 2, 2]
+
+
+def test_every_progress_bar_of_a_training_says_how_far_the_whole_experiment_is(data, capsys):
+    experiment.run_experiment(data, settings(seeds=2, epochs=1))
+    bars = re.findall(r"([a-z- ]+ \(\d+ of 10\)): +100", capsys.readouterr().err)
+    numbered = zip([1, 3, 4, 5, 6, 8, 9, 10], ["dense", "fine-tuned", "random start", "frozen"] * 2)
+    assert bars == [f"{row} ({k} of 10)" for k, row in numbered]
 
 
 def test_the_control_trains_everything_but_the_encoded_weights(data):

@@ -36,12 +36,23 @@ def test_the_file_is_what_the_function_gives_and_says_what_to_do_next(trained, t
     told = capsys.readouterr()
     assert told.err == ""
     assert "f.npz, 0.2 MiB: Data(" in told.out and "images 120×1×1" in told.out
-    assert told.out.endswith("\nNext: tinyadtn train head --data f.npz\n")
+    assert told.out.endswith("\nNext: tinyadtn train head --data f.npz --widths 84\n")
     expected = ta.features(ta.load(trained), "fc2", ta.load_data(tiny), show_progress=False)
     found = ta.load_data("f.npz")
     assert found.identity() == {**expected.identity(), "name": "f.npz"}
     assert found.origin == expected.origin
     assert found.origin["data"]["name"] == tiny  # as the checkpoint says: no --data was given
+
+
+@pytest.mark.parametrize("before", ["conv2", "fc1", "fc3"])
+def test_the_head_that_comes_next_is_what_was_left_out(before, trained, capsys):
+    assert main(["features", trained, "--before", before, "--out", "f.npz", "--quiet"]) == 0
+    words = capsys.readouterr().out.rpartition("Next: tinyadtn ")[2].split()
+    assert main([*words, "--epochs", "1", "--quiet", "--out", "head"]) == 0
+    arrays = ta.load(trained).arrays()
+    left_out = [a.shape[0] for n, a in arrays.items() if n >= before and n.startswith("fc")]
+    head = ta.load("head/best.npz").arrays().values()
+    assert [a.shape[0] for a in head] == left_out
 
 
 def test_a_head_is_trained_resumed_judged_and_reported_on_it(made, capsys):

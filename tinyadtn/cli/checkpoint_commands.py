@@ -15,9 +15,10 @@ from ..compression.report import report
 from ..data.picture import load_picture
 from ..data.saved_data import require_ending, save_features
 from ..encodings.encoding import Encoding
-from ..errors import TinyADTNError
+from ..errors import CheckpointError, TinyADTNError
 from ..exchange.onnx_file import save_onnx
 from ..exchange.safetensors_file import save_safetensors
+from ..nn.layers import Linear
 from ..nn.models import MODELS
 from ..nn.surgery import named_layers
 from ..studies import experiment_files
@@ -37,9 +38,10 @@ from .inputs import (
     require_same_classes,
 )
 from .outputs import check_free, check_new, check_picture, size_of
-from .terminal import say, say_next
+from .terminal import as_typed, program, say, say_next
 
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
+DEMO = ("compress", "fc2", "--out", "runs/demo")  # makes the network that predict takes by default
 EXPORTS: dict[str, Any] = {".onnx": save_onnx, ".safetensors": save_safetensors}
 
 
@@ -76,7 +78,11 @@ def write_features(options: Namespace) -> None:
     made = features(model, options.before, data, show_progress=not options.quiet)
     save_features(out, made)
     say(f"{size_of(out)}: {made}")
-    say_next("train", "head", "--data", str(out))
+    names = list(dict(model.layers()))
+    later = names[names.index(options.before) :]
+    linear = [a for n, a in named_layers(model).items() if isinstance(a, Linear) and n in later]
+    widths = [str(layer.weight.shape[0]) for layer in linear[:-1]]
+    say_next("train", "head", "--data", str(out), "--widths", *widths)
 
 
 def export_model(options: Namespace) -> None:
@@ -93,6 +99,12 @@ def export_model(options: Namespace) -> None:
 
 def predict_image(options: Namespace) -> None:
     """Print the class of each picture, with the three highest probabilities."""
+    require_device(options.device)
+    if options.model == options.defaults["model"] and not Path(options.model).exists():
+        raise CheckpointError(
+            f"{options.model}, the default of --model: there is no such file; make it with "
+            f"{as_typed([program(), *DEMO])}, or give --model"
+        )
     model = load_finite(options.model, options.device)
     size, channels = model.config["image_size"], model.config["channels"]
     if channels not in (1, 3):

@@ -7,21 +7,25 @@ import math
 import os
 import shutil
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..autodiff.arrays import require_device
+from ..compression.checkpoint import save_with
 from ..compression.report import report
 from ..data.loading import load_data
+from ..data.splits import Data
 from ..errors import TinyADTNError
+from ..nn.module import Module
 from ..studies import experiment, experiment_files
 from ..studies.parts import is_own
 from ..training.folder import writable_folder
 from .encode_option import by_layer
 from .inputs import load_finite, own_words, widths_of
 from .outputs import check_free
-from .terminal import as_typed, program, say, say_next
+from .terminal import as_typed, program, say, say_next, words_of
 
 KNOBS = ("depth", "order", "activation", "start", "wiring", "site_dim")
 
@@ -44,13 +48,7 @@ def compress_model(options: Namespace) -> None:
     folder = writable_folder(options.out)  # before training
     _check_room(folder, 12 * shapes.num_parameters)
     say(f"{options.model} on {data}")
-    try:
-        models, records = experiment.run_experiment(
-            data, settings, trained=dense, show_progress=not options.quiet
-        )
-    except KeyboardInterrupt:
-        say("\nnothing was saved: results are written when all candidates are done")
-        raise
+    models, records = _compare(options, data, settings, dense)
     try:  # printing may fail
         files = [*experiment_files.write_all(folder, data, settings, models, records)]
     finally:  # print also if writing failed
@@ -71,6 +69,37 @@ def compress_model(options: Namespace) -> None:
         say(f"\nNext: {asked} {as_typed(['--model', small])}")
     elif options.encode or not is_own(options.model):
         say_next("evaluate", small, *own_words(options))
+
+
+def _compare(options: Namespace, data: Data, settings: experiment.Settings, dense: Any) -> Any:
+    """Do the experiment. Ctrl-C keeps the dense network, if --dense can read it and go on."""
+    kept: list[str] = []
+
+    def keep(model: Module) -> None:
+        path = f"{options.out}/dense.npz"
+        with suppress(OSError):  # on a full disk the experiment still goes on
+            save_with(path, model, {"data": data.identity()})
+            kept.append(path)
+
+    # --dense is one network for all seeds, and not one of the user's own.
+    goes_on = dense is None and options.seeds == 1 and not is_own(options.model)
+    try:
+        return experiment.run_experiment(
+            data,
+            settings,
+            trained=dense,
+            show_progress=not options.quiet,
+            keep_dense=keep if goes_on else None,
+        )
+    except KeyboardInterrupt:
+        if kept:
+            again = options.defaults.keys() - {"model", "dense", "out", "overwrite"}
+            words = ["compress", options.model, "--dense", *kept, "--out", options.out]
+            words += ["--overwrite", *words_of(options, *sorted(again))]
+            say(f"\nthe dense network was saved; go on with\n  {as_typed([program(), *words])}")
+        else:
+            say("\nnothing was saved: results are written when all candidates are done")
+        raise
 
 
 def _encodings(options: Namespace) -> dict[str, Any]:

@@ -14,6 +14,7 @@ validation split; the test split is used once for each network, after its traini
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,13 +68,18 @@ class Settings:
 
 
 def run_experiment(
-    data: Data, settings: Settings, *, trained: Module | None = None, show_progress: bool = True
+    data: Data,
+    settings: Settings,
+    *,
+    trained: Module | None = None,
+    show_progress: bool = True,
+    keep_dense: Callable[[Module], Any] | None = None,
 ) -> tuple[dict[str, Module], list[Record]]:
     """Train and evaluate all five networks for every seed.
 
     Return the networks of the first seed by row, and all records, as a sweep has them. If
     ``trained`` is given, it is the dense network of every seed. Wrong settings raise an error
-    before the first step.
+    before the first step. ``keep_dense`` is called with each dense network once it is trained.
     """
     check(data, settings, trained)
     first: dict[str, Module] = {}
@@ -91,9 +97,12 @@ def run_experiment(
             else:
                 start = models["dense"] if "dense" in config else untrained.copy()
                 model, errors = encoded_and_fitted(start, config, seed, show_progress)
-            label = f"{row} (seed {seed})" if show_progress else ""
+            done = f"{len(records) + 1} of {len(rows) * settings.seeds}"
+            label = f"{row} ({done})" if show_progress else ""
             record = trained_and_evaluated(model, config, seed, data, label)
             models[row] = model
+            if row == "dense" and keep_dense is not None:
+                keep_dense(model)
             records.append({"row": row, "seed": seed, "fit_error": errors, **record})
         first = first or models
     return first, records
