@@ -177,9 +177,10 @@ def test_lenet_takes_any_size_that_leaves_a_pixel(size, pixels):
     assert ta.models.lenet5(image_size=size).fc1.weight.shape == (120, 16 * pixels**2)
 
 
-def test_an_image_that_is_too_small_for_lenet_is_refused():
-    with pytest.raises(ShapeError, match="pool2"):
-        ta.models.lenet5(image_size=11)
+@pytest.mark.parametrize("size", [1, 8, 11])
+def test_an_image_that_is_too_small_for_lenet_is_refused(size):
+    with pytest.raises(ShapeError, match=f"^lenet5 needs images of 12 pixels .*, not {size}; take"):
+        ta.models.lenet5(3, size, rng=0)
 
 
 def test_linear_layers_know_the_image_in_front_of_them_where_that_takes_no_more_sites():
