@@ -7,6 +7,8 @@ import tinyadtn as ta
 from tinyadtn.errors import ShapeError
 from tinyadtn.nn.models import MODELS
 from tinyadtn.nn.surgery import named_layers
+from tinyadtn.training.memory import training_memory
+from tinyadtn.training.plan import TrainingPlan
 
 FIVE_CONVOLUTIONS = [*(f"conv{k}" for k in range(1, 6)), "fc1", "fc2", "fc3"]
 BLOCKS = [(1, 2), (2, 2), (3, 3), (4, 3), (5, 3)]
@@ -177,9 +179,10 @@ def test_lenet_takes_any_size_that_leaves_a_pixel(size, pixels):
     assert ta.models.lenet5(image_size=size).fc1.weight.shape == (120, 16 * pixels**2)
 
 
-def test_an_image_that_is_too_small_for_lenet_is_refused():
-    with pytest.raises(ShapeError, match="pool2"):
-        ta.models.lenet5(image_size=11)
+@pytest.mark.parametrize("size", [1, 8, 11])
+def test_an_image_that_is_too_small_for_lenet_is_refused(size):
+    with pytest.raises(ShapeError, match=f"^lenet5 needs images of 12 pixels .*, not {size}; take"):
+        ta.models.lenet5(3, size, rng=0)
 
 
 def test_linear_layers_know_the_image_in_front_of_them_where_that_takes_no_more_sites():
@@ -248,3 +251,36 @@ def test_the_options_are_part_of_the_configuration(name):
     assert model.output_shape((2, 28, 28)) == (7,)
     again = ta.compress(model, {"fc3": 1}, rng=0)
     assert {k: v for k, v in again.config.items() if k != "encodings"} == model.config
+
+
+OTHER = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8), np.arange(60) % 3
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, data: next(ta.train(model, data)),
+        lambda model, data: ta.evaluate(model, data.test),
+        lambda model, data: ta.predict(model, data.test.images),
+        lambda model, data: ta.predict(ta.compress(model, {"fc1": 2}, rng=0), data.test.images),
+        lambda model, data: ta.features(model, "fc2", data, show_progress=False),
+        lambda model, data: training_memory(model, data, TrainingPlan()),
+    ],
+)
+def test_a_network_for_other_images_names_both_sizes(use):
+    with pytest.raises(ShapeError, match=r"^fc1: .* fc2 takes 1×28×28, and these are 1×8×8: build"):
+        use(ta.models.fc2(rng=0), ta.load_data(OTHER))
+
+
+def test_grey_pictures_for_a_colour_network_are_named():
+    with pytest.raises(ShapeError, match=r"3×28×28, .* 1×28×28: .*size=28, channels=3\)$"):
+        ta.predict(ta.models.fc2(channels=3, rng=0), np.zeros((2, 1, 28, 28)))
+
+
+def test_other_errors_of_shapes_say_nothing_of_images():
+    rows = np.zeros((2, 784))  # an image each, without height and width
+    assert ta.models.head(channels=784, widths=(), rng=0)(rows).shape == (2, 10)
+    assert ta.models.fc2(rng=0)(rows).shape == (2, 10)
+    own = ta.Sequential(fc1=ta.Linear(4, 3, rng=0))
+    with pytest.raises(ShapeError, match=r"^fc1: Linear expects \(n, 4\), got \(2, 5\)$"):
+        own(np.zeros((2, 5)))

@@ -232,7 +232,7 @@ def test_a_step_without_any_gradient_is_rejected_and_not_counted(make):
 
     for prepare in (before_backward, after_zero_grad, under_no_grad):
         prepare()
-        with pytest.raises(GraphError, match=r"no parameter has a new gradient: call backward\(\)"):
+        with pytest.raises(GraphError, match=r"no parameter has a gradient: call backward\(\)"):
             optimizer.step()
         assert optimizer.count == 0 and w.data.tolist() == [1, 2]
 

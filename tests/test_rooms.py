@@ -161,3 +161,18 @@ after += str(np.random.get_state()) + str(warnings.filters)
 print(state == after)
 """
     assert run(code).strip() == "True"
+
+
+def test_what_prints_as_text_shows_the_same_text_in_a_notebook():
+    """A cell that ends with ta.report(model) shows the table, and not a line of fields."""
+    texts = {
+        part.name: ast.unparse(part)
+        for path in PACKAGE.rglob("*.py")
+        for part in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(part, ast.ClassDef)
+    }
+    printed = {name for name, text in texts.items() if "def __str__" in text}
+    assert {"Report", "ModelSummary", "Suggestions", "Sensitivity", "DataCard"} <= printed
+    assert {name for name in printed if "__repr__ = __str__" not in texts[name]} == set()
+    small = tinyadtn.summary(tinyadtn.models.fc2())
+    assert repr(small) == str(small)

@@ -64,6 +64,8 @@ class Report:
         timed = [[f"ms, batch {self.batch_size}", *HEAD], *(row.cells() for row in self.timings)]
         return f"{table}\n\n{format_table(timed)}"
 
+    __repr__ = __str__
+
     @staticmethod
     def _cells(row: ReportRow) -> list[str]:
         c = row.counts

@@ -48,6 +48,8 @@ class Suggestions:
         head = ["", "recipe", "stored", "ratio", "to decode", "to apply"]
         return format_table([head, *map(self._cells, self.rows)], left=2)
 
+    __repr__ = __str__
+
     def _cells(self, row: Suggestion) -> list[str]:
         return [
             row.label,

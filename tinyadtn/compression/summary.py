@@ -46,6 +46,8 @@ class ModelSummary:
         cells.append(["total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}"])
         return format_table(cells, left=2)
 
+    __repr__ = __str__
+
 
 def summary(model: Sequential, image: Shape | None = None) -> ModelSummary:
     """Return the layers with output shapes, trainable parameters and multiply-adds for one image.

@@ -21,6 +21,8 @@ class Point:
         around = f" ± {100 * self.spread:.1f}" if self.spread else ""
         return f"{self.numbers:,}: {100 * self.accuracy:.1f}{around} %"
 
+    __repr__ = __str__
+
 
 def tradeoff(
     curves: Mapping[str, Sequence[Point]],

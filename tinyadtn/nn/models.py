@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..checks import to_builtin
+from ..errors import ShapeError
 from .deep_models import alexnet, head, vgg16, zfnet
 from .parameters import Seed
 from .pool_layers import MaxPool2d
@@ -68,6 +69,11 @@ def lenet5(
     (61706, 6582)
     """
     config = config_of("lenet5", num_classes, image_size, channels, widths=widths)
+    if image_size < 12:  # pool2 gets image_size // 2 - 4 pixels, of which it takes two or more
+        raise ShapeError(
+            f"lenet5 needs images of 12 pixels a side or more, not {image_size}; take fc2, or "
+            "scale them (tinyadtn data import FOLDER --size 28 --out FILE.npz)"
+        )
     return network(
         config,
         rng,

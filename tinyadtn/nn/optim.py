@@ -8,7 +8,6 @@ A schedule is a function of the step number alone, so a resumed run needs no sta
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -25,8 +24,8 @@ from .optim_checks import (
     read_only,
     require_as_before,
     require_betas,
+    require_gradients,
     require_limits,
-    require_new_gradients,
 )
 
 CHUNK = 2**16  # elements of a parameter that are updated at a time, so that they stay in cache
@@ -68,7 +67,6 @@ class Optimizer:
         self._require_options(learning_rate)
         self.parameters = checked_parameters(parameters)
         self.count = 0
-        self._used: list[Any] = []  # weak references to the gradients of the last step
         self.memory = [
             [array_module(p.data).zeros_like(p.data) for p in self.parameters] for _ in self.slots
         ]
@@ -81,10 +79,6 @@ class Optimizer:
     @lr.setter
     def lr(self, value: float) -> None:
         self.learning_rate = value
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes for copies and pickles, without references to gradients in use."""
-        return {**vars(self), "_used": []}
 
     def zero_grad(self) -> None:
         """Clear the gradients."""
@@ -99,9 +93,8 @@ class Optimizer:
         """
         lr = self.learning_rate if learning_rate is None else learning_rate
         self._require_options(lr)
-        require_new_gradients(self.parameters, self._used)
+        require_gradients(self.parameters)
         require_as_before(self)
-        self._used = [weakref.ref(p.grad) for p in self.parameters if type(p.grad) is np.ndarray]
         first = FirstUpdate(self) if self.count == 0 and is_own(self, "update") else None
         shrink = self._clipping()
         self.count += 1

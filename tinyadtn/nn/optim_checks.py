@@ -97,19 +97,11 @@ def read_only(array: Array) -> bool:
     return not getattr(array.flags, "writeable", True)
 
 
-def require_new_gradients(parameters: Sequence[Tensor], used: Sequence[Any]) -> None:
-    """Raise GraphError if there is no gradient, or only old ones while a graph needs parameters.
-
-    ``used`` are weak references to the gradients of the last step.
-    """
-    waiting = all(p.grad is None for p in parameters)
-    if not waiting and any(read_only(p.data) for p in parameters):
-        old = [gradient() for gradient in used]
-        waiting = all(any(p.grad is g for g in (None, *old)) for p in parameters)
-    if waiting:
+def require_gradients(parameters: Sequence[Tensor]) -> None:
+    """Raise GraphError if no parameter has a gradient."""
+    if all(p.grad is None for p in parameters):
         raise GraphError(
-            "no parameter has a new gradient: call backward() on the loss before the "
-            "optimizer's step"
+            "no parameter has a gradient: call backward() on the loss before the optimizer's step"
         )
 
 
@@ -221,7 +213,7 @@ def _unsaved(optimizer: Optimizer) -> dict[str, list[Any]]:
     if is_own(optimizer, "state"):
         return {}
     found: dict[str, list[Any]] = {}
-    for name in sorted(vars(optimizer).keys() - {"parameters", "memory", "count", "_used"}):
+    for name in sorted(vars(optimizer).keys() - {"parameters", "memory", "count"}):
         for value in leaves(vars(optimizer)[name]):
             if isinstance(value, (np.ndarray, numbers.Number)):
                 kept = value.tobytes() if isinstance(value, np.ndarray) else value

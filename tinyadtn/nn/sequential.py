@@ -58,8 +58,9 @@ class Sequential(Module):
 
     def shapes(self, shape: Shape) -> Iterator[tuple[str, Module, Shape, Shape]]:
         """Yield (name, layer, input shape, output shape) for every layer; nothing is computed."""
+        image = shape
         for name, layer in self.layers():
-            with naming(name):
+            with for_images(self.config, image), naming(name):
                 after = layer.output_shape(shape)
             yield name, layer, shape, after
             shape = after
@@ -82,7 +83,30 @@ class Sequential(Module):
 
     def forward(self, x: Tensor, *, training: bool, rng: Seed) -> Tensor:
         """Apply the layers one after another."""
-        for name, layer in self.layers():
-            with naming(name):
-                x = layer(x, training=training, rng=rng)
+        with for_images(self.config, x.shape[1:]):
+            for name, layer in self.layers():
+                with naming(name):
+                    x = layer(x, training=training, rng=rng)
         return x
+
+
+@contextmanager
+def for_images(config: Any, shape: Shape) -> Iterator[None]:
+    """Add to a ShapeError raised in this block that a network of ``ta.models`` is for other images.
+
+    ``config`` is that of the network, ``shape`` that of an image, without the batch axis.
+    """
+    try:
+        yield
+    except ShapeError as error:
+        if not isinstance(config, dict) or "image_size" not in config:
+            raise
+        channels, size = config["channels"], config["image_size"]
+        if (channels, size, size) == tuple(shape):
+            raise
+        hint = f" (ta.load_picture: size={size}, channels={channels})" if channels in (1, 3) else ""
+        raise ShapeError(
+            f"{error}. This {config['model']} takes {channels}×{size}×{size}, and these are "
+            f"{'×'.join(map(str, shape))}: build it with their image_size and channels, or give "
+            f"inputs that fit{hint}"
+        ) from error

@@ -50,6 +50,8 @@ class Sensitivity:
         head = ["", "encoding", "dense", "stored", "stored bytes", "accuracy", "drop (points)"]
         return format_table([head, *self._cells()], left=2)
 
+    __repr__ = __str__
+
     def _cells(self) -> Iterator[list[str]]:
         yield ["none", "", "", "", "", f"{100 * self.dense:.2f} %", ""]
         for row in self.rows:

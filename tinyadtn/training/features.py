@@ -22,7 +22,7 @@ from ..errors import NonFiniteError, TinyADTNError, nearest
 from ..files.datafile import SPLITS
 from ..limits import require_memory
 from ..nn.module import Module
-from ..nn.sequential import Sequential
+from ..nn.sequential import Sequential, for_images
 from ..progress import progress
 from .evaluate import EVALUATION_BATCH
 
@@ -53,7 +53,8 @@ def features(model: Module, before: str, data: Data, *, show_progress: bool = Tr
         raise TypeError(f"features needs Data with all splits, got {type(data).__name__}")
     part = layers_before(model, before)
     with decoded(part) as ready, np.errstate(all="ignore"):  # an overflow is reported below
-        shape = ready(data.train.images[:1]).shape[1:]
+        with for_images(model.config, data.train.images.shape[1:]):
+            shape = ready(data.train.images[:1]).shape[1:]
         shape += (1,) * (3 - len(shape))
         images = sum(len(getattr(data, name)) for name in SPLITS)
         each = "×".join(map(str, shape))

@@ -48,6 +48,8 @@ class TrainingMemory:
         inside = ", ".join(f"{what} {part / size:,.{digits}f}" for what, part in parts.items())
         return f"about {self.total / size:,.{digits}f} {unit} of memory ({inside})"
 
+    __repr__ = __str__
+
 
 def training_memory(model: Sequential, data: Data, plan: TrainingPlan) -> TrainingMemory:
     """Return an estimate from shapes alone, which is rather too large than too small.
