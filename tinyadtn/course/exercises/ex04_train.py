@@ -124,6 +124,7 @@ def check_diagnosis(answer, rng):
             raise UnexpectedResultError(f"run {letter}: {given!r} is not a line of the list.")
         if given is None:
             yield f"the cause of run {letter}", True, None
+            return
         case = f"run {letter}: if {given}, {SUSPECTS[given]}"
         yield case, True, given == CULPRITS[letter]
 
