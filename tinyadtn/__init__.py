@@ -259,7 +259,7 @@ if not TYPE_CHECKING:  # a type checker reports unknown names itself
         """Raise AttributeError with the public name that is nearest to an unknown one."""
         hint = "" if name.startswith("_") else _other_name(name)
         if not name.startswith("_"):
-            hint = hint or _nearest(name, __all__) or _nearest(name.lower(), __all__)
+            hint = hint or _nearest(name, __all__, 0.7) or _nearest(name.lower(), __all__, 0.7)
         raise AttributeError(f"module 'tinyadtn' has no attribute {name!r}{hint}")
 
 

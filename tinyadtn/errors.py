@@ -70,8 +70,10 @@ THEIRS = {  # PyTorch's names of options, and ours
 }
 
 
-def nearest(name: Any, known: Iterable[str]) -> str:
+def nearest(name: Any, known: Iterable[str], least: float = 0.6) -> str:
     """Return a hint with the known name that is nearest to an unknown one, or "".
+
+    ``least`` is how similar they must be: 1 is equal.
 
     >>> nearest("fc11", ["conv1", "fc1"]), nearest("norm", ["fc1"]), nearest("dim", ["axis"])
     ('; did you mean fc1?', '', '; did you mean axis?')
@@ -84,7 +86,8 @@ def nearest(name: Any, known: Iterable[str]) -> str:
 
     ours = {plain(each): each for each in known}
     wanted = THEIRS.get(plain(str(name)))
-    near = [wanted] if wanted in ours else difflib.get_close_matches(plain(str(name)), ours, 1)
+    close = difflib.get_close_matches(plain(str(name)), ours, 1, least)
+    near = [wanted] if wanted in ours else close
     return f"; did you mean {ours[near[0]]}?" if near else ""
 
 

@@ -23,7 +23,9 @@ OURS = {
     **dict.fromkeys(("clone", "copy"), "x * 1, or ta.Tensor(x.numpy().copy()) without a gradient"),
     "contiguous": "x, which every op takes in any memory order",
     "cosh": "(ta.exp(x) + ta.exp(-x)) / 2",
-    "cross_entropy": "ta.softmax_cross_entropy(logits, labels=labels)",
+    **dict.fromkeys(
+        ("cross_entropy", "CrossEntropyLoss"), "ta.softmax_cross_entropy(logits, labels=labels)"
+    ),
     "cpu": 'x.numpy(), or ta.to_device(model, "cpu")',
     **dict.fromkeys(("cuda", "to"), 'ta.to_device(model, "cuda")'),
     "DataLoader": "ta.batches(data.train, 128, seed=0, epoch=1)",
@@ -52,7 +54,16 @@ OURS = {
     **dict.fromkeys(("log2", "log10"), "ta.log(x) / math.log(2)"),
     "manual_seed": "rng=0, where something draws",
     "masked_fill": "ta.where(mask, value, x)",
-    "mse_loss": "ta.mean_squared_error(x, y)",
+    **dict.fromkeys(("mse_loss", "MSELoss"), "ta.mean_squared_error(x, y)"),
+    **dict.fromkeys(
+        ("BCELoss", "BCEWithLogitsLoss"), "ta.binary_cross_entropy_with_logits(x, labels=labels)"
+    ),
+    **dict.fromkeys(
+        ("layer_norm", "LayerNorm"),
+        "(x - ta.mean(x, axis=-1, keepdims=True)) / ta.std(x, axis=-1, keepdims=True)",
+    ),
+    "load_model": "ta.load(path)",
+    "save_model": "ta.save(path, model)",
     "mm": "x @ y",
     "numel": "x.size",
     "optim": "ta.Adam, ta.SGD",
