@@ -246,6 +246,7 @@ HOSTILE = {
     "palette": ("GIF", "P", (4096, 3600), {}),
     "progressive": ("JPEG", "RGB", (4096, 3600), {"progressive": True}),
     "photo": ("JPEG", "RGB", (6000, 4500), {}),
+    "thin, beyond the limit": ("PNG", "L", (1, 14_900_000), {}),
     "webp": ("WEBP", "RGB", (4096, 1800), {"lossless": True}),
     "transparent webp": ("WEBP", "RGBA", (4096, 1800), {"lossless": True}),
     "webp beyond the limit": ("WEBP", "RGB", (16383, 1000), {"lossless": True}),

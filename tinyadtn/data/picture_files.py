@@ -27,6 +27,7 @@ from .usual_names import split_of
 MAX_BYTES = 2**25  # largest file
 # A small file may claim any number of pixels; decoding takes up to 12 bytes per pixel.
 MAX_PIXELS = 15_000_000
+MAX_SIDE = 2**16  # Pillow needs memory for every row, too
 # Decoding makes a pass over all pixels for every scan of a JPEG, and a scan may take 32 bytes.
 MAX_SCANS = 100  # a progressive photo has about ten
 # After 0xff, pixels have a zero or the number of a restart; everything else is a marker.
@@ -90,6 +91,8 @@ def _check_size(opened: Any, mode: str) -> None:
         opened.draft(mode, (LARGE, LARGE))
     if width * height > limit:
         raise ValueError(f"{width}×{height} pixels are more than {limit:,}; save a smaller picture")
+    if max(width, height) > MAX_SIDE:
+        raise ValueError(f"{width}×{height} pixels: a side has more than {MAX_SIDE:,}; cut it")
 
 
 def _scans(content: bytes) -> int:
