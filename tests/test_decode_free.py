@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyadtn as ta
+from tinyadtn.decode_free import chain as chain_module
 from tinyadtn.decode_free import cost, row, wall_chain
 from tinyadtn.decode_free import rule as decode_free
 from tinyadtn.decode_free.by_factors import ByFactors
@@ -243,6 +244,17 @@ def test_batches_of_one_order_share_the_chain():
     assert weight.chain(3) is weight.chain(5000)
     assert any(index is not None for index in weight.chain(3).index)
     assert wall_chain.best_chain.cache_info().maxsize <= 64
+
+
+@pytest.mark.parametrize("rows, count", [(1, 7), (1.7, 4), (2, 1)])
+@pytest.mark.parametrize(
+    "recipe", [ta.ADTN.like(1), ta.TensorTrain.like(ranks=3), ta.LowRank.like(5)]
+)
+def test_seven_rows_go_through_in_blocks(recipe, rows, count, monkeypatch, only_multiply_adds):
+    weight = doubled(recipe((6, 90), rng=1))
+    monkeypatch.setattr(chain_module, "BLOCK", rows * weight.chain(7).widest)
+    assert len(weight.chain(7).blocks(7)) == count
+    compare_linear(weight, monkeypatch, batch=7)
 
 
 @pytest.mark.parametrize("floats", [1, 3_000, 5_000, 2**21])

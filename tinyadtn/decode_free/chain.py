@@ -28,10 +28,11 @@ import numpy as np
 
 from ..autodiff.arrays import Array, array_module, to_numpy
 from ..autodiff.engine import op
-from .cost import CALL, COPIED, work
+from .cost import CALL, COPIED, SPILLED, work
 
 Core = tuple[int, int, int, int]  # (left bond, outputs, inputs, right bond)
 LARGE = 2**27  # entries of a matrix; the standard deviation of a larger one comes from its cores
+BLOCK = 2**18  # floats of the widest step for a block of rows: the states stay in cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,11 @@ class Chain:
         """The number of outputs of all cores together: the size before ``out``."""
         return math.prod(o for _, o, _, _ in self.cores)
 
+    @property
+    def num_kept(self) -> int:
+        """The number of outputs after ``out``."""
+        return self.num_outputs if self.out is None else len(self.out)
+
     @cached_property
     def multiply_adds(self) -> int:
         """The number of multiply-adds for one vector."""
@@ -119,6 +125,17 @@ class Chain:
             total += 0 if places is None else CALL + COPIED * batch * len(places)
         return total
 
+    def blocks(self, batch: int) -> list[slice]:
+        """Return the rows that go through the cores together: all, or blocks that fit the cache."""
+        rows = 2 ** max(0, round(math.log2(BLOCK / self.widest)))
+        if batch * self.widest < 4 * BLOCK:  # a few blocks would save less than they cost
+            rows = max(1, batch)
+        return [slice(k, k + rows) for k in range(0, max(1, batch), rows)]
+
+    def kept_work(self, batch: int) -> int:
+        """Estimate the cost of keeping states for the backward pass that do not fit the cache."""
+        return SPILLED * max(0, batch * self.state_floats - 4 * BLOCK)
+
     # --- on arrays -------------------------------------------------------------------------------
 
     def matrices(self, cores: Sequence[Any]) -> list[Any]:
@@ -143,11 +160,11 @@ class Chain:
         """Map (inputs, batch) to (outputs, batch); also return the state before each step."""
         batch, states = columns.shape[1], []
         state = _put(columns, self.into, self.num_inputs)
-        for k, stack, rows, inner, width in self.steps:
+        for k, stack, _, inner, width in self.steps:
             if width * batch == 1:
                 states.append(state.reshape(stack, inner))
                 state = states[-1] @ matrices[k].T
-            elif stack == width == 1 and rows < batch:  # BLAS is faster the other way round
+            elif stack == width == 1:  # the rows of x are then contiguous in both matrices
                 states.append(state.reshape(1, inner, batch))
                 state = (states[-1][0].T @ matrices[k].T).T
             else:
@@ -213,7 +230,8 @@ def standard_deviation(cores: Sequence[Array]) -> float:
 def through(x: Array, *arrays: Array, chain: Chain, biased: bool = False) -> Any:
     """y[n,o] = Σ_i x[n,i] · W[o,i] (+ bias[o]), with the matrix W that the chain's cores form.
 
-    ``arrays`` are the cores, then the bias if there is one.
+    ``arrays`` are the cores, then the bias if there is one. On a CPU, x goes through all cores in
+    blocks of rows.
 
     >>> left, right = np.ones((3, 1)), np.arange(4.0).reshape(1, 4)
     >>> chain = Chain(((1, 3, 1, 1), (1, 1, 4, 1)))
@@ -222,14 +240,24 @@ def through(x: Array, *arrays: Array, chain: Chain, biased: bool = False) -> Any
            [6., 6., 6.]])
     """
     cores = arrays[:-1] if biased else arrays
-    matrices = chain.matrices(cores)
-    y, states = chain.apply(x.T, matrices)
+    matrices, xp = chain.matrices(cores), array_module(x)
+    blocks = chain.blocks(len(x)) if xp is np else [slice(None)]
+    y, states = xp.empty((len(x), chain.num_kept), x.dtype), []
+    for block in blocks:
+        part, kept = chain.apply(x[block].T, matrices)
+        y[block] = part.T
+        states.append(kept)
     if biased:
-        y += arrays[-1][:, None]
+        y += arrays[-1]
 
     def backward(g: Array) -> list[Any]:
-        share, grads = chain.pull_back(g.T, states, matrices)
-        shaped = [c.reshape(a.shape) for c, a in zip(chain.cores_of(grads), cores)]
-        return [share.T, *shaped, *([g.sum(axis=0)] if biased else [])]
+        share, grads = xp.empty(x.shape, g.dtype), []
+        for block, kept in zip(blocks, states):
+            part, of_block = chain.pull_back(g[block].T, kept, matrices)
+            share[block] = part.T
+            grads.append(of_block)
+        totals = chain.cores_of([sum(of_core) for of_core in zip(*grads)])
+        shaped = [total.reshape(core.shape) for total, core in zip(totals, cores)]
+        return [share, *shaped, *([g.sum(axis=0)] if biased else [])]
 
-    return y.T, backward
+    return y, backward

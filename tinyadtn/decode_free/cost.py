@@ -6,6 +6,7 @@ from __future__ import annotations
 # product takes about 12 ps (tests/bench/bench_routes.py). Only ratios matter.
 MOVED = 16  # a number read or written
 COPIED = 24  # a number copied to another place, as by im2col and indices
+SPILLED = 8  # a number that waits in memory for the backward pass, not in cache
 MATRIX = 2**13  # one more matrix in a stack of small ones
 CALL = 2**17  # one more call of NumPy
 

@@ -12,8 +12,8 @@ If the weight or its factors are *precomputed* (``decoded``), the first term of 
 and the batch counts as a large one. A weight that does not fit into memory is never decoded.
 
 The counts are estimates, and may select the slower side. ``tests/bench/bench_routes.py`` measures
-both sides of many layers: nearly all choices are within a tenth of the faster side. The worst are
-chains for small matrices and 1,000 rows, where the dense layer is up to twice as fast.
+both sides of many layers: nearly all choices are within a tenth of the faster side, and the others
+within a quarter.
 
 A linear layer sends its batch through a ``Chain``. A convolution becomes a ``ConvChain`` of smaller
 ones if the factors allow it; for any other chain the patches of the image are the batch.
@@ -46,7 +46,8 @@ def linear_route(weight: Array, batch: int, precomputed: bool = False) -> Any:
         return None
     free, whole = chain.work(batch), work(batch, math.prod(weight.shape[1:]), weight.shape[0])
     if not precomputed:
-        free, whole = free + chain.build_work, whole + weight.decode_work()
+        free += chain.build_work + chain.kept_work(batch)
+        whole += weight.decode_work()
     return chain if free < whole or not weight.fits() else None
 
 
