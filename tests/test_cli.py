@@ -197,9 +197,17 @@ def test_every_command_has_help(capsys):
         assert capsys.readouterr().out.startswith(f"usage: tinyadtn {command}")
 
 
-def test_data_list(capsys):
+def test_data_list_fits_into_a_terminal(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TINYADTN_DATA", str(tmp_path))
     assert main(["data", "list"]) == 0
-    assert "mnist-5k" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("mnist "))
+    assert [line.strip() for line in lines[first : first + 3]] == [
+        "mnist          70,000 handwritten digits, 11 MB",
+        "55,000 train, 5,000 validation, 10,000 test",
+        "not here; run: tinyadtn data get mnist",
+    ]
+    assert all(len(line) <= 80 for line in lines if "/" not in line)  # a path is as long as it is
 
 
 # --- on a GPU ------------------------------------------------------------------------------------
