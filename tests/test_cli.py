@@ -33,6 +33,26 @@ def test_pictures_are_overwritten_only_if_asked_for(tiny, capsys):
     assert Path("p/singular_values.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        (None, "dense.npz holds no ADTN, which draw needs; compress a model first"),
+        (ta.TensorTrain.like(ranks=2), "which draw needs; its encodings are TensorTrain"),
+    ],
+)
+def test_draw_says_what_a_file_without_adtns_holds(recipe, says, capsys):
+    model = ta.models.fc2(rng=0)
+    ta.save("dense.npz", model if recipe is None else ta.compress(model, {"fc1": recipe}, rng=0))
+    assert main(["draw", "dense.npz"]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_sensitivity_of_a_compressed_network_names_the_file_to_give(capsys):
+    ta.save("small.npz", ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0))
+    assert main(["sensitivity", "small.npz"]) == 2
+    assert "compressed already; give the dense one (dense.npz" in capsys.readouterr().err
+
+
 def test_a_home_that_the_shell_left_in_an_option_is_the_home(tiny, tmp_path, monkeypatch, capsys):
     """A shell replaces the ~ of ``--out ~/x``, and not that of ``--out=~/x``."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -188,9 +188,13 @@ def _network_words(model: Any) -> list[str]:
 
 def draw_model(options: Namespace) -> None:
     """Draw the gates and the spectrum of every ADTN in a checkpoint."""
-    walls = experiment_files.walls(load_finite(options.checkpoint))
+    model = load_finite(options.checkpoint)
+    walls = experiment_files.walls(model)
     if not walls:
-        raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
+        weights = [layer.weight for layer in named_layers(model).values()]
+        others = dict.fromkeys(type(w).__name__ for w in weights if isinstance(w, Encoding))
+        found = f"its encodings are {', '.join(others)}" if others else "compress a model first"
+        raise TinyADTNError(f"{options.checkpoint} holds no ADTN, which draw needs; {found}")
     names = {name: f"{name}_brick_wall.png" for name in walls}
     check_free(options, *names.values(), "singular_values.png")
     writable_folder(options.out)

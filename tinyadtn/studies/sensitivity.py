@@ -95,7 +95,10 @@ def sensitivity(
         )
     known = named_layers(model)
     if any(isinstance(layer.weight, Encoding) for layer in known.values()):
-        raise TinyADTNError("the network is compressed already; ta.decompress makes it dense again")
+        raise TinyADTNError(
+            "the network is compressed already; give the dense one (dense.npz of `tinyadtn "
+            "compress`), or make it dense with ta.decompress"
+        )
     names = fnmatch.filter(known, layers)
     try:
         compress(model, {layers: recipe}, rng=seed)  # raises before anything is trained
