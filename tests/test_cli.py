@@ -133,6 +133,7 @@ def test_predict_says_how_to_make_the_network_that_it_takes_by_default(capsys):
         (["evaluate", "missing.npz"], 4, "no such file"),
         (["train", "fc2", "--data", "nowhere"], 3, "nowhere"),
         (["data", "get", "nothing"], 3, "nothing"),
+        (["data", "get", "mnst"], 3, "cifar100); did you mean mnist?"),
         (["report", "."], 4, "folder"),
         (["compress", "fc2", "--layers", "fc9", *SHORT], 2, "fc9"),
         (["compress", "fc2", "--depth", "100000", *SHORT], 6, "depth 100000"),

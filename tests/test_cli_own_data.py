@@ -291,6 +291,7 @@ def test_compress_takes_an_own_network(parts, tiny, capsys):
     [
         (["fc3"], "or module:name, got 'fc3'; did you mean fc2?"),
         (["parts:three_layers"], "module 'parts' has no attribute 'three_layers'"),
+        (["parts:two_layer"], "did you mean two_layers?"),
         (["parts:focal"], "does not take num_classes"),
         (["parts:two_layers", "--widths", "3"], "--widths is for the networks of ta.models"),
         (["fc2", "--encode", "fc1=parts:Hashed"], "parts:Hashed needs size"),
