@@ -52,7 +52,14 @@ def evaluate_model(options: Namespace) -> None:
         into = network_for(options, data_for(options), None)
     elif options.encode or options.widths is not None:
         raise TinyADTNError("--widths and --encode go with --network; other files have them")
-    model = load_finite(options.checkpoint, options.device, into)
+    try:
+        model = load_finite(options.checkpoint, options.device, into)
+    except CheckpointError as error:
+        if into is None or options.encode:
+            raise
+        raise CheckpointError(
+            f"{error}; if layers are encoded, add --encode as for train"
+        ) from error
     data = data_for(options)
     require_same_classes(options.checkpoint, model, data)
     with np.errstate(all="ignore"):  # an overflow is reported below, in one line
