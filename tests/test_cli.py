@@ -12,6 +12,7 @@ import tinyadtn as ta
 from tinyadtn.cli import data_commands
 from tinyadtn.cli.main import build_parser, main
 from tinyadtn.cli.terminal import program
+from tinyadtn.compression.timing import HEAD
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
@@ -309,6 +310,16 @@ def test_options_of_a_network_that_the_file_has_are_an_error(tiny, capsys):
     for words in (["--widths", "9"], ["--encode", "fc1=2"]):
         assert main(["evaluate", "small.npz", "--data", tiny, *words]) == 2
         assert "--widths and --encode go with --network" in capsys.readouterr().err
+
+
+def test_report_explains_the_columns_of_times(capsys):
+    ta.save("small.npz", ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0))
+    assert main(["report", "small.npz", "--timing"]) == 0
+    text = capsys.readouterr().out
+    for head in HEAD:
+        assert f"\n{head}: " in text
+    assert main(["report", "small.npz"]) == 0
+    assert "\ndecode: " not in capsys.readouterr().out
 
 
 def test_export_names_the_endings(tiny, capsys):

@@ -42,6 +42,11 @@ from .terminal import as_typed, program, say, say_next
 
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
 DEMO = ("compress", "fc2", "--out", "runs/demo")  # makes the network that predict takes by default
+TIMES = """
+dense: the forward pass with a dense weight
+decode: forming the weight, without the batch
+cached: the forward pass with what evaluate computes once from the parameters
+decode-free: the same with that computed anew, without forming the weight (–: not possible)"""
 EXPORTS: dict[str, Any] = {".onnx": save_onnx, ".safetensors": save_safetensors}
 
 
@@ -147,6 +152,8 @@ def print_report(options: Namespace) -> None:
     """Print the table of parameters and, with --timing, the table of times per layer."""
     model = load(options.checkpoint)
     say(report(model, timing=options.timing, batch_size=options.batch_size))
+    if options.timing:
+        say(TIMES)
     if experiment_files.walls(model):
         say_next("draw", options.checkpoint)
     elif any(isinstance(layer.weight, Encoding) for layer in named_layers(model).values()):
