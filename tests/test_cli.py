@@ -12,6 +12,7 @@ import tinyadtn as ta
 from tinyadtn.cli import data_commands
 from tinyadtn.cli.main import build_parser, main
 from tinyadtn.cli.terminal import program
+from tinyadtn.compression.timing import HEAD
 
 SHORT = ["--epochs", "1", "--dense-epochs", "1", "--fit-steps", "2", "--quiet"]
 
@@ -31,6 +32,26 @@ def test_pictures_are_overwritten_only_if_asked_for(tiny, capsys):
     assert [path.name for path in Path("p").iterdir()] == ["singular_values.png"]
     assert main(["draw", "small.npz", "--out", "p", "--overwrite"]) == 0
     assert Path("p/singular_values.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        (None, "dense.npz holds no ADTN, which draw needs; compress a model first"),
+        (ta.TensorTrain.like(ranks=2), "which draw needs; its encodings are TensorTrain"),
+    ],
+)
+def test_draw_says_what_a_file_without_adtns_holds(recipe, says, capsys):
+    model = ta.models.fc2(rng=0)
+    ta.save("dense.npz", model if recipe is None else ta.compress(model, {"fc1": recipe}, rng=0))
+    assert main(["draw", "dense.npz"]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_sensitivity_of_a_compressed_network_names_the_file_to_give(capsys):
+    ta.save("small.npz", ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0))
+    assert main(["sensitivity", "small.npz"]) == 2
+    assert "compressed already; give the dense one (dense.npz" in capsys.readouterr().err
 
 
 def test_a_home_that_the_shell_left_in_an_option_is_the_home(tiny, tmp_path, monkeypatch, capsys):
@@ -113,6 +134,7 @@ def test_predict_says_how_to_make_the_network_that_it_takes_by_default(capsys):
         (["evaluate", "missing.npz"], 4, "no such file"),
         (["train", "fc2", "--data", "nowhere"], 3, "nowhere"),
         (["data", "get", "nothing"], 3, "nothing"),
+        (["data", "get", "mnst"], 3, "cifar100); did you mean mnist?"),
         (["report", "."], 4, "folder"),
         (["compress", "fc2", "--layers", "fc9", *SHORT], 2, "fc9"),
         (["compress", "fc2", "--depth", "100000", *SHORT], 6, "depth 100000"),
@@ -197,9 +219,17 @@ def test_every_command_has_help(capsys):
         assert capsys.readouterr().out.startswith(f"usage: tinyadtn {command}")
 
 
-def test_data_list(capsys):
+def test_data_list_fits_into_a_terminal(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TINYADTN_DATA", str(tmp_path))
     assert main(["data", "list"]) == 0
-    assert "mnist-5k" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("mnist "))
+    assert [line.strip() for line in lines[first : first + 3]] == [
+        "mnist          70,000 handwritten digits, 11 MB",
+        "55,000 train, 5,000 validation, 10,000 test",
+        "not here; run: tinyadtn data get mnist",
+    ]
+    assert all(len(line) <= 80 for line in lines if "/" not in line)  # a path is as long as it is
 
 
 # --- on a GPU ------------------------------------------------------------------------------------
@@ -280,6 +310,16 @@ def test_options_of_a_network_that_the_file_has_are_an_error(tiny, capsys):
     for words in (["--widths", "9"], ["--encode", "fc1=2"]):
         assert main(["evaluate", "small.npz", "--data", tiny, *words]) == 2
         assert "--widths and --encode go with --network" in capsys.readouterr().err
+
+
+def test_report_explains_the_columns_of_times(capsys):
+    ta.save("small.npz", ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0))
+    assert main(["report", "small.npz", "--timing"]) == 0
+    text = capsys.readouterr().out
+    for head in HEAD:
+        assert f"\n{head}: " in text
+    assert main(["report", "small.npz"]) == 0
+    assert "\ndecode: " not in capsys.readouterr().out
 
 
 def test_export_names_the_endings(tiny, capsys):

@@ -277,6 +277,16 @@ def test_own_networks_and_encodings_are_trained_evaluated_and_resumed(
     assert "ta.load(path, into=model)" in capsys.readouterr().err
 
 
+def test_evaluate_says_that_encoded_layers_need_their_option(parts, tiny, capsys):
+    words = ["--data", tiny, "--quiet", "--epochs", "1", *ENCODE]
+    output(capsys, "train", "parts:two_layers", *words)
+    evaluate = ["evaluate", "runs/train/best.npz", "--network", "parts:two_layers"]
+    assert main(evaluate) == 4
+    assert "if layers are encoded, add --encode as for train" in capsys.readouterr().err
+    assert main([*evaluate, "--encode", "fc1=1"]) == 4
+    assert "add --encode" not in capsys.readouterr().err
+
+
 def test_compress_takes_an_own_network(parts, tiny, capsys):
     compress = ["compress", "parts:two_layers", "--data", tiny, "--quiet", "--epochs", "1"]
     short = ["--dense-epochs", "1", "--fit-steps", "1", *ENCODE]
@@ -291,6 +301,7 @@ def test_compress_takes_an_own_network(parts, tiny, capsys):
     [
         (["fc3"], "or module:name, got 'fc3'; did you mean fc2?"),
         (["parts:three_layers"], "module 'parts' has no attribute 'three_layers'"),
+        (["parts:two_layer"], "did you mean two_layers?"),
         (["parts:focal"], "does not take num_classes"),
         (["parts:two_layers", "--widths", "3"], "--widths is for the networks of ta.models"),
         (["fc2", "--encode", "fc1=parts:Hashed"], "parts:Hashed needs size"),
@@ -411,6 +422,8 @@ def test_few_steps_of_training_are_pointed_out(epochs, is_few, capsys):
     text = output(capsys, "train", "fc2", "--data", "own.npz", "--epochs", epochs, "--quiet")
     lines = [line for line in text.splitlines() if "--batch-size" in line and "--epochs" in line]
     assert [line.split()[0] for line in lines] == (["99"] if is_few else [])
+    again = output(capsys, "train", "fc2", "--resume", "runs/train/last.npz", "--quiet")
+    assert "steps are few" not in again  # its number of epochs is fixed
 
 
 def test_evaluate_takes_fewer_classes_if_none_has_a_name(tiny, capsys):

@@ -1,6 +1,7 @@
 """An exported network computes what ours does, according to the reference evaluator of ONNX."""
 
 import itertools
+import re
 import sys
 
 import numpy as np
@@ -156,5 +157,5 @@ def test_the_image_must_be_known(path):
 
 def test_without_the_package(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(TinyADTNError, match=r"pip install onnx$"):
+    with pytest.raises(TinyADTNError, match=rf"{re.escape(sys.executable)} -m pip install onnx$"):
         ta.save_onnx(path, ta.models.fc2(rng=0))

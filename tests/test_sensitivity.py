@@ -86,8 +86,11 @@ def test_wrong_requests_name_the_layer(trained, data, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(ShapeError, match="fc2: a 10×256 matrix"):
         patched.setattr("tinyadtn.studies.sensitivity.evaluate", None)  # before any work
         ta.sensitivity(trained, data, ta.LowRank.like(20))
-    with pytest.raises(ShapeError, match="fc1"):
+    with pytest.raises(ShapeError, match=r"; it fits fc1, so choose by layers=… \(--layers …\)$"):
+        ta.sensitivity(trained, data, ta.LowRank.like(20))
+    with pytest.raises(ShapeError, match="fc1") as caught:
         ta.sensitivity(trained, data, ta.Tucker.like(2))
+    assert "it fits" not in str(caught.value)
     with pytest.raises(TinyADTNError, match="decompress"):
         ta.sensitivity(ta.compress(trained, {"fc1": 1}, rng=0), data, 1)
     with pytest.raises(

@@ -1,6 +1,7 @@
 """`tinyadtn sweep`: what it lists, does, tells and refuses, and how it goes on."""
 
 import json
+import re
 import shlex
 import sys
 
@@ -135,6 +136,14 @@ def test_sweep_refuses_in_one_line(arguments, code, words, tmp_path, capsys):
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and words in error and "\n" not in error
     assert {path: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_the_help_names_the_options_that_do_no_runs(capsys):
+    with pytest.raises(SystemExit):
+        main(["sweep", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"--table show the existing results without doing runs", text)
+    assert re.search(r"--plot FILE plot the existing results [^-]+ without doing runs", text)
 
 
 def test_a_picture_of_something_else_is_replaced_only_on_request(tiny, tmp_path, capsys):

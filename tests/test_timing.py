@@ -49,7 +49,7 @@ def test_each_column_times_what_it_says(model, monkeypatch):
     row = list(timings(model, 5))[1]
     dense, decoded, cached, free = monitored[4:8]
     assert (dense, decoded, cached, free) == ([], ["decode"], [], ["factors"])
-    assert row.cells() == ["fc1", "1", "1", "1", "1"]
+    assert row.cells() == ["fc1", "1.000", "1.000", "1.000", "1.000"]
 
 
 def test_a_report_has_the_second_table_only_when_asked(model):

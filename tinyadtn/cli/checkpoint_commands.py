@@ -42,6 +42,11 @@ from .terminal import as_typed, program, say, say_next
 
 DIGITS = ("mnist-5k", "mnist")  # data of ink on paper, prepared as LeCun et al. did
 DEMO = ("compress", "fc2", "--out", "runs/demo")  # makes the network that predict takes by default
+TIMES = """
+dense: the forward pass with a dense weight
+decode: forming the weight, without the batch
+cached: the forward pass with what evaluate computes once from the parameters
+decode-free: the same with that computed anew, without forming the weight (–: not possible)"""
 EXPORTS: dict[str, Any] = {".onnx": save_onnx, ".safetensors": save_safetensors}
 
 
@@ -52,7 +57,14 @@ def evaluate_model(options: Namespace) -> None:
         into = network_for(options, data_for(options), None)
     elif options.encode or options.widths is not None:
         raise TinyADTNError("--widths and --encode go with --network; other files have them")
-    model = load_finite(options.checkpoint, options.device, into)
+    try:
+        model = load_finite(options.checkpoint, options.device, into)
+    except CheckpointError as error:
+        if into is None or options.encode:
+            raise
+        raise CheckpointError(
+            f"{error}; if layers are encoded, add --encode as for train"
+        ) from error
     data = data_for(options)
     require_same_classes(options.checkpoint, model, data)
     with np.errstate(all="ignore"):  # an overflow is reported below, in one line
@@ -140,6 +152,8 @@ def print_report(options: Namespace) -> None:
     """Print the table of parameters and, with --timing, the table of times per layer."""
     model = load(options.checkpoint)
     say(report(model, timing=options.timing, batch_size=options.batch_size))
+    if options.timing:
+        say(TIMES)
     if experiment_files.walls(model):
         say_next("draw", options.checkpoint)
     elif any(isinstance(layer.weight, Encoding) for layer in named_layers(model).values()):
@@ -188,9 +202,13 @@ def _network_words(model: Any) -> list[str]:
 
 def draw_model(options: Namespace) -> None:
     """Draw the gates and the spectrum of every ADTN in a checkpoint."""
-    walls = experiment_files.walls(load_finite(options.checkpoint))
+    model = load_finite(options.checkpoint)
+    walls = experiment_files.walls(model)
     if not walls:
-        raise TinyADTNError(f"{options.checkpoint} holds no ADTN; compress a model first")
+        weights = [layer.weight for layer in named_layers(model).values()]
+        others = dict.fromkeys(type(w).__name__ for w in weights if isinstance(w, Encoding))
+        found = f"its encodings are {', '.join(others)}" if others else "compress a model first"
+        raise TinyADTNError(f"{options.checkpoint} holds no ADTN, which draw needs; {found}")
     names = {name: f"{name}_brick_wall.png" for name in walls}
     check_free(options, *names.values(), "singular_values.png")
     writable_folder(options.out)

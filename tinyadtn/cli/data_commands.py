@@ -17,7 +17,11 @@ from .terminal import say, say_next
 
 def list_data(options: Namespace) -> None:
     """Print the known data sets and where they are."""
-    say(format_table([["name", "what", "where"], *map(list, available())], left=3))
+    rows = []  # three short lines each, because one would be longer than a terminal is wide
+    for name, what, where in available():
+        first, *others = *what.split(": "), where
+        rows += [[name, first], *(["", line] for line in others)]
+    say(format_table(rows, left=2))
     say_next("data", "show", "mnist-5k")
 
 

@@ -206,7 +206,12 @@ SWEEP = [
     option("--pivot", PIVOT, str, metavar="OPTION"),
     option("--split", "split that --pivot shows (default: test)", SPLITS),
     option("--digits", "number of decimals of accuracies", int, DIGITS, choices=range(5)),
-    option("--plot", "PNG plot of accuracy against stored parameters", path, metavar="FILE"),
+    option(
+        "--plot",
+        "plot the existing results into a PNG file, without doing runs",
+        path,
+        metavar="FILE",
+    ),
     option("--workers", "number of processes (default: one per core; one on a GPU)", positive),
     option("--blas-threads", "BLAS threads per process (default: 1)", positive),
     option("--executor", "Dask cluster that does the runs", str, metavar="dask://HOST:PORT"),

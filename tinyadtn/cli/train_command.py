@@ -58,7 +58,7 @@ def train_model(options: Namespace) -> int:
         f"{options.save_minutes:g} minutes and after every epoch"
         + (f"; resumes {options.resume}" if options.resume else "")
     )
-    if (total := plan.epochs * per_epoch) < FEW_STEPS:
+    if (total := plan.epochs * per_epoch) < FEW_STEPS and not options.resume:
         say(
             f"{total} steps are few to learn from: a smaller --batch-size or more --epochs has more"
         )

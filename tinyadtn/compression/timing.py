@@ -42,7 +42,7 @@ class Timing:
 
     def cells(self) -> list[str]:
         """Return the cells of a table row with the column heads ``HEAD``."""
-        return [self.name, *("–" if t is None else f"{t:.3g}" for t in astuple(self)[1:])]
+        return [self.name, *("–" if t is None else f"{t:,.3f}" for t in astuple(self)[1:])]
 
 
 HEAD = ["dense", "decode", "cached", "decode-free"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..errors import DataFileError
+from ..errors import DataFileError, nearest
 from . import fetching, idx
 from .cifar import CIFAR10, CIFAR100, Layout, holds, read_cifar
 
@@ -272,7 +272,9 @@ def download(name: str) -> Path:
     True
     """
     if name not in KNOWN:
-        raise DataFileError(f"{name}: not a data set that is known ({', '.join(KNOWN)})")
+        raise DataFileError(
+            f"{name}: not a data set that is known ({', '.join(KNOWN)}){nearest(name, KNOWN)}"
+        )
     source = KNOWN[name]
     if not source.mirrors:
         return locate(name)

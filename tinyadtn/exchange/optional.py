@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from ..errors import TinyADTNError
@@ -19,5 +20,6 @@ def optional(name: str) -> Any:
     except ImportError as error:
         package = name.partition(".")[0]
         raise TinyADTNError(
-            f"this needs {package}, which cannot be imported ({error}); pip install {package}"
+            f"this needs {package}, which cannot be imported ({error}); "
+            f"{sys.executable} -m pip install {package}"  # a plain pip may be of another Python
         ) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..compression.configure import ENCODINGS, options_of
 from ..encodings.encoding import Encoding, Recipe
-from ..errors import TinyADTNError
+from ..errors import TinyADTNError, nearest
 from ..nn.models import MODELS
 
 GIVEN = ("num_classes", "image_size", "channels", "rng")  # what a study passes to a network
@@ -68,12 +68,14 @@ def _imported(place: str) -> Any:
     path, _, name = place.rpartition(":")
     folder, module = Path(path).absolute().parent, Path(path).name
     sys.path.insert(0, str(folder))
+    found = None
     try:
         found = importlib.import_module(module)
         part = getattr(found, name)
     except Exception as error:  # a user's module may raise anything
         raise TinyADTNError(
             f"{module}:{name} cannot be imported from {folder} ({type(error).__name__}: {error})"
+            f"{nearest(name, vars(found)) if found else ''}"
         ) from error
     finally:
         sys.path.remove(str(folder))

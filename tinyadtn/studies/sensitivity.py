@@ -12,7 +12,7 @@ from ..compression.fitting import fit as fit_encodings
 from ..compression.report import report
 from ..data.splits import Data
 from ..encodings.encoding import Counts, Encoding, Recipe
-from ..errors import TinyADTNError
+from ..errors import ShapeError, TinyADTNError
 from ..nn.module import Module, require_model
 from ..nn.surgery import named_layers
 from ..tables import format_table
@@ -95,9 +95,17 @@ def sensitivity(
         )
     known = named_layers(model)
     if any(isinstance(layer.weight, Encoding) for layer in known.values()):
-        raise TinyADTNError("the network is compressed already; ta.decompress makes it dense again")
-    compress(model, {layers: recipe}, rng=seed)  # raises before anything is trained
+        raise TinyADTNError(
+            "the network is compressed already; give the dense one (dense.npz of `tinyadtn "
+            "compress`), or make it dense with ta.decompress"
+        )
     names = fnmatch.filter(known, layers)
+    try:
+        compress(model, {layers: recipe}, rng=seed)  # raises before anything is trained
+    except ShapeError as error:
+        fitting = ", ".join(name for name in names if _takes(model, name, recipe))
+        hint = f"; it fits {fitting}, so choose by layers=… (--layers …)" if fitting else ""
+        raise ShapeError(f"{error}{hint}") from error
 
     def accuracy(network: Any) -> float:
         if epochs:
@@ -114,3 +122,11 @@ def sensitivity(
         found = accuracy(small)
         rows.append(LayerSensitivity(name, row.encoding, row.counts, found, dense - found))
     return Sensitivity(dense, tuple(rows))
+
+
+def _takes(model: Module, layer: str, recipe: int | Recipe) -> bool:
+    try:
+        compress(model, {layer: recipe}, rng=0)
+    except ShapeError:
+        return False
+    return True
