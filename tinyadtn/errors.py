@@ -60,6 +60,10 @@ class SizeLimitError(TinyADTNError, MemoryError):
     """A tensor would not fit in memory; raised before anything is allocated."""
 
 
+class GradientMismatchError(TinyADTNError, AssertionError):
+    """A gradient that differs from the measured one; the message has the place and the values."""
+
+
 THEIRS = {  # PyTorch's names of options, and ours
     "lr": "learning_rate",
     "kernel_size": "kernel",
