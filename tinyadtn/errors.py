@@ -64,12 +64,14 @@ class GradientMismatchError(TinyADTNError, AssertionError):
     """A gradient that differs from the measured one; the message has the place and the values."""
 
 
-THEIRS = {  # PyTorch's names of options, and ours
+THEIRS = {  # PyTorch's and the papers' names of options, and ours
     "lr": "learning_rate",
     "kernel_size": "kernel",
     "dim": "axis",
     "keepdim": "keepdims",
     "eps": "epsilon",
+    "M": "depth",
+    "sigma": "activation",
     **dict.fromkeys(("loss_fn", "criterion"), "loss"),
 }
 
