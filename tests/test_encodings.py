@@ -478,3 +478,10 @@ def test_a_configuration_without_the_option_is_plain():
 def test_the_symbols_of_the_papers_name_our_options(make, ours):
     with pytest.raises((TypeError, TinyADTNError), match=rf"did you mean {ours}\?"):
         make()
+
+
+@pytest.mark.parametrize("product", [lambda w: w @ np.ones(8), lambda w: np.ones(8) @ w])
+@pytest.mark.parametrize("kind", [ta.ADTN, ta.LowRank])
+def test_a_product_with_an_encoding_names_decode(product, kind):
+    with pytest.raises(TypeError, match=rf"^{kind.__name__} is not an array: .*\.decode\(\)"):
+        product(kind((8, 8), 2, rng=0))
