@@ -536,6 +536,9 @@ def test_what_is_not_a_model_is_answered_with_what_to_do():
             function(FromTorch())
     with pytest.raises(TypeError, match="compress needs a seed, rng=0"):
         ta.compress(dense(), {"fc1": 1})
+    for spec in ({"fc9": 1}, [1]):  # named before the seed
+        with pytest.raises(TinyADTNError, match=r"fc9|got \[1\]"):
+            ta.compress(dense(), spec)
     with pytest.raises(TinyADTNError, match="there is no layer with a weight"):
         ta.compress(ta.Sequential(relu=ta.ReLU()), {"fc1": 1}, rng=0)
 

@@ -628,7 +628,7 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypat
 
 @pytest.mark.parametrize("given", [np.ones((4, 4)), [np.ones((4, 4))], None, "fc1"])
 def test_what_has_no_labels_is_refused_in_a_sentence(given):
-    for name in ("weights", "singular_values", "tradeoff"):
+    for name in ("weights", "singular_values", "tradeoff", "training_curves", "sensitivity"):
         with pytest.raises(TypeError, match=f"{name} needs a dict with a label for each, .* got"):
             getattr(draw, name)(given)
     with pytest.raises(TinyADTNError, match="only an ADTN has sites to cut between, got"):

@@ -11,7 +11,7 @@ from test_sites import positions_by_digits
 import tinyadtn as ta
 from tinyadtn.autodiff.shape_only import ShapeOnly
 from tinyadtn.compression.configure import build_encoding
-from tinyadtn.errors import GraphError, ShapeError, SizeLimitError
+from tinyadtn.errors import GraphError, ShapeError, SizeLimitError, TinyADTNError
 from tinyadtn.tensor_networks.wirings import WIRINGS
 
 BACKWARDS = [((3, 0),), ((2, 1),), ((0, 2),)]
@@ -465,3 +465,23 @@ def test_a_configuration_without_the_option_is_plain():
     assert not again.normalized
     again.load_arrays(plain.arrays())
     np.testing.assert_array_equal(again.decode().data, plain.decode().data)
+
+
+@pytest.mark.parametrize(
+    ("make", "ours"),
+    [
+        (lambda: ta.ADTN((8, 8), M=2), "depth"),
+        (lambda: ta.ADTN((8, 8), 2, sigma="relu"), "activation"),
+        (lambda: ta.ADTN.like(M=2), "depth"),
+    ],
+)
+def test_the_symbols_of_the_papers_name_our_options(make, ours):
+    with pytest.raises((TypeError, TinyADTNError), match=rf"did you mean {ours}\?"):
+        make()
+
+
+@pytest.mark.parametrize("product", [lambda w: w @ np.ones(8), lambda w: np.ones(8) @ w])
+@pytest.mark.parametrize("kind", [ta.ADTN, ta.LowRank])
+def test_a_product_with_an_encoding_names_decode(product, kind):
+    with pytest.raises(TypeError, match=rf"^{kind.__name__} is not an array: .*\.decode\(\)"):
+        product(kind((8, 8), 2, rng=0))

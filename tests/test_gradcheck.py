@@ -6,8 +6,8 @@ from op_table import ROWS
 
 import tinyadtn as ta
 from tinyadtn.autodiff.engine import op, unbroadcast
-from tinyadtn.autodiff.gradcheck import GradientMismatchError, check_vjp, numerical_vjp, vjp
-from tinyadtn.errors import DTypeError, GraphError, ShapeError, TinyADTNError
+from tinyadtn.autodiff.gradcheck import check_vjp, numerical_vjp, vjp
+from tinyadtn.errors import DTypeError, GradientMismatchError, GraphError, ShapeError, TinyADTNError
 
 RNG = np.random.default_rng(5)
 A, B = RNG.normal(size=(2, 3)), RNG.normal(size=(2, 3))
@@ -362,6 +362,19 @@ def test_the_tolerance_may_be_set():
 def test_only_float64_can_be_measured(dtype):
     with pytest.raises(DTypeError, match=f"argument 2 is {dtype}"):
         check_vjp(ta.add, A, np.ones(A.shape, dtype))
+
+
+def test_numbers_without_a_dtype_are_measured_in_float64():
+    assert check_vjp(ta.multiply, [0.1, 2], 3) < 1e-9
+    assert check_vjp(ta.exp, ta.Tensor(A)) == check_vjp(ta.exp, A)
+    assert check_vjp(ta.exp, ta.Tensor(A, requires_grad=True)) == check_vjp(ta.exp, A)
+    with pytest.raises(DTypeError, match=r"argument 1 is float32: .*; give x\.astype\(float\)$"):
+        check_vjp(ta.exp, ta.Tensor(A.astype(np.float32)))
+
+
+def test_the_error_of_a_wrong_gradient_is_one_of_the_package():
+    with pytest.raises(TinyADTNError, match="argument 1"):
+        check_vjp(wrong(np.exp, lambda g, a: g), A)
 
 
 def test_unknown_methods_are_refused():

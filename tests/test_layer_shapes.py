@@ -108,6 +108,8 @@ def test_a_copy_computes_the_same(name):
 @pytest.mark.parametrize(
     ("make", "shape", "says"),
     [
+        (lambda: ta.Linear(75, 4), (2, 3, 5, 5), r"got \(2, 3, 5, 5\); put Flatten\(\) before it$"),
+        (lambda: ta.Linear(3, 4), (2, 3, 5, 5), r"Linear expects \(n, 3\), got \(2, 3, 5, 5\)$"),
         (lambda: ta.Conv2d(3, 4, 2), (2, 1, 5, 5), r"Conv2d expects 3 channels.*\(2, 1, 5, 5\)"),
         (lambda: ta.Conv2d(3, 4, 2), (3, 5, 5), r"3 channels.*\(3, 5, 5\)"),
         (lambda: ta.Conv2d(4, 4, 2, groups=2), (2, 2, 5, 5), "expects 4 channels"),

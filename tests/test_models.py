@@ -179,3 +179,9 @@ def test_widths_that_are_none_are_refused(widths, says):
     for make in (ta.models.head, ta.models.alexnet, ta.models.zfnet, ta.models.vgg16):
         with pytest.raises(ShapeError, match=says):
             make(widths=widths)
+
+
+@pytest.mark.parametrize(("name", "near"), [("resnet18", ""), ("vgg", "; did you mean vgg16[?]")])
+def test_an_unknown_network_names_those_that_there_are(name, near):
+    with pytest.raises(AttributeError, match=rf"^no network '{name}'{near} \(there is fc2, lenet5"):
+        getattr(ta.models, name)

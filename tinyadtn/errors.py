@@ -60,12 +60,18 @@ class SizeLimitError(TinyADTNError, MemoryError):
     """A tensor would not fit in memory; raised before anything is allocated."""
 
 
-THEIRS = {  # PyTorch's names of options, and ours
+class GradientMismatchError(TinyADTNError, AssertionError):
+    """A gradient that differs from the measured one; the message has the place and the values."""
+
+
+THEIRS = {  # PyTorch's and the papers' names of options, and ours
     "lr": "learning_rate",
     "kernel_size": "kernel",
     "dim": "axis",
     "keepdim": "keepdims",
     "eps": "epsilon",
+    "M": "depth",
+    "sigma": "activation",
     **dict.fromkeys(("loss_fn", "criterion"), "loss"),
 }
 

@@ -37,11 +37,12 @@ class Tensor(ArrayLike):
     optimizer will write into it. Any other tensor shares the memory of a NumPy array.
 
     While a graph needs an array, the array is read-only: writing into it raises NumPy's
-    ``ValueError: assignment destination is read-only``. It becomes writeable when ``backward()``
-    has run or the result has been deleted (``del loss``). There are three other solutions: write
-    into a copy (``x.numpy().copy()``), compute under ``ta.no_grad()``, or switch the protection off
-    with ``ta.unprotected()``. One way to write remains, because NumPy does not report it: a view
-    that existed before the op. ``ta.detect_anomaly()`` detects such a change in ``backward()``.
+    ``ValueError: assignment destination is read-only`` (``output array is read-only`` for -=). It
+    becomes writeable when ``backward()`` has run or the result has been deleted (``del loss``).
+    There are three other solutions: write into a copy (``x.numpy().copy()``), compute under
+    ``ta.no_grad()``, or switch the protection off with ``ta.unprotected()``. One way to write
+    remains, because NumPy does not report it: a view that existed before the op.
+    ``ta.detect_anomaly()`` detects such a change in ``backward()``.
 
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> (x * x).sum().backward()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checks import require_number
-from ..errors import DTypeError
+from ..errors import DTypeError, GradientMismatchError
 from .arrays import as_array
 from .engine import Tensor
 
@@ -27,10 +27,6 @@ _METHODS = {
     "smooth": ({1: 2 / 3, -1: -2 / 3, 2: -1 / 12, -2: 1 / 12}, 1e-3, 1e-7),
     "piecewise": ({1: 0.5, -1: -0.5}, 1e-6, 1e-5),
 }
-
-
-class GradientMismatchError(AssertionError):
-    """A gradient that differs from the measured one; the message has the place and the values."""
 
 
 def vjp(function: Callable[..., Tensor], arrays: Any, cotangent: Any, **options: Any) -> list:
@@ -173,15 +169,15 @@ def check_vjp(
     ...     return a**3, lambda g: g * 2 * a
     >>> check_vjp(wrong, np.array([1.0]))
     Traceback (most recent call last):
-    tinyadtn.autodiff.gradcheck.GradientMismatchError: wrong, argument 1 at (0,): gradient ...
+    tinyadtn.errors.GradientMismatchError: wrong, argument 1 at (0,): gradient ...
     """
     _require_options(method, step, tolerance)
-    arrays = tuple(map(as_array, arrays))
+    arrays = tuple(map(_as_doubles, arrays))
     for k, array in enumerate(arrays, 1):
         if array.dtype != np.float64:
             raise DTypeError(
                 f"argument {k} is {array.dtype}: difference quotients need float64 (float32 is "
-                "wrong in the fourth digit)"
+                "wrong in the fourth digit); give x.astype(float)"
             )
     limit = _METHODS[method][2] if tolerance is None else tolerance
     name = getattr(function, "__name__", "function")
@@ -207,6 +203,16 @@ def check_vjp(
                 worst, _adjoint_error(name, k, cotangent, value, gradient, arrays[k], limit)
             )
     return float(worst)
+
+
+def _as_doubles(argument: Any) -> Any:
+    """Return an argument as an array: that of a tensor, and numbers without a dtype as float64."""
+    if isinstance(argument, Tensor):
+        return argument.data
+    array = as_array(argument)
+    if hasattr(argument, "dtype") or array.dtype.kind not in "fiu":
+        return array
+    return np.asarray(argument, np.float64)
 
 
 def _largest_difference(

@@ -57,12 +57,13 @@ def compress(
     ADTN((203264,), depth=2): 436 numbers for 203,264
     """
     require_model("compress", model)
+    layers = named_layers(model)
+    resolved = _resolve(spec, layers)
     if isinstance(rng, EllipsisType):
         raise TypeError("compress needs a seed, rng=0; with rng=None encodings have no values")
     rng = None if rng is None else np.random.default_rng(rng)
-    layers = named_layers(model)
     weights: dict[str, Encoding] = {}
-    for key, names in _resolve(spec, layers).items():
+    for key, names in resolved.items():
         chosen = {name: layers[name] for name in names}
         if isinstance(key, tuple):
             weights |= _encode_jointly(chosen, spec[key], rng)

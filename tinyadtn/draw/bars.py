@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ..errors import ShapeError
-from .style import VALUE, Figure, new_figure
+from .style import VALUE, Figure, new_figure, require_labelled
 
 
 def sensitivity(drops: Mapping[str, float]) -> Figure:
@@ -17,6 +17,7 @@ def sensitivity(drops: Mapping[str, float]) -> Figure:
     >>> sensitivity({"fc1": 0.021, "fc2": -0.001}).get_label()
     'Drop of the accuracy if one layer is encoded: fc1 2.1, fc2 -0.1 points.'
     """
+    require_labelled("sensitivity", drops)
     if not drops or not all(map(math.isfinite, drops.values())):
         raise ShapeError(f"sensitivity draws one finite drop or more, got {dict(drops)}")
     said = ", ".join(f"{layer} {100 * drop:.1f}" for layer, drop in drops.items())

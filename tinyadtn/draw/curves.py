@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..errors import ShapeError
-from .style import REFERENCE, Figure, new_figure, styles
+from .style import REFERENCE, Figure, new_figure, require_labelled, styles
 
 
 def training_curves(
@@ -21,6 +21,7 @@ def training_curves(
     >>> training_curves({"dense": history}).get_label()
     'Training loss and validation accuracy by epoch; after the last: dense 0.7, 90.0 %.'
     """
+    require_labelled("training_curves", histories)
     if not histories or not all(histories.values()):
         empty = [label for label, history in histories.items() if not history]
         raise ShapeError(f"training_curves needs an epoch or more each; none in {empty or 'all'}")

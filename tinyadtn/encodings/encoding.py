@@ -72,6 +72,7 @@ class Encoding(Weight):
     errors ‖W - target‖ / ‖target‖: one for each iteration, or a single one for a closed form.
     """
 
+    __array_ufunc__: Any = None  # ``array @ encoding`` is for ``__rmatmul__``
     takes_axes = False  # whether ``like`` passes the axes of the layer to the constructor
 
     @classmethod
@@ -97,6 +98,14 @@ class Encoding(Weight):
     def cost(self) -> Cost:
         """Count the multiply-adds to use the encoding."""
         return Cost(0, None)
+
+    def __matmul__(self, other: Any) -> Any:
+        raise TypeError(
+            f"{type(self).__name__} is not an array: multiply with encoding.decode(), or apply the "
+            "layer whose weight it is"
+        )
+
+    __rmatmul__ = __matmul__
 
     def __repr__(self) -> str:
         stored, dense = self.counts().stored, math.prod(self.shape)

@@ -73,7 +73,11 @@ class Linear(Module):
     def _require(self, batch: Batch) -> None:
         require_parameters(self, 2)
         if batch[1:] != (self.weight.shape[1],):
-            raise ShapeError(f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}")
+            flat = len(batch) > 2 and math.prod(batch[1:]) == self.weight.shape[1]
+            raise ShapeError(
+                f"Linear expects (n, {self.weight.shape[1]}), got {_written(batch)}"
+                + ("; put Flatten() before it" if flat else "")
+            )
 
     def multiply_adds(self, shape: Shape) -> int:
         """Count out·in multiply-adds, or those of the encoding."""

@@ -22,9 +22,10 @@ the published widths. An empty tuple leaves one linear layer, fc1, after the las
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..checks import to_builtin
-from ..errors import ShapeError
+from ..errors import ShapeError, nearest
 from .deep_models import alexnet, head, vgg16, zfnet
 from .parameters import Seed
 from .pool_layers import MaxPool2d
@@ -91,3 +92,11 @@ MODELS: dict[str, Callable[..., Sequential]] = {
     "vgg16": vgg16,
     "head": head,
 }
+
+
+if not TYPE_CHECKING:  # a type checker reports unknown names itself
+
+    def __getattr__(name: str) -> None:
+        """Raise AttributeError with the networks that there are."""
+        there = ", ".join(MODELS)
+        raise AttributeError(f"no network {name!r}{nearest(name, MODELS)} (there is {there})")
