@@ -425,3 +425,14 @@ def test_the_factors_work_where_their_arrays_are(spec, cuda, monkeypatch, only_m
     with ta.decoded(there) as ready:
         found = ready(IMAGE).numpy()
     np.testing.assert_allclose(found, model(IMAGE).data, rtol=1e-3, atol=1e-4)
+
+
+def test_the_gradient_of_the_bias_of_a_chain_loses_no_digits():
+    """It is a sum over all rows, which NumPy adds one after another."""
+    chain = chain_module.Chain(((1, 3, 1, 1), (1, 1, 2, 1)))
+    cores = [np.ones(shape, np.float32) for shape in ((1, 3, 1, 1), (1, 1, 2, 1))]
+    bias = ta.Tensor(np.zeros(3, np.float32), requires_grad=True)
+    x = np.ones((2**20, 2), np.float32)
+    y = chain_module.through(x, *cores, bias, chain=chain, biased=True)
+    y.backward(np.full(y.shape, 0.1, np.float32))
+    np.testing.assert_allclose(bias.grad, np.float32(0.1) * 2.0**20, rtol=1e-6)

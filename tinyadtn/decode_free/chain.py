@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.arrays import Array, array_module, to_numpy
+from ..autodiff.arrays import Array, array_module, sum_over, to_numpy
 from ..autodiff.engine import op
 from .cost import CALL, COPIED, SPILLED, work
 
@@ -258,6 +258,6 @@ def through(x: Array, *arrays: Array, chain: Chain, biased: bool = False) -> Any
             grads.append(of_block)
         totals = chain.cores_of([sum(of_core) for of_core in zip(*grads)])
         shaped = [total.reshape(core.shape) for total, core in zip(totals, cores)]
-        return [share, *shaped, *([g.sum(axis=0)] if biased else [])]
+        return [share, *shaped, *([sum_over(g, (0,))] if biased else [])]
 
     return y, backward
