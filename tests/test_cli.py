@@ -142,11 +142,13 @@ def test_predict_says_how_to_make_the_network_that_it_takes_by_default(capsys):
         (["train", "fc2", "--learning-rate", "1e30", "--epochs", "1", "--quiet"], 5, "epoch 1"),
         (["train", "fc2", "--out", "file/below"], 7, "file"),
         (["predict", "file", "--model", "dense.npz"], 3, "not a picture"),
+        (["predict", "my folder", "--model", "dense.npz"], 3, "such as 'my folder/'*.png"),
         (["predict", "nowhere.png", "--model", "dense.npz"], 7, "nowhere.png: no such file"),
     ],
 )
 def test_errors_are_one_line_and_an_exit_code(arguments, code, words, tmp_path, capsys):
     (tmp_path / "file").write_text("text")
+    (tmp_path / "my folder").mkdir()
     ta.save("dense.npz", ta.models.fc2(rng=0))
     assert main(arguments) == code
     error = capsys.readouterr().err.strip()

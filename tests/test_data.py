@@ -144,8 +144,9 @@ BAD_PAIRS = {
     "objects": ((IMAGES.astype(object), LABELS), r"uint8 or floats in \[0, 1\], found object"),
     "floats up to 255": (
         (IMAGES * 1.0, LABELS),
-        r"expected pixels in \[0, 1\], found .*scale them",
+        r"expected pixels in \[0, 1\], found .*scale them, or give uint8",
     ),
+    "floats above 255": ((with_value(300.0), LABELS), r"found .* to 300; scale them$"),
     "below zero": ((with_value(-0.5), LABELS), r"found -0\.5 to"),
     "NaN": ((with_value(np.nan), LABELS), r"found nan to nan"),
     "infinity": ((with_value(np.inf), LABELS), r"found .* to inf"),
@@ -237,7 +238,8 @@ DOORS = {
 def test_labels_with_gaps_are_refused_through_every_door(door, kind, tmp_path):
     pairs = {name: (pair(52, seed=seed)[0], labels_with(kind)) for seed, name in enumerate(SPLITS)}
     gaps, first = {"letters": (1, 0), "three digits": (5, 2)}[kind]
-    says = f"labels go to {labels_with(kind).max()} but {gaps} of the classes, such as {first},"
+    says = f"labels go to {labels_with(kind).max()} but {gaps} of the classes, such as {first}, "
+    says += "has no image" if gaps == 1 else "have no image"
     with pytest.raises(DataFileError, match=says):
         DOORS[door](pairs, tmp_path)
     numbered = {

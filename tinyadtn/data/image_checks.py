@@ -116,11 +116,11 @@ def require_pixels(images: Any, what: str) -> None:
         np.isfinite(low) and np.isfinite(high),  # false for NaN, which min and max propagate
         f"{what}: expected pixels in [0, 1], found {low} to {high}; replace what is not finite",
     )
+    bytes_too = ", or give uint8, which is divided by 255" if low >= 0 and high <= 255 else ""
     found = " to ".join(str(value).removesuffix(".0") for value in (low, high))
     _require(
         low >= 0 and high <= 1,
-        f"{what}: expected pixels in [0, 1], found {found}; scale them, or give uint8, "
-        "which is divided by 255",
+        f"{what}: expected pixels in [0, 1], found {found}; scale them{bytes_too}",
     )
 
 
@@ -214,7 +214,8 @@ def require_every_class(pairs: Mapping[str, Pair], name: str) -> None:
     _require(
         missing.size == 0,
         f"{name}: train: labels go to {labels.max()} but {missing.size} of the classes, such as "
-        f"{missing[:1].sum()}, have no image; number the labels 0, 1, 2, … or repair the file",
+        f"{missing[:1].sum()}, {'has' if missing.size == 1 else 'have'} no image; "
+        "number the labels 0, 1, 2, … or repair the file",
     )
 
 
