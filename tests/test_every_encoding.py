@@ -206,7 +206,7 @@ def test_what_does_not_fit_is_refused(make, error, words):
 def test_it_says_what_it_is(row):
     encoding = row.make()
     assert encoding.label == row.label
-    assert f"{row.stored} numbers for {np.prod(row.shape)}" in repr(encoding)
+    assert f"{row.stored} parameters for {np.prod(row.shape)}" in repr(encoding)
 
 
 @every_row

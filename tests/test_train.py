@@ -13,6 +13,7 @@ from tinyadtn.data.splits import batches
 from tinyadtn.errors import NonFiniteError, TinyADTNError
 from tinyadtn.files.state import read_state
 from tinyadtn.training.evaluate import Evaluation
+from tinyadtn.training.train import TrainStep
 
 
 def part(split, count):
@@ -549,3 +550,12 @@ def test_a_layer_that_is_replaced_in_the_loop_is_named(data):
 def test_an_option_of_another_name_names_ours(data, name):
     with pytest.raises(TypeError, match=r"did you mean (learning_rate|loss)\?"):
         ta.train(ta.models.fc2(rng=0), data, **{name: 1})
+
+
+def test_a_step_shows_six_digits_and_keeps_all():
+    step = TrainStep(1, 2, 3, 2.3346564769744873, 0.0011999999999999997)
+    assert repr(step) == (
+        "TrainStep(epoch=1, step=2, total=3, loss=2.33466, learning_rate=0.0012, mean_loss=None, "
+        "validation=None)"
+    )
+    assert step.learning_rate == 0.0011999999999999997

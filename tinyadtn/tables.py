@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
+from dataclasses import fields
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -41,6 +42,18 @@ def shortened(text: str, most: int = 2000) -> str:
     '0123456789 … 3456789'
     """
     return text if len(text) <= most else f"{text[: most // 2]} … {text[3 - most // 2 :]}"
+
+
+def rounded(record: Any) -> str:
+    """Return a dataclass with floats in six digits; as its ``__repr__`` it is easy to read.
+
+    >>> from tinyadtn.training.evaluate import Evaluation
+    >>> Evaluation(0.1 + 0.2, 1 / 3, 30)
+    Evaluation(loss=0.3, accuracy=0.333333, count=30)
+    """
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    parts = (f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v!r}" for k, v in values.items())
+    return f"{type(record).__name__}({', '.join(parts)})"
 
 
 def format_table(rows: list[list[str]], *, left: int = 1) -> str:

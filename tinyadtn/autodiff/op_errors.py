@@ -62,8 +62,10 @@ def _numpy_raised(error: ValueError) -> bool:
     return module in ("numpy", "cupy") or not raised
 
 
-def reading(function: Callable, name: str) -> Callable:
+def reading(function: Callable, name: str, of_forward: bool) -> Callable:
     """Return a user's function, called with arrays that are read-only, because others need them."""
+    into = "an argument" if of_forward else "g, or into an array of the forward pass"
+    a = "a" if of_forward else "g"
 
     def call(*arrays: Array, **options: Any) -> Any:
         try:
@@ -74,8 +76,8 @@ def reading(function: Callable, name: str) -> Callable:
             if "read-only" not in str(error):
                 raise
             raise GraphError(
-                f"{name} writes into g, or into an array of the forward pass, which others need; "
-                "compute a new array: g * 2 instead of g *= 2"
+                f"{name} writes into {into}, which others need; compute a new array: {a} * 2 "
+                f"instead of {a} *= 2"
             ) from error
 
     return call

@@ -38,7 +38,7 @@ def checked(function: Any, joint: bool) -> tuple[str, Callable[[tuple, dict], tu
     name = getattr(function, "__name__", type(function).__name__).strip("_")
     most = _most_arrays(function)
     of_user = str(function.__module__).partition(".")[0] != __name__.partition(".")[0]
-    call = reading(function, name) if of_user else function
+    call = reading(function, name, of_forward=True) if of_user else function
 
     def evaluate(arguments: tuple, options: dict) -> tuple:
         if len(arguments) > most or (most == math.inf and str in map(type, arguments)):
@@ -63,7 +63,7 @@ def checked(function: Any, joint: bool) -> tuple[str, Callable[[tuple, dict], tu
             raise
         if of_user:
             require_value_and_vjps(value, vjps, arrays, name, joint)
-            vjps = [reading(vjp, f"a VJP of {name}") for vjp in vjps]
+            vjps = [reading(vjp, f"a VJP of {name}", of_forward=False) for vjp in vjps]
             if isinstance(value, np.ndarray) and not value.flags.writeable:
                 with contextlib.suppress(ValueError):  # a view of an argument, as it was before
                     value.setflags(write=True)

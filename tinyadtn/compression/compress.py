@@ -51,10 +51,10 @@ def compress(
     >>> import tinyadtn as ta
     >>> small = compress(ta.models.fc2(rng=0), {"fc*": 2}, rng=0)
     >>> small.fc1.weight
-    ADTN((256, 784), depth=2): 436 numbers for 200,704
+    ADTN((256, 784), depth=2): 436 parameters for 200,704
     >>> joint = compress(ta.models.fc2(rng=0), {("fc1", "fc2"): 2}, rng=0)
     >>> joint.fc1.weight.whole
-    ADTN((203264,), depth=2): 436 numbers for 203,264
+    ADTN((203264,), depth=2): 436 parameters for 203,264
     """
     require_model("compress", model)
     layers = named_layers(model)

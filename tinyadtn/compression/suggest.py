@@ -94,7 +94,7 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     frozen 0 ta.Frozen.like()
     >>> import tinyadtn as ta
     >>> ta.compress(ta.models.fc2(rng=0), {"fc1": choice.rows[1].recipe}, rng=0).fc1.weight
-    ADTN((256, 784), depth=2): 436 numbers for 200,704
+    ADTN((256, 784), depth=2): 436 parameters for 200,704
     """
     shape = checked_shape("suggest", shape, 2)
     budget, axes = to_builtin(budget), to_builtin(axes)
@@ -111,7 +111,7 @@ def suggest(shape: Sequence[int], budget: int, *, axes: Axes = None) -> Suggesti
     if not rows:
         least = min(smallest, key=lambda row: row.stored)
         raise ShapeError(
-            f"no encoding of {shape} stores {most:,} numbers or fewer; the smallest is "
+            f"no encoding of {shape} stores {most:,} parameters or fewer; the smallest is "
             f"{least.code} with {least.stored:,}"
         )
     return Suggestions(shape, (*rows, _suggestion(shape, Frozen)))

@@ -232,7 +232,7 @@ class ADTN(ByFactors, Encoding):
 
     def __repr__(self) -> str:
         return (
-            f"ADTN({self.shape}, depth={self.depth}): {self.num_parameters} numbers "
+            f"ADTN({self.shape}, depth={self.depth}): {self.num_parameters:,} parameters "
             f"for {math.prod(self.shape):,}"
         )
 

@@ -109,9 +109,8 @@ class Encoding(Weight):
 
     def __repr__(self) -> str:
         stored, dense = self.counts().stored, math.prod(self.shape)
-        return (
-            f"{type(self).__name__}({self.shape}): {self.label}, {stored:,} numbers for {dense:,}"
-        )
+        size = f"{stored:,} parameters for {dense:,}"
+        return f"{type(self).__name__}({self.shape}): {self.label}, {size}"
 
 
 def checked_shape(who: str, shape: Any, fewest: int) -> tuple[int, ...]:

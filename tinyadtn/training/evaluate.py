@@ -20,6 +20,7 @@ from ..errors import ShapeError, explained
 from ..nn.module import Module, require_model
 from ..ops.loss import accuracy, softmax_cross_entropy
 from ..ops.softmax import softmax
+from ..tables import rounded
 from .parts import loss_of
 
 EVALUATION_BATCH = 500  # images per batch: large enough to be fast, small enough for the memory
@@ -32,6 +33,8 @@ class Evaluation:
     loss: float
     accuracy: float
     count: int
+
+    __repr__ = rounded
 
 
 @explained("; Split(images, labels) makes a split of arrays")

@@ -29,6 +29,7 @@ from ..data.splits import Data, batches
 from ..errors import NonFiniteError, TinyADTNError, explained
 from ..nn.module import Module
 from ..nn.optim import Optimizer
+from ..tables import rounded
 from .evaluate import Evaluation, evaluate
 from .interrupts import interrupts_held
 from .runs import Run, RunState
@@ -51,6 +52,8 @@ class TrainStep:
     learning_rate: float
     mean_loss: float | None = None
     validation: Evaluation | None = None
+
+    __repr__ = rounded
 
     def record(self) -> dict[str, Any]:
         """Return the entry of this epoch in the history of a run."""
