@@ -146,18 +146,6 @@ def test_a_vjp_that_writes_is_refused_by_name(write, joint):
         ta.check_vjp(writer, np.array([1.0, 2]))
 
 
-def test_a_forward_pass_that_writes_into_its_argument_is_named():
-    @op
-    def writer(a):
-        a *= 2
-        return a, lambda g: g * 2
-
-    x = leaf(1.0, 2)
-    with pytest.raises(GraphError, match=r"^writer writes into an argument, .*: a \* 2 instead of"):
-        writer(x)
-    assert x.data.tolist() == [1, 2]
-
-
 def test_other_errors_of_a_vjp_stay_as_they_are():
     @op
     def broken(a):
@@ -203,7 +191,7 @@ def test_an_op_that_writes_into_an_argument_is_refused_by_name(write):
 
     x, array = leaf(1.0, 2), np.array([1.0, 2])
     for argument in (x, x + 1, array):
-        with pytest.raises(GraphError, match=r"writer writes into.*g \* 2 instead of g \*= 2"):
+        with pytest.raises(GraphError, match=r"^writer writes into an argument, .* a \* 2 instead"):
             writer(argument)
     assert x.data.tolist() == array.tolist() == [1, 2] and array.flags.writeable
 
