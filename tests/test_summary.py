@@ -216,3 +216,12 @@ def test_a_shape_that_a_layer_inside_does_not_take_is_named():
     model = ta.Sequential(block=Residual(fc=ta.Linear(5, 5, rng=0)))
     with pytest.raises(ShapeError, match=r"^block: fc: Linear expects \(n, 5\), got \(n, 4\)"):
         ta.summary(model, (4,))
+
+
+@pytest.mark.parametrize(
+    "use", [ta.summary, lambda m, image: ta.report(m, timing=True, image=image)]
+)
+def test_an_image_that_is_not_a_shape_is_rejected(use):
+    small = ta.compress(ta.models.fc2(rng=0), {"fc1": 1}, rng=0)
+    with pytest.raises(ShapeError, match=r"\(c, h, w\) of one image, got 28$"):
+        use(small, 28)

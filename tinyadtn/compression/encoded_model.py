@@ -18,6 +18,8 @@ from ..nn.tables import image_shape
 
 def image_of(model: Module, image: Shape | None) -> Shape:
     """Return the image shape (c, h, w) of a model: ``image``, or that of its configuration."""
+    if image is not None and not isinstance(image, (tuple, list)):
+        raise ShapeError(f"image= is the shape (c, h, w) of one image, got {image!r}")
     if image is None and model.config is None:
         raise TinyADTNError("say what images this model takes: image=(c, h, w)")
     return image_shape(model.config) if image is None else image
