@@ -525,7 +525,11 @@ FUNCTIONS_OF_A_MODEL = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS_OF_A_MODEL)
-@pytest.mark.parametrize("model", [ta.models.fc2, ta.Linear, None, "fc2", np.ones(3)], ids=str)
+@pytest.mark.parametrize(
+    "model",
+    [ta.models.fc2, ta.Linear, None, "fc2", np.ones(3)],
+    ids=["a function", "a class", "None", "a name", "an array"],
+)
 def test_every_function_of_a_model_rejects_anything_else(name, model):
     hint = r"; call it first: (fc2|Linear)\(rng=0\)" if callable(model) else ""
     says = rf"^{name}(\(path, model\))? needs a Module, got {type(model).__name__}{hint}$"

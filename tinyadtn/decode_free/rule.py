@@ -13,7 +13,7 @@ and the batch counts as a large one. A weight that does not fit into memory is n
 
 The counts are estimates, and may select the slower side. ``tests/bench/bench_routes.py`` measures
 both sides of many layers: nearly all choices are within a tenth of the faster side, and the others
-within a quarter.
+take at most 1.4 times as long.
 
 A linear layer sends its batch through a ``Chain``. A convolution becomes a ``ConvChain`` of smaller
 ones if the factors allow it; for any other chain the patches of the image are the batch.
