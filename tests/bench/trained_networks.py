@@ -85,16 +85,20 @@ def cells(record: dict[str, Any]) -> list[str]:
 def hidden_layers(record: dict[str, Any]) -> str:
     """The widths of the hidden layers, and the parameters that they are encoded in."""
     widths = ", ".join(map(str, record["config"]["widths"])) or "none"
-    encoded = record.get("encoded")
-    return f"{widths} in {sum(encoded.values()):,}" if encoded else widths
+    if not (encoded := record.get("encoded")):
+        return widths
+    stored = sum(encoded.values())
+    return f"{widths} in {stored:,}" if stored else f"{widths}, frozen"
 
 
 def label(record: dict[str, Any]) -> str:
     """What became of the hidden layers."""
     if not record["config"]["widths"]:
         return "layers removed"
-    encoded = record.get("encoded")
-    return f"{sum(encoded.values()):,} parameters" if encoded else "dense"
+    if not (encoded := record.get("encoded")):
+        return "dense"
+    stored = sum(encoded.values())
+    return f"{stored:,} parameters" if stored else "frozen"
 
 
 def epochs(records: list[dict[str, Any]], number: int) -> str:
