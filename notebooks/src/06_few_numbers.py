@@ -8,14 +8,17 @@
 #
 # **Which matrices can a few parameters never become?**
 #
-# **Study time** 75 minutes. **You need** notebook 04 and the singular value decomposition (SVD).
+# **Study time** 85 minutes. **You need** notebook 04 and the singular value decomposition (SVD).
 # **Afterwards you can** see whether a vector is a product, compute the rank at a cut, write a
-# tensor train, and judge whether a weight can be approximated with a given budget.
+# tensor train, count what a contraction order costs, and judge whether a weight can be approximated
+# with a given budget.
 #
 # **Recap of notebook 05.** A convolution became a matrix product by `reshape` alone. Here, too, we
 # only reshape and multiply. Nothing is differentiated until notebook 08.
 
 # %%
+import time
+
 import numpy as np
 
 import tinyadtn as ta
@@ -334,6 +337,96 @@ def my_chain(cores, out_modes, in_modes):
 
 
 # %% [markdown]
+# ## Exercise: the order of a contraction
+#
+# `my_chain` contracts from the left. Other orders give the same matrix, because matrix products are
+# associative: (AB)C = A(BC). But **the contraction order decides the cost**. The product of an
+# a × b matrix and a b × c matrix has a · c entries, and each entry is a sum of b products. So it
+# costs $abc$ **multiply-adds** (one multiplication and one addition).
+#
+# Let A be a × b, B be b × c, and C be c × d. Count the multiply-adds of both orders. By hand: for a
+# chain of 2 × 3, 3 × 4 and 4 × 1, the order (AB)C costs 24 + 8 = 32, and A(BC) costs 12 + 6 = 18.
+
+
+# %%
+def multiply_adds(a, b, c, d):
+    """Return the multiply-adds of (AB)C, and those of A(BC)."""
+
+
+# %% solution: contraction order
+def multiply_adds(a, b, c, d):
+    """Return the multiply-adds of (AB)C, and those of A(BC)."""
+    return a * b * c + a * c * d, b * c * d + a * b * d
+
+
+# %%
+multiply_adds = teach.check("contraction order", multiply_adds)
+
+# %% compare
+left_first, right_first = multiply_adds(2, 3, 4, 1)
+teach.states("32", left_first, always=True)
+teach.states("18", right_first, always=True)
+teach.states("24", multiply_adds(2, 3, 4, 0)[0], always=True)
+
+# %% [markdown]
+# Now let the chain end in a vector v: A and B are n × n, and d = 1. Guess for n = 1,000: how many
+# times as long as A(Bv) does (AB)v take on your computer?
+
+# %%
+my_guess_order = None  # for example 10
+
+
+# %%
+def from_the_left(A, B, v):
+    return (A @ B) @ v
+
+
+def from_the_right(A, B, v):
+    return A @ (B @ v)
+
+
+def milliseconds(work, *arrays):
+    """Return the time of the fastest of five runs."""
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        work(*arrays)
+        times.append(time.perf_counter() - begun)
+    return 1000 * min(times)
+
+
+# %%
+print("    n      (AB)v, ms  multiply-adds   A(Bv), ms  multiply-adds")
+for n in teach.pick((250, 500, 1_000), (50, 100, 200)):
+    chain = np.ones((n, n)), np.ones((n, n)), np.ones(n)
+    slow = milliseconds(from_the_left, *chain)
+    quick = milliseconds(from_the_right, *chain)
+    counts = multiply_adds(n, n, n, 1)
+    print(f"{n:5} {slow:14.3f} {counts[0]:14,} {quick:11.3f} {counts[1]:14,}")
+teach.reveal(my_guess_order, round(slow / quick))
+
+# %% compare
+assert np.array_equal(from_the_left(*chain), from_the_right(*chain))
+assert quick < slow
+assert counts == (n**3 + n**2, 2 * n**2)
+assert multiply_adds(1, n, n, n) == counts[::-1]
+half = multiply_adds(n // 2, n // 2, n // 2, 1)
+teach.states("8", counts[0] / half[0], within=0.1, always=True)
+teach.states("4", counts[1] / half[1], always=True)
+
+# %% [markdown]
+# The first order costs $n^3 + n^2$, and the second $2n^2$. For twice the n the first costs about 8
+# times as much, and the second 4 times. The measured times may differ less than the counts: a
+# product with a vector uses each entry only once, so it waits for the memory. Python computes
+# `A @ B @ v` from the left, so write the brackets.
+#
+# Backpropagation is this choice: the loss is one number, so the chain of Jacobians begins with a
+# single row, and `backward` multiplies from that side, for $2n^2$ and not for $n^3 + n^2$. A tensor
+# train is multiplied out from one end, as in `my_chain`, with the small bonds inside: the finished
+# part has one open bond, and a part from the middle would have two.
+#
+# ## The trained weight as a tensor train
+#
 # Now compress W. Guess first: with D = 4, which is about a thousand parameters, what is the
 # relative error? (0 means a perfect copy, and a matrix of zeros reaches 1.)
 
@@ -421,8 +514,9 @@ teach.states("384", 3 * (64 + 64), always=True)
 # ## Ledger
 #
 # **Shown.** A product of two entries per site has rank 1 at every cut. The rank at a cut is the
-# size that a bond must have there. A tensor train is cut after cut by SVD. A trained weight of
-# FC-2 is neither of small rank nor a tensor train of small bond.
+# size that a bond must have there. A tensor train is cut after cut by SVD. The contraction order
+# decides the cost and leaves the result as it is. A trained weight of FC-2 is neither of small rank
+# nor a tensor train of small bond.
 #
 # **Assumed.** One network from one seed stands for "trained", and its rows and columns are in the
 # order in which they are stored. The error is Euclidean, so all entries count alike.

@@ -1,4 +1,4 @@
-"""Checks of notebook 06: the rank that a budget allows, a core by SVD, and a small tensor train."""
+"""Checks of notebook 06: a rank for a budget, a core by SVD, two orders, a small tensor train."""
 
 from __future__ import annotations
 
@@ -92,6 +92,43 @@ def split_core(answer, rng):
         first, second = _split(rest, bond)
         best = np.einsum("lnd,dr->lnr", first, second)
         yield f"{case}: core times rest", best, np.einsum("lnd,dr->lnr", core, later)
+
+
+# --- contraction order ---------------------------------------------------------------------------
+
+
+@exercise(
+    "contraction order",
+    hints=(
+        "AB costs a · b · c. It has a rows and c columns: what does its product with C cost?",
+        "(AB)C is the product AB, and then one of a × c and c × d: add both costs.",
+        "A(BC) is the product BC, b · c · d, and then one of a × b and b × d.",
+    ),
+    wrong=(
+        lambda a, b, c, d: (b * c * d + a * b * d, a * b * c + a * c * d),  # exchanged
+        lambda a, b, c, d: (a * b * c, b * c * d),  # the first product alone
+        lambda a, b, c, d: (a * b * c + b * c * d,) * 2,  # as if the order did not matter
+        lambda a, b, c, d: (a * b * c * d,) * 2,  # all at once
+        lambda a, b, c, d: (a * c + a * d, b * d + a * d),  # entries of the results
+        lambda a, b, c, d: (a * b * c * a * c * d, b * c * d * a * b * d),  # multiplied, not added
+        lambda a, b, c, d: (a * b * c + a * c * d, b * c * d + a * c * d),
+        lambda a, b, c, d: (2 * (a * b * c + a * c * d), 2 * (b * c * d + a * b * d)),
+    ),
+)
+def multiply_adds(answer, rng):
+    """One product after the other, by the shapes alone; small matrices first."""
+
+    def product(first, second):
+        (rows, inner), (_, columns) = first, second
+        return rows * inner * columns, (rows, columns)
+
+    for a, b, c, d in [(1, 1, 1, 2), (2, 3, 4, 1), *rng.integers(1, 30, size=(20, 4)).tolist()]:
+        case = f"A {a} × {b}, B {b} × {c}, C {c} × {d}"
+        left_first, right_first = parts(answer(a, b, c, d), 2)
+        cost, left = product((a, b), (b, c))
+        yield f"{case}: (AB)C", cost + product(left, (c, d))[0], left_first
+        cost, right = product((b, c), (c, d))
+        yield f"{case}: A(BC)", cost + product((a, b), right)[0], right_first
 
 
 # --- bell train ----------------------------------------------------------------------------------
