@@ -85,7 +85,7 @@ REFUSED = [
         (kind.__name__, lambda kind=kind: kind((6, 4), of=ta.ADTN((4, 6))), ShapeError, r"\(4, 6\)")
         for kind in (ta.Quantized, ta.Update)
     ),
-    ("Update", lambda: ta.Update((6, 4), of="ADTN"), TinyADTNError, "a recipe, a depth or"),
+    ("Update", lambda: ta.Update((6, 4), of="ADTN"), TinyADTNError, "not a depth, an enc"),
     ("Update", lambda: ta.Update((6, 4), of=ta.Linear), TypeError, "Linear takes"),
     ("Quantized", lambda: ta.Quantized((6, 4), of=lambda s, **_: 3), TinyADTNError, "returned int"),
     *(case for name in MAKERS for case in _cases(name)),

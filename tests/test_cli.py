@@ -142,7 +142,7 @@ def test_predict_says_how_to_make_the_network_that_it_takes_by_default(capsys):
         (["train", "fc2", "--learning-rate", "1e30", "--epochs", "1", "--quiet"], 5, "epoch 1"),
         (["train", "fc2", "--out", "file/below"], 7, "file"),
         (["predict", "file", "--model", "dense.npz"], 3, "not a picture"),
-        (["predict", "my folder", "--model", "dense.npz"], 3, "such as 'my folder/'*.png"),
+        (["predict", "my folder", "--model", "dense.npz"], 7, "such as 'my folder/'*.png"),
         (["predict", "nowhere.png", "--model", "dense.npz"], 7, "nowhere.png: no such file"),
     ],
 )

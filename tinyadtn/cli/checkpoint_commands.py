@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from argparse import Namespace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..compression.report import report
 from ..data.picture import load_picture
 from ..data.saved_data import require_ending, save_features
 from ..encodings.encoding import Encoding
-from ..errors import CheckpointError, DataFileError, TinyADTNError
+from ..errors import CheckpointError, TinyADTNError
 from ..exchange.onnx_file import save_onnx
 from ..exchange.safetensors_file import save_safetensors
 from ..nn.layers import Linear
@@ -120,7 +121,8 @@ def predict_image(options: Namespace) -> None:
         )
     for path in filter(os.path.isdir, options.images):
         pictures = as_typed([os.path.join(path, "")]) + "*.png"  # noqa: PTH118 - Path drops the ./
-        raise DataFileError(f"{path} is a folder; name the pictures in it, such as {pictures}")
+        advice = f"this is a folder; name the pictures in it, such as {pictures}"
+        raise IsADirectoryError(errno.EISDIR, advice, path)
     model = load_finite(options.model, options.device)
     size, channels = model.config["image_size"], model.config["channels"]
     if channels not in (1, 3):
