@@ -69,7 +69,7 @@ class detect_anomaly(Switch):  # noqa: N801
 class unprotected(Switch):  # noqa: N801
     """Leave arrays that a graph needs writeable: mistakes are not detected, and ops cost less.
 
-    For ten numbers, ``x * x`` takes half the time; for large arrays there is no difference.
+    ``x * x`` takes half the time for ten entries, and about the same time for a million.
     """
 
     variable, value = protecting, False
@@ -78,9 +78,9 @@ class unprotected(Switch):  # noqa: N801
 class by_definition(Switch):  # noqa: N801
     """Take no fast path: every gate, patch and weight is computed as its definition says.
 
-    The values are the same up to rounding, and slower: a wall gate by gate, a convolution as one
+    The values are the same up to rounding, and slower: an ADTN gate by gate, a convolution as one
     product over all patches, a compressed weight decoded. With a breakpoint in
-    ``tensor_networks.gates.apply_gate`` you can then follow a wall through a network.
+    ``tensor_networks.gates.apply_gate`` you can then follow an ADTN through a network.
 
     >>> import tinyadtn as ta
     >>> weight = ta.ADTN((16, 16), depth=2, rng=0)

@@ -140,13 +140,8 @@ def applies(image: Array, weight: Array, window: SlidingWindow, groups: int) -> 
 
     ``image`` is (c, h, w, n).
     """
-    plain = (window.stride, window.dilation, groups) == ((1, 1), (1, 1), 1)
-    if (
-        not fast.get()
-        or not plain
-        or window.kernel != (3, 3)
-        or max(*window.padding, *(window.after or (0, 0))) > 2
-    ):
+    plain = (window.kernel, window.stride, window.dilation, groups) == ((3, 3), (1, 1), (1, 1), 1)
+    if not (fast.get() and plain) or max(*window.padding, *(window.after or (0, 0))) > 2:
         return False
     if type(image) is not np.ndarray or not image.dtype == weight.dtype == np.float32:
         return False
