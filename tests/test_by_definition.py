@@ -68,6 +68,15 @@ def test_by_definition_takes_no_fast_path(make, shape):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * abs(b).max())
 
 
+def test_by_definition_an_adtn_keeps_its_factors():
+    """The switch selects how a weight is computed, and not what it is."""
+    weight = ta.ADTN((64, 64), order="output_first", rng=0)
+    usual = [factor.data for factor in weight.factors()]
+    with ta.by_definition():
+        for factor, expected in zip(weight.factors(), usual, strict=True):
+            np.testing.assert_array_equal(factor.data, expected)
+
+
 def test_the_path_in_the_docs_leads_through_the_files_that_it_names():
     """And it is taken inside ``by_definition``, or it would not enter ``gates.py:apply_gate``."""
     page = (Path(__file__).parents[1] / "docs" / "reading.md").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ..autodiff.modes import fast
 from ..limits import require_memory
 from ..tensor_networks.counting import peak_floats
 from ..tensor_networks.fast import fast_wall, one_layer
@@ -22,23 +23,24 @@ VECTOR = 256  # bytes per output and input: entries of the factors, their gradie
 
 def is_fast(weight: ADTN) -> bool:
     """Return whether ``network_tensor`` takes the fast path for this ADTN."""
-    return fast_wall.applies(weight.wiring, weight.sites.dims)
+    return fast.get() and fast_wall.applies(weight.wiring, weight.sites.dims)
 
 
 def is_one_layer(weight: ADTN) -> bool:
     """Return whether this is a brick wall of depth 1, which is also a chain of small cores."""
-    return is_fast(weight) and weight.depth == 1
+    return weight.depth == 1 and fast_wall.applies(weight.wiring, weight.sites.dims)
 
 
 def one_layer_layout(weight: ADTN) -> one_layer.Layout | None:
     """Return how a brick wall of depth 1 is written in the order of the weight, if it can be."""
-    return one_layer.layout_of(weight.sites) if is_one_layer(weight) else None
+    use = is_fast(weight) and is_one_layer(weight)
+    return one_layer.layout_of(weight.sites) if use else None
 
 
 def peak_bytes(weight: ADTN) -> int:
     """Estimate the bytes in memory at once while the gates are trained through ``decode``."""
     layer = [column for column in weight.wall if column.layer == 1]
-    if is_one_layer(weight) and one_layer.applies(weight.sites):
+    if is_fast(weight) and is_one_layer(weight) and one_layer.applies(weight.sites):
         total = 4 * one_layer.peak_floats(weight.sites)
     else:
         if is_fast(weight):

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autodiff.arrays import array_module
 from ..autodiff.engine import Tensor
+from ..autodiff.modes import fast
 from ..ops.contract import contract
 from .activations import ACTIVATIONS
 from .fast import fast_wall
@@ -42,7 +43,8 @@ def network_tensor(
     >>> network_tensor([gate], build_wall([((0, 1),)], (2, 2), 1), (2, 2), "relu").data
     array([1., 0., 0., 1.])
     """
-    if fast_wall.applies(wiring, site_dims):  # the same T, faster: skip ``fast`` at first
+    # The same T, faster: skip ``fast`` at first.
+    if fast.get() and fast_wall.applies(wiring, site_dims):
         return fast_wall.brick_wall_tensor(
             *columns, num_sites=len(site_dims), activation=activation
         )

@@ -17,7 +17,6 @@ import numpy as np
 
 from ...autodiff.arrays import array_module
 from ...autodiff.engine import op
-from ...autodiff.modes import fast
 from ..wirings import Pairs
 from .pair_cores import FirstLayer
 from .wall_windows import BLOCK_SITES, TAIL_SITES, WindowGroup, window_spans
@@ -30,8 +29,7 @@ def applies(wiring: str | Sequence[Pairs], site_dims: Sequence[int]) -> bool:
 
     A list of columns is contracted gate by gate, also if it is a brick wall.
     """
-    binary = len(site_dims) > 2 and set(site_dims) == {2}
-    return fast.get() and wiring == "brick_wall" and binary
+    return wiring == "brick_wall" and len(site_dims) > 2 and set(site_dims) == {2}
 
 
 def _row_blocks(left: np.ndarray, right: np.ndarray) -> list[slice]:
